@@ -1,0 +1,91 @@
+//! Configuration as plain data with secure defaults. Its syntax is the shell's business.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use core::fmt;
+
+use crate::jid::Domain;
+use crate::limits::Limits;
+use crate::sasl::SaslPolicy;
+
+/// Everything the core is told about its server.
+#[derive(Clone)]
+pub struct Config {
+    /// The hosts served here, each a realm of accounts of its own.
+    pub hosts: BTreeMap<Domain, HostConfig>,
+    /// The bounds.
+    pub limits: Limits,
+    /// Made once and kept: keys fake salts, placement and later dialback. Not the replay seed.
+    pub server_secret: [u8; 32],
+    /// How many shards this node has, at least 1. Fixed while the process runs.
+    pub shards: u16,
+    /// What XEP-0092 answers.
+    pub software: Software,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("hosts", &self.hosts)
+            .field("limits", &self.limits)
+            .field("shards", &self.shards)
+            .field("software", &self.software)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One host.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HostConfig {
+    /// `c2s_require_encryption`, `disable_sasl_mechanisms`, `insecure_sasl_mechanisms`, `allow_unencrypted_plain_auth`.
+    pub sasl: SaslPolicy,
+    /// Whether STARTTLS can be offered.
+    pub tls: TlsAvailable,
+    /// `conflict_resolve`.
+    pub conflict: ConflictResolve,
+    /// `default_iteration_count`: PBKDF2 rounds of new passwords.
+    pub rounds: u32,
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        Self {
+            sasl: SaslPolicy::default(),
+            tls: TlsAvailable::Yes,
+            conflict: ConflictResolve::KickOld,
+            // Prosody's default. RFC 7677 §4 asks for at least 4096.
+            rounds: 10_000,
+        }
+    }
+}
+
+/// Whether a host has a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsAvailable {
+    /// It has one.
+    Yes,
+    /// It has none: no STARTTLS.
+    No,
+}
+
+/// What happens when a resource is taken (RFC 6120 §7.7.2.2). Prosody's names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConflictResolve {
+    /// `kick_old`: the older session is closed with `conflict`.
+    KickOld,
+    /// `kick_new`: the newer is refused with `conflict`.
+    KickNew,
+    /// `random`: the newer gets a random resource.
+    Random,
+    /// `increment`: the newer gets the name with a number behind it.
+    Increment,
+}
+
+/// Name and version of the program.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Software {
+    /// `Spondee`.
+    pub name: String,
+    /// As in Cargo.toml.
+    pub version: String,
+}

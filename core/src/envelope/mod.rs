@@ -1,0 +1,34 @@
+//! What one shard tells another: one way, addressed by place, never a question.
+
+pub mod placement;
+
+use alloc::boxed::Box;
+
+use crate::stanza::Stanza;
+
+/// A shard of a node. Nothing that may live elsewhere is ever named by a pointer.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Place {
+    /// The node; 0 is the only one so far.
+    pub node: u16,
+    /// The shard on it, from 0.
+    pub shard: u16,
+}
+
+/// The one message type between shards.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// The shard that sent it.
+    pub from: Place,
+    /// The shard it is for.
+    pub to: Place,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What an envelope says.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A stanza, `from` and `to` set, for an account the receiving shard owns.
+    Deliver(Box<Stanza>),
+}

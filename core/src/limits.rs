@@ -1,0 +1,78 @@
+//! Every bound of the protocol core, each with the reason for its default.
+//!
+//! Bounds of what only a shell has (descriptors, worker queues, sockets a turn) stand in the shells' own `limits`.
+
+use core::time::Duration;
+
+/// The bounds of one server. `Default` is what an administrator gets who says nothing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Bytes of one stanza from a client (`c2s_stanza_size_limit`). Prosody's default; RFC 6120 §13.12 asks for at least
+    /// 10,000. Advertised by XEP-0478.
+    pub c2s_stanza_bytes: u32,
+    /// Bytes of one element, white space before it included, before authentication: the longest legitimate one is a SASL
+    /// response of a few hundred.
+    pub unauthenticated_element_bytes: u32,
+    /// Bytes of a whole stream before authentication. A sign-in takes three.
+    pub unauthenticated_stream_bytes: u32,
+    /// Open elements at a time, the stanza itself counted. The deepest stanza seen in practice has about ten.
+    pub depth: u16,
+    /// The same before authentication, where nothing nests deeper than two.
+    pub unauthenticated_depth: u16,
+    /// Attributes of one element, namespace declarations not counted.
+    pub attributes: u16,
+    /// Namespace declarations of one element.
+    pub declarations: u16,
+    /// Bytes of one element or attribute name, prefix included.
+    pub name_bytes: u16,
+    /// Elements of one stanza: keeps a stanza of `<a/><a/>…` from costing more than its bytes suggest.
+    pub elements: u32,
+    /// Failed SASL attempts on one stream. RFC 6120 §6.4.5 recommends 2 to 5.
+    pub sasl_failures: u8,
+    /// From accept to an authenticated stream (`c2s_timeout`). `Deviation:` Prosody gives five minutes; a minute is
+    /// ample for a person behind a slow link and five times cheaper to wait out.
+    pub negotiation: Duration,
+    /// From accept to TLS where encryption is required: leaves half of `negotiation` for SASL.
+    pub until_tls: Duration,
+    /// After `</stream:stream>`, for the peer's own (`c2s_close_timeout`).
+    pub close: Duration,
+    /// Silence after which a white space keepalive is sent, so that TCP finds a dead peer (RFC 6120 §4.6.1). Fourteen
+    /// minutes, as Prosody: below the quarter of an hour after which many NATs forget a connection.
+    pub idle: Duration,
+    /// Bytes a session's peer may leave unread. Beyond it the session is closed: the sender never waits for a receiver.
+    pub session_queue_bytes: usize,
+    /// Sessions of one account. More than anybody has devices; bounds the cost of a message to a bare JID.
+    pub sessions_per_account: usize,
+    /// Full JIDs that one session has sent directed presence to and that must hear of its end (RFC 6121 §4.6.3).
+    pub directed_presence: usize,
+    /// Stanzas that wait for an account while it loads.
+    pub loading_queue: usize,
+    /// Bytes of a resource a client asks for. RFC 7622 §3.4 allows 1023, which is what we take.
+    pub resource_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            c2s_stanza_bytes: 256 * 1024,
+            unauthenticated_element_bytes: 16 * 1024,
+            unauthenticated_stream_bytes: 64 * 1024,
+            depth: 64,
+            unauthenticated_depth: 8,
+            attributes: 128,
+            declarations: 64,
+            name_bytes: 1024,
+            elements: 10_000,
+            sasl_failures: 5,
+            negotiation: Duration::from_secs(60),
+            until_tls: Duration::from_secs(30),
+            close: Duration::from_secs(5),
+            idle: Duration::from_secs(14 * 60),
+            session_queue_bytes: 4 * 1024 * 1024,
+            sessions_per_account: 50,
+            directed_presence: 1000,
+            loading_queue: 1000,
+            resource_bytes: 1023,
+        }
+    }
+}

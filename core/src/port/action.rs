@@ -1,0 +1,84 @@
+//! What comes out.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{CommandId, CommandResult, ConnId, Note, Ticket};
+use crate::envelope::{Envelope, Place};
+use crate::jid::Domain;
+use crate::sasl::DeriveParams;
+use crate::secret::Secret;
+use crate::store::Batch;
+
+/// What a shell is to do. Drained with `Shard::poll_action` after each batch of inputs.
+#[derive(Debug)]
+pub enum Action {
+    /// The end of a command.
+    Answer {
+        /// The command.
+        id: CommandId,
+        /// What came of it.
+        result: CommandResult,
+    },
+    /// Write what `outgoing` still holds, close (TLS with close_notify), then say `Input::Closed`. No more bytes are read.
+    Close {
+        /// This connection.
+        conn: ConnId,
+    },
+    /// CPU-heavy and pure: PBKDF2 for each job, on a worker. Answered by `Input::Derived`.
+    Derive {
+        /// For the answer.
+        ticket: Ticket,
+        /// Prepared password.
+        password: Secret,
+        /// One job for each hash wanted.
+        jobs: Vec<DeriveParams>,
+    },
+    /// `outgoing(conn)` went from empty to non-empty: once for each batch of inputs, however many stanzas.
+    Flush {
+        /// This connection.
+        conn: ConnId,
+    },
+    /// Take the connection with `detach` and bring it to `to`, which calls `attach`. If the way is full, leave it and try
+    /// again: nothing is read from it meanwhile, and its deadline runs here.
+    HandOff {
+        /// This connection.
+        conn: ConnId,
+        /// The shard that owns its account.
+        to: Place,
+    },
+    /// For the log and the counters.
+    Note(Note),
+    /// Stop reading from the peer.
+    Pause {
+        /// This connection.
+        conn: ConnId,
+    },
+    /// Read again: first what is already decrypted, then the socket until it would block, without waiting for readiness.
+    /// Also due after `attach`.
+    Resume {
+        /// This connection.
+        conn: ConnId,
+    },
+    /// Start TLS as server once every byte queued before is in the socket.
+    Secure {
+        /// This connection.
+        conn: ConnId,
+        /// The host of the stream: its certificate serves a client that sends no SNI.
+        host: Domain,
+        /// What followed `<starttls/>` in the same read: it belongs to TLS, never to the parser.
+        behind: Vec<u8>,
+    },
+    /// Bring this to another shard. First in, first out for each pair.
+    Send(Box<Envelope>),
+    /// Apply this batch; answered by `Input::Stored`, after the commit if it changes anything.
+    Store {
+        /// For the answer.
+        ticket: Ticket,
+        /// The operations.
+        batch: Batch,
+    },
+}
+
+const _: () = assert!(size_of::<Action>() <= 80);
+const _: () = assert!(size_of::<super::Input<'static>>() <= 80);

@@ -1,0 +1,117 @@
+//! What goes in.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Command, CommandId, ConnId, Ticket};
+use crate::config::Config;
+use crate::envelope::Envelope;
+use crate::sasl::{ChannelBindings, ScramKeys};
+use crate::store::{Reply, StoreError};
+
+/// Everything that can happen to a shard. A run is a list of these with their times.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Plaintext from a peer, any amount, cut anywhere. All of it is taken.
+    Bytes {
+        /// From this connection.
+        conn: ConnId,
+        /// Borrowed: what must be kept is copied.
+        bytes: &'a [u8],
+    },
+    /// The connection is gone, by the peer or after `Action::Close`. The last word about it.
+    Closed {
+        /// This connection.
+        conn: ConnId,
+        /// How it ended.
+        how: Closed,
+    },
+    /// An administrator's command. The shell hands it to the shard that owns the account named.
+    Command {
+        /// Named again in `Action::Answer`.
+        id: CommandId,
+        /// What to do.
+        command: Command,
+    },
+    /// From another shard.
+    Delivered(Envelope),
+    /// Answer to `Action::Derive`: one set of keys for each job, in order.
+    Derived {
+        /// The question.
+        ticket: Ticket,
+        /// The keys, or why there are none.
+        keys: Result<Vec<ScramKeys>, DeriveError>,
+    },
+    /// A new configuration. Streams to hosts that are gone are closed with `host-gone`.
+    Reload(Arc<Config>),
+    /// TLS is up. Comes once for a connection, after the client's Finished and before the first bytes decrypted.
+    Secured {
+        /// This connection.
+        conn: ConnId,
+        /// What was negotiated.
+        tls: TlsInfo,
+    },
+    /// The server is about to stop: every stream is closed with `system-shutdown`, new ones are refused with it.
+    Shutdown,
+    /// Answer to `Action::Store`: one reply for each operation.
+    Stored {
+        /// The question.
+        ticket: Ticket,
+        /// The replies, or why nothing took effect.
+        outcome: Result<Vec<Reply>, StoreError>,
+    },
+    /// Time has passed: deadlines are looked at. Harmless at any time.
+    Tick,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Closed {
+    /// The peer closed its side, or we closed ours as told by `Action::Close`.
+    Eof,
+    /// The network broke it.
+    Reset,
+    /// The TLS handshake or a record failed.
+    Tls,
+}
+
+/// What was negotiated. Dropped when SASL ends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsInfo {
+    /// The version.
+    pub version: TlsVersion,
+    /// What SASL can bind to.
+    pub bindings: ChannelBindings,
+}
+
+/// TLS versions we speak.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    V1_2,
+    /// RFC 8446.
+    V1_3,
+}
+
+/// Why a worker gave no keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DeriveError {
+    /// The workers' queue is full.
+    Busy,
+}
+
+/// Where a connection was accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Listener {
+    /// What comes first on the wire.
+    pub opening: Opening,
+}
+
+/// What comes first on the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Opening {
+    /// A stream header; TLS by STARTTLS.
+    Clear,
+    /// A TLS handshake (XEP-0368). Its time counts towards the deadline to TLS.
+    Tls,
+}

@@ -1,0 +1,20 @@
+//! The two enums a shell sees, and the names it uses in them.
+
+mod action;
+mod command;
+mod input;
+mod note;
+
+pub use action::Action;
+pub use command::{Command, CommandError, CommandId, CommandReply, CommandResult, UserEntry};
+pub use input::{Closed, DeriveError, Input, Listener, Opening, TlsInfo, TlsVersion};
+pub use note::{CloseReason, Note};
+
+use crate::arena::arena_key;
+
+arena_key! {
+    /// A connection of this shard. Dead once the shell said `Input::Closed` or took it by `detach`.
+    ConnId;
+    /// A question of this shard; its answer comes back under it.
+    Ticket;
+}

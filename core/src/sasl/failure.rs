@@ -1,0 +1,48 @@
+//! SASL error conditions in the order of RFC 6120 §6.5.
+
+/// Why an exchange failed: the element inside `<failure/>`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failure {
+    /// §6.5.1: the client asked to stop.
+    Aborted,
+    /// §6.5.2: the account is disabled. Said only after the password was right.
+    AccountDisabled,
+    /// §6.5.3.
+    CredentialsExpired,
+    /// §6.5.4: TLS first.
+    EncryptionRequired,
+    /// §6.5.5: not strict base64.
+    IncorrectEncoding,
+    /// §6.5.6: another's authorization identity, or not one at all.
+    InvalidAuthzid,
+    /// §6.5.7: not offered.
+    InvalidMechanism,
+    /// §6.5.8: the mechanism's message cannot be read.
+    MalformedRequest,
+    /// §6.5.9.
+    MechanismTooWeak,
+    /// §6.5.10: wrong password, unknown user, broken proof or binding: all alike.
+    NotAuthorized,
+    /// §6.5.11: the store or the workers cannot answer now.
+    TemporaryAuthFailure,
+}
+
+impl Failure {
+    /// The element's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aborted => "aborted",
+            Self::AccountDisabled => "account-disabled",
+            Self::CredentialsExpired => "credentials-expired",
+            Self::EncryptionRequired => "encryption-required",
+            Self::IncorrectEncoding => "incorrect-encoding",
+            Self::InvalidAuthzid => "invalid-authzid",
+            Self::InvalidMechanism => "invalid-mechanism",
+            Self::MalformedRequest => "malformed-request",
+            Self::MechanismTooWeak => "mechanism-too-weak",
+            Self::NotAuthorized => "not-authorized",
+            Self::TemporaryAuthFailure => "temporary-auth-failure",
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The mechanisms there are.
+
+use super::Hash;
+
+/// A SASL mechanism the server implements.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Mechanism {
+    /// RFC 4616.
+    Plain,
+    /// RFC 5802, RFC 7677: `SCRAM-*`, and with channel binding `SCRAM-*-PLUS`.
+    Scram(Hash, Plus),
+}
+
+/// Whether a SCRAM mechanism binds to the TLS channel.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Plus {
+    /// `SCRAM-*`.
+    No,
+    /// `SCRAM-*-PLUS`.
+    Yes,
+}
+
+impl Mechanism {
+    /// The registered name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Scram(Hash::Sha1, Plus::No) => "SCRAM-SHA-1",
+            Self::Scram(Hash::Sha1, Plus::Yes) => "SCRAM-SHA-1-PLUS",
+            Self::Scram(Hash::Sha256, Plus::No) => "SCRAM-SHA-256",
+            Self::Scram(Hash::Sha256, Plus::Yes) => "SCRAM-SHA-256-PLUS",
+            Self::Scram(Hash::Sha512, Plus::No) => "SCRAM-SHA-512",
+            Self::Scram(Hash::Sha512, Plus::Yes) => "SCRAM-SHA-512-PLUS",
+        }
+    }
+
+    /// All of them, the strongest first: the order in which they are offered.
+    pub const ALL: [Self; 7] = [
+        Self::Scram(Hash::Sha512, Plus::Yes),
+        Self::Scram(Hash::Sha256, Plus::Yes),
+        Self::Scram(Hash::Sha1, Plus::Yes),
+        Self::Scram(Hash::Sha512, Plus::No),
+        Self::Scram(Hash::Sha256, Plus::No),
+        Self::Scram(Hash::Sha1, Plus::No),
+        Self::Plain,
+    ];
+
+    /// The mechanism of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|mechanism| mechanism.name() == name)
+    }
+}

@@ -1,0 +1,88 @@
+//! Stanzas of our own making: answers, errors, presence on behalf of the dead.
+
+use alloc::vec::Vec;
+
+use super::parse::span_of;
+use super::{Condition, IqType, Kind, Lang, Stanza};
+use crate::jid::Jid;
+use crate::xml::{Element, Ns, Writer};
+
+impl Stanza {
+    /// A new stanza; `payload` writes its children.
+    #[must_use]
+    pub fn build(
+        kind: Kind,
+        id: Option<&str>,
+        from: Option<Jid>,
+        to: Option<Jid>,
+        payload: impl FnOnce(&mut Writer<'_>),
+    ) -> Self {
+        let mut raw = Vec::with_capacity(256);
+        let mut writer = Writer::new(&mut raw);
+        writer.open(kind.element());
+        if let Some(id) = id {
+            writer.attribute("id", id);
+        }
+        payload(&mut writer);
+        writer.close();
+        let element = Element::from_written(raw);
+        let quoted = element
+            .attributes()
+            .find(|a| a.name == "id")
+            .map(|a| a.quoted);
+        let id = quoted.map(|quoted| span_of(element.raw(), quoted));
+        Self {
+            element,
+            kind,
+            to,
+            from,
+            id,
+            lang: Lang::Unsaid,
+            rest: Vec::new(),
+        }
+    }
+
+    /// The result of this request, addressed back to its sender (RFC 6120 §8.2.3).
+    #[must_use]
+    pub fn result(&self, payload: impl FnOnce(&mut Writer<'_>)) -> Self {
+        let id = self.id();
+        Self::build(
+            Kind::Iq(IqType::Result),
+            id.as_deref(),
+            self.to.clone(),
+            self.from.clone(),
+            payload,
+        )
+    }
+
+    /// The error that answers this stanza (RFC 6120 §8.3.1), or `None` where nothing may.
+    #[must_use]
+    pub fn refusal(&self, condition: Condition, text: Option<&str>) -> Option<Self> {
+        if !self.kind.may_be_refused() {
+            return None;
+        }
+        let id = self.id();
+        Some(Self::build(
+            self.kind.to_error(),
+            id.as_deref(),
+            self.to.clone(),
+            self.from.clone(),
+            |w| write_error(w, condition, text),
+        ))
+    }
+}
+
+/// `<error/>` by RFC 6120 §8.3.2.
+fn write_error(w: &mut Writer<'_>, condition: Condition, text: Option<&str>) {
+    let xmlns = Ns::StanzaErrors.uri();
+    w.open("error").attribute("type", condition.kind().name());
+    w.open(condition.name()).attribute("xmlns", xmlns).close();
+    if let Some(text) = text {
+        w.open("text")
+            .attribute("xmlns", xmlns)
+            .attribute("xml:lang", "en")
+            .text(text)
+            .close();
+    }
+    w.close();
+}

@@ -1,0 +1,172 @@
+//! A stanza: a parsed head over shared, validated bytes.
+//!
+//! Forwarding writes a fresh start tag from the head and copies the rest as it came: the payload is never serialised again, and
+//! `from` is always ours to set.
+
+mod build;
+mod condition;
+mod kind;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use alloc::borrow::Cow;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+pub use condition::{Condition, ErrorType};
+pub use kind::{IqType, Kind, MessageType, PresenceType};
+pub use parse::ParseError;
+
+use crate::jid::Jid;
+use crate::xml::{Children, Element, Node, escape_attribute};
+
+/// A range of bytes in the element's raw form.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// `xml:lang` of a stanza.
+#[derive(Clone, Debug)]
+enum Lang {
+    /// Said on the stanza itself: with its quotes.
+    Own(Span),
+    /// Taken from the stream (RFC 6120 §4.7.4), decoded.
+    Stream(Arc<str>),
+    Unsaid,
+}
+
+/// A well-formed, namespace-complete stanza within limits. Made by `parse` from what the scanner proved, or by `build`.
+#[derive(Clone, Debug)]
+pub struct Stanza {
+    element: Element,
+    kind: Kind,
+    to: Option<Jid>,
+    from: Option<Jid>,
+    /// The `id` value with its quotes.
+    id: Option<Span>,
+    lang: Lang,
+    /// Every other attribute of the start tag, prefix declarations included, whole.
+    rest: Vec<Span>,
+}
+
+impl Stanza {
+    /// Which stanza, of which type.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whom it is for; `None` means the sender's own account (RFC 6120 §10.3).
+    #[must_use]
+    pub const fn to(&self) -> Option<&Jid> {
+        self.to.as_ref()
+    }
+
+    /// Whom it is from, as stamped.
+    #[must_use]
+    pub const fn from(&self) -> Option<&Jid> {
+        self.from.as_ref()
+    }
+
+    /// Stamps the sender.
+    pub fn set_from(&mut self, from: Jid) {
+        self.from = Some(from);
+    }
+
+    /// Addresses it.
+    pub fn set_to(&mut self, to: Jid) {
+        self.to = Some(to);
+    }
+
+    /// The decoded `id`.
+    #[must_use]
+    pub fn id(&self) -> Option<Cow<'_, str>> {
+        self.element.attribute("id")
+    }
+
+    /// The first child element: what an IQ asks for.
+    #[must_use]
+    pub fn payload(&self) -> Option<Node<'_>> {
+        self.element.children().next()
+    }
+
+    /// The child elements.
+    #[must_use]
+    pub fn children(&self) -> Children<'_> {
+        self.element.children()
+    }
+
+    /// How many bytes it keeps alive.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.element.raw().len()
+    }
+
+    /// Appends the whole stanza, for a stream whose default namespace is the content namespace.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        self.write_to(self.to.as_ref(), out);
+    }
+
+    /// Appends the whole stanza addressed to `to`.
+    pub fn write_to(&self, to: Option<&Jid>, out: &mut Vec<u8>) {
+        let name = self.kind.element().as_bytes();
+        let raw = self.element.raw();
+        let inner = self.element.inner();
+        out.reserve(raw.len() + 128);
+        out.push(b'<');
+        out.extend_from_slice(name);
+        write_jid(out, b" to='", to);
+        write_jid(out, b" from='", self.from.as_ref());
+        if let Some(kind) = self.kind.type_attribute() {
+            out.extend_from_slice(b" type='");
+            out.extend_from_slice(kind.as_bytes());
+            out.push(b'\'');
+        }
+        if let Some(id) = self.id {
+            out.extend_from_slice(b" id=");
+            out.extend_from_slice(bytes_at(raw, id));
+        }
+        match &self.lang {
+            Lang::Own(span) => {
+                out.extend_from_slice(b" xml:lang=");
+                out.extend_from_slice(bytes_at(raw, *span));
+            }
+            Lang::Stream(lang) => {
+                out.extend_from_slice(b" xml:lang='");
+                escape_attribute(out, lang);
+                out.push(b'\'');
+            }
+            Lang::Unsaid => {}
+        }
+        for span in &self.rest {
+            out.push(b' ');
+            out.extend_from_slice(bytes_at(raw, *span));
+        }
+        if inner.is_empty() {
+            out.extend_from_slice(b"/>");
+        } else {
+            out.push(b'>');
+            out.extend_from_slice(inner);
+            out.extend_from_slice(b"</");
+            out.extend_from_slice(name);
+            out.push(b'>');
+        }
+    }
+}
+
+/// A span is made from the very bytes it is read from, so it lies within them; an empty slice stands for a bug.
+fn bytes_at(raw: &[u8], span: Span) -> &[u8] {
+    raw.get(span.start as usize..span.end as usize)
+        .unwrap_or_default()
+}
+
+fn write_jid(out: &mut Vec<u8>, open: &[u8], jid: Option<&Jid>) {
+    if let Some(jid) = jid {
+        out.extend_from_slice(open);
+        escape_attribute(out, jid.as_str());
+        out.push(b'\'');
+    }
+}

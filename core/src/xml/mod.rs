@@ -1,0 +1,20 @@
+//! XML streams as bytes: found, proven well-formed, read lazily and written, never turned into a tree.
+//!
+//! `scan` finds the top-level items of a stream in one resumable pass and proves them well-formed, namespace-well-formed and
+//! within limits. What it hands out is an `Element`: validated bytes. Only `scan` (through `rewrite` for the rare forms) and
+//! `write` make one, so nothing downstream checks again.
+
+mod element;
+mod head;
+mod ns;
+mod pull;
+mod rewrite;
+mod scan;
+mod write;
+
+pub use element::Element;
+pub use head::{Attribute, Attributes};
+pub use ns::Ns;
+pub use pull::{Children, Node};
+pub use scan::{Header, ScanLimits, Scanner, Token, XmlError};
+pub use write::{Writer, escape_attribute, escape_text};

@@ -1,0 +1,14 @@
+//! What every shell of Spondee needs and no shell should write twice: configuration, certificates and the TLS pump, storage and
+//! its threads, PBKDF2 workers, the control socket and the command line. Nothing here knows how a shell waits.
+
+pub mod boot;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod mailbox;
+pub mod note;
+pub mod seed;
+pub mod store;
+pub mod tls;
+pub mod work;

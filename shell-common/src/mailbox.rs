@@ -1,0 +1,24 @@
+//! How threads that are not a shard's answer a shard.
+
+use spondee_core::port::{Command, CommandId, DeriveError, Ticket};
+use spondee_core::sasl::ScramKeys;
+use spondee_core::store::{Reply, StoreError};
+
+/// One answer or command; the shell turns it into the `Input` of the same name.
+#[derive(Debug)]
+pub enum Letter {
+    /// From the control socket.
+    Command(CommandId, Command),
+    /// From a PBKDF2 worker.
+    Derived(Ticket, Result<Vec<ScramKeys>, DeriveError>),
+    /// From a storage thread.
+    Stored(Ticket, Result<Vec<Reply>, StoreError>),
+}
+
+/// A shard's letter box. `post` takes all letters and wakes the shard's thread at most once.
+///
+/// Not bounded itself: an answer exists only for a question, and the queues that take questions are bounded.
+pub trait Mailbox: Send + Sync + std::fmt::Debug {
+    /// Delivers in order.
+    fn post(&self, letters: Vec<Letter>);
+}

@@ -1,0 +1,87 @@
+//! Storage behind one trait, driven by threads of its own.
+
+mod memory;
+mod sqlite;
+mod worker;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use spondee_core::port::Ticket;
+use spondee_core::store::{Batch, Reply, StoreError};
+
+use crate::mailbox::Mailbox;
+
+pub use memory::Memory;
+pub use sqlite::Sqlite;
+
+/// A back end. Blocking; called on storage threads only.
+pub trait Backend: Send {
+    /// Applies the batches in order in one transaction and returns when it is on disk: one outcome for each batch. A batch
+    /// whose `Expect` fails takes no effect and leaves the others alone; if the commit fails, all fail.
+    fn apply(&mut self, batches: &[Batch]) -> Vec<Result<Vec<Reply>, StoreError>>;
+
+    /// A second handle that serves read-only batches beside this one, if the back end can.
+    fn reader(&self) -> Option<Box<dyn Backend>>;
+}
+
+/// What a commit contained, for the counters.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct StoreCounters {
+    /// Transactions that changed something.
+    pub commits: u64,
+    /// Batches in them.
+    pub batches: u64,
+    /// Read-only batches.
+    pub reads: u64,
+}
+
+/// The handle of a running store. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    // the helper's: an Arc of queues and threads
+}
+
+impl Store {
+    /// Starts the threads of `backend`: one writer with adaptive group commit, readers beside it that never overtake an
+    /// owner's pending batch.
+    #[must_use]
+    pub fn start(backend: Box<dyn Backend>) -> Self {
+        let _ = backend;
+        todo!()
+    }
+
+    /// Queues a batch; the answer goes to `mailbox` under `ticket`.
+    ///
+    /// # Errors
+    /// `Busy` if the queue is full or the store has stopped; nothing was queued.
+    pub fn submit(
+        &self,
+        mailbox: &Arc<dyn Mailbox>,
+        ticket: Ticket,
+        batch: Batch,
+    ) -> Result<(), StoreError> {
+        let _ = (mailbox, ticket, batch);
+        todo!()
+    }
+
+    /// So far.
+    #[must_use]
+    pub fn counters(&self) -> StoreCounters {
+        todo!()
+    }
+
+    /// Applies what is queued, then ends the threads. Later `submit`s are refused.
+    pub fn stop(&self) {
+        todo!()
+    }
+}
+
+/// Opens the SQLite store in a data directory (see `boot::DataDirectory`), creating it 0600.
+///
+/// # Errors
+/// A sentence for the administrator.
+pub fn open_sqlite(directory: &Path) -> Result<Sqlite, String> {
+    let _ = directory;
+    todo!()
+}

@@ -1,0 +1,4 @@
+//! SQLite: one file, WAL, synchronous=FULL.
+/// One connection.
+#[derive(Debug)]
+pub struct Sqlite {}

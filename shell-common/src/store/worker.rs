@@ -1,0 +1,1 @@
+//! The writer thread with adaptive group commit, and the readers beside it.
