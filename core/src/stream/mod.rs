@@ -23,7 +23,7 @@ use self::state::{Closing, Negotiation, Phase, State};
 use crate::config::Config;
 use crate::effects::Effects;
 use crate::entropy::Entropy;
-use crate::jid::{BareJid, Domain, Jid, Resource};
+use crate::jid::{BareJid, Domain, Resource};
 use crate::port::{ConnId, Listener, Opening, TlsInfo};
 use crate::sasl::{DeriveParams, Encryption, Failure, Mechanism, Transport};
 use crate::secret::Secret;
