@@ -22,4 +22,9 @@ pub mod stanza;
 pub mod store;
 pub mod time;
 pub mod timer;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the shard asks it once it routes IQs")
+)]
+pub mod xep;
 pub mod xml;
