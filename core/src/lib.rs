@@ -26,4 +26,5 @@ mod stream;
 pub mod time;
 pub mod timer;
 mod wait;
+pub mod xep;
 pub mod xml;

@@ -1,7 +1,9 @@
 //! Delivery to a local user by RFC 6121 §8.5, the table of §8.5.4.
 
-use super::{Account, Cx, Session, answer};
+use super::iq::{answer, asker};
+use super::{Account, Cx, Session};
 use crate::stanza::{Condition, IqType, Kind, MessageType, PresenceType, Stanza};
+use crate::xep::Entity;
 
 /// Delivers a stanza whose `to` is an account of ours; `account` is `None` where nobody is signed in, whether or not there is
 /// such an account, so that nobody learns which (RFC 6121 §8.1).
@@ -20,7 +22,7 @@ pub(crate) fn deliver(account: Option<&Account>, cx: &mut Cx<'_>, stanza: &Stanz
         (Kind::Presence(kind), ..) => presence(sessions, matching, cx, kind, stanza),
         // §8.5.2.1.3: the server answers for the account.
         (Kind::Iq(_), None, _) => {
-            if let Some(reply) = answer(cx.now, cx.config, None, stanza) {
+            if let Some(reply) = answer(cx.now, cx.config, Entity::Account(asker(stanza)), stanza) {
                 cx.fx.route(reply);
             }
         }

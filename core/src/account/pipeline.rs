@@ -6,7 +6,9 @@
 use super::{Account, Cx, answer};
 use crate::jid::Jid;
 use crate::port::ConnId;
-use crate::stanza::{Condition, Kind, PresenceType, Stanza};
+use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza};
+use crate::xep::{Asker, Entity};
+use crate::xml::Ns;
 
 impl Account {
     /// A stanza from one of the account's own sessions, `from` stamped.
@@ -59,8 +61,16 @@ impl Account {
             cx.fx.route(iq);
             return;
         }
+        // RFC 3921 §3: the session is there already; old clients want to hear so.
+        let session = iq
+            .payload()
+            .is_some_and(|payload| payload.is(Ns::Session, "session"));
+        if session && iq.kind() == Kind::Iq(IqType::Set) {
+            cx.fx.deliver(conn, &iq.result(|_| {}));
+            return;
+        }
         // RFC 6120 §10.3.3: the server answers on behalf of the account.
-        if let Some(reply) = answer(cx.now, cx.config, None, &iq) {
+        if let Some(reply) = answer(cx.now, cx.config, Entity::Account(Asker::Owner), &iq) {
             cx.fx.deliver(conn, &reply);
         }
     }

@@ -302,8 +302,9 @@ fn are_nr_ldh(text: &str) -> bool {
 
 /// UTS 46 to U-labels (the mapping of RFC 5892 and RFC 5895), and IDNA2008 upon what comes out.
 ///
-/// An A-label has at least as many letters as its U-label, so no more than `DNS_BYTES` code points can be
-/// a name. It is asked first because the cost of Punycode grows with the square of the length.
+/// An A-label has at least as many letters as its U-label, so a name has at most `DNS_BYTES` code points.
+/// That is asked before mapping, at the price of names written longer by decomposition, because the cost
+/// of Punycode grows with the square of the length.
 fn internationalized(text: &str) -> Option<Cow<'_, str>> {
     if text.chars().count() > DNS_BYTES {
         return None;

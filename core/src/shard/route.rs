@@ -8,6 +8,7 @@ use crate::envelope::{Body, Envelope};
 use crate::port::Action;
 use crate::stanza::{Condition, Kind, Stanza};
 use crate::time::Now;
+use crate::xep::Entity;
 
 impl Shard {
     /// Routes a stanza whose `from` is true and whose `to` is set.
@@ -60,10 +61,9 @@ impl Shard {
     /// RFC 6120 §10.5.1, §10.5.2: the server itself handles what is addressed to a host of ours.
     fn to_host(&mut self, now: Now, stanza: &Stanza) {
         let Some(to) = stanza.to() else { return };
-        let host = self.config.hosts.get(to.domain());
         match stanza.kind() {
             Kind::Iq(_) if to.resource().is_none() => {
-                if let Some(reply) = answer(now, &self.config, host, stanza) {
+                if let Some(reply) = answer(now, &self.config, Entity::Host, stanza) {
                     self.fx.route(reply);
                 }
             }
