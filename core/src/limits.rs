@@ -4,6 +4,10 @@
 
 use core::time::Duration;
 
+/// Bytes of the nonce a SCRAM client may choose. Clients send 16 to 64; it is kept over a round trip of strangers and sent back
+/// to them.
+pub const SCRAM_NONCE_BYTES: usize = 256;
+
 /// The bounds of one server. `Default` is what an administrator gets who says nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
