@@ -6,8 +6,11 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod limits;
 pub mod mailbox;
 pub mod note;
+#[cfg(test)]
+mod scratch;
 pub mod seed;
 pub mod store;
 pub mod tls;
