@@ -62,6 +62,8 @@ pub enum Input<'a> {
     },
     /// Time has passed: deadlines are looked at. Harmless at any time.
     Tick,
+    /// The way to another shard stayed full: what was to go there is refused.
+    Undeliverable(Envelope),
 }
 
 /// How a connection ended.
