@@ -9,6 +9,8 @@ pub mod control;
 pub mod limits;
 pub mod mailbox;
 pub mod note;
+#[cfg(test)]
+mod scratch;
 pub mod seed;
 pub mod store;
 pub mod tls;
