@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod limits;
 pub mod mailbox;
 pub mod note;
 pub mod seed;

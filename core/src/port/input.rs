@@ -62,6 +62,8 @@ pub enum Input<'a> {
     },
     /// Time has passed: deadlines are looked at. Harmless at any time.
     Tick,
+    /// The way to its shard is full, so this came back from `Action::Send`: a stanza is refused with `resource-constraint`.
+    Undeliverable(Envelope),
 }
 
 /// How a connection ended.
