@@ -33,10 +33,10 @@ pub trait ArenaKey: Copy {
 }
 
 macro_rules! arena_key {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+    ($($(#[$doc:meta])* $vis:vis $name:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub struct $name($crate::arena::Key);
+        $vis struct $name($crate::arena::Key);
         impl $crate::arena::ArenaKey for $name {
             fn from_key(key: $crate::arena::Key) -> Self {
                 Self(key)
@@ -166,7 +166,7 @@ impl<K: ArenaKey, T> Arena<K, T> {
 mod tests {
     use super::*;
 
-    arena_key! { TestKey; }
+    arena_key! { pub(super) TestKey; }
 
     #[test]
     fn a_key_of_the_dead_does_not_reach_the_next_tenant() {

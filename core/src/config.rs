@@ -47,14 +47,18 @@ pub struct HostConfig {
     pub rounds: u32,
 }
 
+impl HostConfig {
+    /// Prosody's `default_iteration_count`. RFC 7677 §4 asks for at least 4096.
+    pub const DEFAULT_ROUNDS: u32 = 10_000;
+}
+
 impl Default for HostConfig {
     fn default() -> Self {
         Self {
             sasl: SaslPolicy::default(),
             tls: TlsAvailable::Yes,
             conflict: ConflictResolve::KickOld,
-            // Prosody's default. RFC 7677 §4 asks for at least 4096.
-            rounds: 10_000,
+            rounds: Self::DEFAULT_ROUNDS,
         }
     }
 }

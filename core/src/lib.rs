@@ -7,8 +7,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod account;
 pub mod arena;
 pub mod config;
+mod effects;
 pub mod entropy;
 pub mod envelope;
 pub mod jid;
@@ -20,6 +22,9 @@ pub mod secret;
 pub mod shard;
 pub mod stanza;
 pub mod store;
+mod stream;
 pub mod time;
 pub mod timer;
+mod wait;
+pub mod xep;
 pub mod xml;

@@ -4,6 +4,10 @@
 
 use core::time::Duration;
 
+/// Bytes of the nonce a SCRAM client may choose. Clients send 16 to 64; it is kept over a round trip of strangers and sent back
+/// to them.
+pub const SCRAM_NONCE_BYTES: usize = 256;
+
 /// The bounds of one server. `Default` is what an administrator gets who says nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -29,6 +33,8 @@ pub struct Limits {
     pub elements: u32,
     /// Failed SASL attempts on one stream. RFC 6120 §6.4.5 recommends 2 to 5.
     pub sasl_failures: u8,
+    /// Refused attempts to bind a resource. RFC 6120 §7.7.3 recommends 5 to 10.
+    pub bind_retries: u8,
     /// From accept to an authenticated stream (`c2s_timeout`). `Deviation:` Prosody gives five minutes; a minute is
     /// ample for a person behind a slow link and five times cheaper to wait out.
     pub negotiation: Duration,
@@ -64,6 +70,7 @@ impl Default for Limits {
             name_bytes: 1024,
             elements: 10_000,
             sasl_failures: 5,
+            bind_retries: 5,
             negotiation: Duration::from_secs(60),
             until_tls: Duration::from_secs(30),
             close: Duration::from_secs(5),

@@ -1,12 +1,21 @@
 //! Addresses by RFC 7622: parsed, prepared once, compared as bytes ever after.
+//!
+//! An address is one shared string and the places of its separators, so that cloning it, cutting it and
+//! asking a map by its bare form cost no allocation. What a part may hold is `prep`'s business; this
+//! module knows only where parts begin and end.
 
 pub mod prep;
+#[cfg(test)]
+mod tests;
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{Hash, Hasher};
+
+use memchr::memchr;
 
 pub use prep::JidError;
 
@@ -35,14 +44,14 @@ pub struct Jid {
     slash: u16,
 }
 
+/// In place of an offset. No address is so long: 3071 bytes at most (RFC 7622 §3.1).
 const NO_PART: u16 = u16::MAX;
 
 impl Domain {
     /// # Errors
     /// What RFC 7622 §3.2 forbids.
     pub fn parse(text: &str) -> Result<Self, JidError> {
-        let _ = text;
-        todo!()
+        Ok(Self(Arc::from(&*prep::domainpart(text)?)))
     }
     /// The prepared text.
     #[must_use]
@@ -55,8 +64,7 @@ impl Resource {
     /// # Errors
     /// What RFC 7622 §3.4 forbids.
     pub fn parse(text: &str) -> Result<Self, JidError> {
-        let _ = text;
-        todo!()
+        Ok(Self(Arc::from(&*prep::resourcepart(text)?)))
     }
     /// The prepared text.
     #[must_use]
@@ -69,16 +77,22 @@ impl BareJid {
     /// # Errors
     /// A part that RFC 7622 forbids, or a resource.
     pub fn parse(text: &str) -> Result<Self, JidError> {
-        let _ = text;
-        todo!()
+        if text.contains('/') {
+            return Err(JidError::Resource);
+        }
+        let Jid { text, at, .. } = Jid::parse(text)?;
+        Ok(Self { text, at })
     }
     /// The account `local` at `domain`; prepares `local`.
     ///
     /// # Errors
     /// What RFC 7622 §3.3 forbids.
     pub fn new(local: &str, domain: &Domain) -> Result<Self, JidError> {
-        let _ = (local, domain);
-        todo!()
+        let local = prep::localpart(local)?;
+        Ok(Self {
+            at: offset(local.len()),
+            text: Arc::from(join(Some(&local), domain.as_str(), None)),
+        })
     }
     /// The address of a host itself.
     #[must_use]
@@ -91,14 +105,20 @@ impl BareJid {
     /// The localpart.
     #[must_use]
     pub fn local(&self) -> Option<&str> {
-        self.text
-            .get(..usize::from(self.at))
-            .filter(|_| self.at != NO_PART)
+        local(&self.text, self.at)
     }
     /// The domainpart.
     #[must_use]
     pub fn domain(&self) -> &str {
-        todo!()
+        domain(&self.text, self.at)
+    }
+    /// The domainpart as a value of its own.
+    #[must_use]
+    pub fn to_domain(&self) -> Domain {
+        match self.at {
+            NO_PART => Domain(self.text.clone()),
+            _ => Domain(Arc::from(self.domain())),
+        }
     }
     /// `local@domain`.
     #[must_use]
@@ -108,8 +128,11 @@ impl BareJid {
     /// This account's address with `resource`.
     #[must_use]
     pub fn with_resource(&self, resource: &Resource) -> Jid {
-        let _ = resource;
-        todo!()
+        Jid {
+            text: Arc::from(join(None, &self.text, Some(resource.as_str()))),
+            at: self.at,
+            slash: offset(self.text.len()),
+        }
     }
 }
 
@@ -120,23 +143,47 @@ impl Jid {
     /// # Errors
     /// The part that is wrong.
     pub fn parse(text: &str) -> Result<Self, JidError> {
-        let _ = text;
-        todo!()
+        let (bare, resource) = cut(text);
+        let (local, domain) = match memchr(b'@', bare.as_bytes()) {
+            Some(at) => (bare.get(..at), bare.get(at + 1..).unwrap_or_default()),
+            None => (None, bare),
+        };
+        let local = local.map(prep::localpart).transpose()?;
+        let domain = prep::domainpart(domain)?;
+        let resource = resource.map(prep::resourcepart).transpose()?;
+
+        let bare_bytes = local.as_ref().map_or(0, |local| local.len() + 1) + domain.len();
+        let bytes = bare_bytes + resource.as_ref().map_or(0, |resource| resource.len() + 1);
+        // Usually nothing had to change: one allocation. The length tells of a final dot taken off the domain.
+        let is_prepared = bytes == text.len()
+            && matches!(domain, Cow::Borrowed(_))
+            && !matches!(local, Some(Cow::Owned(_)))
+            && !matches!(resource, Some(Cow::Owned(_)));
+        Ok(Self {
+            at: local.as_ref().map_or(NO_PART, |local| offset(local.len())),
+            slash: resource.as_ref().map_or(NO_PART, |_| offset(bare_bytes)),
+            text: if is_prepared {
+                Arc::from(text)
+            } else {
+                Arc::from(join(local.as_deref(), &domain, resource.as_deref()))
+            },
+        })
     }
     /// The localpart.
     #[must_use]
     pub fn local(&self) -> Option<&str> {
-        todo!()
+        local(&self.text, self.at)
     }
     /// The domainpart.
     #[must_use]
     pub fn domain(&self) -> &str {
-        todo!()
+        domain(self.bare(), self.at)
     }
     /// The resourcepart.
     #[must_use]
     pub fn resource(&self) -> Option<&str> {
-        todo!()
+        // Behind `NO_PART` there is nothing, so that it needs no check.
+        self.text.get(usize::from(self.slash) + 1..)
     }
     /// `local@domain` without allocating: what maps of accounts are asked by.
     #[must_use]
@@ -150,7 +197,13 @@ impl Jid {
     /// The bare address as a value of its own.
     #[must_use]
     pub fn to_bare(&self) -> BareJid {
-        todo!()
+        BareJid {
+            text: match self.slash {
+                NO_PART => self.text.clone(),
+                _ => Arc::from(self.bare()),
+            },
+            at: self.at,
+        }
     }
     /// The whole address.
     #[must_use]
@@ -230,11 +283,40 @@ macro_rules! text_display {
 }
 text_display!(BareJid, Domain, Jid, Resource);
 
-#[expect(
-    dead_code,
-    reason = "shape of what the parser builds; the jid slice uses it"
-)]
+/// The bare address and what stands behind the first `/`.
+fn cut(text: &str) -> (&str, Option<&str>) {
+    memchr(b'/', text.as_bytes()).map_or((text, None), |slash| {
+        (text.get(..slash).unwrap_or_default(), text.get(slash + 1..))
+    })
+}
+
 fn join(local: Option<&str>, domain: &str, resource: Option<&str>) -> String {
-    let _ = (local, domain, resource);
-    todo!()
+    let beside = |part: &str| part.len() + 1;
+    let bytes = local.map_or(0, beside) + domain.len() + resource.map_or(0, beside);
+    let mut text = String::with_capacity(bytes);
+    if let Some(local) = local {
+        text.push_str(local);
+        text.push('@');
+    }
+    text.push_str(domain);
+    if let Some(resource) = resource {
+        text.push('/');
+        text.push_str(resource);
+    }
+    text
+}
+
+fn local(text: &str, at: u16) -> Option<&str> {
+    text.get(..usize::from(at)).filter(|_| at != NO_PART)
+}
+
+/// The domainpart of a bare address.
+fn domain(bare: &str, at: u16) -> &str {
+    // Behind `NO_PART` there is nothing: then all of it is the domain.
+    bare.get(usize::from(at) + 1..).unwrap_or(bare)
+}
+
+/// Where a separator stands. Prepared parts have at most 1023 bytes each, so it always fits.
+fn offset(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(NO_PART)
 }

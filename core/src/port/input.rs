@@ -62,7 +62,7 @@ pub enum Input<'a> {
     },
     /// Time has passed: deadlines are looked at. Harmless at any time.
     Tick,
-    /// The way to its shard is full, so this came back from `Action::Send`: a stanza is refused with `resource-constraint`.
+    /// The way to another shard stayed full: what was to go there is refused.
     Undeliverable(Envelope),
 }
 

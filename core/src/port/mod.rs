@@ -14,7 +14,7 @@ use crate::arena::arena_key;
 
 arena_key! {
     /// A connection of this shard. Dead once the shell said `Input::Closed` or took it by `detach`.
-    ConnId;
+    pub ConnId;
     /// A question of this shard; its answer comes back under it.
-    Ticket;
+    pub Ticket;
 }

@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Credentials, DeriveParams, Failure, Mechanism, Offer, ScramKeys, Transport};
+use super::{
+    Credentials, DeriveParams, Failure, Mechanism, Offer, ScramKeys, Transport, plain, scram,
+};
 use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain};
 use crate::secret::Secret;
@@ -24,17 +26,29 @@ pub struct Context<'a> {
 
 /// Waits for the client's next message.
 #[derive(Debug)]
-pub struct Exchange {
-    // the helper's: an enum of what each mechanism keeps between messages
+pub struct Exchange(Expected);
+
+#[derive(Debug)]
+enum Expected {
+    /// All our mechanisms are client-first; the client has not begun yet.
+    First(Mechanism),
+    /// The client-final-message.
+    ScramFinal(scram::Challenged),
 }
 
 /// Waits for credentials. Wants no input meanwhile.
 #[derive(Debug)]
-pub struct Lookup {}
+pub struct Lookup(Asked);
+
+#[derive(Debug)]
+enum Asked {
+    Plain(plain::Asked),
+    Scram(scram::Asked),
+}
 
 /// Waits for a worker. Wants no input meanwhile.
 #[derive(Debug)]
-pub struct Derive {}
+pub struct Derive(plain::Deriving);
 
 /// The proof that somebody knew the password of an enabled account. Only this module makes one.
 #[derive(Clone, Debug)]
@@ -44,6 +58,10 @@ pub struct Verified {
 }
 
 impl Verified {
+    pub(super) const fn new(account: BareJid, mechanism: Mechanism) -> Self {
+        Self { account, mechanism }
+    }
+
     /// Whose credentials were verified.
     #[must_use]
     pub const fn account(&self) -> &BareJid {
@@ -75,15 +93,38 @@ pub enum Step {
 impl Exchange {
     /// Begins with the initial response of `<auth/>`: `None` if there was none (RFC 6120 §6.4.2), empty for `=`.
     pub fn begin(mechanism: Mechanism, initial: Option<&[u8]>, cx: Context<'_>) -> Step {
-        let _ = (mechanism, initial, cx);
-        todo!()
+        let exchange = Self(Expected::First(mechanism));
+        match initial {
+            Some(message) => exchange.respond(message, cx),
+            // RFC 6120 §6.3.10: the longer way is open too. An empty challenge asks for what the client has to say first.
+            None => Step::Challenge(Vec::new(), exchange),
+        }
     }
 
     /// Goes on with the decoded content of `<response/>`.
     pub fn respond(self, message: &[u8], cx: Context<'_>) -> Step {
-        let _ = (message, cx);
-        todo!()
+        let step = match self.0 {
+            Expected::First(mechanism) => first(mechanism, message, cx),
+            Expected::ScramFinal(challenged) => challenged
+                .respond(message)
+                .map(|(verified, signature)| Step::Success(verified, Some(signature))),
+        };
+        step.unwrap_or_else(Step::Failure)
     }
+}
+
+fn first(mechanism: Mechanism, message: &[u8], cx: Context<'_>) -> Result<Step, Failure> {
+    let (account, asked) = match mechanism {
+        Mechanism::Plain => {
+            let asked = plain::Asked::read(message, cx)?;
+            (asked.account().clone(), Asked::Plain(asked))
+        }
+        Mechanism::Scram(hash, plus) => {
+            let asked = scram::Asked::read(hash, plus, message, cx)?;
+            (asked.account().clone(), Asked::Scram(asked))
+        }
+    };
+    Ok(Step::Lookup(account, Lookup(asked)))
 }
 
 impl Lookup {
@@ -94,15 +135,27 @@ impl Lookup {
         cx: Context<'_>,
         entropy: &mut Entropy,
     ) -> Step {
-        let _ = (credentials, cx, entropy);
-        todo!()
+        match self.0 {
+            Asked::Plain(asked) => {
+                let (job, password, deriving) = asked.found(credentials, cx);
+                Step::Derive(job, password, Derive(deriving))
+            }
+            Asked::Scram(asked) => {
+                let (challenge, challenged) =
+                    asked.found(credentials, cx, &entropy.id("scram nonce"));
+                Step::Challenge(challenge, Exchange(Expected::ScramFinal(challenged)))
+            }
+        }
     }
 }
 
 impl Derive {
     /// Goes on with the worker's keys.
     pub fn derived(self, keys: &ScramKeys) -> Step {
-        let _ = keys;
-        todo!()
+        match self.0.derived(keys) {
+            // PLAIN has no data to go with success.
+            Ok(verified) => Step::Success(verified, None),
+            Err(failure) => Step::Failure(failure),
+        }
     }
 }

@@ -17,11 +17,13 @@ pub enum Failure {
     InvalidAuthzid,
     /// §6.5.7: not offered.
     InvalidMechanism,
-    /// §6.5.8: the mechanism's message cannot be read.
+    /// §6.5.8: the mechanism's message cannot be read, or does not fit this exchange: wrong nonce, channel binding or its flag.
+    /// Choice: Prosody's name for these. A client does not ask for another password on it, and in front of an attacker it should
+    /// not.
     MalformedRequest,
     /// §6.5.9.
     MechanismTooWeak,
-    /// §6.5.10: wrong password, unknown user, broken proof or binding: all alike.
+    /// §6.5.10: wrong password, unknown user, wrong proof: all alike.
     NotAuthorized,
     /// §6.5.11: the store or the workers cannot answer now.
     TemporaryAuthFailure,

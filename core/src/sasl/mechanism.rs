@@ -46,6 +46,12 @@ impl Mechanism {
         Self::Plain,
     ];
 
+    /// Whether it binds to the TLS channel.
+    #[must_use]
+    pub const fn binds(self) -> bool {
+        matches!(self, Self::Scram(_, Plus::Yes))
+    }
+
     /// The mechanism of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -3,19 +3,28 @@
 //! Works on decoded messages. Base64 and XML belong to the stream; looking up credentials and PBKDF2 belong to the shell: a
 //! step that needs either says so and keeps what it has.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod client;
 mod credentials;
+mod decoy;
 mod exchange;
 mod failure;
+mod hash;
+mod identity;
 mod mechanism;
 mod plain;
 mod policy;
 mod scram;
+mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use credentials::{
-    Credentials, DeriveParams, Hash, PasswordError, ScramKeys, Status, prepare_password,
+    Credentials, DeriveParams, PasswordError, SALT_BYTES, ScramKeys, Status, prepare_password,
 };
 pub use exchange::{Context, Derive, Exchange, Lookup, Step, Verified};
 pub use failure::Failure;
+pub use hash::Hash;
 pub use mechanism::{Mechanism, Plus};
 pub use policy::{
     ChannelBindings, Encryption, Offer, OfferEmpty, SaslPolicy, Transport, admit, offer,

@@ -77,8 +77,38 @@ pub enum OfferEmpty {
 /// # Errors
 /// The reason for an empty offer.
 pub fn offer(policy: &SaslPolicy, transport: &Transport) -> Result<Offer, OfferEmpty> {
-    let _ = (policy, transport);
-    todo!()
+    let mechanisms: Vec<Mechanism> = Mechanism::ALL
+        .into_iter()
+        .filter(|mechanism| admit(policy, transport, mechanism.name()).is_ok())
+        .collect();
+    if mechanisms.is_empty() {
+        return Err(why_empty(policy, transport));
+    }
+    // XEP-0440 §3: a client must take binding types without a mechanism that binds for an attack.
+    let binds = mechanisms.iter().any(|mechanism| mechanism.binds());
+    Ok(Offer {
+        bindings: if binds {
+            transport.bindings().collect()
+        } else {
+            Vec::new()
+        },
+        mechanisms,
+    })
+}
+
+fn why_empty(policy: &SaslPolicy, transport: &Transport) -> OfferEmpty {
+    if *transport == Transport::Clear && policy.encryption == Encryption::Required {
+        return OfferEmpty::EncryptionRequired;
+    }
+    let all_disabled = Mechanism::ALL
+        .into_iter()
+        .filter(|mechanism| transport.carries(*mechanism))
+        .all(|mechanism| names(&policy.disable, mechanism.name()));
+    if all_disabled {
+        OfferEmpty::AllDisabled
+    } else {
+        OfferEmpty::AllInsecure
+    }
 }
 
 /// The gate that `<auth mechanism='name'/>` passes, in Prosody's order: TLS missing though required, or the mechanism
@@ -87,6 +117,244 @@ pub fn offer(policy: &SaslPolicy, transport: &Transport) -> Result<Offer, OfferE
 /// # Errors
 /// `EncryptionRequired` or `InvalidMechanism`.
 pub fn admit(policy: &SaslPolicy, transport: &Transport, name: &str) -> Result<Mechanism, Failure> {
-    let _ = (policy, transport, name);
-    todo!()
+    if *transport == Transport::Clear
+        && (policy.encryption == Encryption::Required || names(&policy.insecure, name))
+    {
+        return Err(Failure::EncryptionRequired);
+    }
+    if names(&policy.disable, name) {
+        return Err(Failure::InvalidMechanism);
+    }
+    Mechanism::from_name(name)
+        .filter(|mechanism| transport.carries(*mechanism))
+        .ok_or(Failure::InvalidMechanism)
+}
+
+/// As written: `SCRAM-SHA-1` in a list does not mean `SCRAM-SHA-1-PLUS`.
+fn names(list: &[alloc::string::String], name: &str) -> bool {
+    list.iter().any(|entry| entry == name)
+}
+
+impl Transport {
+    /// The data of the binding type of this name, if the connection has it.
+    pub(super) fn binding(&self, name: &str) -> Option<&[u8]> {
+        let Self::Tls(bindings) = self else {
+            return None;
+        };
+        let data = match name {
+            TLS_EXPORTER => bindings.exporter.as_ref().map(<[u8; 32]>::as_slice),
+            TLS_SERVER_END_POINT => bindings.end_point.as_deref(),
+            _ => None,
+        };
+        // RFC 5802 §7: cbind-data is never empty.
+        data.filter(|data| !data.is_empty())
+    }
+
+    /// The names of the binding types it has, the strongest first.
+    fn bindings(&self) -> impl Iterator<Item = &'static str> {
+        [TLS_EXPORTER, TLS_SERVER_END_POINT]
+            .into_iter()
+            .filter(|name| self.binding(name).is_some())
+    }
+
+    /// Whether it has what the mechanism needs: RFC 5802 §4 has -PLUS where there is something to bind to.
+    fn carries(&self, mechanism: Mechanism) -> bool {
+        !mechanism.binds() || self.bindings().next().is_some()
+    }
+}
+
+const TLS_EXPORTER: &str = "tls-exporter";
+const TLS_SERVER_END_POINT: &str = "tls-server-end-point";
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::vec;
+
+    use super::*;
+
+    const NAMES: [&str; 9] = [
+        "SCRAM-SHA-512-PLUS",
+        "SCRAM-SHA-256-PLUS",
+        "SCRAM-SHA-1-PLUS",
+        "SCRAM-SHA-512",
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-1",
+        "PLAIN",
+        "LOGIN",
+        "plain",
+    ];
+
+    fn transports() -> [Transport; 5] {
+        let tls = |exporter, end_point| {
+            Transport::Tls(ChannelBindings {
+                exporter,
+                end_point,
+            })
+        };
+        [
+            Transport::Clear,
+            tls(None, None),
+            tls(Some([1; 32]), None),
+            tls(None, Some(vec![2; 32])),
+            tls(Some([1; 32]), Some(vec![2; 32])),
+        ]
+    }
+
+    fn policies() -> Vec<SaslPolicy> {
+        let lists: [&[&str]; 5] = [
+            &[],
+            &["DIGEST-MD5"],
+            &["PLAIN", "LOGIN"],
+            &["SCRAM-SHA-1", "SCRAM-SHA-256-PLUS"],
+            &NAMES,
+        ];
+        let owned = |list: &[&str]| list.iter().map(|name| (*name).into()).collect();
+        let mut policies = Vec::new();
+        for encryption in [Encryption::Required, Encryption::Optional] {
+            for disable in lists {
+                for insecure in lists {
+                    policies.push(SaslPolicy {
+                        encryption,
+                        disable: owned(disable),
+                        insecure: owned(insecure),
+                    });
+                }
+            }
+        }
+        policies
+    }
+
+    fn offered(policy: &SaslPolicy, transport: &Transport) -> Vec<&'static str> {
+        let offer = offer(policy, transport).unwrap();
+        offer.mechanisms.iter().map(|m| m.name()).collect()
+    }
+
+    /// Written as the reference has it, against the code, which is written for the reader.
+    #[test]
+    fn the_gate_answers_as_the_table_says() {
+        for policy in policies() {
+            for transport in transports() {
+                let clear = transport == Transport::Clear;
+                let bindings = match &transport {
+                    Transport::Clear => 0,
+                    Transport::Tls(b) => {
+                        u8::from(b.exporter.is_some()) + u8::from(b.end_point.is_some())
+                    }
+                };
+                for name in NAMES {
+                    let listed = |list: &[String]| list.contains(&name.into());
+                    let known = name != "LOGIN" && name != "plain";
+                    let required = policy.encryption == Encryption::Required;
+                    let expected = match (clear, required, listed(&policy.insecure)) {
+                        (true, true, _) | (true, false, true) => Err(Failure::EncryptionRequired),
+                        _ if listed(&policy.disable) => Err(Failure::InvalidMechanism),
+                        _ if !known => Err(Failure::InvalidMechanism),
+                        _ if name.ends_with("-PLUS") && bindings == 0 => {
+                            Err(Failure::InvalidMechanism)
+                        }
+                        _ => Ok(name),
+                    };
+                    assert_eq!(
+                        admit(&policy, &transport, name).map(Mechanism::name),
+                        expected,
+                        "{name} under {policy:?} on {transport:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_offered_is_what_the_gate_admits_the_strongest_first() {
+        for policy in policies() {
+            for transport in transports() {
+                let admitted: Vec<&str> = NAMES
+                    .into_iter()
+                    .filter(|name| admit(&policy, &transport, name).is_ok())
+                    .collect();
+                match offer(&policy, &transport) {
+                    Ok(offer) => {
+                        assert!(!admitted.is_empty());
+                        assert!(offer.mechanisms.iter().map(|m| m.name()).eq(admitted));
+                    }
+                    Err(_) => assert!(admitted.is_empty(), "{admitted:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn binding_types_are_named_only_where_a_mechanism_binds() {
+        let policy = SaslPolicy::default();
+        let named: Vec<Vec<&str>> = transports()
+            .iter()
+            .skip(1)
+            .map(|transport| offer(&policy, transport).unwrap().bindings)
+            .collect();
+        assert_eq!(
+            named,
+            [
+                vec![],
+                vec!["tls-exporter"],
+                vec!["tls-server-end-point"],
+                vec!["tls-exporter", "tls-server-end-point"],
+            ]
+        );
+        let [.., both] = transports();
+        let policy = SaslPolicy {
+            disable: NAMES.iter().take(3).map(|name| (*name).into()).collect(),
+            ..policy
+        };
+        assert_eq!(offer(&policy, &both).unwrap().bindings, [""; 0]);
+    }
+
+    #[test]
+    fn an_empty_binding_binds_nothing() {
+        let transport = Transport::Tls(ChannelBindings {
+            exporter: None,
+            end_point: Some(vec![]),
+        });
+        let offer = offer(&SaslPolicy::default(), &transport).unwrap();
+        assert!(offer.mechanisms.iter().all(|mechanism| !mechanism.binds()));
+        assert_eq!(offer.bindings, [""; 0]);
+    }
+
+    #[test]
+    fn an_empty_offer_has_a_reason() {
+        let [clear, tls, .., both] = transports();
+        let mut policy = SaslPolicy::default();
+        assert_eq!(offer(&policy, &clear), Err(OfferEmpty::EncryptionRequired));
+        policy.disable = NAMES.iter().map(|name| (*name).into()).collect();
+        assert_eq!(offer(&policy, &clear), Err(OfferEmpty::EncryptionRequired));
+        assert_eq!(offer(&policy, &both), Err(OfferEmpty::AllDisabled));
+        policy.encryption = Encryption::Optional;
+        assert_eq!(offer(&policy, &clear), Err(OfferEmpty::AllDisabled));
+        policy.insecure = policy.disable.split_off(3);
+        assert_eq!(offer(&policy, &clear), Err(OfferEmpty::AllInsecure));
+        assert_eq!(
+            offered(&policy, &tls),
+            ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]
+        );
+    }
+
+    #[test]
+    fn disabling_a_mechanism_leaves_its_plus_form() {
+        let [.., both] = transports();
+        let policy = SaslPolicy {
+            disable: vec!["SCRAM-SHA-1".into()],
+            ..SaslPolicy::default()
+        };
+        assert_eq!(
+            offered(&policy, &both),
+            [
+                "SCRAM-SHA-512-PLUS",
+                "SCRAM-SHA-256-PLUS",
+                "SCRAM-SHA-1-PLUS",
+                "SCRAM-SHA-512",
+                "SCRAM-SHA-256",
+                "PLAIN"
+            ]
+        );
+    }
 }

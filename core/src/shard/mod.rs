@@ -1,75 +1,213 @@
 //! One shard: everything one thread owns, driven by inputs and drained of actions.
 
+mod commands;
+mod route;
+mod seats;
+mod sessions;
+mod signin;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
+use crate::account::{Account, AccountKey};
+use crate::arena::Arena;
 use crate::config::Config;
-use crate::envelope::Place;
-use crate::port::{Action, ConnId, Input, Listener};
+use crate::effects::Effects;
+use crate::entropy::Entropy;
+use crate::envelope::placement::Placement;
+use crate::envelope::{Body, Place};
+use crate::jid::BareJid;
+use crate::map::{Keyed, Map};
+use crate::port::{Action, Command, CommandId, ConnId, Input, Listener, Ticket};
+use crate::store::{Batch, Reply, StoreError};
+use crate::stream::{Stream, Violation};
 use crate::time::{Instant, Now};
+use crate::timer::Timers;
+use crate::wait::Wait;
+
+pub use seats::Detached;
+use seats::Seat;
+
+/// Deadlines looked at in one `Tick`: bounds the work of a turn. What is left is due at once.
+const TICK_MAX: usize = 1024;
 
 /// A shard: connections, accounts, questions under way, deadlines.
 #[derive(Debug)]
-pub struct Shard {}
+pub struct Shard {
+    config: Arc<Config>,
+    place: Place,
+    placement: Placement,
+    entropy: Entropy,
+    fx: Effects,
+    seats: Arena<ConnId, Seat>,
+    accounts: Arena<AccountKey, Account>,
+    by_name: Map<BareJid, AccountKey>,
+    waits: Arena<Ticket, Wait>,
+    timers: Timers<ConnId>,
+    /// Commands behind the one that runs, for each account that has one running.
+    commands: BTreeMap<BareJid, VecDeque<(CommandId, Command)>>,
+    course: Course,
+}
 
-/// A connection on its way to the shard that owns its account: the stream, what was verified, output not yet sent.
-#[derive(Debug)]
-pub struct Detached {}
+/// Whether the server goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Course {
+    Running,
+    Stopping,
+}
 
 impl Shard {
     /// `place` is its own; `seed` must be secret and different for each shard and start.
     #[must_use]
-    pub fn new(config: Arc<Config>, place: Place, seed: [u8; 32], now: Now) -> Self {
-        let _ = (config, place, seed, now);
-        todo!()
+    pub fn new(config: Arc<Config>, place: Place, seed: [u8; 32]) -> Self {
+        let mut entropy = Entropy::new(seed);
+        let mut key = [0; 16];
+        key.copy_from_slice(entropy.block("map").split_at(16).0);
+        Self {
+            placement: Placement::new(&config.server_secret, config.shards),
+            place,
+            entropy,
+            fx: Effects::new(config.limits.session_queue_bytes),
+            seats: Arena::default(),
+            accounts: Arena::default(),
+            by_name: Map::with_hasher(Keyed::new(key)),
+            waits: Arena::default(),
+            timers: Timers::default(),
+            commands: BTreeMap::new(),
+            course: Course::Running,
+            config,
+        }
     }
 
     /// Takes one input. Any number may be handled before the actions are drained.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        let _ = (now, input);
-        todo!()
+        match input {
+            Input::Bytes { conn, bytes } => self.bytes(now, conn, bytes),
+            Input::Closed { conn, how: _ } => self.closed(now, conn),
+            Input::Command { id, command } => self.command(now, id, command),
+            Input::Delivered(envelope) => match envelope.body {
+                Body::Deliver(stanza) => self.deliver(now, &stanza),
+            },
+            Input::Derived { ticket, keys } => match self.waits.remove(ticket) {
+                Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
+                Some(Wait::Command(wait)) => self.command_derived(now, *wait, keys),
+                // An answer of another kind than the question is a fault of the shell: it falls on the floor.
+                Some(Wait::Credentials(_) | Wait::Load(_)) | None => {}
+            },
+            Input::Reload(config) => self.reload(now, config),
+            Input::Secured { conn, tls } => self.answered(now, conn, |s, cx| s.secured(cx, tls)),
+            Input::Shutdown => {
+                self.course = Course::Stopping;
+                self.fail_all(now, Violation::Shutdown, |_| true);
+            }
+            Input::Stored { ticket, outcome } => self.stored(now, ticket, outcome),
+            Input::Tick => self.tick(now),
+            Input::Undeliverable(envelope) => match envelope.body {
+                Body::Deliver(stanza) => self.undeliverable(&stanza),
+            },
+        }
+        self.settle(now);
     }
 
     /// A new connection from `peer`.
     pub fn accept(&mut self, now: Now, listener: Listener, peer: SocketAddr) -> ConnId {
-        let _ = (now, listener, peer);
-        todo!()
-    }
-
-    /// Takes a connection out after `Action::HandOff`; its id is dead from now on. `None` if it closed meanwhile (the shell
-    /// then leaves it: `Action::Close` is coming or came).
-    pub fn detach(&mut self, conn: ConnId) -> Option<Detached> {
-        let _ = conn;
-        todo!()
-    }
-
-    /// Takes over a connection another shard detached. `Resume` follows when the shell is to read it.
-    pub fn attach(&mut self, now: Now, detached: Detached) -> ConnId {
-        let _ = (now, detached);
-        todo!()
+        let stream = Stream::new(listener, now, &self.config);
+        let conn = self.seat(now, stream, peer);
+        if self.course == Course::Stopping {
+            self.fail(now, conn, Violation::Shutdown);
+        }
+        conn
     }
 
     /// The next thing to do; drain until `None`.
     pub fn poll_action(&mut self) -> Option<Action> {
-        todo!()
+        self.fx.poll_action()
     }
 
     /// When to say `Input::Tick` at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        self.timers.next().map(|(at, _)| at)
     }
 
     /// Bytes owed to the peer. Empty for a connection that is dead.
     #[must_use]
     pub fn outgoing(&self, conn: ConnId) -> &[u8] {
-        let _ = conn;
-        todo!()
+        self.fx.outgoing(conn)
     }
 
     /// The first `count` bytes of `outgoing` are in the socket (or in TLS records bound for it).
     pub fn sent(&mut self, conn: ConnId, count: usize) {
-        let _ = (conn, count);
-        todo!()
+        self.fx.sent(conn, count);
+    }
+
+    /// How many connections live here.
+    #[must_use]
+    pub const fn connections(&self) -> usize {
+        self.seats.len()
+    }
+
+    fn stored(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        outcome: Result<alloc::vec::Vec<Reply>, StoreError>,
+    ) {
+        match self.waits.remove(ticket) {
+            Some(Wait::Credentials(conn)) => {
+                let record = outcome.map(first_value);
+                self.answered(now, conn, |stream, cx| stream.credentials(cx, record));
+            }
+            Some(Wait::Load(account)) => self.loaded(now, account, outcome.map(first_value)),
+            Some(Wait::Command(wait)) => self.command_stored(now, *wait, outcome),
+            Some(Wait::Derive(_)) | None => {}
+        }
+    }
+
+    /// Asks the store; `then` says who wants the answer.
+    fn store(&mut self, batch: Batch, then: Wait) {
+        let ticket = self.waits.insert(then);
+        self.fx.act(Action::Store { ticket, batch });
+    }
+
+    /// What an input set off is finished before the next one: stanzas under way, sessions whose queue is full.
+    fn settle(&mut self, now: Now) {
+        loop {
+            if let Some(stanza) = self.fx.next_route() {
+                self.route(now, stanza);
+            } else if let Some(conn) = self.fx.next_overflowed() {
+                self.overflowed(now, conn);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        for _ in 0..TICK_MAX {
+            let Some(conn) = self.timers.expired(now.mono) else {
+                return;
+            };
+            self.expire(now, conn);
+        }
+    }
+
+    fn reload(&mut self, now: Now, config: Arc<Config>) {
+        self.config = config;
+        let hosts = self.config.clone();
+        self.fail_all(now, Violation::HostGone, |host| {
+            host.is_some_and(|host| !hosts.hosts.contains_key(host))
+        });
+    }
+}
+
+/// The value of the single `Get` of a batch.
+fn first_value(replies: alloc::vec::Vec<Reply>) -> Option<bytes::Bytes> {
+    match replies.into_iter().next() {
+        Some(Reply::Value(value)) => value,
+        Some(Reply::Done | Reply::List(_) | Reply::Owners(_)) | None => None,
     }
 }

@@ -1,0 +1,77 @@
+//! What a session sends, stage by stage. The order is the specification: each line says which clause fixes its place.
+//!
+//! Stages still to come take their places here: blocking (XEP-0191) refuses first, then subscriptions (RFC 6121 §3) change the
+//! roster, then the archive (XEP-0313) keeps what is left, then carbons (XEP-0280) copy it, then it is routed.
+
+use super::{Account, Cx, answer};
+use crate::jid::Jid;
+use crate::port::ConnId;
+use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza};
+use crate::xep::{Asker, Entity};
+use crate::xml::Ns;
+
+impl Account {
+    /// A stanza from one of the account's own sessions, `from` stamped.
+    pub(crate) fn outbound(&mut self, cx: &mut Cx<'_>, conn: ConnId, stanza: Stanza) {
+        match stanza.kind() {
+            Kind::Message(_) => self.message_out(cx, stanza),
+            Kind::Presence(kind) => self.presence_out(cx, conn, kind, stanza),
+            Kind::Iq(_) => self.iq_out(cx, conn, stanza),
+        }
+    }
+
+    fn message_out(&self, cx: &mut Cx<'_>, mut message: Stanza) {
+        if message.to().is_none() {
+            // RFC 6120 §10.3.1: as if to the account itself.
+            message.set_to(Jid::from(self.jid.clone()));
+        }
+        cx.fx.route(message);
+    }
+
+    fn presence_out(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: ConnId,
+        kind: PresenceType,
+        presence: Stanza,
+    ) {
+        match kind {
+            _ if presence.to().is_none() => self.broadcast(cx, conn, presence),
+            PresenceType::Available | PresenceType::Unavailable => {
+                self.directed(cx, conn, presence);
+            }
+            // RFC 6121 §3 needs a roster, which this server does not keep yet: it says so rather than pretend.
+            PresenceType::Subscribe
+            | PresenceType::Subscribed
+            | PresenceType::Unsubscribe
+            | PresenceType::Unsubscribed => {
+                if let Some(error) = presence.refusal(Condition::FeatureNotImplemented, None) {
+                    cx.fx.deliver(conn, &error);
+                }
+            }
+            // RFC 6121 §4.3: probes are for servers. One from a client says nothing.
+            PresenceType::Probe => {}
+            PresenceType::Error => cx.fx.route(presence),
+        }
+    }
+
+    fn iq_out(&mut self, cx: &mut Cx<'_>, conn: ConnId, iq: Stanza) {
+        let own = iq.to().is_none_or(|to| to.as_str() == self.jid.as_str());
+        if !own {
+            cx.fx.route(iq);
+            return;
+        }
+        // RFC 3921 §3: the session is there already; old clients want to hear so.
+        let session = iq
+            .payload()
+            .is_some_and(|payload| payload.is(Ns::Session, "session"));
+        if session && iq.kind() == Kind::Iq(IqType::Set) {
+            cx.fx.deliver(conn, &iq.result(|_| {}));
+            return;
+        }
+        // RFC 6120 §10.3.3: the server answers on behalf of the account.
+        if let Some(reply) = answer(cx.now, cx.config, Entity::Account(Asker::Owner), &iq) {
+            cx.fx.deliver(conn, &reply);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Presence that a session sends: broadcast, directed, and the end of both (RFC 6121 §4).
+
+use super::session::Presence;
+use super::{Account, Cx, Session};
+use crate::jid::Jid;
+use crate::port::ConnId;
+use crate::stanza::{Condition, Kind, PresenceType, Stanza};
+use crate::xml::Ns;
+
+impl Account {
+    /// Presence without `to` (RFC 6121 §4.2.2, §4.4.2, §4.5.2).
+    pub(super) fn broadcast(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: Stanza) {
+        match presence.kind() {
+            Kind::Presence(PresenceType::Available) => self.become_available(cx, conn, presence),
+            Kind::Presence(PresenceType::Unavailable) => {
+                self.become_unavailable(cx, conn, &presence);
+            }
+            // The other types say nothing without an address.
+            Kind::Presence(_) | Kind::Iq(_) | Kind::Message(_) => {}
+        }
+    }
+
+    fn become_available(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: Stanza) {
+        let Some(session) = self
+            .sessions
+            .iter_mut()
+            .find(|session| session.conn == conn)
+        else {
+            return;
+        };
+        let initial = session.priority().is_none();
+        session.presence = Presence::Available(priority(&presence), presence.clone());
+        let jid = session.jid.clone();
+        // RFC 6121 §4.2.2: to all available resources, the one that sent it included.
+        self.tell_own(cx, &presence);
+        if initial {
+            // An account is subscribed to itself: the new resource learns of the others.
+            for other in self.sessions.iter().filter(|other| other.conn != conn) {
+                if let Presence::Available(_, last) = &other.presence {
+                    cx.fx.deliver_to(conn, last, Some(&jid));
+                }
+            }
+        }
+    }
+
+    fn become_unavailable(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: &Stanza) {
+        let Some(session) = self
+            .sessions
+            .iter_mut()
+            .find(|session| session.conn == conn)
+        else {
+            return;
+        };
+        let was = core::mem::replace(&mut session.presence, Presence::Unavailable);
+        let directed = core::mem::take(&mut session.directed);
+        if matches!(was, Presence::Available(..)) {
+            self.tell_own(cx, presence);
+        }
+        // RFC 6121 §4.6.3: those who heard by directed presence hear of the end.
+        for to in directed {
+            let mut copy = presence.clone();
+            copy.set_to(to);
+            cx.fx.route(copy);
+        }
+    }
+
+    /// A copy to each available resource of the account.
+    fn tell_own(&self, cx: &mut Cx<'_>, presence: &Stanza) {
+        for session in self
+            .sessions
+            .iter()
+            .filter(|session| session.priority().is_some())
+        {
+            cx.fx.deliver_to(session.conn, presence, Some(&session.jid));
+        }
+    }
+
+    /// Presence to somebody (RFC 6121 §4.6): remembered, so that the end can be told.
+    pub(super) fn directed(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: Stanza) {
+        let limit = cx.config.limits.directed_presence;
+        let Some(to) = presence.to().cloned() else {
+            return;
+        };
+        let Some(session) = self
+            .sessions
+            .iter_mut()
+            .find(|session| session.conn == conn)
+        else {
+            return;
+        };
+        match presence.kind() {
+            Kind::Presence(PresenceType::Available) => {
+                if session.directed.len() >= limit && !session.directed.contains(&to) {
+                    let refusal = presence.refusal(Condition::ResourceConstraint, None);
+                    if let Some(refusal) = refusal {
+                        cx.fx.deliver(conn, &refusal);
+                    }
+                    return;
+                }
+                session.directed.insert(to);
+            }
+            Kind::Presence(PresenceType::Unavailable) => {
+                session.directed.remove(&to);
+            }
+            Kind::Presence(_) | Kind::Iq(_) | Kind::Message(_) => {}
+        }
+        cx.fx.route(presence);
+    }
+
+    /// A session is over, however it ended: everybody who thought it available is told (RFC 6121 §4.5.2).
+    pub(crate) fn end(&mut self, cx: &mut Cx<'_>, conn: ConnId) {
+        self.forget(conn);
+        let Some(jid) = self
+            .sessions
+            .iter()
+            .find(|s| s.conn == conn)
+            .map(|s| s.jid.clone())
+        else {
+            return;
+        };
+        let presence = unavailable(jid);
+        // Not to the connection itself: it is gone, and its output ends with the closing tag.
+        if let Some(index) = self
+            .sessions
+            .iter()
+            .position(|session| session.conn == conn)
+        {
+            let Session {
+                presence: last,
+                directed,
+                ..
+            } = self.sessions.remove(index);
+            if matches!(last, Presence::Available(..)) {
+                self.tell_own(cx, &presence);
+            }
+            for to in directed {
+                let mut copy = presence.clone();
+                copy.set_to(to);
+                cx.fx.route(copy);
+            }
+        }
+    }
+}
+
+fn unavailable(from: Jid) -> Stanza {
+    Stanza::build(
+        Kind::Presence(PresenceType::Unavailable),
+        None,
+        Some(from),
+        None,
+        |_| {},
+    )
+}
+
+/// RFC 6121 §4.7.2.3: an integer between -128 and +127, 0 if it says nothing usable.
+fn priority(presence: &Stanza) -> i8 {
+    presence
+        .children()
+        .find(|child| child.is(Ns::Client, "priority"))
+        .and_then(|child| child.text().trim().parse().ok())
+        .unwrap_or(0)
+}

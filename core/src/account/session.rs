@@ -1,0 +1,120 @@
+//! A connected resource (RFC 6120 §7.1) and how it comes about.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+
+use super::{Account, Cx};
+use crate::config::ConflictResolve;
+use crate::jid::{Jid, Resource};
+use crate::port::ConnId;
+use crate::stanza::{Condition, Stanza};
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) conn: ConnId,
+    pub(crate) jid: Jid,
+    pub(super) presence: Presence,
+    /// Whom it sent directed presence and who must hear of its end (RFC 6121 §4.6.3).
+    pub(super) directed: BTreeSet<Jid>,
+}
+
+/// What a session has said of its availability (RFC 6121 §4.2).
+#[derive(Debug)]
+pub(super) enum Presence {
+    /// A connected resource that has sent no presence, or has become unavailable.
+    Unavailable,
+    /// An available resource, with its priority and its last presence.
+    Available(i8, Stanza),
+}
+
+/// The outcome of a request to bind.
+#[derive(Debug)]
+pub(crate) enum Binding {
+    /// Bound; an older session of that resource must go.
+    Bound(Jid, Option<ConnId>),
+    /// Not bound.
+    Refused(Condition),
+}
+
+impl Session {
+    /// The priority, if it is available.
+    pub(super) const fn priority(&self) -> Option<i8> {
+        match &self.presence {
+            Presence::Available(priority, _) => Some(*priority),
+            Presence::Unavailable => None,
+        }
+    }
+}
+
+impl Account {
+    /// Binds a resource to an admitted connection (RFC 6120 §7.6, §7.7).
+    pub(crate) fn bind(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: ConnId,
+        wish: Option<Resource>,
+    ) -> Binding {
+        if !self.admitted.contains(&conn) {
+            return Binding::Refused(Condition::NotAllowed);
+        }
+        let Some((resource, old)) = self.choose(cx, wish) else {
+            return Binding::Refused(Condition::Conflict);
+        };
+        let sessions = self.sessions.len() - usize::from(old.is_some());
+        // RFC 6120 §7.6.2.1.
+        if sessions >= cx.config.limits.sessions_per_account {
+            return Binding::Refused(Condition::ResourceConstraint);
+        }
+        let jid = self.jid.with_resource(&resource);
+        self.admitted.retain(|admitted| *admitted != conn);
+        self.sessions.push(Session {
+            conn,
+            jid: jid.clone(),
+            presence: Presence::Unavailable,
+            directed: BTreeSet::new(),
+        });
+        Binding::Bound(jid, old)
+    }
+
+    /// The resource, and the connection that must give it up (RFC 6120 §7.7.2.2); `None` is a conflict.
+    fn choose(
+        &self,
+        cx: &mut Cx<'_>,
+        wish: Option<Resource>,
+    ) -> Option<(Resource, Option<ConnId>)> {
+        let Some(wish) = wish else {
+            return Some((random(cx)?, None));
+        };
+        let Some(old) = self.find(&wish) else {
+            return Some((wish, None));
+        };
+        match cx.host.conflict {
+            ConflictResolve::KickOld => Some((wish, Some(old))),
+            ConflictResolve::KickNew => None,
+            ConflictResolve::Random => Some((random(cx)?, None)),
+            // One more number than there are sessions: one of them is free.
+            ConflictResolve::Increment => (1..=self.sessions.len() + 1)
+                .filter_map(|n| Resource::parse(&format!("{wish}#{n}")).ok())
+                .find(|resource| self.find(resource).is_none())
+                .map(|resource| (resource, None)),
+        }
+    }
+
+    fn find(&self, resource: &Resource) -> Option<ConnId> {
+        self.session_of(resource.as_str())
+            .map(|session| session.conn)
+    }
+
+    /// The session of a resource.
+    pub(super) fn session_of(&self, resource: &str) -> Option<&Session> {
+        self.sessions
+            .iter()
+            .find(|session| session.jid.resource() == Some(resource))
+    }
+}
+
+/// RFC 6120 §7.6: a resource of the server's making is random.
+fn random(cx: &mut Cx<'_>) -> Option<Resource> {
+    Resource::parse(&cx.entropy.id("resource")).ok()
+}

@@ -1,0 +1,750 @@
+//! Whole exchanges, client against server.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
+
+use super::client::{Binding, ClientFirst, ClientKeys, plain};
+use super::*;
+use crate::entropy::Entropy;
+use crate::jid::{BareJid, Domain};
+use crate::secret::Secret;
+
+const EXPORTER: [u8; 32] = [0xee; 32];
+const END_POINT: [u8; 48] = [0xcc; 48];
+const ROUNDS: u32 = 3;
+
+const BINDINGS: [Binding<'static>; 2] = [
+    Binding::Used {
+        name: "tls-exporter",
+        data: &EXPORTER,
+    },
+    Binding::Used {
+        name: "tls-server-end-point",
+        data: &END_POINT,
+    },
+];
+
+/// A host with its accounts, and one connection to it.
+struct Server {
+    host: Domain,
+    offer: Offer,
+    transport: Transport,
+    accounts: BTreeMap<BareJid, Credentials>,
+    entropy: Entropy,
+    /// The jobs that were given to workers.
+    jobs: Vec<DeriveParams>,
+    /// The accounts that were looked up.
+    lookups: Vec<String>,
+}
+
+impl Server {
+    /// Over TLS with both bindings; `juliet` has the password `r0m30`.
+    fn new() -> Self {
+        let transport = Transport::Tls(ChannelBindings {
+            exporter: Some(EXPORTER),
+            end_point: Some(END_POINT.to_vec()),
+        });
+        let mut server = Self {
+            host: Domain::parse("example.com").unwrap(),
+            offer: offer(&SaslPolicy::default(), &transport).unwrap(),
+            transport,
+            accounts: BTreeMap::new(),
+            entropy: Entropy::new([5; 32]),
+            jobs: Vec::new(),
+            lookups: Vec::new(),
+        };
+        server.set_password("juliet", "r0m30");
+        server
+    }
+
+    fn set_password(&mut self, name: &str, password: &str) {
+        let prepared = Secret::new(prepare_password(password).unwrap().into_bytes());
+        let jobs = DeriveParams::for_new_password(ROUNDS, &mut self.entropy);
+        let credentials = Credentials {
+            status: Status::Enabled,
+            keys: jobs.iter().map(|job| job.derive(&prepared)).collect(),
+        };
+        let account = identity::account(name, &self.host).unwrap();
+        self.accounts.insert(account, credentials);
+    }
+
+    fn credentials(&mut self, name: &str) -> &mut Credentials {
+        let account = BareJid::new(name, &self.host).unwrap();
+        self.accounts.get_mut(&account).unwrap()
+    }
+
+    fn cx(&self) -> Context<'_> {
+        Context {
+            host: &self.host,
+            offer: &self.offer,
+            transport: &self.transport,
+            server_secret: &[9; 32],
+            rounds: ROUNDS,
+        }
+    }
+
+    fn begin(&mut self, mechanism: Mechanism, initial: Option<&[u8]>) -> Step {
+        let step = Exchange::begin(mechanism, initial, self.cx());
+        self.settle(step)
+    }
+
+    fn respond(&mut self, exchange: Exchange, message: &[u8]) -> Step {
+        let step = exchange.respond(message, self.cx());
+        self.settle(step)
+    }
+
+    /// Answers look-ups and jobs until the client is concerned.
+    fn settle(&mut self, mut step: Step) -> Step {
+        loop {
+            step = match step {
+                Step::Lookup(account, lookup) => {
+                    self.lookups.push(account.to_string());
+                    let credentials = self.accounts.get(&account).cloned();
+                    let mut entropy = Entropy::new(self.entropy.block("test"));
+                    lookup.found(credentials.as_ref(), self.cx(), &mut entropy)
+                }
+                Step::Derive(job, password, derive) => {
+                    self.jobs.push(job.clone());
+                    derive.derived(&job.derive(&password))
+                }
+                Step::Challenge(..) | Step::Success(..) | Step::Failure(_) => return step,
+            };
+        }
+    }
+
+    fn challenge(&mut self, mechanism: Mechanism, first: &[u8]) -> (Vec<u8>, Exchange) {
+        let Step::Challenge(challenge, exchange) = self.begin(mechanism, Some(first)) else {
+            panic!("no challenge");
+        };
+        (challenge, exchange)
+    }
+
+    /// The whole of SCRAM; the client checks the server.
+    fn scram(&mut self, attempt: &Attempt<'_>) -> Result<Verified, Failure> {
+        self.scram_with(attempt, |message| message)
+    }
+
+    /// The same with the client-final-message changed on its way.
+    fn scram_with(
+        &mut self,
+        attempt: &Attempt<'_>,
+        change: impl FnOnce(String) -> String,
+    ) -> Result<Verified, Failure> {
+        let Mechanism::Scram(hash, _) = attempt.mechanism else {
+            panic!("not a mechanism of SCRAM");
+        };
+        let client = ClientFirst::new(
+            hash,
+            attempt.binding,
+            attempt.authzid,
+            attempt.name,
+            "client+nonce",
+        );
+        let step = self.begin(attempt.mechanism, Some(&client.message()));
+        let Step::Challenge(challenge, exchange) = step else {
+            return outcome(step).map(|(verified, _)| verified);
+        };
+        let password = prepare_password(attempt.password).unwrap();
+        let client = client
+            .answer(&challenge, |params| ClientKeys::derive(params, &password))
+            .unwrap();
+        let message = change(String::from_utf8(client.message().to_vec()).unwrap());
+        let step = self.respond(exchange, message.as_bytes());
+        let (verified, data) = outcome(step)?;
+        assert!(client.verify(&data.unwrap()));
+        assert_eq!(verified.mechanism(), attempt.mechanism);
+        Ok(verified)
+    }
+
+    fn plain(&mut self, message: &[u8]) -> Result<Verified, Failure> {
+        let (verified, data) = outcome(self.begin(Mechanism::Plain, Some(message)))?;
+        assert_eq!(data, None);
+        assert_eq!(verified.mechanism(), Mechanism::Plain);
+        Ok(verified)
+    }
+}
+
+/// One client that signs in by SCRAM.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
+    mechanism: Mechanism,
+    binding: Binding<'a>,
+    authzid: Option<&'a str>,
+    name: &'a str,
+    password: &'a str,
+}
+
+const JULIET: Attempt<'static> = Attempt {
+    mechanism: Mechanism::Scram(Hash::Sha1, Plus::No),
+    binding: Binding::Unsupported,
+    authzid: None,
+    name: "juliet",
+    password: "r0m30",
+};
+
+const JULIET_PLUS: Attempt<'static> = Attempt {
+    mechanism: Mechanism::Scram(Hash::Sha256, Plus::Yes),
+    binding: BINDINGS[0],
+    ..JULIET
+};
+
+fn outcome(step: Step) -> Result<(Verified, Option<Vec<u8>>), Failure> {
+    match step {
+        Step::Success(verified, data) => Ok((verified, data)),
+        Step::Failure(failure) => Err(failure),
+        Step::Challenge(..) | Step::Lookup(..) | Step::Derive(..) => panic!("{step:?}"),
+    }
+}
+
+fn refusal(result: Result<Verified, Failure>) -> Option<Failure> {
+    result.err()
+}
+
+/// Every SCRAM mechanism with every binding that fits it.
+fn attempts<'a>(name: &'a str, password: &'a str) -> Vec<Attempt<'a>> {
+    let mut attempts = Vec::new();
+    for hash in Hash::ALL {
+        let attempt = |plus, binding| Attempt {
+            mechanism: Mechanism::Scram(hash, plus),
+            binding,
+            authzid: None,
+            name,
+            password,
+        };
+        attempts.push(attempt(Plus::No, Binding::Unsupported));
+        attempts.extend(BINDINGS.map(|binding| attempt(Plus::Yes, binding)));
+    }
+    attempts
+}
+
+#[test]
+fn the_right_password_signs_in_by_every_mechanism() {
+    let mut server = Server::new();
+    for attempt in attempts("juliet", "r0m30") {
+        let verified = server.scram(&attempt).unwrap();
+        assert_eq!(verified.account().as_str(), "juliet@example.com");
+    }
+    let verified = server.plain(&plain("", "juliet", "r0m30")).unwrap();
+    assert_eq!(verified.account().as_str(), "juliet@example.com");
+}
+
+#[test]
+fn names_and_passwords_are_prepared() {
+    let mut server = Server::new();
+    server.set_password("fu\u{df}ball", "\u{2168}\u{a0}\u{aa}");
+    let name = "Fu\u{df}Ball";
+    let verified = server.plain(&plain("", name, "IX a")).unwrap();
+    assert_eq!(verified.account().as_str(), "fu\u{df}ball@example.com");
+    for attempt in attempts(name, "I\u{ad}X a") {
+        server.scram(&attempt).unwrap();
+    }
+}
+
+#[test]
+fn a_name_may_hold_characters_younger_than_saslprep() {
+    // U+0221 came with Unicode 4.0; SASLprep is of 3.2.
+    let mut server = Server::new();
+    server.set_password("\u{221}", "r0m30");
+    server
+        .scram(&Attempt {
+            name: "\u{221}",
+            ..JULIET
+        })
+        .unwrap();
+    // What SASLprep prohibits gains nothing by such company.
+    for name in ["\u{221}\u{e000}", "\u{221}\u{7}", "\u{221}\u{ad}"] {
+        let attempt = Attempt { name, ..JULIET };
+        assert_eq!(
+            refusal(server.scram(&attempt)),
+            Some(Failure::NotAuthorized)
+        );
+    }
+}
+
+#[test]
+fn a_wrong_password_is_not_authorized() {
+    let mut server = Server::new();
+    for attempt in attempts("juliet", "romeo") {
+        let refused = refusal(server.scram(&attempt));
+        assert_eq!(refused, Some(Failure::NotAuthorized));
+    }
+    let refused = refusal(server.plain(&plain("", "juliet", "romeo")));
+    assert_eq!(refused, Some(Failure::NotAuthorized));
+}
+
+#[test]
+fn a_mechanism_without_an_initial_response_begins_with_an_empty_challenge() {
+    for mechanism in Mechanism::ALL {
+        let mut server = Server::new();
+        let Step::Challenge(challenge, exchange) = server.begin(mechanism, None) else {
+            panic!("no challenge");
+        };
+        assert!(challenge.is_empty());
+        let first = match mechanism {
+            Mechanism::Plain => plain("", "juliet", "r0m30"),
+            Mechanism::Scram(hash, Plus::No) => {
+                ClientFirst::new(hash, Binding::Unsupported, None, "juliet", "x").message()
+            }
+            Mechanism::Scram(hash, Plus::Yes) => {
+                ClientFirst::new(hash, BINDINGS[0], None, "juliet", "x").message()
+            }
+        };
+        let step = server.respond(exchange, &first);
+        assert!(
+            matches!(step, Step::Challenge(..) | Step::Success(..)),
+            "{step:?}"
+        );
+        assert_eq!(server.lookups, ["juliet@example.com"]);
+    }
+}
+
+#[test]
+fn an_empty_initial_response_is_malformed() {
+    for mechanism in Mechanism::ALL {
+        let step = Server::new().begin(mechanism, Some(b""));
+        assert_eq!(outcome(step).unwrap_err(), Failure::MalformedRequest);
+    }
+}
+
+#[test]
+fn an_unknown_user_is_refused_at_the_end_like_a_wrong_password() {
+    let mut server = Server::new();
+    for attempt in attempts("nobody", "r0m30") {
+        let refused = refusal(server.scram(&attempt));
+        assert_eq!(refused, Some(Failure::NotAuthorized));
+    }
+    let refused = refusal(server.plain(&plain("", "nobody", "r0m30")));
+    assert_eq!(refused, Some(Failure::NotAuthorized));
+}
+
+#[test]
+fn an_unknown_user_gets_a_steady_salt_of_the_usual_length() {
+    let mut server = Server::new();
+    let mut salt = |name, hash| {
+        let first = ClientFirst::new(hash, Binding::Unsupported, None, name, "x").message();
+        let mechanism = Mechanism::Scram(hash, Plus::No);
+        let (challenge, _) = server.challenge(mechanism, &first);
+        let challenge = String::from_utf8(challenge).unwrap();
+        let mut attributes = challenge.split(',').skip(1);
+        let salt = attributes.next().unwrap().strip_prefix("s=").unwrap();
+        assert_eq!(attributes.next(), Some("i=3"));
+        let salt = STANDARD.decode(salt).unwrap();
+        assert_eq!(salt.len(), SALT_BYTES);
+        salt
+    };
+    let nobody = salt("nobody", Hash::Sha1);
+    assert_eq!(nobody, salt("nobody", Hash::Sha1));
+    assert_eq!(nobody, salt("NoBody", Hash::Sha1));
+    assert_ne!(nobody, salt("nobody", Hash::Sha256));
+    assert_ne!(nobody, salt("nobody2", Hash::Sha1));
+    assert_ne!(nobody, salt("juliet", Hash::Sha1));
+}
+
+#[test]
+fn plain_costs_an_unknown_user_the_same_job() {
+    let mut server = Server::new();
+    for name in ["juliet", "nobody", "nobody"] {
+        let _ = server.plain(&plain("", name, "guess"));
+    }
+    let [real, fake, again] = server.jobs.as_slice() else {
+        panic!("{:?}", server.jobs);
+    };
+    assert_eq!((real.hash, real.rounds), (Hash::Sha512, ROUNDS));
+    assert_eq!((fake.hash, fake.rounds), (Hash::Sha512, ROUNDS));
+    assert_eq!(real.salt.len(), fake.salt.len());
+    assert_eq!(fake, again);
+}
+
+#[test]
+fn a_disabled_account_is_told_so_only_after_the_right_password() {
+    let mut server = Server::new();
+    server.credentials("juliet").status = Status::Disabled;
+    for (password, failure) in [
+        ("r0m30", Failure::AccountDisabled),
+        ("romeo", Failure::NotAuthorized),
+    ] {
+        for attempt in attempts("juliet", password) {
+            assert_eq!(refusal(server.scram(&attempt)), Some(failure));
+        }
+        let refused = refusal(server.plain(&plain("", "juliet", password)));
+        assert_eq!(refused, Some(failure));
+    }
+}
+
+#[test]
+fn an_account_without_keys_for_a_hash_is_like_an_unknown_user() {
+    let mut server = Server::new();
+    let keys = &mut server.credentials("juliet").keys;
+    keys.retain(|keys| keys.hash == Hash::Sha256);
+    for attempt in attempts("juliet", "r0m30") {
+        let refused = refusal(server.scram(&attempt));
+        match attempt.mechanism {
+            Mechanism::Scram(Hash::Sha256, _) => assert_eq!(refused, None),
+            Mechanism::Plain | Mechanism::Scram(..) => {
+                assert_eq!(refused, Some(Failure::NotAuthorized));
+            }
+        }
+    }
+    server.plain(&plain("", "juliet", "r0m30")).unwrap();
+    server.credentials("juliet").keys.clear();
+    let refused = refusal(server.plain(&plain("", "juliet", "r0m30")));
+    assert_eq!(refused, Some(Failure::NotAuthorized));
+}
+
+#[test]
+fn a_name_that_no_account_can_have_is_not_authorized() {
+    let mut server = Server::new();
+    let long = "x".repeat(1024);
+    for name in [
+        "juliet@example.com",
+        "a b",
+        "\u{7}",
+        "\u{ad}",
+        long.as_str(),
+    ] {
+        let attempt = Attempt { name, ..JULIET };
+        assert_eq!(
+            refusal(server.scram(&attempt)),
+            Some(Failure::NotAuthorized)
+        );
+        let refused = refusal(server.plain(&plain("", name, "r0m30")));
+        assert_eq!(refused, Some(Failure::NotAuthorized));
+    }
+    assert!(server.lookups.is_empty());
+}
+
+#[test]
+fn the_authorization_identity_is_none_or_the_accounts_own() {
+    let mut server = Server::new();
+    for own in ["juliet@example.com", "Juliet@EXAMPLE.com"] {
+        let authzid = Some(own);
+        server.scram(&Attempt { authzid, ..JULIET }).unwrap();
+        server
+            .scram(&Attempt {
+                authzid,
+                ..JULIET_PLUS
+            })
+            .unwrap();
+        server.plain(&plain(own, "juliet", "r0m30")).unwrap();
+    }
+    for others in [
+        "romeo@example.com",
+        "juliet@example.net",
+        "juliet@example.com/balcony",
+        "example.com",
+        "juliet",
+        "@",
+    ] {
+        let attempt = Attempt {
+            authzid: Some(others),
+            ..JULIET
+        };
+        assert_eq!(
+            refusal(server.scram(&attempt)),
+            Some(Failure::InvalidAuthzid)
+        );
+        let refused = refusal(server.plain(&plain(others, "juliet", "r0m30")));
+        assert_eq!(refused, Some(Failure::InvalidAuthzid));
+    }
+}
+
+#[test]
+fn plain_is_two_nuls_and_nothing_empty_but_the_authzid() {
+    let mut server = Server::new();
+    let messages: [&[u8]; 9] = [
+        b"juliet",
+        b"juliet\0r0m30",
+        b"\0juliet\0r0m30\0",
+        b"\0juliet\0r0m\x0030",
+        b"\0\0r0m30",
+        b"\0juliet\0",
+        b"\0juliet\0\xc2\xad",
+        b"\0juliet\0r0m30\xff",
+        b"\0juliet\0r0m30\x07",
+    ];
+    for message in messages {
+        let refused = refusal(server.plain(message));
+        assert_eq!(refused, Some(Failure::MalformedRequest), "{message:?}");
+    }
+    assert!(server.jobs.is_empty());
+}
+
+#[test]
+fn a_client_that_saw_no_plus_where_it_was_offered_is_refused() {
+    let not_offered = Attempt {
+        binding: Binding::NotOffered,
+        ..JULIET
+    };
+    let mut server = Server::new();
+    let refused = refusal(server.scram(&not_offered));
+    assert_eq!(refused, Some(Failure::MalformedRequest));
+
+    server.transport = Transport::Tls(ChannelBindings::default());
+    server.offer = offer(&SaslPolicy::default(), &server.transport).unwrap();
+    server.scram(&not_offered).unwrap();
+}
+
+#[test]
+fn the_flag_must_fit_the_mechanism() {
+    let mut server = Server::new();
+    for (attempt, binding) in [
+        (JULIET, BINDINGS[0]),
+        (JULIET_PLUS, Binding::Unsupported),
+        (JULIET_PLUS, Binding::NotOffered),
+    ] {
+        let refused = refusal(server.scram(&Attempt { binding, ..attempt }));
+        assert_eq!(refused, Some(Failure::MalformedRequest));
+    }
+    assert!(server.lookups.is_empty());
+}
+
+#[test]
+fn a_binding_type_that_the_connection_lacks_is_refused() {
+    let mut server = Server::new();
+    let refused = refusal(server.scram(&Attempt {
+        binding: Binding::Used {
+            name: "tls-unique",
+            data: &EXPORTER,
+        },
+        ..JULIET_PLUS
+    }));
+    assert_eq!(refused, Some(Failure::MalformedRequest));
+
+    // TLS 1.2: the end point only.
+    server.transport = Transport::Tls(ChannelBindings {
+        exporter: None,
+        end_point: Some(END_POINT.to_vec()),
+    });
+    let [exporter, end_point] = BINDINGS.map(|binding| Attempt {
+        binding,
+        ..JULIET_PLUS
+    });
+    assert_eq!(
+        refusal(server.scram(&exporter)),
+        Some(Failure::MalformedRequest)
+    );
+    server.scram(&end_point).unwrap();
+}
+
+#[test]
+fn a_tampered_binding_fails() {
+    let mut server = Server::new();
+    // Somebody between the ends has another channel to each.
+    for (name, data) in [
+        ("tls-exporter", &[0xef; 32][..]),
+        ("tls-exporter", &[]),
+        ("tls-exporter", &END_POINT),
+        ("tls-server-end-point", &EXPORTER),
+    ] {
+        let refused = refusal(server.scram(&Attempt {
+            binding: Binding::Used { name, data },
+            ..JULIET_PLUS
+        }));
+        assert_eq!(refused, Some(Failure::MalformedRequest));
+    }
+    // The flag was changed on its way, and the client's `c=` tells.
+    for header in ["y,,", "n,a=juliet@example.com,", "n,,x", "p=tls-exporter,,"] {
+        let binding = STANDARD.encode(header);
+        let refused = refusal(server.scram_with(&JULIET, |message| {
+            message.replace("c=biws", &format!("c={binding}"))
+        }));
+        assert_eq!(refused, Some(Failure::MalformedRequest));
+    }
+}
+
+#[test]
+fn the_nonce_must_be_the_one_we_sent() {
+    let mut server = Server::new();
+    let changes: [fn(String) -> String; 4] = [
+        |message| message.replace("r=client+nonce", "r=client+nonc"),
+        |message| message.replace("r=client+nonce", "r=klient+nonce"),
+        |message| message.replace(",p=", "x,p="),
+        |message| {
+            let (binding, rest) = message.split_once(",r=").unwrap();
+            let (_, proof) = rest.split_once(",p=").unwrap();
+            format!("{binding},r=client+nonce,p={proof}")
+        },
+    ];
+    for change in changes {
+        let refused = refusal(server.scram_with(&JULIET, change));
+        assert_eq!(refused, Some(Failure::MalformedRequest));
+    }
+}
+
+#[test]
+fn every_exchange_has_a_nonce_of_its_own() {
+    let mut server = Server::new();
+    let first = b"n,,n=juliet,r=same";
+    let (one, _) = server.challenge(JULIET.mechanism, first);
+    let (other, _) = server.challenge(JULIET.mechanism, first);
+    assert!(one.starts_with(b"r=same"));
+    assert_ne!(one, other);
+}
+
+#[test]
+fn the_proof_is_strict_base64_of_the_right_bytes() {
+    let mut server = Server::new();
+    let proof = |change: fn(Vec<u8>) -> Vec<u8>| {
+        move |message: String| {
+            let (rest, proof) = message.rsplit_once(",p=").unwrap();
+            let proof = change(STANDARD.decode(proof).unwrap());
+            format!("{rest},p={}", STANDARD.encode(proof))
+        }
+    };
+    let changes: [fn(Vec<u8>) -> Vec<u8>; 4] = [
+        |mut proof| {
+            proof[0] ^= 1;
+            proof
+        },
+        |proof| proof[..19].to_vec(),
+        |proof| [proof, vec![0]].concat(),
+        |_| Vec::new(),
+    ];
+    for change in changes {
+        let refused = refusal(server.scram_with(&JULIET, proof(change)));
+        assert_eq!(refused, Some(Failure::NotAuthorized));
+    }
+    let changes: [fn(String) -> String; 3] = [
+        |message| message.replace(",p=", ",p= "),
+        |message| message.trim_end_matches('=').into(),
+        |message| format!("{message}="),
+    ];
+    for change in changes {
+        let refused = refusal(server.scram_with(&JULIET, change));
+        assert_eq!(refused, Some(Failure::MalformedRequest));
+    }
+}
+
+#[test]
+fn an_extension_put_into_the_last_message_breaks_the_proof() {
+    let mut server = Server::new();
+    let refused = refusal(server.scram_with(&JULIET, |message| message.replace(",p=", ",x=y,p=")));
+    assert_eq!(refused, Some(Failure::NotAuthorized));
+    let refused = refusal(server.scram_with(&JULIET, |message| message.replace(",p=", ",m=y,p=")));
+    assert_eq!(refused, Some(Failure::MalformedRequest));
+}
+
+#[test]
+fn a_proof_for_one_exchange_is_none_for_another() {
+    let mut server = Server::new();
+    let client = ClientFirst::new(Hash::Sha1, Binding::Unsupported, None, "juliet", "x");
+    let (challenge, _) = server.challenge(JULIET.mechanism, &client.message());
+    let (_, other) = server.challenge(JULIET.mechanism, &client.message());
+    let last = client
+        .answer(&challenge, |params| ClientKeys::derive(params, "r0m30"))
+        .unwrap();
+    let step = server.respond(other, last.message());
+    assert_eq!(outcome(step).unwrap_err(), Failure::MalformedRequest);
+}
+
+#[test]
+fn a_password_is_not_printed() {
+    let server = Server::new();
+    let message = plain("", "juliet", "r0m30");
+    let step = Exchange::begin(Mechanism::Plain, Some(&message), server.cx());
+    let printed = format!("{step:?}");
+    assert!(
+        printed.contains("juliet") && !printed.contains("r0m30"),
+        "{printed}"
+    );
+}
+
+/// Messages that are nearly right.
+fn messages() -> impl Strategy<Value = Vec<u8>> {
+    let attribute = prop_oneof![
+        Just("n".to_string()),
+        Just("y".to_string()),
+        Just("p=tls-exporter".to_string()),
+        Just(String::new()),
+        Just("c=biws".to_string()),
+        Just("n=juliet".to_string()),
+        Just("\0".to_string()),
+        "[anmrcsipvex]=[ -~]{0,8}",
+        "[anrcp]=\\PC{0,4}",
+    ];
+    prop_oneof![
+        proptest::collection::vec(attribute, 0..7)
+            .prop_map(|attributes| attributes.join(",").into_bytes()),
+        "(n|y|p=tls-exporter),(a=\\PC{0,3})?,n=(juliet|\\PC{1,3}),r=[!-~]{1,9}(,x=y)?"
+            .prop_map(String::into_bytes),
+        "\\PC{0,3}\0\\PC{1,3}\0\\PC{1,3}".prop_map(String::into_bytes),
+        proptest::collection::vec(any::<u8>(), 0..40),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_message_panics_and_none_signs_in_by_chance(
+        mechanism in proptest::sample::select(Mechanism::ALL.to_vec()),
+        first in messages(),
+        second in messages(),
+    ) {
+        let mut server = Server::new();
+        let mut step = server.begin(mechanism, Some(&first));
+        if let Step::Challenge(_, exchange) = step {
+            step = server.respond(exchange, &second);
+        }
+        prop_assert!(matches!(step, Step::Failure(_)), "{step:?}");
+    }
+
+    #[test]
+    fn no_record_panics(record in proptest::collection::vec(any::<u8>(), 0..64)) {
+        prop_assert!(Credentials::from_record(&record).is_none());
+    }
+}
+
+/// Names and passwords of one script each, so that most of them pass the rules for mixed directions, and whatever else there is.
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[!-~]{1,9}",
+        "[a-zA-Z0-9,=._-]{1,9}",
+        "[a-z\u{c0}-\u{24f}\u{300}-\u{304}]{1,6}",
+        "[\u{391}-\u{3a1}\u{3a3}-\u{3c9}\u{1f00}-\u{1f15}]{1,6}",
+        "[\u{400}-\u{45f}]{1,6}",
+        "[\u{5d0}-\u{5ea}]{1,6}",
+        "[\u{621}-\u{63a}]{1,6}",
+        "[\u{3041}-\u{3094}\u{30a1}-\u{30fa}\u{4e00}-\u{9fa5}]{1,6}",
+        "[\u{ac00}-\u{d7a3}\u{1100}-\u{1112}]{1,6}",
+        "[\u{ff01}-\u{ff5e}\u{ff71}-\u{ff9d}]{1,6}",
+        "[ \u{a0}-\u{bf}\u{2160}-\u{216b}a-z]{1,6}",
+        "\\PC{1,4}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_global_rejects: 8192, ..ProptestConfig::with_cases(96) })]
+
+    #[test]
+    fn whoever_set_a_password_signs_in_by_every_mechanism(name in texts(), password in texts()) {
+        let mut server = Server::new();
+        let account = identity::account(&name, &server.host);
+        prop_assume!(account.is_ok() && prepare_password(&password).is_ok());
+        server.set_password(&name, &password);
+        // A client prepares its name (RFC 5802 §5.1), or does not.
+        let prepared = stringprep::saslprep(&name).map_or_else(|_| name.clone(), Into::into);
+        for name in [name, prepared] {
+            for attempt in attempts(&name, &password) {
+                let verified = server.scram(&attempt);
+                prop_assert_eq!(verified.as_ref().map(Verified::account), account.as_ref());
+            }
+            let verified = server.plain(&plain("", &name, &password));
+            prop_assert_eq!(verified.as_ref().map(Verified::account), account.as_ref());
+        }
+    }
+
+    #[test]
+    fn a_prepared_password_is_prepared_already(password in texts()) {
+        let prepared = prepare_password(&password);
+        prop_assume!(prepared.is_ok());
+        prop_assert_eq!(prepared.and_then(|once| prepare_password(&once)), prepare_password(&password));
+    }
+}

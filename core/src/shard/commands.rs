@@ -1,0 +1,357 @@
+//! An administrator's commands on the shard that owns the account.
+//!
+//! Commands on one account run one after another: each reads the record that the one before it wrote.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::Shard;
+use super::signin::{CREDENTIALS_KEY, read_credentials};
+use crate::jid::{BareJid, Domain};
+use crate::port::{
+    Action, Command, CommandError, CommandId, CommandReply, CommandResult, DeriveError, UserEntry,
+};
+use crate::sasl::{Credentials, DeriveParams, Hash, ScramKeys, Status, prepare_password};
+use crate::secret::Secret;
+use crate::store::{Batch, Expect, Op, Reply, StoreError, Table};
+use crate::stream::{Violation, record_hash};
+use crate::time::Now;
+use crate::wait::{After, Change, CommandStep, CommandWait, Wait};
+
+/// Commands that may wait behind one on the same account: an administrator's script, not an attacker, makes them.
+const COMMANDS_WAITING_MAX: usize = 256;
+/// Accounts in one page of a list, whatever was asked for.
+const LIST_MAX: u32 = 1000;
+/// Bytes of a salt: what RFC 5802 §2.2 leaves open, RFC 2898 §4.1 wants at least 8.
+const SALT_LEN: usize = 16;
+
+impl Shard {
+    pub(super) fn command(&mut self, now: Now, id: CommandId, command: Command) {
+        let Some(account) = command.account().cloned() else {
+            if let Command::List { host, after, limit } = command {
+                self.list(id, &host, after, limit);
+            }
+            return;
+        };
+        if !self.config.hosts.contains_key(account.domain()) || account.local().is_none() {
+            return self.reply(id, Err(CommandError::NoSuchHost));
+        }
+        match self.commands.get_mut(account.as_str()) {
+            Some(waiting) if waiting.len() < COMMANDS_WAITING_MAX => {
+                waiting.push_back((id, command));
+            }
+            Some(_) => self.reply(id, Err(CommandError::Busy)),
+            None => {
+                self.commands
+                    .insert(account, alloc::collections::VecDeque::new());
+                self.begin(now, id, command);
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Now, id: CommandId, command: Command) {
+        match command {
+            Command::Add { account, password } => {
+                self.new_keys(now, id, account, &password, CommandStep::DeriveNew);
+            }
+            Command::Passwd { account, password } => {
+                self.new_keys(now, id, account, &password, CommandStep::DeriveChange);
+            }
+            Command::Delete { account } => self.change(id, account, Change::Delete),
+            Command::Disable { account } => {
+                self.change(id, account, Change::Status(Status::Disabled));
+            }
+            Command::Enable { account } => {
+                self.change(id, account, Change::Status(Status::Enabled));
+            }
+            Command::List { .. } => self.reply(id, Err(CommandError::Busy)), // never queued
+        }
+    }
+
+    /// Asks a worker for keys under every hash: so a host can always offer them all.
+    fn new_keys(
+        &mut self,
+        now: Now,
+        id: CommandId,
+        account: BareJid,
+        password: &Secret,
+        step: CommandStep,
+    ) {
+        let prepared = core::str::from_utf8(password.expose())
+            .ok()
+            .and_then(|password| prepare_password(password).ok());
+        let Some(prepared) = prepared.map(String::into_bytes).map(Secret::new) else {
+            return self.finish(now, id, &account, Err(CommandError::Password));
+        };
+        let host = self.config.hosts.get(account.domain());
+        let rounds = host.map_or(crate::config::HostConfig::DEFAULT_ROUNDS, |host| {
+            host.rounds
+        });
+        let mut jobs = Vec::with_capacity(Hash::ALL.len());
+        for hash in Hash::ALL {
+            let salt = self.entropy.bytes("salt", SALT_LEN);
+            jobs.push(DeriveParams { hash, salt, rounds });
+        }
+        let wait = CommandWait {
+            id,
+            account: Some(account),
+            step,
+        };
+        let ticket = self.waits.insert(Wait::Command(Box::new(wait)));
+        self.fx.act(Action::Derive {
+            ticket,
+            password: prepared,
+            jobs,
+        });
+    }
+
+    pub(super) fn command_derived(
+        &mut self,
+        now: Now,
+        wait: CommandWait,
+        keys: Result<Vec<ScramKeys>, DeriveError>,
+    ) {
+        let CommandWait {
+            id,
+            account: Some(account),
+            step,
+        } = wait
+        else {
+            return;
+        };
+        let Ok(keys) = keys else {
+            return self.finish(now, id, &account, Err(CommandError::Busy));
+        };
+        match step {
+            CommandStep::DeriveNew => {
+                let credentials = Credentials {
+                    status: Status::Enabled,
+                    keys,
+                };
+                self.write(id, account, &credentials, Expect::Absent, After::Answer);
+            }
+            CommandStep::DeriveChange => self.change(id, account, Change::Keys(keys)),
+            CommandStep::List | CommandStep::Read(_) | CommandStep::Write(_) => {}
+        }
+    }
+
+    fn change(&mut self, id: CommandId, account: BareJid, change: Change) {
+        let batch = read_credentials(account.clone());
+        self.ask(id, Some(account), batch, CommandStep::Read(change));
+    }
+
+    fn write(
+        &mut self,
+        id: CommandId,
+        account: BareJid,
+        credentials: &Credentials,
+        expect: Expect,
+        after: After,
+    ) {
+        let value = Bytes::from(credentials.to_record());
+        let after = match after {
+            After::PasswordChanged(_) => {
+                After::PasswordChanged(record_hash(&self.config.server_secret, &value))
+            }
+            After::Answer | After::Deleted | After::Disabled => after,
+        };
+        let put = Op::Put {
+            map: Table::Credentials,
+            key: CREDENTIALS_KEY,
+            value,
+            expect,
+        };
+        let batch = Batch {
+            owner: account.clone(),
+            ops: vec![put],
+        };
+        self.ask(id, Some(account), batch, CommandStep::Write(after));
+    }
+
+    fn ask(&mut self, id: CommandId, account: Option<BareJid>, batch: Batch, step: CommandStep) {
+        self.store(
+            batch,
+            Wait::Command(Box::new(CommandWait { id, account, step })),
+        );
+    }
+
+    pub(super) fn command_stored(
+        &mut self,
+        now: Now,
+        wait: CommandWait,
+        outcome: Result<Vec<Reply>, StoreError>,
+    ) {
+        let CommandWait { id, account, step } = wait;
+        match (account, step) {
+            (_, CommandStep::List) => {
+                let result = outcome.map(users).map_err(store_error);
+                self.reply(id, result);
+            }
+            (Some(account), CommandStep::Read(change)) => match outcome {
+                Ok(replies) => {
+                    let record = super::first_value(replies);
+                    self.apply(now, id, account, record.as_ref(), change);
+                }
+                Err(error) => self.finish(now, id, &account, Err(store_error(error))),
+            },
+            (Some(account), CommandStep::Write(after)) => match outcome {
+                Ok(_) => {
+                    self.take_effect(now, &account, after);
+                    self.finish(now, id, &account, Ok(CommandReply::Done));
+                }
+                Err(error) => self.finish(now, id, &account, Err(store_error(error))),
+            },
+            (Some(_), CommandStep::DeriveNew | CommandStep::DeriveChange) | (None, _) => {}
+        }
+    }
+
+    /// The record is here: writes the changed one.
+    fn apply(
+        &mut self,
+        now: Now,
+        id: CommandId,
+        account: BareJid,
+        record: Option<&Bytes>,
+        change: Change,
+    ) {
+        let Some(record) = record else {
+            return self.finish(now, id, &account, Err(CommandError::NoSuchUser));
+        };
+        if matches!(change, Change::Delete) {
+            return self.delete(now, id, account);
+        }
+        let Some(mut credentials) = Credentials::from_record(record) else {
+            return self.finish(now, id, &account, Err(CommandError::Store));
+        };
+        let after = match change {
+            Change::Delete => return,
+            Change::Keys(keys) => {
+                credentials.keys = keys;
+                After::PasswordChanged([0; 32])
+            }
+            Change::Status(status) => {
+                credentials.status = status;
+                match status {
+                    Status::Enabled => After::Answer,
+                    Status::Disabled => After::Disabled,
+                }
+            }
+        };
+        self.write(id, account, &credentials, Expect::Present, after);
+    }
+
+    /// Nobody comes in and nobody stays while everything goes.
+    fn delete(&mut self, now: Now, id: CommandId, account: BareJid) {
+        if let Some(key) = self.by_name.get(account.as_str())
+            && let Some(account) = self.accounts.get_mut(*key)
+        {
+            account.leave();
+        }
+        self.dismiss(now, &account, Violation::AccountGone);
+        let batch = Batch {
+            owner: account.clone(),
+            ops: vec![Op::Purge],
+        };
+        self.ask(id, Some(account), batch, CommandStep::Write(After::Deleted));
+    }
+
+    /// The commit is done: sessions learn of it.
+    fn take_effect(&mut self, now: Now, account: &BareJid, after: After) {
+        match after {
+            After::Answer => {}
+            After::Deleted | After::Disabled => {
+                if let Some(key) = self.by_name.get(account.as_str())
+                    && let Some(account) = self.accounts.get_mut(*key)
+                {
+                    account.leave();
+                }
+                self.dismiss(now, account, Violation::AccountGone);
+            }
+            After::PasswordChanged(record) => {
+                if let Some(key) = self.by_name.get(account.as_str())
+                    && let Some(account) = self.accounts.get_mut(*key)
+                {
+                    account.set_record(record);
+                }
+                self.dismiss(now, account, Violation::PasswordChanged);
+            }
+        }
+    }
+
+    /// Ends every stream of an account.
+    fn dismiss(&mut self, now: Now, account: &BareJid, violation: Violation) {
+        let Some(key) = self.by_name.get(account.as_str()).copied() else {
+            return;
+        };
+        let Some(connections) = self.accounts.get(key).map(|account| account.connections()) else {
+            return;
+        };
+        for conn in connections {
+            self.fail(now, conn, violation);
+        }
+    }
+
+    fn list(&mut self, id: CommandId, host: &Domain, after: Option<BareJid>, limit: u32) {
+        if !self.config.hosts.contains_key(host) {
+            return self.reply(id, Err(CommandError::NoSuchHost));
+        }
+        let owners = Op::Owners {
+            map: Table::Credentials,
+            after,
+            limit: limit.clamp(1, LIST_MAX),
+        };
+        let batch = Batch {
+            owner: BareJid::of_domain(host),
+            ops: vec![owners],
+        };
+        self.ask(id, None, batch, CommandStep::List);
+    }
+
+    fn reply(&mut self, id: CommandId, result: CommandResult) {
+        self.fx.act(Action::Answer { id, result });
+    }
+
+    /// Answers, and begins the next command on that account.
+    fn finish(&mut self, now: Now, id: CommandId, account: &BareJid, result: CommandResult) {
+        self.reply(id, result);
+        let next = self
+            .commands
+            .get_mut(account.as_str())
+            .and_then(|waiting| waiting.pop_front());
+        match next {
+            Some((id, command)) => self.begin(now, id, command),
+            None => {
+                self.commands.remove(account.as_str());
+                if let Some(key) = self.by_name.get(account.as_str()).copied() {
+                    self.drop_if_idle(key);
+                }
+            }
+        }
+    }
+}
+
+fn users(replies: Vec<Reply>) -> CommandReply {
+    let mut users = Vec::new();
+    for reply in replies {
+        if let Reply::Owners(owners) = reply {
+            users.extend(owners.into_iter().map(|(account, record)| UserEntry {
+                account,
+                // A damaged record lets nobody in: that is what disabled means.
+                status: Credentials::from_record(&record).map_or(Status::Disabled, |c| c.status),
+            }));
+        }
+    }
+    CommandReply::Users(users)
+}
+
+const fn store_error(error: StoreError) -> CommandError {
+    match error {
+        StoreError::Busy => CommandError::Busy,
+        StoreError::Conflict => CommandError::Exists,
+        StoreError::Failed => CommandError::Store,
+    }
+}

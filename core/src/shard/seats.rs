@@ -1,0 +1,323 @@
+//! Connections: accepted, fed, handed to another shard, closed.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::Shard;
+use crate::account::AccountKey;
+use crate::jid::BareJid;
+use crate::port::{Action, CloseReason, ConnId, Note};
+use crate::stream::{self, Event, Expiry, Stream, Violation};
+use crate::time::Now;
+
+/// A connection of this shard.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) stream: Stream,
+    pub(super) peer: SocketAddr,
+    pub(super) reading: Reading,
+    pub(super) role: Role,
+    /// By what it signed in, until that is noted.
+    pub(super) mechanism: Option<crate::sasl::Mechanism>,
+}
+
+/// Whether the shell reads it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reading {
+    On,
+    Paused,
+}
+
+/// What a connection is to this shard.
+#[derive(Debug)]
+pub(super) enum Role {
+    /// A stream under negotiation.
+    Stranger,
+    /// Verified; its account is owned elsewhere and it waits to be taken there.
+    Leaving(Box<Passage>),
+    /// Signed in to this account of ours.
+    Member(AccountKey),
+    /// `Action::Close` is out.
+    Gone,
+}
+
+/// What the owner's shard must know to admit a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Passage {
+    pub(super) account: BareJid,
+    pub(super) mechanism: crate::sasl::Mechanism,
+    pub(super) record: [u8; 32],
+}
+
+/// A connection on its way to the shard that owns its account: the stream, what was verified, output not yet sent.
+#[derive(Debug)]
+pub struct Detached {
+    stream: Stream,
+    peer: SocketAddr,
+    out: Vec<u8>,
+    passage: Passage,
+}
+
+impl Shard {
+    /// Takes a connection out after `Action::HandOff`; its id is dead from now on. `None` if it closed meanwhile (the shell
+    /// then leaves it: `Action::Close` is coming or came).
+    pub fn detach(&mut self, conn: ConnId) -> Option<Detached> {
+        if !matches!(self.seats.get(conn)?.role, Role::Leaving(_)) {
+            return None;
+        }
+        let seat = self.seats.remove(conn)?;
+        self.timers.stop(conn);
+        let out = self.fx.close(conn);
+        match seat.role {
+            Role::Leaving(passage) => Some(Detached {
+                stream: seat.stream,
+                peer: seat.peer,
+                out,
+                passage: *passage,
+            }),
+            Role::Stranger | Role::Member(_) | Role::Gone => None, // excluded above
+        }
+    }
+
+    /// Takes over a connection another shard detached. `Resume` follows when the shell is to read it.
+    pub fn attach(&mut self, now: Now, detached: Detached) -> ConnId {
+        let Detached {
+            stream,
+            peer,
+            out,
+            passage,
+        } = detached;
+        let conn = self.seat(now, stream, peer);
+        self.fx.close(conn);
+        self.fx.open(conn, out);
+        if let Some(seat) = self.seats.get_mut(conn) {
+            seat.reading = Reading::Paused;
+        }
+        self.seek_admission(now, conn, passage);
+        self.settle(now);
+        conn
+    }
+
+    pub(super) fn seat(&mut self, now: Now, stream: Stream, peer: SocketAddr) -> ConnId {
+        let seat = Seat {
+            stream,
+            peer,
+            reading: Reading::On,
+            role: Role::Stranger,
+            mechanism: None,
+        };
+        let conn = self.seats.insert(seat);
+        self.fx.open(conn, Vec::new());
+        let patience = self.with(now, conn, |stream, cx| stream.patience(cx));
+        if let Some(patience) = patience {
+            self.timers.set(conn, now.mono, patience);
+        }
+        conn
+    }
+
+    /// Runs one call of a stream.
+    pub(super) fn with<T>(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        call: impl FnOnce(&mut Stream, &mut stream::Cx<'_>) -> T,
+    ) -> Option<T> {
+        let seat = self.seats.get_mut(conn)?;
+        let mut cx = stream::Cx {
+            now,
+            config: &self.config,
+            entropy: &mut self.entropy,
+            fx: &mut self.fx,
+            conn,
+        };
+        Some(call(&mut seat.stream, &mut cx))
+    }
+
+    pub(super) fn bytes(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
+        if let Some(Some(event)) = self.with(now, conn, |s, cx| s.hear(cx, bytes.len())) {
+            self.on_event(now, conn, event);
+        }
+        self.feed(now, conn, bytes);
+    }
+
+    /// Lets the stream take what it wants. What is left waits in the stream for an answer, and the shell is told to stop.
+    fn feed(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
+        while let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input)) {
+            self.on_event(now, conn, event);
+        }
+        let Some(seat) = self.seats.get_mut(conn) else {
+            return;
+        };
+        if input.is_empty() {
+            return;
+        }
+        seat.stream.hold(input);
+        if seat.reading == Reading::On {
+            seat.reading = Reading::Paused;
+            self.fx.act(Action::Pause { conn });
+        }
+    }
+
+    /// An answer a stream waited for: then what it held, then the socket again.
+    pub(super) fn answered(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        call: impl FnOnce(&mut Stream, &mut stream::Cx<'_>) -> Option<Event>,
+    ) {
+        if let Some(Some(event)) = self.with(now, conn, call) {
+            self.on_event(now, conn, event);
+        }
+        self.proceed(now, conn);
+    }
+
+    /// Goes on with a stream that may have stopped waiting.
+    pub(super) fn proceed(&mut self, now: Now, conn: ConnId) {
+        let Some(seat) = self.seats.get_mut(conn) else {
+            return;
+        };
+        if seat.stream.waits() {
+            return;
+        }
+        let held = seat.stream.take_held();
+        if !held.is_empty() {
+            self.feed(now, conn, &held);
+        }
+        let Some(seat) = self.seats.get_mut(conn) else {
+            return;
+        };
+        if seat.reading == Reading::Paused && !seat.stream.waits() && !seat.stream.holds() {
+            seat.reading = Reading::On;
+            self.fx.act(Action::Resume { conn });
+        }
+    }
+
+    fn on_event(&mut self, now: Now, conn: ConnId, event: Event) {
+        match event {
+            Event::Bind { resource, request } => {
+                self.bind(now, conn, resource, &request);
+            }
+            Event::Close => self.hang_up(now, conn, CloseReason::Ended),
+            Event::Closing(violation) => self.closing(now, conn, violation),
+            Event::Derive(params, password) => self.derive(conn, params, password),
+            Event::Lookup(account) => self.look_up(conn, account),
+            Event::NothingOffered(host, why) => {
+                self.fx.note(Note::NothingOffered { host, why });
+                self.fail(now, conn, Violation::NothingOffered);
+            }
+            Event::Secure(host, behind) => self.fx.act(Action::Secure { conn, host, behind }),
+            Event::SignInFailed(failure) => {
+                if let Some(seat) = self.seats.get(conn) {
+                    let peer = seat.peer.ip();
+                    self.fx.note(Note::SignInFailed {
+                        conn,
+                        peer,
+                        failure,
+                    });
+                }
+            }
+            Event::Stanza(stanza) => self.outbound(now, conn, stanza),
+            Event::Verified {
+                account,
+                mechanism,
+                record,
+            } => {
+                self.seek_admission(
+                    now,
+                    conn,
+                    Passage {
+                        account,
+                        mechanism,
+                        record,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Ends a stream with an error.
+    pub(super) fn fail(&mut self, now: Now, conn: ConnId, violation: Violation) {
+        if let Some(event) = self.with(now, conn, |stream, cx| stream.fail(cx, violation)) {
+            self.on_event(now, conn, event);
+        }
+    }
+
+    /// Ends every stream whose host, as far as it has one, `which` says yes to.
+    pub(super) fn fail_all(
+        &mut self,
+        now: Now,
+        violation: Violation,
+        which: impl Fn(Option<&str>) -> bool,
+    ) {
+        for conn in self.seats.keys() {
+            if self
+                .seats
+                .get(conn)
+                .is_some_and(|seat| which(seat.stream.host()))
+            {
+                self.fail(now, conn, violation);
+            }
+        }
+    }
+
+    /// The closing tag is out: the session is over, the peer has a few seconds for its own.
+    fn closing(&mut self, now: Now, conn: ConnId, violation: Option<Violation>) {
+        self.end_session(now, conn);
+        if let Some(violation) = violation {
+            let reason = CloseReason::Error(violation.condition());
+            self.fx.note(Note::Closed { conn, reason });
+            self.timers.set(conn, now.mono, self.config.limits.close);
+        }
+    }
+
+    /// Tells the shell to close the connection, once.
+    pub(super) fn hang_up(&mut self, now: Now, conn: ConnId, reason: CloseReason) {
+        self.end_session(now, conn);
+        let Some(seat) = self.seats.get_mut(conn) else {
+            return;
+        };
+        if matches!(seat.role, Role::Gone) {
+            return;
+        }
+        seat.role = Role::Gone;
+        self.timers.stop(conn);
+        self.fx.note(Note::Closed { conn, reason });
+        self.fx.act(Action::Close { conn });
+    }
+
+    /// The shell's last word.
+    pub(super) fn closed(&mut self, now: Now, conn: ConnId) {
+        self.end_session(now, conn);
+        let Some(seat) = self.seats.remove(conn) else {
+            return;
+        };
+        self.timers.stop(conn);
+        self.fx.close(conn);
+        if !matches!(seat.role, Role::Gone) {
+            self.fx.note(Note::Closed {
+                conn,
+                reason: CloseReason::Ended,
+            });
+        }
+    }
+
+    /// The peer leaves more unread than its session's queue takes: the session ends, nobody waits for it.
+    pub(super) fn overflowed(&mut self, now: Now, conn: ConnId) {
+        self.fx.discard(conn);
+        self.hang_up(
+            now,
+            conn,
+            CloseReason::Error(Violation::QueueFull.condition()),
+        );
+    }
+
+    pub(super) fn expire(&mut self, now: Now, conn: ConnId) {
+        match self.with(now, conn, |stream, cx| stream.expire(cx)) {
+            None => {}
+            Some(Expiry::Again(wait)) => self.timers.set(conn, now.mono, wait),
+            Some(Expiry::Close) => self.hang_up(now, conn, CloseReason::Ended),
+            Some(Expiry::Fail(violation)) => self.fail(now, conn, violation),
+        }
+    }
+}

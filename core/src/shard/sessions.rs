@@ -1,0 +1,94 @@
+//! Sessions between the stream that carries them and the account that rules them.
+
+use super::Shard;
+use super::seats::Role;
+use crate::account::{self, Account, AccountKey, Binding};
+use crate::jid::Resource;
+use crate::port::{ConnId, Note};
+use crate::stanza::{Condition, Stanza};
+use crate::stream::Violation;
+use crate::time::Now;
+
+impl Shard {
+    /// A client asks for its resource (RFC 6120 §7).
+    pub(super) fn bind(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        resource: Option<Resource>,
+        request: &Stanza,
+    ) {
+        let binding = self
+            .member(conn)
+            .and_then(|key| self.in_account(now, key, |a, cx| a.bind(cx, conn, resource)));
+        match binding {
+            Some(Binding::Bound(jid, old)) => {
+                if let Some(old) = old {
+                    self.fail(now, old, Violation::Conflict);
+                }
+                self.fx.note(Note::Bound {
+                    conn,
+                    jid: jid.clone(),
+                });
+                self.with(now, conn, |stream, cx| stream.bound(cx, jid, request));
+            }
+            Some(Binding::Refused(condition)) => self.refuse_bind(now, conn, request, condition),
+            // The account was deleted or its host taken away a moment ago: its streams are being closed.
+            None => self.refuse_bind(now, conn, request, Condition::NotAllowed),
+        }
+    }
+
+    fn refuse_bind(&mut self, now: Now, conn: ConnId, request: &Stanza, condition: Condition) {
+        self.answered(now, conn, |stream, cx| {
+            stream.bind_refused(cx, request, condition)
+        });
+    }
+
+    /// A stanza from a session.
+    pub(super) fn outbound(&mut self, now: Now, conn: ConnId, stanza: Stanza) {
+        if let Some(key) = self.member(conn) {
+            self.in_account(now, key, |account, cx| account.outbound(cx, conn, stanza));
+        }
+    }
+
+    /// The session on this connection is over, if there was one.
+    pub(super) fn end_session(&mut self, now: Now, conn: ConnId) {
+        let Some(key) = self.member(conn) else { return };
+        if let Some(seat) = self.seats.get_mut(conn) {
+            seat.role = Role::Stranger;
+        }
+        self.in_account(now, key, |account, cx| account.end(cx, conn));
+        self.drop_if_idle(key);
+    }
+
+    fn member(&self, conn: ConnId) -> Option<AccountKey> {
+        match self.seats.get(conn)?.role {
+            Role::Member(key) => Some(key),
+            Role::Stranger | Role::Leaving(_) | Role::Gone => None,
+        }
+    }
+
+    /// Runs one call of an account; `None` if it or its host is gone.
+    fn in_account<T>(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        call: impl FnOnce(&mut Account, &mut account::Cx<'_>) -> T,
+    ) -> Option<T> {
+        let account = self.accounts.get_mut(key)?;
+        let fallback = crate::config::HostConfig::default();
+        let host = self
+            .config
+            .hosts
+            .get(account.jid().domain())
+            .unwrap_or(&fallback);
+        let mut cx = account::Cx {
+            now,
+            config: &self.config,
+            host,
+            entropy: &mut self.entropy,
+            fx: &mut self.fx,
+        };
+        Some(call(account, &mut cx))
+    }
+}

@@ -1,0 +1,159 @@
+//! A sign-in: credentials looked up, keys derived, the connection brought to its account's owner and admitted there.
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+use bytes::Bytes;
+
+use super::Shard;
+use super::seats::{Passage, Role};
+use crate::account::{Account, AccountKey, Admit};
+use crate::jid::BareJid;
+use crate::port::{Action, ConnId, Note};
+use crate::sasl::{Credentials, DeriveParams, Failure, Status};
+use crate::secret::Secret;
+use crate::store::{Batch, Op, StoreError, Table};
+use crate::stream::record_hash;
+use crate::time::Now;
+use crate::wait::Wait;
+
+/// The key of an account's only record in `Table::Credentials`.
+pub(super) const CREDENTIALS_KEY: Bytes = Bytes::from_static(b"scram");
+
+/// Reads an account's credentials.
+pub(super) fn read_credentials(owner: BareJid) -> Batch {
+    Batch {
+        owner,
+        ops: vec![Op::Get {
+            map: Table::Credentials,
+            key: CREDENTIALS_KEY,
+        }],
+    }
+}
+
+impl Shard {
+    pub(super) fn look_up(&mut self, conn: ConnId, account: BareJid) {
+        self.store(read_credentials(account), Wait::Credentials(conn));
+    }
+
+    pub(super) fn derive(&mut self, conn: ConnId, params: DeriveParams, password: Secret) {
+        let ticket = self.waits.insert(Wait::Derive(conn));
+        self.fx.act(Action::Derive {
+            ticket,
+            password,
+            jobs: vec![params],
+        });
+    }
+
+    /// Credentials are verified: the account's owner decides, here or on another shard (house contract 4).
+    pub(super) fn seek_admission(&mut self, now: Now, conn: ConnId, passage: Passage) {
+        let to = self.placement.owner(passage.account.as_str());
+        if to != self.place {
+            if let Some(seat) = self.seats.get_mut(conn) {
+                seat.role = Role::Leaving(Box::new(passage));
+                self.fx.act(Action::HandOff { conn, to });
+            }
+            return;
+        }
+        let key = self.account(&passage.account);
+        self.admit(now, conn, key, passage);
+    }
+
+    fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, passage: Passage) {
+        let sessions_max = self.config.limits.sessions_per_account;
+        let Some(account) = self.accounts.get_mut(key) else {
+            return;
+        };
+        let admit = account.admit(conn, passage.record, sessions_max);
+        let Some(seat) = self.seats.get_mut(conn) else {
+            // It closed while it waited.
+            account.forget(conn);
+            return;
+        };
+        match admit {
+            Admit::Wait => {
+                seat.role = Role::Member(key);
+                seat.mechanism = Some(passage.mechanism);
+            }
+            Admit::Welcome => {
+                seat.role = Role::Member(key);
+                let account = passage.account;
+                self.fx.note(Note::SignedIn {
+                    conn,
+                    account,
+                    mechanism: passage.mechanism,
+                });
+                self.with(now, conn, |stream, cx| stream.admitted(cx));
+                self.proceed(now, conn);
+            }
+            Admit::Refuse => {
+                seat.role = Role::Stranger;
+                // What was verified is void: the password was changed or the account left meanwhile. The next attempt
+                // will hear which.
+                self.answered(now, conn, |s, cx| {
+                    s.refused(cx, Failure::TemporaryAuthFailure)
+                });
+                self.drop_if_idle(key);
+            }
+        }
+    }
+
+    /// The account in memory; begins to load one that is not.
+    fn account(&mut self, jid: &BareJid) -> AccountKey {
+        if let Some(key) = self.by_name.get(jid.as_str()) {
+            return *key;
+        }
+        let key = self.accounts.insert(Account::loading(jid.clone()));
+        self.by_name.insert(jid.clone(), key);
+        self.store(read_credentials(jid.clone()), Wait::Load(key));
+        key
+    }
+
+    /// The account's record came: everybody who waited is decided on.
+    pub(super) fn loaded(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        record: Result<Option<Bytes>, StoreError>,
+    ) {
+        let good = record.ok().flatten().filter(|record| {
+            Credentials::from_record(record).is_some_and(|c| c.status == Status::Enabled)
+        });
+        let good = good.map(|record| record_hash(&self.config.server_secret, &record));
+        let Some(account) = self.accounts.get_mut(key) else {
+            return;
+        };
+        let jid = account.jid().clone();
+        for (conn, record) in account.loaded(good) {
+            let mechanism = self
+                .seats
+                .get_mut(conn)
+                .and_then(|seat| seat.mechanism.take());
+            if let Some(mechanism) = mechanism {
+                self.admit(
+                    now,
+                    conn,
+                    key,
+                    Passage {
+                        account: jid.clone(),
+                        mechanism,
+                        record,
+                    },
+                );
+            }
+        }
+        self.drop_if_idle(key);
+    }
+
+    /// Nobody is signed in any more: the account leaves memory.
+    pub(super) fn drop_if_idle(&mut self, key: AccountKey) {
+        let Some(account) = self.accounts.get(key) else {
+            return;
+        };
+        // A command that is changing it has the last word.
+        if account.is_idle() && !self.commands.contains_key(account.jid().as_str()) {
+            self.by_name.remove(account.jid().as_str());
+            self.accounts.remove(key);
+        }
+    }
+}

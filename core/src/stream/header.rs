@@ -1,0 +1,144 @@
+//! The opening tags, theirs and ours (RFC 6120 §4.2, §4.7).
+
+use alloc::boxed::Box;
+
+use super::state::{Negotiation, Phase, State};
+use super::{Cx, Event, Stream, Violation};
+use crate::jid::{BareJid, Domain, Jid};
+use crate::sasl::{Offer, Transport};
+use crate::xml::{Header, Ns, escape_attribute};
+
+impl Stream {
+    pub(super) fn on_header(&mut self, cx: &mut Cx<'_>, header: &Header) -> Option<Event> {
+        let phase = match core::mem::replace(&mut self.state, State::Closed) {
+            State::Header(phase) => phase,
+            state => {
+                self.state = state;
+                return Some(self.fail(cx, Violation::StreamElement));
+            }
+        };
+        let addressed = match check(cx, header) {
+            Ok(addressed) => addressed,
+            Err(violation) => {
+                self.state = State::Header(phase);
+                return Some(self.fail(cx, violation));
+            }
+        };
+        self.lang = header.lang.as_deref().map(Into::into);
+        match phase {
+            Phase::Fresh(transport, failures) => self.open(cx, addressed, transport, failures),
+            Phase::Authenticated(account) => self.reopen(cx, &addressed, account),
+        }
+    }
+
+    /// Answers the first header, or the one after TLS: our header and what can be negotiated.
+    fn open(
+        &mut self,
+        cx: &mut Cx<'_>,
+        addressed: Addressed,
+        transport: Transport,
+        failures: u8,
+    ) -> Option<Event> {
+        let Addressed { host, from } = addressed;
+        self.write_header(cx, host.as_str(), from.as_ref());
+        let mut negotiation = Box::new(Negotiation {
+            // RFC 6120 §6.4.6 trusts only what TLS protected.
+            from: from.filter(|_| transport != Transport::Clear),
+            host,
+            transport,
+            offer: Offer::default(),
+            failures,
+            record: None,
+        });
+        let nothing = self.write_features(cx, &mut negotiation);
+        let host = negotiation.host.clone();
+        self.state = State::Negotiate(negotiation);
+        nothing.map(|why| Event::NothingOffered(host, why))
+    }
+
+    /// Answers the header after SASL.
+    fn reopen(
+        &mut self,
+        cx: &mut Cx<'_>,
+        addressed: &Addressed,
+        account: BareJid,
+    ) -> Option<Event> {
+        if addressed.host.as_str() != account.domain() {
+            self.state = State::Header(Phase::Authenticated(account));
+            return Some(self.fail(cx, Violation::ToChanged));
+        }
+        if addressed.from.as_ref().is_some_and(|from| *from != account) {
+            self.state = State::Header(Phase::Authenticated(account));
+            return Some(self.fail(cx, Violation::From));
+        }
+        self.write_header(cx, addressed.host.as_str(), addressed.from.as_ref());
+        Self::write_bind_features(cx);
+        self.state = State::Bind(account, 0);
+        None
+    }
+
+    /// Our opening tag. `from` is empty where the error is that there is no such host (RFC 6120 §4.9.1.3).
+    pub(super) fn write_header(&self, cx: &mut Cx<'_>, from: &str, to: Option<&BareJid>) {
+        let id = cx.entropy.id("stream");
+        cx.fx.out(cx.conn, |out| {
+            out.extend_from_slice(
+                b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+                  xmlns:stream='http://etherx.jabber.org/streams' version='1.0' xml:lang='en' id='",
+            );
+            out.extend_from_slice(id.as_bytes());
+            out.extend_from_slice(b"' from='");
+            escape_attribute(out, from);
+            if let Some(to) = to {
+                out.extend_from_slice(b"' to='");
+                escape_attribute(out, to.as_str());
+            }
+            out.extend_from_slice(b"'>");
+        });
+    }
+}
+
+/// Whom a header is to, and from whom.
+struct Addressed {
+    host: Domain,
+    from: Option<BareJid>,
+}
+
+fn check(cx: &Cx<'_>, header: &Header) -> Result<Addressed, Violation> {
+    if header.ns != Ns::Streams {
+        return Err(Violation::Namespace);
+    }
+    if header.name != "stream" {
+        return Err(Violation::NotAStream);
+    }
+    // RFC 6120 §4.8.2: without a default content namespace, each stanza declares its own.
+    if !matches!(header.content, Ns::Client | Ns::None | Ns::Streams) {
+        return Err(Violation::Namespace);
+    }
+    if !header.version.as_deref().is_some_and(is_1_0_or_later) {
+        return Err(Violation::Version);
+    }
+    let to = header.to.as_deref().ok_or(Violation::ToMissing)?;
+    let host = Domain::parse(to).map_err(|_| Violation::ToMissing)?;
+    if !cx.config.hosts.contains_key(&host) {
+        return Err(Violation::HostUnknown);
+    }
+    let from = match header.from.as_deref() {
+        // RFC 6120 §4.7.2: we answer to the bare address, whatever the client wrote behind it.
+        Some(from) => Some(
+            Jid::parse(from)
+                .map_err(|_| Violation::FromMalformed)?
+                .to_bare(),
+        ),
+        None => None,
+    };
+    Ok(Addressed { host, from })
+}
+
+/// RFC 6120 §4.7.5: two numbers, compared as numbers. A missing version means 0.9, which had neither TLS nor SASL.
+fn is_1_0_or_later(version: &str) -> bool {
+    let Some((major, minor)) = version.split_once('.') else {
+        return false;
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits(major) && digits(minor) && !major.trim_start_matches('0').is_empty()
+}

@@ -1,0 +1,365 @@
+//! One XML stream with a client: from the header to the closing tag (RFC 6120 §4 to §7).
+//!
+//! Knows nothing of accounts, sessions or other streams. What it cannot decide it asks for with an `Event` and then wants no
+//! input until the answer; bytes that come meanwhile are held.
+
+mod bind;
+mod established;
+mod features;
+mod header;
+mod negotiate;
+mod state;
+#[cfg(test)]
+mod tests;
+mod violation;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use self::state::{Closing, Negotiation, Phase, State};
+use crate::config::Config;
+use crate::effects::Effects;
+use crate::entropy::Entropy;
+use crate::jid::{BareJid, Domain, Resource};
+use crate::port::{ConnId, Listener, Opening, TlsInfo};
+use crate::sasl::{DeriveParams, Encryption, Failure, Mechanism, Transport};
+use crate::secret::Secret;
+use crate::stanza::Stanza;
+use crate::time::{Instant, Now};
+use crate::xml::{ScanLimits, Scanner, Token};
+
+pub(crate) use violation::Violation;
+
+/// What a stream may use during one call.
+#[derive(Debug)]
+pub(crate) struct Cx<'a> {
+    pub(crate) now: Now,
+    pub(crate) config: &'a Config,
+    pub(crate) entropy: &'a mut Entropy,
+    pub(crate) fx: &'a mut Effects,
+    pub(crate) conn: ConnId,
+}
+
+/// What a stream asks for or reports.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Bind this resource, or one of the server's choosing; then `bound` or `bind_refused` with the request.
+    Bind {
+        resource: Option<Resource>,
+        request: Stanza,
+    },
+    /// Over: what is owed goes out, then the connection closes.
+    Close,
+    /// The last tag is sent; the peer's is awaited until the deadline.
+    Closing(Option<Violation>),
+    /// Derive keys from the password, then `derived`.
+    Derive(DeriveParams, Secret),
+    /// Look the credentials up, then `credentials`.
+    Lookup(BareJid),
+    /// Start TLS; then `secured`. The bytes belong to TLS.
+    Secure(Domain, Vec<u8>),
+    /// A sign-in failed; the stream goes on.
+    SignInFailed(Failure),
+    /// A stanza of the session, `from` set.
+    Stanza(Stanza),
+    /// Nothing can be offered at this host.
+    NothingOffered(Domain, crate::sasl::OfferEmpty),
+    /// Credentials were verified: the account's owner decides with `admitted` or `refused`.
+    Verified {
+        account: BareJid,
+        mechanism: Mechanism,
+        record: [u8; 32],
+    },
+}
+
+/// What a stream's deadline came to.
+#[derive(Debug)]
+pub(crate) enum Expiry {
+    /// Look again after this long.
+    Again(Duration),
+    /// Close the connection at once.
+    Close,
+    /// End the stream with an error.
+    Fail(Violation),
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    state: State,
+    scan: Scanner,
+    /// Bytes behind an element that waits for an answer: at most one read of the shell.
+    held: Vec<u8>,
+    /// The language of the client's stanzas (RFC 6120 §4.7.4).
+    lang: Option<Arc<str>>,
+    accepted: Instant,
+    heard: Instant,
+    /// Bytes received before authentication.
+    unauthenticated: u32,
+}
+
+impl Stream {
+    pub(crate) fn new(listener: Listener, now: Now, config: &Config) -> Self {
+        let state = match listener.opening {
+            Opening::Clear => State::Header(Phase::Fresh(Transport::Clear, 0)),
+            Opening::Tls => State::Secure(0),
+        };
+        Self {
+            state,
+            scan: Scanner::new(ScanLimits::unauthenticated(&config.limits)),
+            held: Vec::new(),
+            lang: None,
+            accepted: now.mono,
+            heard: now.mono,
+            unauthenticated: 0,
+        }
+    }
+
+    /// Counts what came. Before authentication there is a bound on the whole.
+    pub(crate) fn hear(&mut self, cx: &mut Cx<'_>, count: usize) -> Option<Event> {
+        self.heard = cx.now.mono;
+        if self.state.is_authenticated() {
+            return None;
+        }
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.unauthenticated = self.unauthenticated.saturating_add(count);
+        (self.unauthenticated > cx.config.limits.unauthenticated_stream_bytes)
+            .then(|| self.fail(cx, Violation::UnauthenticatedBytes))
+    }
+
+    /// Takes bytes off the front of `input` up to the next event; `None` when it has taken all, or wants none.
+    pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, input: &mut &[u8]) -> Option<Event> {
+        loop {
+            if self.state.is_deaf() {
+                *input = &[];
+            }
+            if input.is_empty() || !self.state.wants_input() {
+                return None;
+            }
+            let event = match self.scan.scan(input) {
+                Ok(None) => return None,
+                Ok(Some(Token::Header(header))) => self.on_header(cx, &header),
+                Ok(Some(Token::Element(element))) => self.on_element(cx, element),
+                Ok(Some(Token::End)) => Some(self.on_end(cx)),
+                Err(error) => Some(self.fail(cx, Violation::Xml(error))),
+            };
+            match event {
+                Some(Event::Secure(host, _)) => {
+                    // RFC 6120 §5.4.3.1: what follows belongs to TLS, never to the parser.
+                    let behind = core::mem::take(input).to_vec();
+                    return Some(Event::Secure(host, behind));
+                }
+                Some(event) => return Some(event),
+                None => {}
+            }
+        }
+    }
+
+    /// Keeps bytes for which it had no use yet.
+    pub(crate) fn hold(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// Whether bytes are kept: then the shell should read no more.
+    pub(crate) const fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Gives the kept bytes back, to be polled first.
+    pub(crate) fn take_held(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.held)
+    }
+
+    /// Whether it waits for an answer.
+    pub(crate) const fn waits(&self) -> bool {
+        !self.state.wants_input()
+    }
+
+    /// TLS is up: the stream starts anew and forgets what it heard before (RFC 6120 §5.4.3.3).
+    pub(crate) fn secured(&mut self, cx: &mut Cx<'_>, tls: TlsInfo) -> Option<Event> {
+        let State::Secure(failures) = self.state else {
+            return Some(self.bug(cx, "secured"));
+        };
+        self.restart(cx, ScanLimits::unauthenticated(&cx.config.limits));
+        self.lang = None;
+        self.state = State::Header(Phase::Fresh(Transport::Tls(tls.bindings), failures));
+        None
+    }
+
+    /// How long until the deadline of the stream's present phase.
+    pub(crate) fn patience(&self, cx: &Cx<'_>) -> Duration {
+        let limits = &cx.config.limits;
+        let since = cx.now.mono.since(self.accepted);
+        match &self.state {
+            State::Closing(_) | State::Closed => limits.close,
+            State::Established(_) => limits.idle.saturating_sub(cx.now.mono.since(self.heard)),
+            State::Secure(_) => limits.until_tls.saturating_sub(since),
+            State::Header(Phase::Fresh(Transport::Clear, _)) => {
+                limits.until_tls.saturating_sub(since)
+            }
+            State::Negotiate(n) | State::Exchange(n, _) if n.must_secure(cx.config) => {
+                limits.until_tls.saturating_sub(since)
+            }
+            State::Header(_)
+            | State::Negotiate(_)
+            | State::Exchange(..)
+            | State::Lookup(..)
+            | State::Derive(..)
+            | State::Admit(..)
+            | State::Bind(..) => limits.negotiation.saturating_sub(since),
+        }
+    }
+
+    /// A deadline was reached, perhaps one that has moved since.
+    pub(crate) fn expire(&mut self, cx: &mut Cx<'_>) -> Expiry {
+        let left = self.patience(cx);
+        let closing = matches!(self.state, State::Closing(_) | State::Closed);
+        if !left.is_zero() && !closing {
+            return Expiry::Again(left);
+        }
+        match &self.state {
+            // RFC 6120 §4.6.1: a space makes TCP find out whether anybody is there.
+            State::Established(_) => {
+                self.heard = cx.now.mono;
+                cx.fx.out(cx.conn, |out| out.push(b' '));
+                Expiry::Again(cx.config.limits.idle)
+            }
+            // In the middle of a TLS handshake nothing of ours could be read.
+            State::Closing(_) | State::Closed | State::Secure(_) => Expiry::Close,
+            State::Admit(..) => Expiry::Fail(Violation::HandOffFull),
+            State::Header(_)
+            | State::Negotiate(_)
+            | State::Exchange(..)
+            | State::Lookup(..)
+            | State::Derive(..)
+            | State::Bind(..) => Expiry::Fail(Violation::Timeout),
+        }
+    }
+
+    /// Ends the stream from our side: an error if there is one, the closing tag, and `Closing` or `Close` for the shell.
+    pub(crate) fn fail(&mut self, cx: &mut Cx<'_>, violation: Violation) -> Event {
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Closed | State::Secure(_) => Event::Close,
+            State::Closing(_) => {
+                // Nothing more is said; a scanner that failed hears nothing more either.
+                self.state = State::Closing(match violation {
+                    Violation::Xml(_) => Closing::Deaf,
+                    _ => Closing::Listening,
+                });
+                Event::Closing(None)
+            }
+            state => {
+                if matches!(state, State::Header(_)) {
+                    // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
+                    self.write_header(cx, "", None);
+                }
+                cx.fx.out(cx.conn, |out| {
+                    violation.write(out);
+                    out.extend_from_slice(CLOSING_TAG);
+                });
+                self.forget_input();
+                // A scanner that failed cannot find the peer's closing tag: only its end of file or the deadline remain.
+                let closing = match violation {
+                    Violation::Xml(_) => Closing::Deaf,
+                    _ => Closing::Listening,
+                };
+                self.state = State::Closing(closing);
+                Event::Closing(Some(violation))
+            }
+        }
+    }
+
+    /// The host it is to, as far as that is known and not void.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match &self.state {
+            State::Negotiate(n)
+            | State::Exchange(n, _)
+            | State::Lookup(n, _)
+            | State::Derive(n, _)
+            | State::Admit(n, _) => Some(n.host.as_str()),
+            State::Header(Phase::Authenticated(account)) | State::Bind(account, _) => {
+                Some(account.domain())
+            }
+            State::Established(jid) => Some(jid.domain()),
+            State::Header(Phase::Fresh(..))
+            | State::Secure(_)
+            | State::Closing(_)
+            | State::Closed => None,
+        }
+    }
+
+    /// The closing tag of the peer.
+    fn on_end(&mut self, cx: &mut Cx<'_>) -> Event {
+        // RFC 6120 §4.4: answered with our own, if that was not sent before.
+        if !matches!(self.state, State::Closing(_)) {
+            cx.fx.out(cx.conn, |out| out.extend_from_slice(CLOSING_TAG));
+        }
+        self.state = State::Closed;
+        self.forget_input();
+        Event::Close
+    }
+
+    fn on_element(&mut self, cx: &mut Cx<'_>, element: crate::xml::Element) -> Option<Event> {
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Established(jid) => self.on_established(cx, jid, element),
+            State::Negotiate(negotiation) => self.on_negotiate(cx, negotiation, None, &element),
+            State::Exchange(negotiation, exchange) => {
+                self.on_negotiate(cx, negotiation, Some(exchange), &element)
+            }
+            State::Bind(account, retries) => self.on_bind(cx, account, retries, element),
+            State::Closing(closing) => {
+                self.state = State::Closing(closing);
+                None
+            }
+            // The scanner hands out no element before the header, and the others want no input.
+            state @ (State::Header(_)
+            | State::Secure(_)
+            | State::Lookup(..)
+            | State::Derive(..)
+            | State::Admit(..)
+            | State::Closed) => {
+                self.state = state;
+                Some(self.bug(cx, "an element where none was wanted"))
+            }
+        }
+    }
+
+    /// The stream ends because of a fault of ours: the state and the event do not fit.
+    fn bug(&mut self, cx: &mut Cx<'_>, what: &'static str) -> Event {
+        cx.fx.note(crate::port::Note::Bug(what));
+        self.fail(cx, Violation::Bug)
+    }
+
+    fn restart(&mut self, _: &Cx<'_>, limits: ScanLimits) {
+        self.scan = Scanner::new(limits);
+    }
+
+    fn forget_input(&mut self) {
+        self.held = Vec::new();
+    }
+}
+
+const CLOSING_TAG: &[u8] = b"</stream:stream>";
+
+/// Which host's encryption policy applies, `Required` for one that is not served any more.
+fn encryption(config: &Config, host: &Domain) -> Encryption {
+    config
+        .hosts
+        .get(host)
+        .map_or(Encryption::Required, |host| host.sasl.encryption)
+}
+
+/// What identifies a credentials record, so that an admission can be refused if it changed meanwhile.
+pub(crate) fn record_hash(secret: &[u8; 32], record: &Bytes) -> [u8; 32] {
+    crate::entropy::keyed_hash(secret, &[b"record", record])
+}
+
+impl Negotiation {
+    /// Whether only TLS can get this stream on.
+    fn must_secure(&self, config: &Config) -> bool {
+        self.transport == Transport::Clear && encryption(config, &self.host) == Encryption::Required
+    }
+}

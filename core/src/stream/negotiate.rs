@@ -1,0 +1,314 @@
+//! STARTTLS (RFC 6120 §5) and SASL (RFC 6120 §6) between header and restart.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use super::state::{Admission, Negotiation, Phase, State};
+use super::{CLOSING_TAG, Cx, Event, Stream, Violation, record_hash};
+use crate::config::{Config, HostConfig, TlsAvailable};
+use crate::port::DeriveError;
+use crate::sasl::{self, Credentials, Exchange, Failure, ScramKeys, Step, Transport, admit};
+use crate::store::StoreError;
+use crate::xml::{Element, Ns, ScanLimits, Writer};
+
+impl Stream {
+    /// An element while TLS or SASL may be negotiated; `exchange` is the one under way.
+    pub(super) fn on_negotiate(
+        &mut self,
+        cx: &mut Cx<'_>,
+        negotiation: Box<Negotiation>,
+        exchange: Option<Exchange>,
+        element: &Element,
+    ) -> Option<Event> {
+        match (element.ns(), element.name()) {
+            (Ns::Tls, "starttls") => Some(self.on_starttls(cx, negotiation)),
+            // RFC 6120 §6.4.2: a new <auth/> discards the exchange under way.
+            (Ns::Sasl, "auth") => self.on_auth(cx, negotiation, element),
+            (Ns::Sasl, "response") => match (exchange, decode(&element.text())) {
+                (None, _) => self.sasl_failure(cx, negotiation, Failure::NotAuthorized),
+                (Some(_), Err(failure)) => self.sasl_failure(cx, negotiation, failure),
+                (Some(exchange), Ok(data)) => {
+                    let context = context(cx.config, &negotiation);
+                    let step = exchange.respond(&data.unwrap_or_default(), context);
+                    self.step(cx, negotiation, step)
+                }
+            },
+            (Ns::Sasl, "abort") => self.sasl_failure(cx, negotiation, Failure::Aborted),
+            (Ns::Streams, "error") => Some(self.on_peer_error(cx, negotiation)),
+            (ns, name) => {
+                self.state = State::Negotiate(negotiation);
+                Some(self.fail(cx, misplaced(ns, name)))
+            }
+        }
+    }
+
+    /// RFC 6120 §5.4.2.
+    fn on_starttls(&mut self, cx: &mut Cx<'_>, negotiation: Box<Negotiation>) -> Event {
+        let tls = cx.config.hosts.get(&negotiation.host).map(|host| host.tls);
+        if negotiation.transport != Transport::Clear || tls != Some(TlsAvailable::Yes) {
+            cx.fx.out(cx.conn, |out| {
+                Writer::new(out)
+                    .open("failure")
+                    .attribute("xmlns", Ns::Tls.uri())
+                    .close();
+                out.extend_from_slice(CLOSING_TAG);
+            });
+            self.state = State::Closed;
+            return Event::Close;
+        }
+        cx.fx.out(cx.conn, |out| {
+            Writer::new(out)
+                .open("proceed")
+                .attribute("xmlns", Ns::Tls.uri())
+                .close();
+        });
+        self.state = State::Secure(negotiation.failures);
+        // `poll` puts what stands behind into the event.
+        Event::Secure(negotiation.host, Vec::new())
+    }
+
+    fn on_auth(
+        &mut self,
+        cx: &mut Cx<'_>,
+        negotiation: Box<Negotiation>,
+        element: &Element,
+    ) -> Option<Event> {
+        let name = element.attribute("mechanism").unwrap_or(Cow::Borrowed(""));
+        let admitted = match cx.config.hosts.get(&negotiation.host) {
+            Some(host) => admit(&host.sasl, &negotiation.transport, &name),
+            None => Err(Failure::TemporaryAuthFailure), // the host went away with a reload
+        };
+        let started = admitted.and_then(|mechanism| {
+            let initial = decode(&element.text())?;
+            let context = context(cx.config, &negotiation);
+            Ok(Exchange::begin(mechanism, initial.as_deref(), context))
+        });
+        match started {
+            Ok(step) => self.step(cx, negotiation, step),
+            Err(failure) => self.sasl_failure(cx, negotiation, failure),
+        }
+    }
+
+    /// What the store has of the account that is signing in.
+    pub(crate) fn credentials(
+        &mut self,
+        cx: &mut Cx<'_>,
+        record: Result<Option<Bytes>, StoreError>,
+    ) -> Option<Event> {
+        let (mut negotiation, lookup) = match core::mem::replace(&mut self.state, State::Closed) {
+            State::Lookup(negotiation, lookup) => (negotiation, lookup),
+            state => {
+                self.state = state;
+                return None; // the stream failed while it waited
+            }
+        };
+        let credentials = match &record {
+            Err(_) => return self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure),
+            Ok(None) => None,
+            Ok(Some(record)) => match Credentials::from_record(record) {
+                // A damaged record lets nobody in, and is no reason to say that the password is wrong.
+                None => {
+                    cx.fx.note(crate::port::Note::Bug(
+                        "a credentials record that cannot be read",
+                    ));
+                    return self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure);
+                }
+                credentials => credentials,
+            },
+        };
+        negotiation.record = record
+            .ok()
+            .flatten()
+            .map(|record| record_hash(&cx.config.server_secret, &record));
+        let context = context(cx.config, &negotiation);
+        let step = lookup.found(credentials.as_ref(), context, cx.entropy);
+        self.step(cx, negotiation, step)
+    }
+
+    /// What a worker derived from the password.
+    pub(crate) fn derived(
+        &mut self,
+        cx: &mut Cx<'_>,
+        keys: Result<Vec<ScramKeys>, DeriveError>,
+    ) -> Option<Event> {
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Derive(negotiation, derive) => {
+                match keys.ok().and_then(|keys| keys.into_iter().next()) {
+                    Some(keys) => self.step(cx, negotiation, derive.derived(&keys)),
+                    None => self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure),
+                }
+            }
+            state => {
+                self.state = state;
+                None
+            }
+        }
+    }
+
+    /// The account's owner takes the session: `<success/>`, and the stream restarts (RFC 6120 §6.4.6).
+    pub(crate) fn admitted(&mut self, cx: &mut Cx<'_>) {
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Admit(_, admission) => {
+                let Admission { verified, data } = *admission;
+                cx.fx.out(cx.conn, |out| {
+                    let mut w = Writer::new(out);
+                    w.open("success").attribute("xmlns", Ns::Sasl.uri());
+                    if let Some(data) = &data {
+                        w.text(&encode(data));
+                    }
+                    w.close();
+                });
+                self.restart(cx, ScanLimits::client(&cx.config.limits));
+                self.state = State::Header(Phase::Authenticated(verified.account().clone()));
+            }
+            state => self.state = state,
+        }
+    }
+
+    /// The account's owner does not take the session.
+    pub(crate) fn refused(&mut self, cx: &mut Cx<'_>, failure: Failure) -> Option<Event> {
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Admit(negotiation, _) => self.sasl_failure(cx, negotiation, failure),
+            state => {
+                self.state = state;
+                None
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        cx: &mut Cx<'_>,
+        negotiation: Box<Negotiation>,
+        step: Step,
+    ) -> Option<Event> {
+        match step {
+            Step::Challenge(data, exchange) => {
+                cx.fx.out(cx.conn, |out| {
+                    let mut w = Writer::new(out);
+                    w.open("challenge").attribute("xmlns", Ns::Sasl.uri());
+                    // An empty challenge is an empty element; `=` is for the initial response and for success.
+                    if !data.is_empty() {
+                        w.text(&encode(&data));
+                    }
+                    w.close();
+                });
+                self.state = State::Exchange(negotiation, exchange);
+                None
+            }
+            Step::Lookup(account, lookup) => {
+                self.state = State::Lookup(negotiation, lookup);
+                Some(Event::Lookup(account))
+            }
+            Step::Derive(params, password, derive) => {
+                self.state = State::Derive(negotiation, derive);
+                Some(Event::Derive(params, password))
+            }
+            Step::Success(verified, data) => self.on_verified(cx, negotiation, verified, data),
+            Step::Failure(failure) => self.sasl_failure(cx, negotiation, failure),
+        }
+    }
+
+    fn on_verified(
+        &mut self,
+        cx: &mut Cx<'_>,
+        negotiation: Box<Negotiation>,
+        verified: sasl::Verified,
+        data: Option<Vec<u8>>,
+    ) -> Option<Event> {
+        let account = verified.account().clone();
+        // RFC 6120 §6.4.6: who signs in should be who the protected header said.
+        if negotiation
+            .from
+            .as_ref()
+            .is_some_and(|from| *from != account)
+        {
+            self.state = State::Negotiate(negotiation);
+            return Some(self.fail(cx, Violation::From));
+        }
+        let mechanism = verified.mechanism();
+        let Some(record) = negotiation.record else {
+            self.state = State::Negotiate(negotiation);
+            return Some(self.bug(cx, "verified without a record"));
+        };
+        self.state = State::Admit(negotiation, Box::new(Admission { verified, data }));
+        Some(Event::Verified {
+            account,
+            mechanism,
+            record,
+        })
+    }
+
+    /// RFC 6120 §6.4.5: says why, lets the client try again a few times.
+    fn sasl_failure(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut negotiation: Box<Negotiation>,
+        failure: Failure,
+    ) -> Option<Event> {
+        cx.fx.out(cx.conn, |out| {
+            let mut w = Writer::new(out);
+            w.open("failure").attribute("xmlns", Ns::Sasl.uri());
+            w.open(failure.name()).close().close();
+        });
+        negotiation.failures = negotiation.failures.saturating_add(1);
+        negotiation.record = None;
+        let failures = negotiation.failures;
+        self.state = State::Negotiate(negotiation);
+        if failures >= cx.config.limits.sasl_failures {
+            return Some(self.fail(cx, Violation::SaslFailures));
+        }
+        Some(Event::SignInFailed(failure))
+    }
+
+    /// The peer gives up: RFC 6120 §4.9.1.1 asks us to close too.
+    fn on_peer_error(&mut self, cx: &mut Cx<'_>, negotiation: Box<Negotiation>) -> Event {
+        self.state = State::Negotiate(negotiation);
+        self.on_end(cx)
+    }
+}
+
+/// What an element breaks that has no place in the present phase.
+pub(super) fn misplaced(ns: Ns, name: &str) -> Violation {
+    match (ns, name) {
+        (Ns::Client, "iq" | "message" | "presence") => Violation::StanzaBeforeAuthentication,
+        (Ns::Streams, _) => Violation::StreamElement,
+        _ => Violation::UnsupportedElement,
+    }
+}
+
+fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Context<'a> {
+    let host = config.hosts.get(&negotiation.host);
+    sasl::Context {
+        host: &negotiation.host,
+        offer: &negotiation.offer,
+        transport: &negotiation.transport,
+        server_secret: &config.server_secret,
+        rounds: host.map_or(HostConfig::DEFAULT_ROUNDS, |host| host.rounds),
+    }
+}
+
+/// RFC 6120 §6.4.2: nothing, `=` for nothing in particular, or strict base64 (§6.3.5).
+fn decode(text: &str) -> Result<Option<Vec<u8>>, Failure> {
+    match text {
+        "" => Ok(None),
+        "=" => Ok(Some(Vec::new())),
+        text => STANDARD
+            .decode(text)
+            .map(Some)
+            .map_err(|_| Failure::IncorrectEncoding),
+    }
+}
+
+fn encode(data: &[u8]) -> alloc::string::String {
+    if data.is_empty() {
+        "=".into()
+    } else {
+        STANDARD.encode(data)
+    }
+}

@@ -1,0 +1,123 @@
+//! The states of a client's stream.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::jid::{BareJid, Domain, Jid};
+use crate::sasl::{self, Offer, Transport, Verified};
+
+/// ```text
+///            clear                          direct TLS
+///              |                                |
+///              v           starttls             v
+///   Header(Fresh) ----> Negotiate ----------> Secure
+///        ^                |  ^                  |
+///        |                |  | failure          | secured
+///        +----------------|--|------------------+
+///                    auth v  |
+///        Exchange <---> Lookup/Derive ---> Admit      (hand-off to the owner's shard happens in Admit)
+///                                            | admitted
+///                                            v
+///                     Header(Authenticated) ---> Bind ---> Established
+///
+///   any ---> Closing ---> Closed
+/// ```
+#[derive(Debug)]
+pub(super) enum State {
+    /// Waits for the peer's stream header.
+    Header(Phase),
+    /// Features are sent: TLS or SASL may begin.
+    Negotiate(Box<Negotiation>),
+    /// `<proceed/>` is sent, or the port is a TLS port: what comes now is TLS's. Carries the failed sign-ins so far.
+    Secure(u8),
+    /// A SASL exchange waits for the client.
+    Exchange(Box<Negotiation>, sasl::Exchange),
+    /// A SASL exchange waits for the store.
+    Lookup(Box<Negotiation>, sasl::Lookup),
+    /// A SASL exchange waits for a worker.
+    Derive(Box<Negotiation>, sasl::Derive),
+    /// Verified; waits for the account's owner. Nothing of `<success/>` is written.
+    Admit(Box<Negotiation>, Box<Admission>),
+    /// Authenticated; the client must bind a resource. Counts refused attempts.
+    Bind(BareJid, u8),
+    /// A session: stanzas both ways.
+    Established(Jid),
+    /// Our closing tag is sent.
+    Closing(Closing),
+    /// Both tags are exchanged, or nothing more can be said.
+    Closed,
+}
+
+/// Which header is awaited.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// The first, or the one after TLS; with the failed sign-ins so far.
+    Fresh(Transport, u8),
+    /// The one after SASL.
+    Authenticated(BareJid),
+}
+
+/// What negotiation knows of its stream.
+#[derive(Debug)]
+pub(super) struct Negotiation {
+    pub(super) host: Domain,
+    pub(super) transport: Transport,
+    pub(super) offer: Offer,
+    /// `from` of the stream header, under TLS only: must be who signs in (RFC 6120 §6.4.6).
+    pub(super) from: Option<BareJid>,
+    /// Failed sign-ins.
+    pub(super) failures: u8,
+    /// Which record the exchange was made against.
+    pub(super) record: Option<[u8; 32]>,
+}
+
+/// What `<success/>` will say.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) verified: Verified,
+    pub(super) data: Option<Vec<u8>>,
+}
+
+/// What becomes of input after our closing tag.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Closing {
+    /// The scanner is dead: all is ignored.
+    Deaf,
+    /// Elements are ignored, the peer's closing tag is awaited.
+    Listening,
+}
+
+impl State {
+    pub(super) const fn wants_input(&self) -> bool {
+        match self {
+            Self::Header(_)
+            | Self::Negotiate(_)
+            | Self::Exchange(..)
+            | Self::Bind(..)
+            | Self::Established(_)
+            | Self::Closing(Closing::Listening) => true,
+            Self::Secure(_)
+            | Self::Lookup(..)
+            | Self::Derive(..)
+            | Self::Admit(..)
+            | Self::Closing(Closing::Deaf)
+            | Self::Closed => false,
+        }
+    }
+
+    /// Whether input is thrown away.
+    pub(super) const fn is_deaf(&self) -> bool {
+        matches!(self, Self::Closing(Closing::Deaf) | Self::Closed)
+    }
+
+    pub(super) const fn is_authenticated(&self) -> bool {
+        matches!(
+            self,
+            Self::Header(Phase::Authenticated(_))
+                | Self::Bind(..)
+                | Self::Established(_)
+                | Self::Closing(_)
+                | Self::Closed
+        )
+    }
+}

@@ -1,0 +1,157 @@
+//! Each way a stream ends with an error: one variant for each rule, mapped to the condition RFC 6120 §4.9.3 gives it.
+
+use alloc::vec::Vec;
+
+use crate::xml::{Ns, Writer, XmlError};
+
+/// Why we end a stream with an error.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Violation {
+    /// The account was deleted or disabled, or its last admission is void.
+    AccountGone,
+    /// More attempts to bind a resource than allowed (RFC 6120 §7.7.3).
+    BindRetries,
+    /// A program error of ours.
+    Bug,
+    /// Another session took this one's resource (`conflict_resolve`).
+    Conflict,
+    /// The first element is not a stream header.
+    NotAStream,
+    /// `from` of a header or stanza is not the sender's.
+    From,
+    /// `from` of a header is no address.
+    FromMalformed,
+    /// The host is no longer served.
+    HostGone,
+    /// The host is not served here.
+    HostUnknown,
+    /// The way to the account's shard stayed full until the deadline.
+    HandOffFull,
+    /// Stream or content namespace (RFC 6120 §4.9.3.10).
+    Namespace,
+    /// The host has nothing to offer.
+    NothingOffered,
+    /// The password was changed elsewhere.
+    PasswordChanged,
+    /// The peer left more unread than the session's queue takes.
+    QueueFull,
+    /// Too many failed sign-ins (RFC 6120 §6.4.5).
+    SaslFailures,
+    /// A second stream header without a restart, or a stream element where none belongs.
+    StreamElement,
+    /// A stanza before sign-in and binding are complete (RFC 6120 §4.3.5).
+    StanzaBeforeAuthentication,
+    /// The server stops.
+    Shutdown,
+    /// Negotiation took too long.
+    Timeout,
+    /// `to` is missing or no address.
+    ToMissing,
+    /// The host changed after authentication.
+    ToChanged,
+    /// More bytes before authentication than a sign-in takes.
+    UnauthenticatedBytes,
+    /// A first-level element we do not support.
+    UnsupportedElement,
+    /// No version, or a version below 1.0.
+    Version,
+    /// What the scanner refused.
+    Xml(XmlError),
+}
+
+impl Violation {
+    /// The condition's element name.
+    #[must_use]
+    pub(crate) const fn condition(self) -> &'static str {
+        match self {
+            Self::AccountGone | Self::StanzaBeforeAuthentication | Self::ToChanged => {
+                "not-authorized"
+            }
+            Self::BindRetries | Self::SaslFailures | Self::UnauthenticatedBytes => {
+                "policy-violation"
+            }
+            Self::Bug => "internal-server-error",
+            Self::Conflict => "conflict",
+            Self::NotAStream | Self::StreamElement => "bad-format",
+            Self::From => "invalid-from",
+            Self::FromMalformed | Self::ToMissing => "improper-addressing",
+            Self::HostGone => "host-gone",
+            Self::HostUnknown => "host-unknown",
+            Self::HandOffFull | Self::QueueFull => "resource-constraint",
+            Self::Namespace => "invalid-namespace",
+            Self::NothingOffered => "undefined-condition",
+            Self::PasswordChanged => "reset",
+            Self::Shutdown => "system-shutdown",
+            Self::Timeout => "connection-timeout",
+            Self::UnsupportedElement => "unsupported-stanza-type",
+            Self::Version => "unsupported-version",
+            Self::Xml(error) => xml_condition(error),
+        }
+    }
+
+    /// A sentence for the person who debugs the peer.
+    const fn text(self) -> Option<&'static str> {
+        match self {
+            Self::AccountGone => Some("The account was deleted or disabled"),
+            Self::BindRetries => Some("Too many attempts to bind a resource"),
+            Self::Conflict => Some("Replaced by new connection"),
+            Self::NothingOffered => Some("No stream features to proceed with"),
+            Self::PasswordChanged => Some("The password was changed"),
+            Self::QueueFull => Some("Too much was left unread"),
+            Self::SaslFailures => Some("Too many failed sign-ins"),
+            Self::StanzaBeforeAuthentication => Some("Sign in and bind a resource first"),
+            Self::ToChanged => Some("The host cannot change after authentication"),
+            Self::ToMissing => Some("This stream has no usable 'to' attribute"),
+            Self::UnauthenticatedBytes => Some("Too much data before authentication"),
+            Self::Bug
+            | Self::NotAStream
+            | Self::From
+            | Self::FromMalformed
+            | Self::HostGone
+            | Self::HostUnknown
+            | Self::HandOffFull
+            | Self::Namespace
+            | Self::StreamElement
+            | Self::Shutdown
+            | Self::Timeout
+            | Self::UnsupportedElement
+            | Self::Version
+            | Self::Xml(_) => None,
+        }
+    }
+
+    /// Appends `<stream:error/>` (RFC 6120 §4.9.2) for a stream whose prefix `stream` is ours.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        let mut w = Writer::new(out);
+        w.open("stream:error");
+        w.open(self.condition())
+            .attribute("xmlns", Ns::StreamErrors.uri())
+            .close();
+        if let Some(text) = self.text() {
+            w.open("text").attribute("xmlns", Ns::StreamErrors.uri());
+            w.attribute("xml:lang", "en").text(text).close();
+        }
+        // XEP-0478 leaves the condition of a stanza over the limit to others; Prosody's name for it.
+        if self == Self::Xml(XmlError::TooBig) {
+            w.open("stanza-too-big")
+                .attribute("xmlns", "urn:xmpp:errors")
+                .close();
+        }
+        w.close();
+    }
+}
+
+/// RFC 6120 §4.9.3 for what the scanner refused.
+const fn xml_condition(error: XmlError) -> &'static str {
+    match error {
+        XmlError::NotWellFormed | XmlError::TextInStream => "not-well-formed",
+        XmlError::Utf8 | XmlError::Encoding => "unsupported-encoding",
+        XmlError::Namespace => "bad-namespace-prefix",
+        XmlError::Restricted => "restricted-xml",
+        XmlError::TooBig
+        | XmlError::TooDeep
+        | XmlError::TooManyAttributes
+        | XmlError::NameTooLong
+        | XmlError::TooManyElements => "policy-violation",
+    }
+}

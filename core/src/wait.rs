@@ -1,0 +1,69 @@
+//! What to do when an answer comes: data, not a closure, so it prints, replays and has a size.
+//!
+//! A wait names things by generational keys only, so no answer reaches what took the place of the one that asked.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::account::AccountKey;
+use crate::jid::BareJid;
+use crate::port::{CommandId, ConnId};
+use crate::sasl::{ScramKeys, Status};
+
+/// One question under way.
+#[derive(Debug)]
+pub(crate) enum Wait {
+    /// An administrator's command.
+    Command(Box<CommandWait>),
+    /// A stream wants the credentials of who is signing in.
+    Credentials(ConnId),
+    /// A stream wants keys derived from a password.
+    Derive(ConnId),
+    /// An account wants its own data.
+    Load(AccountKey),
+}
+
+/// Where a command stands.
+#[derive(Debug)]
+pub(crate) struct CommandWait {
+    pub(crate) id: CommandId,
+    /// `None` for a list.
+    pub(crate) account: Option<BareJid>,
+    pub(crate) step: CommandStep,
+}
+
+/// What a command waits for.
+#[derive(Debug)]
+pub(crate) enum CommandStep {
+    /// Keys for a new account.
+    DeriveNew,
+    /// Keys for a new password.
+    DeriveChange,
+    /// Accounts of a host.
+    List,
+    /// The record that is to be changed.
+    Read(Change),
+    /// The commit.
+    Write(After),
+}
+
+/// How a record is to be changed.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Delete,
+    Keys(Vec<ScramKeys>),
+    Status(Status),
+}
+
+/// What the commit brings about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum After {
+    /// Nothing but the answer.
+    Answer,
+    /// Everything of the account is gone.
+    Deleted,
+    /// The account may not sign in: its sessions end.
+    Disabled,
+    /// The password is another: sessions end, with the hash of the new record for those to come.
+    PasswordChanged([u8; 32]),
+}

@@ -1,0 +1,193 @@
+use alloc::collections::BTreeMap;
+use std::format;
+use std::string::{String, ToString};
+
+use super::*;
+use crate::config::Software;
+use crate::limits::Limits;
+use crate::stanza::{Kind, Stanza};
+use crate::time::{Instant, UnixTime};
+
+const OWN_ACCOUNT: Entity = Entity::Account(Asker::Owner);
+
+fn ask(entity: Entity, iq: IqType, payload: &str) -> Answer {
+    let config = Config {
+        hosts: BTreeMap::new(),
+        limits: Limits::default(),
+        server_secret: [0; 32],
+        shards: 1,
+        software: Software {
+            name: "Spon<dee>".to_string(),
+            version: "1.2".to_string(),
+        },
+    };
+    let stanza = Stanza::build(Kind::Iq(iq), Some("1"), None, None, |w| {
+        w.raw(payload.as_bytes());
+    });
+    answer(&Asked {
+        now: Now {
+            mono: Instant(0),
+            wall: UnixTime(1_795_316_645_678),
+        },
+        config: &config,
+        iq,
+        payload: &stanza.payload().unwrap(),
+        entity,
+    })
+}
+
+fn result(entity: Entity, payload: &str) -> String {
+    match ask(entity, IqType::Get, payload) {
+        Answer::Result(xml) => String::from_utf8(xml).unwrap().replace('"', "'"),
+        Answer::Refuse(condition) => format!("{condition:?}"),
+    }
+}
+
+/// XEP-0030 §3.1.
+#[test]
+fn a_host_says_that_it_is_an_im_server_and_what_it_can() {
+    assert_eq!(
+        result(
+            Entity::Host,
+            "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+        ),
+        "<query xmlns='http://jabber.org/protocol/disco#info'>\
+         <identity category='server' type='im' name='Spon&lt;dee&gt;'/>\
+         <feature var='http://jabber.org/protocol/disco#info'/>\
+         <feature var='http://jabber.org/protocol/disco#items'/>\
+         <feature var='jabber:iq:version'/><feature var='urn:xmpp:ping'/><feature var='urn:xmpp:time'/></query>"
+    );
+}
+
+/// XEP-0030 §3.1.
+#[test]
+fn an_account_says_to_its_owner_that_it_is_registered() {
+    assert_eq!(
+        result(
+            OWN_ACCOUNT,
+            "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+        ),
+        "<query xmlns='http://jabber.org/protocol/disco#info'>\
+         <identity category='account' type='registered'/>\
+         <feature var='http://jabber.org/protocol/disco#info'/>\
+         <feature var='http://jabber.org/protocol/disco#items'/><feature var='urn:xmpp:ping'/></query>"
+    );
+}
+
+/// XEP-0030 §4.1 and §7.
+#[test]
+fn there_are_no_items_and_no_nodes() {
+    for entity in [Entity::Host, OWN_ACCOUNT] {
+        assert_eq!(
+            result(
+                entity,
+                "<query xmlns='http://jabber.org/protocol/disco#items'/>"
+            ),
+            "<query xmlns='http://jabber.org/protocol/disco#items'/>"
+        );
+        for kind in ["info", "items"] {
+            let query =
+                format!("<query xmlns='http://jabber.org/protocol/disco#{kind}' node='x'/>");
+            assert_eq!(result(entity, &query), "ItemNotFound");
+        }
+    }
+}
+
+/// XEP-0199 §4.2, XEP-0092 §2, XEP-0202 §2.
+#[test]
+fn a_host_answers_ping_version_and_time() {
+    for (request, response) in [
+        ("<ping xmlns='urn:xmpp:ping'/>", ""),
+        (
+            "<query xmlns='jabber:iq:version'/>",
+            "<query xmlns='jabber:iq:version'><name>Spon&lt;dee&gt;</name><version>1.2</version></query>",
+        ),
+        (
+            "<time xmlns='urn:xmpp:time'/>",
+            "<time xmlns='urn:xmpp:time'><tzo>+00:00</tzo><utc>2026-11-22T03:04:05.678Z</utc></time>",
+        ),
+        ("<x:ping xmlns:x='urn:xmpp:ping'/>", ""),
+    ] {
+        assert_eq!(result(Entity::Host, request), response, "{request}");
+    }
+}
+
+#[test]
+fn an_account_answers_its_owner_a_ping_but_neither_version_nor_time() {
+    assert_eq!(result(OWN_ACCOUNT, "<ping xmlns='urn:xmpp:ping'/>"), "");
+    for request in [
+        "<query xmlns='jabber:iq:version'/>",
+        "<time xmlns='urn:xmpp:time'/>",
+    ] {
+        assert_eq!(result(OWN_ACCOUNT, request), "ServiceUnavailable");
+    }
+}
+
+/// XEP-0030 §8.
+#[test]
+fn an_account_answers_a_stranger_as_if_it_did_not_exist() {
+    for request in [
+        "<ping xmlns='urn:xmpp:ping'/>",
+        "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+        "<query xmlns='http://jabber.org/protocol/disco#items'/>",
+        "<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>",
+        "<x xmlns='y'/>",
+    ] {
+        for iq in [IqType::Get, IqType::Set] {
+            assert_eq!(
+                ask(Entity::Account(Asker::Stranger), iq, request),
+                Answer::Refuse(Condition::ServiceUnavailable),
+                "{request}"
+            );
+        }
+    }
+}
+
+/// RFC 6120 §8.4, §8.3.3.3 and §8.3.3.10.
+#[test]
+fn what_it_does_not_know_is_refused_by_what_is_wrong_with_it() {
+    for (iq, request, condition) in [
+        (IqType::Get, "<x xmlns='y'/>", Condition::ServiceUnavailable),
+        (IqType::Set, "<x xmlns='y'/>", Condition::ServiceUnavailable),
+        (IqType::Get, "<ping/>", Condition::ServiceUnavailable),
+        (
+            IqType::Get,
+            "<query xmlns='urn:xmpp:ping'/>",
+            Condition::FeatureNotImplemented,
+        ),
+        (
+            IqType::Set,
+            "<ping xmlns='urn:xmpp:ping'/>",
+            Condition::NotAllowed,
+        ),
+        (
+            IqType::Set,
+            "<query xmlns='jabber:iq:version'/>",
+            Condition::NotAllowed,
+        ),
+    ] {
+        assert_eq!(
+            ask(Entity::Host, iq, request),
+            Answer::Refuse(condition),
+            "{request}"
+        );
+    }
+}
+
+#[test]
+fn the_tables_agree_and_are_in_order() {
+    assert!(INDEX.is_sorted_by(|a, b| a.number < b.number));
+    for xep in INDEX {
+        assert!(xep.file.ends_with(".rs") && !xep.name.is_empty() && !xep.version.is_empty());
+    }
+    // XEP-0199 §5, XEP-0202 §4: what is answered is advertised, of the same entities.
+    for request in REQUESTS {
+        assert!(
+            INDEX
+                .iter()
+                .any(|xep| xep.bearer == request.bearer && xep.features.contains(&request.ns.uri())),
+            "{:?}",
+            request.ns
+        );
+    }
+}
