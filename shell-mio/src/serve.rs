@@ -86,7 +86,7 @@ impl Server {
             let now = shared.clock.now();
             let counted = Arc::new(Counters::default());
             let core = Core::new(
-                Shard::new(Arc::clone(&config), place, seed, now),
+                Shard::new(Arc::clone(&config), place, seed),
                 now,
                 Arc::clone(&counted),
             );

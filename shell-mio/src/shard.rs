@@ -411,13 +411,13 @@ impl Thread {
                 }
             }
             Action::Flush { conn } => self.list_write(conn),
-            Action::HandOff { conn, to } => self.moving.push((conn, to)),
-            Action::Note(what) => note::log(&what),
-            Action::Pause { conn } => {
-                if let Some(conn) = find(&mut self.conns, conn) {
-                    conn.pause();
-                }
+            Action::HandOff { conn, to } => {
+                // Not read until it has arrived.
+                self.pause(conn);
+                self.moving.push((conn, to));
             }
+            Action::Note(what) => note::log(&what),
+            Action::Pause { conn } => self.pause(conn),
             Action::Resume { conn } => self.resume(conn),
             Action::Secure { conn, host, behind } => {
                 let pump = self.pump(Some(host), Opening::Clear);
@@ -447,6 +447,12 @@ impl Thread {
         {
             self.closing.push_back((self.core.now.mono + LINGER, id));
             self.list_write(id);
+        }
+    }
+
+    fn pause(&mut self, id: ConnId) {
+        if let Some(conn) = find(&mut self.conns, id) {
+            conn.pause();
         }
     }
 
