@@ -16,11 +16,11 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use spondee_core::port::{Closed, ConnId, Input};
 use spondee_core::shard::Detached;
+use spondee_shell_common::counters::Counters;
 use spondee_shell_common::limits::shell::{AHEAD_BYTES, READ_BYTES};
+use spondee_shell_common::seats::Seat;
 use spondee_shell_common::tls::Pump;
 
-use crate::counters::Counters;
-use crate::seats::Seat;
 use crate::shard::Core;
 
 /// The buffers of a thread.

@@ -1,10 +1,6 @@
 //! The `spondee` binary: a thread per core, each with its own poller, its own shard of the core and its own listeners.
 
 mod conn;
-mod counters;
-mod listen;
-mod mesh;
-mod seats;
 mod serve;
 mod shard;
 mod signal;

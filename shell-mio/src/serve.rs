@@ -3,24 +3,26 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::task::{Wake, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Token};
 use spondee_core::envelope::Place;
 use spondee_core::envelope::placement::Placement;
 use spondee_core::shard::Shard;
 use spondee_shell_common::boot::Booted;
 use spondee_shell_common::clock::Clock;
+use spondee_shell_common::counters::{Counters, Totals};
 use spondee_shell_common::limits::raise_descriptors;
 use spondee_shell_common::limits::shell::{RESERVED_DESCRIPTORS, SHUTDOWN};
+use spondee_shell_common::listen;
 use spondee_shell_common::mailbox::Mailbox;
+use spondee_shell_common::mesh::{Inbox, Mesh, Order};
+use spondee_shell_common::seats::Seats;
 use spondee_shell_common::seed;
 
-use crate::counters::{Counters, Totals};
-use crate::listen;
-use crate::mesh::{Inbox, Mesh, Order};
-use crate::seats::Seats;
+use crate::conn::Moved;
 use crate::shard::{Core, Shared, Thread, WAKE};
 use crate::signal::{Signal, Signals};
 
@@ -34,7 +36,7 @@ pub(crate) fn serve(booted: Booted) -> Result<(), String> {
     let fail = |error: io::Error| format!("cannot start: {error}");
     let poll = Poll::new().map_err(fail)?;
     let signals = Signals::catch(poll.registry(), SIGNAL).map_err(fail)?;
-    let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(fail)?);
+    let waker = bell(&poll).map_err(fail)?;
     let server = Server::start(booted, waker)?;
     let outcome = server.watch(poll, signals);
     // After a failure nothing is waited for: another thread may hang on the one that broke.
@@ -45,7 +47,7 @@ pub(crate) fn serve(booted: Booted) -> Result<(), String> {
 #[derive(Debug)]
 struct Server {
     booted: Booted,
-    inboxes: Arc<[Arc<Inbox>]>,
+    inboxes: Arc<[Arc<Inbox<Moved>>]>,
     counters: Vec<Arc<Counters>>,
     seats: Arc<Seats>,
     threads: Vec<JoinHandle<()>>,
@@ -53,22 +55,22 @@ struct Server {
 }
 
 impl Server {
-    fn start(booted: Booted, waker: Arc<Waker>) -> Result<Self, String> {
+    fn start(booted: Booted, waker: Waker) -> Result<Self, String> {
         let fail = |error: io::Error| format!("cannot start: {error}");
         let config = Arc::clone(&booted.config);
         let shards = config.shards.max(1);
         let limit = raise_descriptors().saturating_sub(RESERVED_DESCRIPTORS);
-        let seats = Arc::new(Seats::new(limit, Arc::clone(&waker)));
+        let seats = Arc::new(Seats::new(limit, waker.clone()));
         let listeners = listen::open(&booted.listen, usize::from(shards))?;
         let mut polls = Vec::new();
         let mut inboxes = Vec::new();
         for _ in 0..shards {
             let poll = Poll::new().map_err(fail)?;
-            let waker = Waker::new(poll.registry(), WAKE).map_err(fail)?;
+            let waker = bell(&poll).map_err(fail)?;
             inboxes.push(Arc::new(Inbox::new(waker, usize::from(shards))));
             polls.push(poll);
         }
-        let inboxes: Arc<[Arc<Inbox>]> = inboxes.into();
+        let inboxes: Arc<[Arc<Inbox<Moved>>]> = inboxes.into();
         let shared = Shared {
             clock: Clock::start(),
             control: booted.control.clone(),
@@ -95,7 +97,7 @@ impl Server {
             let alarm = Alarm {
                 shard,
                 ended: sender.clone(),
-                waker: Arc::clone(&waker),
+                waker: waker.clone(),
             };
             counters.push(counted);
             threads.push(spawn(thread, alarm).map_err(fail)?);
@@ -192,6 +194,26 @@ impl Server {
     }
 }
 
+/// What wakes a poller.
+fn bell(poll: &Poll) -> io::Result<Waker> {
+    let bell = mio::Waker::new(poll.registry(), WAKE)?;
+    Ok(Arc::new(Bell(bell)).into())
+}
+
+struct Bell(mio::Waker);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Err(error) = self.0.wake() {
+            tracing::error!("cannot wake a thread: {error}");
+        }
+    }
+}
+
 fn spawn(thread: Thread, alarm: Alarm) -> io::Result<JoinHandle<()>> {
     let name = format!("spondee-shard-{}", alarm.shard);
     thread::Builder::new().name(name).spawn(move || {
@@ -208,13 +230,13 @@ fn spawn(thread: Thread, alarm: Alarm) -> io::Result<JoinHandle<()>> {
 struct Alarm {
     shard: u16,
     ended: Sender<String>,
-    waker: Arc<Waker>,
+    waker: Waker,
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
         // Fails only when nobody listens any more.
         let _ = self.ended.send(format!("shard {} ended", self.shard));
-        let _ = self.waker.wake();
+        self.waker.wake_by_ref();
     }
 }

@@ -3,33 +3,35 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::{Events, Poll, Token};
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
 use spondee_core::arena::ArenaKey as _;
 use spondee_core::envelope::Place;
 use spondee_core::jid::Domain;
-use spondee_core::port::{Action, Closed, ConnId, Input, Opening};
+use spondee_core::port::{Action, Closed, ConnId, Input, Listener, Opening};
 use spondee_core::shard::Shard;
 use spondee_core::time::{Instant, Now};
 use spondee_shell_common::clock::Clock;
 use spondee_shell_common::control::Control;
+use spondee_shell_common::counters::Counters;
 use spondee_shell_common::limits::is_exhausted;
 use spondee_shell_common::limits::shell::{
     ACCEPT_REST, ACCEPTS_PER_TURN, EVENTS, LINGER, READS_PER_TURN,
 };
+use spondee_shell_common::listen;
 use spondee_shell_common::mailbox::{Letter, Mailbox};
+use spondee_shell_common::mesh::{Inbox, Mail, Mesh, Order, Parcel};
 use spondee_shell_common::note;
+use spondee_shell_common::seats::Seats;
 use spondee_shell_common::store::Store;
 use spondee_shell_common::tls::{Pump, TlsHosts};
 use spondee_shell_common::work::Workers;
 
 use crate::conn::{Buffers, Conn, Fate, Layer, Listed, Moved};
-use crate::counters::Counters;
-use crate::listen::{self, Listening, Queue};
-use crate::mesh::{Inbox, Mail, Mesh, Order, Parcel};
-use crate::seats::Seats;
 
 /// The poller's name for the thread's waker. Connections are named by their slot, listeners from the other end.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -69,6 +71,33 @@ impl Core {
     }
 }
 
+/// One of the thread's listeners.
+#[derive(Debug)]
+struct Listening {
+    socket: TcpListener,
+    listener: Listener,
+    queue: Queue,
+}
+
+/// What is known of a listener's queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Queue {
+    /// Nothing there until the poller says so.
+    Empty,
+    /// There may be somebody.
+    Waiting,
+}
+
+impl Listening {
+    fn new((socket, listener): (StdListener, Listener)) -> Self {
+        Self {
+            socket: TcpListener::from_std(socket),
+            listener,
+            queue: Queue::Waiting,
+        }
+    }
+}
+
 /// What all threads share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
@@ -86,8 +115,8 @@ pub(crate) struct Thread {
     poll: Poll,
     events: Events,
     core: Core,
-    mesh: Mesh,
-    inbox: Arc<Inbox>,
+    mesh: Mesh<Moved>,
+    inbox: Arc<Inbox<Moved>>,
     mailbox: Arc<dyn Mailbox>,
     shared: Shared,
     listeners: Vec<Listening>,
@@ -118,8 +147,8 @@ impl Thread {
     pub(crate) fn new(
         poll: Poll,
         core: Core,
-        mesh: Mesh,
-        listeners: Vec<Listening>,
+        mesh: Mesh<Moved>,
+        listeners: Vec<(StdListener, Listener)>,
         shared: Shared,
     ) -> Self {
         let inbox = Arc::clone(mesh.inbox());
@@ -131,7 +160,7 @@ impl Thread {
             mailbox: Arc::clone(&inbox) as Arc<dyn Mailbox>,
             inbox,
             shared,
-            listeners,
+            listeners: listeners.into_iter().map(Listening::new).collect(),
             accept_at: None,
             conns: Vec::new(),
             to_read: VecDeque::new(),
@@ -153,7 +182,7 @@ impl Thread {
             let token = Token(listener_token(index));
             self.poll
                 .registry()
-                .register(&mut listening.socket, token, mio::Interest::READABLE)?;
+                .register(&mut listening.socket, token, Interest::READABLE)?;
         }
         while self.life == Life::Running {
             self.wait()?;
@@ -165,7 +194,7 @@ impl Thread {
             self.write();
             self.hand_off();
             let sent = self.mesh.dispatch();
-            self.core.counters.envelopes.add(sent.parcels);
+            self.core.counters.parcels.add(sent.parcels);
             self.core.counters.dispatches.add(sent.batches);
         }
         Ok(())

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use spondee_shell_common::store::StoreCounters;
+use crate::store::StoreCounters;
 
 /// One number with one writer: a load and a store instead of a locked instruction.
 #[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
+pub struct Count(AtomicU64);
 
 impl Count {
-    pub(crate) fn add(&self, more: usize) {
+    /// Adds. Only one thread may.
+    pub fn add(&self, more: usize) {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
         let sum = self.0.load(Ordering::Relaxed).wrapping_add(more);
         self.0.store(sum, Ordering::Relaxed);
@@ -23,36 +24,41 @@ impl Count {
 
 /// What one thread did; only that thread adds.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub struct Counters {
     /// Rounds of the loop.
-    pub(crate) turns: Count,
+    pub turns: Count,
     /// Connections accepted.
-    pub(crate) accepted: Count,
-    /// Reads of sockets that brought something, and how much.
-    pub(crate) reads: Count,
-    pub(crate) read_bytes: Count,
-    /// Writes to sockets, and how much they took.
-    pub(crate) writes: Count,
-    pub(crate) written_bytes: Count,
-    /// Inputs given to the core, and actions it gave back.
-    pub(crate) inputs: Count,
-    pub(crate) actions: Count,
-    /// Envelopes sent to other shards, and batches of them.
-    pub(crate) envelopes: Count,
-    pub(crate) dispatches: Count,
+    pub accepted: Count,
+    /// Reads of sockets that brought something.
+    pub reads: Count,
+    /// How much they brought.
+    pub read_bytes: Count,
+    /// Writes to sockets.
+    pub writes: Count,
+    /// How much they took.
+    pub written_bytes: Count,
+    /// Inputs given to the core.
+    pub inputs: Count,
+    /// Actions it gave back.
+    pub actions: Count,
+    /// Envelopes and connections sent to other shards.
+    pub parcels: Count,
+    /// Batches of them.
+    pub dispatches: Count,
     /// Connections given to other shards.
-    pub(crate) moved: Count,
+    pub moved: Count,
 }
 
 /// The sums over all threads, as one line for the log.
 #[derive(Debug)]
-pub(crate) struct Totals {
+pub struct Totals {
     sums: Vec<(&'static str, u64)>,
 }
 
 impl Totals {
     /// `wakes` counts each thread's wake-ups by others.
-    pub(crate) fn new<'a>(
+    #[must_use]
+    pub fn new<'a>(
         threads: impl Iterator<Item = &'a Counters> + Clone,
         wakes: u64,
         store: StoreCounters,
@@ -68,7 +74,7 @@ impl Totals {
                 ("written_bytes", sum(|c| &c.written_bytes)),
                 ("inputs", sum(|c| &c.inputs)),
                 ("actions", sum(|c| &c.actions)),
-                ("envelopes", sum(|c| &c.envelopes)),
+                ("parcels", sum(|c| &c.parcels)),
                 ("dispatches", sum(|c| &c.dispatches)),
                 ("moved", sum(|c| &c.moved)),
                 ("wakes", wakes),

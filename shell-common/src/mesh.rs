@@ -1,31 +1,30 @@
 //! The ways between threads: a bounded lane for each pair of shards, first in, first out, and an inbox with a waker for each.
 //!
 //! What a lane has no room for waits on the sender's side, and while anything waits there the sender reads no clients. A thread
-//! that is awake is never woken, a sleeping one once.
+//! that is awake is never woken, a sleeping one once. `M` is a connection as the shell moves it.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
-use mio::Waker;
+use crate::limits::shell::{ENVELOPE_BYTES, LANE_BYTES, SPILL_BYTES};
+use crate::mailbox::{Letter, Mailbox};
+use crate::tls::TlsHosts;
 use spondee_core::config::Config;
 use spondee_core::envelope::{Body, Envelope, Place};
-use spondee_shell_common::limits::shell::{ENVELOPE_BYTES, LANE_BYTES, SPILL_BYTES};
-use spondee_shell_common::mailbox::{Letter, Mailbox};
-use spondee_shell_common::tls::TlsHosts;
-
-use crate::conn::Moved;
 
 /// What travels between shards.
 #[derive(Debug)]
-pub(crate) enum Parcel {
+pub enum Parcel<M> {
     /// From core to core.
     Envelope(Box<Envelope>),
     /// A connection on its way to its account's shard.
-    Moved(Box<Moved>),
+    Moved(Box<M>),
 }
 
-impl Parcel {
+impl<M> Parcel<M> {
     /// What it counts in a lane.
     fn bytes(&self) -> usize {
         match self {
@@ -40,7 +39,7 @@ impl Parcel {
 
 /// What the main thread tells a shard's thread.
 #[derive(Clone, Debug)]
-pub(crate) enum Order {
+pub enum Order {
     /// A new configuration, and certificates for new connections.
     Reload(Arc<Config>, Arc<TlsHosts>),
     /// Close every stream; accept nobody.
@@ -51,20 +50,22 @@ pub(crate) enum Order {
 
 /// One piece of an inbox that comes from no shard.
 #[derive(Debug)]
-pub(crate) enum Mail {
+pub enum Mail {
+    /// An answer or a command.
     Letter(Letter),
+    /// From the main thread.
     Order(Order),
 }
 
 /// Where everything for one thread arrives.
 #[derive(Debug)]
-pub(crate) struct Inbox {
+pub struct Inbox<M> {
     state: AtomicU8,
     waker: Waker,
     wakes: AtomicU64,
     mail: Mutex<Vec<Mail>>,
     /// By sending shard.
-    lanes: Vec<Mutex<Lane>>,
+    lanes: Vec<Mutex<Lane<M>>>,
 }
 
 /// The thread sleeps, or is about to: ring to be heard.
@@ -74,57 +75,60 @@ const AWAKE: u8 = 1;
 /// Something came since the thread last looked.
 const RUNG: u8 = 2;
 
-impl Inbox {
+impl<M> Inbox<M> {
     /// The inbox of the thread that `waker` wakes, in a mesh of `shards`.
-    pub(crate) fn new(waker: Waker, shards: usize) -> Self {
+    #[must_use]
+    pub fn new(waker: Waker, shards: usize) -> Self {
         Self {
             state: AtomicU8::new(RUNG),
             waker,
             wakes: AtomicU64::new(0),
             mail: Mutex::default(),
-            lanes: (0..shards).map(|_| Mutex::default()).collect(),
+            lanes: (0..shards).map(|_| Mutex::new(Lane::new())).collect(),
         }
     }
 
     /// Posts an order.
-    pub(crate) fn order(&self, order: Order) {
+    pub fn order(&self, order: Order) {
         locked(&self.mail).push(Mail::Order(order));
         self.ring();
     }
 
     /// Called before waiting: `false` if something came, so that there is no waiting. From `true` on, senders wake.
-    pub(crate) fn may_sleep(&self) -> bool {
+    #[must_use]
+    pub fn may_sleep(&self) -> bool {
         self.state
             .compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 
     /// Called after waiting: whether something came.
-    pub(crate) fn wake_up(&self) -> bool {
+    #[must_use]
+    pub fn wake_up(&self) -> bool {
         self.state.swap(AWAKE, Ordering::AcqRel) == RUNG
     }
 
     /// Letters and orders in the order they came.
-    pub(crate) fn take_mail(&self) -> Vec<Mail> {
+    #[must_use]
+    pub fn take_mail(&self) -> Vec<Mail> {
         std::mem::take(&mut locked(&self.mail))
     }
 
     /// How often the thread was woken.
-    pub(crate) fn wakes(&self) -> u64 {
+    #[must_use]
+    pub fn wakes(&self) -> u64 {
         self.wakes.load(Ordering::Relaxed)
     }
 
     fn ring(&self) {
         if self.state.swap(RUNG, Ordering::AcqRel) == ASLEEP {
             self.wakes.fetch_add(1, Ordering::Relaxed);
-            if let Err(error) = self.waker.wake() {
-                tracing::error!("cannot wake a thread: {error}");
-            }
+            self.waker.wake_by_ref();
         }
     }
 }
 
-impl Mailbox for Inbox {
+impl<M: Debug + Send> Mailbox for Inbox<M> {
     fn post(&self, letters: Vec<Letter>) {
         if letters.is_empty() {
             return;
@@ -135,9 +139,9 @@ impl Mailbox for Inbox {
 }
 
 /// What is on the way from one shard to another.
-#[derive(Debug, Default)]
-struct Lane {
-    parcels: VecDeque<Parcel>,
+#[derive(Debug)]
+struct Lane<M> {
+    parcels: VecDeque<Parcel<M>>,
     bytes: usize,
     sender: Sender,
 }
@@ -153,40 +157,42 @@ enum Sender {
 
 /// One thread's end of the mesh.
 #[derive(Debug)]
-pub(crate) struct Mesh {
+pub struct Mesh<M> {
     own: Place,
-    inboxes: Arc<[Arc<Inbox>]>,
+    inboxes: Arc<[Arc<Inbox<M>>]>,
     /// What waits here, by receiving shard.
-    outboxes: Vec<Outbox>,
+    outboxes: Vec<Outbox<M>>,
 }
 
-#[derive(Debug, Default)]
-struct Outbox {
-    parcels: VecDeque<Parcel>,
+#[derive(Debug)]
+struct Outbox<M> {
+    parcels: VecDeque<Parcel<M>>,
     bytes: usize,
 }
 
 /// What one dispatch did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Dispatched {
+pub struct Dispatched {
     /// Parcels put on their way.
-    pub(crate) parcels: usize,
+    pub parcels: usize,
     /// Shards they went to.
-    pub(crate) batches: usize,
+    pub batches: usize,
 }
 
-impl Mesh {
+impl<M> Mesh<M> {
     /// The end of shard `own` in the mesh of `inboxes`.
-    pub(crate) fn new(own: Place, inboxes: Arc<[Arc<Inbox>]>) -> Self {
+    #[must_use]
+    pub fn new(own: Place, inboxes: Arc<[Arc<Inbox<M>>]>) -> Self {
         Self {
             own,
-            outboxes: inboxes.iter().map(|_| Outbox::default()).collect(),
+            outboxes: inboxes.iter().map(|_| Outbox::new()).collect(),
             inboxes,
         }
     }
 
     /// This thread's inbox.
-    pub(crate) fn inbox(&self) -> &Arc<Inbox> {
+    #[must_use]
+    pub fn inbox(&self) -> &Arc<Inbox<M>> {
         &self.inboxes[usize::from(self.own.shard)]
     }
 
@@ -194,7 +200,7 @@ impl Mesh {
     ///
     /// # Errors
     /// Gives it back if there is no such shard or too much waits for it already.
-    pub(crate) fn send(&mut self, envelope: Box<Envelope>) -> Result<(), Box<Envelope>> {
+    pub fn send(&mut self, envelope: Box<Envelope>) -> Result<(), Box<Envelope>> {
         let Some(index) = self.index(envelope.to) else {
             return Err(envelope);
         };
@@ -207,7 +213,8 @@ impl Mesh {
     }
 
     /// Whether a connection sent now would leave with the next dispatch. If not, this thread is rung when there is room.
-    pub(crate) fn has_room(&self, to: Place) -> bool {
+    #[must_use]
+    pub fn has_room(&self, to: Place) -> bool {
         let Some(index) = self.index(to) else {
             return false;
         };
@@ -220,7 +227,7 @@ impl Mesh {
     }
 
     /// Queues a connection for the next dispatch, after `has_room` said yes.
-    pub(crate) fn hand_off(&mut self, to: Place, moved: Box<Moved>) {
+    pub fn hand_off(&mut self, to: Place, moved: Box<M>) {
         match self.index(to) {
             Some(index) => self.outboxes[index].push(Parcel::Moved(moved)),
             // `has_room` would have said no; dropping it closes the socket.
@@ -229,7 +236,7 @@ impl Mesh {
     }
 
     /// Puts on the way what there is room for: for each shard one batch and at most one wake.
-    pub(crate) fn dispatch(&mut self) -> Dispatched {
+    pub fn dispatch(&mut self) -> Dispatched {
         let mut done = Dispatched::default();
         for index in 0..self.outboxes.len() {
             if self.outboxes[index].parcels.is_empty() {
@@ -249,14 +256,16 @@ impl Mesh {
     }
 
     /// Whether more waits here than the ways can take: clients that feed them are not to be read.
-    pub(crate) fn is_congested(&self) -> bool {
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
         self.outboxes
             .iter()
             .any(|outbox| !outbox.parcels.is_empty())
     }
 
     /// What came from the other shards, and rings those that wait for room.
-    pub(crate) fn collect(&self) -> Vec<Parcel> {
+    #[must_use]
+    pub fn collect(&self) -> Vec<Parcel<M>> {
         let mut parcels = Vec::new();
         for (from, lane) in self.inbox().lanes.iter().enumerate() {
             let mut lane = locked(lane);
@@ -281,14 +290,31 @@ impl Mesh {
     }
 }
 
-impl Outbox {
-    fn push(&mut self, parcel: Parcel) {
+impl<M> Lane<M> {
+    const fn new() -> Self {
+        Self {
+            parcels: VecDeque::new(),
+            bytes: 0,
+            sender: Sender::Content,
+        }
+    }
+}
+
+impl<M> Outbox<M> {
+    const fn new() -> Self {
+        Self {
+            parcels: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    fn push(&mut self, parcel: Parcel<M>) {
         self.bytes += parcel.bytes();
         self.parcels.push_back(parcel);
     }
 
     /// Moves what fits; returns how many parcels that were.
-    fn empty_into(&mut self, lane: &mut Lane) -> usize {
+    fn empty_into(&mut self, lane: &mut Lane<M>) -> usize {
         let mut sent = 0;
         while lane.bytes < LANE_BYTES
             && let Some(parcel) = self.parcels.pop_front()
@@ -300,7 +326,7 @@ impl Outbox {
             sent += 1;
         }
         if self.parcels.is_empty() {
-            *self = Self::default();
+            *self = Self::new();
         } else {
             lane.sender = Sender::Waiting;
         }
@@ -312,3 +338,6 @@ impl Outbox {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,48 +1,31 @@
 //! Listening sockets: one for each address and thread, among which the kernel spreads connections (SO_REUSEPORT).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 
-use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use spondee_core::port::Listener;
-use spondee_shell_common::config::Listen;
-use spondee_shell_common::limits::shell::BACKLOG;
 
-/// What is known of a listener's queue.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Queue {
-    /// Nothing there until the poller says so.
-    Empty,
-    /// There may be somebody.
-    Waiting,
-}
+use crate::config::Listen;
+use crate::limits::shell::BACKLOG;
 
-/// One listening socket of one thread.
-#[derive(Debug)]
-pub(crate) struct Listening {
-    pub(crate) socket: TcpListener,
-    pub(crate) listener: Listener,
-    pub(crate) queue: Queue,
-}
-
-/// Opens the listeners of all threads; port 0 becomes one free port for all of them.
+/// Opens the listeners of all threads, not blocking; port 0 becomes one free port for all of them.
 ///
 /// # Errors
 /// A sentence that names the address.
-pub(crate) fn open(listen: &[Listen], threads: usize) -> Result<Vec<Vec<Listening>>, String> {
-    let mut all: Vec<Vec<Listening>> = (0..threads).map(|_| Vec::new()).collect();
+pub fn open(
+    listen: &[Listen],
+    threads: usize,
+) -> Result<Vec<Vec<(TcpListener, Listener)>>, String> {
+    let mut all: Vec<Vec<_>> = (0..threads).map(|_| Vec::new()).collect();
     for Listen { address, listener } in listen {
         let fail = |error| format!("cannot listen on {address}: {error}");
         let address = probe(*address).map_err(fail)?;
         for one in &mut all {
             let socket = bind(address, Sharing::Threads).map_err(fail)?;
             socket.listen(BACKLOG).map_err(fail)?;
-            one.push(Listening {
-                socket: TcpListener::from_std(socket.into()),
-                listener: *listener,
-                queue: Queue::Waiting,
-            });
+            one.push((socket.into(), *listener));
         }
         tracing::info!("listening on {address}");
     }
@@ -86,9 +69,13 @@ fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 }
 
 /// What every client's socket gets: no delay of small writes, and TCP's own keepalive (`c2s_tcp_keepalives`).
-pub(crate) fn prepare(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    SockRef::from(socket).set_keepalive(true)
+///
+/// # Errors
+/// The connection is broken already.
+pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)
 }
 
 #[cfg(test)]
@@ -113,7 +100,7 @@ mod tests {
         let first = open(&[loopback(0)], 3).unwrap();
         let ports: Vec<u16> = first
             .iter()
-            .map(|one| one[0].socket.local_addr().unwrap().port())
+            .map(|one| one[0].0.local_addr().unwrap().port())
             .collect();
         assert_ne!(ports[0], 0);
         assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
