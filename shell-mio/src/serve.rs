@@ -14,7 +14,7 @@ use spondee_core::shard::Shard;
 use spondee_shell_common::boot::Booted;
 use spondee_shell_common::clock::Clock;
 use spondee_shell_common::counters::{Counters, Totals};
-use spondee_shell_common::limits::raise_descriptors;
+use spondee_shell_common::limits::shell::raise_descriptors;
 use spondee_shell_common::limits::shell::{RESERVED_DESCRIPTORS, SHUTDOWN};
 use spondee_shell_common::listen;
 use spondee_shell_common::mailbox::Mailbox;

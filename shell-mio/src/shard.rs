@@ -18,7 +18,7 @@ use spondee_core::time::{Instant, Now};
 use spondee_shell_common::clock::Clock;
 use spondee_shell_common::control::Control;
 use spondee_shell_common::counters::Counters;
-use spondee_shell_common::limits::is_exhausted;
+use spondee_shell_common::limits::shell::is_exhausted;
 use spondee_shell_common::limits::shell::{
     ACCEPT_REST, ACCEPTS_PER_TURN, EVENTS, LINGER, READS_PER_TURN,
 };

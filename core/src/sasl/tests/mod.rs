@@ -1,20 +1,21 @@
 //! Whole exchanges, client against server.
 
+mod properties;
+mod scram;
+
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use proptest::prelude::*;
-
 use super::client::{Binding, ClientFirst, ClientKeys, plain};
 use super::*;
 use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain};
 use crate::secret::Secret;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 const EXPORTER: [u8; 32] = [0xee; 32];
 const END_POINT: [u8; 48] = [0xcc; 48];
@@ -477,174 +478,6 @@ fn plain_is_two_nuls_and_nothing_empty_but_the_authzid() {
 }
 
 #[test]
-fn a_client_that_saw_no_plus_where_it_was_offered_is_refused() {
-    let not_offered = Attempt {
-        binding: Binding::NotOffered,
-        ..JULIET
-    };
-    let mut server = Server::new();
-    let refused = refusal(server.scram(&not_offered));
-    assert_eq!(refused, Some(Failure::MalformedRequest));
-
-    server.transport = Transport::Tls(ChannelBindings::default());
-    server.offer = offer(&SaslPolicy::default(), &server.transport).unwrap();
-    server.scram(&not_offered).unwrap();
-}
-
-#[test]
-fn the_flag_must_fit_the_mechanism() {
-    let mut server = Server::new();
-    for (attempt, binding) in [
-        (JULIET, BINDINGS[0]),
-        (JULIET_PLUS, Binding::Unsupported),
-        (JULIET_PLUS, Binding::NotOffered),
-    ] {
-        let refused = refusal(server.scram(&Attempt { binding, ..attempt }));
-        assert_eq!(refused, Some(Failure::MalformedRequest));
-    }
-    assert!(server.lookups.is_empty());
-}
-
-#[test]
-fn a_binding_type_that_the_connection_lacks_is_refused() {
-    let mut server = Server::new();
-    let refused = refusal(server.scram(&Attempt {
-        binding: Binding::Used {
-            name: "tls-unique",
-            data: &EXPORTER,
-        },
-        ..JULIET_PLUS
-    }));
-    assert_eq!(refused, Some(Failure::MalformedRequest));
-
-    // TLS 1.2: the end point only.
-    server.transport = Transport::Tls(ChannelBindings {
-        exporter: None,
-        end_point: Some(END_POINT.to_vec()),
-    });
-    let [exporter, end_point] = BINDINGS.map(|binding| Attempt {
-        binding,
-        ..JULIET_PLUS
-    });
-    assert_eq!(
-        refusal(server.scram(&exporter)),
-        Some(Failure::MalformedRequest)
-    );
-    server.scram(&end_point).unwrap();
-}
-
-#[test]
-fn a_tampered_binding_fails() {
-    let mut server = Server::new();
-    // Somebody between the ends has another channel to each.
-    for (name, data) in [
-        ("tls-exporter", &[0xef; 32][..]),
-        ("tls-exporter", &[]),
-        ("tls-exporter", &END_POINT),
-        ("tls-server-end-point", &EXPORTER),
-    ] {
-        let refused = refusal(server.scram(&Attempt {
-            binding: Binding::Used { name, data },
-            ..JULIET_PLUS
-        }));
-        assert_eq!(refused, Some(Failure::MalformedRequest));
-    }
-    // The flag was changed on its way, and the client's `c=` tells.
-    for header in ["y,,", "n,a=juliet@example.com,", "n,,x", "p=tls-exporter,,"] {
-        let binding = STANDARD.encode(header);
-        let refused = refusal(server.scram_with(&JULIET, |message| {
-            message.replace("c=biws", &format!("c={binding}"))
-        }));
-        assert_eq!(refused, Some(Failure::MalformedRequest));
-    }
-}
-
-#[test]
-fn the_nonce_must_be_the_one_we_sent() {
-    let mut server = Server::new();
-    let changes: [fn(String) -> String; 4] = [
-        |message| message.replace("r=client+nonce", "r=client+nonc"),
-        |message| message.replace("r=client+nonce", "r=klient+nonce"),
-        |message| message.replace(",p=", "x,p="),
-        |message| {
-            let (binding, rest) = message.split_once(",r=").unwrap();
-            let (_, proof) = rest.split_once(",p=").unwrap();
-            format!("{binding},r=client+nonce,p={proof}")
-        },
-    ];
-    for change in changes {
-        let refused = refusal(server.scram_with(&JULIET, change));
-        assert_eq!(refused, Some(Failure::MalformedRequest));
-    }
-}
-
-#[test]
-fn every_exchange_has_a_nonce_of_its_own() {
-    let mut server = Server::new();
-    let first = b"n,,n=juliet,r=same";
-    let (one, _) = server.challenge(JULIET.mechanism, first);
-    let (other, _) = server.challenge(JULIET.mechanism, first);
-    assert!(one.starts_with(b"r=same"));
-    assert_ne!(one, other);
-}
-
-#[test]
-fn the_proof_is_strict_base64_of_the_right_bytes() {
-    let mut server = Server::new();
-    let proof = |change: fn(Vec<u8>) -> Vec<u8>| {
-        move |message: String| {
-            let (rest, proof) = message.rsplit_once(",p=").unwrap();
-            let proof = change(STANDARD.decode(proof).unwrap());
-            format!("{rest},p={}", STANDARD.encode(proof))
-        }
-    };
-    let changes: [fn(Vec<u8>) -> Vec<u8>; 4] = [
-        |mut proof| {
-            proof[0] ^= 1;
-            proof
-        },
-        |proof| proof[..19].to_vec(),
-        |proof| [proof, vec![0]].concat(),
-        |_| Vec::new(),
-    ];
-    for change in changes {
-        let refused = refusal(server.scram_with(&JULIET, proof(change)));
-        assert_eq!(refused, Some(Failure::NotAuthorized));
-    }
-    let changes: [fn(String) -> String; 3] = [
-        |message| message.replace(",p=", ",p= "),
-        |message| message.trim_end_matches('=').into(),
-        |message| format!("{message}="),
-    ];
-    for change in changes {
-        let refused = refusal(server.scram_with(&JULIET, change));
-        assert_eq!(refused, Some(Failure::MalformedRequest));
-    }
-}
-
-#[test]
-fn an_extension_put_into_the_last_message_breaks_the_proof() {
-    let mut server = Server::new();
-    let refused = refusal(server.scram_with(&JULIET, |message| message.replace(",p=", ",x=y,p=")));
-    assert_eq!(refused, Some(Failure::NotAuthorized));
-    let refused = refusal(server.scram_with(&JULIET, |message| message.replace(",p=", ",m=y,p=")));
-    assert_eq!(refused, Some(Failure::MalformedRequest));
-}
-
-#[test]
-fn a_proof_for_one_exchange_is_none_for_another() {
-    let mut server = Server::new();
-    let client = ClientFirst::new(Hash::Sha1, Binding::Unsupported, None, "juliet", "x");
-    let (challenge, _) = server.challenge(JULIET.mechanism, &client.message());
-    let (_, other) = server.challenge(JULIET.mechanism, &client.message());
-    let last = client
-        .answer(&challenge, |params| ClientKeys::derive(params, "r0m30"))
-        .unwrap();
-    let step = server.respond(other, last.message());
-    assert_eq!(outcome(step).unwrap_err(), Failure::MalformedRequest);
-}
-
-#[test]
 fn a_password_is_not_printed() {
     let server = Server::new();
     let message = plain("", "juliet", "r0m30");
@@ -654,97 +487,4 @@ fn a_password_is_not_printed() {
         printed.contains("juliet") && !printed.contains("r0m30"),
         "{printed}"
     );
-}
-
-/// Messages that are nearly right.
-fn messages() -> impl Strategy<Value = Vec<u8>> {
-    let attribute = prop_oneof![
-        Just("n".to_string()),
-        Just("y".to_string()),
-        Just("p=tls-exporter".to_string()),
-        Just(String::new()),
-        Just("c=biws".to_string()),
-        Just("n=juliet".to_string()),
-        Just("\0".to_string()),
-        "[anmrcsipvex]=[ -~]{0,8}",
-        "[anrcp]=\\PC{0,4}",
-    ];
-    prop_oneof![
-        proptest::collection::vec(attribute, 0..7)
-            .prop_map(|attributes| attributes.join(",").into_bytes()),
-        "(n|y|p=tls-exporter),(a=\\PC{0,3})?,n=(juliet|\\PC{1,3}),r=[!-~]{1,9}(,x=y)?"
-            .prop_map(String::into_bytes),
-        "\\PC{0,3}\0\\PC{1,3}\0\\PC{1,3}".prop_map(String::into_bytes),
-        proptest::collection::vec(any::<u8>(), 0..40),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
-    #[test]
-    fn no_message_panics_and_none_signs_in_by_chance(
-        mechanism in proptest::sample::select(Mechanism::ALL.to_vec()),
-        first in messages(),
-        second in messages(),
-    ) {
-        let mut server = Server::new();
-        let mut step = server.begin(mechanism, Some(&first));
-        if let Step::Challenge(_, exchange) = step {
-            step = server.respond(exchange, &second);
-        }
-        prop_assert!(matches!(step, Step::Failure(_)), "{step:?}");
-    }
-
-    #[test]
-    fn no_record_panics(record in proptest::collection::vec(any::<u8>(), 0..64)) {
-        prop_assert!(Credentials::from_record(&record).is_none());
-    }
-}
-
-/// Names and passwords of one script each, so that most of them pass the rules for mixed directions, and whatever else there is.
-fn texts() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[!-~]{1,9}",
-        "[a-zA-Z0-9,=._-]{1,9}",
-        "[a-z\u{c0}-\u{24f}\u{300}-\u{304}]{1,6}",
-        "[\u{391}-\u{3a1}\u{3a3}-\u{3c9}\u{1f00}-\u{1f15}]{1,6}",
-        "[\u{400}-\u{45f}]{1,6}",
-        "[\u{5d0}-\u{5ea}]{1,6}",
-        "[\u{621}-\u{63a}]{1,6}",
-        "[\u{3041}-\u{3094}\u{30a1}-\u{30fa}\u{4e00}-\u{9fa5}]{1,6}",
-        "[\u{ac00}-\u{d7a3}\u{1100}-\u{1112}]{1,6}",
-        "[\u{ff01}-\u{ff5e}\u{ff71}-\u{ff9d}]{1,6}",
-        "[ \u{a0}-\u{bf}\u{2160}-\u{216b}a-z]{1,6}",
-        "\\PC{1,4}",
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { max_global_rejects: 8192, ..ProptestConfig::with_cases(96) })]
-
-    #[test]
-    fn whoever_set_a_password_signs_in_by_every_mechanism(name in texts(), password in texts()) {
-        let mut server = Server::new();
-        let account = identity::account(&name, &server.host);
-        prop_assume!(account.is_ok() && prepare_password(&password).is_ok());
-        server.set_password(&name, &password);
-        // A client prepares its name (RFC 5802 §5.1), or does not.
-        let prepared = stringprep::saslprep(&name).map_or_else(|_| name.clone(), Into::into);
-        for name in [name, prepared] {
-            for attempt in attempts(&name, &password) {
-                let verified = server.scram(&attempt);
-                prop_assert_eq!(verified.as_ref().map(Verified::account), account.as_ref());
-            }
-            let verified = server.plain(&plain("", &name, &password));
-            prop_assert_eq!(verified.as_ref().map(Verified::account), account.as_ref());
-        }
-    }
-
-    #[test]
-    fn a_prepared_password_is_prepared_already(password in texts()) {
-        let prepared = prepare_password(&password);
-        prop_assume!(prepared.is_ok());
-        prop_assert_eq!(prepared.and_then(|once| prepare_password(&once)), prepare_password(&password));
-    }
 }
