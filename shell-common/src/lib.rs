@@ -12,12 +12,9 @@ pub mod listen;
 pub mod mailbox;
 pub mod mesh;
 pub mod note;
-<<<<<<< HEAD
 #[cfg(test)]
 mod scratch;
-=======
 pub mod seats;
->>>>>>> mio
 pub mod seed;
 pub mod store;
 pub mod tls;
