@@ -1,6 +1,47 @@
-//! Every bound of what only a shell has, each with the reason for its default.
+//! Every bound of the shells, each with the reason for its value. The protocol's own bounds are `spondee_core::limits`.
 
-// PBKDF2 workers.
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+pub mod shell;
+
+// -- Configuration: what an option may be set to
+
+/// `threads`. More threads than any machine has cores only divide the accounts without need.
+pub const THREADS: RangeInclusive<u16> = 1..=256;
+
+/// `c2s_stanza_size_limit` in bytes. RFC 6120 §13.12 asks for at least 10,000; a stanza above 4 MiB does not fit the queue of
+/// the session it goes to (`session_queue_bytes` of the core).
+pub const C2S_STANZA_BYTES: RangeInclusive<u32> = 10_000..=4 * 1024 * 1024;
+
+/// `c2s_timeout`. Half of it is for TLS; beyond an hour a connection that never signs in would be kept for nothing.
+pub const C2S_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(2)..=Duration::from_secs(60 * 60);
+
+/// `c2s_close_timeout`. A peer that does not close its stream within ten minutes never will.
+pub const C2S_CLOSE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(10 * 60);
+
+/// `default_iteration_count`. RFC 5802 §5.1 recommends at least 4096; ten million are seconds of work for each client that
+/// signs in and for the server at each PLAIN.
+pub const ITERATION_COUNT: RangeInclusive<u32> = 4096..=10_000_000;
+
+// -- TLS
+
+/// Bytes of a handshake or of a partial record that one TLS connection keeps until the rest arrives.
+///
+/// The largest record is about 16 KiB, the largest handshake message that rustls takes 64 KiB, and real client hellos
+/// stay below 2 KiB. What is larger, or a message cut into so many records that their headers outweigh it, is hostile.
+pub const TLS_UNCONSUMED_BYTES: usize = 64 * 1024;
+
+/// Bytes of a certificate or key file. The longest chain with its key stays below 64 KiB; a bundle of all authorities is about
+/// 250 KiB. Anything larger stands in the directory by mistake.
+pub const CERTIFICATE_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Levels of directories searched for certificates, the one configured included. As Prosody.
+pub const CERTIFICATE_DIRECTORY_DEPTH: u8 = 3;
+
+// -- PBKDF2 workers
 
 /// Questions that wait for a PBKDF2 worker. A PLAIN sign-in at 10,000 rounds of SHA-512 takes about 9 ms, so a full queue is two
 /// to three seconds of work for two workers: as long as anybody will wait. Beyond it the answer is `Busy`.
@@ -9,3 +50,30 @@ pub const DERIVE_QUEUE: usize = 512;
 /// Questions a worker takes at a time when the queue is long, so that their answers wake a shard once. Each waits for the others,
 /// so there are few.
 pub const DERIVE_BATCH: usize = 4;
+
+// -- Storage
+
+/// Batches submitted and not yet answered. Beyond it `Store::submit` says `Busy`. At 10,000 rows a second this is under
+/// two seconds of work: whoever waits longer had better be told.
+pub const STORE_QUEUE_BATCHES: usize = 16_384;
+
+/// Bytes of keys and values in those batches. A queue full of the longest stanzas (256 KiB) must not fill the memory.
+pub const STORE_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Batches in one commit. Above 500 the cost of the commit no longer shows in the cost of a batch, and the first one of a
+/// group waits for the last: a thousand take about a tenth of a second on a slow disk.
+pub const STORE_GROUP_BATCHES: usize = 1024;
+
+/// Threads that serve batches which only read. Reads are short and mostly from the page cache; two keep one slow read
+/// from holding up all others.
+pub const STORE_READERS: usize = 2;
+
+/// Milliseconds that SQLite waits for a lock held by another program, such as an administrator's `sqlite3`.
+pub const SQLITE_BUSY_MS: u64 = 5_000;
+
+/// Prepared statements that each SQLite connection keeps: more than there are.
+pub const SQLITE_STATEMENTS: usize = 32;
+
+/// Bytes to which SQLite cuts its write-ahead log after a checkpoint. One long transaction must not leave a long file for
+/// ever.
+pub const SQLITE_WAL_BYTES: u32 = 64 * 1024 * 1024;

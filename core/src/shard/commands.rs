@@ -15,7 +15,7 @@ use crate::jid::{BareJid, Domain};
 use crate::port::{
     Action, Command, CommandError, CommandId, CommandReply, CommandResult, DeriveError, UserEntry,
 };
-use crate::sasl::{Credentials, DeriveParams, Hash, ScramKeys, Status, prepare_password};
+use crate::sasl::{Credentials, DeriveParams, ScramKeys, Status, prepare_password};
 use crate::secret::Secret;
 use crate::store::{Batch, Expect, Op, Reply, StoreError, Table};
 use crate::stream::{Violation, record_hash};
@@ -26,8 +26,6 @@ use crate::wait::{After, Change, CommandStep, CommandWait, Wait};
 const COMMANDS_WAITING_MAX: usize = 256;
 /// Accounts in one page of a list, whatever was asked for.
 const LIST_MAX: u32 = 1000;
-/// Bytes of a salt: what RFC 5802 §2.2 leaves open, RFC 2898 §4.1 wants at least 8.
-const SALT_LEN: usize = 16;
 
 impl Shard {
     pub(super) fn command(&mut self, now: Now, id: CommandId, command: Command) {
@@ -91,11 +89,7 @@ impl Shard {
         let rounds = host.map_or(crate::config::HostConfig::DEFAULT_ROUNDS, |host| {
             host.rounds
         });
-        let mut jobs = Vec::with_capacity(Hash::ALL.len());
-        for hash in Hash::ALL {
-            let salt = self.entropy.bytes("salt", SALT_LEN);
-            jobs.push(DeriveParams { hash, salt, rounds });
-        }
+        let jobs = DeriveParams::for_new_password(rounds, &mut self.entropy);
         let wait = CommandWait {
             id,
             account: Some(account),
