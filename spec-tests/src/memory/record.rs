@@ -75,24 +75,22 @@ enum Call {
     Sent(ConnId, usize),
 }
 
-/// One shard's run: how it began, every call, and what it answered.
+/// One shard's run: every call, and what it answered.
 #[derive(Debug)]
 pub struct Log {
     config: Arc<Config>,
     place: Place,
     seed: [u8; 32],
-    began: Now,
     calls: Vec<Call>,
     transcript: String,
 }
 
 impl Log {
-    pub(super) const fn new(config: Arc<Config>, place: Place, seed: [u8; 32], now: Now) -> Self {
+    pub(super) const fn new(config: Arc<Config>, place: Place, seed: [u8; 32]) -> Self {
         Self {
             config,
             place,
             seed,
-            began: now,
             calls: Vec::new(),
             transcript: String::new(),
         }
