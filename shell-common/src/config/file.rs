@@ -1,1 +1,364 @@
 //! The TOML syntax: keys with Prosody's names, unknown ones refused with line number and suggestion.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use spondee_core::config::{ConflictResolve, HostConfig, TlsAvailable};
+use spondee_core::jid::Domain;
+use spondee_core::limits::Limits;
+use spondee_core::port::{Listener, Opening};
+use spondee_core::sasl::{Encryption, Mechanism, SaslPolicy};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::options::{Place, fault_of};
+use super::value::{Faults, Section, choice, interface, number, path, period, text, word};
+use super::{Listen, LogLevel, Settings, core_config, default_threads};
+use crate::limits::{C2S_CLOSE_TIMEOUT, C2S_STANZA_BYTES, C2S_TIMEOUT, ITERATION_COUNT, THREADS};
+
+/// Reads the text of a file. Relative paths start at `base`.
+///
+/// # Errors
+/// All faults.
+pub(super) fn read(source: &str, file: &Path, base: &Path) -> Result<Settings, Vec<String>> {
+    let mut faults = Faults::new(source);
+    let (document, errors) = DeTable::parse_recoverable(source);
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        faults.at(&span, format!("not TOML: {}", error.message()));
+    }
+    // What is left of a broken tree would only give faults that are none.
+    let settings = match faults.is_empty() {
+        true => settings(document.get_ref(), base, &mut faults),
+        false => None,
+    };
+    match settings {
+        Some(settings) if faults.is_empty() => Ok(settings),
+        Some(_) | None => Err(faults.sentences(&file.display())),
+    }
+}
+
+fn settings(table: &DeTable<'_>, base: &Path, faults: &mut Faults<'_>) -> Option<Settings> {
+    for (key, _) in table {
+        if key.get_ref() != HOSTS
+            && let Some(fault) = fault_of(key.get_ref(), Place::Server)
+        {
+            faults.at(&key.span(), fault);
+        }
+    }
+    let mut section = Section { table, faults };
+    let directory = |path: Option<String>, default: &str| -> PathBuf {
+        base.join(path.as_deref().unwrap_or(default))
+    };
+    let data_directory = directory(section.get("data_directory", path), "/var/lib/spondee");
+    let certificates = directory(section.get("certificates", path), "certs");
+    let threads = section
+        .get("threads", number(THREADS))
+        .unwrap_or_else(default_threads);
+    let log_level = section
+        .get("log_level", word(LOG_LEVELS))
+        .unwrap_or(LogLevel::Info);
+    let listen = listen(&mut section);
+    let limits = limits(&mut section);
+    let common = HostOptions::read(&mut section);
+
+    let mut warnings = Vec::new();
+    let hosts = hosts(table, &common, faults, &mut warnings)?;
+    Some(Settings {
+        config: core_config(hosts, limits, threads),
+        listen,
+        data_directory,
+        certificates,
+        log_level,
+        warnings,
+    })
+}
+
+/// The table of the hosts' sections.
+const HOSTS: &str = "host";
+
+const LOG_LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+];
+
+/// All listening addresses: each interface with each port.
+fn listen(section: &mut Section<'_, '_, '_>) -> Vec<Listen> {
+    let everywhere = section
+        .list("interfaces", interface)
+        .unwrap_or_else(|| vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]);
+    let kinds = [
+        ("c2s_ports", "c2s_interfaces", 5222, Opening::Clear),
+        // Choice: on by default, as Prosody's is not: direct TLS saves a client round trips and needs no further option.
+        (
+            "c2s_direct_tls_ports",
+            "c2s_direct_tls_interfaces",
+            5223,
+            Opening::Tls,
+        ),
+    ];
+    let mut all: Vec<Listen> = Vec::new();
+    for (ports_option, interfaces_option, default_port, opening) in kinds {
+        let ports = section
+            .list(ports_option, number(1..=u16::MAX))
+            .unwrap_or_else(|| vec![default_port]);
+        let interfaces: Vec<IpAddr> = section
+            .list(interfaces_option, interface)
+            .unwrap_or_else(|| everywhere.clone());
+        for port in ports {
+            for address in &interfaces {
+                let listen = Listen {
+                    address: SocketAddr::new(*address, port),
+                    listener: Listener { opening },
+                };
+                match all.iter().find(|other| other.address == listen.address) {
+                    None => all.push(listen),
+                    Some(other) if *other == listen => {}
+                    Some(_) => {
+                        let span = section.span(ports_option);
+                        let fault = format!(
+                            "`{ports_option}` names port {port}, which `c2s_ports` has already"
+                        );
+                        section.faults.at(&span, fault);
+                    }
+                }
+            }
+        }
+    }
+    if all.is_empty() {
+        section
+            .faults
+            .whole("there is nothing to listen on: no port or no interface is left".to_owned());
+    }
+    all
+}
+
+fn limits(section: &mut Section<'_, '_, '_>) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(bytes) = section.get("c2s_stanza_size_limit", number(C2S_STANZA_BYTES)) {
+        limits.c2s_stanza_bytes = bytes;
+    }
+    if let Some(wait) = section.get("c2s_timeout", period(C2S_TIMEOUT)) {
+        limits.negotiation = wait;
+        // The share that TLS has by default.
+        limits.until_tls = wait / 2;
+    }
+    if let Some(wait) = section.get("c2s_close_timeout", period(C2S_CLOSE_TIMEOUT)) {
+        limits.close = wait;
+    }
+    limits
+}
+
+/// What a section says of the options each host can have for itself.
+#[derive(Clone, Debug, Default)]
+struct HostOptions {
+    encryption: Option<Encryption>,
+    unencrypted_plain: Option<UnencryptedPlain>,
+    insecure: Option<Vec<String>>,
+    disable: Option<Vec<String>>,
+    conflict: Option<ConflictResolve>,
+    rounds: Option<u32>,
+}
+
+/// `allow_unencrypted_plain_auth`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum UnencryptedPlain {
+    Allowed,
+    Refused,
+}
+
+const CONFLICTS: &[(&str, ConflictResolve)] = &[
+    ("kick_old", ConflictResolve::KickOld),
+    ("kick_new", ConflictResolve::KickNew),
+    ("random", ConflictResolve::Random),
+    ("increment", ConflictResolve::Increment),
+];
+
+impl HostOptions {
+    fn read(section: &mut Section<'_, '_, '_>) -> Self {
+        Self {
+            encryption: section.get(
+                "c2s_require_encryption",
+                choice(Encryption::Required, Encryption::Optional),
+            ),
+            unencrypted_plain: section.get(
+                "allow_unencrypted_plain_auth",
+                choice(UnencryptedPlain::Allowed, UnencryptedPlain::Refused),
+            ),
+            insecure: section.list("insecure_sasl_mechanisms", text),
+            disable: section.list("disable_sasl_mechanisms", text),
+            conflict: section.get("conflict_resolve", word(CONFLICTS)),
+            rounds: section.get("default_iteration_count", number(ITERATION_COUNT)),
+        }
+    }
+
+    /// What this says, and what `common` says where this says nothing.
+    fn or(self, common: &Self) -> Self {
+        Self {
+            encryption: self.encryption.or(common.encryption),
+            unencrypted_plain: self.unencrypted_plain.or(common.unencrypted_plain),
+            insecure: self.insecure.or_else(|| common.insecure.clone()),
+            disable: self.disable.or_else(|| common.disable.clone()),
+            conflict: self.conflict.or(common.conflict),
+            rounds: self.rounds.or(common.rounds),
+        }
+    }
+
+    fn host_config(&self) -> HostConfig {
+        let default = HostConfig::default();
+        let allowed = self.unencrypted_plain == Some(UnencryptedPlain::Allowed);
+        // As Prosody: allowing PLAIN without TLS empties the default list and leaves one that was written.
+        let insecure = match &self.insecure {
+            Some(written) => written.clone(),
+            None if allowed => Vec::new(),
+            None => default.sasl.insecure,
+        };
+        HostConfig {
+            sasl: SaslPolicy {
+                encryption: self.encryption.unwrap_or(default.sasl.encryption),
+                disable: self.disable.clone().unwrap_or(default.sasl.disable),
+                insecure,
+            },
+            // Settled when the certificates have been looked for.
+            tls: TlsAvailable::Yes,
+            conflict: self.conflict.unwrap_or(default.conflict),
+            rounds: self.rounds.unwrap_or(default.rounds),
+        }
+    }
+
+    /// What is not wrong, but hardly meant.
+    fn warn(&self, host: &Domain, warnings: &mut Vec<String>) {
+        let config = self.host_config();
+        let mut warn = |text: &str| warnings.push(format!("host {host}: {text}"));
+        let has = |list: &[String], name: &str| list.iter().any(|other| other == name);
+        let plain = Mechanism::Plain.name();
+
+        if self.unencrypted_plain == Some(UnencryptedPlain::Allowed) {
+            if config.sasl.encryption == Encryption::Required {
+                warn(
+                    "`allow_unencrypted_plain_auth` has no effect while `c2s_require_encryption` is true",
+                );
+            } else if has(&config.sasl.insecure, plain) {
+                warn(
+                    "`allow_unencrypted_plain_auth` has no effect while `insecure_sasl_mechanisms` names PLAIN",
+                );
+            }
+        }
+        if config.sasl.encryption == Encryption::Optional
+            && !has(&config.sasl.insecure, plain)
+            && !has(&config.sasl.disable, plain)
+        {
+            warn("passwords may cross the network unencrypted: PLAIN is offered without TLS");
+        }
+        let all = Mechanism::ALL;
+        if all
+            .iter()
+            .all(|known| has(&config.sasl.disable, known.name()))
+        {
+            warn("nobody can sign in: `disable_sasl_mechanisms` names every mechanism there is");
+        }
+        for name in config.sasl.disable.iter().chain(&config.sasl.insecure) {
+            if Mechanism::from_name(name).is_none() && !OTHER_MECHANISMS.contains(&name.as_str()) {
+                warn(&format!(
+                    "there is no SASL mechanism \"{name}\"; {}",
+                    mechanisms()
+                ));
+            }
+        }
+    }
+}
+
+/// Mechanisms that other servers have: naming them is harmless.
+const OTHER_MECHANISMS: &[&str] = &[
+    "ANONYMOUS",
+    "CRAM-MD5",
+    "DIGEST-MD5",
+    "EXTERNAL",
+    "LOGIN",
+    "OAUTHBEARER",
+];
+
+fn mechanisms() -> String {
+    let names: Vec<_> = Mechanism::ALL.iter().map(|known| known.name()).collect();
+    format!("there are {}", names.join(", "))
+}
+
+fn hosts(
+    table: &DeTable<'_>,
+    common: &HostOptions,
+    faults: &mut Faults<'_>,
+    warnings: &mut Vec<String>,
+) -> Option<BTreeMap<Domain, HostConfig>> {
+    const EXAMPLE: &str = "[host.\"example.org\"]";
+    let Some(sections) = table.get(HOSTS) else {
+        faults.whole(format!(
+            "no host is served; add a section such as {EXAMPLE}"
+        ));
+        return None;
+    };
+    let Some(sections) = sections.get_ref().as_table() else {
+        let fault = format!("`{HOSTS}` is not an option but begins a section: {EXAMPLE}");
+        faults.at(&sections.span(), fault);
+        return None;
+    };
+    let mut hosts = BTreeMap::new();
+    for (name, value) in sections {
+        let Some((host, options)) = host(name, value, faults) else {
+            continue;
+        };
+        let options = options.or(common);
+        options.warn(&host, warnings);
+        if hosts.insert(host.clone(), options.host_config()).is_some() {
+            faults.at(&name.span(), format!("the host {host} has two sections"));
+        }
+    }
+    if sections.is_empty() {
+        faults.whole(format!(
+            "no host is served; add a section such as {EXAMPLE}"
+        ));
+    }
+    Some(hosts)
+}
+
+fn host(
+    name: &Spanned<std::borrow::Cow<'_, str>>,
+    value: &Spanned<DeValue<'_>>,
+    faults: &mut Faults<'_>,
+) -> Option<(Domain, HostOptions)> {
+    let span: Range<usize> = name.span();
+    let name = name.get_ref();
+    let Some(table) = value.get_ref().as_table() else {
+        faults.at(
+            &span,
+            format!("`{HOSTS}.{name}` is not an option but begins a section: [host.\"{name}\"]"),
+        );
+        return None;
+    };
+    // Without quotes each dot begins a table inside the table.
+    let nested = table.iter().find(|(_, value)| value.get_ref().is_table());
+    if let Some((key, _)) = nested {
+        let rest = key.get_ref();
+        faults.at(
+            &span,
+            format!("the name of a host stands in quotes: [host.\"{name}.{rest}…\"]"),
+        );
+        return None;
+    }
+    for (key, _) in table {
+        if let Some(fault) = fault_of(key.get_ref(), Place::Host) {
+            faults.at(&key.span(), fault);
+        }
+    }
+    let options = HostOptions::read(&mut Section { table, faults });
+    match Domain::parse(name) {
+        Ok(host) => Some((host, options)),
+        Err(_) => {
+            faults.at(&span, format!("\"{name}\" is not the name of a host"));
+            None
+        }
+    }
+}

@@ -1,12 +1,27 @@
 //! The configuration file: TOML in, the core's `Config` and the shell's settings out.
 
 mod file;
+mod options;
+#[cfg(test)]
+mod tests;
+mod value;
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use spondee_core::config::Config;
-use spondee_core::port::Listener;
+use spondee_core::config::{Config, HostConfig, Software};
+use spondee_core::jid::Domain;
+use spondee_core::limits::Limits;
+use spondee_core::port::{Listener, Opening};
+
+use crate::limits::THREADS;
+
+/// A file with every option, its default and what it does.
+pub const EXAMPLE: &str = include_str!("example.toml");
 
 /// Everything the file says, checked.
 #[derive(Clone, Debug)]
@@ -21,6 +36,8 @@ pub struct Settings {
     pub certificates: PathBuf,
     /// `log_level`.
     pub log_level: LogLevel,
+    /// What the file says that is not wrong but hardly meant: sentences for the log and for `check config`.
+    pub warnings: Vec<String>,
 }
 
 /// One listening address.
@@ -52,21 +69,79 @@ pub struct ConfigError {
     pub faults: Vec<String>,
 }
 
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.faults.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
 impl Settings {
     /// Reads and checks a file.
     ///
     /// # Errors
     /// All faults at once.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let _ = path;
-        todo!()
+        let one = |fault: String| ConfigError {
+            faults: vec![format!("{}: {fault}", path.display())],
+        };
+        let bytes = fs::read(path).map_err(|error| one(format!("cannot be read: {error}")))?;
+        let text = String::from_utf8(bytes).map_err(|_| one("not UTF-8".to_owned()))?;
+        let absolute = std::path::absolute(path)
+            .map_err(|error| one(format!("cannot be made absolute: {error}")))?;
+        let base = absolute.parent().unwrap_or_else(|| Path::new("/"));
+        file::read(&text, path, base).map_err(|faults| ConfigError { faults })
     }
 
     /// What a server without a configuration uses: host `localhost`, loopback ports 5222 and 5223, data and certificates in
     /// `directory`, encryption required.
     #[must_use]
     pub fn development(directory: &Path) -> Self {
-        let _ = directory;
-        todo!()
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        let hosts = Domain::parse("localhost")
+            .into_iter()
+            .map(|host| (host, HostConfig::default()))
+            .collect();
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let listen = [(5222, Opening::Clear), (5223, Opening::Tls)]
+            .into_iter()
+            .flat_map(|(port, opening)| {
+                loopback.map(|address| Listen {
+                    address: SocketAddr::new(address, port),
+                    listener: Listener { opening },
+                })
+            })
+            .collect();
+        Self {
+            config: core_config(hosts, Limits::default(), default_threads()),
+            listen,
+            certificates: directory.join("certs"),
+            data_directory: directory,
+            log_level: LogLevel::Info,
+            warnings: Vec::new(),
+        }
     }
+}
+
+fn core_config(hosts: BTreeMap<Domain, HostConfig>, limits: Limits, threads: u16) -> Config {
+    Config {
+        hosts,
+        limits,
+        server_secret: [0; 32],
+        shards: threads,
+        software: Software {
+            name: "Spondee".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+    }
+}
+
+/// The number of cores this process may use.
+fn default_threads() -> u16 {
+    thread::available_parallelism()
+        .ok()
+        .and_then(|cores| u16::try_from(cores.get()).ok())
+        .unwrap_or(1)
+        .min(*THREADS.end())
 }

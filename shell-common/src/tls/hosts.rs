@@ -1,32 +1,119 @@
 //! The SNI table: which certificate serves which host.
 
-use std::path::Path;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::SingleCertAndKey;
 use spondee_core::jid::Domain;
 
 use super::CertError;
+use super::binding::{ExporterSecret, tls_server_end_point};
+use super::certs::certified_key;
+use super::find::{Found, Index};
 
 /// An immutable snapshot of all hosts' TLS configurations; a reload makes a new one, existing connections keep theirs.
-#[derive(Debug)]
 pub struct TlsHosts {
-    // the helper's
+    hosts: BTreeMap<Domain, HostTls>,
+}
+
+impl fmt::Debug for TlsHosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.hosts.keys()).finish()
+    }
+}
+
+/// One host with a certificate.
+pub(super) struct HostTls {
+    /// After `<starttls/>`: no ALPN protocol is known, so what a client offers is ignored.
+    pub(super) starttls: Arc<ServerConfig>,
+    /// For direct TLS.
+    pub(super) direct: Arc<ServerConfig>,
+    /// `tls-server-end-point` of the certificate.
+    pub(super) end_point: Option<Vec<u8>>,
 }
 
 impl TlsHosts {
-    /// Finds and loads a certificate and key for each host below `certificates` (see reference/prosody-semantics.md §1.6 for
-    /// where Prosody looks).
+    /// Finds and loads a certificate and key for each host below `certificates`: first by the names in the certificates
+    /// (`*.crt` and `*fullchain*.pem`, three levels deep), then `HOST.crt`, `HOST/fullchain.pem` and `HOST.pem`, then the
+    /// same files of the parent domain if their wildcard covers the host.
     ///
     /// # Errors
     /// The first certificate that is there but cannot be used. A host without one is not an error: `has` says no.
     pub fn load(certificates: &Path, hosts: &[Domain]) -> Result<Self, CertError> {
-        let _ = (certificates, hosts);
-        todo!()
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let index = Index::read(certificates)?;
+        let mut table = BTreeMap::new();
+        for host in hosts {
+            if let Some(found) = index.find(host)? {
+                table.insert(host.clone(), HostTls::new(&found, &provider)?);
+            }
+        }
+        Ok(Self { hosts: table })
     }
 
     /// Whether there is a certificate for this host.
     #[must_use]
     pub fn has(&self, host: &Domain) -> bool {
-        let _ = host;
-        todo!()
+        self.hosts.contains_key(host)
+    }
+
+    /// The host that serves a client: the one it names, else the fallback.
+    ///
+    /// Choice: a client that names no host we have a certificate for gets the only one there is, if there is only one. So direct
+    /// TLS works for clients that send no name, or the SRV target's against XEP-0368 §3. With several, a wrong guess would
+    /// only fail later and less clearly, so `None`: the connection is refused.
+    pub(super) fn choose(&self, name: Option<&str>, fallback: Option<&Domain>) -> Option<&HostTls> {
+        name.and_then(|name| Domain::parse(name).ok())
+            .and_then(|name| self.hosts.get(&name))
+            .or_else(|| self.hosts.get(fallback?))
+            .or_else(|| match self.hosts.len() {
+                1 => self.hosts.values().next(),
+                _ => None,
+            })
+    }
+}
+
+impl HostTls {
+    fn new(found: &Found, provider: &Arc<CryptoProvider>) -> Result<Self, CertError> {
+        let Found {
+            path,
+            key,
+            certificate,
+        } = found;
+        let certified = certified_key(certificate, path, key, provider)?;
+        let end_point = certified
+            .cert
+            .first()
+            .and_then(|first| tls_server_end_point(first));
+        let resolver = Arc::new(SingleCertAndKey::from(certified));
+
+        // The versions are 1.2 and 1.3, and all of ring's suites use ECDHE: forward secrecy is not an option.
+        let mut config = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| CertError::new(path, &error.to_string()))?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        // Choice: no resumption, by tickets or by stored sessions. It would save little (a full handshake costs about 140 us)
+        // and a key of tickets is one more secret that can undo forward secrecy.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.key_log = Arc::new(ExporterSecret);
+
+        let mut direct = config.clone();
+        // XEP-0368 §3: when ALPN is used, the protocol is `xmpp-client`. rustls refuses a client that offers only others.
+        direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
+        Ok(Self {
+            starttls: Arc::new(config),
+            direct: Arc::new(direct),
+            end_point,
+        })
     }
 }

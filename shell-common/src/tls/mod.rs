@@ -2,9 +2,12 @@
 
 mod binding;
 mod certs;
+mod development;
+mod find;
 mod hosts;
 mod pump;
 
-pub use certs::{CertError, generate_development_certificate};
+pub use certs::CertError;
+pub use development::generate_development_certificate;
 pub use hosts::TlsHosts;
 pub use pump::{Ended, Pump, Received, TlsError};

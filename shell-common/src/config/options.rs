@@ -1,0 +1,226 @@
+//! The names of all options, and what to say of a name that is none of them.
+
+/// Options of the whole server.
+pub(super) const SERVER: &[&str] = &[
+    "c2s_close_timeout",
+    "c2s_direct_tls_interfaces",
+    "c2s_direct_tls_ports",
+    "c2s_interfaces",
+    "c2s_ports",
+    "c2s_stanza_size_limit",
+    "c2s_timeout",
+    "certificates",
+    "data_directory",
+    "interfaces",
+    "log_level",
+    "threads",
+];
+
+/// Options that stand in a host's section, or above the sections for all hosts.
+pub(super) const HOST: &[&str] = &[
+    "allow_unencrypted_plain_auth",
+    "c2s_require_encryption",
+    "conflict_resolve",
+    "default_iteration_count",
+    "disable_sasl_mechanisms",
+    "insecure_sasl_mechanisms",
+];
+
+/// Where an option stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Place {
+    /// Above the first section.
+    Server,
+    /// In the section of a host.
+    Host,
+}
+
+/// What is wrong with this name at this place; `None` if nothing is.
+pub(super) fn fault_of(name: &str, place: Place) -> Option<String> {
+    let known = HOST.contains(&name) || SERVER.contains(&name) && place == Place::Server;
+    if known {
+        return None;
+    }
+    if SERVER.contains(&name) {
+        return Some(format!(
+            "`{name}` is an option of the whole server; put it above the first [host] section"
+        ));
+    }
+    if let Some((_, advice)) = INSTEAD.iter().find(|(other, _)| *other == name) {
+        return Some(format!("`{name}` is not an option here: {advice}"));
+    }
+    if NOT_YET.contains(&name)
+        || NOT_YET_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    {
+        return Some(format!(
+            "`{name}` is an option of Prosody that is not supported yet; remove it"
+        ));
+    }
+    Some(match nearest(name, place) {
+        Some(near) => format!("there is no option `{name}`; did you mean `{near}`?"),
+        None => format!("there is no option `{name}`"),
+    })
+}
+
+/// The option most like `name`, if one is like it at all: one letter in three may differ.
+fn nearest(name: &str, place: Place) -> Option<&'static str> {
+    let server = match place {
+        Place::Server => SERVER,
+        Place::Host => &[],
+    };
+    HOST.iter()
+        .chain(server)
+        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
+        .filter(|(distance, known)| *distance <= known.len() / 3)
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// Options of Prosody for which there is something else, or no need.
+const INSTEAD: &[(&str, &str)] = &[
+    (
+        "VirtualHost",
+        "begin a section [host.\"example.org\"] for each host",
+    ),
+    (
+        "authentication",
+        "accounts are kept by the server itself, passwords as salted hashes",
+    ),
+    ("daemonize", "the server stays in the foreground"),
+    ("data_path", "use `data_directory`"),
+    (
+        "hosts",
+        "begin a section [host.\"example.org\"] for each host",
+    ),
+    ("legacy_ssl_ports", "use `c2s_direct_tls_ports`"),
+    ("log", "use `log_level`"),
+    ("modules_disabled", "features are built in, not loaded"),
+    ("modules_enabled", "features are built in, not loaded"),
+    (
+        "network_backend",
+        "there is one way in which the server waits",
+    ),
+    (
+        "password_hash",
+        "keys for SHA-1, SHA-256 and SHA-512 are kept side by side",
+    ),
+    (
+        "pidfile",
+        "the server stays in the foreground, where its service manager knows it",
+    ),
+    ("require_encryption", "use `c2s_require_encryption`"),
+    (
+        "ssl",
+        "certificates are found in the directory `certificates`",
+    ),
+    ("ssl_ports", "use `c2s_direct_tls_ports`"),
+    (
+        "storage",
+        "everything is stored in the directory `data_directory`",
+    ),
+    (
+        "tls_profile",
+        "TLS 1.2 and 1.3 with forward secrecy are what there is",
+    ),
+    ("use_libevent", "there is one way in which the server waits"),
+];
+
+/// Options of Prosody for features that are to come. Beside these, all with the prefixes below.
+const NOT_YET: &[&str] = &[
+    "Component",
+    "admin_socket",
+    "admins",
+    "allow_registration",
+    "c2s_tcp_keepalives",
+    "component_ports",
+    "contact_info",
+    "cross_domain_bosh",
+    "default_archive_policy",
+    "dialback_secret",
+    "disco_items",
+    "external_services",
+    "groups_file",
+    "limits",
+    "max_archive_query_results",
+    "motd_text",
+    "name",
+    "restrict_room_creation",
+    "server_info",
+    "sql",
+    "statistics",
+    "tcp_keepalives",
+    "use_dane",
+    "use_ipv4",
+    "use_ipv6",
+    "welcome_message",
+];
+
+const NOT_YET_PREFIXES: &[&str] = &[
+    "archive_",
+    "bosh_",
+    "component_",
+    "http_",
+    "https_",
+    "invite",
+    "ldap_",
+    "muc_",
+    "pep_",
+    "proxy65_",
+    "push_",
+    "registration_",
+    "s2s_",
+    "smacks_",
+    "turn_external_",
+    "websocket_",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_the_option_that_was_meant() {
+        for (typo, meant) in [
+            ("c2s_prots", "c2s_ports"),
+            ("c2s-ports", "c2s_ports"),
+            ("conflict_resolv", "conflict_resolve"),
+            ("certificate", "certificates"),
+        ] {
+            let fault = fault_of(typo, Place::Server).unwrap();
+            assert!(
+                fault.contains(&format!("did you mean `{meant}`")),
+                "{fault}"
+            );
+        }
+        let fault = fault_of("frobnicate", Place::Server).unwrap();
+        assert_eq!(fault, "there is no option `frobnicate`");
+    }
+
+    #[test]
+    fn does_not_suggest_for_a_host_what_only_the_server_has() {
+        let fault = fault_of("c2s_prots", Place::Host).unwrap();
+        assert!(!fault.contains("c2s_ports"), "{fault}");
+        let fault = fault_of("c2s_ports", Place::Host).unwrap();
+        assert!(fault.contains("whole server"), "{fault}");
+    }
+
+    #[test]
+    fn tells_what_prosody_has_from_what_nobody_has() {
+        for name in ["admins", "s2s_secure_auth", "muc_log_by_default"] {
+            assert!(
+                fault_of(name, Place::Server)
+                    .unwrap()
+                    .contains("not supported yet")
+            );
+        }
+        for name in ["require_encryption", "modules_enabled"] {
+            assert!(
+                fault_of(name, Place::Host)
+                    .unwrap()
+                    .contains("not an option here")
+            );
+        }
+    }
+}

@@ -1,0 +1,300 @@
+use std::time::Duration;
+
+use spondee_core::config::ConflictResolve;
+use spondee_core::sasl::{Encryption, Mechanism};
+
+use super::*;
+
+fn read(text: &str) -> Result<Settings, Vec<String>> {
+    file::read(text, Path::new("spondee.toml"), Path::new("/etc/spondee"))
+}
+
+fn faults(text: &str) -> Vec<String> {
+    read(text).unwrap_err()
+}
+
+/// The one fault of a text whose host's section is added.
+fn fault(text: &str) -> String {
+    let mut faults = faults(&format!("{text}\n[host.\"a.example\"]\n"));
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    faults.remove(0)
+}
+
+fn host<'a>(settings: &'a Settings, name: &str) -> &'a HostConfig {
+    &settings.config.hosts[&Domain::parse(name).unwrap()]
+}
+
+#[test]
+fn a_host_alone_is_a_configuration() {
+    let settings = read("[host.\"example.org\"]\n").unwrap();
+    assert_eq!(*host(&settings, "example.org"), HostConfig::default());
+    assert_eq!(settings.config.limits, Limits::default());
+    assert_eq!(settings.config.server_secret, [0; 32]);
+    assert!(settings.config.shards >= 1);
+    assert_eq!(settings.data_directory, Path::new("/var/lib/spondee"));
+    assert_eq!(settings.certificates, Path::new("/etc/spondee/certs"));
+    let listen: Vec<_> = settings
+        .listen
+        .iter()
+        .map(|listen| (listen.address.to_string(), listen.listener.opening))
+        .collect();
+    let expected = [
+        ("0.0.0.0:5222", Opening::Clear),
+        ("[::]:5222", Opening::Clear),
+        ("0.0.0.0:5223", Opening::Tls),
+        ("[::]:5223", Opening::Tls),
+    ];
+    assert_eq!(
+        listen,
+        expected.map(|(address, opening)| (address.to_owned(), opening))
+    );
+    assert!(settings.warnings.is_empty());
+}
+
+#[test]
+fn the_example_gives_the_defaults() {
+    let example = read(EXAMPLE).unwrap();
+    let shortest = read("[host.\"example.org\"]\n").unwrap();
+    assert_eq!(format!("{example:?}"), format!("{shortest:?}"));
+}
+
+#[test]
+fn the_example_names_every_option_and_its_other_values_are_valid() {
+    let uncommented: String = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+            Some(_) | None => format!("{line}\n"),
+        })
+        .collect();
+    let settings = read(&uncommented).unwrap();
+    let other = host(&settings, "example.net");
+    assert_eq!(other.sasl.encryption, Encryption::Optional);
+    assert_eq!(other.conflict, ConflictResolve::Increment);
+    assert_eq!(other.rounds, 20_000);
+    for option in options::SERVER.iter().chain(options::HOST) {
+        let named = uncommented
+            .lines()
+            .any(|line| line.starts_with(&format!("{option} = ")));
+        assert!(named, "{option} is missing");
+    }
+}
+
+#[test]
+fn a_host_overrides_what_stands_above() {
+    let settings = read(
+        "c2s_require_encryption = false\n\
+         disable_sasl_mechanisms = [\"PLAIN\"]\n\
+         conflict_resolve = \"random\"\n\
+         default_iteration_count = 5000\n\
+         [host.\"a.example\"]\n\
+         [host.\"b.example\"]\n\
+         c2s_require_encryption = true\n\
+         disable_sasl_mechanisms = []\n\
+         conflict_resolve = \"kick_new\"\n",
+    )
+    .unwrap();
+    let (a, b) = (host(&settings, "a.example"), host(&settings, "b.example"));
+    assert_eq!(a.sasl.encryption, Encryption::Optional);
+    assert_eq!(a.sasl.disable, ["PLAIN"]);
+    assert_eq!(a.conflict, ConflictResolve::Random);
+    assert_eq!(b.sasl.encryption, Encryption::Required);
+    assert!(b.sasl.disable.is_empty());
+    assert_eq!(b.conflict, ConflictResolve::KickNew);
+    assert_eq!((a.rounds, b.rounds), (5000, 5000));
+}
+
+/// prosody: `allow_unencrypted_plain_auth` empties the default of `insecure_sasl_mechanisms`, not a written one.
+#[test]
+fn allowing_plain_without_tls_empties_the_default_list_only() {
+    let settings = read(
+        "c2s_require_encryption = false\n\
+         allow_unencrypted_plain_auth = true\n\
+         [host.\"a.example\"]\n\
+         [host.\"b.example\"]\n\
+         insecure_sasl_mechanisms = [\"PLAIN\"]\n\
+         [host.\"c.example\"]\n\
+         allow_unencrypted_plain_auth = false\n",
+    )
+    .unwrap();
+    let insecure = |name| host(&settings, name).sasl.insecure.clone();
+    assert!(insecure("a.example").is_empty());
+    assert_eq!(insecure("b.example"), ["PLAIN"]);
+    assert_eq!(insecure("c.example"), ["PLAIN", "LOGIN"]);
+}
+
+#[test]
+fn reads_limits_threads_and_directories() {
+    let settings = read(
+        "data_directory = \"data\"\ncertificates = \"/etc/certs\"\nthreads = 3\nlog_level = \"debug\"\n\
+         c2s_timeout = \"5 minutes\"\nc2s_close_timeout = 7\nc2s_stanza_size_limit = 10_000\n\
+         [host.localhost]\n",
+    )
+    .unwrap();
+    assert_eq!(settings.data_directory, Path::new("/etc/spondee/data"));
+    assert_eq!(settings.certificates, Path::new("/etc/certs"));
+    assert_eq!(settings.config.shards, 3);
+    assert_eq!(settings.log_level, LogLevel::Debug);
+    let limits = &settings.config.limits;
+    assert_eq!(limits.negotiation, Duration::from_secs(300));
+    assert_eq!(limits.until_tls, Duration::from_secs(150));
+    assert_eq!(limits.close, Duration::from_secs(7));
+    assert_eq!(limits.c2s_stanza_bytes, 10_000);
+}
+
+#[test]
+fn listens_where_it_is_told() {
+    let settings = read(
+        "interfaces = \"127.0.0.1\"\nc2s_direct_tls_interfaces = [\"::1\"]\nc2s_ports = 15222\n\
+         c2s_direct_tls_ports = [443, 5223]\n[host.localhost]\n",
+    )
+    .unwrap();
+    let addresses: Vec<_> = settings
+        .listen
+        .iter()
+        .map(|listen| listen.address.to_string())
+        .collect();
+    assert_eq!(addresses, ["127.0.0.1:15222", "[::1]:443", "[::1]:5223"]);
+}
+
+#[test]
+fn tells_all_faults_at_once_in_the_order_of_lines() {
+    let faults = faults(
+        "c2s_prots = [5222]\n\
+         threads = 0\n\
+         c2s_require_encryption = \"yes\"\n\
+         c2s_ports = [\n  5222,\n  \"5223\",\n  70000,\n]\n\
+         s2s_secure_auth = true\n\
+         [host.\"a.example\"]\n\
+         conflict_resolve = \"kick\"\n\
+         c2s_timeout = 5\n\
+         [host.\"b..example\"]\n",
+    );
+    let expected = [
+        "spondee.toml:1: there is no option `c2s_prots`; did you mean `c2s_ports`?",
+        "spondee.toml:2: `threads` must be a whole number from 1 to 256, not 0",
+        "spondee.toml:3: `c2s_require_encryption` must be true or false, not a string",
+        "spondee.toml:6: `c2s_ports` must be a whole number from 1 to 65535, not a string",
+        "spondee.toml:7: `c2s_ports` must be a whole number from 1 to 65535, not 70000",
+        "spondee.toml:9: `s2s_secure_auth` is an option of Prosody that is not supported yet; remove it",
+        "spondee.toml:11: `conflict_resolve` must be one of \"kick_old\", \"kick_new\", \"random\", \"increment\", not \"kick\"",
+        "spondee.toml:12: `c2s_timeout` is an option of the whole server; put it above the first [host] section",
+        "spondee.toml:13: \"b..example\" is not the name of a host",
+    ];
+    assert_eq!(faults, expected);
+}
+
+#[test]
+fn refuses_values_out_of_bounds_and_of_the_wrong_type() {
+    for (text, words) in [
+        ("c2s_stanza_size_limit = 9999", "from 10000 to"),
+        ("c2s_stanza_size_limit = 99999999999999999999999", "10000"),
+        ("default_iteration_count = 4095", "from 4096 to"),
+        ("c2s_timeout = \"never\"", "number of seconds"),
+        ("c2s_timeout = 0", "from 2 to 3600 seconds"),
+        ("c2s_timeout = 1.5", "not a float"),
+        ("log_level = 3", "not an integer"),
+        ("interfaces = [\"localhost\"]", "no IP address"),
+        ("interfaces = 5", "addresses"),
+        ("data_directory = \"\"", "empty"),
+        ("certificates = [\"a\"]", "not an array"),
+        ("disable_sasl_mechanisms = [1]", "not an integer"),
+        ("c2s_direct_tls_ports = [5222]", "already"),
+        (
+            "c2s_ports = []\nc2s_direct_tls_ports = []",
+            "nothing to listen on",
+        ),
+    ] {
+        let fault = fault(text);
+        assert!(fault.contains(words), "{text}: {fault}");
+    }
+}
+
+#[test]
+fn explains_hosts_that_are_written_wrong() {
+    for (text, words) in [
+        ("", "no host is served"),
+        ("[host]\n", "no host is served"),
+        ("host = \"example.org\"\n", "begins a section"),
+        ("host.localhost = true\n", "begins a section"),
+        ("[host.example.org]\n", "in quotes: [host.\"example.org"),
+        ("[[host]]\nname = \"example.org\"\n", "begins a section"),
+        (
+            "[host.\"Example.org\"]\n[host.\"example.org\"]\n",
+            "two sections",
+        ),
+        ("VirtualHost = \"example.org\"\n[host.localhost]", "[host."),
+    ] {
+        let faults = faults(text);
+        assert_eq!(faults.len(), 1, "{text}: {faults:?}");
+        assert!(faults[0].contains(words), "{text}: {faults:?}");
+    }
+}
+
+#[test]
+fn tells_where_the_syntax_is_broken() {
+    let faults = faults("threads = 2\nc2s_ports = [5222\nlog_level = \"info\"\n");
+    assert!(faults[0].starts_with("spondee.toml:"), "{faults:?}");
+    assert!(faults[0].contains("not TOML"), "{faults:?}");
+    let twice = fault("threads = 2\nthreads = 3\n");
+    assert!(twice.starts_with("spondee.toml:2: not TOML"), "{twice}");
+}
+
+#[test]
+fn warns_of_what_is_hardly_meant() {
+    let everything = Mechanism::ALL.map(|known| format!("\"{}\"", known.name()));
+    let all_disabled = format!("disable_sasl_mechanisms = [{}]", everything.join(","));
+    for (text, words) in [
+        (
+            "allow_unencrypted_plain_auth = true",
+            "has no effect while `c2s_require",
+        ),
+        (
+            "c2s_require_encryption = false\nallow_unencrypted_plain_auth = true\n\
+             insecure_sasl_mechanisms = [\"PLAIN\"]",
+            "has no effect while `insecure_sasl",
+        ),
+        (
+            "c2s_require_encryption = false\nallow_unencrypted_plain_auth = true",
+            "unencrypted",
+        ),
+        (all_disabled.as_str(), "nobody can sign in"),
+        (
+            "disable_sasl_mechanisms = [\"SCRAM-SHA1\"]",
+            "no SASL mechanism \"SCRAM-SHA1\"",
+        ),
+    ] {
+        let settings = read(&format!("{text}\n[host.\"a.example\"]\n")).unwrap();
+        assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
+        let warning = &settings.warnings[0];
+        assert!(warning.starts_with("host a.example: "), "{warning}");
+        assert!(warning.contains(words), "{warning}");
+    }
+}
+
+#[test]
+fn a_development_server_keeps_to_the_loopback() {
+    let settings = Settings::development(Path::new("/tmp/dev"));
+    assert!(
+        settings
+            .listen
+            .iter()
+            .all(|listen| listen.address.ip().is_loopback())
+    );
+    assert_eq!(settings.listen.len(), 4);
+    assert_eq!(*host(&settings, "localhost"), HostConfig::default());
+    assert_eq!(settings.data_directory, Path::new("/tmp/dev"));
+    assert_eq!(settings.certificates, Path::new("/tmp/dev/certs"));
+}
+
+#[test]
+fn a_file_that_is_missing_is_one_fault() {
+    let error = Settings::load(Path::new("/nonexistent/spondee.toml")).unwrap_err();
+    assert_eq!(error.faults.len(), 1);
+    assert!(
+        error
+            .to_string()
+            .starts_with("/nonexistent/spondee.toml: cannot be read"),
+        "{error}"
+    );
+}
