@@ -12,6 +12,8 @@ pub mod listen;
 pub mod mailbox;
 pub mod mesh;
 pub mod note;
+#[cfg(test)]
+mod scratch;
 pub mod seats;
 pub mod seed;
 pub mod store;

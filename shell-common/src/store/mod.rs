@@ -1,7 +1,14 @@
 //! Storage behind one trait, driven by threads of its own.
+//!
+//! `Sqlite` is the back end of a server, `Memory` that of tests; both pass one test suite. `Store` puts either behind a
+//! bounded queue and answers into mailboxes. Nothing here knows what the values mean.
 
+mod lanes;
 mod memory;
+mod schema;
 mod sqlite;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::path::Path;
@@ -14,6 +21,9 @@ use crate::mailbox::Mailbox;
 
 pub use memory::Memory;
 pub use sqlite::Sqlite;
+
+/// The name of the database file in a data directory.
+pub const FILE_NAME: &str = "spondee.sqlite";
 
 /// A back end. Blocking; called on storage threads only.
 pub trait Backend: Send {
@@ -30,25 +40,29 @@ pub trait Backend: Send {
 pub struct StoreCounters {
     /// Transactions that changed something.
     pub commits: u64,
-    /// Batches in them.
+    /// Batches in them that changed something.
     pub batches: u64,
     /// Read-only batches.
     pub reads: u64,
 }
 
-/// The handle of a running store. Cloning shares it.
+/// The handle of a running store. Cloning shares it; the last one dropped stops it.
 #[derive(Clone, Debug)]
 pub struct Store {
-    // the helper's: an Arc of queues and threads
+    threads: Arc<worker::Threads>,
 }
 
 impl Store {
     /// Starts the threads of `backend`: one writer with adaptive group commit, readers beside it that never overtake an
     /// owner's pending batch.
+    ///
+    /// # Panics
+    /// If the operating system refuses a thread: nothing runs yet that could go on without.
     #[must_use]
     pub fn start(backend: Box<dyn Backend>) -> Self {
-        let _ = backend;
-        todo!()
+        Self {
+            threads: Arc::new(worker::Threads::start(backend)),
+        }
     }
 
     /// Queues a batch; the answer goes to `mailbox` under `ticket`.
@@ -61,19 +75,18 @@ impl Store {
         ticket: Ticket,
         batch: Batch,
     ) -> Result<(), StoreError> {
-        let _ = (mailbox, ticket, batch);
-        todo!()
+        self.threads.submit(mailbox, ticket, batch)
     }
 
     /// So far.
     #[must_use]
     pub fn counters(&self) -> StoreCounters {
-        todo!()
+        self.threads.counters()
     }
 
     /// Applies what is queued, then ends the threads. Later `submit`s are refused.
     pub fn stop(&self) {
-        todo!()
+        self.threads.stop();
     }
 }
 
@@ -82,6 +95,5 @@ impl Store {
 /// # Errors
 /// A sentence for the administrator.
 pub fn open_sqlite(directory: &Path) -> Result<Sqlite, String> {
-    let _ = directory;
-    todo!()
+    Sqlite::open(&directory.join(FILE_NAME))
 }

@@ -1,1 +1,235 @@
 //! The writer thread with adaptive group commit, and the readers beside it.
+//!
+//! A thread takes everything that waits for it, up to one group, applies it as one transaction and answers it: an idle store
+//! commits at once, a busy one commits ever larger groups. Nothing ever waits for a clock.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use spondee_core::port::Ticket;
+use spondee_core::store::{Batch, Reply, StoreError};
+
+use super::lanes::{Job, Lanes, Server};
+use super::{Backend, StoreCounters};
+use crate::limits::STORE_READERS;
+use crate::mailbox::{Letter, Mailbox};
+
+/// The running threads. Dropping stops them.
+#[derive(Debug)]
+pub(super) struct Threads {
+    shared: Arc<Shared>,
+    running: Mutex<Running>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    writer: Condvar,
+    readers: Vec<Condvar>,
+}
+
+#[derive(Debug)]
+struct State {
+    lanes: Lanes,
+    counters: StoreCounters,
+}
+
+/// A thread hands its back end over at its end, so that `stop` chooses the order in which they are closed.
+type Thread = JoinHandle<Box<dyn Backend>>;
+
+#[derive(Debug, Default)]
+struct Running {
+    writer: Option<Thread>,
+    readers: Vec<Thread>,
+}
+
+impl Threads {
+    pub(super) fn start(backend: Box<dyn Backend>) -> Self {
+        let readers: Vec<_> = (0..STORE_READERS).map_while(|_| backend.reader()).collect();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                lanes: Lanes::new(readers.len()),
+                counters: StoreCounters::default(),
+            }),
+            writer: Condvar::new(),
+            readers: readers.iter().map(|_| Condvar::new()).collect(),
+        });
+        let running = Running {
+            writer: Some(spawn(&shared, Server::Writer, backend)),
+            readers: readers
+                .into_iter()
+                .enumerate()
+                .map(|(number, backend)| spawn(&shared, Server::Reader(number), backend))
+                .collect(),
+        };
+        Self {
+            shared,
+            running: Mutex::new(running),
+        }
+    }
+
+    pub(super) fn submit(
+        &self,
+        mailbox: &Arc<dyn Mailbox>,
+        ticket: Ticket,
+        batch: Batch,
+    ) -> Result<(), StoreError> {
+        let job = Job {
+            mailbox: mailbox.clone(),
+            ticket,
+            batch,
+        };
+        let woken = lock(&self.shared.state).lanes.submit(job)?;
+        self.shared.ring(woken);
+        Ok(())
+    }
+
+    pub(super) fn counters(&self) -> StoreCounters {
+        lock(&self.shared.state).counters
+    }
+
+    pub(super) fn stop(&self) {
+        lock(&self.shared.state).lanes.stop();
+        self.shared.ring_all();
+        // Held while joining: a second caller returns when everything has ended, too.
+        let mut running = lock(&self.running);
+        // The connection that writes is closed last: it then folds the write-ahead log into the database.
+        let readers = std::mem::take(&mut running.readers);
+        for thread in readers.into_iter().chain(running.writer.take()) {
+            if thread.join().is_err() {
+                tracing::error!("a storage thread had panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn spawn(shared: &Arc<Shared>, server: Server, mut backend: Box<dyn Backend>) -> Thread {
+    let name = match server {
+        Server::Writer => "store-writer".to_owned(),
+        Server::Reader(number) => format!("store-reader-{number}"),
+    };
+    let shared = shared.clone();
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        while let Some(jobs) = shared.next(server) {
+            shared.serve(server, &mut *backend, jobs);
+        }
+        backend
+    });
+    thread.expect("the operating system gives the store its threads")
+}
+
+impl Shared {
+    /// Waits for work. `None` is the end.
+    fn next(&self, server: Server) -> Option<Vec<Job>> {
+        let mut state = lock(&self.state);
+        loop {
+            let jobs = state.lanes.take(server);
+            if !jobs.is_empty() {
+                return Some(jobs);
+            }
+            if state.lanes.is_finished() {
+                return None;
+            }
+            let bell = self.bell(server)?;
+            state = bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// One transaction, its answers, and only then the next batches of these owners.
+    fn serve(&self, server: Server, backend: &mut dyn Backend, jobs: Vec<Job>) {
+        let (returns, batches): (Vec<_>, Vec<_>) = jobs
+            .into_iter()
+            .map(|job| ((job.mailbox, job.ticket), job.batch))
+            .unzip();
+        let outcomes = apply(backend, &batches);
+        let counted = count(&batches, &outcomes);
+        post(returns, outcomes);
+        let mut state = lock(&self.state);
+        let total = &mut state.counters;
+        total.commits += counted.commits;
+        total.batches += counted.batches;
+        total.reads += counted.reads;
+        let woken = state.lanes.answered(server, &batches);
+        let finished = state.lanes.is_finished();
+        drop(state);
+        self.ring(woken);
+        if finished {
+            self.ring_all();
+        }
+    }
+
+    fn bell(&self, server: Server) -> Option<&Condvar> {
+        match server {
+            Server::Writer => Some(&self.writer),
+            Server::Reader(number) => self.readers.get(number),
+        }
+    }
+
+    fn ring(&self, server: Option<Server>) {
+        if let Some(bell) = server.and_then(|server| self.bell(server)) {
+            bell.notify_one();
+        }
+    }
+
+    fn ring_all(&self) {
+        self.writer.notify_one();
+        self.readers.iter().for_each(Condvar::notify_one);
+    }
+}
+
+type Outcome = Result<Vec<Reply>, StoreError>;
+
+/// A back end that panics fails this group and is asked again for the next: the server says so and goes on.
+fn apply(backend: &mut dyn Backend, batches: &[Batch]) -> Vec<Outcome> {
+    let mut outcomes =
+        catch_unwind(AssertUnwindSafe(|| backend.apply(batches))).unwrap_or_else(|_| {
+            tracing::error!(batches = batches.len(), "the storage back end panicked");
+            Vec::new()
+        });
+    outcomes.resize(batches.len(), Err(StoreError::Failed));
+    outcomes
+}
+
+fn count(batches: &[Batch], outcomes: &[Outcome]) -> StoreCounters {
+    let mut counted = StoreCounters::default();
+    for (batch, outcome) in batches.iter().zip(outcomes) {
+        if batch.is_read_only() {
+            counted.reads += 1;
+        } else if outcome.is_ok() {
+            counted.batches += 1;
+        }
+    }
+    counted.commits = counted.batches.min(1);
+    counted
+}
+
+/// One `post` for each mailbox, in the order of the batches.
+fn post(returns: Vec<(Arc<dyn Mailbox>, Ticket)>, outcomes: Vec<Outcome>) {
+    // There are as many mailboxes as shards: a search is quicker than a map.
+    let mut mail: Vec<(Arc<dyn Mailbox>, Vec<Letter>)> = Vec::new();
+    for ((mailbox, ticket), outcome) in returns.into_iter().zip(outcomes) {
+        let letter = Letter::Stored(ticket, outcome);
+        match mail.iter_mut().find(|(to, _)| Arc::ptr_eq(to, &mailbox)) {
+            Some((_, letters)) => letters.push(letter),
+            None => mail.push((mailbox, vec![letter])),
+        }
+    }
+    for (mailbox, letters) in mail {
+        // A shard that is gone must not take the others' storage with it.
+        if catch_unwind(AssertUnwindSafe(|| mailbox.post(letters))).is_err() {
+            tracing::error!("a shard's mailbox panicked: its answers are lost");
+        }
+    }
+}
+
+/// Nothing panics while it holds a lock here, so a poisoned one still guards a whole state.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

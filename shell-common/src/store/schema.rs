@@ -1,0 +1,164 @@
+//! The database file: made 0600, checked to be ours, brought to the newest schema.
+//!
+//! `PRAGMA user_version` counts schemas, `PRAGMA application_id` says whose file it is. A change of the schema is one more
+//! entry of `MIGRATIONS`; entries that were released never change.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::limits::{SQLITE_BUSY_MS, SQLITE_STATEMENTS, SQLITE_WAL_BYTES};
+
+/// `Spnd` in ASCII.
+const APPLICATION_ID: i32 = 0x5370_6e64;
+
+/// What brings the database from version n to n + 1, beginning with the empty one.
+///
+/// Version 1: owners are numbered, so that a row names its owner in a few bytes. Keys are always BLOB, because SQLite sorts
+/// every TEXT before every BLOB and `Op::List` wants the order of bytes. `readable` shows it all to people.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE owner (
+        id     INTEGER PRIMARY KEY,
+        jid    TEXT NOT NULL UNIQUE,
+        domain TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX owner_by_domain ON owner (domain, jid);
+    CREATE TABLE entry (
+        id    INTEGER PRIMARY KEY,
+        owner INTEGER NOT NULL REFERENCES owner (id) ON DELETE CASCADE,
+        map   TEXT NOT NULL,
+        key   BLOB NOT NULL,
+        value ANY NOT NULL,
+        UNIQUE (owner, map, key)
+    ) STRICT;
+    CREATE VIEW readable AS
+        SELECT owner.jid, entry.map, CAST(entry.key AS TEXT) AS key, entry.value
+        FROM entry JOIN owner ON owner.id = entry.owner;
+"];
+
+/// Opens the database for reading and writing, creating or migrating it.
+pub(super) fn open(path: &Path) -> Result<Connection, String> {
+    create_private(path).map_err(|error| format!("cannot create {}: {error}", path.display()))?;
+    let say = |error| explain(path, &error);
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(say)?;
+    let version = examine(path, &connection)?;
+    configure(&connection).map_err(say)?;
+    migrate(&mut connection, version).map_err(say)?;
+    Ok(connection)
+}
+
+/// Opens a database that `open` made, for reading only.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// Makes the file before SQLite does, because SQLite would make it readable by all. The write-ahead log and the shared
+/// memory file take their mode from this one.
+fn create_private(path: &Path) -> io::Result<()> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Ok(file) => {
+            file.sync_all()?;
+            // The name is on disk only when the directory is.
+            path.parent()
+                .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::set_permissions(path, Permissions::from_mode(0o600))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    // Without SQLITE_OPEN_URI: a path is a path. Without a mutex: a connection belongs to one thread at a time.
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_millis(SQLITE_BUSY_MS))?;
+    connection.set_prepared_statement_cache_capacity(SQLITE_STATEMENTS);
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+/// The schema's version, if the file is empty or ours. Changes nothing.
+fn examine(path: &Path, connection: &Connection) -> Result<usize, String> {
+    let say = |error| explain(path, &error);
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let version = number("user_version").map_err(say)?;
+    let application = number("application_id").map_err(say)?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(say)?;
+    if application != APPLICATION_ID && (tables > 0 || version != 0 || application != 0) {
+        return Err(format!(
+            "{} is a database of another program: move it away, or set another data_directory",
+            path.display()
+        ));
+    }
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    if version > MIGRATIONS.len() {
+        return Err(format!(
+            "{} was written by a newer version of Spondee (schema {version}; this one knows schemas up to {}): install that \
+             version again, or restore a backup made before it",
+            path.display(),
+            MIGRATIONS.len(),
+        ));
+    }
+    Ok(version)
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        tracing::warn!(
+            mode,
+            "the file system cannot do write-ahead logging: storage will be slow"
+        );
+    }
+    // What was answered is on disk, also after a power cut.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_size_limit", SQLITE_WAL_BYTES)?;
+    // A damaged page is better found when read than when written over.
+    connection.pragma_update(None, "cell_size_check", true)?;
+    // What was deleted is wiped where that costs no additional write: keys of deleted accounts should not linger.
+    connection.pragma_update(None, "secure_delete", "FAST")
+}
+
+fn migrate(connection: &mut Connection, version: usize) -> rusqlite::Result<()> {
+    for (from, sql) in MIGRATIONS.iter().enumerate().skip(version) {
+        let step = connection.transaction()?;
+        step.execute_batch(sql)?;
+        step.pragma_update(None, "application_id", APPLICATION_ID)?;
+        step.pragma_update(None, "user_version", i64::try_from(from + 1).unwrap_or(0))?;
+        step.commit()?;
+    }
+    Ok(())
+}
+
+/// A sentence for the administrator.
+fn explain(path: &Path, error: &rusqlite::Error) -> String {
+    let path = path.display();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => format!(
+            "{path} is not an SQLite database, or its beginning is damaged: restore it from a backup, or move it away to start \
+             with an empty one"
+        ),
+        Some(ErrorCode::DatabaseCorrupt) => format!(
+            "{path} is damaged ({error}): restore it from a backup, or try `sqlite3 {path} .recover`"
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!("{path} is locked by another program: end it and try again")
+        }
+        _ => format!("cannot open {path}: {error}"),
+    }
+}

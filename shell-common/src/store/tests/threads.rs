@@ -1,0 +1,399 @@
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use spondee_core::arena::Arena;
+use spondee_core::port::Ticket;
+use spondee_core::store::{Reply, StoreError};
+
+use super::super::lanes::{Job, Lanes, Server};
+use super::super::{Backend, Memory, Store, StoreCounters, open_sqlite};
+use super::*;
+use crate::limits::STORE_QUEUE_BATCHES;
+use crate::mailbox::{Letter, Mailbox};
+use crate::scratch::Scratch;
+
+/// Each call of `apply` announces its batches, then waits for a word. Readers wait on words of their own.
+#[derive(Debug)]
+struct Gate {
+    inner: Memory,
+    entered: Sender<Vec<Batch>>,
+    words: Arc<Mutex<Receiver<Word>>>,
+    readers: Readers,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Go,
+    Panic,
+}
+
+#[derive(Clone, Debug)]
+enum Readers {
+    None,
+    Gated(Sender<Vec<Batch>>, Arc<Mutex<Receiver<Word>>>),
+}
+
+/// The test's side of a gate.
+struct Keeper {
+    entered: Receiver<Vec<Batch>>,
+    words: Sender<Word>,
+}
+
+impl Keeper {
+    /// Waits until a group is being applied; the thread stands still then.
+    fn group(&self) -> Vec<Batch> {
+        self.entered.recv().unwrap()
+    }
+
+    fn say(&self, word: Word) {
+        self.words.send(word).unwrap();
+    }
+}
+
+type Locks = (Sender<Vec<Batch>>, Arc<Mutex<Receiver<Word>>>);
+
+fn gate() -> (Locks, Keeper) {
+    let (entered, entered_rx) = channel();
+    let (words_tx, words) = channel();
+    let keeper = Keeper {
+        entered: entered_rx,
+        words: words_tx,
+    };
+    ((entered, Arc::new(Mutex::new(words))), keeper)
+}
+
+impl Backend for Gate {
+    fn apply(&mut self, batches: &[Batch]) -> Vec<Result<Vec<Reply>, StoreError>> {
+        let _ = self.entered.send(batches.to_vec());
+        // A keeper that is gone lets everything pass.
+        let word = self.words.lock().unwrap().recv();
+        match word.unwrap_or(Word::Go) {
+            Word::Go => self.inner.apply(batches),
+            Word::Panic => panic!("as the test wants"),
+        }
+    }
+
+    fn reader(&self) -> Option<Box<dyn Backend>> {
+        let Readers::Gated(entered, words) = &self.readers else {
+            return None;
+        };
+        Some(Box::new(Self {
+            inner: self.inner.clone(),
+            entered: entered.clone(),
+            words: words.clone(),
+            readers: Readers::None,
+        }))
+    }
+}
+
+fn gated() -> (Store, Keeper) {
+    let ((entered, words), writer) = gate();
+    let backend = Gate {
+        inner: Memory::default(),
+        entered,
+        words,
+        readers: Readers::None,
+    };
+    (Store::start(Box::new(backend)), writer)
+}
+
+fn gated_readers() -> (Store, Keeper, Keeper) {
+    let ((entered, words), writer) = gate();
+    let ((reader_entered, reader_words), reader) = gate();
+    let backend = Gate {
+        inner: Memory::default(),
+        entered,
+        words,
+        readers: Readers::Gated(reader_entered, reader_words),
+    };
+    (Store::start(Box::new(backend)), writer, reader)
+}
+
+/// A mailbox that passes letters on as they were posted.
+#[derive(Debug)]
+struct Post(Mutex<Sender<Vec<Letter>>>);
+
+impl Mailbox for Post {
+    fn post(&self, letters: Vec<Letter>) {
+        let _ = self.0.lock().unwrap().send(letters);
+    }
+}
+
+/// One shard: its mailbox and its tickets, which count from 0.
+struct Shard {
+    mailbox: Arc<dyn Mailbox>,
+    posts: Receiver<Vec<Letter>>,
+    tickets: Arena<Ticket, ()>,
+}
+
+impl Shard {
+    fn new() -> Self {
+        let (sender, posts) = channel();
+        Self {
+            mailbox: Arc::new(Post(Mutex::new(sender))),
+            posts,
+            tickets: Arena::default(),
+        }
+    }
+
+    fn submit(&mut self, store: &Store, owner: &str, ops: Vec<Op>) -> Result<(), StoreError> {
+        let ticket = self.tickets.insert(());
+        store.submit(&self.mailbox, ticket, batch(owner, ops))
+    }
+
+    /// The next post: numbers of the submissions with their outcomes.
+    fn post(&self) -> Vec<(usize, Result<Vec<Reply>, StoreError>)> {
+        let letters = self.posts.recv().unwrap();
+        letters.into_iter().map(read).collect()
+    }
+}
+
+fn read(letter: Letter) -> (usize, Result<Vec<Reply>, StoreError>) {
+    use spondee_core::arena::ArenaKey as _;
+    match letter {
+        Letter::Stored(ticket, outcome) => (ticket.key().index(), outcome),
+        Letter::Command(..) | Letter::Derived(..) => panic!("{letter:?}"),
+    }
+}
+
+fn write() -> Vec<Op> {
+    vec![put("k", "v", Expect::Anything)]
+}
+
+fn done() -> Result<Vec<Reply>, StoreError> {
+    Ok(vec![Reply::Done])
+}
+
+fn value(text: &'static str) -> Result<Vec<Reply>, StoreError> {
+    Ok(vec![Reply::Value(Some(Bytes::from(text)))])
+}
+
+#[test]
+fn what_queues_during_a_commit_is_one_commit_and_one_post() {
+    let (store, writer) = gated();
+    let mut shard = Shard::new();
+    shard.submit(&store, "a@x.example", write()).unwrap();
+    assert_eq!(writer.group().len(), 1, "an idle store does not wait");
+    for n in 0..10 {
+        let owner = format!("u{n}@x.example");
+        shard.submit(&store, &owner, write()).unwrap();
+    }
+    writer.say(Word::Go);
+    assert_eq!(shard.post(), [(0, done())]);
+    assert_eq!(writer.group().len(), 10);
+    writer.say(Word::Go);
+    let numbers: Vec<_> = shard.post().into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers, (1..=10).collect::<Vec<_>>());
+    store.stop();
+    let expected = StoreCounters {
+        commits: 2,
+        batches: 11,
+        reads: 0,
+    };
+    assert_eq!(store.counters(), expected);
+}
+
+#[test]
+fn each_mailbox_gets_its_own_answers() {
+    let (store, writer) = gated();
+    let (mut one, mut two) = (Shard::new(), Shard::new());
+    one.submit(&store, "a@x.example", write()).unwrap();
+    writer.group();
+    one.submit(&store, "a@x.example", vec![get("k")]).unwrap();
+    two.submit(&store, "b@x.example", write()).unwrap();
+    one.submit(&store, "c@x.example", write()).unwrap();
+    writer.say(Word::Go);
+    writer.say(Word::Go);
+    assert_eq!(one.post(), [(0, done())]);
+    assert_eq!(one.post(), [(1, value("v")), (2, done())]);
+    assert_eq!(two.post(), [(0, done())]);
+}
+
+#[test]
+fn a_read_does_not_overtake_its_owners_write() {
+    let (store, writer, reader) = gated_readers();
+    let mut shard = Shard::new();
+    shard.submit(&store, "a@x.example", write()).unwrap();
+    writer.group();
+    shard.submit(&store, "a@x.example", vec![get("k")]).unwrap();
+    // Another owner's read is served meanwhile.
+    shard.submit(&store, "b@x.example", vec![get("k")]).unwrap();
+    assert_eq!(reader.group()[0].owner, jid("b@x.example"));
+    reader.say(Word::Go);
+    assert_eq!(shard.post(), [(2, Ok(vec![Reply::Value(None)]))]);
+    writer.say(Word::Go);
+    assert_eq!(shard.post(), [(0, done())]);
+    writer.say(Word::Go);
+    assert_eq!(shard.post(), [(1, value("v"))]);
+}
+
+#[test]
+fn with_nothing_pending_a_read_goes_to_a_reader_again() {
+    let shard = Shard::new();
+    let mut tickets = Arena::default();
+    let mut job = |ops| Job {
+        mailbox: shard.mailbox.clone(),
+        ticket: tickets.insert(()),
+        batch: batch("a@x.example", ops),
+    };
+    let mut lanes = Lanes::new(1);
+    let reader = Server::Reader(0);
+    assert_eq!(lanes.submit(job(write())), Ok(Some(Server::Writer)));
+    assert_eq!(lanes.submit(job(vec![get("k")])), Ok(Some(Server::Writer)));
+    let taken: Vec<_> = lanes.take(Server::Writer);
+    let batches: Vec<_> = taken.into_iter().map(|job| job.batch).collect();
+    assert_eq!(lanes.answered(Server::Writer, &batches), None);
+    assert_eq!(lanes.submit(job(vec![get("k")])), Ok(Some(reader)));
+    assert_eq!(lanes.submit(job(write())), Ok(None), "parked");
+    let batches: Vec<_> = lanes
+        .take(reader)
+        .into_iter()
+        .map(|job| job.batch)
+        .collect();
+    assert_eq!(lanes.answered(reader, &batches), Some(Server::Writer));
+    assert_eq!(lanes.take(Server::Writer).len(), 1);
+}
+
+#[test]
+fn a_write_waits_for_its_owners_earlier_reads_and_what_follows_waits_for_it() {
+    let (store, writer, reader) = gated_readers();
+    let mut shard = Shard::new();
+    shard.submit(&store, "a@x.example", vec![get("k")]).unwrap();
+    reader.group();
+    shard.submit(&store, "a@x.example", vec![get("k")]).unwrap();
+    shard.submit(&store, "a@x.example", write()).unwrap();
+    shard.submit(&store, "a@x.example", vec![get("k")]).unwrap();
+    // The writer is not held up by this owner.
+    shard.submit(&store, "b@x.example", write()).unwrap();
+    assert_eq!(writer.group()[0].owner, jid("b@x.example"));
+    writer.say(Word::Go);
+    assert_eq!(shard.post(), [(4, done())]);
+    reader.say(Word::Go);
+    reader.say(Word::Go);
+    writer.say(Word::Go);
+    let nothing = Ok(vec![Reply::Value(None)]);
+    assert_eq!(shard.post(), [(0, nothing.clone())]);
+    assert_eq!(shard.post(), [(1, nothing)]);
+    assert_eq!(shard.post(), [(2, done()), (3, value("v"))]);
+}
+
+#[test]
+fn a_list_of_owners_sees_every_write_submitted_before() {
+    let (store, writer, _reader) = gated_readers();
+    let mut shard = Shard::new();
+    shard.submit(&store, "a@x.example", write()).unwrap();
+    writer.group();
+    shard.submit(&store, "b@x.example", write()).unwrap();
+    let everybody = vec![owners(None, 9)];
+    shard.submit(&store, "x.example", everybody).unwrap();
+    writer.say(Word::Go);
+    writer.say(Word::Go);
+    shard.post();
+    let entry = |owner| (jid(owner), Bytes::from("v"));
+    let listed = Reply::Owners(vec![entry("a@x.example"), entry("b@x.example")]);
+    assert_eq!(shard.post(), [(1, done()), (2, Ok(vec![listed]))]);
+}
+
+#[test]
+fn a_full_queue_says_busy_and_takes_more_when_answered() {
+    let (store, writer) = gated();
+    let mut shard = Shard::new();
+    for _ in 0..STORE_QUEUE_BATCHES {
+        shard.submit(&store, "a@x.example", write()).unwrap();
+    }
+    let refused = shard.submit(&store, "a@x.example", write());
+    assert_eq!(refused, Err(StoreError::Busy));
+    writer.say(Word::Go);
+    shard.post();
+    // The answer comes a moment before its room.
+    while shard.submit(&store, "a@x.example", write()).is_err() {
+        std::thread::yield_now();
+    }
+    drop(writer);
+    store.stop();
+}
+
+#[test]
+fn bytes_count_towards_the_bound_but_one_batch_always_fits() {
+    let (store, writer) = gated();
+    let mut shard = Shard::new();
+    let huge = vec![Op::Put {
+        map: MAP,
+        key: Bytes::from("k"),
+        value: Bytes::from(vec![b'x'; crate::limits::STORE_QUEUE_BYTES]),
+        expect: Expect::Anything,
+    }];
+    shard.submit(&store, "a@x.example", huge).unwrap();
+    let refused = shard.submit(&store, "b@x.example", write());
+    assert_eq!(refused, Err(StoreError::Busy));
+    writer.say(Word::Go);
+    assert_eq!(shard.post(), [(0, done())]);
+}
+
+#[test]
+fn stopping_applies_what_is_queued_and_refuses_the_rest() {
+    let (store, writer, reader) = gated_readers();
+    let mut shard = Shard::new();
+    shard.submit(&store, "b@x.example", vec![get("k")]).unwrap();
+    reader.group();
+    shard.submit(&store, "b@x.example", write()).unwrap();
+    shard.submit(&store, "a@x.example", write()).unwrap();
+    writer.group();
+    shard.submit(&store, "c@x.example", write()).unwrap();
+    let stopping = {
+        let store = store.clone();
+        std::thread::spawn(move || store.stop())
+    };
+    // Until `stop` has begun, submissions are taken; then they are refused.
+    while shard.submit(&store, "d@x.example", write()).is_ok() {
+        std::thread::yield_now();
+    }
+    drop((writer, reader));
+    stopping.join().unwrap();
+    let answers: Vec<_> = shard.posts.try_iter().flatten().map(read).collect();
+    assert!(answers.iter().all(|(_, outcome)| outcome.is_ok()));
+    for number in 0..4 {
+        assert!(answers.iter().any(|(answered, _)| *answered == number));
+    }
+    let refused = shard.submit(&store, "a@x.example", write());
+    assert_eq!(refused, Err(StoreError::Busy));
+}
+
+#[test]
+fn a_back_end_that_panics_fails_its_group_and_is_asked_again() {
+    let (store, writer) = gated();
+    let mut shard = Shard::new();
+    shard.submit(&store, "a@x.example", write()).unwrap();
+    writer.group();
+    writer.say(Word::Panic);
+    assert_eq!(shard.post(), [(0, Err(StoreError::Failed))]);
+    shard.submit(&store, "a@x.example", write()).unwrap();
+    writer.group();
+    writer.say(Word::Go);
+    assert_eq!(shard.post(), [(1, done())]);
+}
+
+#[test]
+fn batches_of_one_owner_are_answered_in_the_order_submitted() {
+    let directory = Scratch::new();
+    let store = Store::start(Box::new(open_sqlite(directory.path()).unwrap()));
+    let mut shard = Shard::new();
+    let rounds = 300;
+    for n in 0..rounds {
+        let ops = if n % 3 == 0 { write() } else { vec![get("k")] };
+        shard.submit(&store, "a@x.example", ops).unwrap();
+        let ops = if n % 5 == 0 { write() } else { vec![get("k")] };
+        shard.submit(&store, "b@x.example", ops).unwrap();
+    }
+    store.stop();
+    let answers: Vec<_> = shard.posts.try_iter().flatten().map(read).collect();
+    assert_eq!(answers.len(), 2 * rounds);
+    for owner in 0..2 {
+        let numbers = answers.iter().map(|(number, _)| *number);
+        let numbers: Vec<_> = numbers.filter(|number| number % 2 == owner).collect();
+        assert!(numbers.is_sorted(), "{numbers:?}");
+    }
+    // After the first write every read finds it.
+    let nothing = Ok(vec![Reply::Value(None)]);
+    assert!(answers.iter().all(|(_, outcome)| *outcome != nothing));
+}
