@@ -151,7 +151,9 @@ impl Client {
         self.send(&header)?;
         let header = match self.next_item(PATIENCE)? {
             Item::Open(header) if header.is(STREAMS, "stream") => header,
-            other => return Err(format!("expected a stream header, not {other}")),
+            other @ (Item::Open(_) | Item::Element(_) | Item::Close) => {
+                return Err(format!("expected a stream header, not {other}"));
+            }
         };
         let host = self.host.clone();
         for (name, value) in [("version", "1.0"), ("from", host.as_str())] {
@@ -263,7 +265,7 @@ impl Client {
             .into_iter()
             .filter(|mechanism| matches!(mechanism, Mechanism::Scram(_, Plus::No)))
             .min_by_key(|mechanism| Mechanism::ALL.iter().position(|m| m == mechanism))
-            .ok_or(format!("no SCRAM in {features}"))?;
+            .ok_or_else(|| format!("no SCRAM in {features}"))?;
         client.sign_in(user, password, mechanism, BindTo::Exporter)?;
         client.bind(None)?;
         Ok(client)
@@ -288,7 +290,9 @@ impl Client {
     pub fn next(&mut self, patience: Duration) -> Result<Element, String> {
         match self.next_item(patience)? {
             Item::Element(element) => Ok(element),
-            other => Err(format!("expected an element, not {other}")),
+            other @ (Item::Open(_) | Item::Close) => {
+                Err(format!("expected an element, not {other}"))
+            }
         }
     }
 

@@ -197,8 +197,10 @@ impl Reader {
     /// Before the header.
     #[must_use]
     pub fn new() -> Self {
-        let mut options = Options::default();
-        options.max_token_length = 1 << 20;
+        let options = Options {
+            max_token_length: 1 << 20,
+            ..Options::default()
+        };
         Self {
             parser: Parser::with_options(options),
             unread: Vec::new(),

@@ -6,4 +6,9 @@
 pub mod ca;
 pub mod client;
 pub mod element;
+pub mod memory;
+pub mod program;
 pub mod sasl;
+pub mod script;
+pub mod server;
+pub mod talk;

@@ -118,7 +118,7 @@ impl Scram {
             challenge
                 .split(',')
                 .find_map(|part| part.strip_prefix(name))
-                .ok_or(format!("no {name} in {challenge:?}"))
+                .ok_or_else(|| format!("no {name} in {challenge:?}"))
         };
         let (nonce, salt, rounds) = (part("r=")?, part("s=")?, part("i=")?);
         if !nonce.starts_with(&self.nonce) || nonce.len() < self.nonce.len() + 16 {
