@@ -5,6 +5,8 @@ pub mod shell;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub mod shell;
+
 // -- Configuration: what an option may be set to
 
 /// `threads`. More threads than any machine has cores only divide the accounts without need.
