@@ -1,7 +1,5 @@
 //! Every bound of the shells, each with the reason for its value. The protocol's own bounds are `spondee_core::limits`.
 
-pub mod shell;
-
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
