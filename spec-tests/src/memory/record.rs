@@ -122,7 +122,7 @@ impl Log {
     /// cannot be kept in a list.
     #[must_use]
     pub fn replay(&self) -> Option<String> {
-        let mut log = Self::new(self.config.clone(), self.place, self.seed, self.began);
+        let mut log = Self::new(self.config.clone(), self.place, self.seed);
         let mut shard = log.start();
         for call in &self.calls {
             match call.clone() {
