@@ -6,11 +6,15 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod counters;
 pub mod limits;
+pub mod listen;
 pub mod mailbox;
+pub mod mesh;
 pub mod note;
 #[cfg(test)]
 mod scratch;
+pub mod seats;
 pub mod seed;
 pub mod store;
 pub mod tls;

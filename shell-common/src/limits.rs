@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub mod shell;
+
 // -- Configuration: what an option may be set to
 
 /// `threads`. More threads than any machine has cores only divide the accounts without need.

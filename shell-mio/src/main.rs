@@ -1,1 +1,10 @@
-fn main() {}
+//! The `spondee` binary: a thread per core, each with its own poller, its own shard of the core and its own listeners.
+
+mod conn;
+mod serve;
+mod shard;
+mod signal;
+
+fn main() -> std::process::ExitCode {
+    spondee_shell_common::cli::run(serve::serve)
+}

@@ -575,3 +575,90 @@ fn offers_no_session_tickets() {
         assert_eq!(client.0.tls13_tickets_received(), 0);
     }
 }
+
+/// A hand-off moves it to the thread of the account's shard.
+#[test]
+fn can_move_to_another_thread() {
+    let (_server, mut client, mut pump) = up(TLS13);
+    let sent = std::thread::spawn(move || {
+        let mut out = Vec::new();
+        pump.send(b"<success/>", &mut out).unwrap();
+        out
+    });
+    assert_eq!(client.give(&sent.join().unwrap()).unwrap(), b"<success/>");
+}
+
+/// A hello in records of 32 bytes: rustls joins them inside what the pump keeps for it.
+#[test]
+fn takes_a_hello_cut_into_many_records() {
+    for versions in [TLS12, TLS13] {
+        for piece in [usize::MAX, 1, 40] {
+            let server = Server::with_hosts(&["a.example"]);
+            let mut config = server.client_config(versions);
+            config.max_fragment_size = Some(32);
+            let mut client = Client::new(config, "a.example");
+            let mut pump = server.starttls("a.example");
+            shake_hands(&mut client, &mut pump, piece);
+            client.0.writer().write_all(&[b'x'; 1000]).unwrap();
+            let taken = give(&mut pump, &client.take(), piece).unwrap();
+            assert_eq!(taken.plain, [b'x'; 1000]);
+            assert_eq!(pump.held(), 0);
+        }
+    }
+}
+
+/// Damages one byte somewhere in what a client sends from its hello to its close.
+fn damaged_run(versions: &[&'static SupportedProtocolVersion], piece: usize, at: usize, flip: u8) {
+    let server = Server::with_hosts(&["a.example"]);
+    let mut config = server.client_config(versions);
+    config.max_fragment_size = Some(64);
+    let mut client = Client::new(config, "a.example");
+    let mut pump = server.starttls("a.example");
+    let mut given = 0;
+    for _ in 0..4 {
+        if !client.0.is_handshaking() {
+            client.0.writer().write_all(&[b'x'; 100]).unwrap();
+        }
+        let mut flight = client.take();
+        if let Some(byte) = at.checked_sub(given).and_then(|at| flight.get_mut(at)) {
+            *byte ^= flip;
+        }
+        given += flight.len();
+        let (out, over) = match give(&mut pump, &flight, piece) {
+            Ok(taken) => (taken.out, false),
+            Err((_, alert)) => (alert, true),
+        };
+        assert!(pump.held() <= 2 * TLS_UNCONSUMED_BYTES);
+        if client.give(&out).is_err() || over {
+            break;
+        }
+    }
+    let mut out = Vec::new();
+    let _ = pump.send(b"x", &mut out);
+    pump.close(&mut out);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn no_damage_makes_it_panic(
+        versions in proptest::prelude::prop::sample::select(vec![TLS12, TLS13]),
+        piece in proptest::prop_oneof![
+            proptest::prelude::Just(1_usize),
+            2_usize..200,
+            proptest::prelude::Just(usize::MAX)
+        ],
+        at in 0_usize..1500,
+        flip in 1_u8..,
+    ) {
+        damaged_run(versions, piece, at, flip);
+    }
+}
+
+#[test]
+fn is_small_while_idle() {
+    // What a connection without TLS would pay for the field, and what the session itself takes beside rustls' boxes.
+    assert!(size_of::<Pump>() <= 96, "{}", size_of::<Pump>());
+    assert!(size_of::<Session>() <= 1200, "{}", size_of::<Session>());
+}

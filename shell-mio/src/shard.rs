@@ -1,0 +1,603 @@
+//! One thread: a poller, a shard of the core, and the turns that join them. Each turn reads up to a bound, hands all that came
+//! to the core, then does once what the core asks for.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::TcpListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use spondee_core::arena::ArenaKey as _;
+use spondee_core::envelope::Place;
+use spondee_core::jid::Domain;
+use spondee_core::port::{Action, Closed, ConnId, Input, Listener, Opening};
+use spondee_core::shard::Shard;
+use spondee_core::time::{Instant, Now};
+use spondee_shell_common::clock::Clock;
+use spondee_shell_common::control::Control;
+use spondee_shell_common::counters::Counters;
+use spondee_shell_common::limits::shell::is_exhausted;
+use spondee_shell_common::limits::shell::{
+    ACCEPT_REST, ACCEPTS_PER_TURN, EVENTS, LINGER, READS_PER_TURN,
+};
+use spondee_shell_common::listen;
+use spondee_shell_common::mailbox::{Letter, Mailbox};
+use spondee_shell_common::mesh::{Inbox, Mail, Mesh, Order, Parcel};
+use spondee_shell_common::note;
+use spondee_shell_common::seats::Seats;
+use spondee_shell_common::store::Store;
+use spondee_shell_common::tls::{Pump, TlsHosts};
+use spondee_shell_common::work::Workers;
+
+use crate::conn::{Buffers, Conn, Fate, Layer, Listed, Moved};
+
+/// The poller's name for the thread's waker. Connections are named by their slot, listeners from the other end.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+
+/// The shard with the time of the turn.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) shard: Shard,
+    pub(crate) counters: Arc<Counters>,
+    now: Now,
+    actions: Actions,
+}
+
+/// Whether the core may have something to do for us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Actions {
+    Drained,
+    Due,
+}
+
+impl Core {
+    /// Around a new shard.
+    pub(crate) const fn new(shard: Shard, now: Now, counters: Arc<Counters>) -> Self {
+        Self {
+            shard,
+            counters,
+            now,
+            actions: Actions::Due,
+        }
+    }
+
+    /// Hands in one input.
+    pub(crate) fn input(&mut self, input: Input<'_>) {
+        self.counters.inputs.add(1);
+        self.actions = Actions::Due;
+        self.shard.handle(self.now, input);
+    }
+}
+
+/// One of the thread's listeners.
+#[derive(Debug)]
+struct Listening {
+    socket: TcpListener,
+    listener: Listener,
+    queue: Queue,
+}
+
+/// What is known of a listener's queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Queue {
+    /// Nothing there until the poller says so.
+    Empty,
+    /// There may be somebody.
+    Waiting,
+}
+
+impl Listening {
+    fn new((socket, listener): (StdListener, Listener)) -> Self {
+        Self {
+            socket: TcpListener::from_std(socket),
+            listener,
+            queue: Queue::Waiting,
+        }
+    }
+}
+
+/// What all threads share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) control: Control,
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) store: Store,
+    pub(crate) tls: Arc<TlsHosts>,
+    pub(crate) workers: Workers,
+}
+
+/// One shard's thread.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    poll: Poll,
+    events: Events,
+    core: Core,
+    mesh: Mesh<Moved>,
+    inbox: Arc<Inbox<Moved>>,
+    mailbox: Arc<dyn Mailbox>,
+    shared: Shared,
+    listeners: Vec<Listening>,
+    /// Set while there are no descriptors to accept with.
+    accept_at: Option<Instant>,
+    /// By the index of their key.
+    conns: Vec<Option<Conn>>,
+    to_read: VecDeque<ConnId>,
+    to_write: Vec<ConnId>,
+    /// Connections told to close, with the moment their time is up: earliest first, since all get the same time.
+    closing: VecDeque<(Instant, ConnId)>,
+    /// Connections that wait for room on the way to their shard.
+    moving: Vec<(ConnId, Place)>,
+    /// Refusals, for the next turn.
+    refused: Vec<Input<'static>>,
+    buffers: Buffers,
+    life: Life,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Life {
+    Running,
+    Over,
+}
+
+impl Thread {
+    /// Everything set up, nothing registered yet.
+    pub(crate) fn new(
+        poll: Poll,
+        core: Core,
+        mesh: Mesh<Moved>,
+        listeners: Vec<(StdListener, Listener)>,
+        shared: Shared,
+    ) -> Self {
+        let inbox = Arc::clone(mesh.inbox());
+        Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            core,
+            mesh,
+            mailbox: Arc::clone(&inbox) as Arc<dyn Mailbox>,
+            inbox,
+            shared,
+            listeners: listeners.into_iter().map(Listening::new).collect(),
+            accept_at: None,
+            conns: Vec::new(),
+            to_read: VecDeque::new(),
+            to_write: Vec::new(),
+            closing: VecDeque::new(),
+            moving: Vec::new(),
+            refused: Vec::new(),
+            buffers: Buffers::default(),
+            life: Life::Running,
+        }
+    }
+
+    /// Turns until told to stop.
+    ///
+    /// # Errors
+    /// The poller failed.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        for (index, listening) in self.listeners.iter_mut().enumerate() {
+            let token = Token(listener_token(index));
+            self.poll
+                .registry()
+                .register(&mut listening.socket, token, Interest::READABLE)?;
+        }
+        while self.life == Life::Running {
+            self.wait()?;
+            self.core.counters.turns.add(1);
+            self.accept();
+            self.read();
+            self.expire();
+            self.carry_out();
+            self.write();
+            self.hand_off();
+            let sent = self.mesh.dispatch();
+            self.core.counters.parcels.add(sent.parcels);
+            self.core.counters.dispatches.add(sent.batches);
+        }
+        Ok(())
+    }
+
+    /// Sleeps until something is due, then notes what came.
+    fn wait(&mut self) -> io::Result<()> {
+        let timeout = self.timeout();
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+            Err(error) => return Err(error),
+        }
+        self.core.now = self.shared.clock.now();
+        let mut noticed = Vec::new();
+        for event in &self.events {
+            let token = event.token();
+            if token == WAKE {
+                continue;
+            }
+            if let Some(listening) = self.listeners.get_mut(usize::MAX - 1 - token.0) {
+                listening.queue = Queue::Waiting;
+            } else if let Some(Some(conn)) = self.conns.get_mut(token.0) {
+                conn.notice(event);
+                noticed.push(conn.id());
+            }
+        }
+        for id in noticed {
+            self.list(id);
+        }
+        if self.inbox.wake_up() {
+            self.take_in();
+        }
+        for input in std::mem::take(&mut self.refused) {
+            self.core.input(input);
+        }
+        Ok(())
+    }
+
+    /// How long there is nothing to do.
+    fn timeout(&self) -> Option<Duration> {
+        let congested = self.mesh.is_congested();
+        let resting = self.accept_at.is_some();
+        let busy = self.core.actions == Actions::Due
+            || !self.refused.is_empty()
+            || !self.to_write.is_empty()
+            || !(congested || self.to_read.is_empty())
+            || !resting && self.listeners.iter().any(|one| one.queue == Queue::Waiting);
+        if busy || !self.inbox.may_sleep() {
+            return Some(Duration::ZERO);
+        }
+        let closing = self.closing.front().map(|(at, _)| *at);
+        let due = [self.core.shard.poll_timeout(), closing, self.accept_at];
+        let now = self.shared.clock.now().mono;
+        due.into_iter().flatten().min().map(|at| at.since(now))
+    }
+
+    /// Letters, orders and parcels.
+    fn take_in(&mut self) {
+        for mail in self.inbox.take_mail() {
+            match mail {
+                Mail::Letter(Letter::Command(id, command)) => {
+                    self.core.input(Input::Command { id, command });
+                }
+                Mail::Letter(Letter::Derived(ticket, keys)) => {
+                    self.core.input(Input::Derived { ticket, keys });
+                }
+                Mail::Letter(Letter::Stored(ticket, outcome)) => {
+                    self.core.input(Input::Stored { ticket, outcome });
+                }
+                Mail::Order(Order::Reload(config, tls)) => {
+                    self.shared.tls = tls;
+                    self.core.input(Input::Reload(config));
+                }
+                Mail::Order(Order::Shutdown) => {
+                    // Closes them: nobody new is let in.
+                    self.listeners.clear();
+                    self.core.input(Input::Shutdown);
+                }
+                Mail::Order(Order::Stop) => self.life = Life::Over,
+            }
+        }
+        for parcel in self.mesh.collect() {
+            match parcel {
+                Parcel::Envelope(envelope) => self.core.input(Input::Delivered(*envelope)),
+                Parcel::Moved(moved) => self.attach(*moved),
+            }
+        }
+    }
+
+    fn attach(&mut self, moved: Moved) {
+        let Moved { mut conn, detached } = moved;
+        let id = self.core.shard.attach(self.core.now, detached);
+        self.core.actions = Actions::Due;
+        conn.rename(id);
+        self.admit(conn);
+        // Output that was not written at the other shard is not announced again.
+        self.list_write(id);
+    }
+
+    /// Gives a connection its slot and registers it.
+    fn admit(&mut self, mut conn: Conn) {
+        let id = conn.id();
+        let index = id.key().index();
+        let registered = conn.register(self.poll.registry(), Token(index));
+        if self.conns.len() <= index {
+            self.conns.resize_with(index + 1, || None);
+        }
+        if let Some(slot) = self.conns.get_mut(index) {
+            *slot = Some(conn);
+        }
+        if let Err(error) = registered {
+            tracing::warn!("cannot watch a connection: {error}");
+            self.drop_conn(id, Closed::Reset);
+        }
+    }
+
+    fn accept(&mut self) {
+        if self.accept_at.is_some_and(|at| at > self.core.now.mono) {
+            return;
+        }
+        self.accept_at = None;
+        for index in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS_PER_TURN {
+                if !self.accept_one(index) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Whether to go on with this listener in this turn.
+    fn accept_one(&mut self, index: usize) -> bool {
+        let Some(listening) = self.listeners.get_mut(index) else {
+            return false;
+        };
+        if listening.queue == Queue::Empty || self.accept_at.is_some() {
+            return false;
+        }
+        let Some(seat) = self.shared.seats.take() else {
+            self.rest("the limit of open files leaves no room for more connections");
+            return false;
+        };
+        match listening.socket.accept() {
+            Ok((socket, peer)) => {
+                let listener = listening.listener;
+                if let Err(error) = listen::prepare(&socket) {
+                    // The peer is gone already.
+                    tracing::debug!("cannot set up a connection: {error}");
+                    return true;
+                }
+                let id = self.core.shard.accept(self.core.now, listener, peer);
+                self.core.actions = Actions::Due;
+                self.core.counters.accepted.add(1);
+                let layer = match listener.opening {
+                    Opening::Clear => Layer::Clear,
+                    Opening::Tls => Layer::Handshake(self.pump(None, Opening::Tls)),
+                };
+                self.admit(Conn::new(id, socket, layer, seat));
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                listening.queue = Queue::Empty;
+                false
+            }
+            Err(error) if is_exhausted(&error) => {
+                self.rest(&error.to_string());
+                false
+            }
+            // A connection that broke before it was accepted.
+            Err(_) => true,
+        }
+    }
+
+    /// Choice: without descriptors clients wait in the listen queue for a while and then find a place or time out. To take
+    /// each one only to close it would make them all come back at once. The log hears of it once for each rest.
+    fn rest(&mut self, why: &str) {
+        tracing::warn!("cannot accept connections for now: {why}");
+        self.accept_at = Some(self.core.now.mono + ACCEPT_REST);
+    }
+
+    /// Reads each connection whose turn it is once; what is left in its socket waits for the next turn.
+    fn read(&mut self) {
+        if self.mesh.is_congested() {
+            return;
+        }
+        for _ in 0..self.to_read.len().min(READS_PER_TURN) {
+            let Some(id) = self.to_read.pop_front() else {
+                return;
+            };
+            let Some(conn) = find(&mut self.conns, id) else {
+                continue;
+            };
+            conn.to_read = Listed::No;
+            if !conn.wants_read() {
+                continue;
+            }
+            let fate = conn.read(&mut self.core, &mut self.buffers);
+            let ended = conn.has_ended();
+            self.settle(id, fate);
+            if ended {
+                self.list_write(id);
+            }
+        }
+    }
+
+    /// Looks at the deadlines: the core's and those of connections being closed.
+    fn expire(&mut self) {
+        let now = self.core.now.mono;
+        if self.core.shard.poll_timeout().is_some_and(|at| at <= now) {
+            self.core.input(Input::Tick);
+        }
+        while let Some((at, id)) = self.closing.front().copied()
+            && at <= now
+        {
+            self.closing.pop_front();
+            self.drop_conn(id, Closed::Eof);
+        }
+    }
+
+    /// Does all the core asks for. Writing comes after it, so that a connection is written once for all that was handled.
+    fn carry_out(&mut self) {
+        while let Some(action) = self.core.shard.poll_action() {
+            self.core.counters.actions.add(1);
+            self.act(action);
+        }
+        self.core.actions = Actions::Drained;
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Answer { id, result } => self.shared.control.answer(id, result),
+            Action::Close { conn } => self.close(conn),
+            Action::Derive {
+                ticket,
+                password,
+                jobs,
+            } => {
+                let workers = &self.shared.workers;
+                if let Err(error) = workers.derive(&self.mailbox, ticket, password, jobs) {
+                    let keys = Err(error);
+                    self.refused.push(Input::Derived { ticket, keys });
+                }
+            }
+            Action::Flush { conn } => self.list_write(conn),
+            Action::HandOff { conn, to } => {
+                // Not read until it has arrived.
+                self.pause(conn);
+                self.moving.push((conn, to));
+            }
+            Action::Note(what) => note::log(&what),
+            Action::Pause { conn } => self.pause(conn),
+            Action::Resume { conn } => self.resume(conn),
+            Action::Secure { conn, host, behind } => {
+                let pump = self.pump(Some(host), Opening::Clear);
+                if let Some(conn) = find(&mut self.conns, conn) {
+                    conn.secure(pump, behind);
+                }
+                self.list_write(conn);
+            }
+            Action::Send(envelope) => {
+                if let Err(envelope) = self.mesh.send(envelope) {
+                    self.refused.push(Input::Undeliverable(*envelope));
+                }
+            }
+            Action::Store { ticket, batch } => {
+                let store = &self.shared.store;
+                if let Err(error) = store.submit(&self.mailbox, ticket, batch) {
+                    let outcome = Err(error);
+                    self.refused.push(Input::Stored { ticket, outcome });
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, id: ConnId) {
+        if let Some(conn) = find(&mut self.conns, id)
+            && conn.finish()
+        {
+            self.closing.push_back((self.core.now.mono + LINGER, id));
+            self.list_write(id);
+        }
+    }
+
+    fn pause(&mut self, id: ConnId) {
+        if let Some(conn) = find(&mut self.conns, id) {
+            conn.pause();
+        }
+    }
+
+    fn resume(&mut self, id: ConnId) {
+        let Some(conn) = find(&mut self.conns, id) else {
+            return;
+        };
+        conn.resume();
+        let ended = conn.has_ended();
+        self.list(id);
+        if ended {
+            self.list_write(id);
+        }
+    }
+
+    fn pump(&self, fallback: Option<Domain>, opening: Opening) -> Pump {
+        Pump::new(Arc::clone(&self.shared.tls), fallback, opening)
+    }
+
+    /// Writes each connection that has something to write once.
+    fn write(&mut self) {
+        let mut due = std::mem::take(&mut self.to_write);
+        for id in due.drain(..) {
+            if let Some(conn) = find(&mut self.conns, id) {
+                conn.to_write = Listed::No;
+                let fate = conn.flush(&mut self.core, &mut self.buffers);
+                self.settle(id, fate);
+            }
+        }
+        // Those with more to write than one turn's share stand in the new list; keep the memory of the old one.
+        due.append(&mut self.to_write);
+        self.to_write = due;
+    }
+
+    /// Sends connections to their shards as far as there is room.
+    fn hand_off(&mut self) {
+        for (id, to) in std::mem::take(&mut self.moving) {
+            if find(&mut self.conns, id).is_none() {
+                continue;
+            }
+            if !self.mesh.has_room(to) {
+                self.moving.push((id, to));
+                continue;
+            }
+            self.core.actions = Actions::Due;
+            // `None`: it is being closed instead.
+            let Some(detached) = self.core.shard.detach(id) else {
+                continue;
+            };
+            let Some(mut conn) = self.take(id) else {
+                continue;
+            };
+            if let Err(error) = conn.deregister(self.poll.registry()) {
+                tracing::warn!("cannot give a connection away: {error}");
+                continue;
+            }
+            self.core.counters.moved.add(1);
+            self.mesh.hand_off(to, Box::new(Moved { conn, detached }));
+        }
+    }
+
+    fn settle(&mut self, id: ConnId, fate: Fate) {
+        match fate {
+            Fate::Stays => self.list(id),
+            Fate::Gone(how) => self.drop_conn(id, how),
+        }
+    }
+
+    /// Drops a connection; the core hears of it exactly once, since its slot is empty from then on.
+    fn drop_conn(&mut self, id: ConnId, how: Closed) {
+        if let Some(mut conn) = self.take(id) {
+            // Closing the socket would do; a failure changes nothing.
+            let _ = conn.deregister(self.poll.registry());
+            drop(conn);
+            self.core.input(Input::Closed { conn: id, how });
+        }
+    }
+
+    fn take(&mut self, id: ConnId) -> Option<Conn> {
+        self.conns
+            .get_mut(id.key().index())?
+            .take_if(|conn| conn.id() == id)
+    }
+
+    /// Puts a connection on the lists it belongs to.
+    fn list(&mut self, id: ConnId) {
+        let Some(conn) = find(&mut self.conns, id) else {
+            return;
+        };
+        if conn.wants_read() && conn.to_read == Listed::No {
+            conn.to_read = Listed::Yes;
+            self.to_read.push_back(id);
+        }
+        if conn.wants_write(&self.core) {
+            self.list_write(id);
+        }
+    }
+
+    fn list_write(&mut self, id: ConnId) {
+        if let Some(conn) = find(&mut self.conns, id)
+            && conn.to_write == Listed::No
+        {
+            conn.to_write = Listed::Yes;
+            self.to_write.push(id);
+        }
+    }
+}
+
+/// The connection that `id` names, unless its slot has a new tenant.
+fn find(conns: &mut [Option<Conn>], id: ConnId) -> Option<&mut Conn> {
+    conns
+        .get_mut(id.key().index())?
+        .as_mut()
+        .filter(|conn| conn.id() == id)
+}
+
+const fn listener_token(index: usize) -> usize {
+    usize::MAX - 1 - index
+}

@@ -1,0 +1,72 @@
+//! A small certificate authority for tests: clients verify the server for real, against a root of the test's own.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+/// The root, and where it was written.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    path: PathBuf,
+}
+
+impl Authority {
+    /// A new root; its certificate is written as `ca.pem` into `directory`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn new(directory: &Path) -> std::io::Result<Self> {
+        let key = KeyPair::generate().map_err(std::io::Error::other)?;
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Spondee test authority");
+        let certificate = params.self_signed(&key).map_err(std::io::Error::other)?;
+        let path = directory.join("ca.pem");
+        std::fs::write(&path, certificate.pem())?;
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            pem: certificate.pem(),
+            path,
+        })
+    }
+
+    /// The file of the root certificate, as real clients want it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The root certificate.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Writes `HOST.crt` and `HOST.key` for one host, where the server looks for them.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the host is no DNS name.
+    pub fn issue(&self, directory: &Path, host: &str) -> std::io::Result<()> {
+        let key = KeyPair::generate().map_err(std::io::Error::other)?;
+        let params =
+            CertificateParams::new(vec![host.to_owned()]).map_err(std::io::Error::other)?;
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .map_err(std::io::Error::other)?;
+        std::fs::write(directory.join(format!("{host}.crt")), certificate.pem())?;
+        let key_path = directory.join(format!("{host}.key"));
+        std::fs::write(&key_path, key.serialize_pem())?;
+        restrict(&key_path)
+    }
+}
+
+/// A private key is its owner's alone.
+fn restrict(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+}

@@ -1,0 +1,566 @@
+//! The third shell: shards driven in memory, with pipes for sockets, a virtual clock and a store that may be slow.
+//!
+//! It carries out every action as the contract has it: one read for each connection and turn, answers in the next turn,
+//! `Secure` only with everything before it sent, plaintext in a TLS handshake fails it. Two runs of the same calls are the same
+//! to the byte.
+
+mod record;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use spondee_core::config::{Config, HostConfig, Software};
+use spondee_core::envelope::Place;
+use spondee_core::envelope::placement::Placement;
+use spondee_core::jid::{BareJid, Domain};
+use spondee_core::limits::Limits;
+use spondee_core::port::{
+    Action, Closed, Command, CommandId, CommandResult, ConnId, Listener, Note, Opening, Ticket,
+    TlsInfo, TlsVersion,
+};
+use spondee_core::sasl::ChannelBindings;
+use spondee_core::secret::Secret;
+use spondee_core::shard::Shard;
+use spondee_core::store::Batch;
+use spondee_core::time::{Instant, Now, UnixTime};
+use spondee_shell_common::store::{Backend as _, Memory};
+
+pub use record::{Event, Log};
+
+/// PBKDF2 rounds of passwords in memory: what they protect is public.
+const ROUNDS: u32 = 16;
+
+/// Turns without end are a fault of the server, not a test that takes long.
+const TURNS_MAX: usize = 100_000;
+
+/// A configuration for tests: hosts `localhost` and `other.test`, TLS required, everything else as an administrator gets it.
+///
+/// # Panics
+/// Never: the names are valid.
+#[must_use]
+pub fn config() -> Config {
+    let host = |name: &str| {
+        let host = HostConfig {
+            rounds: ROUNDS,
+            ..HostConfig::default()
+        };
+        (Domain::parse(name).expect("a valid name"), host)
+    };
+    Config {
+        hosts: BTreeMap::from([host("localhost"), host("other.test")]),
+        limits: Limits::default(),
+        server_secret: [0x5e; 32],
+        shards: 1,
+        software: Software {
+            name: "Spondee".to_owned(),
+            version: "0.0.0".to_owned(),
+        },
+    }
+}
+
+/// When a shard's actions are drained.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Drain {
+    /// After each input.
+    EachInput,
+    /// Once all that came in a turn is handled (house contract 1).
+    #[default]
+    EachTurn,
+}
+
+/// When the store answers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum StorePace {
+    /// In the next turn.
+    #[default]
+    Prompt,
+    /// Only when nothing else can happen.
+    Slow,
+}
+
+/// One client's end of a connection.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Peer(usize);
+
+/// How a connection ended, as its client sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// The server closed it.
+    Closed,
+    /// The client closed it.
+    ByPeer,
+    /// The TLS handshake failed.
+    TlsFailed,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    seat: Option<(usize, ConnId)>,
+    reading: Reading,
+    layer: Layer,
+    /// What the client has written and the server not yet read.
+    inbox: VecDeque<Arrival>,
+    /// Whether the client takes what the server writes.
+    taking: Taking,
+    received: Vec<u8>,
+    ended: Option<Ended>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reading {
+    On,
+    Paused,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Taking {
+    All,
+    Nothing,
+}
+
+/// The server's end of the security layer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Layer {
+    Clear,
+    Handshake,
+    Tls,
+}
+
+#[derive(Debug)]
+enum Arrival {
+    Clear(Vec<u8>),
+    Hello,
+    Encrypted(Vec<u8>),
+    Eof,
+}
+
+/// Shards, their connections, their store and their time.
+#[derive(Debug)]
+pub struct World {
+    config: Arc<Config>,
+    shards: Vec<Shard>,
+    logs: Vec<Log>,
+    store: Memory,
+    batches: VecDeque<(usize, Ticket, Batch)>,
+    letters: VecDeque<(usize, Event)>,
+    pipes: Vec<Pipe>,
+    seats: BTreeMap<(usize, ConnId), Peer>,
+    now: Now,
+    /// When actions are drained.
+    pub drain: Drain,
+    /// When the store answers.
+    pub store_pace: StorePace,
+    /// Everything noted so far.
+    pub notes: Vec<Note>,
+    answers: BTreeMap<CommandId, CommandResult>,
+    handed_off: usize,
+}
+
+impl World {
+    /// As many shards as the configuration says. Seeds are fixed, and different for each.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let config = Arc::new(config);
+        let now = Now {
+            mono: Instant(1_000_000),
+            wall: UnixTime(1_800_000_000_000),
+        };
+        let places = (0..config.shards).map(|shard| Place { node: 0, shard });
+        let logs: Vec<Log> = places
+            .map(|place| Log::new(config.clone(), place, [place.shard as u8 + 1; 32]))
+            .collect();
+        Self {
+            shards: logs.iter().map(Log::start).collect(),
+            logs,
+            config,
+            store: Memory::default(),
+            batches: VecDeque::new(),
+            letters: VecDeque::new(),
+            pipes: Vec::new(),
+            seats: BTreeMap::new(),
+            now,
+            drain: Drain::default(),
+            store_pace: StorePace::default(),
+            notes: Vec::new(),
+            answers: BTreeMap::new(),
+            handed_off: 0,
+        }
+    }
+
+    /// Makes an account, and waits until it is kept.
+    ///
+    /// # Panics
+    /// The server refuses.
+    pub fn add_user(&mut self, account: &str, password: &str) {
+        let account = BareJid::parse(account).expect("an address");
+        let password = Secret::new(password.as_bytes().to_vec());
+        let answer = self.command(Command::Add { account, password });
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+
+    /// Gives a command to the shard it is for, and waits for its answer.
+    ///
+    /// # Panics
+    /// No answer came.
+    pub fn command(&mut self, command: Command) -> CommandResult {
+        let placement = Placement::new(&self.config.server_secret, self.config.shards);
+        let shard = command.account().map_or(0, |account| {
+            usize::from(placement.owner(account.as_str()).shard)
+        });
+        let id = CommandId(self.logs.iter().map(|log| log.len() as u64).sum());
+        self.letters.push_back((shard, Event::Command(id, command)));
+        self.run();
+        self.answers.remove(&id).expect("an answer to the command")
+    }
+
+    /// Tells every shard that the server is about to stop.
+    pub fn shut_down(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.letters.push_back((shard, Event::Shutdown));
+        }
+        self.run();
+    }
+
+    /// Gives every shard a new configuration.
+    pub fn reload(&mut self, config: Config) {
+        self.config = Arc::new(config);
+        for shard in 0..self.shards.len() {
+            let config = self.config.clone();
+            self.letters.push_back((shard, Event::Reload(config)));
+        }
+        self.run();
+    }
+
+    /// A client connects to one of the shards, as the kernel would choose.
+    pub fn connect(&mut self, opening: Opening) -> Peer {
+        let shard = self.pipes.len() % self.shards.len();
+        self.connect_to(shard, opening)
+    }
+
+    /// A client connects to this shard. On a TLS port, `secure` is its first word.
+    pub fn connect_to(&mut self, shard: usize, opening: Opening) -> Peer {
+        let peer = Peer(self.pipes.len());
+        let octet = u8::try_from(peer.0 % 250).unwrap_or(0);
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, octet)), 40_000);
+        let conn = self.logs[shard].accept(
+            &mut self.shards[shard],
+            self.now,
+            Listener { opening },
+            address,
+        );
+        self.pipes.push(Pipe {
+            seat: Some((shard, conn)),
+            reading: Reading::On,
+            layer: match opening {
+                Opening::Clear => Layer::Clear,
+                Opening::Tls => Layer::Handshake,
+            },
+            inbox: VecDeque::new(),
+            taking: Taking::All,
+            received: Vec::new(),
+            ended: None,
+        });
+        self.seats.insert((shard, conn), peer);
+        peer
+    }
+
+    /// The client writes, below TLS if it has said hello. Nothing happens until `run`.
+    pub fn write(&mut self, peer: Peer, bytes: &[u8]) {
+        let pipe = &mut self.pipes[peer.0];
+        let secured = pipe.layer == Layer::Tls
+            || pipe
+                .inbox
+                .iter()
+                .any(|arrival| matches!(arrival, Arrival::Hello));
+        pipe.inbox.push_back(if secured {
+            Arrival::Encrypted(bytes.to_vec())
+        } else {
+            Arrival::Clear(bytes.to_vec())
+        });
+    }
+
+    /// The client begins a TLS handshake; everything it writes from here on is encrypted.
+    pub fn secure(&mut self, peer: Peer) {
+        self.pipes[peer.0].inbox.push_back(Arrival::Hello);
+    }
+
+    /// The client ends the connection.
+    pub fn hang_up(&mut self, peer: Peer) {
+        self.pipes[peer.0].inbox.push_back(Arrival::Eof);
+    }
+
+    /// The client reads no more: what the server owes it piles up.
+    pub fn stop_taking(&mut self, peer: Peer) {
+        self.pipes[peer.0].taking = Taking::Nothing;
+    }
+
+    /// What the server wrote to this client since it was last asked.
+    pub fn take_received(&mut self, peer: Peer) -> Vec<u8> {
+        std::mem::take(&mut self.pipes[peer.0].received)
+    }
+
+    /// How the connection ended, if it did.
+    #[must_use]
+    pub fn ended(&self, peer: Peer) -> Option<Ended> {
+        self.pipes[peer.0].ended
+    }
+
+    /// How many connections went from shard to shard.
+    #[must_use]
+    pub const fn handed_off(&self) -> usize {
+        self.handed_off
+    }
+
+    /// What the server's clock says.
+    #[must_use]
+    pub const fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Everything each shard was told, to be replayed.
+    #[must_use]
+    pub fn logs(&self) -> &[Log] {
+        &self.logs
+    }
+
+    /// Lets everything happen that can happen without time passing.
+    ///
+    /// # Panics
+    /// It does not come to rest.
+    pub fn run(&mut self) {
+        for _ in 0..TURNS_MAX {
+            if !self.turn() {
+                return;
+            }
+        }
+        panic!("the server does not come to rest");
+    }
+
+    /// Lets time pass, with every deadline on the way kept to the microsecond.
+    pub fn advance(&mut self, wait: Duration) {
+        self.run();
+        let end = self.now.mono + wait;
+        while let Some(at) = self.next_timeout().filter(|at| *at <= end) {
+            self.move_to(at.max(self.now.mono));
+            self.tick();
+        }
+        self.move_to(end);
+        self.tick();
+    }
+
+    /// The earliest deadline of all shards.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.shards.iter().filter_map(Shard::poll_timeout).min()
+    }
+
+    fn move_to(&mut self, at: Instant) {
+        let passed = at.since(self.now.mono);
+        let ms = i64::try_from(passed.as_millis()).unwrap_or(0);
+        self.now = Now {
+            mono: at,
+            wall: UnixTime(self.now.wall.0 + ms),
+        };
+    }
+
+    fn tick(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.letters.push_back((shard, Event::Tick));
+        }
+        self.run();
+    }
+
+    /// One turn of a shell: letters, then one read for each connection, then the drain. Whether anything happened.
+    fn turn(&mut self) -> bool {
+        let mut busy = false;
+        for _ in 0..self.letters.len() {
+            if let Some((shard, event)) = self.letters.pop_front() {
+                self.tell(shard, event);
+                busy = true;
+            }
+        }
+        for index in 0..self.pipes.len() {
+            busy |= self.read_once(Peer(index));
+        }
+        busy |= self.drain_all();
+        if !busy && let Some((shard, ticket, batch)) = self.batches.pop_front() {
+            self.apply(shard, ticket, &batch);
+            busy = true;
+        }
+        busy
+    }
+
+    fn tell(&mut self, shard: usize, event: Event) {
+        self.logs[shard].handle(&mut self.shards[shard], self.now, event);
+        if self.drain == Drain::EachInput {
+            self.drain_all();
+        }
+    }
+
+    fn read_once(&mut self, peer: Peer) -> bool {
+        let pipe = &mut self.pipes[peer.0];
+        let (Some((shard, conn)), Reading::On) = (pipe.seat, pipe.reading) else {
+            return false;
+        };
+        let Some(arrival) = pipe.inbox.pop_front() else {
+            return false;
+        };
+        match (pipe.layer, arrival) {
+            (_, Arrival::Eof) => self.end(peer, Ended::ByPeer, Closed::Eof),
+            (Layer::Clear, Arrival::Clear(bytes)) | (Layer::Tls, Arrival::Encrypted(bytes)) => {
+                self.tell(shard, Event::Bytes(conn, bytes));
+            }
+            (Layer::Handshake, Arrival::Hello) => {
+                pipe.layer = Layer::Tls;
+                self.tell(shard, Event::Secured(conn, tls_of(peer)));
+            }
+            // Plaintext where a handshake belongs, or a handshake where none was agreed on.
+            (Layer::Handshake | Layer::Tls, Arrival::Clear(_) | Arrival::Hello)
+            | (Layer::Handshake, Arrival::Encrypted(_)) => {
+                self.end(peer, Ended::TlsFailed, Closed::Tls);
+            }
+            (Layer::Clear, Arrival::Hello | Arrival::Encrypted(_)) => {
+                self.tell(shard, Event::Bytes(conn, b"\x16\x03\x01".to_vec()));
+            }
+        }
+        true
+    }
+
+    fn drain_all(&mut self) -> bool {
+        let mut busy = false;
+        loop {
+            let mut quiet = true;
+            for shard in 0..self.shards.len() {
+                while let Some(action) = self.logs[shard].poll(&mut self.shards[shard]) {
+                    quiet = false;
+                    self.act(shard, action);
+                }
+            }
+            if quiet {
+                return busy;
+            }
+            busy = true;
+        }
+    }
+
+    fn act(&mut self, shard: usize, action: Action) {
+        match action {
+            Action::Answer { id, result } => {
+                self.answers.insert(id, result);
+            }
+            Action::Close { conn } => {
+                self.flush(shard, conn);
+                if let Some(peer) = self.peer(shard, conn) {
+                    self.end(peer, Ended::Closed, Closed::Eof);
+                }
+            }
+            Action::Derive {
+                ticket,
+                password,
+                jobs,
+            } => {
+                let keys = jobs.iter().map(|job| job.derive(&password)).collect();
+                self.letters
+                    .push_back((shard, Event::Derived(ticket, Ok(keys))));
+            }
+            Action::Flush { conn } => self.flush(shard, conn),
+            Action::HandOff { conn, to } => self.hand_off(shard, conn, to),
+            Action::Note(note) => self.notes.push(note),
+            Action::Pause { conn } => self.set_reading(shard, conn, Reading::Paused),
+            Action::Resume { conn } => self.set_reading(shard, conn, Reading::On),
+            Action::Secure { conn, behind, .. } => self.begin_tls(shard, conn, &behind),
+            Action::Send(envelope) => {
+                let to = usize::from(envelope.to.shard);
+                self.letters.push_back((to, Event::Delivered(*envelope)));
+            }
+            Action::Store { ticket, batch } => match self.store_pace {
+                StorePace::Prompt => self.apply(shard, ticket, &batch),
+                StorePace::Slow => self.batches.push_back((shard, ticket, batch)),
+            },
+        }
+    }
+
+    fn apply(&mut self, shard: usize, ticket: Ticket, batch: &Batch) {
+        let mut outcomes = self.store.apply(std::slice::from_ref(batch));
+        let outcome = outcomes.pop().expect("one outcome for each batch");
+        self.letters
+            .push_back((shard, Event::Stored(ticket, outcome)));
+    }
+
+    fn flush(&mut self, shard: usize, conn: ConnId) {
+        let Some(peer) = self.peer(shard, conn) else {
+            return;
+        };
+        let pipe = &mut self.pipes[peer.0];
+        if pipe.taking == Taking::All {
+            let bytes = self.shards[shard].outgoing(conn);
+            pipe.received.extend_from_slice(bytes);
+            let count = bytes.len();
+            self.logs[shard].sent(&mut self.shards[shard], conn, count);
+        }
+    }
+
+    fn hand_off(&mut self, shard: usize, conn: ConnId, to: Place) {
+        let Some(peer) = self.peer(shard, conn) else {
+            return;
+        };
+        let to = usize::from(to.shard);
+        let Some(detached) = self.logs[shard].detach(&mut self.shards[shard], conn) else {
+            return;
+        };
+        self.handed_off += 1;
+        self.seats.remove(&(shard, conn));
+        let conn = self.logs[to].attach(&mut self.shards[to], self.now, detached);
+        self.seats.insert((to, conn), peer);
+        // Nothing is read from it until the new owner says Resume.
+        self.pipes[peer.0].seat = Some((to, conn));
+        self.pipes[peer.0].reading = Reading::Paused;
+    }
+
+    fn begin_tls(&mut self, shard: usize, conn: ConnId, behind: &[u8]) {
+        // House contract 3: only when every byte queued before it is in the socket.
+        self.flush(shard, conn);
+        let Some(peer) = self.peer(shard, conn) else {
+            return;
+        };
+        self.pipes[peer.0].layer = Layer::Handshake;
+        if !behind.is_empty() {
+            self.end(peer, Ended::TlsFailed, Closed::Tls);
+        }
+    }
+
+    fn set_reading(&mut self, shard: usize, conn: ConnId, reading: Reading) {
+        if let Some(peer) = self.peer(shard, conn) {
+            self.pipes[peer.0].reading = reading;
+        }
+    }
+
+    fn end(&mut self, peer: Peer, ended: Ended, how: Closed) {
+        let pipe = &mut self.pipes[peer.0];
+        pipe.ended.get_or_insert(ended);
+        pipe.inbox.clear();
+        if let Some((shard, conn)) = pipe.seat.take() {
+            self.seats.remove(&(shard, conn));
+            self.letters.push_back((shard, Event::Closed(conn, how)));
+        }
+    }
+
+    fn peer(&self, shard: usize, conn: ConnId) -> Option<Peer> {
+        self.seats.get(&(shard, conn)).copied()
+    }
+}
+
+/// What a connection's TLS can be bound to: different for each, known to the test.
+#[must_use]
+pub fn tls_of(peer: Peer) -> TlsInfo {
+    let octet = u8::try_from(peer.0 % 256).unwrap_or(0);
+    TlsInfo {
+        version: TlsVersion::V1_3,
+        bindings: ChannelBindings {
+            exporter: Some([octet; 32]),
+            end_point: Some(vec![0xce; 32]),
+        },
+    }
+}

@@ -1,0 +1,169 @@
+//! What braces mean in a transcript: bytes to write, and patterns to compare with.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::element::{Content, Element};
+
+/// What patterns have matched in this case so far.
+pub(super) type Names = BTreeMap<String, String>;
+
+/// Expands what a client writes.
+pub(super) fn expand(text: &str, names: &Names) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('{') {
+        out.extend_from_slice(before.as_bytes());
+        let (inside, behind) = behind.split_once('}').ok_or("a brace without its end")?;
+        rest = behind;
+        match inside.split_once(':') {
+            Some(("base64", text)) => {
+                out.extend_from_slice(STANDARD.encode(text.replace("\\0", "\0")).as_bytes());
+            }
+            Some(("hex", digits)) => {
+                for pair in digits.split_whitespace() {
+                    out.push(u8::from_str_radix(pair, 16).map_err(|e| e.to_string())?);
+                }
+            }
+            Some(("repeat", what)) => {
+                let (count, text) = what.split_once(':').ok_or("{repeat:N:TEXT}")?;
+                let count = count.parse::<usize>().map_err(|e| e.to_string())?;
+                out.extend_from_slice(text.repeat(count).as_bytes());
+            }
+            _ => {
+                let value = names
+                    .get(inside)
+                    .ok_or_else(|| format!("nothing named {inside}"))?;
+                out.extend_from_slice(value.as_bytes());
+            }
+        }
+    }
+    out.extend_from_slice(rest.as_bytes());
+    Ok(out)
+}
+
+/// Compares an element with a pattern, ignoring white space between elements.
+pub(super) fn compare(
+    pattern: &Element,
+    actual: &Element,
+    names: &mut Names,
+) -> Result<(), String> {
+    if (&pattern.ns, &pattern.name) != (&actual.ns, &actual.name) {
+        return Err(format!(
+            "expected <{}/>, not <{}/>",
+            pattern.name, actual.name
+        ));
+    }
+    for (key, value) in &pattern.attributes {
+        let found = actual
+            .attributes
+            .get(key)
+            .ok_or_else(|| format!("<{}/> lacks {}", actual.name, key.1))?;
+        compare_text(value, found, names)?;
+    }
+    if let Some(more) = actual
+        .attributes
+        .keys()
+        .find(|key| !pattern.attributes.contains_key(*key))
+    {
+        return Err(format!("<{}/> has {}", actual.name, more.1));
+    }
+    compare_content(pattern, actual, names)
+}
+
+fn compare_content(pattern: &Element, actual: &Element, names: &mut Names) -> Result<(), String> {
+    let wanted = significant(pattern);
+    let found = significant(actual);
+    for (index, want) in wanted.iter().enumerate() {
+        match (want, found.get(index)) {
+            (Content::Text(text), _) if text.trim() == "{...}" => return Ok(()),
+            (Content::Element(want), Some(Content::Element(have))) => compare(want, have, names)?,
+            (Content::Text(want), Some(Content::Text(have))) => compare_text(want, have, names)?,
+            (want, have) => return Err(format!("expected {want:?}, not {have:?}")),
+        }
+    }
+    match found.get(wanted.len()) {
+        Some(more) => Err(format!("<{}/> has more: {more:?}", actual.name)),
+        None => Ok(()),
+    }
+}
+
+/// Content without white space between elements.
+fn significant(element: &Element) -> Vec<&Content> {
+    let has_children = element.children().next().is_some();
+    element
+        .content
+        .iter()
+        .filter(|content| match content {
+            Content::Text(text) => !(has_children && text.trim().is_empty()),
+            Content::Element(_) => true,
+        })
+        .collect()
+}
+
+fn compare_text(pattern: &str, actual: &str, names: &mut Names) -> Result<(), String> {
+    let name = pattern
+        .strip_prefix('{')
+        .and_then(|pattern| pattern.strip_suffix('}'));
+    let Some(name) = name else {
+        return if pattern == actual {
+            Ok(())
+        } else {
+            Err(format!("expected {pattern:?}, not {actual:?}"))
+        };
+    };
+    if name == "?" {
+        return Ok(());
+    }
+    let before = names
+        .entry(name.to_owned())
+        .or_insert_with(|| actual.to_owned());
+    if before == actual {
+        Ok(())
+    } else {
+        Err(format!("{{{name}}} was {before:?} and is now {actual:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::element::parse;
+
+    #[test]
+    fn expands_base64_bytes_repetitions_and_names() {
+        let names = Names::from([("id".to_owned(), "x".to_owned())]);
+        let text = "a{base64:\\0b\\0c}{hex:ff 00}{repeat:3:<a>}{id}";
+        assert_eq!(
+            expand(text, &names).unwrap(),
+            b"aAGIAYw==\xff\x00<a><a><a>x"
+        );
+        assert!(expand("{missing}", &names).is_err());
+    }
+
+    #[test]
+    fn compares_with_wildcards_and_without_white_space_between_elements() {
+        let mut names = Names::new();
+        let actual = parse("<iq id='7' to='7'><a xmlns='x'>t</a><b/></iq>").unwrap();
+        for (pattern, fits) in [
+            (
+                "<iq id='{i}' to='{i}'> <a xmlns='x'>{?}</a> <b/></iq>",
+                true,
+            ),
+            ("<iq id='7' to='7'>{...}</iq>", true),
+            ("<iq id='7' to='7'><a xmlns='x'>t</a>{...}</iq>", true),
+            ("<iq id='7' to='7'><a xmlns='x'>t</a></iq>", false),
+            ("<iq id='7'>{...}</iq>", false),
+            ("<iq id='7' to='7' from='{?}'>{...}</iq>", false),
+            ("<iq id='7' to='7'><a>t</a>{...}</iq>", false),
+            ("<iq id='8' to='7'>{...}</iq>", false),
+        ] {
+            let pattern = parse(pattern).unwrap();
+            let outcome = compare(&pattern, &actual, &mut names);
+            assert_eq!(outcome.is_ok(), fits, "{pattern} {outcome:?}");
+        }
+        assert_eq!(names["i"], "7");
+    }
+}

@@ -1,0 +1,314 @@
+//! Runs a case against shards in memory.
+//!
+//! Orders of clients: `connect [tls]`, `secure` (a TLS handshake), `open`, `starttls` (with handshake and new stream), `sign-in
+//! USER [PASSWORD]`, `bind RESOURCE`, `session USER RESOURCE` (all of these), `restart` (what follows is a new stream), `write
+//! TIMES XML…`, `stop-reading`, `hang-up`, `wait SECONDS`. Orders of the administrator: `shut-down`, `passwd ACCOUNT PASSWORD`,
+//! `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `drop-host HOST`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use spondee_core::config::{Config, ConflictResolve, TlsAvailable};
+use spondee_core::jid::{BareJid, Domain};
+use spondee_core::port::{Command, Opening};
+use spondee_core::sasl::Encryption;
+use spondee_core::secret::Secret;
+
+use super::fill::{Names, compare, expand};
+use super::{Act, Case, Step};
+use crate::element::{CLIENT, Item, Reader, STREAMS};
+use crate::memory::{Ended, World, config};
+use crate::talk::Talk;
+
+/// How what a client writes is cut.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cut {
+    /// Each line of the transcript in one piece.
+    Whole,
+    /// Byte by byte.
+    Bytes,
+}
+
+/// Runs one case.
+///
+/// # Errors
+/// The first line that does not hold, with what came instead.
+pub fn run(case: &Case, cut: Cut) -> Result<(), String> {
+    let mut config = config();
+    for setting in &case.settings {
+        set(&mut config, setting).map_err(|e| format!("{}: {e}: {setting:?}", case.at))?;
+    }
+    let mut world = World::new(config.clone());
+    for user in ["juliet", "romeo"] {
+        world.add_user(&format!("{user}@localhost"), "secret");
+    }
+    let mut stage = Stage {
+        world,
+        config,
+        cut,
+        talks: BTreeMap::new(),
+        names: Names::new(),
+    };
+    let file = case.at.split(':').next().unwrap_or_default();
+    for step in &case.steps {
+        stage
+            .step(step)
+            .map_err(|e| format!("{file}:{}: {e}", step.line))?;
+    }
+    stage
+        .silence()
+        .map_err(|e| format!("{}: at the end, {e}", case.at))
+}
+
+fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
+    let words: Vec<&str> = setting.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse::<u32>().map_err(|e| e.to_string());
+    match words.as_slice() {
+        ["shards", count] => config.shards = count.parse().map_err(|_| "not a number")?,
+        ["limit", "c2s_stanza_bytes", bytes] => config.limits.c2s_stanza_bytes = number(bytes)?,
+        ["limit", "session_queue_bytes", bytes] => {
+            config.limits.session_queue_bytes = number(bytes)? as usize;
+        }
+        ["limit", "sessions_per_account", count] => {
+            config.limits.sessions_per_account = number(count)? as usize;
+        }
+        _ => {
+            for host in config.hosts.values_mut() {
+                match words.as_slice() {
+                    ["encryption", "optional"] => host.sasl.encryption = Encryption::Optional,
+                    ["tls", "none"] => host.tls = TlsAvailable::No,
+                    ["conflict", "kick_new"] => host.conflict = ConflictResolve::KickNew,
+                    ["conflict", "random"] => host.conflict = ConflictResolve::Random,
+                    ["conflict", "increment"] => host.conflict = ConflictResolve::Increment,
+                    ["disable", mechanism] => host.sasl.disable.push((*mechanism).to_owned()),
+                    _ => return Err("no such setting".to_owned()),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Stage {
+    world: World,
+    config: Config,
+    cut: Cut,
+    talks: BTreeMap<String, Talk>,
+    names: Names,
+}
+
+impl Stage {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        match &step.act {
+            Act::Write(text) => {
+                let bytes = expand(text, &self.names)?;
+                self.write(&step.peer, &bytes);
+                Ok(())
+            }
+            Act::Order(words) => {
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                self.order(&step.peer, &words)
+            }
+            Act::Expect(text) => self.expect(&step.peer, text),
+            Act::State(text) => self.state(&step.peer, text),
+        }
+    }
+
+    fn write(&mut self, peer: &str, bytes: &[u8]) {
+        let peer = self.talk(peer).peer();
+        match self.cut {
+            Cut::Whole => self.world.write(peer, bytes),
+            Cut::Bytes => {
+                for byte in bytes {
+                    self.world.write(peer, std::slice::from_ref(byte));
+                }
+            }
+        }
+        self.world.run();
+    }
+
+    /// The connection of this name, made now if need be.
+    fn talk(&mut self, name: &str) -> &mut Talk {
+        let world = &mut self.world;
+        self.talks
+            .entry(name.to_owned())
+            .or_insert_with(|| Talk::connect(world, Opening::Clear))
+    }
+
+    fn order(&mut self, name: &str, words: &[&str]) -> Result<(), String> {
+        if self.command(words)? {
+            return Ok(());
+        }
+        match words {
+            ["connect", "tls"] => {
+                let talk = Talk::connect(&mut self.world, Opening::Tls);
+                self.talks.insert(name.to_owned(), talk);
+            }
+            ["session", user, resource] => {
+                let account = account(user);
+                let talk = Talk::session(&mut self.world, &account, resource)?;
+                self.talks.insert(name.to_owned(), talk);
+            }
+            ["wait", seconds] => {
+                let seconds = seconds.parse().map_err(|_| "not a number")?;
+                self.world.advance(Duration::from_secs(seconds));
+            }
+            ["write", times, ..] => {
+                let times = times.parse::<usize>().map_err(|e| e.to_string())?;
+                let xml = expand(&words[2..].join(" "), &self.names)?;
+                for _ in 0..times {
+                    self.write(name, &xml);
+                }
+            }
+            words => return self.order_of_talk(name, words),
+        }
+        Ok(())
+    }
+
+    fn order_of_talk(&mut self, name: &str, words: &[&str]) -> Result<(), String> {
+        self.talk(name);
+        let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        let world = &mut self.world;
+        match words {
+            ["connect"] => {}
+            ["restart"] => talk.restart(),
+            ["secure"] => {
+                world.secure(talk.peer());
+                world.run();
+            }
+            ["open"] => drop(talk.open(world, "localhost")?),
+            ["starttls"] => {
+                talk.starttls(world)?;
+                talk.open(world, "localhost")?;
+            }
+            ["sign-in", user] => drop(talk.sign_in(world, &account(user), "secret")?),
+            ["sign-in", user, password] => {
+                talk.sign_in(world, &account(user), password)?;
+            }
+            ["bind", resource] => drop(talk.bind(world, resource)?),
+            ["stop-reading"] => world.stop_taking(talk.peer()),
+            ["hang-up"] => {
+                world.hang_up(talk.peer());
+                world.run();
+            }
+            _ => return Err("no such order".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Whether it was an order of the administrator's.
+    fn command(&mut self, words: &[&str]) -> Result<bool, String> {
+        let address = |text: &str| BareJid::parse(text).map_err(|e| format!("{e:?}"));
+        let command = match words {
+            ["shut-down"] => {
+                self.world.shut_down();
+                return Ok(true);
+            }
+            ["drop-host", host] => {
+                let host = Domain::parse(host).map_err(|e| format!("{e:?}"))?;
+                self.config.hosts.remove(&host);
+                self.world.reload(self.config.clone());
+                return Ok(true);
+            }
+            ["passwd", account, password] => Command::Passwd {
+                account: address(account)?,
+                password: Secret::new(password.as_bytes().to_vec()),
+            },
+            ["disable", account] => Command::Disable {
+                account: address(account)?,
+            },
+            ["enable", account] => Command::Enable {
+                account: address(account)?,
+            },
+            ["delete", account] => Command::Delete {
+                account: address(account)?,
+            },
+            _ => return Ok(false),
+        };
+        match self.world.command(command) {
+            Ok(_) => Ok(true),
+            Err(error) => Err(format!("the command failed: {error:?}")),
+        }
+    }
+
+    fn expect(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let world = &mut self.world;
+        let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        for pattern in patterns(text)? {
+            let item = talk.poll(world)?;
+            match (&pattern, &item) {
+                (Item::Open(want), Some(Item::Open(have)))
+                | (Item::Element(want), Some(Item::Element(have))) => {
+                    compare(want, have, &mut self.names)
+                        .map_err(|fault| format!("{fault}\n  in {have}"))?;
+                }
+                (Item::Close, Some(Item::Close)) => {}
+                (_, Some(item)) => return Err(format!("expected {pattern}\n  not {item}")),
+                (_, None) => {
+                    let ended = world.ended(talk.peer());
+                    return Err(format!(
+                        "expected {pattern}\n  but nothing came ({ended:?})"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        if let Some(item) = talk.poll(&mut self.world)? {
+            return Err(format!("expected {text}, not {item}"));
+        }
+        let ended = self.world.ended(talk.peer());
+        let wanted = match text {
+            "nothing" => None,
+            "closed" => Some(Ended::Closed),
+            "tls-failed" => Some(Ended::TlsFailed),
+            _ => return Err("no such state".to_owned()),
+        };
+        if ended == wanted {
+            Ok(())
+        } else {
+            Err(format!("expected {text}, but the connection is {ended:?}"))
+        }
+    }
+
+    /// Nothing may be left unread by the transcript.
+    fn silence(&mut self) -> Result<(), String> {
+        for (name, talk) in &mut self.talks {
+            if let Some(item) = talk.poll(&mut self.world)? {
+                return Err(format!("{name} had not expected {item}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn account(user: &str) -> String {
+    if user.contains('@') {
+        user.to_owned()
+    } else {
+        format!("{user}@localhost")
+    }
+}
+
+/// The items of a pattern: one that begins with a header stands for itself, others for children of a client's stream.
+fn patterns(text: &str) -> Result<Vec<Item>, String> {
+    let mut reader = Reader::new();
+    let begins_stream = text.starts_with("<?xml") || text.starts_with("<stream:stream");
+    if !begins_stream {
+        reader
+            .push(format!("<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAMS}'>").as_bytes());
+        reader.next_item()?;
+    }
+    reader.push(text.as_bytes());
+    let mut items = Vec::new();
+    while let Some(item) = reader.next_item()? {
+        items.push(item);
+    }
+    if items.is_empty() || !(reader.is_at_boundary() || matches!(items.last(), Some(Item::Close))) {
+        return Err(format!("not whole elements: {text}"));
+    }
+    Ok(items)
+}

@@ -1,0 +1,285 @@
+//! The real server as a process of its own, on free ports, with a data directory that is gone afterwards.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::ca::Authority;
+use crate::client::{PATIENCE, Trust};
+
+/// A directory for one test, 0700, removed when dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// A new one below the system's directory for such things.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn new() -> std::io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("spondee-test-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self { path })
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the system.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// A running server. Killed when dropped; what it logged is shown if the test is failing.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    scratch: Scratch,
+    authority: Authority,
+    config: PathBuf,
+    /// For STARTTLS.
+    pub clear: SocketAddr,
+    /// For direct TLS.
+    pub tls: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server for `localhost` with these accounts, and waits until it accepts connections.
+    ///
+    /// # Errors
+    /// What failed, in words, with the server's log.
+    pub fn start(users: &[(&str, &str)]) -> Result<Self, String> {
+        let binary = binary()?;
+        let fault = |e: std::io::Error| e.to_string();
+        let scratch = Scratch::new().map_err(fault)?;
+        let certificates = scratch.path.join("certs");
+        fs::create_dir(&certificates).map_err(fault)?;
+        let authority = Authority::new(&scratch.path).map_err(fault)?;
+        authority.issue(&certificates, "localhost").map_err(fault)?;
+        let (clear, tls) = (free_port().map_err(fault)?, free_port().map_err(fault)?);
+        let config = scratch.path.join("spondee.toml");
+        fs::write(
+            &config,
+            config_text(&scratch.path, &certificates, clear, tls),
+        )
+        .map_err(fault)?;
+        for (account, password) in users {
+            add_user(binary, &config, account, password)?;
+        }
+        let log = File::create(scratch.path.join("log")).map_err(fault)?;
+        let child = Command::new(binary)
+            .arg("--config")
+            .arg(&config)
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(fault)?)
+            .stderr(log)
+            .spawn()
+            .map_err(fault)?;
+        let mut server = Self {
+            child,
+            scratch,
+            authority,
+            config,
+            clear,
+            tls,
+        };
+        server.wait()?;
+        Ok(server)
+    }
+
+    /// Adds an account while the server runs.
+    ///
+    /// # Errors
+    /// What the command said.
+    pub fn add_user(&self, account: &str, password: &str) -> Result<(), String> {
+        add_user(binary()?, &self.config, account, password)
+    }
+
+    /// The authority that issued its certificate.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Trust in that authority and nothing else.
+    ///
+    /// # Errors
+    /// The certificate cannot be a root.
+    pub fn trust(&self) -> Result<Trust, String> {
+        Trust::pem(self.authority.pem())
+    }
+
+    /// A directory for what belongs to the test.
+    #[must_use]
+    pub fn scratch(&self) -> &Path {
+        &self.scratch.path
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.scratch.path.join("log")).unwrap_or_default()
+    }
+
+    /// Waits for a line of the log that holds all of `words`, and returns it.
+    ///
+    /// # Errors
+    /// None came in time.
+    pub fn wait_for_log(&self, words: &[&str]) -> Result<String, String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log();
+            let mut lines = log.lines();
+            if let Some(line) = lines.find(|line| words.iter().all(|word| line.contains(word))) {
+                return Ok(line.to_owned());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("no line with {words:?} in the log:\n{log}"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Tells it to stop, as an administrator does, and waits for its exit code.
+    ///
+    /// # Errors
+    /// It does not stop in time, or not well.
+    pub fn stop(&mut self) -> Result<(), String> {
+        let killed = Command::new("kill")
+            .args(["-TERM", &self.id().to_string()])
+            .status();
+        killed.map_err(|e| e.to_string())?;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            match self.child.try_wait().map_err(|e| e.to_string())? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(format!("{status}\n{}", self.log())),
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+        Err(format!("it does not stop\n{}", self.log()))
+    }
+
+    fn wait(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        for address in [self.clear, self.tls] {
+            while TcpStream::connect(address).is_err() {
+                let ended = self.child.try_wait().map_err(|e| e.to_string())?;
+                if ended.is_some() || Instant::now() > deadline {
+                    return Err(format!("no server at {address}\n{}", self.log()));
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failed test shows what the server said"
+    )]
+    fn drop(&mut self) {
+        // It may have stopped already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the server's log\n{}---", self.log());
+        }
+    }
+}
+
+fn config_text(data: &Path, certificates: &Path, clear: SocketAddr, tls: SocketAddr) -> String {
+    format!(
+        "data_directory = {:?}\n\
+         certificates = {:?}\n\
+         interfaces = [\"127.0.0.1\"]\n\
+         c2s_ports = [{}]\n\
+         c2s_direct_tls_ports = [{}]\n\
+         threads = 2\n\
+         \n\
+         [host.\"localhost\"]\n",
+        data.join("data"),
+        certificates,
+        clear.port(),
+        tls.port(),
+    )
+}
+
+fn add_user(binary: &Path, config: &Path, account: &str, password: &str) -> Result<(), String> {
+    let mut child = Command::new(binary)
+        .arg("--config")
+        .arg(config)
+        .args(["user", "add", account])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    if let Some(mut stdin) = child.stdin.take() {
+        writeln!(stdin, "{password}").map_err(|e| e.to_string())?;
+    }
+    let output = child.wait_with_output().map_err(|e| e.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("user add {account}: {}: {said}", output.status))
+    }
+}
+
+fn free_port() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// The server's program of the profile these tests are built with, built now if cargo has not.
+fn binary() -> Result<&'static Path, String> {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let found = BINARY.get_or_init(|| {
+        // target/PROFILE/deps/TEST
+        let test = std::env::current_exe().map_err(|e| e.to_string())?;
+        let profile = test
+            .ancestors()
+            .nth(2)
+            .ok_or("tests lie below target/PROFILE/deps")?;
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.args(["build", "--quiet", "-p", "spondee-mio"]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let built = build
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .map_err(|e| e.to_string())?;
+        if !built.success() {
+            return Err(format!("cargo build -p spondee-mio: {built}"));
+        }
+        Ok(profile.join("spondee"))
+    });
+    found.as_deref().map_err(Clone::clone)
+}
