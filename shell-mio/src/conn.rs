@@ -73,19 +73,16 @@ pub(crate) enum Layer {
     /// XML.
     Clear,
     /// A TLS handshake.
-    Handshake(Box<Pump>),
+    Handshake(Pump),
     /// TLS records.
-    Tls(Box<Pump>),
+    Tls(Pump),
 }
 
 #[derive(Debug)]
 enum Phase {
     Open,
     /// TLS follows when what was owed before is written. Until then nothing is read.
-    Secure {
-        pump: Box<Pump>,
-        behind: Vec<u8>,
-    },
+    Secure(Box<Start>),
     /// Told to close: what the core still owes is written first.
     Finish,
     /// Everything is encrypted, close_notify too, but not yet written.
@@ -93,6 +90,14 @@ enum Phase {
     /// Our side is shut. What the peer still sends is read and forgotten: to close a socket that holds unread bytes resets the
     /// connection, and the stream error on its way to the peer would be lost.
     Drain,
+}
+
+/// What TLS starts with.
+#[derive(Debug)]
+struct Start {
+    pump: Pump,
+    /// Read already.
+    behind: Vec<u8>,
 }
 
 /// Whether the core wants input.
@@ -204,7 +209,7 @@ impl Conn {
         let allowed = match self.phase {
             Phase::Open => self.flow == Flow::Running,
             Phase::Drain => true,
-            Phase::Secure { .. } | Phase::Finish | Phase::Shut => false,
+            Phase::Secure(_) | Phase::Finish | Phase::Shut => false,
         };
         allowed && matches!(self.inward, Inward::Ready | Inward::Ending)
     }
@@ -230,16 +235,16 @@ impl Conn {
     }
 
     /// Starts TLS when everything owed is written. `behind` was read already and belongs to TLS.
-    pub(crate) fn secure(&mut self, pump: Box<Pump>, behind: Vec<u8>) {
+    pub(crate) fn secure(&mut self, pump: Pump, behind: Vec<u8>) {
         if let (Phase::Open, Layer::Clear) = (&self.phase, &self.layer) {
-            self.phase = Phase::Secure { pump, behind };
+            self.phase = Phase::Secure(Box::new(Start { pump, behind }));
         }
     }
 
     /// Closes when everything owed is written. `false` if it was told before.
     pub(crate) fn finish(&mut self) -> bool {
         match self.phase {
-            Phase::Open | Phase::Secure { .. } => {
+            Phase::Open | Phase::Secure(_) => {
                 self.phase = Phase::Finish;
                 true
             }
@@ -388,7 +393,7 @@ impl Conn {
         match self.phase {
             Phase::Finish => true,
             Phase::Open => self.is_over(),
-            Phase::Secure { .. } | Phase::Shut | Phase::Drain => false,
+            Phase::Secure(_) | Phase::Shut | Phase::Drain => false,
         }
     }
 
@@ -412,9 +417,7 @@ impl Conn {
             // said it is being closed by the core by now (RFC 6120 §4.4), which gets its time below.
             Phase::Open if self.is_over() => return Fate::Gone(Closed::Eof),
             Phase::Open => {}
-            Phase::Secure { pump, behind } if written => {
-                return self.start_tls(pump, behind, core, buffers);
-            }
+            Phase::Secure(start) if written => return self.start_tls(*start, core, buffers),
             Phase::Finish | Phase::Shut if written => {
                 // Fails only if the connection is broken already, which the next read finds out.
                 let _ = self.socket.shutdown(Shutdown::Write);
@@ -423,7 +426,7 @@ impl Conn {
                 }
                 self.phase = Phase::Drain;
             }
-            unchanged @ (Phase::Secure { .. } | Phase::Finish | Phase::Shut | Phase::Drain) => {
+            unchanged @ (Phase::Secure(_) | Phase::Finish | Phase::Shut | Phase::Drain) => {
                 self.phase = unchanged;
             }
         }
@@ -434,13 +437,8 @@ impl Conn {
     }
 
     /// RFC 6120 §5.4.3.1: the handshake begins right behind `<proceed/>`; nothing read before counts.
-    fn start_tls(
-        &mut self,
-        pump: Box<Pump>,
-        mut behind: Vec<u8>,
-        core: &mut Core,
-        buffers: &mut Buffers,
-    ) -> Fate {
+    fn start_tls(&mut self, start: Start, core: &mut Core, buffers: &mut Buffers) -> Fate {
+        let Start { pump, mut behind } = start;
         self.layer = Layer::Handshake(pump);
         if behind.is_empty() {
             return Fate::Stays;

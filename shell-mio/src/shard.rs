@@ -497,8 +497,8 @@ impl Thread {
         }
     }
 
-    fn pump(&self, fallback: Option<Domain>, opening: Opening) -> Box<Pump> {
-        Box::new(Pump::new(Arc::clone(&self.shared.tls), fallback, opening))
+    fn pump(&self, fallback: Option<Domain>, opening: Opening) -> Pump {
+        Pump::new(Arc::clone(&self.shared.tls), fallback, opening)
     }
 
     /// Writes each connection that has something to write once.
