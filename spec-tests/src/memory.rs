@@ -169,7 +169,7 @@ impl World {
         };
         let places = (0..config.shards).map(|shard| Place { node: 0, shard });
         let logs: Vec<Log> = places
-            .map(|place| Log::new(config.clone(), place, [place.shard as u8 + 1; 32], now))
+            .map(|place| Log::new(config.clone(), place, [place.shard as u8 + 1; 32]))
             .collect();
         Self {
             shards: logs.iter().map(Log::start).collect(),

@@ -170,7 +170,7 @@ fn xmppjs_chats_over_starttls() {
     let server = Server::start(USERS).unwrap();
     // Node finds packages next to the script, so the script runs from where they are installed.
     let copy = installed.join("node/xmppjs_client.mjs");
-    let mut command = Command::new("node");
+    let mut command = Command::new(installed.join("node/bin/node"));
     command
         .arg(copy)
         .args([&server.clear.port().to_string(), USERS[0].0])

@@ -43,12 +43,8 @@ impl Stream {
         };
         let wish = bind.children().find(|child| child.is(Ns::Bind, "resource"));
         let wish = wish.map(|node| node.text()).filter(|text| !text.is_empty());
-        let resource = match wish.map(|text| Resource::parse(&text)) {
-            None => None,
-            Some(Ok(resource)) => Some(resource),
-            // RFC 6120 §7.7.2.1.
-            Some(Err(_)) => return self.bind_refused(cx, &request, Condition::BadRequest),
-        };
+        // RFC 6120 §7.7.2.1 wants a resource that cannot be processed brought into conformance. `Choice:` by one of ours.
+        let resource = wish.and_then(|text| Resource::parse(&text).ok());
         Some(Event::Bind { resource, request })
     }
 

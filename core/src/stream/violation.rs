@@ -85,7 +85,7 @@ impl Violation {
             Self::Timeout => "connection-timeout",
             Self::UnsupportedElement => "unsupported-stanza-type",
             Self::Version => "unsupported-version",
-            Self::Xml(error) => xml_condition(error),
+            Self::Xml(error) => error.class().condition(),
         }
     }
 
@@ -138,20 +138,5 @@ impl Violation {
                 .close();
         }
         w.close();
-    }
-}
-
-/// RFC 6120 §4.9.3 for what the scanner refused.
-const fn xml_condition(error: XmlError) -> &'static str {
-    match error {
-        XmlError::NotWellFormed | XmlError::TextInStream => "not-well-formed",
-        XmlError::Utf8 | XmlError::Encoding => "unsupported-encoding",
-        XmlError::Namespace => "bad-namespace-prefix",
-        XmlError::Restricted => "restricted-xml",
-        XmlError::TooBig
-        | XmlError::TooDeep
-        | XmlError::TooManyAttributes
-        | XmlError::NameTooLong
-        | XmlError::TooManyElements => "policy-violation",
     }
 }

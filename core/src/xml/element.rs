@@ -5,31 +5,54 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Attributes, Children, Ns};
+use super::item::Top;
+use super::scope::Range;
+use super::{Attributes, Children, Ns, head, pull};
 
 /// One complete element: well-formed, namespace-complete (it uses no prefix and no default namespace that it does not
 /// declare itself, but for the content namespace of the stream, jabber:client, which an unprefixed name without `xmlns`
 /// means), and within the scanner's limits.
 ///
 /// An element of the content namespace is always written without a prefix here, whatever the peer wrote.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Element {
-    pub(super) raw: Bytes,
-    pub(super) ns: Ns,
-    /// Byte offsets into `raw`: where the local name ends, where the start tag ends (after its `>` or `/>`), where the end
-    /// tag begins (equal to the former for an empty element).
-    pub(super) name_start: u32,
-    pub(super) name_end: u32,
-    pub(super) head_end: u32,
-    pub(super) inner_end: u32,
+    raw: Bytes,
+    ns: Ns,
+    /// Byte offsets into `raw`: where the local name begins and ends, where the start tag ends (after its `>` or `/>`),
+    /// where the end tag begins (equal to the former for an empty element).
+    name_start: u32,
+    name_end: u32,
+    head_end: u32,
+    inner_end: u32,
 }
 
 impl Element {
     /// Takes bytes the server itself wrote (with `Writer`): one unprefixed element of the content namespace.
     #[must_use]
     pub(crate) fn from_written(raw: Vec<u8>) -> Self {
-        let _ = raw;
-        todo!()
+        let name_end = head::name_end(&raw, 1);
+        let head_end = head::tag_end(&raw);
+        let empty = head_end == raw.len();
+        let end_tag = memchr::memrchr(b'<', &raw).filter(|_| !empty);
+        let inner_end = end_tag.map_or(head_end, |start| start.max(head_end));
+        let top = Top {
+            ns: Ns::Client,
+            name: Range::new(1.min(name_end), name_end),
+            inner: Range::new(head_end, inner_end),
+        };
+        Self::scanned(Bytes::from(raw), top)
+    }
+
+    /// Takes what the scanner has proven.
+    pub(super) fn scanned(raw: Bytes, top: Top) -> Self {
+        Self {
+            raw,
+            ns: top.ns,
+            name_start: top.name.start,
+            name_end: top.name.end,
+            head_end: top.inner.start,
+            inner_end: top.inner.end,
+        }
     }
 
     /// The whole element, UTF-8.
@@ -47,13 +70,14 @@ impl Element {
     /// The local name.
     #[must_use]
     pub fn name(&self) -> &str {
-        todo!()
+        let name = self.part(self.name_start, self.name_end);
+        core::str::from_utf8(name).unwrap_or_default()
     }
 
     /// Everything between start tag and end tag, as it stands.
     #[must_use]
     pub fn inner(&self) -> &[u8] {
-        todo!()
+        self.part(self.head_end, self.inner_end)
     }
 
     /// Where `inner` lies in `raw`.
@@ -65,25 +89,31 @@ impl Element {
     /// All attributes, namespace declarations included, in document order.
     #[must_use]
     pub fn attributes(&self) -> Attributes<'_> {
-        todo!()
+        Attributes {
+            rest: self.part(self.name_end, self.head_end),
+        }
     }
 
     /// The decoded value of the attribute with this qualified name (`to`, `xml:lang`). A prefixed `x:to` is not `to`.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
-        let _ = name;
-        todo!()
+        let found = self.attributes().find(|attribute| attribute.name == name);
+        found.map(|attribute| attribute.value())
     }
 
     /// The child elements in order.
     #[must_use]
     pub fn children(&self) -> Children<'_> {
-        todo!()
+        Children::of(self.inner(), pull::Scope::outermost(self.attributes()))
     }
 
     /// The character data directly inside this element, references decoded, CDATA unwrapped, line ends normalised.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
-        todo!()
+        pull::text(self.inner())
+    }
+
+    fn part(&self, start: u32, end: u32) -> &[u8] {
+        Range { start, end }.of(&self.raw)
     }
 }

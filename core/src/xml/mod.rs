@@ -4,17 +4,29 @@
 //! within limits. What it hands out is an `Element`: validated bytes. Only `scan` (through `rewrite` for the rare forms) and
 //! `write` make one, so nothing downstream checks again.
 
+mod chars;
+mod declaration;
+#[cfg(any(test, feature = "testing"))]
+pub mod differential;
 mod element;
+mod error;
 mod head;
+mod item;
 mod ns;
 mod pull;
 mod rewrite;
 mod scan;
+mod scope;
+mod stack;
+mod tag;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use element::Element;
+pub use error::{XmlClass, XmlError};
 pub use head::{Attribute, Attributes};
 pub use ns::Ns;
 pub use pull::{Children, Node};
-pub use scan::{Header, ScanLimits, Scanner, Token, XmlError};
+pub use scan::{Header, ScanLimits, Scanner, Token};
 pub use write::{Writer, escape_attribute, escape_text};

@@ -2,16 +2,61 @@
 
 use alloc::vec::Vec;
 
+use super::stack::Stack;
+
 /// Appends `text` with `&`, `<`, `>` escaped, and CR as a reference so that it survives.
+///
+/// A character that XML cannot carry at all becomes U+FFFD.
 pub fn escape_text(out: &mut Vec<u8>, text: &str) {
-    let _ = (out, text);
-    todo!()
+    escape(out, text.as_bytes(), |byte| match byte {
+        b'&' => Some(b"&amp;"),
+        b'<' => Some(b"&lt;"),
+        b'>' => Some(b"&gt;"),
+        b'\r' => Some(b"&#13;"),
+        _ => None,
+    });
 }
 
 /// Appends `text` for use between double or single quotes: also quotes, TAB, LF and CR as references.
 pub fn escape_attribute(out: &mut Vec<u8>, text: &str) {
-    let _ = (out, text);
-    todo!()
+    escape(out, text.as_bytes(), |byte| match byte {
+        b'&' => Some(b"&amp;"),
+        b'<' => Some(b"&lt;"),
+        b'>' => Some(b"&gt;"),
+        b'\'' => Some(b"&apos;"),
+        b'"' => Some(b"&quot;"),
+        b'\t' => Some(b"&#9;"),
+        b'\n' => Some(b"&#10;"),
+        b'\r' => Some(b"&#13;"),
+        _ => None,
+    });
+}
+
+/// U+FFFD, for what XML 1.0 §2.2 allows in no form: an element must be well-formed whatever a program wants to say.
+const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
+
+fn escape(out: &mut Vec<u8>, text: &[u8], escaped: impl Fn(u8) -> Option<&'static [u8]>) {
+    let mut plain = 0;
+    for (at, &byte) in text.iter().enumerate() {
+        let (by, len) = match byte {
+            b'\t' | b'\n' | b'\r' | b' '..=0x7F => match escaped(byte) {
+                Some(by) => (by, 1),
+                None => continue,
+            },
+            0..b' ' => (REPLACEMENT, 1),
+            // U+FFFE and U+FFFF.
+            0xEF if is_noncharacter(text, at) => (REPLACEMENT, 3),
+            0x80.. => continue,
+        };
+        out.extend_from_slice(text.get(plain..at).unwrap_or_default());
+        out.extend_from_slice(by);
+        plain = at + len;
+    }
+    out.extend_from_slice(text.get(plain..).unwrap_or_default());
+}
+
+fn is_noncharacter(text: &[u8], at: usize) -> bool {
+    matches!(text.get(at + 1..at + 3), Some([0xBF, 0xBE | 0xBF]))
 }
 
 /// Writes elements into a byte buffer: open, attributes, then text or children, close. Names are the program's own
@@ -19,40 +64,94 @@ pub fn escape_attribute(out: &mut Vec<u8>, text: &str) {
 #[derive(Debug)]
 pub struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    // what the helper needs: the stack of open names, whether a start tag is open
+    open: Stack<&'static str, 8>,
+    tag: Tag,
+}
+
+/// Whether the last start tag still takes attributes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Tag {
+    Open,
+    Closed,
 }
 
 impl<'a> Writer<'a> {
     /// Appends to `out`.
-    pub const fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { out }
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        Self {
+            out,
+            open: Stack::new(),
+            tag: Tag::Closed,
+        }
     }
+
     /// `<name`. Closes a start tag that is still open first.
     pub fn open(&mut self, name: &'static str) -> &mut Self {
-        let _ = (&mut self.out, name);
-        todo!()
+        self.end_tag();
+        self.open.push(name);
+        self.out.push(b'<');
+        self.out.extend_from_slice(name.as_bytes());
+        self.tag = Tag::Open;
+        self
     }
+
     /// ` name='value'` on the start tag just opened.
     pub fn attribute(&mut self, name: &'static str, value: &str) -> &mut Self {
-        let _ = (name, value);
-        todo!()
+        if self.tag == Tag::Open {
+            self.out.push(b' ');
+            self.out.extend_from_slice(name.as_bytes());
+            self.out.extend_from_slice(b"='");
+            escape_attribute(self.out, value);
+            self.out.push(b'\'');
+        }
+        self
     }
+
     /// Escaped character data.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        let _ = text;
-        todo!()
+        if !text.is_empty() {
+            self.end_tag();
+            escape_text(self.out, text);
+        }
+        self
     }
+
     /// Bytes known to be well-formed and self-contained.
     pub fn raw(&mut self, xml: &[u8]) -> &mut Self {
-        let _ = xml;
-        todo!()
+        if !xml.is_empty() {
+            self.end_tag();
+            self.out.extend_from_slice(xml);
+        }
+        self
     }
+
     /// Ends the innermost open element, as `/>` if it is empty.
     pub fn close(&mut self) -> &mut Self {
-        todo!()
+        let Some(&name) = self.open.last() else {
+            return self;
+        };
+        self.open.truncate(self.open.len() - 1);
+        match self.tag {
+            Tag::Open => self.out.extend_from_slice(b"/>"),
+            Tag::Closed => {
+                self.out.extend_from_slice(b"</");
+                self.out.extend_from_slice(name.as_bytes());
+                self.out.push(b'>');
+            }
+        }
+        self.tag = Tag::Closed;
+        self
     }
+
     /// `open`, `text`, `close`.
     pub fn leaf(&mut self, name: &'static str, text: &str) -> &mut Self {
         self.open(name).text(text).close()
+    }
+
+    fn end_tag(&mut self) {
+        if self.tag == Tag::Open {
+            self.out.push(b'>');
+            self.tag = Tag::Closed;
+        }
     }
 }

@@ -75,24 +75,22 @@ enum Call {
     Sent(ConnId, usize),
 }
 
-/// One shard's run: how it began, every call, and what it answered.
+/// One shard's run: every call, and what it answered.
 #[derive(Debug)]
 pub struct Log {
     config: Arc<Config>,
     place: Place,
     seed: [u8; 32],
-    began: Now,
     calls: Vec<Call>,
     transcript: String,
 }
 
 impl Log {
-    pub(super) const fn new(config: Arc<Config>, place: Place, seed: [u8; 32], now: Now) -> Self {
+    pub(super) const fn new(config: Arc<Config>, place: Place, seed: [u8; 32]) -> Self {
         Self {
             config,
             place,
             seed,
-            began: now,
             calls: Vec::new(),
             transcript: String::new(),
         }
@@ -124,7 +122,7 @@ impl Log {
     /// cannot be kept in a list.
     #[must_use]
     pub fn replay(&self) -> Option<String> {
-        let mut log = Self::new(self.config.clone(), self.place, self.seed, self.began);
+        let mut log = Self::new(self.config.clone(), self.place, self.seed);
         let mut shard = log.start();
         for call in &self.calls {
             match call.clone() {

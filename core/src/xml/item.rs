@@ -1,0 +1,667 @@
+//! One top-level item of a stream, proven byte by byte: XML 1.0, Namespaces in XML and the limits in one pass.
+//!
+//! The machine sees the item from its first byte, as far as it has come, and goes on where it stopped. Each decision is made at
+//! the byte that decides, so that no cut changes the outcome. It knows nothing of where the bytes come from.
+
+use super::chars::{self, Wide};
+use super::scope::{Context, Range, Scope};
+use super::stack::Stack;
+use super::tag::{Name, Open, Tag};
+use super::{Ns, ScanLimits, XmlError, declaration};
+
+/// What has been found out about an unfinished item. Offsets count from its `<`.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// The first byte not yet understood.
+    pub(super) at: usize,
+    state: State,
+    pub(super) kind: Kind,
+    pub(super) opens: Stack<Open, 8>,
+    pub(super) scope: Scope,
+    /// The start tag being read, or the last one.
+    pub(super) tag: Tag,
+    elements: u32,
+    pub(super) form: Form,
+    pub(super) top: Top,
+    /// How many bytes were looked at, for the test that says each is looked at once.
+    #[cfg(test)]
+    pub(super) examined: usize,
+}
+
+/// Which item may stand here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// An XML declaration, then the root's start tag.
+    Start,
+    /// The root's start tag.
+    Root,
+    /// A child of the root, or the root's end tag.
+    Content,
+}
+
+/// What the bytes so far amount to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    /// Not yet an item.
+    More,
+    /// The root's start tag.
+    Root { tag: usize, empty: Empty },
+    /// A complete element.
+    Element(Form, Top),
+    /// The root's end tag.
+    End,
+}
+
+/// Whether a start tag is an end tag as well.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Empty {
+    Yes,
+    No,
+}
+
+/// Whether the bytes of an element can be forwarded as they stand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    /// It declares all that it uses, and writes the content namespace in the one form.
+    Standalone,
+    /// It is to be written again (`rewrite`).
+    Rare,
+}
+
+/// The element itself: what `Element` wants to know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Top {
+    pub(super) ns: Ns,
+    pub(super) name: Range,
+    pub(super) inner: Range,
+}
+
+/// What the machine may consult.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around<'a> {
+    pub(super) limits: &'a ScanLimits,
+    pub(super) context: &'a Context,
+}
+
+/// Where `at` stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum State {
+    /// Behind `<?`.
+    Declaration,
+    /// Behind the XML declaration.
+    Prolog,
+    /// Behind `<`.
+    Markup,
+    /// Behind `<!`.
+    Bang,
+    Cdata {
+        from: usize,
+    },
+    /// In character data that began at `from`.
+    Text {
+        from: usize,
+    },
+    TagName {
+        from: usize,
+    },
+    /// In a start tag, where an attribute or its end may come.
+    InTag,
+    /// Behind an attribute value, where white space or the end of the tag must come.
+    AfterValue,
+    AttributeName {
+        from: usize,
+    },
+    /// Behind the name of an attribute.
+    Equals,
+    /// Behind the `=` of an attribute.
+    Quote,
+    Value(Value),
+    /// Behind the `/` of a start tag.
+    Slash,
+    EndName {
+        from: usize,
+    },
+    /// Behind the name of an end tag.
+    EndSpace,
+    Reference(Place, Code),
+}
+
+/// An attribute value that began at `from`, behind this quote.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value {
+    from: usize,
+    quote: u8,
+}
+
+/// What a reference is part of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Text,
+    Value(Value),
+}
+
+/// How much of a reference was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Code {
+    /// Nothing: `at` stands at its `&`.
+    Ampersand,
+    /// `&#`.
+    Number,
+    /// `&#8`.
+    Decimal(u32),
+    /// `&#x`.
+    X,
+    /// `&#xA`.
+    Hexadecimal(u32),
+}
+
+/// What a state leads to.
+pub(super) enum Step {
+    Go(State),
+    /// The bytes are used up in this state.
+    Wait(State),
+    Found(Found),
+}
+
+use Step::{Go, Wait};
+
+impl Item {
+    /// An item whose first byte is the `<` that was found.
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            at: 1,
+            state: State::Markup,
+            kind,
+            opens: Stack::new(),
+            scope: Scope::new(),
+            tag: Tag::new(),
+            elements: 0,
+            form: Form::Standalone,
+            top: Top {
+                ns: Ns::Client,
+                name: Range::default(),
+                inner: Range::default(),
+            },
+            #[cfg(test)]
+            examined: 0,
+        }
+    }
+
+    /// How long the item is, once it is found.
+    pub(super) const fn len(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on in `item`, which is longer than the last time and the same so far.
+    pub(super) fn advance(&mut self, item: &[u8], around: Around<'_>) -> Result<Found, XmlError> {
+        #[cfg(test)]
+        let before = self.at;
+        let found = loop {
+            #[cfg(test)]
+            {
+                self.examined += 1;
+            }
+            match self.step(item, around)? {
+                Go(state) => self.state = state,
+                Wait(state) => {
+                    self.state = state;
+                    break Found::More;
+                }
+                Step::Found(found) => break found,
+            }
+        };
+        #[cfg(test)]
+        {
+            self.examined += self.at - before;
+        }
+        Ok(found)
+    }
+
+    #[inline]
+    fn step(&mut self, item: &[u8], around: Around<'_>) -> Result<Step, XmlError> {
+        match self.state {
+            State::Declaration => self.declaration(item),
+            State::Prolog => self.prolog(item),
+            State::Markup => self.markup(item),
+            State::Bang => self.bang(item),
+            State::Cdata { from } => self.cdata(item, from),
+            State::Text { from } => self.text(item, from),
+            State::TagName { from } => self.tag_name(item, around, from),
+            State::InTag => self.in_tag(item, around),
+            State::AfterValue => self.after_value(item, around),
+            State::AttributeName { from } => self.attribute_name(item, around, from),
+            State::Equals => self.equals(item),
+            State::Quote => self.quote(item),
+            State::Value(value) => self.value(item, around, value),
+            State::Slash => self.slash(item, around),
+            State::EndName { from } => self.end_name(item, around, from),
+            State::EndSpace => self.end_space(item),
+            State::Reference(place, code) => self.reference(item, place, code),
+        }
+    }
+
+    /// XML 1.0 §2.8. Waits for the whole, which `declaration::LONGEST` bounds, then reads it at once.
+    fn declaration(&mut self, item: &[u8]) -> Result<Step, XmlError> {
+        while let Some(byte) = item.get(self.at) {
+            self.at += 1;
+            if *byte == b'>' {
+                declaration::check(item.get(..self.at).unwrap_or_default())?;
+                return Ok(Go(State::Prolog));
+            }
+            declaration::check_start(item.get(..self.at).unwrap_or_default())?;
+        }
+        Ok(Wait(State::Declaration))
+    }
+
+    fn prolog(&mut self, item: &[u8]) -> Result<Step, XmlError> {
+        self.at = chars::skip_space(item, self.at);
+        match item.get(self.at) {
+            None => Ok(Wait(State::Prolog)),
+            Some(b'<') => {
+                self.at += 1;
+                self.kind = Kind::Root;
+                Ok(Go(State::Markup))
+            }
+            Some(_) => Err(XmlError::OutsideRoot),
+        }
+    }
+
+    fn markup(&mut self, item: &[u8]) -> Result<Step, XmlError> {
+        let from = self.at;
+        let Some(&byte) = item.get(from) else {
+            return Ok(Wait(State::Markup));
+        };
+        if chars::is_name_start(byte) {
+            return Ok(Go(State::TagName { from }));
+        }
+        self.at += 1;
+        match byte {
+            b'/' if self.kind == Kind::Content => Ok(Go(State::EndName { from: self.at })),
+            b'!' => Ok(Go(State::Bang)),
+            b'?' if self.kind == Kind::Start => Ok(Go(State::Declaration)),
+            b'?' => Err(XmlError::ProcessingInstruction),
+            // The first character of a stream in UTF-16 (RFC 6120 §11.6).
+            0 if self.kind == Kind::Start => Err(XmlError::Encoding),
+            _ => Err(XmlError::Syntax),
+        }
+    }
+
+    fn bang(&mut self, item: &[u8]) -> Result<Step, XmlError> {
+        const CDATA: &[u8] = b"[CDATA[";
+        let rest = item.get(self.at..).unwrap_or_default();
+        match rest.first() {
+            None => return Ok(Wait(State::Bang)),
+            Some(b'-') => return Err(XmlError::Comment),
+            Some(b'D') => return Err(XmlError::DocumentType),
+            Some(_) => {}
+        }
+        if rest.starts_with(CDATA) {
+            if self.opens.len() == 0 {
+                return Err(match self.kind {
+                    Kind::Content => XmlError::TextInStream,
+                    Kind::Start | Kind::Root => XmlError::OutsideRoot,
+                });
+            }
+            self.at += CDATA.len();
+            return Ok(Go(State::Cdata { from: self.at }));
+        }
+        if CDATA.starts_with(rest) {
+            return Ok(Wait(State::Bang));
+        }
+        Err(XmlError::Syntax)
+    }
+
+    fn cdata(&mut self, item: &[u8], from: usize) -> Result<Step, XmlError> {
+        loop {
+            self.at = chars::plain_run(item, self.at, b'>');
+            match item.get(self.at) {
+                None => return Ok(Wait(State::Cdata { from })),
+                Some(b'>') if ends_cdata(item, from, self.at) => {
+                    self.at += 1;
+                    return Ok(Go(State::Text { from: self.at }));
+                }
+                Some(b'<' | b'&' | b'>') => self.at += 1,
+                Some(&byte) => {
+                    if !self.pass(item, byte)? {
+                        return Ok(Wait(State::Cdata { from }));
+                    }
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, item: &[u8], from: usize) -> Result<Step, XmlError> {
+        loop {
+            self.at = chars::plain_run(item, self.at, b'>');
+            match item.get(self.at) {
+                None => return Ok(Wait(State::Text { from })),
+                Some(b'<') => {
+                    self.at += 1;
+                    return Ok(Go(State::Markup));
+                }
+                Some(b'&') => return Ok(Go(State::Reference(Place::Text, Code::Ampersand))),
+                Some(b'>') if ends_cdata(item, from, self.at) => return Err(XmlError::CdataEnd),
+                Some(b'>') => self.at += 1,
+                Some(&byte) => {
+                    if !self.pass(item, byte)? {
+                        return Ok(Wait(State::Text { from }));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes past a byte that is white space or begins a character that is not ASCII. False if that is cut.
+    #[inline]
+    fn pass(&mut self, item: &[u8], byte: u8) -> Result<bool, XmlError> {
+        match byte {
+            b'\t' | b'\n' | b'\r' => self.at += 1,
+            0x80.. => match chars::wide(item, self.at)? {
+                Wide::Char(len) => self.at += len,
+                Wide::Cut => return Ok(false),
+            },
+            _ => return Err(XmlError::Character),
+        }
+        Ok(true)
+    }
+
+    /// Reads to the end of a name that began at `from`. `None` if it may go on.
+    #[inline]
+    fn name(
+        &mut self,
+        item: &[u8],
+        around: Around<'_>,
+        from: usize,
+    ) -> Result<Option<Name>, XmlError> {
+        let limit = from + usize::from(around.limits.name_bytes);
+        loop {
+            let Some(&byte) = item.get(self.at) else {
+                return Ok(None);
+            };
+            if !chars::is_name(byte) {
+                break;
+            }
+            if byte < 0x80 {
+                self.at += 1;
+            } else {
+                match chars::wide(item, self.at)? {
+                    Wide::Char(len) => self.at += len,
+                    Wide::Cut => return Ok(None),
+                }
+            }
+            if self.at > limit {
+                return Err(XmlError::NameTooLong);
+            }
+        }
+        let range = Range::new(from, self.at);
+        Ok(Some(Name::new(item, range)?))
+    }
+
+    fn tag_name(&mut self, item: &[u8], around: Around<'_>, from: usize) -> Result<Step, XmlError> {
+        let Some(name) = self.name(item, around, from)? else {
+            return Ok(Wait(State::TagName { from }));
+        };
+        self.elements += 1;
+        if self.elements > around.limits.elements {
+            return Err(XmlError::TooManyElements);
+        }
+        if self.opens.len() >= usize::from(around.limits.depth) {
+            return Err(XmlError::TooDeep);
+        }
+        self.tag.begin(from - 1, name, self.scope.len());
+        // Whatever ended the name must be white space or the end of the tag.
+        self.after_value(item, around)
+    }
+
+    fn in_tag(&mut self, item: &[u8], around: Around<'_>) -> Result<Step, XmlError> {
+        self.at = chars::skip_space(item, self.at);
+        let Some(&byte) = item.get(self.at) else {
+            return Ok(Wait(State::InTag));
+        };
+        if chars::is_name_start(byte) {
+            return Ok(Go(State::AttributeName { from: self.at }));
+        }
+        self.tag_end(item, around, byte)
+    }
+
+    #[inline]
+    fn after_value(&mut self, item: &[u8], around: Around<'_>) -> Result<Step, XmlError> {
+        match item.get(self.at) {
+            None => Ok(Wait(State::AfterValue)),
+            Some(byte) if chars::is_space(*byte) => {
+                self.at += 1;
+                match item.get(self.at) {
+                    Some(byte) if chars::is_name_start(*byte) => {
+                        Ok(Go(State::AttributeName { from: self.at }))
+                    }
+                    _ => Ok(Go(State::InTag)),
+                }
+            }
+            Some(&byte) => self.tag_end(item, around, byte),
+        }
+    }
+
+    fn tag_end(&mut self, item: &[u8], around: Around<'_>, byte: u8) -> Result<Step, XmlError> {
+        self.at += 1;
+        match byte {
+            b'>' => self.finish_tag(item, around, Empty::No),
+            b'/' => self.slash(item, around),
+            _ => Err(XmlError::Syntax),
+        }
+    }
+
+    fn slash(&mut self, item: &[u8], around: Around<'_>) -> Result<Step, XmlError> {
+        match item.get(self.at) {
+            None => Ok(Wait(State::Slash)),
+            Some(b'>') => {
+                self.at += 1;
+                self.finish_tag(item, around, Empty::Yes)
+            }
+            Some(_) => Err(XmlError::Syntax),
+        }
+    }
+
+    fn attribute_name(
+        &mut self,
+        item: &[u8],
+        around: Around<'_>,
+        from: usize,
+    ) -> Result<Step, XmlError> {
+        let Some(name) = self.name(item, around, from)? else {
+            return Ok(Wait(State::AttributeName { from }));
+        };
+        self.tag.push(name);
+        let rest = item.get(self.at..).unwrap_or_default();
+        if let [b'=', quote @ (b'\'' | b'"'), ..] = rest {
+            self.at += 2;
+            return Ok(Go(State::Value(Value {
+                from: self.at,
+                quote: *quote,
+            })));
+        }
+        Ok(Go(State::Equals))
+    }
+
+    fn equals(&mut self, item: &[u8]) -> Result<Step, XmlError> {
+        self.at = chars::skip_space(item, self.at);
+        match item.get(self.at) {
+            None => Ok(Wait(State::Equals)),
+            Some(b'=') => {
+                self.at += 1;
+                Ok(Go(State::Quote))
+            }
+            Some(_) => Err(XmlError::Syntax),
+        }
+    }
+
+    fn quote(&mut self, item: &[u8]) -> Result<Step, XmlError> {
+        self.at = chars::skip_space(item, self.at);
+        match item.get(self.at) {
+            None => Ok(Wait(State::Quote)),
+            Some(&quote @ (b'\'' | b'"')) => {
+                self.at += 1;
+                Ok(Go(State::Value(Value {
+                    from: self.at,
+                    quote,
+                })))
+            }
+            Some(_) => Err(XmlError::Syntax),
+        }
+    }
+
+    fn value(&mut self, item: &[u8], around: Around<'_>, value: Value) -> Result<Step, XmlError> {
+        loop {
+            self.at = chars::plain_run(item, self.at, value.quote);
+            match item.get(self.at) {
+                None => return Ok(Wait(State::Value(value))),
+                Some(b'<') => return Err(XmlError::MarkupInValue),
+                Some(b'&') => {
+                    return Ok(Go(State::Reference(Place::Value(value), Code::Ampersand)));
+                }
+                Some(&byte) if byte == value.quote => {
+                    let range = Range::new(value.from, self.at);
+                    self.at += 1;
+                    self.attribute(item, around, range)?;
+                    return self.after_value(item, around);
+                }
+                Some(&byte) => {
+                    if !self.pass(item, byte)? {
+                        return Ok(Wait(State::Value(value)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn reference(&mut self, item: &[u8], place: Place, code: Code) -> Result<Step, XmlError> {
+        if let Code::Ampersand = code {
+            return self.ampersand(item, place);
+        }
+        let Some(&byte) = item.get(self.at) else {
+            return Ok(Wait(State::Reference(place, code)));
+        };
+        self.at += 1;
+        let digit = |radix| char::from(byte).to_digit(radix).ok_or(XmlError::Reference);
+        let code = match (code, byte) {
+            (Code::Decimal(number) | Code::Hexadecimal(number), b';') => {
+                chars::character(number).ok_or(XmlError::Character)?;
+                return Ok(Go(self.behind_reference(place)));
+            }
+            (Code::Number, b'x') => Code::X,
+            (Code::Ampersand | Code::Number, _) => Code::Decimal(digit(10)?),
+            (Code::Decimal(number), _) => {
+                Code::Decimal(number.saturating_mul(10).saturating_add(digit(10)?))
+            }
+            (Code::X, _) => Code::Hexadecimal(digit(16)?),
+            (Code::Hexadecimal(number), _) => {
+                Code::Hexadecimal(number.saturating_mul(16).saturating_add(digit(16)?))
+            }
+        };
+        Ok(Go(State::Reference(place, code)))
+    }
+
+    /// RFC 6120 §11.1: the predefined entities and no others.
+    fn ampersand(&mut self, item: &[u8], place: Place) -> Result<Step, XmlError> {
+        let rest = item.get(self.at + 1..).unwrap_or_default();
+        if rest.first() == Some(&b'#') {
+            self.at += 2;
+            return Ok(Go(State::Reference(place, Code::Number)));
+        }
+        for (entity, _) in chars::ENTITIES {
+            if rest.starts_with(entity) {
+                self.at += 1 + entity.len();
+                return Ok(Go(self.behind_reference(place)));
+            }
+        }
+        // The first byte with which it begins no predefined entity decides.
+        for end in 1..=rest.len() {
+            let (Some(start), Some(&last)) = (rest.get(..end), rest.get(end - 1)) else {
+                break;
+            };
+            if !chars::ENTITIES
+                .iter()
+                .any(|(entity, _)| entity.starts_with(start))
+            {
+                let named = chars::is_name(last) || (last == b';' && end > 1);
+                return Err(if named {
+                    XmlError::Entity
+                } else {
+                    XmlError::Reference
+                });
+            }
+        }
+        Ok(Wait(State::Reference(place, Code::Ampersand)))
+    }
+
+    const fn behind_reference(&self, place: Place) -> State {
+        match place {
+            Place::Text => State::Text { from: self.at },
+            Place::Value(value) => State::Value(value),
+        }
+    }
+
+    fn end_name(&mut self, item: &[u8], around: Around<'_>, from: usize) -> Result<Step, XmlError> {
+        // Nearly always the name that must come stands here, with nothing behind it but `>`.
+        if let Some(open) = self.opens.last() {
+            let name = open.name.of(item);
+            let rest = item.get(from..).unwrap_or_default();
+            if rest
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.first() == Some(&b'>'))
+            {
+                self.at = from + name.len() + 1;
+                return Ok(self.close(from - 2));
+            }
+        }
+        match item.get(from) {
+            None => return Ok(Wait(State::EndName { from })),
+            Some(byte) if !chars::is_name_start(*byte) => return Err(XmlError::Syntax),
+            Some(_) => {}
+        }
+        let Some(name) = self.name(item, around, from)? else {
+            return Ok(Wait(State::EndName { from }));
+        };
+        let expected = match self.opens.last() {
+            Some(open) => open.name.of(item),
+            None => around.context.root().as_bytes(),
+        };
+        if name.range.of(item) != expected {
+            return Err(XmlError::Mismatch);
+        }
+        self.tag.start = from - 2;
+        Ok(Go(State::EndSpace))
+    }
+
+    fn end_space(&mut self, item: &[u8]) -> Result<Step, XmlError> {
+        self.at = chars::skip_space(item, self.at);
+        match item.get(self.at) {
+            None => Ok(Wait(State::EndSpace)),
+            Some(b'>') => {
+                self.at += 1;
+                Ok(self.close(self.tag.start))
+            }
+            Some(_) => Err(XmlError::Syntax),
+        }
+    }
+
+    /// Behind an end tag that began at `start`.
+    #[inline]
+    fn close(&mut self, start: usize) -> Step {
+        let Some(open) = self.opens.last() else {
+            return Step::Found(Found::End);
+        };
+        self.scope.truncate(open.scope);
+        self.opens.truncate(self.opens.len() - 1);
+        if self.opens.len() > 0 {
+            return Go(State::Text { from: self.at });
+        }
+        self.top.inner.end = start as u32;
+        Step::Found(Found::Element(self.form, self.top))
+    }
+}
+
+/// Whether the `>` at `at` ends `]]>`, all of it within what began at `from`.
+fn ends_cdata(item: &[u8], from: usize, at: usize) -> bool {
+    item.get(from..at)
+        .is_some_and(|before| before.ends_with(b"]]"))
+}

@@ -1,0 +1,289 @@
+//! The house's rules that no compiler knows: layers, lengths, headers, citations, budgets.
+//!
+//! Each test names every offence it finds, as `FILE:LINE`. Words that must not appear are put together from parts here, so that
+//! this file passes its own tests.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The modules of the core from the bottom up. A module may name those of lower layers.
+const LAYERS: &[&[&str]] = &[
+    &[
+        "arena", "entropy", "limits", "map", "secret", "time", "timer",
+    ],
+    &["jid", "xml"],
+    &["stanza", "sasl", "store", "envelope", "port", "config"],
+    &["effects", "wait", "stream", "account", "xep"],
+    &["shard", "fuzzing", "testing"],
+];
+
+/// What modules may name in their own layer.
+const EDGES: &[(&str, &str)] = &[
+    ("timer", "time"),
+    ("config", "sasl"),
+    ("envelope", "stanza"),
+    ("port", "config"),
+    ("port", "envelope"),
+    ("port", "sasl"),
+    ("port", "store"),
+    ("account", "effects"),
+    ("account", "xep"),
+    ("stream", "effects"),
+    ("wait", "account"),
+];
+
+/// Code lines of each shell: neither blank nor comment. What is not about waiting belongs to shell-common.
+const BUDGETS: &[(&str, usize)] = &[("shell-mio/src", 1500), ("shell-smol/src", 1000)];
+
+const FILE_LINES_MAX: usize = 800;
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+struct Text {
+    /// Relative to the root.
+    name: String,
+    text: String,
+}
+
+impl Text {
+    fn is_rust(&self) -> bool {
+        self.name.ends_with(".rs")
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every file of the project, whether git knows it yet or not.
+fn files() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![root()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name();
+            let made = ["target", ".git", "spondee-data", "node_modules"];
+            if entry.file_type().unwrap().is_file() {
+                found.push(entry.path());
+            } else if !made.iter().any(|made| name == *made) {
+                open.push(entry.path());
+            }
+        }
+    }
+    found.sort();
+    assert!(
+        found.len() > 20,
+        "the project is not where it is looked for"
+    );
+    found
+}
+
+fn name_of(path: &Path) -> String {
+    let root = root();
+    path.strip_prefix(&root).unwrap().display().to_string()
+}
+
+/// Everything that is text. `.git` is a file in a linked work tree; Cargo.lock names its registry and is not ours.
+fn texts() -> Vec<Text> {
+    files()
+        .iter()
+        .map(|path| (name_of(path), path))
+        .filter(|(name, _)| name != ".git" && name != "Cargo.lock")
+        .filter_map(|(name, path)| {
+            let text = fs::read_to_string(path).ok()?;
+            Some(Text { name, text })
+        })
+        .collect()
+}
+
+/// Collects `FILE:LINE: fault` for every line for which `fault` gives one.
+fn faults(texts: &[Text], fault: impl Fn(&Text, &str) -> Option<String>) -> Vec<String> {
+    let mut faults = Vec::new();
+    for text in texts {
+        for (index, line) in text.text.lines().enumerate() {
+            if let Some(fault) = fault(text, line) {
+                faults.push(format!("{}:{}: {fault}", text.name, index + 1));
+            }
+        }
+    }
+    faults
+}
+
+fn assert_none(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// The modules a line names as `crate::name` or `crate::{name, …}`.
+fn named(line: &str) -> Vec<&str> {
+    let code = line.split("//").next().unwrap_or_default();
+    let is_part = |c: char| !(c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit());
+    let mut names = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let group = rest.strip_prefix('{').map(|rest| {
+            let inside = rest.split('}').next().unwrap_or_default();
+            inside.split(", ").collect::<Vec<_>>()
+        });
+        for name in group.unwrap_or_else(|| vec![rest]) {
+            names.push(name.split(is_part).next().unwrap_or_default());
+        }
+    }
+    names
+}
+
+#[test]
+fn modules_of_the_core_name_only_lower_layers() {
+    let layer = |module: &str| LAYERS.iter().position(|layer| layer.contains(&module));
+    let faults = faults(&texts(), |text, line| {
+        let path = text.name.strip_prefix("core/src/")?;
+        let module = path.split(['/', '.']).next()?;
+        if module == "lib" {
+            return None;
+        }
+        let Some(own) = layer(module) else {
+            return Some(format!("{module} is in no layer"));
+        };
+        named(line)
+            .into_iter()
+            .filter(|name| *name != module && !EDGES.contains(&(module, name)))
+            // What `lib.rs` re-exports begins with a capital and is for others than the core.
+            .find(|name| layer(name).is_none_or(|other| other >= own))
+            .map(|name| format!("{module} must not name {name:?}"))
+    });
+    assert_none(&faults);
+}
+
+#[test]
+fn rust_files_have_a_header_and_are_not_too_long() {
+    let mut faults = Vec::new();
+    for text in texts().iter().filter(|text| text.is_rust()) {
+        // `foo/tests.rs` is the end of `foo.rs`, whose header speaks for both.
+        if !text.text.starts_with("//! ") && !text.name.ends_with("/tests.rs") {
+            faults.push(format!("{}: no //! header", text.name));
+        }
+        let lines = text.text.lines().count();
+        if lines > FILE_LINES_MAX {
+            faults.push(format!(
+                "{}: {lines} lines; split it along a phase",
+                text.name
+            ));
+        }
+    }
+    assert_none(&faults);
+}
+
+/// `RFC n §s` and `XEP-nnnn §s`; a document may be named without a section.
+fn citation_fault(line: &str) -> Option<String> {
+    let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).count();
+    for rest in line.split("RFC").skip(1) {
+        if rest.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+            return Some("write `RFC n`".to_owned());
+        }
+    }
+    for rest in line.split("XEP").skip(1) {
+        let four = rest.strip_prefix('-').is_some_and(|rest| digits(rest) == 4);
+        let number = rest.starts_with(['-', ' ']) && digits(&rest[1..]) > 0;
+        if number && !four {
+            return Some("write `XEP-nnnn`".to_owned());
+        }
+    }
+    for rest in line.split('\u{a7}').skip(1) {
+        if !rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return Some("write the number right behind \u{a7}".to_owned());
+        }
+    }
+    let lower = line.to_lowercase();
+    for rest in lower.split("section ").skip(1) {
+        if digits(rest) > 0 {
+            return Some("write \u{a7} for a section".to_owned());
+        }
+    }
+    None
+}
+
+#[test]
+fn citations_have_one_form() {
+    assert!(citation_fault("RFC 6120 \u{a7}4.9.3.1, XEP-0198 \u{a7}5, XEPs").is_none());
+    for wrong in ["RFC6120", "XEP-198", "XEP 0198", "\u{a7} 4", "Section 4.2"] {
+        assert!(citation_fault(wrong).is_some(), "{wrong}");
+    }
+    let faults = faults(&texts(), |text, line| {
+        let checked = text.is_rust() || text.name.ends_with(".xmpp");
+        let tidy = text.name == "spec-tests/tests/tidy.rs";
+        (checked && !tidy).then(|| citation_fault(line)).flatten()
+    });
+    assert_none(&faults);
+}
+
+#[test]
+fn shells_keep_their_budget() {
+    for (directory, budget) in BUDGETS {
+        let texts = texts();
+        let count = texts
+            .iter()
+            .filter(|text| text.is_rust() && text.name.starts_with(directory))
+            .flat_map(|text| text.text.lines())
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with("//"))
+            .count();
+        assert!(count <= *budget, "{directory}: {count} of {budget} lines");
+    }
+}
+
+#[test]
+fn nothing_is_left_half_done_or_switched_off() {
+    let words = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+        concat!("#[ig", "nore"),
+        concat!("#[al", "low("),
+        concat!("#![al", "low("),
+    ];
+    let faults = faults(&texts(), |_, line| {
+        let word = words.iter().find(|word| line.contains(**word))?;
+        Some(format!("{word:?}"))
+    });
+    assert_none(&faults);
+}
+
+#[test]
+fn the_text_speaks_of_the_project_alone() {
+    let words = [
+        concat!("/wo", "rk/"),
+        concat!("/tmp", "/wt"),
+        concat!("/ro", "ot/"),
+        concat!("/ho", "me/"),
+        concat!("registry.", "npmjs"),
+        concat!("py", "pi.org"),
+        concat!("deb.", "debian.org"),
+        concat!("proxy.", "golang"),
+        concat!("static.", "crates.io"),
+    ];
+    let faults = faults(&texts(), |_, line| {
+        let word = words.iter().find(|word| line.contains(**word))?;
+        Some(format!("{word:?}"))
+    });
+    assert_none(&faults);
+}
+
+#[test]
+fn the_changelog_begins_with_what_is_unreleased() {
+    let text = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    let first = text.lines().find(|line| line.starts_with("## "));
+    assert_eq!(first, Some("## Unreleased"));
+}
+
+#[test]
+fn no_file_is_large() {
+    let mut faults = Vec::new();
+    for path in files() {
+        let bytes = fs::metadata(&path).unwrap().len();
+        if bytes > FILE_BYTES_MAX {
+            faults.push(format!("{}: {bytes} bytes", name_of(&path)));
+        }
+    }
+    assert_none(&faults);
+}
