@@ -241,6 +241,8 @@ impl Shard {
         if let Some(event) = self.with(now, conn, |stream, cx| stream.fail(cx, violation)) {
             self.on_event(now, conn, event);
         }
+        // A stream that waited for an answer waits no more: its peer's closing tag is to be read.
+        self.proceed(now, conn);
     }
 
     /// Ends every stream whose host, as far as it has one, `which` says yes to.
