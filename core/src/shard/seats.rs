@@ -306,12 +306,7 @@ impl Shard {
 
     /// The peer leaves more unread than its session's queue takes: the session ends, nobody waits for it.
     pub(super) fn overflowed(&mut self, now: Now, conn: ConnId) {
-        self.fx.discard(conn);
-        self.hang_up(
-            now,
-            conn,
-            CloseReason::Error(Violation::QueueFull.condition()),
-        );
+        self.fail(now, conn, Violation::QueueFull);
     }
 
     pub(super) fn expire(&mut self, now: Now, conn: ConnId) {
