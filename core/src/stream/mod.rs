@@ -175,7 +175,7 @@ impl Stream {
 
     /// Whether it waits for an answer.
     pub(crate) const fn waits(&self) -> bool {
-        !self.state.wants_input()
+        !self.state.wants_input() && !self.state.is_deaf()
     }
 
     /// TLS is up: the stream starts anew and forgets what it heard before (RFC 6120 §5.4.3.3).
