@@ -241,6 +241,11 @@ impl Stream {
 
     /// Ends the stream from our side: an error if there is one, the closing tag, and `Closing` or `Close` for the shell.
     pub(crate) fn fail(&mut self, cx: &mut Cx<'_>, violation: Violation) -> Event {
+        self.fail_from(cx, "", violation)
+    }
+
+    /// As `fail`; `from` is the host named by the opening tag, if that is still owed.
+    fn fail_from(&mut self, cx: &mut Cx<'_>, from: &str, violation: Violation) -> Event {
         // A scanner that failed cannot find the peer's closing tag: only its end of file or the deadline remain.
         let closing = State::Closing(if matches!(violation, Violation::Xml(_)) {
             Closing::Deaf
@@ -257,7 +262,7 @@ impl Stream {
         }
         if matches!(self.state, State::Header(_)) {
             // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
-            self.write_header(cx, "", None);
+            self.write_header(cx, from, None);
         }
         cx.fx.out(cx.conn, |out| {
             violation.write(out);
