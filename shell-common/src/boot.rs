@@ -1,20 +1,38 @@
 //! From settings to what a shell needs to run: data directory, secret, certificates, store, workers.
 
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use spondee_core::config::Config;
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::geteuid;
+use spondee_core::config::{Config, TlsAvailable};
+use spondee_core::jid::Domain;
+use spondee_core::port::Opening;
+use spondee_core::sasl::Encryption;
 
 use crate::config::{Listen, Settings};
-use crate::control::Control;
-use crate::store::Store;
+use crate::control::{Control, SOCKET_NAME};
+use crate::seed;
+use crate::store::{Store, open_sqlite};
 use crate::tls::TlsHosts;
 use crate::work::Workers;
+
+const LOCK_NAME: &str = "lock";
+const SECRET_NAME: &str = "server_secret";
+/// What the secret is called until it is whole.
+const NEW_SECRET_NAME: &str = "server_secret.new";
 
 /// A locked data directory: mode 0700 checked, one process at a time.
 #[derive(Debug)]
 pub struct DataDirectory {
-    // the helper's: path and the lock's descriptor
+    path: PathBuf,
+    /// Locked as long as it is open: the system frees it however the process ends.
+    _lock: File,
 }
 
 impl DataDirectory {
@@ -23,14 +41,38 @@ impl DataDirectory {
     /// # Errors
     /// A sentence for the administrator: the mode and the chmod to run, or that a server is running.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let _ = path;
-        todo!()
+        let shown = path.display();
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| format!("cannot create the data directory {shown}: {error}"))?;
+        let metadata = fs::metadata(path)
+            .map_err(|error| format!("cannot look at the data directory {shown}: {error}"))?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(format!(
+                "others can enter the data directory {shown} (its mode is {mode:04o}): run `chmod 0700 {shown}`"
+            ));
+        }
+        // Root could use it, but would leave files in it that its owner cannot read.
+        let (owner, user) = (metadata.uid(), geteuid().as_raw());
+        if owner != user {
+            return Err(format!(
+                "the data directory {shown} belongs to user {owner} and this process to user {user}: run it as that user, as \
+                 with `sudo -u '#{owner}'`"
+            ));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock(path)?,
+        })
     }
 
     /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
-        todo!()
+        &self.path
     }
 
     /// `server_secret`: 32 bytes made once and stored 0600.
@@ -38,8 +80,79 @@ impl DataDirectory {
     /// # Errors
     /// A sentence for the administrator.
     pub fn server_secret(&self) -> Result<[u8; 32], String> {
-        todo!()
+        let path = self.path.join(SECRET_NAME);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self
+                    .make_secret(&path)
+                    .map_err(|error| format!("cannot make {}: {error}", path.display()));
+            }
+            Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+        };
+        fs::set_permissions(&path, Permissions::from_mode(0o600))
+            .map_err(|error| format!("cannot protect {}: {error}", path.display()))?;
+        <[u8; 32]>::try_from(bytes).map_err(|bytes| {
+            format!(
+                "{} is damaged, it has {} bytes instead of 32: restore it from a backup; without one remove it, and a new one \
+                 is made (no account is lost)",
+                path.display(),
+                bytes.len()
+            )
+        })
     }
+
+    /// Whole or not at all, also after a power cut.
+    fn make_secret(&self, path: &Path) -> io::Result<[u8; 32]> {
+        let secret = seed::fresh().map_err(io::Error::other)?;
+        let new = self.path.join(NEW_SECRET_NAME);
+        // Left over from a start that was cut off.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)?;
+        file.write_all(&secret)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(secret)
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, String> {
+    let path = directory.join(LOCK_NAME);
+    let say = |error: io::Error| format!("cannot lock {}: {error}", path.display());
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(say)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut process = String::new();
+            // Only to say more: the number may be missing at the very beginning.
+            let _ = file.take(20).read_to_string(&mut process);
+            return Err(format!(
+                "the data directory {} is in use: a Spondee server or command is running (process {})",
+                directory.display(),
+                process.trim()
+            ));
+        }
+        Err(error) => return Err(say(error.into())),
+    }
+    // For people; only the lock itself counts.
+    file.set_len(0).map_err(say)?;
+    writeln!(file, "{}", std::process::id()).map_err(say)?;
+    Ok(file)
 }
 
 /// Everything a shell is started with.
@@ -68,7 +181,7 @@ pub struct Booted {
 pub struct Reload {
     /// `None` for a development server.
     pub file: Option<PathBuf>,
-    /// What must not change while running (data directory, shards, listeners).
+    /// What must not change while running (data directory, shards, listeners). Its `config` has the server's secret.
     pub running: Settings,
 }
 
@@ -78,7 +191,33 @@ impl Reload {
     /// # Errors
     /// Sentences for the log; the server goes on as it was.
     pub fn again(&self) -> Result<(Arc<Config>, Arc<TlsHosts>), Vec<String>> {
-        todo!()
+        let mut settings = match &self.file {
+            Some(file) => Settings::load(file).map_err(|error| error.faults)?,
+            None => self.running.clone(),
+        };
+        for key in self.needs_restart(&settings) {
+            tracing::warn!("{key} changes only with a restart: it stays as it is");
+        }
+        settings.config.shards = self.running.config.shards;
+        settings.config.server_secret = self.running.config.server_secret;
+        let tls = certificates(&mut settings).map_err(|error| vec![error])?;
+        Ok((Arc::new(settings.config), Arc::new(tls)))
+    }
+
+    /// The options that differ from what runs and are fixed at the start.
+    fn needs_restart(&self, settings: &Settings) -> Vec<&'static str> {
+        let running = &self.running;
+        let changed = [
+            (
+                "data_directory",
+                settings.data_directory != running.data_directory,
+            ),
+            ("threads", settings.config.shards != running.config.shards),
+            ("log_level", settings.log_level != running.log_level),
+            ("a listening address", settings.listen != running.listen),
+        ];
+        let changed = changed.into_iter().filter(|(_, changed)| *changed);
+        changed.map(|(key, _)| key).collect()
     }
 }
 
@@ -86,7 +225,160 @@ impl Reload {
 ///
 /// # Errors
 /// A sentence for the administrator.
-pub fn boot(settings: Settings, file: Option<PathBuf>) -> Result<Booted, String> {
-    let _ = (settings, file);
-    todo!()
+pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, String> {
+    let data = DataDirectory::open(&settings.data_directory)?;
+    settings.config.server_secret = data.server_secret()?;
+    let tls = certificates(&mut settings)?;
+    let store = Store::start(Box::new(open_sqlite(data.path())?));
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Booted {
+        config: Arc::new(settings.config.clone()),
+        tls: Arc::new(tls),
+        listen: settings.listen.clone(),
+        store,
+        workers: Workers::start(workers),
+        control: Control::new(data.path().join(SOCKET_NAME)),
+        reload: Reload {
+            file,
+            running: settings,
+        },
+        data,
+    })
+}
+
+/// Loads the certificates, tells each host whether it has one, and warns where that shuts clients out.
+fn certificates(settings: &mut Settings) -> Result<TlsHosts, String> {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let hosts: Vec<Domain> = settings.config.hosts.keys().cloned().collect();
+    let tls = TlsHosts::load(&settings.certificates, &hosts).map_err(|error| error.message)?;
+    let directory = settings.certificates.display();
+    for (host, config) in &mut settings.config.hosts {
+        if tls.has(host) {
+            config.tls = TlsAvailable::Yes;
+            continue;
+        }
+        config.tls = TlsAvailable::No;
+        match config.sasl.encryption {
+            Encryption::Required => tracing::warn!(
+                "no certificate for {host} below {directory}: nobody can sign in there while c2s_require_encryption is on"
+            ),
+            Encryption::Optional => tracing::warn!(
+                "no certificate for {host} below {directory}: clients sign in there without encryption"
+            ),
+        }
+    }
+    let direct = |listen: &Listen| listen.listener.opening == Opening::Tls;
+    if settings.listen.iter().any(direct) && !hosts.iter().any(|host| tls.has(host)) {
+        tracing::warn!("there is no certificate at all: listeners for direct TLS refuse everybody");
+    }
+    Ok(tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+    use crate::tls::generate_development_certificate;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn makes_a_directory_for_its_owner_only() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("var/spondee");
+        let data = DataDirectory::open(&path).unwrap();
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join(LOCK_NAME)), 0o600);
+        assert_eq!(data.path(), path);
+    }
+
+    #[test]
+    fn refuses_a_directory_that_others_can_enter_and_says_what_to_run() {
+        let scratch = Scratch::new();
+        for open in [0o755, 0o750, 0o701] {
+            fs::set_permissions(scratch.path(), Permissions::from_mode(open)).unwrap();
+            let refusal = DataDirectory::open(scratch.path()).unwrap_err();
+            let advice = format!("chmod 0700 {}", scratch.path().display());
+            assert!(refusal.contains(&advice), "{refusal}");
+        }
+        fs::set_permissions(scratch.path(), Permissions::from_mode(0o700)).unwrap();
+        DataDirectory::open(scratch.path()).unwrap();
+    }
+
+    #[test]
+    fn refuses_a_second_process_and_names_the_first() {
+        let scratch = Scratch::new();
+        let first = DataDirectory::open(scratch.path()).unwrap();
+        let refusal = DataDirectory::open(scratch.path()).unwrap_err();
+        let process = format!("process {}", std::process::id());
+        assert!(refusal.contains(&process), "{refusal}");
+        drop(first);
+        DataDirectory::open(scratch.path()).unwrap();
+    }
+
+    #[test]
+    fn makes_the_secret_once_and_keeps_it_private() {
+        let scratch = Scratch::new();
+        let data = DataDirectory::open(scratch.path()).unwrap();
+        fs::write(scratch.path().join(NEW_SECRET_NAME), "half").unwrap();
+        let secret = data.server_secret().unwrap();
+        assert_ne!(secret, [0; 32]);
+        assert_eq!(data.server_secret().unwrap(), secret);
+        let path = scratch.path().join(SECRET_NAME);
+        assert_eq!(mode(&path), 0o600);
+        assert!(!scratch.path().join(NEW_SECRET_NAME).exists());
+        fs::write(&path, "short").unwrap();
+        let refusal = data.server_secret().unwrap_err();
+        assert!(refusal.contains("5 bytes instead of 32"), "{refusal}");
+    }
+
+    #[test]
+    fn boots_a_development_server_and_reloads_it() {
+        let scratch = Scratch::new();
+        let settings = Settings::development(scratch.path());
+        let host = Domain::parse("localhost").unwrap();
+        let certificates = settings.certificates.clone();
+        let booted = boot(settings, None).unwrap();
+        assert_ne!(booted.config.server_secret, [0; 32]);
+        assert_eq!(booted.config.hosts[&host].tls, TlsAvailable::No);
+        assert!(!booted.tls.has(&host));
+
+        generate_development_certificate(&certificates, &host).unwrap();
+        let (config, tls) = booted.reload.again().unwrap();
+        assert!(tls.has(&host));
+        assert_eq!(config.hosts[&host].tls, TlsAvailable::Yes);
+        assert_eq!(config.server_secret, booted.config.server_secret);
+        assert_eq!(config.shards, booted.config.shards);
+        booted.workers.stop();
+        booted.store.stop();
+    }
+
+    #[test]
+    fn a_reload_keeps_what_only_a_restart_can_change() {
+        let scratch = Scratch::new();
+        let file = scratch.path().join("spondee.toml");
+        let mut running = Settings::development(scratch.path());
+        running.config.shards = 3;
+        running.config.server_secret = [9; 32];
+        let text = "data_directory = \"elsewhere\"\nthreads = 5\n[host.\"x.example\"]\n";
+        fs::write(&file, text).unwrap();
+        let reload = Reload {
+            file: Some(file.clone()),
+            running,
+        };
+        let settings = Settings::load(&file).unwrap();
+        let changed = reload.needs_restart(&settings);
+        assert!(changed.contains(&"data_directory") && changed.contains(&"threads"));
+        fs::create_dir(scratch.path().join("certs")).unwrap();
+        let (config, _) = reload.again().unwrap();
+        assert_eq!((config.shards, config.server_secret), (3, [9; 32]));
+        assert!(config.hosts.keys().any(|host| host.as_str() == "x.example"));
+
+        fs::write(&file, "nonsense").unwrap();
+        assert!(!reload.again().unwrap_err().is_empty());
+    }
 }

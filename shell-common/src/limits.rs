@@ -77,3 +77,23 @@ pub const SQLITE_STATEMENTS: usize = 32;
 /// Bytes to which SQLite cuts its write-ahead log after a checkpoint. One long transaction must not leave a long file for
 /// ever.
 pub const SQLITE_WAL_BYTES: u32 = 64 * 1024 * 1024;
+
+// -- Control socket
+
+/// Connections at a time. Administrators and their scripts are few; each holds a thread.
+pub const CONTROL_CONNECTIONS: usize = 8;
+
+/// Bytes of one request. The longest is an address of 3 KiB and a password of a few hundred bytes, escaped.
+pub const CONTROL_REQUEST_BYTES: u64 = 32 * 1024;
+
+/// Bytes of one answer: a page of the longest addresses, escaped, and more than that.
+pub const CONTROL_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Accounts in one page of a list. The page is one question to the store, which serves others in between.
+pub const CONTROL_PAGE: u32 = 1000;
+
+/// Silence after which a connection is closed, so that a script that hangs does not keep its place.
+pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
+
+/// The longest wait for the end of a command. The slowest sets a password behind a full queue of workers: seconds.
+pub const CONTROL_ANSWER: Duration = Duration::from_secs(30);

@@ -23,7 +23,7 @@ use spondee_core::port::{
 use spondee_core::sasl::ChannelBindings;
 use spondee_core::secret::Secret;
 use spondee_core::shard::Shard;
-use spondee_core::store::Batch;
+use spondee_core::store::{Batch, StoreError};
 use spondee_core::time::{Instant, Now, UnixTime};
 use spondee_shell_common::store::{Backend as _, Memory};
 
@@ -78,6 +78,8 @@ pub enum StorePace {
     Prompt,
     /// Only when nothing else can happen.
     Slow,
+    /// At once, and always that it is too busy.
+    Busy,
 }
 
 /// One client's end of a connection.
@@ -296,6 +298,14 @@ impl World {
         self.pipes[peer.0].taking = Taking::Nothing;
     }
 
+    /// The client reads again, from what is owed by now.
+    pub fn take_again(&mut self, peer: Peer) {
+        self.pipes[peer.0].taking = Taking::All;
+        if let Some((shard, conn)) = self.pipes[peer.0].seat {
+            self.flush(shard, conn);
+        }
+    }
+
     /// What the server wrote to this client since it was last asked.
     pub fn take_received(&mut self, peer: Peer) -> Vec<u8> {
         std::mem::take(&mut self.pipes[peer.0].received)
@@ -478,6 +488,9 @@ impl World {
             Action::Store { ticket, batch } => match self.store_pace {
                 StorePace::Prompt => self.apply(shard, ticket, &batch),
                 StorePace::Slow => self.batches.push_back((shard, ticket, batch)),
+                StorePace::Busy => self
+                    .letters
+                    .push_back((shard, Event::Stored(ticket, Err(StoreError::Busy)))),
             },
         }
     }

@@ -10,12 +10,11 @@ use crate::xml::{Header, Ns, escape_attribute};
 
 impl Stream {
     pub(super) fn on_header(&mut self, cx: &mut Cx<'_>, header: &Header) -> Option<Event> {
-        let phase = match core::mem::replace(&mut self.state, State::Closed) {
-            State::Header(phase) => phase,
-            state => {
-                self.state = state;
-                return Some(self.fail(cx, Violation::StreamElement));
-            }
+        if !matches!(self.state, State::Header(_)) {
+            return Some(self.fail(cx, Violation::StreamElement));
+        }
+        let State::Header(phase) = core::mem::replace(&mut self.state, State::Closed) else {
+            return None;
         };
         let addressed = match check(cx, header) {
             Ok(addressed) => addressed,

@@ -1,0 +1,64 @@
+//! The command line's end of the control socket.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use spondee_core::port::{Command, CommandResult};
+use zeroize::Zeroizing;
+
+use super::wire::{Answer, Request};
+use crate::limits::{CONTROL_ANSWER, CONTROL_ANSWER_BYTES, CONTROL_IDLE};
+
+/// Why there is no result.
+#[derive(Debug)]
+pub enum CallError {
+    /// No server listens at this socket. Nothing was done.
+    NoServer,
+    /// A server was asked and gave no result: a sentence for the administrator.
+    Lost(String),
+}
+
+/// Asks the server behind `socket` to carry out one command.
+///
+/// # Errors
+/// There is no server, or its answer did not come.
+pub fn call(socket: &Path, command: &Command) -> Result<CommandResult, CallError> {
+    // A socket that nobody listens to is left over from a server that was killed.
+    let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+    let stream = UnixStream::connect(socket).map_err(|error| {
+        if nobody.contains(&error.kind()) {
+            CallError::NoServer
+        } else {
+            CallError::Lost(format!("cannot reach {}: {error}", socket.display()))
+        }
+    })?;
+    let answer = ask(&stream, command).map_err(|error| {
+        CallError::Lost(format!(
+            "the server did not answer ({error}): look whether the command took effect"
+        ))
+    })?;
+    answer.into_result().map_err(CallError::Lost)
+}
+
+fn ask(stream: &UnixStream, command: &Command) -> io::Result<Answer> {
+    // Longer than the server waits for its own answer.
+    stream.set_read_timeout(Some(CONTROL_ANSWER + CONTROL_IDLE))?;
+    stream.set_write_timeout(Some(CONTROL_IDLE))?;
+    let request = Request::try_from(command).map_err(io::Error::other)?;
+    let mut line = Zeroizing::new(serde_json::to_vec(&request)?);
+    line.push(b'\n');
+    let mut writer = stream;
+    // A server that is too busy answers and closes without reading: its answer is there all the same.
+    let written = writer.write_all(&line);
+    let mut line = Vec::new();
+    BufReader::new(stream)
+        .take(CONTROL_ANSWER_BYTES)
+        .read_until(b'\n', &mut line)?;
+    if line.pop() != Some(b'\n') {
+        return Err(written
+            .err()
+            .unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(serde_json::from_slice(&line)?)
+}

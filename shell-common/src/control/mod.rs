@@ -1,0 +1,293 @@
+//! The control socket: JSON lines over a Unix socket in the data directory (0600). Commands go to the owner's shard.
+//!
+//! Each request is one line, and so is its answer; a connection may ask again after each answer. A line that is no request is
+//! answered as malformed; one that is too long ends the connection.
+//!
+//! ```text
+//! {"command":"add","account":"juliet@example.org","password":"…"}       {"result":"done"}
+//! {"command":"passwd","account":"juliet@example.org","password":"…"}    {"result":"error","error":"no-such-user"}
+//! {"command":"disable","account":"juliet@example.org"}                  likewise "enable" and "delete"
+//! {"command":"list","host":"example.org","after":"a@example.org","limit":100}
+//!     {"result":"users","users":[{"account":"juliet@example.org","status":"enabled"}]}
+//! ```
+//!
+//! Errors: `busy`, `exists`, `malformed`, `no-such-host`, `no-such-user`, `password`, `store`, `timeout`. Whoever can enter
+//! the data directory is an administrator: there is no other check.
+
+mod client;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::HashMap;
+use std::fs::Permissions;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use spondee_core::envelope::placement::Placement;
+use spondee_core::port::{Command, CommandId, CommandResult};
+use zeroize::Zeroizing;
+
+use crate::limits::{CONTROL_ANSWER, CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_REQUEST_BYTES};
+use crate::mailbox::{Letter, Mailbox};
+
+pub use client::{CallError, call};
+use wire::{Answer, Refusal, Request};
+
+/// The socket's name in a data directory.
+pub const SOCKET_NAME: &str = "control.sock";
+
+/// The server's end. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Never used twice, so that a late answer reaches nobody.
+    last_id: u64,
+    pending: HashMap<CommandId, SyncSender<CommandResult>>,
+    /// Second handles of the open connections, to close them with.
+    connections: HashMap<u64, UnixStream>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    New,
+    Serving,
+    Stopped,
+}
+
+/// Where commands go.
+#[derive(Debug)]
+struct Shards {
+    mailboxes: Vec<Arc<dyn Mailbox>>,
+    placement: Placement,
+}
+
+impl Control {
+    /// For the socket at `path`; nothing listens yet.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                path,
+                state: Mutex::new(State {
+                    phase: Phase::New,
+                    last_id: 0,
+                    pending: HashMap::new(),
+                    connections: HashMap::new(),
+                }),
+            }),
+        }
+    }
+
+    /// The socket.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Listens and serves on a thread of its own; mailboxes are in order of shards. A socket left over from a server that was
+    /// killed is replaced: the caller holds the data directory's lock.
+    ///
+    /// # Errors
+    /// The socket cannot be made, or it serves or has been stopped already.
+    pub fn serve(&self, mailboxes: Vec<Arc<dyn Mailbox>>, placement: Placement) -> io::Result<()> {
+        let shards = Arc::new(Shards {
+            mailboxes,
+            placement,
+        });
+        let mut state = self.shared.lock();
+        if !matches!(state.phase, Phase::New) {
+            return Err(io::Error::other("the control socket was started before"));
+        }
+        remove(&self.shared.path)?;
+        let listener = UnixListener::bind(&self.shared.path)?;
+        // Nobody else can enter the directory, so nobody connects between these two lines.
+        std::fs::set_permissions(&self.shared.path, Permissions::from_mode(0o600))?;
+        let shared = self.shared.clone();
+        thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || accept(&shared, &listener, &shards))?;
+        state.phase = Phase::Serving;
+        Ok(())
+    }
+
+    /// Passes a result to whoever asked.
+    pub fn answer(&self, id: CommandId, result: CommandResult) {
+        let asked = self.shared.lock().pending.remove(&id);
+        if let Some(sender) = asked {
+            // Whoever asked may have gone: the command took effect all the same.
+            let _ = sender.send(result);
+        }
+    }
+
+    /// Removes the socket; open connections are closed. Harmless when repeated.
+    pub fn stop(&self) {
+        let mut state = self.shared.lock();
+        let before = std::mem::replace(&mut state.phase, Phase::Stopped);
+        state.pending.clear();
+        for (_, connection) in state.connections.drain() {
+            // It may be closed already.
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+        drop(state);
+        if matches!(before, Phase::Serving) {
+            // The thread that accepts sees the phase when it next accepts.
+            let _ = UnixStream::connect(&self.shared.path);
+            if let Err(error) = remove(&self.shared.path) {
+                tracing::warn!("cannot remove {}: {error}", self.shared.path.display());
+            }
+        }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn accept(shared: &Arc<Shared>, listener: &UnixListener, shards: &Arc<Shards>) {
+    for stream in listener.incoming() {
+        if matches!(shared.lock().phase, Phase::Stopped) {
+            return;
+        }
+        let admitted = stream.and_then(|stream| admit(shared, stream, shards));
+        if let Err(error) = admitted {
+            tracing::warn!("control socket: {error}");
+            // Without descriptors or memory `accept` fails again at once: not in a tight loop.
+            thread::sleep(std::time::Duration::from_millis(100));
+        }
+    }
+}
+
+/// Gives a connection its thread, if there are not too many.
+fn admit(shared: &Arc<Shared>, stream: UnixStream, shards: &Arc<Shards>) -> io::Result<()> {
+    stream.set_read_timeout(Some(CONTROL_IDLE))?;
+    stream.set_write_timeout(Some(CONTROL_IDLE))?;
+    let mut state = shared.lock();
+    if state.connections.len() >= CONTROL_CONNECTIONS {
+        drop(state);
+        return write(&stream, &Answer::refused(Refusal::Busy));
+    }
+    state.last_id += 1;
+    let number = state.last_id;
+    state.connections.insert(number, stream.try_clone()?);
+    drop(state);
+    let seat = Seat {
+        shared: shared.clone(),
+        number,
+    };
+    let shards = shards.clone();
+    thread::Builder::new()
+        .name("control-connection".to_owned())
+        .spawn(move || {
+            // Silence, an end in the middle of a line: nobody is there to be told.
+            let _ = converse(&seat.shared, &stream, &shards);
+        })
+        .map(drop)
+}
+
+/// A connection's place among those allowed. Dropped, it is free.
+struct Seat {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.lock().connections.remove(&self.number);
+    }
+}
+
+/// One connection from first to last line.
+fn converse(shared: &Shared, stream: &UnixStream, shards: &Shards) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        // Wiped after each request: it may hold a password.
+        let mut line = Zeroizing::new(Vec::new());
+        (&mut reader)
+            .take(CONTROL_REQUEST_BYTES)
+            .read_until(b'\n', &mut line)?;
+        if line.pop() != Some(b'\n') {
+            return match line.is_empty() {
+                true => Ok(()),
+                false => write(
+                    stream,
+                    &Answer::malformed("too long, or cut off".to_owned()),
+                ),
+            };
+        }
+        let answer = match Request::parse(&line) {
+            Ok(command) => match carry_out(shared, shards, command) {
+                Some(answer) => answer,
+                // Stopped: the connection is being closed.
+                None => return Ok(()),
+            },
+            Err(detail) => Answer::malformed(detail),
+        };
+        write(stream, &answer)?;
+    }
+}
+
+/// Waits for the owner's shard. `None` when the server stops meanwhile.
+fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answer> {
+    let place = match &command {
+        Command::List { host, .. } => shards.placement.owner(host.as_str()),
+        Command::Add { account, .. }
+        | Command::Delete { account }
+        | Command::Disable { account }
+        | Command::Enable { account }
+        | Command::Passwd { account, .. } => shards.placement.owner(account.as_str()),
+    };
+    let mailbox = shards.mailboxes.get(usize::from(place.shard))?;
+    let (sender, answer) = sync_channel(1);
+    let mut state = shared.lock();
+    if matches!(state.phase, Phase::Stopped) {
+        return None;
+    }
+    state.last_id += 1;
+    let id = CommandId(state.last_id);
+    state.pending.insert(id, sender);
+    drop(state);
+    mailbox.post(vec![Letter::Command(id, command)]);
+    match answer.recv_timeout(CONTROL_ANSWER) {
+        Ok(result) => Some(result.into()),
+        Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => None,
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+            shared.lock().pending.remove(&id);
+            tracing::error!("a command was not answered");
+            Some(Answer::refused(Refusal::Timeout))
+        }
+    }
+}
+
+fn write(mut stream: &UnixStream, answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+impl Shared {
+    /// Nothing panics while it holds the lock, so a poisoned one still guards a whole state.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,257 @@
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use spondee_core::jid::{BareJid, Domain};
+use spondee_core::port::{CommandError, CommandReply, UserEntry};
+use spondee_core::sasl::Status;
+use spondee_core::secret::Secret;
+
+use super::*;
+use crate::scratch::Scratch;
+
+/// A shard that hands its commands to the test.
+#[derive(Debug)]
+struct Desk(Mutex<Sender<(u16, CommandId, Command)>>, u16);
+
+impl Mailbox for Desk {
+    fn post(&self, letters: Vec<Letter>) {
+        for letter in letters {
+            let Letter::Command(id, command) = letter else {
+                panic!("{letter:?}");
+            };
+            let _ = self.0.lock().unwrap().send((self.1, id, command));
+        }
+    }
+}
+
+struct Server {
+    control: Control,
+    commands: Receiver<(u16, CommandId, Command)>,
+    placement: Placement,
+    directory: Scratch,
+}
+
+impl Server {
+    fn start() -> Self {
+        let directory = Scratch::new();
+        let control = Control::new(directory.path().join(SOCKET_NAME));
+        let (sender, commands) = channel();
+        let mailboxes = (0..4)
+            .map(|shard| Arc::new(Desk(Mutex::new(sender.clone()), shard)) as Arc<dyn Mailbox>)
+            .collect();
+        let placement = Placement::new(&[7; 32], 4);
+        control.serve(mailboxes, placement.clone()).unwrap();
+        Self {
+            control,
+            commands,
+            placement,
+            directory,
+        }
+    }
+
+    /// Asks in a thread, answers here.
+    fn exchange(&self, command: Command, result: CommandResult) -> (Command, CommandResult) {
+        let path = self.control.path().to_owned();
+        let asking = thread::spawn(move || call(&path, &command).unwrap());
+        let (_, id, command) = self.commands.recv().unwrap();
+        self.control.answer(id, result);
+        (command, asking.join().unwrap())
+    }
+
+    fn connect(&self) -> BufReader<UnixStream> {
+        BufReader::new(UnixStream::connect(self.control.path()).unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.control.stop();
+    }
+}
+
+fn jid(text: &str) -> BareJid {
+    BareJid::parse(text).unwrap()
+}
+
+fn line(connection: &mut BufReader<UnixStream>) -> String {
+    let mut line = String::new();
+    connection.read_line(&mut line).unwrap();
+    line
+}
+
+#[test]
+fn a_command_goes_to_its_owners_shard_and_its_result_comes_back() {
+    let server = Server::start();
+    for local in ["a", "b", "c", "d", "e"] {
+        let account = jid(&format!("{local}@x.example"));
+        let path = server.control.path().to_owned();
+        let command = Command::Disable {
+            account: account.clone(),
+        };
+        let asking = thread::spawn(move || call(&path, &command).unwrap());
+        let (shard, id, command) = server.commands.recv().unwrap();
+        assert_eq!(shard, server.placement.owner(account.as_str()).shard);
+        assert!(matches!(command, Command::Disable { account: named } if named == account));
+        server.control.answer(id, Ok(CommandReply::Done));
+        assert_eq!(asking.join().unwrap(), Ok(CommandReply::Done));
+    }
+}
+
+#[test]
+fn passwords_and_pages_arrive_as_sent() {
+    let server = Server::start();
+    let typed = "pa\"ss\\w\u{f6}rd \u{1f511}\n";
+    let add = Command::Add {
+        account: jid("juli\u{e9}t@x.example"),
+        password: Secret::new(typed.as_bytes().to_vec()),
+    };
+    let (arrived, result) = server.exchange(add, Err(CommandError::Exists));
+    let Command::Add { account, password } = arrived else {
+        panic!("{arrived:?}");
+    };
+    assert_eq!(account, jid("juli\u{e9}t@x.example"));
+    assert_eq!(password.expose(), typed.as_bytes());
+    assert_eq!(result, Err(CommandError::Exists));
+
+    let list = Command::List {
+        host: Domain::parse("x.example").unwrap(),
+        after: Some(jid("a@x.example")),
+        limit: 2,
+    };
+    let page = vec![
+        UserEntry {
+            account: jid("b@x.example"),
+            status: Status::Disabled,
+        },
+        UserEntry {
+            account: jid("c@x.example"),
+            status: Status::Enabled,
+        },
+    ];
+    let (arrived, result) = server.exchange(list, Ok(CommandReply::Users(page.clone())));
+    assert!(
+        matches!(arrived, Command::List { after: Some(after), limit: 2, .. }
+        if after == jid("a@x.example"))
+    );
+    assert_eq!(result, Ok(CommandReply::Users(page)));
+}
+
+#[test]
+fn every_error_comes_back_as_itself() {
+    let server = Server::start();
+    for error in [
+        CommandError::Busy,
+        CommandError::Exists,
+        CommandError::NoSuchHost,
+        CommandError::NoSuchUser,
+        CommandError::Password,
+        CommandError::Store,
+    ] {
+        let command = Command::Delete {
+            account: jid("a@x.example"),
+        };
+        assert_eq!(server.exchange(command, Err(error)).1, Err(error));
+    }
+}
+
+#[test]
+fn garbage_is_answered_and_the_next_line_served() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    for garbage in [
+        "hello",
+        "{}",
+        "[]",
+        "{\"command\":\"stop\"}",
+        "{\"command\":\"add\",\"account\":\"a@x.example\"}",
+        "{\"command\":\"delete\",\"account\":\"a@x.example\",\"really\":true}",
+        "{\"command\":\"delete\",\"account\":\"x.example\"}",
+        "{\"command\":\"delete\",\"account\":\"a b@x.example\"}",
+        "{\"command\":\"list\",\"host\":\"x.example\",\"limit\":0}",
+        "{\"command\":\"list\",\"host\":\"x.example\",\"limit\":1001}",
+    ] {
+        writeln!(connection.get_mut(), "{garbage}").unwrap();
+        let answer = line(&mut connection);
+        assert!(
+            answer.contains("\"error\":\"malformed\""),
+            "{garbage}: {answer}"
+        );
+    }
+    writeln!(
+        connection.get_mut(),
+        "{{\"command\":\"enable\",\"account\":\"a@x.example\"}}"
+    )
+    .unwrap();
+    let (_, id, _) = server.commands.recv().unwrap();
+    server.control.answer(id, Ok(CommandReply::Done));
+    assert_eq!(line(&mut connection), "{\"result\":\"done\"}\n");
+}
+
+#[test]
+fn what_is_wrong_with_a_request_does_not_tell_its_password() {
+    let told = Request::parse(br#"{"command":"add","password":"hunter2","account":7}"#);
+    assert!(!told.unwrap_err().contains("hunter2"));
+    let told = Request::parse(br#"{"command":"add","password":"hunter2"#);
+    assert!(!told.unwrap_err().contains("hunter2"));
+}
+
+#[test]
+fn a_line_that_is_too_long_ends_the_connection() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let long = vec![b' '; usize::try_from(CONTROL_REQUEST_BYTES).unwrap()];
+    connection.get_mut().write_all(&long).unwrap();
+    assert!(line(&mut connection).contains("malformed"));
+    assert_eq!(line(&mut connection), "");
+}
+
+#[test]
+fn the_connection_over_the_bound_is_told_so() {
+    let server = Server::start();
+    let mut first: Vec<_> = (0..CONTROL_CONNECTIONS).map(|_| server.connect()).collect();
+    for connection in &mut first {
+        writeln!(connection.get_mut(), "?").unwrap();
+        assert!(line(connection).contains("malformed"));
+    }
+    let command = Command::Enable {
+        account: jid("a@x.example"),
+    };
+    let refused = call(server.control.path(), &command).unwrap();
+    assert_eq!(refused, Err(CommandError::Busy));
+}
+
+#[test]
+fn the_socket_is_for_its_owner_only_and_replaces_a_stale_one() {
+    let directory = Scratch::new();
+    let path = directory.path().join(SOCKET_NAME);
+    drop(UnixListener::bind(&path).unwrap());
+    let command = Command::Enable {
+        account: jid("a@x.example"),
+    };
+    assert!(matches!(call(&path, &command), Err(CallError::NoServer)));
+    let control = Control::new(path.clone());
+    control
+        .serve(Vec::new(), Placement::new(&[0; 32], 1))
+        .unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    control.stop();
+    assert!(matches!(call(&path, &command), Err(CallError::NoServer)));
+}
+
+#[test]
+fn stopping_ends_open_connections_and_removes_the_socket() {
+    let server = Server::start();
+    let mut idle = server.connect();
+    let path = server.control.path().to_owned();
+    let command = Command::Enable {
+        account: jid("a@x.example"),
+    };
+    let waiting = thread::spawn(move || call(&path, &command));
+    let (_, id, _) = server.commands.recv().unwrap();
+    server.control.stop();
+    assert!(matches!(waiting.join().unwrap(), Err(CallError::Lost(_))));
+    assert_eq!(line(&mut idle), "");
+    assert_eq!(server.directory.path().read_dir().unwrap().count(), 0);
+    // The late answer reaches nobody.
+    server.control.answer(id, Ok(CommandReply::Done));
+}

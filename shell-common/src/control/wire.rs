@@ -1,0 +1,289 @@
+//! Requests and answers of the control socket as JSON. Both ends use these types, so that they cannot differ.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use spondee_core::jid::{BareJid, Domain};
+use spondee_core::port::{Command, CommandError, CommandReply, CommandResult, UserEntry};
+use spondee_core::sasl::Status;
+use spondee_core::secret::Secret;
+
+use crate::limits::CONTROL_PAGE;
+
+/// One line to the server. Borrows the line, so that a password is not copied more often than needed.
+#[derive(Deserialize, Serialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum Request<'a> {
+    Add {
+        #[serde(borrow)]
+        account: Cow<'a, str>,
+        #[serde(borrow)]
+        password: Cow<'a, str>,
+    },
+    Delete {
+        #[serde(borrow)]
+        account: Cow<'a, str>,
+    },
+    Disable {
+        #[serde(borrow)]
+        account: Cow<'a, str>,
+    },
+    Enable {
+        #[serde(borrow)]
+        account: Cow<'a, str>,
+    },
+    List {
+        #[serde(borrow)]
+        host: Cow<'a, str>,
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        after: Option<Cow<'a, str>>,
+        limit: u32,
+    },
+    Passwd {
+        #[serde(borrow)]
+        account: Cow<'a, str>,
+        #[serde(borrow)]
+        password: Cow<'a, str>,
+    },
+}
+
+/// One line from the server.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub(super) enum Answer {
+    /// On disk.
+    Done,
+    /// Nothing took effect, save after `Refusal::Timeout`.
+    Error {
+        error: Refusal,
+        /// A sentence, where there is more to say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
+    /// In order; fewer than the limit means there are no more.
+    Users { users: Vec<User> },
+}
+
+/// One account of a list.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct User {
+    account: String,
+    status: Word,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Word {
+    Disabled,
+    Enabled,
+}
+
+/// Why there is no better answer.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Refusal {
+    /// `CommandError::Busy`, or too many connections to this socket.
+    Busy,
+    /// `CommandError::Exists`.
+    Exists,
+    /// Not a request; `detail` says why.
+    Malformed,
+    /// `CommandError::NoSuchHost`.
+    NoSuchHost,
+    /// `CommandError::NoSuchUser`.
+    NoSuchUser,
+    /// `CommandError::Password`.
+    Password,
+    /// `CommandError::Store`.
+    Store,
+    /// No answer in time: whether it takes effect is not known.
+    Timeout,
+}
+
+impl<'a> Request<'a> {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// A sentence: what is wrong with it.
+    pub(super) fn parse(line: &'a [u8]) -> Result<Command, String> {
+        let request: Self = serde_json::from_slice(line).map_err(|error| {
+            // The text itself might be a password: only its kind and place are told.
+            let place = format!("line {} column {}", error.line(), error.column());
+            match error.classify() {
+                serde_json::error::Category::Data => format!("not a request: {place}"),
+                serde_json::error::Category::Eof
+                | serde_json::error::Category::Io
+                | serde_json::error::Category::Syntax => format!("not JSON: {place}"),
+            }
+        })?;
+        request.into_command()
+    }
+
+    fn into_command(self) -> Result<Command, String> {
+        Ok(match self {
+            Self::Add { account, password } => Command::Add {
+                account: address(&account)?,
+                password: secret(password),
+            },
+            Self::Delete { account } => Command::Delete {
+                account: address(&account)?,
+            },
+            Self::Disable { account } => Command::Disable {
+                account: address(&account)?,
+            },
+            Self::Enable { account } => Command::Enable {
+                account: address(&account)?,
+            },
+            Self::List { host, after, limit } => Command::List {
+                host: Domain::parse(&host).map_err(|_| format!("{host:?} is not a host name"))?,
+                after: after.as_deref().map(address).transpose()?,
+                limit: match limit {
+                    1..=CONTROL_PAGE => limit,
+                    _ => return Err(format!("limit must be from 1 to {CONTROL_PAGE}")),
+                },
+            },
+            Self::Passwd { account, password } => Command::Passwd {
+                account: address(&account)?,
+                password: secret(password),
+            },
+        })
+    }
+}
+
+impl<'a> TryFrom<&'a Command> for Request<'a> {
+    /// The password is not UTF-8.
+    type Error = std::str::Utf8Error;
+
+    fn try_from(command: &'a Command) -> Result<Self, Self::Error> {
+        let text = |jid: &'a BareJid| Cow::Borrowed(jid.as_str());
+        let typed = |secret: &'a Secret| std::str::from_utf8(secret.expose()).map(Cow::Borrowed);
+        Ok(match command {
+            Command::Add { account, password } => Self::Add {
+                account: text(account),
+                password: typed(password)?,
+            },
+            Command::Delete { account } => Self::Delete {
+                account: text(account),
+            },
+            Command::Disable { account } => Self::Disable {
+                account: text(account),
+            },
+            Command::Enable { account } => Self::Enable {
+                account: text(account),
+            },
+            Command::List { host, after, limit } => Self::List {
+                host: Cow::Borrowed(host.as_str()),
+                after: after.as_ref().map(text),
+                limit: *limit,
+            },
+            Command::Passwd { account, password } => Self::Passwd {
+                account: text(account),
+                password: typed(password)?,
+            },
+        })
+    }
+}
+
+impl Answer {
+    pub(super) fn malformed(detail: String) -> Self {
+        Self::Error {
+            error: Refusal::Malformed,
+            detail: Some(detail),
+        }
+    }
+
+    pub(super) const fn refused(error: Refusal) -> Self {
+        Self::Error {
+            error,
+            detail: None,
+        }
+    }
+
+    /// The result it stands for.
+    ///
+    /// # Errors
+    /// A sentence, where the server gave no result.
+    pub(super) fn into_result(self) -> Result<CommandResult, String> {
+        Ok(match self {
+            Self::Done => Ok(CommandReply::Done),
+            Self::Users { users } => {
+                let entries: Result<_, _> = users.into_iter().map(User::into_entry).collect();
+                Ok(CommandReply::Users(entries?))
+            }
+            Self::Error { error, detail } => Err(match error {
+                Refusal::Busy => CommandError::Busy,
+                Refusal::Exists => CommandError::Exists,
+                Refusal::NoSuchHost => CommandError::NoSuchHost,
+                Refusal::NoSuchUser => CommandError::NoSuchUser,
+                Refusal::Password => CommandError::Password,
+                Refusal::Store => CommandError::Store,
+                Refusal::Malformed => {
+                    let detail = detail.unwrap_or_default();
+                    return Err(format!(
+                        "the server did not understand the request: {detail}"
+                    ));
+                }
+                Refusal::Timeout => {
+                    return Err(
+                        "the server took the request and did not answer in time: look whether it took effect"
+                            .to_owned(),
+                    );
+                }
+            }),
+        })
+    }
+}
+
+impl From<CommandResult> for Answer {
+    fn from(result: CommandResult) -> Self {
+        match result {
+            Ok(CommandReply::Done) => Self::Done,
+            Ok(CommandReply::Users(users)) => Self::Users {
+                users: users.into_iter().map(User::from).collect(),
+            },
+            Err(error) => Self::refused(match error {
+                CommandError::Busy => Refusal::Busy,
+                CommandError::Exists => Refusal::Exists,
+                CommandError::NoSuchHost => Refusal::NoSuchHost,
+                CommandError::NoSuchUser => Refusal::NoSuchUser,
+                CommandError::Password => Refusal::Password,
+                CommandError::Store => Refusal::Store,
+            }),
+        }
+    }
+}
+
+impl User {
+    fn into_entry(self) -> Result<UserEntry, String> {
+        Ok(UserEntry {
+            account: address(&self.account)?,
+            status: match self.status {
+                Word::Disabled => Status::Disabled,
+                Word::Enabled => Status::Enabled,
+            },
+        })
+    }
+}
+
+impl From<UserEntry> for User {
+    fn from(entry: UserEntry) -> Self {
+        Self {
+            account: entry.account.as_str().to_owned(),
+            status: match entry.status {
+                Status::Disabled => Word::Disabled,
+                Status::Enabled => Word::Enabled,
+            },
+        }
+    }
+}
+
+fn address(text: &str) -> Result<BareJid, String> {
+    BareJid::parse(text)
+        .ok()
+        .filter(|jid| jid.local().is_some())
+        .ok_or_else(|| format!("{text:?} is not the address of an account"))
+}
+
+fn secret(password: Cow<'_, str>) -> Secret {
+    Secret::new(password.into_owned().into_bytes())
+}
