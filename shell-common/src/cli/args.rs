@@ -236,7 +236,10 @@ mod tests {
     fn what_is_no_account_is_a_wrong_command_line_with_advice() {
         for (line, advice) in [
             ("spondee user add juliet", "USER@HOST"),
-            ("spondee user add juliet@localhost/garden", "leave out the /"),
+            (
+                "spondee user add juliet@localhost/garden",
+                "leave out the /",
+            ),
             ("spondee user add ju<liet@localhost", "before @"),
             ("spondee user list juliet@localhost", "behind the @"),
         ] {
