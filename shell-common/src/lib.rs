@@ -12,6 +12,7 @@ pub mod listen;
 pub mod mailbox;
 pub mod mesh;
 pub mod note;
+pub mod offline;
 #[cfg(test)]
 mod scratch;
 pub mod seats;
