@@ -1,6 +1,6 @@
 //! `spondee serve`: boots from the configuration, or as a development server that says what it did.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
@@ -28,7 +28,8 @@ pub(super) fn serve(
     let data = settings.data_directory.clone();
     let booted = boot(settings, source.into_file()).map_err(Failure::Refused)?;
     if let Some(certificates) = made {
-        introduce(&data, &certificates, out)?;
+        // With standard output closed there is nobody to tell; the server runs all the same.
+        let _ = introduce(&data, &certificates, out);
     }
     shell(booted).map_err(Failure::Refused)
 }
@@ -48,7 +49,7 @@ fn make_certificates(settings: &Settings) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Five lines: what was done and what to do next.
-fn introduce(data: &Path, certificates: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
+fn introduce(data: &Path, certificates: &[PathBuf], out: &mut dyn Write) -> io::Result<()> {
     // As it was called, so that the line can be copied.
     let program = std::env::args().next().unwrap_or_default();
     let certificates: Vec<_> = certificates
@@ -73,5 +74,5 @@ fn introduce(data: &Path, certificates: &[PathBuf], out: &mut dyn Write) -> Resu
         "The certificate was made here; for verification let the client trust {}",
         certificates.join(", ")
     )?;
-    Ok(out.flush()?)
+    out.flush()
 }
