@@ -1,66 +1,78 @@
-//! Commands without a running server: the same shard in this process, on the locked data directory.
+//! Commands without a running server: the same shard of the core, driven in process.
 //!
-//! The core decides as it would in the server; storage and PBKDF2 are done in place, one question after another.
+//! Everything a shell does for a command and nothing else: no sockets, no threads. The data directory's lock is held
+//! meanwhile, so that no server starts.
 
 use std::sync::Arc;
 
+use spondee_core::config::Config;
 use spondee_core::envelope::Place;
-use spondee_core::port::{Action, Command, CommandId, CommandResult, Input};
+use spondee_core::port::{Action, Command, CommandError, CommandId, CommandResult, Input};
 use spondee_core::shard::Shard;
-use spondee_core::store::StoreError;
+use spondee_core::store::{Batch, Reply, StoreError};
 
 use crate::boot::DataDirectory;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::note;
-use crate::seed;
-use crate::store::{Backend as _, Sqlite, open_sqlite};
+use crate::store::{Backend, open_sqlite};
+use crate::{note, seed};
 
-/// One shard that owns every account. As long as it lives, no server can start on this data directory.
-#[derive(Debug)]
+/// One shard over an open store.
 pub struct Offline {
     shard: Shard,
-    store: Sqlite,
     clock: Clock,
-    last_id: u64,
-    /// Dropped last: the lock outlives the database.
-    _data: DataDirectory,
+    backend: Box<dyn Backend>,
+    /// Held until the end: behind the back end, so that it is let go of after the back end has closed.
+    data: Option<DataDirectory>,
+}
+
+impl std::fmt::Debug for Offline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Offline")
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Offline {
-    /// Takes the lock of the data directory and opens its database.
+    /// Takes the data directory's lock and opens its store.
     ///
     /// # Errors
     /// A sentence for the administrator.
     pub fn open(settings: &Settings) -> Result<Self, String> {
         let data = DataDirectory::open(&settings.data_directory)?;
+        let backend = open_sqlite(data.path())?;
         let mut config = settings.config.clone();
         config.server_secret = data.server_secret()?;
+        let mut offline = Self::over(config, Box::new(backend))?;
+        offline.data = Some(data);
+        Ok(offline)
+    }
+
+    /// Over any back end.
+    fn over(mut config: Config, backend: Box<dyn Backend>) -> Result<Self, String> {
+        // One shard owns every account.
         config.shards = 1;
-        let seed = seed::fresh().map_err(|error| format!("no randomness: {error}"))?;
-        let place = Place { node: 0, shard: 0 };
+        let seed = seed::fresh()
+            .map_err(|error| format!("the operating system gives no random numbers: {error}"))?;
         Ok(Self {
-            shard: Shard::new(Arc::new(config), place, seed),
-            store: open_sqlite(data.path())?,
+            shard: Shard::new(Arc::new(config), Place { node: 0, shard: 0 }, seed),
             clock: Clock::start(),
-            last_id: 0,
-            _data: data,
+            backend,
+            data: None,
         })
     }
 
-    /// Carries out one command.
+    /// Carries a command out and returns when it is on disk.
     ///
     /// # Errors
-    /// A sentence: the shard gave no answer, which is a bug.
-    pub fn carry_out(&mut self, command: Command) -> Result<CommandResult, String> {
-        self.last_id += 1;
-        let asked = CommandId(self.last_id);
-        let mut answer = None;
-        let input = Input::Command { id: asked, command };
-        self.shard.handle(self.clock.now(), input);
+    /// What the core says; nothing took effect.
+    pub fn call(&mut self, command: Command) -> CommandResult {
+        let id = CommandId(0);
+        self.handle(Input::Command { id, command });
         while let Some(action) = self.shard.poll_action() {
             match action {
-                Action::Answer { id, result } if id == asked => answer = Some(result),
+                Action::Answer { id: _, result } => return result,
                 Action::Derive {
                     ticket,
                     password,
@@ -68,19 +80,15 @@ impl Offline {
                 } => {
                     let keys = jobs.iter().map(|job| job.derive(&password)).collect();
                     let keys = Ok(keys);
-                    let input = Input::Derived { ticket, keys };
-                    self.shard.handle(self.clock.now(), input);
+                    self.handle(Input::Derived { ticket, keys });
                 }
-                Action::Note(event) => note::log(&event),
+                Action::Note(what) => note::log(&what),
                 Action::Store { ticket, batch } => {
-                    let outcome = self.store.apply(&[batch]).pop();
-                    let outcome = outcome.unwrap_or(Err(StoreError::Failed));
-                    let input = Input::Stored { ticket, outcome };
-                    self.shard.handle(self.clock.now(), input);
+                    let outcome = self.store(batch);
+                    self.handle(Input::Stored { ticket, outcome });
                 }
-                // There is one command at a time, no connection and no other shard.
-                Action::Answer { .. }
-                | Action::Close { .. }
+                // There is no connection and no other shard.
+                Action::Close { .. }
                 | Action::Flush { .. }
                 | Action::HandOff { .. }
                 | Action::Pause { .. }
@@ -89,6 +97,156 @@ impl Offline {
                 | Action::Send(_) => {}
             }
         }
-        answer.ok_or_else(|| "the command was not answered: this is a bug in Spondee".to_owned())
+        tracing::error!("an error of this program, please report it: a command got no answer");
+        Err(CommandError::Store)
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        self.shard.handle(self.clock.now(), input);
+    }
+
+    fn store(&mut self, batch: Batch) -> Result<Vec<Reply>, StoreError> {
+        self.backend
+            .apply(&[batch])
+            .pop()
+            .unwrap_or(Err(StoreError::Failed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+    use spondee_core::config::{HostConfig, Software};
+    use spondee_core::jid::{BareJid, Domain};
+    use spondee_core::limits::Limits;
+    use spondee_core::port::{CommandReply, UserEntry};
+    use spondee_core::sasl::{Credentials, Hash, Status};
+    use spondee_core::secret::Secret;
+    use spondee_core::store::{Op, Table};
+
+    use super::*;
+    use crate::store::Memory;
+
+    #[test]
+    fn an_added_account_has_keys_for_every_hash_and_is_enabled() {
+        let memory = Memory::default();
+        let mut offline = offline(memory.clone());
+        assert_eq!(offline.call(add("juliet")), Ok(CommandReply::Done));
+        let credentials = credentials(memory, "juliet");
+        assert_eq!(credentials.status, Status::Enabled);
+        for hash in Hash::ALL {
+            assert!(credentials.keys_for(hash).is_some(), "{hash:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_account_of_the_same_name_is_refused() {
+        let mut offline = offline(Memory::default());
+        assert_eq!(offline.call(add("juliet")), Ok(CommandReply::Done));
+        assert_eq!(offline.call(add("juliet")), Err(CommandError::Exists));
+    }
+
+    #[test]
+    fn an_account_is_disabled_enabled_and_deleted() {
+        let mut offline = offline(Memory::default());
+        assert_eq!(offline.call(add("juliet")), Ok(CommandReply::Done));
+        let account = juliet();
+        for (command, after) in [
+            (
+                Command::Disable { account: juliet() },
+                vec![Status::Disabled],
+            ),
+            (Command::Enable { account: juliet() }, vec![Status::Enabled]),
+            (Command::Delete { account: juliet() }, vec![]),
+        ] {
+            assert_eq!(offline.call(command), Ok(CommandReply::Done));
+            let entries = after.into_iter().map(|status| UserEntry {
+                account: account.clone(),
+                status,
+            });
+            assert_eq!(
+                offline.call(list("example.org")),
+                Ok(CommandReply::Users(entries.collect()))
+            );
+        }
+        let again = Command::Delete { account };
+        assert_eq!(offline.call(again), Err(CommandError::NoSuchUser));
+    }
+
+    #[test]
+    fn a_new_password_replaces_the_keys() {
+        let memory = Memory::default();
+        let mut offline = offline(memory.clone());
+        assert_eq!(offline.call(add("juliet")), Ok(CommandReply::Done));
+        let before = credentials(memory.clone(), "juliet");
+        let command = Command::Passwd {
+            account: juliet(),
+            password: Secret::new(b"another".to_vec()),
+        };
+        assert_eq!(offline.call(command), Ok(CommandReply::Done));
+        assert_ne!(credentials(memory, "juliet").keys, before.keys);
+    }
+
+    #[test]
+    fn a_host_that_is_not_served_is_refused() {
+        let mut offline = offline(Memory::default());
+        assert_eq!(
+            offline.call(list("example.net")),
+            Err(CommandError::NoSuchHost)
+        );
+    }
+
+    fn offline(memory: Memory) -> Offline {
+        let host = HostConfig {
+            rounds: 4096,
+            ..HostConfig::default()
+        };
+        let config = Config {
+            hosts: BTreeMap::from([(Domain::parse("example.org").unwrap(), host)]),
+            limits: Limits::default(),
+            server_secret: [1; 32],
+            shards: 4,
+            software: Software {
+                name: String::new(),
+                version: String::new(),
+            },
+        };
+        Offline::over(config, Box::new(memory)).unwrap()
+    }
+
+    fn juliet() -> BareJid {
+        BareJid::parse("juliet@example.org").unwrap()
+    }
+
+    fn add(name: &str) -> Command {
+        Command::Add {
+            account: BareJid::parse(&format!("{name}@example.org")).unwrap(),
+            password: Secret::new(b"secret".to_vec()),
+        }
+    }
+
+    fn list(host: &str) -> Command {
+        Command::List {
+            host: Domain::parse(host).unwrap(),
+            after: None,
+            limit: 10,
+        }
+    }
+
+    fn credentials(mut memory: Memory, name: &str) -> Credentials {
+        let batch = Batch {
+            owner: BareJid::parse(&format!("{name}@example.org")).unwrap(),
+            ops: vec![Op::Get {
+                map: Table::Credentials,
+                key: Bytes::from_static(b"scram"),
+            }],
+        };
+        let replies = memory.apply(&[batch]).remove(0).unwrap();
+        let [Reply::Value(Some(record))] = &replies[..] else {
+            panic!("{replies:?}");
+        };
+        Credentials::from_record(record).unwrap()
     }
 }

@@ -1,180 +1,278 @@
-//! The arguments and their help, as clap reads them.
+//! What can be written behind `spondee`, and what `--help` says of it.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+use spondee_core::jid::{BareJid, Domain, JidError};
 
-const SERVER_HELP: &str = "\
-Without a configuration a safe development server starts for the host `localhost`, on this machine only, with its data in
-./spondee-data. The configuration is the file named by --config, else by the variable SPONDEE_CONFIG, else
-/etc/spondee/spondee.toml if it is there. SPONDEE_LOG overrides log_level, as in SPONDEE_LOG=debug.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused: no such user, the user exists, the host is not served, not a password
+  2  the command line is wrong
+  3  the configuration, the data directory or the server cannot be used";
 
-Signals: SIGTERM and SIGINT stop the server in order, SIGHUP reads configuration and certificates again.
+const FILES: &str = "\
+Which configuration counts: --config FILE, else the environment variable SPONDEE_CONFIG, else
+/etc/spondee/spondee.toml if it is there. With none of them `spondee` is a server for development: host
+localhost, on loopback only, with its data in ./spondee-data.
 
-As root the server warns and runs, because in a container there may be no other user: elsewhere give it one of its own.
+SPONDEE_LOG overrides how much is logged, for example SPONDEE_LOG=debug.";
 
-Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 the server or its storage cannot be reached or is busy: try again.
-
+const EXAMPLES: &str = "\
 Examples:
-  spondee                                  start a server
-  spondee user add juliet@localhost        add an account; asks for the password
-  spondee check config                     look for mistakes in the configuration";
+  spondee                                 try it: a server for localhost, no configuration needed
+  spondee user add juliet@localhost       add a user, in the same directory, while it runs or not
+  spondee example-config > spondee.toml   begin a configuration
+  spondee check config spondee.toml       is it right?
+  spondee --config spondee.toml           run a server with it";
 
-/// Spondee, an XMPP server.
+/// An XMPP server.
 #[derive(Debug, Parser)]
-#[command(name = "spondee", version, after_help = SERVER_HELP)]
-pub(super) struct Arguments {
+#[command(
+    name = "spondee",
+    version,
+    after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"),
+    after_long_help = format!("{EXAMPLES}\n\n{FILES}\n\n{EXIT_CODES}"),
+    disable_help_subcommand = true,
+    subcommand_value_name = "COMMAND",
+)]
+pub(super) struct Args {
     /// The configuration file
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     #[command(subcommand)]
-    pub(super) command: Option<Command>,
+    pub(super) task: Option<Task>,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Run the server (also without any command)
-    #[command(after_help = SERVER_HELP)]
+pub(super) enum Task {
+    /// Run the server until SIGTERM or Ctrl-C; SIGHUP reads configuration and certificates again (the default)
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve,
-    /// Add, change, list and delete accounts, whether a server runs or not
-    #[command(subcommand, after_help = USER_HELP)]
-    User(UserCommand),
+    /// Add, change, list and delete users, whether the server runs or not
+    #[command(subcommand, after_help = USER_EXAMPLES)]
+    User(UserTask),
     /// Look for mistakes
     #[command(subcommand)]
-    Check(CheckCommand),
+    Check(CheckTask),
+    /// Print a configuration with every option, its default and what it does
+    #[command(after_help = "Example:\n  spondee example-config > spondee.toml")]
+    ExampleConfig,
 }
 
-const USER_HELP: &str = "\
-With a server running on the data directory commands take effect at once, through its control socket.
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  spondee serve
+  spondee serve --config /etc/spondee/spondee.toml
+  SPONDEE_LOG=debug spondee serve";
 
+const USER_EXAMPLES: &str = "\
 Examples:
   spondee user add juliet@example.org
+  spondee user passwd juliet@example.org < password.txt
   spondee user list example.org --json
-  spondee user disable juliet@example.org";
 
-const ADD_HELP: &str = "\
-The password is asked for on the terminal, twice; elsewhere it is the first line of standard input. It is never an argument:
-other users of the machine could read those.
-
-Examples:
-  spondee user add juliet@example.org
-  pwgen -s 20 1 | tee password | spondee user add juliet@example.org --password-stdin";
-
-const PASSWD_HELP: &str = "\
-Other sessions of the account are closed. The password is asked for as with `spondee user add`.
-
-Examples:
-  spondee user passwd juliet@example.org
-  spondee user passwd juliet@example.org --password-stdin < password";
-
-const LIST_HELP: &str = "\
-One line for each account: address and status. With --json one array of objects with `account` and `status`.
-
-Examples:
-  spondee user list
-  spondee user list example.org --json | jq -r '.[] | select(.status == \"disabled\").account'";
-
-const DISABLE_HELP: &str = "\
-Its sessions are closed at once and nobody can sign in until it is enabled again. Nothing is deleted.
-
-Example:
-  spondee user disable juliet@example.org";
-
-const ENABLE_HELP: &str = "\
-Example:
-  spondee user enable juliet@example.org";
-
-const DELETE_HELP: &str = "\
-Its sessions are closed at once and everything it keeps is deleted. Asks first, on a terminal.
-
-Examples:
-  spondee user delete juliet@example.org
-  spondee user delete juliet@example.org --yes";
+A password is asked for on a terminal; else it is the first line of standard input. It is never an argument,
+because every user of a machine can see those.";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum UserCommand {
-    /// Add an account
-    #[command(after_help = ADD_HELP)]
-    Add(Password),
-    /// Set a new password
-    #[command(after_help = PASSWD_HELP)]
-    Passwd(Password),
-    /// List the accounts of one host or of all
-    #[command(after_help = LIST_HELP)]
+pub(super) enum UserTask {
+    /// Add a user
+    #[command(after_help = "\
+Examples:
+  spondee user add juliet@example.org
+  spondee user add juliet@example.org < password.txt")]
+    Add {
+        /// The new address, such as juliet@example.org
+        #[arg(value_name = "JID", value_parser = account)]
+        account: BareJid,
+    },
+    /// Set a new password; sessions that signed in with the old one are closed
+    #[command(after_help = "\
+Examples:
+  spondee user passwd juliet@example.org
+  spondee user passwd juliet@example.org < password.txt")]
+    Passwd {
+        /// The address, such as juliet@example.org
+        #[arg(value_name = "JID", value_parser = account)]
+        account: BareJid,
+    },
+    /// List the users of one host or of all, and whether they may sign in
+    #[command(after_help = "\
+Examples:
+  spondee user list
+  spondee user list example.org
+  spondee user list --json    prints [{\"jid\":\"juliet@example.org\",\"status\":\"enabled\"}]")]
     List {
-        /// The host; all that are configured if none is named
-        host: Option<String>,
+        /// Only this host
+        #[arg(value_name = "HOST", value_parser = host)]
+        host: Option<Domain>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Keep an account from signing in
-    #[command(after_help = DISABLE_HELP)]
-    Disable(Account),
+    /// Let nobody sign in as this user; its sessions are closed
+    #[command(after_help = "Example:\n  spondee user disable juliet@example.org")]
+    Disable {
+        /// The address, such as juliet@example.org
+        #[arg(value_name = "JID", value_parser = account)]
+        account: BareJid,
+    },
     /// Undo `disable`
-    #[command(after_help = ENABLE_HELP)]
-    Enable(Account),
-    /// Delete an account and everything it keeps
-    #[command(after_help = DELETE_HELP)]
+    #[command(after_help = "Example:\n  spondee user enable juliet@example.org")]
+    Enable {
+        /// The address, such as juliet@example.org
+        #[arg(value_name = "JID", value_parser = account)]
+        account: BareJid,
+    },
+    /// Delete a user and everything the server keeps for it; its sessions are closed
+    #[command(after_help = "\
+Examples:
+  spondee user delete juliet@example.org
+  spondee user delete --yes juliet@example.org    does not ask")]
     Delete {
-        #[command(flatten)]
-        account: Account,
-        /// Do not ask
+        /// The address, such as juliet@example.org
+        #[arg(value_name = "JID", value_parser = account)]
+        account: BareJid,
+        /// Do not ask whether this is meant
         #[arg(long)]
         yes: bool,
     },
 }
 
-#[derive(Args, Debug)]
-pub(super) struct Account {
-    /// The address of the account, as in juliet@example.org
-    #[arg(value_name = "JID")]
-    pub(super) address: String,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Password {
-    #[command(flatten)]
-    pub(super) account: Account,
-    /// Read the password from the first line of standard input, also on a terminal
-    #[arg(long)]
-    pub(super) password_stdin: bool,
-}
-
 #[derive(Debug, Subcommand)]
-pub(super) enum CheckCommand {
-    /// Read the configuration and the certificates, tell every mistake
-    #[command(after_help = CHECK_HELP)]
-    Config(CheckConfig),
-}
-
-const CHECK_HELP: &str = "\
-Mistakes end with exit code 1. Warnings are told and end with 0.
-
+pub(super) enum CheckTask {
+    /// Say all that is wrong with a configuration, its certificates and its data directory
+    #[command(after_help = format!("\
 Examples:
   spondee check config
-  spondee check config spondee.toml --json
-  spondee check config --example > spondee.toml     a file with every option and what it does";
+  spondee check config spondee.toml
+  spondee check config --json spondee.toml
 
-#[derive(Args, Debug)]
-pub(super) struct CheckConfig {
-    /// The file; the one the server would read if none is named
-    pub(super) file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(super) form: CheckForm,
+Warnings leave the exit code 0; faults make it 3. Nothing is changed.
+
+{FILES}"))]
+    Config {
+        /// The file to check; by default the one the server would read
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
-#[derive(Args, Clone, Copy, Debug)]
-#[group(multiple = false)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "clap reads flags into booleans; at most one of these is true"
-)]
-pub(super) struct CheckForm {
-    /// Print a file with every option, its default and what it does, and check nothing
-    #[arg(long)]
-    pub(super) example: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+/// The address of an account.
+fn account(text: &str) -> Result<BareJid, String> {
+    let account = BareJid::parse(text).map_err(|error| match error {
+        JidError::Resource => {
+            "an account's address has nothing behind its host: leave out the / and what follows"
+                .to_owned()
+        }
+        JidError::Domain | JidError::Local => error.to_string(),
+    })?;
+    if account.local().is_none() {
+        return Err(format!(
+            "an account is written USER@HOST, such as {text}@localhost or juliet@{text}"
+        ));
+    }
+    Ok(account)
+}
+
+fn host(text: &str) -> Result<Domain, String> {
+    if text.contains('@') {
+        return Err("this is the address of an account; a host is what stands behind the @".into());
+    }
+    Domain::parse(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_serves() {
+        assert!(parse("spondee").unwrap().task.is_none());
+        let args = parse("spondee serve").unwrap();
+        assert!(matches!(args.task, Some(Task::Serve)));
+    }
+
+    #[test]
+    fn the_configuration_is_named_before_or_behind_the_command() {
+        for line in [
+            "spondee --config a.toml",
+            "spondee --config a.toml serve",
+            "spondee serve --config a.toml",
+            "spondee --config=a.toml user add juliet@localhost",
+            "spondee user list --config a.toml",
+        ] {
+            let args = parse(line).unwrap();
+            assert_eq!(args.config, Some(PathBuf::from("a.toml")), "{line}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_prepared() {
+        let args = parse("spondee user add Juliet@LOCALHOST").unwrap();
+        let Some(Task::User(UserTask::Add { account })) = args.task else {
+            panic!("{args:?}");
+        };
+        assert_eq!(account.as_str(), "juliet@localhost");
+    }
+
+    #[test]
+    fn what_is_no_account_is_a_wrong_command_line_with_advice() {
+        for (line, advice) in [
+            ("spondee user add juliet", "USER@HOST"),
+            (
+                "spondee user add juliet@localhost/garden",
+                "leave out the /",
+            ),
+            ("spondee user add ju<liet@localhost", "before @"),
+            ("spondee user list juliet@localhost", "behind the @"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(advice), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_no_argument() {
+        let error = parse("spondee user add juliet@localhost secret").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn every_command_explains_itself_with_an_example() {
+        for line in [
+            "spondee",
+            "spondee serve",
+            "spondee user",
+            "spondee user add",
+            "spondee user passwd",
+            "spondee user list",
+            "spondee user disable",
+            "spondee user enable",
+            "spondee user delete",
+            "spondee check config",
+            "spondee example-config",
+        ] {
+            let help = parse(&format!("{line} --help")).unwrap_err();
+            assert_eq!(help.exit_code(), 0, "{line}");
+            assert!(help.to_string().contains("Example"), "{help}");
+        }
+    }
 }

@@ -1,167 +1,185 @@
-//! The command line: `spondee [serve]`, `spondee user …`, `spondee check config`.
+//! The command line: `spondee [serve]`, `spondee user …`, `spondee check config`, `spondee example-config`.
 //!
-//! `user` works through the control socket while a server runs and in this process while none does; either way the core
-//! decides. Everything printed goes through one writer, so that a closed pipe ends the command quietly.
+//! Everything goes through `main_with`, which is given its arguments, streams and surroundings and returns the exit code: tests
+//! call it as a shell's `main` does. Errors are sentences that say what to do.
 
 mod args;
 mod check;
+mod failure;
 mod password;
 mod serve;
-#[cfg(test)]
-mod tests;
+mod source;
+mod terminal;
 mod user;
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, IsTerminal as _, Read, Write};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 use crate::boot::Booted;
-use crate::config::{ConfigError, LogLevel, Settings};
+use crate::config::{EXAMPLE, LogLevel};
 use crate::note;
+use args::{Args, CheckTask, Task};
+use failure::Failure;
+use source::Source;
 
-use args::{Arguments, CheckCommand, Command};
-use password::Terminal;
+/// Runs a shell until it is told to stop. Its error is a sentence for the administrator.
+pub type Serve = fn(Booted) -> Result<(), String>;
 
-/// The variable that names the configuration file where `--config` does not.
-const CONFIG_VARIABLE: &str = "SPONDEE_CONFIG";
-/// Read if it is there and nothing else is named.
-const CONFIG_FILE: &str = "/etc/spondee/spondee.toml";
-/// Data of a server without a configuration.
-const DEVELOPMENT_DIRECTORY: &str = "spondee-data";
-
-/// Parses the arguments and does what they say; `serve` runs a shell until it is told to stop.
-pub fn run(serve: fn(Booted) -> Result<(), String>) -> ExitCode {
-    // Prints help and usage errors itself, and ends the process with 0 or 2.
-    let arguments = Arguments::parse();
-    let mut out = io::stdout().lock();
-    let outcome = execute(arguments, serve, &mut out)
-        // What is buffered and cannot be written is a failure, too.
-        .and_then(|()| out.flush().map_err(Failure::from));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            if let Some(sentence) = failure.sentence() {
-                // With standard error closed there is nobody to tell.
-                let _ = writeln!(io::stderr().lock(), "spondee: {sentence}");
-            }
-            ExitCode::from(failure.code())
-        }
-    }
-}
-
-fn execute(
-    arguments: Arguments,
-    serve: fn(Booted) -> Result<(), String>,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let named = arguments.config.as_deref();
-    match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => {
-            let source = Source::find(named);
-            let settings = source.load()?;
-            note::start(settings.log_level).map_err(Failure::Refused)?;
-            serve::serve(source, settings, serve, out)
-        }
-        Command::User(command) => {
-            // What goes wrong in storage is told on standard error.
-            note::start(LogLevel::Warn).map_err(Failure::Refused)?;
-            let settings = Source::find(named).load()?;
-            user::run(&command, &settings, &mut Terminal, out)
-        }
-        Command::Check(CheckCommand::Config(check)) => {
-            let named = check.file.as_deref().or(named).map(Path::to_owned);
-            check::config(&check, &Source::find(named.as_deref()), out)
-        }
-    }
-}
-
-/// Where the configuration is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Source {
-    /// Nowhere: a development server in this directory.
-    Development,
-    /// This file.
-    File(PathBuf),
-}
-
-impl Source {
-    /// The argument, else the variable, else the usual file if it is there.
-    fn find(named: Option<&Path>) -> Self {
-        let variable = std::env::var_os(CONFIG_VARIABLE).filter(|value| !value.is_empty());
-        let usual = Path::new(CONFIG_FILE);
-        // A file that is there and cannot be read must not start a development server instead.
-        let there = usual.try_exists().unwrap_or(true);
-        named
-            .map(Path::to_owned)
-            .or_else(|| variable.map(PathBuf::from))
-            .or_else(|| there.then(|| usual.to_owned()))
-            .map_or(Self::Development, Self::File)
-    }
-
-    fn load(&self) -> Result<Settings, Failure> {
-        match self {
-            Self::Development => Ok(Settings::development(Path::new(DEVELOPMENT_DIRECTORY))),
-            Self::File(file) => Settings::load(file).map_err(Failure::from),
-        }
-    }
-
-    /// For `Reload`.
-    fn into_file(self) -> Option<PathBuf> {
-        match self {
-            Self::Development => None,
-            Self::File(file) => Some(file),
-        }
-    }
-}
-
-/// Why a command did not do what it was asked. Each has its exit code, documented in `--help`.
-#[derive(Debug)]
-enum Failure {
-    /// Whoever read our output has seen enough.
-    Pipe,
-    /// Refused or failed, and it will again.
-    Refused(String),
-    /// The server or its storage cannot be reached or is busy: it may work later.
-    Unavailable(String),
-    /// The arguments make no sense.
-    Usage(String),
-}
-
-impl Failure {
-    const fn code(&self) -> u8 {
-        match self {
-            Self::Pipe => 0,
-            Self::Refused(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Unavailable(_) => 3,
-        }
-    }
-
-    fn sentence(&self) -> Option<&str> {
-        match self {
-            Self::Pipe => None,
-            Self::Refused(sentence) | Self::Unavailable(sentence) | Self::Usage(sentence) => {
-                Some(sentence)
-            }
-        }
-    }
-}
-
-/// From writing to standard output.
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            Self::Pipe
+/// Does what the arguments of this process say; `serve` runs a shell until it is told to stop.
+pub fn run(serve: Serve) -> ExitCode {
+    let stdin = io::stdin();
+    let mut pipe = Unbuffered(stdin.as_fd());
+    let console = Console {
+        input: if stdin.is_terminal() {
+            Input::Terminal(stdin.as_fd())
         } else {
-            Self::Refused(format!("cannot write: {error}"))
+            Input::Pipe(&mut pipe)
+        },
+        // Locked for each line only: threads of the server log to standard error.
+        out: &mut io::stdout(),
+        err: &mut io::stderr(),
+        surroundings: Surroundings {
+            config: std::env::var_os("SPONDEE_CONFIG")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+            system_config: "/etc/spondee/spondee.toml".into(),
+            directory: PathBuf::new(),
+        },
+    };
+    ExitCode::from(main_with(std::env::args_os(), console, serve))
+}
+
+/// What a command line talks to.
+pub struct Console<'a> {
+    /// Standard input.
+    pub input: Input<'a>,
+    /// Standard output: what was asked for.
+    pub out: &'a mut dyn Write,
+    /// Standard error: what went wrong, and questions to a person.
+    pub err: &'a mut dyn Write,
+    /// The rest of the world.
+    pub surroundings: Surroundings,
+}
+
+impl fmt::Debug for Console<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console")
+            .field("input", &self.input)
+            .field("surroundings", &self.surroundings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Standard input.
+pub enum Input<'a> {
+    /// A person sits there.
+    Terminal(BorrowedFd<'a>),
+    /// A file or a program.
+    Pipe(&'a mut dyn Read),
+}
+
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Terminal(terminal) => f.debug_tuple("Terminal").field(terminal).finish(),
+            Self::Pipe(_) => f.debug_tuple("Pipe").finish_non_exhaustive(),
         }
     }
 }
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self::Refused(error.to_string())
+/// Where a configuration may be.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The environment variable `SPONDEE_CONFIG`.
+    pub config: Option<PathBuf>,
+    /// The system's configuration, if it is there.
+    pub system_config: PathBuf,
+    /// Where a development server keeps `spondee-data`. Empty is the working directory.
+    pub directory: PathBuf,
+}
+
+/// Does what `args` say, the program's own name first among them, and returns the exit code.
+pub fn main_with<I>(args: I, mut console: Console<'_>, serve: Serve) -> u8
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let args: Vec<OsString> = args.into_iter().collect();
+    let program = args.first().map_or_else(
+        || "spondee".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    let done = match Args::try_parse_from(args) {
+        Ok(args) => perform(&program, args, &mut console, serve),
+        Err(error) => return explain(&error, &mut console),
+    };
+    match done.and_then(|()| console.out.flush().map_err(Failure::from)) {
+        Ok(()) => 0,
+        Err(failure) => {
+            if let Some(message) = failure.message() {
+                // There is nobody left to tell.
+                let _ = writeln!(console.err, "spondee: {message}");
+            }
+            failure.code()
+        }
+    }
+}
+
+/// Help, the version, or what is wrong with the arguments.
+fn explain(error: &clap::Error, console: &mut Console<'_>) -> u8 {
+    let text = error.render();
+    // There is nobody left to tell.
+    let _ = if error.use_stderr() {
+        write!(console.err, "{text}")
+    } else {
+        write!(console.out, "{text}").and_then(|()| console.out.flush())
+    };
+    u8::try_from(error.exit_code()).unwrap_or(2)
+}
+
+fn perform(
+    program: &str,
+    args: Args,
+    console: &mut Console<'_>,
+    serve: Serve,
+) -> Result<(), Failure> {
+    let find = |option| Source::find(option, &console.surroundings);
+    match args.task {
+        None | Some(Task::Serve) => match find(args.config) {
+            Source::File(file) => serve::configured(file, serve),
+            Source::Development(directory) => {
+                serve::development(program, &directory, console, serve)
+            }
+        },
+        Some(Task::User(task)) => {
+            note::init(LogLevel::Warn);
+            let source = find(args.config);
+            let settings = source.load()?;
+            user::perform(task, &source, settings, console)
+        }
+        Some(Task::Check(CheckTask::Config { file, json })) => {
+            if file.is_some() && args.config.is_some() {
+                return Err(Failure::Usage(
+                    "name the file once, behind `check config` or with --config".into(),
+                ));
+            }
+            let source = find(file.or(args.config));
+            check::perform(&source, check::Form::new(json), console)
+        }
+        Some(Task::ExampleConfig) => Ok(console.out.write_all(EXAMPLE.as_bytes())?),
+    }
+}
+
+/// Standard input without a buffer in which a password would stay behind.
+struct Unbuffered<'a>(BorrowedFd<'a>);
+
+impl Read for Unbuffered<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(self.0, buffer)?)
     }
 }

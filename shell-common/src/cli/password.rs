@@ -1,131 +1,109 @@
-//! Questions to whoever typed the command: passwords without echo, yes or no.
+//! A new password: typed twice without being shown, or the first line of standard input. Never an argument.
 
-use std::io::{self, BufRead, IsTerminal as _, Read as _, Write as _};
-
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use spondee_core::jid::BareJid;
+use spondee_core::sasl::{PasswordError, prepare_password};
 use spondee_core::secret::Secret;
 use zeroize::Zeroizing;
 
-use super::Failure;
+use super::failure::{Failure, PASSWORD_EMPTY, PASSWORD_PROHIBITED};
+use super::terminal::{Hidden, Line};
+use super::{Console, Input};
+use crate::limits::PASSWORD_BYTES;
 
-/// Bytes of a password, its end of line included. SCRAM has no bound; nobody types more.
-const PASSWORD_BYTES: u64 = 4096;
-
-/// Where a password comes from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum From {
-    /// Asked for on a terminal, else the first line of standard input.
-    Anywhere,
-    /// The first line of standard input.
-    Stdin,
-}
-
-/// Somebody to ask.
-pub(super) trait Ask {
-    /// A password for `account`.
-    fn password(&mut self, account: &str, from: From) -> Result<Secret, Failure>;
-
-    /// Whether to go on. Where nobody can be asked, the command itself is the answer.
-    fn confirm(&mut self, question: &str) -> Result<Answer, Failure>;
-}
-
-/// To a question.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Answer {
-    No,
-    Yes,
-}
-
-/// Standard input, and questions on standard error, so that standard output holds results only.
-#[derive(Debug)]
-pub(super) struct Terminal;
-
-impl Ask for Terminal {
-    fn password(&mut self, account: &str, from: From) -> Result<Secret, Failure> {
-        if from == From::Stdin || !io::stdin().is_terminal() {
-            return first_line(&mut io::stdin().lock());
+/// Asks for the new password of an account.
+///
+/// # Errors
+/// There is none, or it cannot be one.
+pub(super) fn new_password(
+    account: &BareJid,
+    console: &mut Console<'_>,
+) -> Result<Secret, Failure> {
+    let Input::Terminal(terminal) = console.input else {
+        let line = console.input.line(PASSWORD_BYTES, &[]).map_err(unread)?;
+        return password(line);
+    };
+    let hidden = Hidden::begin(terminal).map_err(unread)?;
+    let interrupts = hidden.interrupts();
+    let mut ask = |question: &str| {
+        write!(console.err, "{question}")?;
+        console.err.flush()?;
+        let line = console
+            .input
+            .line(PASSWORD_BYTES, &interrupts)
+            .map_err(unread)?;
+        if line == Line::Interrupted {
+            writeln!(console.err)?;
         }
-        let first = prompt(&format!("Password for {account}: "))?;
-        let second = prompt("The same again: ")?;
-        if first != second {
-            return Err(Failure::Refused("the two passwords differ".to_owned()));
-        }
+        password(line)
+    };
+    let first = ask(&format!("New password for {account}: "))?;
+    let second = ask("Once more: ")?;
+    if first == second {
         Ok(first)
+    } else {
+        Err(Failure::Refused(
+            "nothing was changed: these were two different passwords".into(),
+        ))
     }
+}
 
-    fn confirm(&mut self, question: &str) -> Result<Answer, Failure> {
-        if !io::stdin().is_terminal() {
-            return Ok(Answer::Yes);
+/// Judges it here already: so nobody types twice what is no password.
+fn password(line: Line) -> Result<Secret, Failure> {
+    let refused = |message: &str| Err(Failure::Refused(message.into()));
+    let bytes = match line {
+        Line::Read(bytes) => bytes,
+        Line::Interrupted => return refused("interrupted; nothing was changed"),
+        Line::TooLong => {
+            return Err(Failure::Refused(format!(
+                "the password is too long; {PASSWORD_BYTES} bytes are the most"
+            )));
         }
-        ask(&format!("{question} [y/N] "))?;
-        let mut line = String::new();
-        let cut = |error: io::Error| Failure::Refused(format!("no answer: {error}"));
-        io::stdin().lock().read_line(&mut line).map_err(cut)?;
-        Ok(match line.trim() {
-            "y" | "Y" | "yes" => Answer::Yes,
-            _ => Answer::No,
-        })
-    }
-}
-
-fn prompt(text: &str) -> Result<Secret, Failure> {
-    ask(text)?;
-    let _silence = Silence::begin()
-        .map_err(|error| Failure::Refused(format!("cannot hide what is typed: {error}")))?;
-    first_line(&mut io::stdin().lock())
-}
-
-fn ask(text: &str) -> Result<(), Failure> {
-    let mut terminal = io::stderr().lock();
-    let written = terminal
-        .write_all(text.as_bytes())
-        .and_then(|()| terminal.flush());
-    written.map_err(|error| Failure::Refused(format!("cannot ask: {error}")))
-}
-
-/// As long as it lives, the terminal does not show what is typed, only that Enter was.
-struct Silence(Termios);
-
-impl Silence {
-    fn begin() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        silent.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Silence {
-    fn drop(&mut self) {
-        // The terminal may be gone.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
-    }
-}
-
-/// The first line without its end. The rest of the input is left alone.
-pub(super) fn first_line(input: &mut dyn BufRead) -> Result<Secret, Failure> {
-    // Its room is made at once: growing would leave copies behind.
-    let capacity = usize::try_from(PASSWORD_BYTES).unwrap_or_default();
-    let mut line = Zeroizing::new(Vec::with_capacity(capacity));
-    input
-        .take(PASSWORD_BYTES)
-        .read_until(b'\n', &mut line)
-        .map_err(|error| Failure::Refused(format!("cannot read the password: {error}")))?;
-    if line.last() == Some(&b'\n') {
-        line.pop();
-        if line.last() == Some(&b'\r') {
-            line.pop();
+        Line::End => {
+            return refused(
+                "there is no password on standard input; write it there as one line, or run this on a terminal",
+            );
         }
-    } else if line.len() == capacity {
-        return Err(Failure::Refused("the password is too long".to_owned()));
+    };
+    match std::str::from_utf8(&bytes).map(prepare_password) {
+        Ok(Ok(prepared)) => {
+            drop(Zeroizing::new(prepared));
+            Ok(Secret::new(bytes.to_vec()))
+        }
+        Ok(Err(PasswordError::Empty)) => refused(PASSWORD_EMPTY),
+        Ok(Err(PasswordError::Prohibited)) => refused(PASSWORD_PROHIBITED),
+        Err(_) => refused("this cannot be a password: it is not in UTF-8"),
     }
-    if line.is_empty() {
-        return Err(Failure::Refused("the password is empty".to_owned()));
+}
+
+fn unread(error: std::io::Error) -> Failure {
+    Failure::Unusable(format!("cannot read the password: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(bytes: &[u8]) -> Result<Secret, String> {
+        password(Line::Read(Zeroizing::new(bytes.to_vec())))
+            .map_err(|failure| failure.message().unwrap_or_default().to_owned())
     }
-    if std::str::from_utf8(&line).is_err() {
-        return Err(Failure::Refused("the password is not UTF-8".to_owned()));
+
+    #[test]
+    fn a_password_is_passed_on_as_it_was_typed() {
+        for typed in ["secret", " with spaces ", "pässwört", "\u{2168}"] {
+            assert_eq!(judged(typed.as_bytes()), Ok(Secret::new(typed.into())));
+        }
     }
-    Ok(Secret::new(line.to_vec()))
+
+    #[test]
+    fn what_cannot_be_a_password_is_refused_with_the_reason() {
+        for (typed, reason) in [
+            (&b""[..], "empty"),
+            (b"a\x07b", "control character"),
+            (b"\xff", "UTF-8"),
+        ] {
+            let message = judged(typed).unwrap_err();
+            assert!(message.contains(reason), "{message}");
+        }
+    }
 }

@@ -1,0 +1,144 @@
+//! Why a command line did not end well: the exit code, and a sentence that says what to do.
+
+use std::io;
+
+use spondee_core::port::{Command, CommandError};
+
+/// What went wrong. The exit codes are in `--help` (args.rs).
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// What was asked for is not to be had.
+    Refused(String),
+    /// The command line contradicts itself.
+    Usage(String),
+    /// Configuration, data directory or server.
+    Unusable(String),
+    /// Nobody reads the output any more: no fault, but there is nothing left to do.
+    Unread,
+}
+
+impl Failure {
+    pub(super) const fn code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unusable(_) => 3,
+            Self::Unread => 0,
+        }
+    }
+
+    pub(super) fn message(&self) -> Option<&str> {
+        match self {
+            Self::Refused(message) | Self::Usage(message) | Self::Unusable(message) => {
+                Some(message)
+            }
+            Self::Unread => None,
+        }
+    }
+}
+
+/// Writing the output failed.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::Unread
+        } else {
+            Self::Unusable(format!("the output cannot be written: {error}"))
+        }
+    }
+}
+
+/// A command was refused.
+pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
+    let who = match command {
+        Command::List { host, .. } => host.as_str(),
+        Command::Add { account, .. }
+        | Command::Delete { account }
+        | Command::Disable { account }
+        | Command::Enable { account }
+        | Command::Passwd { account, .. } => account.as_str(),
+    };
+    match error {
+        CommandError::Busy => Failure::Unusable(
+            "nothing was changed: the server has too much to do at the moment; try again".into(),
+        ),
+        CommandError::Exists if matches!(command, Command::Add { .. }) => {
+            Failure::Refused(format!(
+                "{who} exists already; `spondee user passwd {who}` gives it another password"
+            ))
+        }
+        CommandError::Exists => Failure::Refused(format!(
+            "nothing was changed: somebody else changed {who} at the same moment; try again"
+        )),
+        // The configuration read here has the host.
+        CommandError::NoSuchHost => Failure::Refused(format!(
+            "the running server does not know the host of {who}, because its configuration was changed after it \
+             started; send it SIGHUP to read it again"
+        )),
+        CommandError::NoSuchUser => Failure::Refused(format!(
+            "there is no user {who}; `spondee user list` shows which there are"
+        )),
+        CommandError::Password => Failure::Refused(PASSWORD_PROHIBITED.into()),
+        CommandError::Store => Failure::Unusable(
+            "nothing was changed: the database failed; the log says how (the server's, or above if none runs)"
+                .into(),
+        ),
+    }
+}
+
+pub(super) const PASSWORD_EMPTY: &str =
+    "the password is empty; one character is the least, twelve and more are better";
+pub(super) const PASSWORD_PROHIBITED: &str = "this cannot be a password: it holds a character that clients cannot \
+     send alike, such as a control character or an emoji; use letters, digits, signs and spaces";
+
+#[cfg(test)]
+mod tests {
+    use spondee_core::jid::BareJid;
+    use spondee_core::secret::Secret;
+
+    use super::*;
+
+    fn juliet() -> BareJid {
+        BareJid::parse("juliet@example.org").unwrap()
+    }
+
+    #[test]
+    fn every_refusal_names_whom_it_is_about_or_says_what_to_do() {
+        let disable = Command::Disable { account: juliet() };
+        for (error, code, words) in [
+            (CommandError::Busy, 3, "try again"),
+            (CommandError::Exists, 1, "juliet@example.org"),
+            (CommandError::NoSuchHost, 1, "SIGHUP"),
+            (CommandError::NoSuchUser, 1, "no user juliet@example.org"),
+            (CommandError::Password, 1, "control character"),
+            (CommandError::Store, 3, "log"),
+        ] {
+            let failure = refused(&disable, error);
+            assert_eq!(failure.code(), code, "{error:?}");
+            assert!(failure.message().unwrap().contains(words), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn who_adds_an_account_twice_is_shown_how_to_change_its_password() {
+        let add = Command::Add {
+            account: juliet(),
+            password: Secret::default(),
+        };
+        let failure = refused(&add, CommandError::Exists);
+        assert!(
+            failure
+                .message()
+                .unwrap()
+                .contains("user passwd juliet@example.org")
+        );
+    }
+
+    #[test]
+    fn output_that_nobody_reads_is_no_fault() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.code(), failure.message()), (0, None));
+        let failure = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(failure.code(), 3);
+    }
+}
