@@ -124,15 +124,6 @@ impl Effects {
         }
     }
 
-    /// Throws away what a connection owes: its peer does not read.
-    pub(crate) fn discard(&mut self, conn: ConnId) {
-        if let Some(Some(out)) = self.outs.get_mut(conn.key().index())
-            && out.conn == conn
-        {
-            out.bytes = Vec::new();
-        }
-    }
-
     /// Bytes owed.
     pub(crate) fn outgoing(&self, conn: ConnId) -> &[u8] {
         match self.outs.get(conn.key().index()) {

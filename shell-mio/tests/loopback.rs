@@ -167,7 +167,7 @@ fn what_is_no_handshake_is_answered_with_an_alert_and_the_end() {
     socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).unwrap();
-    // RFC 8446 §6: content type 21 is an alert.
+    // Records of content type 21 are alerts.
     assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
 }
 

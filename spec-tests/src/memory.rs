@@ -23,7 +23,7 @@ use spondee_core::port::{
 use spondee_core::sasl::ChannelBindings;
 use spondee_core::secret::Secret;
 use spondee_core::shard::Shard;
-use spondee_core::store::Batch;
+use spondee_core::store::{Batch, StoreError};
 use spondee_core::time::{Instant, Now, UnixTime};
 use spondee_shell_common::store::{Backend as _, Memory};
 
@@ -33,7 +33,7 @@ pub use record::{Event, Log};
 const ROUNDS: u32 = 16;
 
 /// Turns without end are a fault of the server, not a test that takes long.
-const TURNS_MAX: usize = 100_000;
+const TURNS_MAX: usize = 2_000_000;
 
 /// A configuration for tests: hosts `localhost` and `other.test`, TLS required, everything else as an administrator gets it.
 ///
@@ -78,6 +78,18 @@ pub enum StorePace {
     Prompt,
     /// Only when nothing else can happen.
     Slow,
+    /// At once, and always that it is too busy.
+    Busy,
+}
+
+/// Whether connections can go from shard to shard.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Mesh {
+    /// At once.
+    #[default]
+    Free,
+    /// Not now: the way is full.
+    Full,
 }
 
 /// One client's end of a connection.
@@ -152,6 +164,10 @@ pub struct World {
     pub drain: Drain,
     /// When the store answers.
     pub store_pace: StorePace,
+    /// Whether connections can go from shard to shard.
+    pub mesh: Mesh,
+    /// Connections that could not: shard, connection, destination.
+    stuck: Vec<(usize, ConnId, Place)>,
     /// Everything noted so far.
     pub notes: Vec<Note>,
     answers: BTreeMap<CommandId, CommandResult>,
@@ -183,6 +199,8 @@ impl World {
             now,
             drain: Drain::default(),
             store_pace: StorePace::default(),
+            mesh: Mesh::default(),
+            stuck: Vec::new(),
             notes: Vec::new(),
             answers: BTreeMap::new(),
             handed_off: 0,
@@ -296,6 +314,14 @@ impl World {
         self.pipes[peer.0].taking = Taking::Nothing;
     }
 
+    /// The client reads again, from what is owed by now.
+    pub fn take_again(&mut self, peer: Peer) {
+        self.pipes[peer.0].taking = Taking::All;
+        if let Some((shard, conn)) = self.pipes[peer.0].seat {
+            self.flush(shard, conn);
+        }
+    }
+
     /// What the server wrote to this client since it was last asked.
     pub fn take_received(&mut self, peer: Peer) -> Vec<u8> {
         std::mem::take(&mut self.pipes[peer.0].received)
@@ -378,6 +404,12 @@ impl World {
         for _ in 0..self.letters.len() {
             if let Some((shard, event)) = self.letters.pop_front() {
                 self.tell(shard, event);
+                busy = true;
+            }
+        }
+        if self.mesh == Mesh::Free {
+            for (shard, conn, to) in std::mem::take(&mut self.stuck) {
+                self.hand_off(shard, conn, to);
                 busy = true;
             }
         }
@@ -478,6 +510,9 @@ impl World {
             Action::Store { ticket, batch } => match self.store_pace {
                 StorePace::Prompt => self.apply(shard, ticket, &batch),
                 StorePace::Slow => self.batches.push_back((shard, ticket, batch)),
+                StorePace::Busy => self
+                    .letters
+                    .push_back((shard, Event::Stored(ticket, Err(StoreError::Busy)))),
             },
         }
     }
@@ -502,10 +537,16 @@ impl World {
         }
     }
 
+    /// Takes a connection to its owner's shard; nothing is read from it until the owner says `Resume`.
     fn hand_off(&mut self, shard: usize, conn: ConnId, to: Place) {
         let Some(peer) = self.peer(shard, conn) else {
             return;
         };
+        self.pipes[peer.0].reading = Reading::Paused;
+        if self.mesh == Mesh::Full {
+            self.stuck.push((shard, conn, to));
+            return;
+        }
         let to = usize::from(to.shard);
         let Some(detached) = self.logs[shard].detach(&mut self.shards[shard], conn) else {
             return;
@@ -514,9 +555,7 @@ impl World {
         self.seats.remove(&(shard, conn));
         let conn = self.logs[to].attach(&mut self.shards[to], self.now, detached);
         self.seats.insert((to, conn), peer);
-        // Nothing is read from it until the new owner says Resume.
         self.pipes[peer.0].seat = Some((to, conn));
-        self.pipes[peer.0].reading = Reading::Paused;
     }
 
     fn begin_tls(&mut self, shard: usize, conn: ConnId, behind: &[u8]) {

@@ -8,7 +8,7 @@
 //! C! open                                    an order: see `run`
 //! C: <starttls xmlns='…'/>                   what the client writes, to the byte
 //! S: <proceed xmlns='…'/>                    what the server writes next, compared as XML
-//! S! tls-failed                              how the connection ended, or `nothing` for silence
+//! S! tls-failed                              in short what it writes, or how the connection ended: see `run`
 //! ```
 //!
 //! `C[romeo]:` and `S[romeo]:` speak for another connection. A line that begins with a space continues the one before. The

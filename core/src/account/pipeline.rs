@@ -55,7 +55,7 @@ impl Account {
         }
     }
 
-    fn iq_out(&mut self, cx: &mut Cx<'_>, conn: ConnId, iq: Stanza) {
+    fn iq_out(&self, cx: &mut Cx<'_>, conn: ConnId, iq: Stanza) {
         let own = iq.to().is_none_or(|to| to.as_str() == self.jid.as_str());
         if !own {
             cx.fx.route(iq);

@@ -19,7 +19,7 @@ impl Shard {
             return self.refuse(&stanza, Condition::RemoteServerNotFound);
         }
         if to.local().is_none() {
-            return self.to_host(now, &stanza);
+            return self.serve(now, &stanza);
         }
         let owner = self.placement.owner(to.bare());
         if owner == self.place {
@@ -59,7 +59,7 @@ impl Shard {
     }
 
     /// RFC 6120 §10.5.1, §10.5.2: the server itself handles what is addressed to a host of ours.
-    fn to_host(&mut self, now: Now, stanza: &Stanza) {
+    fn serve(&mut self, now: Now, stanza: &Stanza) {
         let Some(to) = stanza.to() else { return };
         match stanza.kind() {
             Kind::Iq(_) if to.resource().is_none() => {

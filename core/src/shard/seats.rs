@@ -241,6 +241,8 @@ impl Shard {
         if let Some(event) = self.with(now, conn, |stream, cx| stream.fail(cx, violation)) {
             self.on_event(now, conn, event);
         }
+        // A stream that waited for an answer waits no more: its peer's closing tag is to be read.
+        self.proceed(now, conn);
     }
 
     /// Ends every stream whose host, as far as it has one, `which` says yes to.
@@ -304,12 +306,7 @@ impl Shard {
 
     /// The peer leaves more unread than its session's queue takes: the session ends, nobody waits for it.
     pub(super) fn overflowed(&mut self, now: Now, conn: ConnId) {
-        self.fx.discard(conn);
-        self.hang_up(
-            now,
-            conn,
-            CloseReason::Error(Violation::QueueFull.condition()),
-        );
+        self.fail(now, conn, Violation::QueueFull);
     }
 
     pub(super) fn expire(&mut self, now: Now, conn: ConnId) {

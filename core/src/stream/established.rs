@@ -1,5 +1,6 @@
 //! A session's stream: elements become stanzas with a true `from`.
 
+use super::negotiate::misplaced;
 use super::state::State;
 use super::{Cx, Event, Stream, Violation};
 use crate::jid::Jid;
@@ -31,11 +32,8 @@ impl Stream {
                 None
             }
             Err(ParseError::From) => Some(self.fail(cx, Violation::From)),
-            Err(ParseError::NotAStanza) => match ns {
-                Ns::Streams if is_error => Some(self.on_end(cx)),
-                Ns::Streams => Some(self.fail(cx, Violation::StreamElement)),
-                _ => Some(self.fail(cx, Violation::UnsupportedElement)),
-            },
+            Err(ParseError::NotAStanza) if ns == Ns::Streams && is_error => Some(self.on_end(cx)),
+            Err(ParseError::NotAStanza) => Some(self.fail(cx, misplaced(ns, ""))),
         }
     }
 }

@@ -10,18 +10,21 @@ use crate::xml::{Header, Ns, escape_attribute};
 
 impl Stream {
     pub(super) fn on_header(&mut self, cx: &mut Cx<'_>, header: &Header) -> Option<Event> {
-        let phase = match core::mem::replace(&mut self.state, State::Closed) {
-            State::Header(phase) => phase,
-            state => {
-                self.state = state;
-                return Some(self.fail(cx, Violation::StreamElement));
-            }
+        if !matches!(self.state, State::Header(_)) {
+            return Some(self.fail(cx, Violation::StreamElement));
+        }
+        let State::Header(phase) = core::mem::replace(&mut self.state, State::Closed) else {
+            return None;
         };
         let addressed = match check(cx, header) {
             Ok(addressed) => addressed,
             Err(violation) => {
                 self.state = State::Header(phase);
-                return Some(self.fail(cx, violation));
+                // RFC 6120 §4.7.1: the response names one of our hosts; only without a known one is it empty (§4.9.1.3).
+                let host = header.to.as_deref().and_then(|to| Domain::parse(to).ok());
+                let host = host.filter(|host| cx.config.hosts.contains_key(host));
+                let from = host.as_ref().map_or("", Domain::as_str);
+                return Some(self.fail_from(cx, from, violation));
             }
         };
         self.lang = header.lang.as_deref().map(Into::into);

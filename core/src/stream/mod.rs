@@ -175,7 +175,7 @@ impl Stream {
 
     /// Whether it waits for an answer.
     pub(crate) const fn waits(&self) -> bool {
-        !self.state.wants_input()
+        !self.state.wants_input() && !self.state.is_deaf()
     }
 
     /// TLS is up: the stream starts anew and forgets what it heard before (RFC 6120 §5.4.3.3).
@@ -183,7 +183,7 @@ impl Stream {
         let State::Secure(failures) = self.state else {
             return Some(self.bug(cx, "secured"));
         };
-        self.restart(cx, ScanLimits::unauthenticated(&cx.config.limits));
+        self.scan = Scanner::new(ScanLimits::unauthenticated(&cx.config.limits));
         self.lang = None;
         self.state = State::Header(Phase::Fresh(Transport::Tls(tls.bindings), failures));
         None
@@ -241,35 +241,36 @@ impl Stream {
 
     /// Ends the stream from our side: an error if there is one, the closing tag, and `Closing` or `Close` for the shell.
     pub(crate) fn fail(&mut self, cx: &mut Cx<'_>, violation: Violation) -> Event {
-        match core::mem::replace(&mut self.state, State::Closed) {
-            State::Closed | State::Secure(_) => Event::Close,
-            State::Closing(_) => {
-                // Nothing more is said; a scanner that failed hears nothing more either.
-                self.state = State::Closing(match violation {
-                    Violation::Xml(_) => Closing::Deaf,
-                    _ => Closing::Listening,
-                });
-                Event::Closing(None)
-            }
-            state => {
-                if matches!(state, State::Header(_)) {
-                    // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
-                    self.write_header(cx, "", None);
-                }
-                cx.fx.out(cx.conn, |out| {
-                    violation.write(out);
-                    out.extend_from_slice(CLOSING_TAG);
-                });
-                self.forget_input();
-                // A scanner that failed cannot find the peer's closing tag: only its end of file or the deadline remain.
-                let closing = match violation {
-                    Violation::Xml(_) => Closing::Deaf,
-                    _ => Closing::Listening,
-                };
-                self.state = State::Closing(closing);
-                Event::Closing(Some(violation))
-            }
+        self.fail_from(cx, "", violation)
+    }
+
+    /// As `fail`; `from` is the host named by the opening tag, if that is still owed.
+    fn fail_from(&mut self, cx: &mut Cx<'_>, from: &str, violation: Violation) -> Event {
+        // A scanner that failed cannot find the peer's closing tag: only its end of file or the deadline remain.
+        let closing = State::Closing(if matches!(violation, Violation::Xml(_)) {
+            Closing::Deaf
+        } else {
+            Closing::Listening
+        });
+        if matches!(self.state, State::Closed | State::Secure(_)) {
+            self.state = State::Closed;
+            return Event::Close;
         }
+        if matches!(self.state, State::Closing(_)) {
+            self.state = closing;
+            return Event::Closing(None);
+        }
+        if matches!(self.state, State::Header(_)) {
+            // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
+            self.write_header(cx, from, None);
+        }
+        cx.fx.out(cx.conn, |out| {
+            violation.write(out);
+            out.extend_from_slice(CLOSING_TAG);
+        });
+        self.forget_input();
+        self.state = closing;
+        Event::Closing(Some(violation))
     }
 
     /// The host it is to, as far as that is known and not void.
@@ -331,10 +332,6 @@ impl Stream {
     fn bug(&mut self, cx: &mut Cx<'_>, what: &'static str) -> Event {
         cx.fx.note(crate::port::Note::Bug(what));
         self.fail(cx, Violation::Bug)
-    }
-
-    fn restart(&mut self, _: &Cx<'_>, limits: ScanLimits) {
-        self.scan = Scanner::new(limits);
     }
 
     fn forget_input(&mut self) {

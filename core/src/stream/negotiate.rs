@@ -14,7 +14,20 @@ use crate::config::{Config, HostConfig, TlsAvailable};
 use crate::port::DeriveError;
 use crate::sasl::{self, Credentials, Exchange, Failure, ScramKeys, Step, Transport, admit};
 use crate::store::StoreError;
-use crate::xml::{Element, Ns, ScanLimits, Writer};
+use crate::xml::{Element, Ns, ScanLimits, Scanner, Writer};
+
+/// Takes the data out of the state, if that is the one; leaves any other alone.
+macro_rules! take {
+    ($stream:expr, State::$state:ident($first:ident, $second:ident)) => {
+        match &$stream.state {
+            State::$state(..) => match core::mem::replace(&mut $stream.state, State::Closed) {
+                State::$state($first, $second) => Some(($first, $second)),
+                _ => None, // excluded above
+            },
+            _ => None,
+        }
+    };
+}
 
 impl Stream {
     /// An element while TLS or SASL may be negotiated; `exchange` is the one under way.
@@ -26,7 +39,7 @@ impl Stream {
         element: &Element,
     ) -> Option<Event> {
         match (element.ns(), element.name()) {
-            (Ns::Tls, "starttls") => Some(self.on_starttls(cx, negotiation)),
+            (Ns::Tls, "starttls") => Some(self.on_starttls(cx, &negotiation)),
             // RFC 6120 §6.4.2: a new <auth/> discards the exchange under way.
             (Ns::Sasl, "auth") => self.on_auth(cx, negotiation, element),
             (Ns::Sasl, "response") => match (exchange, decode(&element.text())) {
@@ -48,7 +61,7 @@ impl Stream {
     }
 
     /// RFC 6120 §5.4.2.
-    fn on_starttls(&mut self, cx: &mut Cx<'_>, negotiation: Box<Negotiation>) -> Event {
+    fn on_starttls(&mut self, cx: &mut Cx<'_>, negotiation: &Negotiation) -> Event {
         let tls = cx.config.hosts.get(&negotiation.host).map(|host| host.tls);
         if negotiation.transport != Transport::Clear || tls != Some(TlsAvailable::Yes) {
             cx.fx.out(cx.conn, |out| {
@@ -69,7 +82,7 @@ impl Stream {
         });
         self.state = State::Secure(negotiation.failures);
         // `poll` puts what stands behind into the event.
-        Event::Secure(negotiation.host, Vec::new())
+        Event::Secure(negotiation.host.clone(), Vec::new())
     }
 
     fn on_auth(
@@ -100,13 +113,8 @@ impl Stream {
         cx: &mut Cx<'_>,
         record: Result<Option<Bytes>, StoreError>,
     ) -> Option<Event> {
-        let (mut negotiation, lookup) = match core::mem::replace(&mut self.state, State::Closed) {
-            State::Lookup(negotiation, lookup) => (negotiation, lookup),
-            state => {
-                self.state = state;
-                return None; // the stream failed while it waited
-            }
-        };
+        // Anything else: the stream failed while it waited.
+        let (mut negotiation, lookup) = take!(self, State::Lookup(negotiation, lookup))?;
         let credentials = match &record {
             Err(_) => return self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure),
             Ok(None) => None,
@@ -136,49 +144,35 @@ impl Stream {
         cx: &mut Cx<'_>,
         keys: Result<Vec<ScramKeys>, DeriveError>,
     ) -> Option<Event> {
-        match core::mem::replace(&mut self.state, State::Closed) {
-            State::Derive(negotiation, derive) => {
-                match keys.ok().and_then(|keys| keys.into_iter().next()) {
-                    Some(keys) => self.step(cx, negotiation, derive.derived(&keys)),
-                    None => self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure),
-                }
-            }
-            state => {
-                self.state = state;
-                None
-            }
+        let (negotiation, derive) = take!(self, State::Derive(negotiation, derive))?;
+        match keys.ok().and_then(|keys| keys.into_iter().next()) {
+            Some(keys) => self.step(cx, negotiation, derive.derived(&keys)),
+            None => self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure),
         }
     }
 
     /// The account's owner takes the session: `<success/>`, and the stream restarts (RFC 6120 §6.4.6).
     pub(crate) fn admitted(&mut self, cx: &mut Cx<'_>) {
-        match core::mem::replace(&mut self.state, State::Closed) {
-            State::Admit(_, admission) => {
-                let Admission { verified, data } = *admission;
-                cx.fx.out(cx.conn, |out| {
-                    let mut w = Writer::new(out);
-                    w.open("success").attribute("xmlns", Ns::Sasl.uri());
-                    if let Some(data) = &data {
-                        w.text(&encode(data));
-                    }
-                    w.close();
-                });
-                self.restart(cx, ScanLimits::client(&cx.config.limits));
-                self.state = State::Header(Phase::Authenticated(verified.account().clone()));
+        let Some((_, admission)) = take!(self, State::Admit(negotiation, admission)) else {
+            return;
+        };
+        let Admission { verified, data } = *admission;
+        cx.fx.out(cx.conn, |out| {
+            let mut w = Writer::new(out);
+            w.open("success").attribute("xmlns", Ns::Sasl.uri());
+            if let Some(data) = &data {
+                w.text(&encode(data));
             }
-            state => self.state = state,
-        }
+            w.close();
+        });
+        self.scan = Scanner::new(ScanLimits::client(&cx.config.limits));
+        self.state = State::Header(Phase::Authenticated(verified.account().clone()));
     }
 
     /// The account's owner does not take the session.
     pub(crate) fn refused(&mut self, cx: &mut Cx<'_>, failure: Failure) -> Option<Event> {
-        match core::mem::replace(&mut self.state, State::Closed) {
-            State::Admit(negotiation, _) => self.sasl_failure(cx, negotiation, failure),
-            state => {
-                self.state = state;
-                None
-            }
-        }
+        let (negotiation, _) = take!(self, State::Admit(negotiation, admission))?;
+        self.sasl_failure(cx, negotiation, failure)
     }
 
     fn step(

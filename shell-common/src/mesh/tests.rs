@@ -4,6 +4,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use spondee_core::port::{DeriveError, Ticket};
+use spondee_core::stanza::{Kind, MessageType, Stanza};
 use spondee_core::store::StoreError;
 
 use super::*;
@@ -29,6 +30,7 @@ fn pair() -> (Mesh<u32>, Mesh<u32>, Arc<Bell>) {
     (end(0), end(1), bell)
 }
 
+const FIRST: Place = Place { node: 0, shard: 0 };
 const SECOND: Place = Place { node: 0, shard: 1 };
 
 fn numbers(parcels: Vec<Parcel<u32>>) -> Vec<u32> {
@@ -81,6 +83,44 @@ fn a_full_way_stops_the_sender_until_the_receiver_has_emptied_it() {
     first.dispatch();
     assert!(!first.is_congested() && first.has_room(SECOND));
     assert_eq!(numbers(second.collect()), [2]);
+}
+
+fn letter(to: Place, bytes: usize) -> Box<Envelope> {
+    let body = "x".repeat(bytes);
+    let stanza = Stanza::build(Kind::Message(MessageType::Chat), None, None, None, |w| {
+        w.open("body");
+        w.text(&body);
+        w.close();
+    });
+    Box::new(Envelope {
+        from: FIRST,
+        to,
+        body: Body::Deliver(Box::new(stanza)),
+    })
+}
+
+#[test]
+fn an_envelope_too_many_comes_back_to_be_refused() {
+    let (mut first, second, _) = pair();
+    let large = 256 * 1024;
+    let mut queued = 0;
+    while first.send(letter(SECOND, large)).is_ok() {
+        queued += 1;
+        assert!(queued * large <= 2 * SPILL_BYTES, "there is a bound");
+    }
+    assert!(
+        queued * large + 2 * large >= SPILL_BYTES,
+        "and room up to it"
+    );
+    first.dispatch();
+    assert!(first.is_congested());
+    assert!(
+        first.send(letter(SECOND, large)).is_ok(),
+        "what went on its way makes room"
+    );
+    assert!(!second.collect().is_empty());
+    let nowhere = Place { node: 0, shard: 9 };
+    assert_eq!(first.send(letter(nowhere, 1)).unwrap_err().to, nowhere);
 }
 
 #[test]

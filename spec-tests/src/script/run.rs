@@ -2,8 +2,12 @@
 //!
 //! Orders of clients: `connect [tls]`, `secure` (a TLS handshake), `open`, `starttls` (with handshake and new stream), `sign-in
 //! USER [PASSWORD]`, `bind RESOURCE`, `session USER RESOURCE` (all of these), `restart` (what follows is a new stream), `write
-//! TIMES XML…`, `stop-reading`, `hang-up`, `wait SECONDS`. Orders of the administrator: `shut-down`, `passwd ACCOUNT PASSWORD`,
-//! `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `drop-host HOST`.
+//! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`. Orders of the administrator: `shut-down`, `passwd ACCOUNT PASSWORD`,
+//! `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `drop-host HOST`, `store busy`, `mesh
+//! full|free` (between shards).
+//!
+//! States: `header`, `features`, `failure CONDITION` (of SASL), `error CONDITION` (of the stream, with its end), `closed`,
+//! `tls-failed`, `nothing`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,8 +20,8 @@ use spondee_core::secret::Secret;
 
 use super::fill::{Names, compare, expand};
 use super::{Act, Case, Step};
-use crate::element::{CLIENT, Item, Reader, STREAMS};
-use crate::memory::{Ended, World, config};
+use crate::element::{CLIENT, Element, Item, Reader, SASL, STREAMS};
+use crate::memory::{Ended, Mesh, StorePace, World, config};
 use crate::talk::Talk;
 
 /// How what a client writes is cut.
@@ -187,6 +191,7 @@ impl Stage {
             }
             ["bind", resource] => drop(talk.bind(world, resource)?),
             ["stop-reading"] => world.stop_taking(talk.peer()),
+            ["read-again"] => world.take_again(talk.peer()),
             ["hang-up"] => {
                 world.hang_up(talk.peer());
                 world.run();
@@ -202,6 +207,18 @@ impl Stage {
         let command = match words {
             ["shut-down"] => {
                 self.world.shut_down();
+                return Ok(true);
+            }
+            ["store", "busy"] => {
+                self.world.store_pace = StorePace::Busy;
+                return Ok(true);
+            }
+            ["mesh", state] => {
+                self.world.mesh = match *state {
+                    "full" => Mesh::Full,
+                    _ => Mesh::Free,
+                };
+                self.world.run();
                 return Ok(true);
             }
             ["drop-host", host] => {
@@ -257,6 +274,30 @@ impl Stage {
 
     fn state(&mut self, name: &str, text: &str) -> Result<(), String> {
         let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        match text.split_once(' ').unwrap_or((text, "")) {
+            ("header", "") => {
+                return match talk.poll(&mut self.world)? {
+                    Some(Item::Open(header)) if header.is(STREAMS, "stream") => Ok(()),
+                    other => Err(format!("expected a header, not {other:?}")),
+                };
+            }
+            ("features", "") => return named(&talk.next(&mut self.world)?, STREAMS, "features"),
+            ("failure", condition) => {
+                let failure = talk.next(&mut self.world)?;
+                named(&failure, SASL, "failure")?;
+                return has_condition(&failure, condition);
+            }
+            ("error", condition) => {
+                let error = talk.next(&mut self.world)?;
+                named(&error, STREAMS, "error")?;
+                has_condition(&error, condition)?;
+                return match talk.poll(&mut self.world)? {
+                    Some(Item::Close) => Ok(()),
+                    other => Err(format!("expected the end of the stream, not {other:?}")),
+                };
+            }
+            _ => {}
+        }
         if let Some(item) = talk.poll(&mut self.world)? {
             return Err(format!("expected {text}, not {item}"));
         }
@@ -282,6 +323,22 @@ impl Stage {
             }
         }
         Ok(())
+    }
+}
+
+fn named(element: &Element, ns: &str, name: &str) -> Result<(), String> {
+    if element.is(ns, name) {
+        Ok(())
+    } else {
+        Err(format!("expected {name}, not {element}"))
+    }
+}
+
+fn has_condition(element: &Element, condition: &str) -> Result<(), String> {
+    if element.condition() == Some(condition) {
+        Ok(())
+    } else {
+        Err(format!("expected {condition}, not {element}"))
     }
 }
 
