@@ -51,10 +51,13 @@ impl Account {
         else {
             return;
         };
-        let was = core::mem::replace(&mut session.presence, Presence::Unavailable);
         let directed = core::mem::take(&mut session.directed);
-        if matches!(was, Presence::Available(..)) {
+        // RFC 6121 §4.5.2: to all available resources, the one that was until now included.
+        if session.priority().is_some() {
             self.tell_own(cx, presence);
+        }
+        if let Some(session) = self.sessions.iter_mut().find(|s| s.conn == conn) {
+            session.presence = Presence::Unavailable;
         }
         // RFC 6121 §4.6.3: those who heard by directed presence hear of the end.
         for to in directed {
