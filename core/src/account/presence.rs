@@ -110,6 +110,15 @@ impl Account {
         cx.fx.route(presence);
     }
 
+    /// Somebody became unavailable to a session, or to all: it need not hear of the end (RFC 6121 §4.6.1).
+    pub(super) fn forget_directed(&mut self, from: &Jid, resource: Option<&str>) {
+        for session in &mut self.sessions {
+            if resource.is_none() || session.jid.resource() == resource {
+                session.directed.remove(from);
+            }
+        }
+    }
+
     /// A session is over, however it ended: everybody who thought it available is told (RFC 6121 §4.5.2).
     pub(crate) fn end(&mut self, cx: &mut Cx<'_>, conn: ConnId) {
         self.forget(conn);
