@@ -122,6 +122,26 @@ impl Server {
         add_user(&self.binary, &self.config, account, password)
     }
 
+    /// Runs a command of the administrator's beside the server; returns what it printed.
+    ///
+    /// # Errors
+    /// What the command said.
+    pub fn command(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = Command::new(binary()?)
+            .arg("--config")
+            .arg(&self.config)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| e.to_string())?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{arguments:?}: {}: {said}", output.status))
+        }
+    }
+
     /// The authority that issued its certificate.
     #[must_use]
     pub const fn authority(&self) -> &Authority {
