@@ -33,7 +33,7 @@ pub struct Limits {
     pub elements: u32,
     /// Failed SASL attempts on one stream. RFC 6120 §6.4.5 recommends 2 to 5.
     pub sasl_failures: u8,
-    /// Refused attempts to bind a resource. RFC 6120 §7.7.3 recommends 5 to 10.
+    /// Attempts to bind a resource after one was refused. RFC 6120 §7.7.3 recommends 5 to 10.
     pub bind_retries: u8,
     /// From accept to an authenticated stream (`c2s_timeout`). `Deviation:` Prosody gives five minutes; a minute is
     /// ample for a person behind a slow link and five times cheaper to wait out.

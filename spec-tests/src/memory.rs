@@ -223,14 +223,28 @@ impl World {
     /// # Panics
     /// No answer came.
     pub fn command(&mut self, command: Command) -> CommandResult {
+        self.commands(vec![command]).remove(0)
+    }
+
+    /// Gives commands to the shards they are for, all in one turn, and waits for their answers.
+    ///
+    /// # Panics
+    /// No answer came to one of them.
+    pub fn commands(&mut self, commands: Vec<Command>) -> Vec<CommandResult> {
         let placement = Placement::new(&self.config.server_secret, self.config.shards);
-        let shard = command.account().map_or(0, |account| {
-            usize::from(placement.owner(account.as_str()).shard)
-        });
-        let id = CommandId(self.logs.iter().map(|log| log.len() as u64).sum());
-        self.letters.push_back((shard, Event::Command(id, command)));
+        let first: u64 = self.logs.iter().map(|log| log.len() as u64).sum();
+        let ids: Vec<_> = (first..).map(CommandId).take(commands.len()).collect();
+        for (id, command) in ids.iter().zip(commands) {
+            let shard = command.account().map_or(0, |account| {
+                usize::from(placement.owner(account.as_str()).shard)
+            });
+            self.letters
+                .push_back((shard, Event::Command(*id, command)));
+        }
         self.run();
-        self.answers.remove(&id).expect("an answer to the command")
+        ids.iter()
+            .map(|id| self.answers.remove(id).expect("an answer to the command"))
+            .collect()
     }
 
     /// Tells every shard that the server is about to stop.
@@ -362,6 +376,13 @@ impl World {
             }
         }
         panic!("the server does not come to rest");
+    }
+
+    /// Lets at most this many turns happen, to leave the server in the middle of something.
+    pub fn turns(&mut self, count: usize) {
+        for _ in 0..count {
+            self.turn();
+        }
     }
 
     /// Lets time pass, with every deadline on the way kept to the microsecond.

@@ -268,6 +268,12 @@ impl Shard {
     /// The closing tag is out: the session is over, the peer has a few seconds for its own.
     fn closing(&mut self, now: Now, conn: ConnId, violation: Option<Violation>) {
         self.end_session(now, conn);
+        if let Some(seat) = self.seats.get_mut(conn)
+            && matches!(seat.role, Role::Leaving(_))
+        {
+            // It ends here: nobody is to take it to another shard any more.
+            seat.role = Role::Stranger;
+        }
         if let Some(violation) = violation {
             let reason = CloseReason::Error(violation.condition());
             self.fx.note(Note::Closed { conn, reason });

@@ -57,6 +57,7 @@ impl Shard {
         }
         let key = self.account(&passage.account);
         self.admit(now, conn, key, passage);
+        self.drop_if_idle(key);
     }
 
     fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, passage: Passage) {
@@ -93,7 +94,6 @@ impl Shard {
                 self.answered(now, conn, |s, cx| {
                     s.refused(cx, Failure::TemporaryAuthFailure)
                 });
-                self.drop_if_idle(key);
             }
         }
     }
@@ -130,6 +130,8 @@ impl Shard {
                 .get_mut(conn)
                 .and_then(|seat| seat.mechanism.take());
             if let Some(mechanism) = mechanism {
+                // Loaded anew if the one before came, left again at once and was the last.
+                let key = self.account(&jid);
                 self.admit(
                     now,
                     conn,

@@ -27,7 +27,8 @@ impl Stream {
                     return Some(self.fail(cx, violation));
                 }
                 if let Some(error) = stanza.refusal(condition, None) {
-                    cx.fx.out(cx.conn, |out| error.write(out));
+                    // Counted like what others send: a peer that reads no answers must not make us keep them.
+                    cx.fx.deliver(cx.conn, &error);
                 }
                 None
             }
