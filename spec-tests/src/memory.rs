@@ -469,6 +469,8 @@ impl World {
                 pipe.layer = Layer::Tls;
                 self.tell(shard, Event::Secured(conn, tls_of(peer)));
             }
+            // As the pump of the shells: some clients end `<starttls/>` with a line.
+            (Layer::Handshake, Arrival::Clear(bytes)) if is_white_space(&bytes) => {}
             // Plaintext where a handshake belongs, or a handshake where none was agreed on.
             (Layer::Handshake | Layer::Tls, Arrival::Clear(_) | Arrival::Hello)
             | (Layer::Handshake, Arrival::Encrypted(_)) => {
@@ -586,7 +588,7 @@ impl World {
             return;
         };
         self.pipes[peer.0].layer = Layer::Handshake;
-        if !behind.is_empty() {
+        if !is_white_space(behind) {
             self.end(peer, Ended::TlsFailed, Closed::Tls);
         }
     }
@@ -610,6 +612,10 @@ impl World {
     fn peer(&self, shard: usize, conn: ConnId) -> Option<Peer> {
         self.seats.get(&(shard, conn)).copied()
     }
+}
+
+fn is_white_space(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| b" \t\r\n".contains(byte))
 }
 
 /// What a connection's TLS can be bound to: different for each, known to the test.

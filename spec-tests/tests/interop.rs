@@ -51,6 +51,10 @@ fn romeo(server: &Server) -> Client {
     let trust = server.trust().unwrap();
     let mut client = Client::session(server.clear, "localhost", &trust, user, password).unwrap();
     client.send("<presence/>").unwrap();
+    // Its echo says that the server knows: from now on messages to the bare address arrive.
+    client
+        .next_where(PATIENCE, |element| element.name == "presence")
+        .unwrap();
     client
 }
 

@@ -149,6 +149,8 @@ impl Shard {
     fn feed(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
         while let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input)) {
             self.on_event(now, conn, event);
+            // An answer to this element must not be lost because the next one, in the same read, ends the session.
+            self.settle(now);
         }
         let Some(seat) = self.seats.get_mut(conn) else {
             return;

@@ -139,6 +139,9 @@ impl Stream {
             if input.is_empty() || !self.state.wants_input() {
                 return None;
             }
+            if matches!(self.state, State::Header(_)) && self.scan.held() == 0 {
+                skip_white_space(input);
+            }
             let event = match self.scan.scan(input) {
                 Ok(None) => return None,
                 Ok(Some(Token::Header(header))) => self.on_header(cx, &header),
@@ -336,6 +339,14 @@ impl Stream {
 
     fn forget_input(&mut self) {
         self.held = Vec::new();
+    }
+}
+
+/// `Deviation:` RFC 6120 §6.3.5 forbids white space during SASL, and in front of an XML declaration it is not well-formed; but
+/// go-xmpp, and so go-sendxmpp, ends its response with a line, which comes before the header of the new stream.
+fn skip_white_space(input: &mut &[u8]) {
+    while let Some((b' ' | b'\t' | b'\r' | b'\n', rest)) = input.split_first() {
+        *input = rest;
     }
 }
 

@@ -12,26 +12,12 @@ use spondee_core::sasl::Encryption;
 use tracing::level_filters::LevelFilter;
 
 use super::Console;
+use super::args::Form;
 use super::failure::Failure;
 use super::source::Source;
 use crate::config::Settings;
 use crate::note;
 use crate::tls::TlsHosts;
-
-/// How the report is printed.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Form {
-    /// For people.
-    Text,
-    /// One object.
-    Json,
-}
-
-impl Form {
-    pub(super) const fn new(json: bool) -> Self {
-        if json { Self::Json } else { Self::Text }
-    }
-}
 
 /// Prints what there is to say. Changes nothing.
 pub(super) fn perform(

@@ -162,14 +162,14 @@ fn perform(
             let settings = source.load()?;
             user::perform(task, &source, settings, console)
         }
-        Some(Task::Check(CheckTask::Config { file, json })) => {
+        Some(Task::Check(CheckTask::Config { file, print })) => {
             if file.is_some() && args.config.is_some() {
                 return Err(Failure::Usage(
                     "name the file once, behind `check config` or with --config".into(),
                 ));
             }
             let source = find(file.or(args.config));
-            check::perform(&source, check::Form::new(json), console)
+            check::perform(&source, print.form(), console)
         }
         Some(Task::ExampleConfig) => Ok(console.out.write_all(EXAMPLE.as_bytes())?),
     }

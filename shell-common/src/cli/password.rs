@@ -27,14 +27,15 @@ pub(super) fn new_password(
     let mut ask = |question: &str| {
         write!(console.err, "{question}")?;
         console.err.flush()?;
-        let line = console
-            .input
-            .line(PASSWORD_BYTES, &interrupts)
-            .map_err(unread)?;
-        if line == Line::Interrupted {
-            writeln!(console.err)?;
+        let line = console.input.line(PASSWORD_BYTES, &interrupts);
+        match line.map_err(unread)? {
+            line @ (Line::Read(_) | Line::TooLong) => password(line),
+            // Ctrl-C or Ctrl-D: the cursor is still behind the question.
+            Line::Interrupted | Line::End => {
+                writeln!(console.err)?;
+                password(Line::Interrupted)
+            }
         }
-        password(line)
     };
     let first = ask(&format!("New password for {account}: "))?;
     let second = ask("Once more: ")?;

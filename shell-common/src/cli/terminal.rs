@@ -35,7 +35,7 @@ impl Input<'_> {
         let mut line = Zeroizing::new(Vec::with_capacity(limit + 1));
         let mut byte = Zeroizing::new([0; 1]);
         loop {
-            match self.read(&mut *byte) {
+            match self.read(&mut byte) {
                 Ok(0) if line.is_empty() => return Ok(Line::End),
                 Ok(0) => break,
                 Ok(_) if byte[0] == b'\n' => break,

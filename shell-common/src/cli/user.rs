@@ -7,7 +7,7 @@ use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{Command, CommandReply, CommandResult, UserEntry};
 use spondee_core::sasl::Status;
 
-use super::args::UserTask;
+use super::args::{Form, UserTask};
 use super::failure::{Failure, refused};
 use super::password::new_password;
 use super::source::Source;
@@ -58,7 +58,7 @@ pub(super) fn perform(
             let said = format!("{account} was deleted with everything the server kept for it");
             office.change(Command::Delete { account }, &said, console)
         }
-        UserTask::List { host, json } => {
+        UserTask::List { host, print } => {
             let hosts: Vec<Domain> = match host {
                 Some(host) => {
                     office.serves(host.as_str())?;
@@ -66,7 +66,7 @@ pub(super) fn perform(
                 }
                 None => office.settings.config.hosts.keys().cloned().collect(),
             };
-            office.list(&hosts, Table::new(json), console)
+            office.list(&hosts, Table::new(print.form()), console)
         }
     }
 }
@@ -244,11 +244,10 @@ struct Row<'a> {
 }
 
 impl Table {
-    const fn new(json: bool) -> Self {
-        if json {
-            Self::Json(Rows::None)
-        } else {
-            Self::Text
+    const fn new(form: Form) -> Self {
+        match form {
+            Form::Text => Self::Text,
+            Form::Json => Self::Json(Rows::None),
         }
     }
 
@@ -283,9 +282,9 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn printed(json: bool, users: &[(&str, Status)]) -> String {
+    fn printed(form: Form, users: &[(&str, Status)]) -> String {
         let mut out = Vec::new();
-        let mut table = Table::new(json);
+        let mut table = Table::new(form);
         for (jid, status) in users {
             let user = UserEntry {
                 account: BareJid::parse(jid).unwrap(),
@@ -304,8 +303,8 @@ mod tests {
             ("romeo@example.org", Status::Disabled),
         ];
         let text = "juliet@example.org\nromeo@example.org disabled\n";
-        assert_eq!(printed(false, &users), text);
-        assert_eq!(printed(false, &[]), "");
+        assert_eq!(printed(Form::Text, &users), text);
+        assert_eq!(printed(Form::Text, &[]), "");
     }
 
     #[test]
@@ -315,7 +314,7 @@ mod tests {
             ("romeo@example.org", Status::Disabled),
         ];
         for count in 0..=2 {
-            let text = printed(true, &users[..count]);
+            let text = printed(Form::Json, &users[..count]);
             let rows: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
             assert_eq!(rows.len(), count);
             if let Some(row) = rows.get(1) {
