@@ -332,8 +332,11 @@ fn too_many_commands_on_one_account_are_busy() {
     assert_eq!(world.command(enable()), DONE);
 }
 
+/// Makes a command, which is not to be copied for its password.
+type Make = fn() -> Command;
+
 /// What puts sessions out, and what the old password gives then.
-const COMMANDS: [(fn() -> Command, &str); 3] = [
+const COMMANDS: [(Make, &str); 3] = [
     (disable, "account-disabled"),
     (delete, "not-authorized"),
     (|| passwd("new"), "not-authorized"),
@@ -362,13 +365,7 @@ fn no_session_slips_through_while_a_command_runs() -> Outcome {
 }
 
 /// Sign-ins on every shard, `turns` turns of the server, the command, and then everything to its end.
-fn race(
-    command: fn() -> Command,
-    shards: u16,
-    drain: Drain,
-    turns: usize,
-    afterwards: &str,
-) -> Outcome {
+fn race(command: Make, shards: u16, drain: Drain, turns: usize, afterwards: &str) -> Outcome {
     let mut world = world(shards, |_| {});
     world.store_pace = StorePace::Slow;
     world.drain = drain;

@@ -266,128 +266,130 @@ fn a_stanza_arrives_in_the_content_namespace_however_it_was_declared() -> Outcom
     Ok(())
 }
 
+/// A stanza, the id of the error that answers it, and its condition and type: the order of RFC 6120 §8.3.3.
+const ERRORS: &[(&str, Option<&str>, (&str, &str))] = &[
+    // §8.3.3.1, §8.2.3.
+    (
+        "<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>",
+        Some(""),
+        ("bad-request", "modify"),
+    ),
+    (
+        "<iq id='1'><ping xmlns='urn:xmpp:ping'/></iq>",
+        Some("1"),
+        ("bad-request", "modify"),
+    ),
+    (
+        "<iq id='1' type='subscribe' to='localhost'/>",
+        Some("1"),
+        ("bad-request", "modify"),
+    ),
+    ("<iq id='1' type=''/>", Some("1"), ("bad-request", "modify")),
+    (
+        "<iq id='1' type='Get'><a xmlns='a'/></iq>",
+        Some("1"),
+        ("bad-request", "modify"),
+    ),
+    (
+        "<iq id='1' type='get'/>",
+        Some("1"),
+        ("bad-request", "modify"),
+    ),
+    (
+        "<iq id='1' type='set'>text</iq>",
+        Some("1"),
+        ("bad-request", "modify"),
+    ),
+    (
+        "<iq id='1' type='get'><a xmlns='a'/><b xmlns='b'/></iq>",
+        Some("1"),
+        ("bad-request", "modify"),
+    ),
+    // RFC 6121 §4.7.1.
+    (
+        "<presence id='1' type='available'/>",
+        Some("1"),
+        ("bad-request", "modify"),
+    ),
+    (
+        "<presence type='invisible'/>",
+        None,
+        ("bad-request", "modify"),
+    ),
+    // §8.3.3.3.
+    (
+        "<iq id='1' type='get' to='localhost'><pong xmlns='urn:xmpp:ping'/></iq>",
+        Some("1"),
+        ("feature-not-implemented", "cancel"),
+    ),
+    (
+        "<presence id='1' type='subscribe' to='juliet@localhost'/>",
+        Some("1"),
+        ("feature-not-implemented", "cancel"),
+    ),
+    (
+        "<presence id='1' type='unsubscribed' to='nobody@localhost'/>",
+        Some("1"),
+        ("feature-not-implemented", "cancel"),
+    ),
+    // §8.3.3.7.
+    (
+        "<iq id='1' type='get' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info' node='x'/></iq>",
+        Some("1"),
+        ("item-not-found", "cancel"),
+    ),
+    (
+        "<iq id='1' type='get'><query xmlns='http://jabber.org/protocol/disco#items' node='x'/></iq>",
+        Some("1"),
+        ("item-not-found", "cancel"),
+    ),
+    // §8.3.3.8.
+    (
+        "<message id='1' to='@'/>",
+        Some("1"),
+        ("jid-malformed", "modify"),
+    ),
+    (
+        "<message id='1' to=''/>",
+        Some("1"),
+        ("jid-malformed", "modify"),
+    ),
+    (
+        "<presence id='1' to='ch@r@cters@localhost/x'/>",
+        Some("1"),
+        ("jid-malformed", "modify"),
+    ),
+    // §8.3.3.10.
+    (
+        "<iq id='1' type='set' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>",
+        Some("1"),
+        ("not-allowed", "cancel"),
+    ),
+    // §8.3.3.16.
+    (
+        "<message id='1' to='a@far.example'/>",
+        Some("1"),
+        ("remote-server-not-found", "cancel"),
+    ),
+    // §8.3.3.19.
+    (
+        "<message id='1' to='nobody@localhost'/>",
+        Some("1"),
+        ("service-unavailable", "cancel"),
+    ),
+    (
+        "<message to='nobody@localhost'/>",
+        None,
+        ("service-unavailable", "cancel"),
+    ),
+];
+
 /// RFC 6120 §8.3.3, each condition that a bound client can cause with one stanza; the sender goes on. §8.3.1: the id comes
 /// back, empty for an IQ that had none.
 #[test]
 fn each_stanza_error_has_its_condition_its_type_and_its_id() -> Outcome {
     const PING: &str = "<ping xmlns='urn:xmpp:ping'/>";
     let long = "x".repeat(1024);
-    let rows: &[(&str, Option<&str>, (&str, &str))] = &[
-        // §8.3.3.1, §8.2.3.
-        (
-            "<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>",
-            Some(""),
-            ("bad-request", "modify"),
-        ),
-        (
-            "<iq id='1'><ping xmlns='urn:xmpp:ping'/></iq>",
-            Some("1"),
-            ("bad-request", "modify"),
-        ),
-        (
-            "<iq id='1' type='subscribe' to='localhost'/>",
-            Some("1"),
-            ("bad-request", "modify"),
-        ),
-        ("<iq id='1' type=''/>", Some("1"), ("bad-request", "modify")),
-        (
-            "<iq id='1' type='Get'><a xmlns='a'/></iq>",
-            Some("1"),
-            ("bad-request", "modify"),
-        ),
-        (
-            "<iq id='1' type='get'/>",
-            Some("1"),
-            ("bad-request", "modify"),
-        ),
-        (
-            "<iq id='1' type='set'>text</iq>",
-            Some("1"),
-            ("bad-request", "modify"),
-        ),
-        (
-            "<iq id='1' type='get'><a xmlns='a'/><b xmlns='b'/></iq>",
-            Some("1"),
-            ("bad-request", "modify"),
-        ),
-        // RFC 6121 §4.7.1.
-        (
-            "<presence id='1' type='available'/>",
-            Some("1"),
-            ("bad-request", "modify"),
-        ),
-        (
-            "<presence type='invisible'/>",
-            None,
-            ("bad-request", "modify"),
-        ),
-        // §8.3.3.3.
-        (
-            "<iq id='1' type='get' to='localhost'><pong xmlns='urn:xmpp:ping'/></iq>",
-            Some("1"),
-            ("feature-not-implemented", "cancel"),
-        ),
-        (
-            "<presence id='1' type='subscribe' to='juliet@localhost'/>",
-            Some("1"),
-            ("feature-not-implemented", "cancel"),
-        ),
-        (
-            "<presence id='1' type='unsubscribed' to='nobody@localhost'/>",
-            Some("1"),
-            ("feature-not-implemented", "cancel"),
-        ),
-        // §8.3.3.7.
-        (
-            "<iq id='1' type='get' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info' node='x'/></iq>",
-            Some("1"),
-            ("item-not-found", "cancel"),
-        ),
-        (
-            "<iq id='1' type='get'><query xmlns='http://jabber.org/protocol/disco#items' node='x'/></iq>",
-            Some("1"),
-            ("item-not-found", "cancel"),
-        ),
-        // §8.3.3.8.
-        (
-            "<message id='1' to='@'/>",
-            Some("1"),
-            ("jid-malformed", "modify"),
-        ),
-        (
-            "<message id='1' to=''/>",
-            Some("1"),
-            ("jid-malformed", "modify"),
-        ),
-        (
-            "<presence id='1' to='ch@r@cters@localhost/x'/>",
-            Some("1"),
-            ("jid-malformed", "modify"),
-        ),
-        // §8.3.3.10.
-        (
-            "<iq id='1' type='set' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>",
-            Some("1"),
-            ("not-allowed", "cancel"),
-        ),
-        // §8.3.3.16.
-        (
-            "<message id='1' to='a@far.example'/>",
-            Some("1"),
-            ("remote-server-not-found", "cancel"),
-        ),
-        // §8.3.3.19.
-        (
-            "<message id='1' to='nobody@localhost'/>",
-            Some("1"),
-            ("service-unavailable", "cancel"),
-        ),
-        (
-            "<message to='nobody@localhost'/>",
-            None,
-            ("service-unavailable", "cancel"),
-        ),
-    ];
     let mut world = world(3, |_| {});
     let mut romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
     let overlong = [
@@ -397,7 +399,7 @@ fn each_stanza_error_has_its_condition_its_type_and_its_id() -> Outcome {
     let malformed = overlong
         .iter()
         .map(|stanza| (stanza.as_str(), Some("1"), ("jid-malformed", "modify")));
-    for (stanza, id, wanted) in rows.iter().copied().chain(malformed) {
+    for (stanza, id, wanted) in ERRORS.iter().copied().chain(malformed) {
         romeo.send(&mut world, stanza);
         let error = romeo
             .next(&mut world)

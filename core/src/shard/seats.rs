@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::Shard;
+use super::{Course, Shard};
 use crate::account::AccountKey;
 use crate::jid::BareJid;
 use crate::port::{Action, CloseReason, ConnId, Note};
@@ -94,7 +94,11 @@ impl Shard {
         if let Some(seat) = self.seats.get_mut(conn) {
             seat.reading = Reading::Paused;
         }
-        self.seek_admission(now, conn, passage);
+        if self.course == Course::Stopping {
+            self.fail(now, conn, Violation::Shutdown);
+        } else {
+            self.seek_admission(now, conn, passage);
+        }
         self.settle(now);
         conn
     }
