@@ -228,7 +228,7 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(header, choices, edits)| {
             let mut data = Grower::grow(header, &choices).into_bytes();
             for (at, len, put) in edits {
-                let at = at.index(data.len());
+                let at = at.index(data.len() + 1);
                 let end = data.len().min(at + len);
                 data.splice(at..end, put);
             }
@@ -237,15 +237,14 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is well-formed is accepted, and means the same to rxml before and after.
     #[test]
     fn well_formed_streams_are_accepted(header in select(&HEADERS[..3]), choices in prop::collection::vec(any::<u8>(), 0..200)) {
         let xml = Grower::grow(header, &choices);
         let (tokens, error) = scan_all(&mut scanner(), xml.as_bytes());
-        prop_assume!(error != Some(super::XmlError::SecondHeader));
-        prop_assert_eq!(error, None);
+        prop_assert!(matches!(error, None | Some(super::XmlError::SecondHeader)), "{:?}", error);
         prop_assert!(!tokens.is_empty());
         scan_against_rxml(xml.as_bytes());
     }
