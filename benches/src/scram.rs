@@ -17,8 +17,9 @@ pub struct Account {
     keys: Option<Keys>,
 }
 
+/// What SCRAM makes of a password, a salt and a number of rounds.
 #[derive(Debug)]
-struct Keys {
+pub struct Keys {
     salt: String,
     rounds: u32,
     client_key: [u8; 32],
@@ -103,7 +104,11 @@ impl Account {
 }
 
 impl Keys {
-    fn derive(password: &str, salt: &str, rounds: u32) -> Result<Self, String> {
+    /// `salt` in base64. Takes milliseconds.
+    ///
+    /// # Errors
+    /// The salt is not base64.
+    pub fn derive(password: &str, salt: &str, rounds: u32) -> Result<Self, String> {
         let bytes = STANDARD.decode(salt).map_err(|e| e.to_string())?;
         let salted = pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(password.as_bytes(), &bytes, rounds);
         let client_key = hmac(&salted, b"Client Key");
@@ -114,6 +119,20 @@ impl Keys {
             stored_key: Sha256::digest(client_key).into(),
             server_key: hmac(&salted, b"Server Key"),
         })
+    }
+}
+
+impl Keys {
+    /// What a server keeps to check a client's proof.
+    #[must_use]
+    pub const fn stored_key(&self) -> &[u8; 32] {
+        &self.stored_key
+    }
+
+    /// What a server signs with.
+    #[must_use]
+    pub const fn server_key(&self) -> &[u8; 32] {
+        &self.server_key
     }
 }
 
