@@ -240,12 +240,7 @@ impl Shard {
 
     /// Nobody comes in and nobody stays while everything goes.
     fn delete(&mut self, now: Now, id: CommandId, account: BareJid) {
-        if let Some(key) = self.by_name.get(account.as_str())
-            && let Some(account) = self.accounts.get_mut(*key)
-        {
-            account.leave();
-        }
-        self.dismiss(now, &account, Violation::AccountGone);
+        self.evict(now, &account);
         let batch = Batch {
             owner: account.clone(),
             ops: vec![Op::Purge],
@@ -257,14 +252,7 @@ impl Shard {
     fn take_effect(&mut self, now: Now, account: &BareJid, after: After) {
         match after {
             After::Answer => {}
-            After::Deleted | After::Disabled => {
-                if let Some(key) = self.by_name.get(account.as_str())
-                    && let Some(account) = self.accounts.get_mut(*key)
-                {
-                    account.leave();
-                }
-                self.dismiss(now, account, Violation::AccountGone);
-            }
+            After::Deleted | After::Disabled => self.evict(now, account),
             After::PasswordChanged(record) => {
                 if let Some(key) = self.by_name.get(account.as_str())
                     && let Some(account) = self.accounts.get_mut(*key)
@@ -273,6 +261,17 @@ impl Shard {
                 }
                 self.dismiss(now, account, Violation::PasswordChanged);
             }
+        }
+    }
+
+    /// Ends every stream of an account, and lets nobody in any more.
+    fn evict(&mut self, now: Now, account: &BareJid) {
+        // First those who wait for it to load: an account that leaves forgets them.
+        self.dismiss(now, account, Violation::AccountGone);
+        if let Some(key) = self.by_name.get(account.as_str())
+            && let Some(account) = self.accounts.get_mut(*key)
+        {
+            account.leave();
         }
     }
 

@@ -57,12 +57,14 @@ impl Shard {
         }
         let key = self.account(&passage.account);
         self.admit(now, conn, key, passage);
+        self.drop_if_idle(key);
     }
 
     fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, passage: Passage) {
         let sessions_max = self.config.limits.sessions_per_account;
         let Some(account) = self.accounts.get_mut(key) else {
-            return;
+            // Whoever was decided on before it left again at once, and the account with it.
+            return self.seek_admission(now, conn, passage);
         };
         let admit = account.admit(conn, passage.record, sessions_max);
         let Some(seat) = self.seats.get_mut(conn) else {
@@ -93,7 +95,6 @@ impl Shard {
                 self.answered(now, conn, |s, cx| {
                     s.refused(cx, Failure::TemporaryAuthFailure)
                 });
-                self.drop_if_idle(key);
             }
         }
     }
