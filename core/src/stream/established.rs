@@ -27,7 +27,8 @@ impl Stream {
                     return Some(self.fail(cx, violation));
                 }
                 if let Some(error) = stanza.refusal(condition, None) {
-                    cx.fx.out(cx.conn, |out| error.write(out));
+                    // A client that asks for errors and does not read them has a limit, too.
+                    cx.fx.deliver(cx.conn, &error);
                 }
                 None
             }
