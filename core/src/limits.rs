@@ -8,6 +8,10 @@ use core::time::Duration;
 /// to them.
 pub const SCRAM_NONCE_BYTES: usize = 256;
 
+/// Bytes of a stream's `xml:lang`. Tags of languages have up to a few dozen; it is written into every stanza of the session, so
+/// that a long one would make a stanza cost its receiver many times what it cost its sender.
+pub const STREAM_LANG_BYTES: usize = 64;
+
 /// The bounds of one server. `Default` is what an administrator gets who says nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {

@@ -38,6 +38,8 @@ pub(super) enum Role {
     Leaving(Box<Passage>),
     /// Signed in to this account of ours.
     Member(AccountKey),
+    /// Its stream has ended with an error, which is noted; the peer's closing tag is awaited.
+    Ending,
     /// `Action::Close` is out.
     Gone,
 }
@@ -76,7 +78,7 @@ impl Shard {
                 out,
                 passage: *passage,
             }),
-            Role::Stranger | Role::Member(_) | Role::Gone => None, // excluded above
+            Role::Stranger | Role::Member(_) | Role::Ending | Role::Gone => None, // excluded above
         }
     }
 
@@ -279,6 +281,9 @@ impl Shard {
             seat.role = Role::Stranger;
         }
         if let Some(violation) = violation {
+            if let Some(seat) = self.seats.get_mut(conn) {
+                seat.role = Role::Ending;
+            }
             let reason = CloseReason::Error(violation.condition());
             self.fx.note(Note::Closed { conn, reason });
             self.timers.set(conn, now.mono, self.config.limits.close);
@@ -291,12 +296,14 @@ impl Shard {
         let Some(seat) = self.seats.get_mut(conn) else {
             return;
         };
-        if matches!(seat.role, Role::Gone) {
-            return;
+        match core::mem::replace(&mut seat.role, Role::Gone) {
+            Role::Gone => return,
+            Role::Ending => {}
+            Role::Stranger | Role::Leaving(_) | Role::Member(_) => {
+                self.fx.note(Note::Closed { conn, reason });
+            }
         }
-        seat.role = Role::Gone;
         self.timers.stop(conn);
-        self.fx.note(Note::Closed { conn, reason });
         self.fx.act(Action::Close { conn });
     }
 
@@ -308,7 +315,7 @@ impl Shard {
         };
         self.timers.stop(conn);
         self.fx.close(conn);
-        if !matches!(seat.role, Role::Gone) {
+        if !matches!(seat.role, Role::Ending | Role::Gone) {
             self.fx.note(Note::Closed {
                 conn,
                 reason: CloseReason::Ended,

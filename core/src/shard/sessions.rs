@@ -64,7 +64,7 @@ impl Shard {
     fn member(&self, conn: ConnId) -> Option<AccountKey> {
         match self.seats.get(conn)?.role {
             Role::Member(key) => Some(key),
-            Role::Stranger | Role::Leaving(_) | Role::Gone => None,
+            Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => None,
         }
     }
 

@@ -63,7 +63,8 @@ impl Shard {
     fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, passage: Passage) {
         let sessions_max = self.config.limits.sessions_per_account;
         let Some(account) = self.accounts.get_mut(key) else {
-            return;
+            // Whoever was decided on before it left again at once, and the account with it.
+            return self.seek_admission(now, conn, passage);
         };
         let admit = account.admit(conn, passage.record, sessions_max);
         let Some(seat) = self.seats.get_mut(conn) else {
@@ -130,8 +131,6 @@ impl Shard {
                 .get_mut(conn)
                 .and_then(|seat| seat.mechanism.take());
             if let Some(mechanism) = mechanism {
-                // Loaded anew if the one before came, left again at once and was the last.
-                let key = self.account(&jid);
                 self.admit(
                     now,
                     conn,

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use super::state::{Negotiation, Phase, State};
 use super::{Cx, Event, Stream, Violation};
 use crate::jid::{BareJid, Domain, Jid};
+use crate::limits::STREAM_LANG_BYTES;
 use crate::sasl::{Offer, Transport};
 use crate::xml::{Header, Ns, escape_attribute};
 
@@ -27,7 +28,10 @@ impl Stream {
                 return Some(self.fail_from(cx, from, violation));
             }
         };
-        self.lang = header.lang.as_deref().map(Into::into);
+        // `Choice:` a longer one is no language (RFC 6120 §4.7.4), and is not heard.
+        let lang = header.lang.as_deref();
+        let lang = lang.filter(|lang| lang.len() <= STREAM_LANG_BYTES);
+        self.lang = lang.map(Into::into);
         match phase {
             Phase::Fresh(transport, failures) => self.open(cx, addressed, transport, failures),
             Phase::Authenticated(account) => self.reopen(cx, &addressed, account),
