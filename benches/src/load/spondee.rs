@@ -13,8 +13,8 @@ use super::target::{Counting, Running, Target, free_port};
 use crate::scenarios::HOST;
 use crate::scram::Account;
 
-/// Commands at a time: each waits for a commit and a worker.
-const COMMANDS: usize = 8;
+/// Commands at a time: half of what the control socket serves, for one that ended may not be forgotten yet.
+const COMMANDS: usize = 4;
 
 /// See the module.
 #[derive(Debug)]

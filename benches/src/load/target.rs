@@ -231,7 +231,8 @@ pub(super) fn batching(units: usize, counted: &Counters) -> Vec<Figure> {
     names
         .into_iter()
         .filter_map(|(name, counter)| {
-            let count = counted.get(counter)?;
+            // Of what never happened nothing can be said.
+            let count = counted.get(counter).filter(|count| *count > 0)?;
             Some(Figure::new(name, units as f64 / count as f64))
         })
         .collect()
