@@ -61,6 +61,8 @@ pub mod config;
 mod effects;
 pub mod entropy;
 pub mod envelope;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
 pub mod jid;
 pub mod limits;
 pub mod map;

@@ -18,7 +18,7 @@ pub struct Limits {
     /// Bytes of one stanza from a client (`c2s_stanza_size_limit`). Prosody's default; RFC 6120 §13.12 asks for at least
     /// 10,000. Advertised by XEP-0478.
     pub c2s_stanza_bytes: u32,
-    /// Bytes of one element, white space before it included, before authentication: the longest legitimate one is a SASL
+    /// Bytes of one element before authentication: the longest legitimate one is a SASL
     /// response of a few hundred.
     pub unauthenticated_element_bytes: u32,
     /// Bytes of a whole stream before authentication. A sign-in takes three.

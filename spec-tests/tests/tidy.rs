@@ -24,6 +24,7 @@ const EDGES: &[(&str, &str)] = &[
     ("timer", "time"),
     ("config", "sasl"),
     ("envelope", "stanza"),
+    ("fuzzing", "shard"),
     ("port", "config"),
     ("port", "envelope"),
     ("port", "sasl"),

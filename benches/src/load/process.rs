@@ -143,7 +143,7 @@ mod tests {
         while Cpu::of(id).since(&before) < Duration::from_millis(1) {
             sum = (0..100_000u64).fold(sum, |sum, n| sum.wrapping_mul(31).wrapping_add(n));
         }
-        assert!(std::hint::black_box(sum) > 0);
+        std::hint::black_box(sum);
         assert!(pss_kib(id).unwrap() > 100);
     }
 }

@@ -21,11 +21,7 @@ impl Account {
     }
 
     fn become_available(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: Stanza) {
-        let Some(session) = self
-            .sessions
-            .iter_mut()
-            .find(|session| session.conn == conn)
-        else {
+        let Some(session) = self.session_on(conn) else {
             return;
         };
         let initial = session.priority().is_none();
@@ -44,11 +40,7 @@ impl Account {
     }
 
     fn become_unavailable(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: &Stanza) {
-        let Some(session) = self
-            .sessions
-            .iter_mut()
-            .find(|session| session.conn == conn)
-        else {
+        let Some(session) = self.session_on(conn) else {
             return;
         };
         let directed = core::mem::take(&mut session.directed);
@@ -56,7 +48,7 @@ impl Account {
         if session.priority().is_some() {
             self.tell_own(cx, presence);
         }
-        if let Some(session) = self.sessions.iter_mut().find(|s| s.conn == conn) {
+        if let Some(session) = self.session_on(conn) {
             session.presence = Presence::Unavailable;
         }
         // RFC 6121 §4.6.3: those who heard by directed presence hear of the end.
@@ -84,11 +76,7 @@ impl Account {
         let Some(to) = presence.to().cloned() else {
             return;
         };
-        let Some(session) = self
-            .sessions
-            .iter_mut()
-            .find(|session| session.conn == conn)
-        else {
+        let Some(session) = self.session_on(conn) else {
             return;
         };
         match presence.kind() {

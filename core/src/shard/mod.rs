@@ -150,6 +150,19 @@ impl Shard {
         self.seats.len()
     }
 
+    /// How much is in memory: connections, accounts, their names, questions, deadlines, accounts with commands.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn residue(&self) -> [usize; 6] {
+        [
+            self.seats.len(),
+            self.accounts.len(),
+            self.by_name.len(),
+            self.waits.len(),
+            usize::from(self.timers.next().is_some()),
+            self.commands.len(),
+        ]
+    }
+
     fn stored(
         &mut self,
         now: Now,

@@ -91,7 +91,15 @@ impl Settings {
         let absolute = std::path::absolute(path)
             .map_err(|error| one(format!("cannot be made absolute: {error}")))?;
         let base = absolute.parent().unwrap_or_else(|| Path::new("/"));
-        file::read(&text, path, base).map_err(|faults| ConfigError { faults })
+        Self::parse(&text, path, base)
+    }
+
+    /// Checks the text of a file. Faults name it `file`; relative paths in it start at `base`.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn parse(text: &str, file: &Path, base: &Path) -> Result<Self, ConfigError> {
+        file::read(text, file, base).map_err(|faults| ConfigError { faults })
     }
 
     /// What a server without a configuration uses: host `localhost`, loopback ports 5222 and 5223, data and certificates in

@@ -298,3 +298,19 @@ fn a_file_that_is_missing_is_one_fault() {
         "{error}"
     );
 }
+
+/// What `fuzz/fuzz_targets/config.rs` asserts, for every input it has found worth keeping.
+#[test]
+fn any_text_is_settings_or_faults_that_name_the_file() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/config");
+    for entry in fs::read_dir(corpus).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        if let Err(error) = Settings::parse(&text, Path::new("f"), Path::new("/d")) {
+            let named = error.faults.iter().all(|fault| fault.starts_with("f:"));
+            assert!(named && !error.faults.is_empty(), "{}", path.display());
+        }
+    }
+}

@@ -36,6 +36,30 @@ enum Faults {
     Some,
 }
 
+/// What no start tag may hold, each for one reason.
+const FAULTY_ATTRIBUTES: [&str; 20] = [
+    " xmlns:x=''",
+    " xmlns=''  xmlns='a'",
+    " a='' a=''",
+    " xmlns:xml='a'",
+    " xmlns:xmlns='a'",
+    " x:q='' z:q=''",
+    " xmlns:p='http://www.w3.org/XML/1998/namespace'",
+    " xmlns:q='http://www.w3.org/2000/xmlns/'",
+    " b='<'",
+    " b='&lol;'",
+    " xmlns:x='a' xmlns:x='b'",
+    " u:b=''",
+    " b:='c'",
+    " a:b:c=''",
+    " b",
+    " b=c",
+    " b=''c=''",
+    " b='&#0;'",
+    " b='\u{FFFE}'",
+    " xmlns:p='u' xmlns:q='&#117;' p:a='' q:a=''",
+];
+
 const NAMES: [&str; 8] = [
     "message",
     "body",
@@ -140,29 +164,7 @@ impl Grower<'_> {
             }
         }
         if self.faulty() {
-            let faults = [
-                " xmlns:x=''",
-                " xmlns=''  xmlns='a'",
-                " a='' a=''",
-                " xmlns:xml='a'",
-                " xmlns:xmlns='a'",
-                " x:q='' z:q=''",
-                " xmlns:p='http://www.w3.org/XML/1998/namespace'",
-                " xmlns:q='http://www.w3.org/2000/xmlns/'",
-                " b='<'",
-                " b='&lol;'",
-                " xmlns:x='a' xmlns:x='b'",
-                " u:b=''",
-                " b:='c'",
-                " a:b:c=''",
-                " b",
-                " b=c",
-                " b=''c=''",
-                " b='&#0;'",
-                " b='\u{FFFE}'",
-                " xmlns:p='u' xmlns:q='&#117;' p:a='' q:a=''",
-            ];
-            attributes += self.one(&faults);
+            attributes += self.one(&FAULTY_ATTRIBUTES);
         }
         // Different local names, so that no two attributes are the same.
         for number in 0..self.pick(4) {
