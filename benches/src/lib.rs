@@ -1,1 +1,21 @@
+//! What is measured, and how: scenarios of the core for criterion, and a load generator for running servers.
+//!
+//! # The core alone
+//!
+//! `cargo bench` runs [`scenarios`] under criterion (`benches/core.rs`): scanning, a whole sign-in, and a message from bytes in
+//! to bytes out. They need no network, no disk and no TLS, so they tell what the protocol itself costs.
+//!
+//! # A running server
+//!
+//! ```text
+//! cargo run --release -p benches --bin load -- chat signin idle
+//! cargo run --release -p benches --bin load -- --help
+//! ```
+//!
+//! starts a server of its own with fresh data, drives it from one thread over loopback, and divides what was done by the
+//! CPU time the server's process tree used for it. That quotient hardly depends on how busy the machine is, unlike the wall
+//! rate next to it. Progress goes to stderr, a Markdown table of medians to stdout.
 
+pub mod load;
+pub mod scenarios;
+pub mod scram;

@@ -18,7 +18,7 @@ pub struct Limits {
     /// Bytes of one stanza from a client (`c2s_stanza_size_limit`). Prosody's default; RFC 6120 §13.12 asks for at least
     /// 10,000. Advertised by XEP-0478.
     pub c2s_stanza_bytes: u32,
-    /// Bytes of one element, white space before it included, before authentication: the longest legitimate one is a SASL
+    /// Bytes of one element before authentication: the longest legitimate one is a SASL
     /// response of a few hundred.
     pub unauthenticated_element_bytes: u32,
     /// Bytes of a whole stream before authentication. A sign-in takes three.
@@ -37,7 +37,7 @@ pub struct Limits {
     pub elements: u32,
     /// Failed SASL attempts on one stream. RFC 6120 §6.4.5 recommends 2 to 5.
     pub sasl_failures: u8,
-    /// Refused attempts to bind a resource. RFC 6120 §7.7.3 recommends 5 to 10.
+    /// Attempts to bind a resource after one was refused. RFC 6120 §7.7.3 recommends 5 to 10.
     pub bind_retries: u8,
     /// From accept to an authenticated stream (`c2s_timeout`). `Deviation:` Prosody gives five minutes; a minute is
     /// ample for a person behind a slow link and five times cheaper to wait out.

@@ -97,3 +97,9 @@ pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
 
 /// The longest wait for the end of a command. The slowest sets a password behind a full queue of workers: seconds.
 pub const CONTROL_ANSWER: Duration = Duration::from_secs(30);
+
+// -- Command line
+
+/// Bytes of a password typed or read from standard input. A sign-in by PLAIN must fit into `unauthenticated_element_bytes` of the
+/// core; nobody's password is a tenth as long.
+pub const PASSWORD_BYTES: usize = 1024;

@@ -44,7 +44,9 @@ pub fn init(level: LogLevel) {
         .log_internal_errors(false)
         .try_init();
     if let (Ok(()), Some(error)) = (started, fault) {
-        tracing::warn!("{FILTER} is not understood, the level of the configuration counts: {error}");
+        tracing::warn!(
+            "{FILTER} is not understood, the level of the configuration counts: {error}"
+        );
     }
 }
 

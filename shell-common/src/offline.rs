@@ -154,7 +154,10 @@ mod tests {
         assert_eq!(offline.call(add("juliet")), Ok(CommandReply::Done));
         let account = juliet();
         for (command, after) in [
-            (Command::Disable { account: juliet() }, vec![Status::Disabled]),
+            (
+                Command::Disable { account: juliet() },
+                vec![Status::Disabled],
+            ),
             (Command::Enable { account: juliet() }, vec![Status::Enabled]),
             (Command::Delete { account: juliet() }, vec![]),
         ] {

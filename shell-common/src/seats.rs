@@ -2,8 +2,11 @@
 //! the one number that threads share: an atomic step at accept and at close, none in between.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
+use std::time::Duration;
+
+use spondee_core::time::Instant;
 
 /// Counts connections up to a limit and rings when the last one is gone.
 #[derive(Debug)]
@@ -11,6 +14,8 @@ pub struct Seats {
     taken: AtomicUsize,
     limit: usize,
     empty: Waker,
+    /// When a thread may next complain that there are none left, in the core's microseconds.
+    complain_at: AtomicU64,
 }
 
 impl Seats {
@@ -21,6 +26,7 @@ impl Seats {
             taken: AtomicUsize::new(0),
             limit,
             empty,
+            complain_at: AtomicU64::new(0),
         }
     }
 
@@ -31,6 +37,15 @@ impl Seats {
         // Given back by the drop if it is one too many.
         let seat = Seat(Arc::clone(self));
         (before < self.limit).then_some(seat)
+    }
+
+    /// Whether a log line about a lack of seats is due: one a second, whichever thread writes it.
+    pub fn may_complain(&self, now: Instant) -> bool {
+        let next = now + Duration::from_secs(1);
+        let due = |at| (at <= now.0).then_some(next.0);
+        self.complain_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, due)
+            .is_ok()
     }
 
     /// Whether there are no connections.
@@ -65,5 +80,15 @@ mod tests {
         drop(seat);
         assert!(seats.is_empty());
         assert!(seats.take().is_some());
+    }
+
+    #[test]
+    fn complaints_are_a_second_apart() {
+        let seats = Seats::new(0, Waker::noop().clone());
+        let said: Vec<bool> = [5, 999_999, 1_000_004, 1_000_005, 9_000_000]
+            .into_iter()
+            .map(|at| seats.may_complain(Instant(at)))
+            .collect();
+        assert_eq!(said, [true, false, false, true, true]);
     }
 }

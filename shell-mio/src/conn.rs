@@ -207,7 +207,9 @@ impl Conn {
     /// Whether a read is due.
     pub(crate) fn wants_read(&self) -> bool {
         let allowed = match self.phase {
-            Phase::Open => self.flow == Flow::Running,
+            // Records of TLS itself come on top of what `encrypt` allows. A peer that provokes them without end and reads none
+            // (key updates) is not heard until it reads.
+            Phase::Open => self.flow == Flow::Running && self.unwritten.len() <= 2 * AHEAD_BYTES,
             Phase::Drain => true,
             Phase::Secure(_) | Phase::Finish | Phase::Shut => false,
         };
@@ -274,15 +276,30 @@ impl Conn {
         if count < READ_BYTES && self.inward == Inward::Ready {
             self.inward = Inward::Dry;
         }
-        if let Phase::Drain = self.phase {
-            return Fate::Stays;
-        }
         let Buffers {
             read,
             plain,
             cipher,
         } = buffers;
-        self.receive(&mut read[..count], core, plain, cipher)
+        let incoming = &mut read[..count];
+        if let Phase::Drain = self.phase {
+            self.drain(incoming, plain, cipher);
+            return Fate::Stays;
+        }
+        self.receive(incoming, core, plain, cipher)
+    }
+
+    /// Looks for nothing but the answer to our close_notify, which RFC 6120 §4.4 wants to be waited for.
+    fn drain(&mut self, incoming: &mut [u8], plain: &mut Vec<u8>, cipher: &mut Vec<u8>) {
+        if let Layer::Tls(pump) = &mut self.layer {
+            plain.clear();
+            cipher.clear();
+            let received = pump.receive(incoming, plain, cipher);
+            if received.is_ok_and(|received| received.ended.is_none()) {
+                return;
+            }
+            self.inward = Inward::Ended;
+        }
     }
 
     /// Bytes of the peer, from the socket or from behind `<starttls/>`.
@@ -436,7 +453,7 @@ impl Conn {
         Fate::Stays
     }
 
-    /// RFC 6120 §5.4.3.1: the handshake begins right behind `<proceed/>`; nothing read before counts.
+    /// RFC 6120 §5.4.3.1: from here on there is no XML until the handshake is complete.
     fn start_tls(&mut self, start: Start, core: &mut Core, buffers: &mut Buffers) -> Fate {
         let Start { pump, mut behind } = start;
         self.layer = Layer::Handshake(pump);

@@ -59,7 +59,8 @@ impl Server {
         let fail = |error: io::Error| format!("cannot start: {error}");
         let config = Arc::clone(&booted.config);
         let shards = config.shards.max(1);
-        let limit = raise_descriptors().saturating_sub(RESERVED_DESCRIPTORS);
+        let descriptors = raise_descriptors();
+        let limit = descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2);
         let seats = Arc::new(Seats::new(limit, waker.clone()));
         let listeners = listen::open(&booted.listen, usize::from(shards))?;
         let mut polls = Vec::new();

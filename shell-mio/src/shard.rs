@@ -370,9 +370,11 @@ impl Thread {
     }
 
     /// Choice: without descriptors clients wait in the listen queue for a while and then find a place or time out. To take
-    /// each one only to close it would make them all come back at once. The log hears of it once for each rest.
+    /// each one only to close it would make them all come back at once.
     fn rest(&mut self, why: &str) {
-        tracing::warn!("cannot accept connections for now: {why}");
+        if self.shared.seats.may_complain(self.core.now.mono) {
+            tracing::warn!("cannot accept connections for now: {why}");
+        }
         self.accept_at = Some(self.core.now.mono + ACCEPT_REST);
     }
 

@@ -283,6 +283,15 @@ impl Client {
         sent.map_err(|e| format!("send: {e}"))
     }
 
+    /// The server begins a new stream with what comes next. `open` does this by itself.
+    ///
+    /// Bytes of the new stream that arrived with the end of the old one are kept.
+    pub fn restarted(&mut self) {
+        let unread = self.reader.take_unread();
+        self.reader = Reader::new();
+        self.reader.push(&unread);
+    }
+
     /// The next element of the stream.
     ///
     /// # Errors

@@ -219,6 +219,11 @@ impl Reader {
         self.unread.is_empty() && self.open.len() <= 1
     }
 
+    /// The bytes that no item was made of yet.
+    pub fn take_unread(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.unread)
+    }
+
     /// The next item, `None` until more bytes arrive.
     ///
     /// # Errors

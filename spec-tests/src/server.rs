@@ -54,6 +54,7 @@ pub struct Server {
     scratch: Scratch,
     authority: Authority,
     config: PathBuf,
+    binary: PathBuf,
     /// For STARTTLS.
     pub clear: SocketAddr,
     /// For direct TLS.
@@ -66,7 +67,14 @@ impl Server {
     /// # Errors
     /// What failed, in words, with the server's log.
     pub fn start(users: &[(&str, &str)]) -> Result<Self, String> {
-        let binary = binary()?;
+        Self::start_program(binary()?, users)
+    }
+
+    /// The same with the program at `binary`: a shell's own tests have it from cargo.
+    ///
+    /// # Errors
+    /// What failed, in words, with the server's log.
+    pub fn start_program(binary: &Path, users: &[(&str, &str)]) -> Result<Self, String> {
         let fault = |e: std::io::Error| e.to_string();
         let scratch = Scratch::new().map_err(fault)?;
         let certificates = scratch.path.join("certs");
@@ -98,6 +106,7 @@ impl Server {
             scratch,
             authority,
             config,
+            binary: binary.to_owned(),
             clear,
             tls,
         };
@@ -110,7 +119,27 @@ impl Server {
     /// # Errors
     /// What the command said.
     pub fn add_user(&self, account: &str, password: &str) -> Result<(), String> {
-        add_user(binary()?, &self.config, account, password)
+        add_user(&self.binary, &self.config, account, password)
+    }
+
+    /// Runs a command of the administrator's beside the server; returns what it printed.
+    ///
+    /// # Errors
+    /// What the command said.
+    pub fn command(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = Command::new(binary()?)
+            .arg("--config")
+            .arg(&self.config)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| e.to_string())?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{arguments:?}: {}: {said}", output.status))
+        }
     }
 
     /// The authority that issued its certificate.

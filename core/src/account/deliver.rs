@@ -9,9 +9,15 @@ use crate::xep::Entity;
 /// such an account, so that nobody learns which (RFC 6121 §8.1).
 ///
 /// What cannot be delivered is ignored or answered as the RFC says; offline storage takes its place here once it exists.
-pub(crate) fn deliver(account: Option<&Account>, cx: &mut Cx<'_>, stanza: &Stanza) {
-    let sessions = account.map_or(&[][..], |account| &account.sessions);
+pub(crate) fn deliver(mut account: Option<&mut Account>, cx: &mut Cx<'_>, stanza: &Stanza) {
     let Some(to) = stanza.to() else { return };
+    if stanza.kind() == Kind::Presence(PresenceType::Unavailable)
+        && let (Some(account), Some(from)) = (&mut account, stanza.from())
+    {
+        account.forget_directed(from, to.resource());
+    }
+    let account = account.as_deref();
+    let sessions = account.map_or(&[][..], |account| &account.sessions);
     let matching = to
         .resource()
         .and_then(|resource| account?.session_of(resource));

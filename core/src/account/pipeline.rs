@@ -57,16 +57,15 @@ impl Account {
 
     fn iq_out(&self, cx: &mut Cx<'_>, conn: ConnId, iq: Stanza) {
         let own = iq.to().is_none_or(|to| to.as_str() == self.jid.as_str());
-        if !own {
-            cx.fx.route(iq);
+        let host = iq.to().is_some_and(|to| to.as_str() == self.jid.domain());
+        if (own || host)
+            && let Some(reply) = negotiation(&iq)
+        {
+            cx.fx.deliver(conn, &reply);
             return;
         }
-        // RFC 3921 §3: the session is there already; old clients want to hear so.
-        let session = iq
-            .payload()
-            .is_some_and(|payload| payload.is(Ns::Session, "session"));
-        if session && iq.kind() == Kind::Iq(IqType::Set) {
-            cx.fx.deliver(conn, &iq.result(|_| {}));
+        if !own {
+            cx.fx.route(iq);
             return;
         }
         // RFC 6120 §10.3.3: the server answers on behalf of the account.
@@ -74,4 +73,19 @@ impl Account {
             cx.fx.deliver(conn, &reply);
         }
     }
+}
+
+/// The answer to a request that belongs before the session, which clients send to their account or their host.
+fn negotiation(iq: &Stanza) -> Option<Stanza> {
+    let payload = iq.payload()?;
+    if iq.kind() != Kind::Iq(IqType::Set) {
+        return None;
+    }
+    if payload.is(Ns::Session, "session") {
+        // RFC 3921 §3: the session is there already; old clients want to hear so.
+        return Some(iq.result(|_| {}));
+    }
+    // RFC 6120 §7.6.2.2: one resource for each stream.
+    let bind = payload.is(Ns::Bind, "bind");
+    bind.then(|| iq.refusal(Condition::NotAllowed, None))?
 }

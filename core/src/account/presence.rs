@@ -21,11 +21,7 @@ impl Account {
     }
 
     fn become_available(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: Stanza) {
-        let Some(session) = self
-            .sessions
-            .iter_mut()
-            .find(|session| session.conn == conn)
-        else {
+        let Some(session) = self.session_on(conn) else {
             return;
         };
         let initial = session.priority().is_none();
@@ -44,17 +40,16 @@ impl Account {
     }
 
     fn become_unavailable(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: &Stanza) {
-        let Some(session) = self
-            .sessions
-            .iter_mut()
-            .find(|session| session.conn == conn)
-        else {
+        let Some(session) = self.session_on(conn) else {
             return;
         };
-        let was = core::mem::replace(&mut session.presence, Presence::Unavailable);
         let directed = core::mem::take(&mut session.directed);
-        if matches!(was, Presence::Available(..)) {
+        // RFC 6121 §4.5.2: to all available resources, the one that was until now included.
+        if session.priority().is_some() {
             self.tell_own(cx, presence);
+        }
+        if let Some(session) = self.session_on(conn) {
+            session.presence = Presence::Unavailable;
         }
         // RFC 6121 §4.6.3: those who heard by directed presence hear of the end.
         for to in directed {
@@ -81,11 +76,7 @@ impl Account {
         let Some(to) = presence.to().cloned() else {
             return;
         };
-        let Some(session) = self
-            .sessions
-            .iter_mut()
-            .find(|session| session.conn == conn)
-        else {
+        let Some(session) = self.session_on(conn) else {
             return;
         };
         match presence.kind() {
@@ -105,6 +96,15 @@ impl Account {
             Kind::Presence(_) | Kind::Iq(_) | Kind::Message(_) => {}
         }
         cx.fx.route(presence);
+    }
+
+    /// Somebody became unavailable to a session, or to all: it need not hear of the end (RFC 6121 §4.6.1).
+    pub(super) fn forget_directed(&mut self, from: &Jid, resource: Option<&str>) {
+        for session in &mut self.sessions {
+            if resource.is_none() || session.jid.resource() == resource {
+                session.directed.remove(from);
+            }
+        }
     }
 
     /// A session is over, however it ended: everybody who thought it available is told (RFC 6121 §4.5.2).

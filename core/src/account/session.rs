@@ -106,6 +106,13 @@ impl Account {
             .map(|session| session.conn)
     }
 
+    /// The session on a connection.
+    pub(super) fn session_on(&mut self, conn: ConnId) -> Option<&mut Session> {
+        self.sessions
+            .iter_mut()
+            .find(|session| session.conn == conn)
+    }
+
     /// The session of a resource.
     pub(super) fn session_of(&self, resource: &str) -> Option<&Session> {
         self.sessions

@@ -240,7 +240,7 @@ impl Shard {
 
     /// Nobody comes in and nobody stays while everything goes.
     fn delete(&mut self, now: Now, id: CommandId, account: BareJid) {
-        self.evict(now, &account);
+        self.shut_out(now, &account);
         let batch = Batch {
             owner: account.clone(),
             ops: vec![Op::Purge],
@@ -252,7 +252,7 @@ impl Shard {
     fn take_effect(&mut self, now: Now, account: &BareJid, after: After) {
         match after {
             After::Answer => {}
-            After::Deleted | After::Disabled => self.evict(now, account),
+            After::Deleted | After::Disabled => self.shut_out(now, account),
             After::PasswordChanged(record) => {
                 if let Some(key) = self.by_name.get(account.as_str())
                     && let Some(account) = self.accounts.get_mut(*key)
@@ -264,9 +264,9 @@ impl Shard {
         }
     }
 
-    /// Ends every stream of an account, and lets nobody in any more.
-    fn evict(&mut self, now: Now, account: &BareJid) {
-        // First those who wait for it to load: an account that leaves forgets them.
+    /// Ends every stream of an account, those that wait for it to load included, and lets nobody in.
+    fn shut_out(&mut self, now: Now, account: &BareJid) {
+        // First, because a leaving account knows of nobody who waits.
         self.dismiss(now, account, Violation::AccountGone);
         if let Some(key) = self.by_name.get(account.as_str())
             && let Some(account) = self.accounts.get_mut(*key)

@@ -42,7 +42,7 @@ impl Shard {
         let account = self
             .by_name
             .get(to.bare())
-            .and_then(|key| self.accounts.get(*key));
+            .and_then(|key| self.accounts.get_mut(*key));
         let mut cx = account::Cx {
             now,
             config: &self.config,

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::Shard;
+use super::{Course, Shard};
 use crate::account::AccountKey;
 use crate::jid::BareJid;
 use crate::port::{Action, CloseReason, ConnId, Note};
@@ -96,7 +96,11 @@ impl Shard {
         if let Some(seat) = self.seats.get_mut(conn) {
             seat.reading = Reading::Paused;
         }
-        self.seek_admission(now, conn, passage);
+        if self.course == Course::Stopping {
+            self.fail(now, conn, Violation::Shutdown);
+        } else {
+            self.seek_admission(now, conn, passage);
+        }
         self.settle(now);
         conn
     }
@@ -147,6 +151,8 @@ impl Shard {
     fn feed(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
         while let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input)) {
             self.on_event(now, conn, event);
+            // An answer to this element must not be lost because the next one, in the same read, ends the session.
+            self.settle(now);
         }
         let Some(seat) = self.seats.get_mut(conn) else {
             return;
@@ -268,6 +274,12 @@ impl Shard {
     /// The closing tag is out: the session is over, the peer has a few seconds for its own.
     fn closing(&mut self, now: Now, conn: ConnId, violation: Option<Violation>) {
         self.end_session(now, conn);
+        if let Some(seat) = self.seats.get_mut(conn)
+            && matches!(seat.role, Role::Leaving(_))
+        {
+            // It ends here: nobody is to take it to another shard any more.
+            seat.role = Role::Stranger;
+        }
         if let Some(violation) = violation {
             if let Some(seat) = self.seats.get_mut(conn) {
                 seat.role = Role::Ending;

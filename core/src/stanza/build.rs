@@ -1,5 +1,6 @@
 //! Stanzas of our own making: answers, errors, presence on behalf of the dead.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::parse::span_of;
@@ -61,7 +62,9 @@ impl Stanza {
         if !self.kind.may_be_refused() {
             return None;
         }
-        let id = self.id();
+        // RFC 6120 §8.3.1: that of an IQ always has an id, empty if the IQ had none.
+        let none = matches!(self.kind, Kind::Iq(_)).then_some(Cow::Borrowed(""));
+        let id = self.id().or(none);
         Some(Self::build(
             self.kind.to_error(),
             id.as_deref(),

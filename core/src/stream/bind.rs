@@ -72,6 +72,7 @@ impl Stream {
             return Some(self.bug(cx, "a refusal to bind without a request"));
         };
         *refused = refused.saturating_add(1);
-        (*refused >= cx.config.limits.bind_retries).then(|| self.fail(cx, Violation::BindRetries))
+        // The first attempt is no retry.
+        (*refused > cx.config.limits.bind_retries).then(|| self.fail(cx, Violation::BindRetries))
     }
 }

@@ -27,7 +27,7 @@ impl Stream {
                     return Some(self.fail(cx, violation));
                 }
                 if let Some(error) = stanza.refusal(condition, None) {
-                    // A client that asks for errors and does not read them has a limit, too.
+                    // Counted like what others send: a peer that reads no answers must not make us keep them.
                     cx.fx.deliver(cx.conn, &error);
                 }
                 None

@@ -21,7 +21,11 @@ impl Stream {
             Ok(addressed) => addressed,
             Err(violation) => {
                 self.state = State::Header(phase);
-                return Some(self.fail(cx, violation));
+                // RFC 6120 §4.7.1: the response names one of our hosts; only without a known one is it empty (§4.9.1.3).
+                let host = header.to.as_deref().and_then(|to| Domain::parse(to).ok());
+                let host = host.filter(|host| cx.config.hosts.contains_key(host));
+                let from = host.as_ref().map_or("", Domain::as_str);
+                return Some(self.fail_from(cx, from, violation));
             }
         };
         // `Choice:` a longer one is no language (RFC 6120 §4.7.4), and is not heard.

@@ -139,6 +139,9 @@ impl Stream {
             if input.is_empty() || !self.state.wants_input() {
                 return None;
             }
+            if matches!(self.state, State::Header(_)) && self.scan.held() == 0 {
+                skip_white_space(input);
+            }
             let event = match self.scan.scan(input) {
                 Ok(None) => return None,
                 Ok(Some(Token::Header(header))) => self.on_header(cx, &header),
@@ -241,6 +244,11 @@ impl Stream {
 
     /// Ends the stream from our side: an error if there is one, the closing tag, and `Closing` or `Close` for the shell.
     pub(crate) fn fail(&mut self, cx: &mut Cx<'_>, violation: Violation) -> Event {
+        self.fail_from(cx, "", violation)
+    }
+
+    /// As `fail`; `from` is the host named by the opening tag, if that is still owed.
+    fn fail_from(&mut self, cx: &mut Cx<'_>, from: &str, violation: Violation) -> Event {
         // A scanner that failed cannot find the peer's closing tag: only its end of file or the deadline remain.
         let closing = State::Closing(if matches!(violation, Violation::Xml(_)) {
             Closing::Deaf
@@ -257,7 +265,7 @@ impl Stream {
         }
         if matches!(self.state, State::Header(_)) {
             // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
-            self.write_header(cx, "", None);
+            self.write_header(cx, from, None);
         }
         cx.fx.out(cx.conn, |out| {
             violation.write(out);
@@ -331,6 +339,14 @@ impl Stream {
 
     fn forget_input(&mut self) {
         self.held = Vec::new();
+    }
+}
+
+/// `Deviation:` RFC 6120 §6.3.5 forbids white space during SASL, and in front of an XML declaration it is not well-formed; but
+/// go-xmpp, and so go-sendxmpp, ends its response with a line, which comes before the header of the new stream.
+fn skip_white_space(input: &mut &[u8]) {
+    while let Some((b' ' | b'\t' | b'\r' | b'\n', rest)) = input.split_first() {
+        *input = rest;
     }
 }
 

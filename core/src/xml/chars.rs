@@ -8,6 +8,7 @@ use super::XmlError;
 const NAME: u8 = 1;
 const NAME_START: u8 = 2;
 const SPACE: u8 = 4;
+const PLAIN_NAME: u8 = 8;
 
 /// Classes of ASCII. A colon is a name byte that begins no name (Namespaces in XML §4); bytes of other characters count as
 /// names here and are judged when the name is complete.
@@ -18,8 +19,10 @@ const fn classes() -> [u8; 256] {
     let mut byte = 0;
     while byte < 256 {
         table[byte] = match byte as u8 {
-            b'A'..=b'Z' | b'a'..=b'z' | b'_' | 0x80.. => NAME | NAME_START,
-            b'0'..=b'9' | b'-' | b'.' | b':' => NAME,
+            b'A'..=b'Z' | b'a'..=b'z' | b'_' => NAME | NAME_START | PLAIN_NAME,
+            b'0'..=b'9' | b'-' | b'.' => NAME | PLAIN_NAME,
+            b':' => NAME,
+            0x80.. => NAME | NAME_START,
             b' ' | b'\t' | b'\r' | b'\n' => SPACE,
             _ => 0,
         };
@@ -47,6 +50,31 @@ pub(super) fn is_space(byte: u8) -> bool {
 #[inline]
 pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     while bytes.get(at).is_some_and(|byte| is_space(*byte)) {
+        at += 1;
+    }
+    at
+}
+
+/// Where the qualified name that begins at `at` ends and where its colon stands (counted from `at`, or 0), if it is plain ASCII
+/// and its end is there.
+#[inline]
+pub(super) fn plain_name(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let mut end = plain_name_end(bytes, at);
+    let mut colon = 0;
+    if bytes.get(end) == Some(&b':') {
+        let local = end + 1;
+        colon = end - at;
+        end = plain_name_end(bytes, local);
+        bytes.get(local).filter(|byte| is_name_start(**byte))?;
+    }
+    bytes.get(end).filter(|byte| !is_name(**byte))?;
+    Some((end, colon))
+}
+
+#[inline]
+fn plain_name_end(bytes: &[u8], mut at: usize) -> usize {
+    let plain = |byte: &u8| CLASS[usize::from(*byte)] & PLAIN_NAME != 0;
+    while bytes.get(at).is_some_and(plain) {
         at += 1;
     }
     at

@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 
 use rxml::{Event, Options, Parse, Parser, WithOptions};
 
-use super::{Element, Header, Ns, ScanLimits, Scanner, Token, XmlError, chars, head, rewrite};
+use super::{
+    Element, Header, Ns, ScanLimits, Scanner, Token, XmlError, chars, declaration, head, rewrite,
+};
 
 /// Scans `data` as a whole, byte by byte and in small pieces, and holds the outcome against rxml.
 ///
@@ -215,7 +217,7 @@ fn seen_alone(element: &Element) -> Vec<Seen> {
 
 fn seen_inside(root: &str, element: &[u8]) -> Vec<Seen> {
     let mut document = Vec::from(root);
-    rewrite::agreed(element, &mut document);
+    rewrite::for_rxml(element, &mut document);
     let mut reading = Reading::of(&document);
     assert_eq!(
         (reading.items.len(), reading.end),
@@ -294,7 +296,7 @@ fn direct(seen: &[Seen]) -> (String, Vec<&[Seen]>) {
 /// The bytes in words on which both agree: `line-ends`, `long-references`, `leading-space`, `declaration`.
 fn agreed(data: &[u8], ours: &Scan) -> Vec<u8> {
     let mut words = Vec::new();
-    rewrite::agreed(data, &mut words);
+    rewrite::for_rxml(data, &mut words);
     let space = chars::skip_space(&words, 0);
     let declared = words
         .get(space..)
@@ -302,12 +304,19 @@ fn agreed(data: &[u8], ours: &Scan) -> Vec<u8> {
     if !declared {
         words.drain(..space);
     }
-    // A declaration that the scanner lets pass is written as rxml knows it.
-    if ours.header.is_some()
-        && words.starts_with(b"<?")
-        && let Some(end) = memchr::memchr(b'>', &words)
-    {
-        words.splice(..=end, *b"<?xml version='1.0'?>");
+    if words.starts_with(b"<?") {
+        match memchr::memchr(b'>', &words).map(|end| end + 1) {
+            // The scanner judges a declaration when it is complete.
+            None if ours.end == End::More => words.clear(),
+            None => {}
+            // One that it lets pass is written as rxml knows it.
+            Some(end) => {
+                let declaration = words.get(..end).unwrap_or_default();
+                if declaration::check(declaration).is_ok() {
+                    words.splice(..end, *b"<?xml version='1.0'?>");
+                }
+            }
+        }
     }
     words
 }
@@ -316,17 +325,14 @@ fn agreed(data: &[u8], ours: &Scan) -> Vec<u8> {
 fn unknown_to_rxml(failing: &[u8], error: XmlError) -> bool {
     let tag = memchr::memrchr(b'<', failing).and_then(|start| failing.get(start..));
     let last = tag.and_then(|tag| head::start_tag(tag).1.last());
-    match error {
-        // `text-in-stream`, `second-header`
-        XmlError::TextInStream | XmlError::SecondHeader => true,
-        // `declaration`
-        XmlError::Declaration => true,
-        // `repeated-default`
-        XmlError::DuplicateAttribute => last.is_some_and(|a| a.name == "xmlns"),
-        // `xmlns-bound`
-        XmlError::ReservedPrefix => last.is_some_and(|a| a.value() == Ns::Xmlns.uri()),
-        _ => false,
-    }
+    let text_in_stream = error == XmlError::TextInStream;
+    let second_header = error == XmlError::SecondHeader;
+    let declaration = error == XmlError::Declaration;
+    let repeated_default =
+        error == XmlError::DuplicateAttribute && last.is_some_and(|a| a.name == "xmlns");
+    let xmlns_bound =
+        error == XmlError::ReservedPrefix && last.is_some_and(|a| a.value() == Ns::Xmlns.uri());
+    text_in_stream || second_header || declaration || repeated_default || xmlns_bound
 }
 
 /// `late-errors`: rxml looks at a token when it is complete, so it may still wait at the end of `failing`. Then however the

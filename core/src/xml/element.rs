@@ -37,8 +37,8 @@ impl Element {
         let inner_end = end_tag.map_or(head_end, |start| start.max(head_end));
         let top = Top {
             ns: Ns::Client,
-            name: Range::new(1.min(name_end), name_end),
-            inner: Range::new(head_end, inner_end),
+            name: Range::new(1, name_end),
+            inner: Range::new(Range::offset(head_end), inner_end),
         };
         Self::scanned(Bytes::from(raw), top)
     }

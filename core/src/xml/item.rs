@@ -44,12 +44,20 @@ pub(super) enum Kind {
 pub(super) enum Found {
     /// Not yet an item.
     More,
-    /// The root's start tag.
-    Root { tag: usize, empty: Empty },
-    /// A complete element.
-    Element(Form, Top),
+    /// The root's start tag, which begins at `tag_start`.
+    Root(Empty),
+    /// A complete element: see `form` and `top`.
+    Element,
     /// The root's end tag.
     End,
+}
+
+/// Whether the value of an attribute is its raw form.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Raw {
+    Plain,
+    /// Perhaps not, or not ASCII.
+    Coded,
 }
 
 /// Whether a start tag is an end tag as well.
@@ -95,21 +103,21 @@ pub(super) enum State {
     /// Behind `<!`.
     Bang,
     Cdata {
-        from: usize,
+        from: u32,
     },
     /// In character data that began at `from`.
     Text {
-        from: usize,
+        from: u32,
     },
     TagName {
-        from: usize,
+        from: u32,
     },
     /// In a start tag, where an attribute or its end may come.
     InTag,
     /// Behind an attribute value, where white space or the end of the tag must come.
     AfterValue,
     AttributeName {
-        from: usize,
+        from: u32,
     },
     /// Behind the name of an attribute.
     Equals,
@@ -119,7 +127,7 @@ pub(super) enum State {
     /// Behind the `/` of a start tag.
     Slash,
     EndName {
-        from: usize,
+        from: u32,
     },
     /// Behind the name of an end tag.
     EndSpace,
@@ -129,7 +137,7 @@ pub(super) enum State {
 /// An attribute value that began at `from`, behind this quote.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Value {
-    from: usize,
+    from: u32,
     quote: u8,
 }
 
@@ -155,15 +163,14 @@ pub(super) enum Code {
     Hexadecimal(u32),
 }
 
-/// What a state leads to.
+/// What came of the bytes in one state. The next is in the item by then.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    Go(State),
-    /// The bytes are used up in this state.
-    Wait(State),
+    Go,
+    /// The bytes are used up.
+    Wait,
     Found(Found),
 }
-
-use Step::{Go, Wait};
 
 impl Item {
     /// An item whose first byte is the `<` that was found.
@@ -192,6 +199,15 @@ impl Item {
         self.at
     }
 
+    /// Where the root's start tag begins, behind the XML declaration.
+    pub(super) const fn tag_start(&self) -> usize {
+        self.tag.start as usize
+    }
+
+    const fn here(&self) -> u32 {
+        Range::offset(self.at)
+    }
+
     /// Goes on in `item`, which is longer than the last time and the same so far.
     pub(super) fn advance(&mut self, item: &[u8], around: Around<'_>) -> Result<Found, XmlError> {
         #[cfg(test)]
@@ -202,11 +218,8 @@ impl Item {
                 self.examined += 1;
             }
             match self.step(item, around)? {
-                Go(state) => self.state = state,
-                Wait(state) => {
-                    self.state = state;
-                    break Found::More;
-                }
+                Step::Go => {}
+                Step::Wait => break Found::More,
                 Step::Found(found) => break found,
             }
         };
@@ -217,15 +230,25 @@ impl Item {
         Ok(found)
     }
 
+    pub(super) const fn go(&mut self, state: State) -> Step {
+        self.state = state;
+        Step::Go
+    }
+
+    const fn wait(&mut self, state: State) -> Step {
+        self.state = state;
+        Step::Wait
+    }
+
     #[inline]
     fn step(&mut self, item: &[u8], around: Around<'_>) -> Result<Step, XmlError> {
         match self.state {
             State::Declaration => self.declaration(item),
             State::Prolog => self.prolog(item),
-            State::Markup => self.markup(item),
+            State::Markup => self.markup(item, around),
             State::Bang => self.bang(item),
             State::Cdata { from } => self.cdata(item, from),
-            State::Text { from } => self.text(item, from),
+            State::Text { from } => self.text(item, around, from),
             State::TagName { from } => self.tag_name(item, around, from),
             State::InTag => self.in_tag(item, around),
             State::AfterValue => self.after_value(item, around),
@@ -246,39 +269,39 @@ impl Item {
             self.at += 1;
             if *byte == b'>' {
                 declaration::check(item.get(..self.at).unwrap_or_default())?;
-                return Ok(Go(State::Prolog));
+                return Ok(self.go(State::Prolog));
             }
             declaration::check_start(item.get(..self.at).unwrap_or_default())?;
         }
-        Ok(Wait(State::Declaration))
+        Ok(self.wait(State::Declaration))
     }
 
     fn prolog(&mut self, item: &[u8]) -> Result<Step, XmlError> {
         self.at = chars::skip_space(item, self.at);
         match item.get(self.at) {
-            None => Ok(Wait(State::Prolog)),
+            None => Ok(self.wait(State::Prolog)),
             Some(b'<') => {
                 self.at += 1;
                 self.kind = Kind::Root;
-                Ok(Go(State::Markup))
+                Ok(self.go(State::Markup))
             }
             Some(_) => Err(XmlError::OutsideRoot),
         }
     }
 
-    fn markup(&mut self, item: &[u8]) -> Result<Step, XmlError> {
-        let from = self.at;
-        let Some(&byte) = item.get(from) else {
-            return Ok(Wait(State::Markup));
+    #[inline]
+    fn markup(&mut self, item: &[u8], around: Around<'_>) -> Result<Step, XmlError> {
+        let Some(&byte) = item.get(self.at) else {
+            return Ok(self.wait(State::Markup));
         };
         if chars::is_name_start(byte) {
-            return Ok(Go(State::TagName { from }));
+            return self.tag_name(item, around, self.here());
         }
         self.at += 1;
         match byte {
-            b'/' if self.kind == Kind::Content => Ok(Go(State::EndName { from: self.at })),
-            b'!' => Ok(Go(State::Bang)),
-            b'?' if self.kind == Kind::Start => Ok(Go(State::Declaration)),
+            b'/' if self.kind == Kind::Content => self.end_name(item, around, self.here()),
+            b'!' => Ok(self.go(State::Bang)),
+            b'?' if self.kind == Kind::Start => Ok(self.go(State::Declaration)),
             b'?' => Err(XmlError::ProcessingInstruction),
             // The first character of a stream in UTF-16 (RFC 6120 §11.6).
             0 if self.kind == Kind::Start => Err(XmlError::Encoding),
@@ -290,7 +313,7 @@ impl Item {
         const CDATA: &[u8] = b"[CDATA[";
         let rest = item.get(self.at..).unwrap_or_default();
         match rest.first() {
-            None => return Ok(Wait(State::Bang)),
+            None => return Ok(self.wait(State::Bang)),
             Some(b'-') => return Err(XmlError::Comment),
             Some(b'D') => return Err(XmlError::DocumentType),
             Some(_) => {}
@@ -303,48 +326,49 @@ impl Item {
                 });
             }
             self.at += CDATA.len();
-            return Ok(Go(State::Cdata { from: self.at }));
+            return Ok(self.go(State::Cdata { from: self.here() }));
         }
         if CDATA.starts_with(rest) {
-            return Ok(Wait(State::Bang));
+            return Ok(self.wait(State::Bang));
         }
         Err(XmlError::Syntax)
     }
 
-    fn cdata(&mut self, item: &[u8], from: usize) -> Result<Step, XmlError> {
+    fn cdata(&mut self, item: &[u8], from: u32) -> Result<Step, XmlError> {
         loop {
             self.at = chars::plain_run(item, self.at, b'>');
             match item.get(self.at) {
-                None => return Ok(Wait(State::Cdata { from })),
+                None => return Ok(self.wait(State::Cdata { from })),
                 Some(b'>') if ends_cdata(item, from, self.at) => {
                     self.at += 1;
-                    return Ok(Go(State::Text { from: self.at }));
+                    return Ok(self.go(State::Text { from: self.here() }));
                 }
                 Some(b'<' | b'&' | b'>') => self.at += 1,
                 Some(&byte) => {
                     if !self.pass(item, byte)? {
-                        return Ok(Wait(State::Cdata { from }));
+                        return Ok(self.wait(State::Cdata { from }));
                     }
                 }
             }
         }
     }
 
-    fn text(&mut self, item: &[u8], from: usize) -> Result<Step, XmlError> {
+    #[inline]
+    fn text(&mut self, item: &[u8], around: Around<'_>, from: u32) -> Result<Step, XmlError> {
         loop {
             self.at = chars::plain_run(item, self.at, b'>');
             match item.get(self.at) {
-                None => return Ok(Wait(State::Text { from })),
+                None => return Ok(self.wait(State::Text { from })),
                 Some(b'<') => {
                     self.at += 1;
-                    return Ok(Go(State::Markup));
+                    return self.markup(item, around);
                 }
-                Some(b'&') => return Ok(Go(State::Reference(Place::Text, Code::Ampersand))),
+                Some(b'&') => return Ok(self.go(State::Reference(Place::Text, Code::Ampersand))),
                 Some(b'>') if ends_cdata(item, from, self.at) => return Err(XmlError::CdataEnd),
                 Some(b'>') => self.at += 1,
                 Some(&byte) => {
                     if !self.pass(item, byte)? {
-                        return Ok(Wait(State::Text { from }));
+                        return Ok(self.wait(State::Text { from }));
                     }
                 }
             }
@@ -371,35 +395,49 @@ impl Item {
         &mut self,
         item: &[u8],
         around: Around<'_>,
-        from: usize,
+        from: u32,
     ) -> Result<Option<Name>, XmlError> {
-        let limit = from + usize::from(around.limits.name_bytes);
+        // Nearly all are plain ASCII and not cut.
+        if self.at == from as usize
+            && let Some((end, colon)) = chars::plain_name(item, self.at)
+        {
+            self.at = end;
+            let range = Range::new(from, end);
+            if range.len() > u32::from(around.limits.name_bytes) {
+                return Err(XmlError::NameTooLong);
+            }
+            return Ok(Some(Name::plain(range, colon)));
+        }
+        self.long_name(item, around, from)
+    }
+
+    fn long_name(
+        &mut self,
+        item: &[u8],
+        around: Around<'_>,
+        from: u32,
+    ) -> Result<Option<Name>, XmlError> {
+        let limit = from as usize + usize::from(around.limits.name_bytes);
         loop {
-            let Some(&byte) = item.get(self.at) else {
-                return Ok(None);
-            };
-            if !chars::is_name(byte) {
-                break;
-            }
-            if byte < 0x80 {
-                self.at += 1;
-            } else {
-                match chars::wide(item, self.at)? {
-                    Wide::Char(len) => self.at += len,
-                    Wide::Cut => return Ok(None),
-                }
-            }
             if self.at > limit {
                 return Err(XmlError::NameTooLong);
             }
+            match item.get(self.at) {
+                None => return Ok(None),
+                Some(0x80..) => match chars::wide(item, self.at)? {
+                    Wide::Char(len) => self.at += len,
+                    Wide::Cut => return Ok(None),
+                },
+                Some(byte) if chars::is_name(*byte) => self.at += 1,
+                Some(_) => return Name::new(item, Range::new(from, self.at)).map(Some),
+            }
         }
-        let range = Range::new(from, self.at);
-        Ok(Some(Name::new(item, range)?))
     }
 
-    fn tag_name(&mut self, item: &[u8], around: Around<'_>, from: usize) -> Result<Step, XmlError> {
+    #[inline]
+    fn tag_name(&mut self, item: &[u8], around: Around<'_>, from: u32) -> Result<Step, XmlError> {
         let Some(name) = self.name(item, around, from)? else {
-            return Ok(Wait(State::TagName { from }));
+            return Ok(self.wait(State::TagName { from }));
         };
         self.elements += 1;
         if self.elements > around.limits.elements {
@@ -416,10 +454,10 @@ impl Item {
     fn in_tag(&mut self, item: &[u8], around: Around<'_>) -> Result<Step, XmlError> {
         self.at = chars::skip_space(item, self.at);
         let Some(&byte) = item.get(self.at) else {
-            return Ok(Wait(State::InTag));
+            return Ok(self.wait(State::InTag));
         };
         if chars::is_name_start(byte) {
-            return Ok(Go(State::AttributeName { from: self.at }));
+            return Ok(self.go(State::AttributeName { from: self.here() }));
         }
         self.tag_end(item, around, byte)
     }
@@ -427,14 +465,14 @@ impl Item {
     #[inline]
     fn after_value(&mut self, item: &[u8], around: Around<'_>) -> Result<Step, XmlError> {
         match item.get(self.at) {
-            None => Ok(Wait(State::AfterValue)),
+            None => Ok(self.wait(State::AfterValue)),
             Some(byte) if chars::is_space(*byte) => {
                 self.at += 1;
                 match item.get(self.at) {
                     Some(byte) if chars::is_name_start(*byte) => {
-                        Ok(Go(State::AttributeName { from: self.at }))
+                        Ok(self.go(State::AttributeName { from: self.here() }))
                     }
-                    _ => Ok(Go(State::InTag)),
+                    _ => Ok(self.go(State::InTag)),
                 }
             }
             Some(&byte) => self.tag_end(item, around, byte),
@@ -452,7 +490,7 @@ impl Item {
 
     fn slash(&mut self, item: &[u8], around: Around<'_>) -> Result<Step, XmlError> {
         match item.get(self.at) {
-            None => Ok(Wait(State::Slash)),
+            None => Ok(self.wait(State::Slash)),
             Some(b'>') => {
                 self.at += 1;
                 self.finish_tag(item, around, Empty::Yes)
@@ -461,34 +499,36 @@ impl Item {
         }
     }
 
+    #[inline]
     fn attribute_name(
         &mut self,
         item: &[u8],
         around: Around<'_>,
-        from: usize,
+        from: u32,
     ) -> Result<Step, XmlError> {
         let Some(name) = self.name(item, around, from)? else {
-            return Ok(Wait(State::AttributeName { from }));
+            return Ok(self.wait(State::AttributeName { from }));
         };
         self.tag.push(name);
         let rest = item.get(self.at..).unwrap_or_default();
         if let [b'=', quote @ (b'\'' | b'"'), ..] = rest {
             self.at += 2;
-            return Ok(Go(State::Value(Value {
-                from: self.at,
+            let value = Value {
+                from: self.here(),
                 quote: *quote,
-            })));
+            };
+            return self.value(item, around, value);
         }
-        Ok(Go(State::Equals))
+        Ok(self.go(State::Equals))
     }
 
     fn equals(&mut self, item: &[u8]) -> Result<Step, XmlError> {
         self.at = chars::skip_space(item, self.at);
         match item.get(self.at) {
-            None => Ok(Wait(State::Equals)),
+            None => Ok(self.wait(State::Equals)),
             Some(b'=') => {
                 self.at += 1;
-                Ok(Go(State::Quote))
+                Ok(self.go(State::Quote))
             }
             Some(_) => Err(XmlError::Syntax),
         }
@@ -497,11 +537,11 @@ impl Item {
     fn quote(&mut self, item: &[u8]) -> Result<Step, XmlError> {
         self.at = chars::skip_space(item, self.at);
         match item.get(self.at) {
-            None => Ok(Wait(State::Quote)),
+            None => Ok(self.wait(State::Quote)),
             Some(&quote @ (b'\'' | b'"')) => {
                 self.at += 1;
-                Ok(Go(State::Value(Value {
-                    from: self.at,
+                Ok(self.go(State::Value(Value {
+                    from: self.here(),
                     quote,
                 })))
             }
@@ -509,24 +549,31 @@ impl Item {
         }
     }
 
+    #[inline]
     fn value(&mut self, item: &[u8], around: Around<'_>, value: Value) -> Result<Step, XmlError> {
+        let mut raw = if self.at == value.from as usize {
+            Raw::Plain
+        } else {
+            Raw::Coded
+        };
         loop {
             self.at = chars::plain_run(item, self.at, value.quote);
             match item.get(self.at) {
-                None => return Ok(Wait(State::Value(value))),
+                None => return Ok(self.wait(State::Value(value))),
                 Some(b'<') => return Err(XmlError::MarkupInValue),
                 Some(b'&') => {
-                    return Ok(Go(State::Reference(Place::Value(value), Code::Ampersand)));
+                    return Ok(self.go(State::Reference(Place::Value(value), Code::Ampersand)));
                 }
                 Some(&byte) if byte == value.quote => {
                     let range = Range::new(value.from, self.at);
                     self.at += 1;
-                    self.attribute(item, around, range)?;
+                    self.attribute(item, around, range, raw)?;
                     return self.after_value(item, around);
                 }
                 Some(&byte) => {
+                    raw = Raw::Coded;
                     if !self.pass(item, byte)? {
-                        return Ok(Wait(State::Value(value)));
+                        return Ok(self.wait(State::Value(value)));
                     }
                 }
             }
@@ -538,14 +585,14 @@ impl Item {
             return self.ampersand(item, place);
         }
         let Some(&byte) = item.get(self.at) else {
-            return Ok(Wait(State::Reference(place, code)));
+            return Ok(self.wait(State::Reference(place, code)));
         };
         self.at += 1;
         let digit = |radix| char::from(byte).to_digit(radix).ok_or(XmlError::Reference);
         let code = match (code, byte) {
             (Code::Decimal(number) | Code::Hexadecimal(number), b';') => {
                 chars::character(number).ok_or(XmlError::Character)?;
-                return Ok(Go(self.behind_reference(place)));
+                return Ok(self.go(self.behind_reference(place)));
             }
             (Code::Number, b'x') => Code::X,
             (Code::Ampersand | Code::Number, _) => Code::Decimal(digit(10)?),
@@ -557,7 +604,7 @@ impl Item {
                 Code::Hexadecimal(number.saturating_mul(16).saturating_add(digit(16)?))
             }
         };
-        Ok(Go(State::Reference(place, code)))
+        Ok(self.go(State::Reference(place, code)))
     }
 
     /// RFC 6120 §11.1: the predefined entities and no others.
@@ -565,12 +612,12 @@ impl Item {
         let rest = item.get(self.at + 1..).unwrap_or_default();
         if rest.first() == Some(&b'#') {
             self.at += 2;
-            return Ok(Go(State::Reference(place, Code::Number)));
+            return Ok(self.go(State::Reference(place, Code::Number)));
         }
         for (entity, _) in chars::ENTITIES {
             if rest.starts_with(entity) {
                 self.at += 1 + entity.len();
-                return Ok(Go(self.behind_reference(place)));
+                return Ok(self.go(self.behind_reference(place)));
             }
         }
         // The first byte with which it begins no predefined entity decides.
@@ -590,36 +637,36 @@ impl Item {
                 });
             }
         }
-        Ok(Wait(State::Reference(place, Code::Ampersand)))
+        Ok(self.wait(State::Reference(place, Code::Ampersand)))
     }
 
     const fn behind_reference(&self, place: Place) -> State {
         match place {
-            Place::Text => State::Text { from: self.at },
+            Place::Text => State::Text { from: self.here() },
             Place::Value(value) => State::Value(value),
         }
     }
 
-    fn end_name(&mut self, item: &[u8], around: Around<'_>, from: usize) -> Result<Step, XmlError> {
+    #[inline]
+    fn end_name(&mut self, item: &[u8], around: Around<'_>, from: u32) -> Result<Step, XmlError> {
+        let start = from.saturating_sub(2);
+        let rest = item.get(from as usize..).unwrap_or_default();
         // Nearly always the name that must come stands here, with nothing behind it but `>`.
         if let Some(open) = self.opens.last() {
             let name = open.name.of(item);
-            let rest = item.get(from..).unwrap_or_default();
-            if rest
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.first() == Some(&b'>'))
-            {
-                self.at = from + name.len() + 1;
-                return Ok(self.close(from - 2));
+            let behind = rest.strip_prefix(name).and_then(<[u8]>::first);
+            if behind == Some(&b'>') {
+                self.at = from as usize + name.len() + 1;
+                return Ok(self.close(start));
             }
         }
-        match item.get(from) {
-            None => return Ok(Wait(State::EndName { from })),
+        match rest.first() {
+            None => return Ok(self.wait(State::EndName { from })),
             Some(byte) if !chars::is_name_start(*byte) => return Err(XmlError::Syntax),
             Some(_) => {}
         }
         let Some(name) = self.name(item, around, from)? else {
-            return Ok(Wait(State::EndName { from }));
+            return Ok(self.wait(State::EndName { from }));
         };
         let expected = match self.opens.last() {
             Some(open) => open.name.of(item),
@@ -628,14 +675,14 @@ impl Item {
         if name.range.of(item) != expected {
             return Err(XmlError::Mismatch);
         }
-        self.tag.start = from - 2;
-        Ok(Go(State::EndSpace))
+        self.tag.start = start;
+        Ok(self.go(State::EndSpace))
     }
 
     fn end_space(&mut self, item: &[u8]) -> Result<Step, XmlError> {
         self.at = chars::skip_space(item, self.at);
         match item.get(self.at) {
-            None => Ok(Wait(State::EndSpace)),
+            None => Ok(self.wait(State::EndSpace)),
             Some(b'>') => {
                 self.at += 1;
                 Ok(self.close(self.tag.start))
@@ -646,22 +693,22 @@ impl Item {
 
     /// Behind an end tag that began at `start`.
     #[inline]
-    fn close(&mut self, start: usize) -> Step {
+    fn close(&mut self, start: u32) -> Step {
         let Some(open) = self.opens.last() else {
             return Step::Found(Found::End);
         };
-        self.scope.truncate(open.scope);
+        self.scope.truncate(open.scope as usize);
         self.opens.truncate(self.opens.len() - 1);
         if self.opens.len() > 0 {
-            return Go(State::Text { from: self.at });
+            return self.go(State::Text { from: self.here() });
         }
-        self.top.inner.end = start as u32;
-        Step::Found(Found::Element(self.form, self.top))
+        self.top.inner.end = start;
+        Step::Found(Found::Element)
     }
 }
 
 /// Whether the `>` at `at` ends `]]>`, all of it within what began at `from`.
-fn ends_cdata(item: &[u8], from: usize, at: usize) -> bool {
-    item.get(from..at)
+fn ends_cdata(item: &[u8], from: u32, at: usize) -> bool {
+    item.get(from as usize..at)
         .is_some_and(|before| before.ends_with(b"]]"))
 }

@@ -190,7 +190,7 @@ fn borrowed_prefixes(element: &[u8]) -> Vec<&str> {
                     depth -= 1;
                 }
             }
-            Piece::End { .. } => {
+            Piece::End => {
                 declared.retain(|(_, at)| *at < depth);
                 depth = depth.saturating_sub(1);
             }
@@ -215,7 +215,7 @@ pub(super) fn text(inner: &[u8]) -> Cow<'_, str> {
             Piece::Start { tag, .. } => {
                 pieces.skip_element(tag);
             }
-            Piece::End { .. } => {}
+            Piece::End => {}
         }
     }
     Cow::Owned(String::from_utf8(text).unwrap_or_default())
@@ -230,8 +230,8 @@ pub(super) enum Piece<'a> {
     Cdata(&'a [u8]),
     /// A whole start tag.
     Start { tag: &'a [u8], empty: bool },
-    /// A whole end tag.
-    End { tag: &'a [u8] },
+    /// An end tag.
+    End,
 }
 
 /// Walks validated content without allocating.
@@ -249,8 +249,8 @@ impl<'a> Iterator for Pieces<'a> {
             [] => None,
             [b'<', b'/', ..] => {
                 let end = memchr::memchr(b'>', self.rest).map_or(self.rest.len(), |at| at + 1);
-                let tag = self.take(end);
-                Some(Piece::End { tag })
+                self.take(end);
+                Some(Piece::End)
             }
             [b'<', b'!', ..] => {
                 let end = memchr::memmem::find(self.rest, b"]]>").unwrap_or(self.rest.len());
@@ -284,7 +284,7 @@ impl<'a> Pieces<'a> {
             match self.next() {
                 None => return inner,
                 Some(Piece::Start { empty: false, .. }) => depth += 1,
-                Some(Piece::End { .. }) => depth -= 1,
+                Some(Piece::End) => depth -= 1,
                 Some(Piece::Start { .. } | Piece::Text(_) | Piece::Cdata(_)) => {}
             }
             if depth == 0 {

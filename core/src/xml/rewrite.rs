@@ -10,7 +10,6 @@ use bytes::Bytes;
 use rxml::{Event, Namespace, Options, Parse, Parser, QName, WithOptions};
 
 use super::item::Top;
-use super::pull::{Piece, Pieces};
 use super::scope::{self, Context, Range};
 use super::{Element, Ns, ScanLimits, XmlError, chars, escape_attribute, escape_text};
 
@@ -158,7 +157,7 @@ impl Copy {
             self.append(b"/>");
             self.tag = Tag::Closed;
             if self.opens.is_empty() {
-                self.top.inner = Range::new(self.out.len(), self.out.len());
+                self.top.inner = self.here();
             }
             return;
         }
@@ -167,7 +166,7 @@ impl Copy {
         self.out.extend_from_within(name);
         self.out.push(b'>');
         if self.opens.is_empty() {
-            self.top.inner.end = Range::new(start, start).end;
+            self.top.inner.end = Range::offset(start);
         }
     }
 
@@ -181,7 +180,7 @@ impl Copy {
             self.out.push(b'>');
             self.tag = Tag::Closed;
             if self.opens.len() == 1 {
-                self.top.inner.start = Range::new(self.out.len(), self.out.len()).start;
+                self.top.inner.start = self.here().start;
             }
         }
     }
@@ -192,8 +191,12 @@ impl Copy {
         self.out.push(b'\'');
     }
 
+    fn here(&self) -> Range {
+        Range::new(Range::offset(self.out.len()), self.out.len())
+    }
+
     fn append(&mut self, bytes: &[u8]) -> Range {
-        let start = self.out.len();
+        let start = Range::offset(self.out.len());
         self.out.extend_from_slice(bytes);
         Range::new(start, self.out.len())
     }
@@ -207,34 +210,26 @@ impl Copy {
     }
 }
 
-/// Appends the element in words on which rxml and XML agree (spec-tests/rxml-differences.md): line ends normalised, no
+/// Appends well-formed bytes in words on which rxml and XML agree (spec-tests/rxml-differences.md): line ends normalised, no
 /// leading zeros in character references.
-fn for_rxml(element: &[u8], out: &mut Vec<u8>) {
-    for piece in (Pieces { rest: element }) {
-        match piece {
-            Piece::Text(raw) | Piece::Start { tag: raw, .. } | Piece::End { tag: raw } => {
-                agreed(raw, out);
-            }
-            Piece::Cdata(section) => {
-                out.extend_from_slice(b"<![CDATA[");
-                chars::decode_cdata(section, out);
-                out.extend_from_slice(b"]]>");
-            }
-        }
-    }
-}
-
-/// The same for bytes of which every `&#` begins a reference.
-pub(super) fn agreed(raw: &[u8], out: &mut Vec<u8>) {
+pub(super) fn for_rxml(raw: &[u8], out: &mut Vec<u8>) {
+    const CDATA: &[u8] = b"<![CDATA[";
     let mut rest = raw;
-    while let Some(at) = memchr::memchr2(b'&', b'\r', rest) {
+    while let Some(at) = memchr::memchr3(b'&', b'\r', b'<', rest) {
         let (plain, special) = rest.split_at(at);
         out.extend_from_slice(plain);
         if special.starts_with(b"\r") {
             rest = chars::line_end(special, out);
             continue;
         }
-        let openings = [b"&#x".as_slice(), b"&#", b"&"];
+        if special.starts_with(CDATA) {
+            let end = memchr::memmem::find(special, b"]]>").unwrap_or(special.len());
+            let (section, behind) = special.split_at(end);
+            chars::decode_cdata(section, out);
+            rest = behind;
+            continue;
+        }
+        let openings = [b"&#x".as_slice(), b"&#", b"&", b"<"];
         let opening = openings.into_iter().find(|o| special.starts_with(o));
         let opening = opening.unwrap_or_default();
         out.extend_from_slice(opening);

@@ -208,19 +208,16 @@ impl Scanner {
             Some(byte) => return Err(stray(*byte, kind)),
         }
         let mut item = Item::new(kind);
-        match self.advance(&mut item, input)? {
-            Found::More => {
-                let tail = input.to_vec();
-                *input = &[];
-                self.partial = Some(Box::new(Partial { tail, item }));
-                Ok(None)
-            }
-            found => {
-                let (raw, behind) = input.split_at_checked(item.len()).unwrap_or_default();
-                *input = behind;
-                self.token(found, Bytes::copy_from_slice(raw))
-            }
+        let found = self.advance(&mut item, input)?;
+        if let Found::More = found {
+            let tail = input.to_vec();
+            *input = &[];
+            self.partial = Some(Box::new(Partial { tail, item }));
+            return Ok(None);
         }
+        let (raw, behind) = input.split_at_checked(item.len()).unwrap_or_default();
+        *input = behind;
+        self.token(found, &item, Bytes::copy_from_slice(raw))
     }
 
     /// Goes on with an item that was cut.
@@ -244,7 +241,7 @@ impl Scanner {
                 .unwrap_or_default();
             tail.truncate(item.len());
             let raw = core::mem::take(tail).into_boxed_slice();
-            return self.token(found, Bytes::from(raw));
+            return self.token(found, item, Bytes::from(raw));
         }
         self.partial = Some(partial);
         Ok(None)
@@ -258,20 +255,20 @@ impl Scanner {
             context: &self.context,
         };
         let found = item.advance(bytes.get(..limit).unwrap_or(bytes), around)?;
-        match found {
-            Found::More if bytes.len() > limit => Err(XmlError::TooBig),
-            found => Ok(found),
+        if matches!(found, Found::More) && bytes.len() > limit {
+            return Err(XmlError::TooBig);
         }
+        Ok(found)
     }
 }
 
 impl Scanner {
     /// Makes the token of a complete item.
-    fn token(&mut self, found: Found, raw: Bytes) -> Result<Option<Token>, XmlError> {
+    fn token(&mut self, found: Found, item: &Item, raw: Bytes) -> Result<Option<Token>, XmlError> {
         match found {
             Found::More => Ok(None),
-            Found::Root { tag, empty } => {
-                let tag = raw.get(tag..).unwrap_or_default();
+            Found::Root(empty) => {
+                let tag = raw.get(item.tag_start()..).unwrap_or_default();
                 let header = self.header(tag);
                 self.position = match empty {
                     Empty::Yes => Position::EmptyRoot,
@@ -279,11 +276,12 @@ impl Scanner {
                 };
                 Ok(Some(Token::Header(header)))
             }
-            Found::Element(Form::Standalone, top) => {
-                Ok(Some(Token::Element(Element::scanned(raw, top))))
-            }
-            Found::Element(Form::Rare, _) => {
-                rewrite::rewrite(&raw, &self.context, &self.limits).map(|e| Some(Token::Element(e)))
+            Found::Element => {
+                let element = match item.form {
+                    Form::Standalone => Element::scanned(raw, item.top),
+                    Form::Rare => rewrite::rewrite(&raw, &self.context, &self.limits)?,
+                };
+                Ok(Some(Token::Element(element)))
             }
             Found::End => {
                 self.position = Position::Ended;

@@ -130,12 +130,18 @@ pub(super) struct Range {
 }
 
 impl Range {
-    pub(super) const fn new(start: usize, end: usize) -> Self {
-        // Offsets are below `ScanLimits::element_bytes`, which is a u32.
-        Self {
-            start: start as u32,
-            end: end as u32,
-        }
+    pub(super) const fn new(start: u32, end: usize) -> Self {
+        let end = Self::offset(end);
+        Self { start, end }
+    }
+
+    pub(super) const fn len(self) -> u32 {
+        self.end.saturating_sub(self.start)
+    }
+
+    /// Offsets are at most `ScanLimits::element_bytes`, which is a u32.
+    pub(super) const fn offset(at: usize) -> u32 {
+        at as u32
     }
 
     #[inline]
@@ -178,7 +184,7 @@ impl Scope {
         prefix: Range,
         uri: Range,
     ) -> Result<(), XmlError> {
-        let name = chars::attribute_value(uri.of(item));
+        let name = decoded(item, uri);
         if prefix.of(item) == b"xml" {
             // Allowed, and bound so already.
             return if name == Ns::Xml.uri() {
@@ -193,7 +199,7 @@ impl Scope {
         if name.is_empty() {
             return Err(XmlError::PrefixUndeclared);
         }
-        check_unreserved(&name)?;
+        check_unreserved(name.as_bytes())?;
         let id = self.id(item, context, &name);
         self.0.push(Declaration { prefix, uri, id });
         Ok(())
@@ -253,15 +259,15 @@ fn header_id(context: &Context, uri: &str) -> Id {
 }
 
 /// Whether `uri` is what `xml` or `xmlns` is bound to, which nothing else may be (Namespaces in XML §3).
-pub(super) fn check_unreserved(uri: &str) -> Result<(), XmlError> {
-    if uri == Ns::Xml.uri() || uri == Ns::Xmlns.uri() {
+pub(super) fn check_unreserved(uri: &[u8]) -> Result<(), XmlError> {
+    if uri == Ns::Xml.uri().as_bytes() || uri == Ns::Xmlns.uri().as_bytes() {
         return Err(XmlError::ReservedPrefix);
     }
     Ok(())
 }
 
 /// A namespace name of a declaration of an item.
-pub(super) fn uri(item: &[u8], range: Range) -> Cow<'_, str> {
+pub(super) fn decoded(item: &[u8], range: Range) -> Cow<'_, str> {
     chars::attribute_value(range.of(item))
 }
 

@@ -2,7 +2,7 @@
 
 use rxml::NameStr;
 
-use super::item::{Around, Empty, Form, Found, Item, Kind, State, Step};
+use super::item::{Around, Empty, Form, Found, Item, Kind, Raw, State, Step};
 use super::scope::{self, Binding, Id, Range};
 use super::stack::Stack;
 use super::{Ns, XmlError, chars};
@@ -12,7 +12,7 @@ use super::{Ns, XmlError, chars};
 pub(super) struct Open {
     pub(super) name: Range,
     /// How many declarations were in scope outside.
-    pub(super) scope: usize,
+    pub(super) scope: u32,
     default: DefaultNs,
 }
 
@@ -34,8 +34,14 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// Judges a complete name whose bytes are name bytes.
+    /// A name of plain ASCII, of no more bytes than `ScanLimits::name_bytes`, with its colon there.
     #[inline]
+    pub(super) const fn plain(range: Range, colon: usize) -> Self {
+        let colon = colon as u16;
+        Self { range, colon }
+    }
+
+    /// Judges a complete name whose bytes are name bytes.
     pub(super) fn new(item: &[u8], range: Range) -> Result<Self, XmlError> {
         let colon = check_name(range.of(item))?;
         Ok(Self { range, colon })
@@ -63,15 +69,15 @@ impl Name {
 #[derive(Debug)]
 pub(super) struct Tag {
     /// Where its `<` stands.
-    pub(super) start: usize,
+    pub(super) start: u32,
     name: Name,
     attributes: Stack<Attribute, 12>,
     /// One bit for each attribute name so far, by its length and edges: most names need no comparison.
     seen: u64,
     declarations: u16,
     prefixed: u16,
-    /// The value of its `xmlns`.
-    default: Option<Range>,
+    /// The value of its `xmlns`, and what it means.
+    default: Option<(Range, DefaultNs)>,
     /// How many declarations were in scope outside.
     scope: usize,
 }
@@ -98,7 +104,7 @@ impl Tag {
     }
 
     /// A tag of this name begins at `start`.
-    pub(super) fn begin(&mut self, start: usize, name: Name, scope: usize) {
+    pub(super) fn begin(&mut self, start: u32, name: Name, scope: usize) {
         self.start = start;
         self.name = name;
         self.attributes.truncate(0);
@@ -140,6 +146,7 @@ impl Item {
         item: &[u8],
         around: Around<'_>,
         value: Range,
+        raw: Raw,
     ) -> Result<(), XmlError> {
         let Some(name) = self.tag.attributes.last().map(|attribute| attribute.name) else {
             return Ok(());
@@ -148,7 +155,7 @@ impl Item {
         self.tag.check_unique(item, bytes)?;
         if let Some(local) = bytes.strip_prefix(b"xmlns") {
             match local.first() {
-                None => return self.declare_default(item, around, value),
+                None => return self.declare_default(item, around, value, raw),
                 Some(b':') => return self.declare(item, around, name.local(), value),
                 Some(_) => {}
             }
@@ -166,12 +173,23 @@ impl Item {
         item: &[u8],
         around: Around<'_>,
         value: Range,
+        raw: Raw,
     ) -> Result<(), XmlError> {
         self.count_declaration(around)?;
-        // The reserved names (Namespaces in XML §3) are longer than most.
-        scope::check_unreserved(&scope::uri(item, value))?;
-        self.tag.default = Some(value);
+        let default = match raw {
+            Raw::Plain => Self::default_ns(value.of(item))?,
+            Raw::Coded => Self::default_ns(scope::decoded(item, value).as_bytes())?,
+        };
+        self.tag.default = Some((value, default));
         Ok(())
+    }
+
+    fn default_ns(uri: &[u8]) -> Result<DefaultNs, XmlError> {
+        if uri == Ns::Client.uri().as_bytes() {
+            return Ok(DefaultNs::Content);
+        }
+        scope::check_unreserved(uri)?;
+        Ok(DefaultNs::Other)
     }
 
     fn declare(
@@ -212,8 +230,7 @@ impl Item {
         }
         let default = self.resolve_element(item, around)?;
         if self.kind != Kind::Content {
-            let tag = self.tag.start;
-            return Ok(Step::Found(Found::Root { tag, empty }));
+            return Ok(Step::Found(Found::Root(empty)));
         }
         if self.opens.len() == 0 {
             self.top(item, around)?;
@@ -221,17 +238,19 @@ impl Item {
         match empty {
             Empty::No => self.opens.push(Open {
                 name: self.tag.name.range,
-                scope: self.tag.scope,
+                scope: Range::offset(self.tag.scope),
                 default,
             }),
             Empty::Yes => {
                 self.scope.truncate(self.tag.scope);
                 if self.opens.len() == 0 {
-                    return Ok(Step::Found(Found::Element(self.form, self.top)));
+                    return Ok(Step::Found(Found::Element));
                 }
             }
         }
-        Ok(Step::Go(State::Text { from: self.at }))
+        Ok(self.go(State::Text {
+            from: Range::offset(self.at),
+        }))
     }
 
     /// Finds the namespaces of the prefixed attributes and holds expanded names apart (Namespaces in XML §6.3).
@@ -279,13 +298,12 @@ impl Item {
             || (outside == DefaultNs::Header && around.context.is_content());
         let inside = match self.tag.default {
             None => outside,
-            Some(uri) if scope::uri(item, uri) == Ns::Client.uri() => {
-                if content && self.opens.len() > 0 {
+            Some((_, own)) => {
+                if own == DefaultNs::Content && content && self.opens.len() > 0 {
                     self.form = Form::Rare; // says again what holds already
                 }
-                DefaultNs::Content
+                own
             }
-            Some(_) => DefaultNs::Other,
         };
         if let Some(prefix) = self.tag.name.prefix() {
             let binding = self.scope.resolve(item, around.context, prefix.of(item))?;
@@ -302,13 +320,13 @@ impl Item {
     fn top(&mut self, item: &[u8], around: Around<'_>) -> Result<(), XmlError> {
         let name = self.tag.name;
         self.top.name = name.local();
-        self.top.inner = Range::new(self.at, self.at);
+        self.top.inner = Range::new(Range::offset(self.at), self.at);
         self.top.ns = match (name.prefix(), self.tag.default) {
             (None, None) => Ns::from_uri(around.context.default_uri()),
-            (None, Some(uri)) => Ns::from_uri(&scope::uri(item, uri)),
+            (None, Some((uri, _))) => Ns::from_uri(&scope::decoded(item, uri)),
             (Some(prefix), _) => {
                 match self.scope.resolve(item, around.context, prefix.of(item))? {
-                    Binding::Item(_, uri) => Ns::from_uri(&scope::uri(item, uri)),
+                    Binding::Item(_, uri) => Ns::from_uri(&scope::decoded(item, uri)),
                     Binding::Header(_) => {
                         let uri = scope::header_uri(around.context, prefix.of(item));
                         Ns::from_uri(uri.unwrap_or_default())

@@ -108,9 +108,8 @@ Examples:
         /// Only this host
         #[arg(value_name = "HOST", value_parser = host)]
         host: Option<Domain>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        print: Print,
     },
     /// Let nobody sign in as this user; its sessions are closed
     #[command(after_help = "Example:\n  spondee user disable juliet@example.org")]
@@ -157,10 +156,31 @@ Warnings leave the exit code 0; faults make it 3. Nothing is changed.
         /// The file to check; by default the one the server would read
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        print: Print,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Print {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Print {
+    pub(super) const fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// For people.
+    Text,
+    /// For programs: one document.
+    Json,
 }
 
 /// The address of an account.
@@ -236,7 +256,10 @@ mod tests {
     fn what_is_no_account_is_a_wrong_command_line_with_advice() {
         for (line, advice) in [
             ("spondee user add juliet", "USER@HOST"),
-            ("spondee user add juliet@localhost/garden", "leave out the /"),
+            (
+                "spondee user add juliet@localhost/garden",
+                "leave out the /",
+            ),
             ("spondee user add ju<liet@localhost", "before @"),
             ("spondee user list juliet@localhost", "behind the @"),
         ] {

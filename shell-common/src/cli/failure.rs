@@ -126,7 +126,12 @@ mod tests {
             password: Secret::default(),
         };
         let failure = refused(&add, CommandError::Exists);
-        assert!(failure.message().unwrap().contains("user passwd juliet@example.org"));
+        assert!(
+            failure
+                .message()
+                .unwrap()
+                .contains("user passwd juliet@example.org")
+        );
     }
 
     #[test]

@@ -303,9 +303,9 @@ fn a_file_that_is_missing_is_one_fault() {
 #[test]
 fn any_text_is_settings_or_faults_that_name_the_file() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/config");
-    for entry in std::fs::read_dir(corpus).unwrap() {
+    for entry in fs::read_dir(corpus).unwrap() {
         let path = entry.unwrap().path();
-        let Ok(text) = std::fs::read_to_string(&path) else {
+        let Ok(text) = fs::read_to_string(&path) else {
             continue;
         };
         if let Err(error) = Settings::parse(&text, Path::new("f"), Path::new("/d")) {

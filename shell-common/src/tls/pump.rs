@@ -133,13 +133,17 @@ impl Pump {
     ) -> Result<Received, TlsError> {
         // An error leaves `Closed` behind.
         let (state, received) = match mem::replace(&mut self.state, State::Closed) {
-            State::AwaitingHello(waiting) => match waiting.receive(incoming, out)? {
-                Hello::Partial(waiting) => (State::AwaitingHello(waiting), Received::default()),
-                Hello::Complete(session, bindings, mut seen) => {
-                    let bytes = if seen.is_empty() { incoming } else { &mut seen };
-                    handshake(session, bindings, bytes, plain, out)?
+            State::AwaitingHello(waiting) => {
+                let stray = waiting.stray_white_space(incoming);
+                let (_, incoming) = incoming.split_at_mut(stray);
+                match waiting.receive(incoming, out)? {
+                    Hello::Partial(waiting) => (State::AwaitingHello(waiting), Received::default()),
+                    Hello::Complete(session, bindings, mut seen) => {
+                        let bytes = if seen.is_empty() { incoming } else { &mut seen };
+                        handshake(session, bindings, bytes, plain, out)?
+                    }
                 }
-            },
+            }
             State::Handshaking(session, bindings) => {
                 handshake(session, bindings, incoming, plain, out)?
             }
@@ -232,6 +236,20 @@ enum Hello {
 }
 
 impl AwaitingHello {
+    /// How many bytes in front of a STARTTLS hello are white space.
+    ///
+    /// `Deviation:` RFC 6120 §5.3.3 forbids white space behind `<starttls/>`, but go-xmpp, and so go-sendxmpp, ends it with a
+    /// line. It is thrown away: no record of TLS begins so, and nothing can hide in it.
+    fn stray_white_space(&self, incoming: &[u8]) -> usize {
+        if self.opening == Opening::Tls || !self.seen.is_empty() {
+            return 0;
+        }
+        incoming
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+            .count()
+    }
+
     fn receive(mut self: Box<Self>, incoming: &[u8], out: &mut Vec<u8>) -> Result<Hello, TlsError> {
         let mut unread = incoming;
         while !unread.is_empty() {

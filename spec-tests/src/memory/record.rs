@@ -1,5 +1,6 @@
 //! What a shard was told, kept so that it can be told again: a run is a list of inputs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -143,6 +144,38 @@ impl Log {
         Some(log.transcript)
     }
 
+    /// Tells a new shard the same inputs again and drains it after each `every` of them; returns what each connection was
+    /// sent. `None` as for `replay`.
+    #[must_use]
+    pub fn replay_drained(&self, every: usize) -> Option<BTreeMap<ConnId, Vec<u8>>> {
+        let mut shard = self.start();
+        let mut sent = BTreeMap::new();
+        let mut pending = 0;
+        for call in &self.calls {
+            match call {
+                Call::Accept(now, listener, peer) => {
+                    shard.accept(*now, *listener, *peer);
+                }
+                Call::Handle(now, event) => {
+                    // The end of a connection comes when its bytes are out.
+                    if matches!(event, Event::Closed(..)) {
+                        drain(&mut shard, &mut sent);
+                    }
+                    shard.handle(*now, event.input());
+                }
+                Call::Attach | Call::Detach(_) => return None,
+                Call::Poll | Call::Sent(..) => continue,
+            }
+            pending += 1;
+            if pending >= every {
+                drain(&mut shard, &mut sent);
+                pending = 0;
+            }
+        }
+        drain(&mut shard, &mut sent);
+        Some(sent)
+    }
+
     pub(super) fn accept(
         &mut self,
         shard: &mut Shard,
@@ -191,5 +224,15 @@ impl Log {
     fn note(&mut self, what: std::fmt::Arguments<'_>) {
         // Writing to a String cannot fail.
         let _ = writeln!(self.transcript, "{what}");
+    }
+}
+
+fn drain(shard: &mut Shard, sent: &mut BTreeMap<ConnId, Vec<u8>>) {
+    while let Some(action) = shard.poll_action() {
+        if let Action::Flush { conn } | Action::Close { conn } = action {
+            let bytes = shard.outgoing(conn).to_vec();
+            shard.sent(conn, bytes.len());
+            sent.entry(conn).or_default().extend(bytes);
+        }
     }
 }

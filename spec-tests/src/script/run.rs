@@ -3,7 +3,8 @@
 //! Orders of clients: `connect [tls]`, `secure` (a TLS handshake), `open`, `starttls` (with handshake and new stream), `sign-in
 //! USER [PASSWORD]`, `bind RESOURCE`, `session USER RESOURCE` (all of these), `restart` (what follows is a new stream), `write
 //! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`. Orders of the administrator: `shut-down`, `passwd ACCOUNT PASSWORD`,
-//! `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `drop-host HOST`, `store busy`.
+//! `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `drop-host HOST`, `store busy`, `mesh
+//! full|free` (between shards).
 //!
 //! States: `header`, `features`, `failure CONDITION` (of SASL), `error CONDITION` (of the stream, with its end), `closed`,
 //! `tls-failed`, `nothing`.
@@ -20,7 +21,7 @@ use spondee_core::secret::Secret;
 use super::fill::{Names, compare, expand};
 use super::{Act, Case, Step};
 use crate::element::{CLIENT, Element, Item, Reader, SASL, STREAMS};
-use crate::memory::{Ended, StorePace, World, config};
+use crate::memory::{Ended, Mesh, StorePace, World, config};
 use crate::talk::Talk;
 
 /// How what a client writes is cut.
@@ -210,6 +211,14 @@ impl Stage {
             }
             ["store", "busy"] => {
                 self.world.store_pace = StorePace::Busy;
+                return Ok(true);
+            }
+            ["mesh", state] => {
+                self.world.mesh = match *state {
+                    "full" => Mesh::Full,
+                    _ => Mesh::Free,
+                };
+                self.world.run();
                 return Ok(true);
             }
             ["drop-host", host] => {

@@ -62,7 +62,7 @@ fn header_of(xml: &str) -> Result<Header, XmlError> {
         (_, Some(error)) => Err(error),
         (mut tokens, None) => match tokens.remove(0) {
             Token::Header(header) => Ok(header),
-            other => panic!("{other:?}"),
+            other @ (Token::Element(_) | Token::End) => panic!("{other:?}"),
         },
     }
 }

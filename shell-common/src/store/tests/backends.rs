@@ -1,3 +1,5 @@
+//! What a back end does: `Memory` and `Sqlite` alike, then what only a file on disk has.
+
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 

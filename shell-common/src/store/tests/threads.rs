@@ -1,3 +1,5 @@
+//! What the threads do: order, groups, bounds, the end. A gate in the back end stands for a slow disk.
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 

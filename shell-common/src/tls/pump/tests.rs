@@ -434,6 +434,24 @@ fn direct_tls_agrees_on_xmpp_client_and_starttls_on_no_protocol() {
 }
 
 /// What stands in clear behind `<starttls/>` reaches this, never the XML parser.
+/// RFC 6120 §5.3.3 forbids it, and go-xmpp writes it.
+#[test]
+fn ignores_white_space_between_starttls_and_the_hello() {
+    let server = Server::with_hosts(&["a.example"]);
+    let mut pump = server.starttls("a.example");
+    for stray in ["\n", " \t\r\n"] {
+        let taken = give(&mut pump, stray.as_bytes(), 1).unwrap();
+        assert!(taken.secured.is_none());
+        assert_eq!(pump.held(), 0);
+    }
+    let mut client = server.client("a.example");
+    shake_hands(&mut client, &mut pump, 7);
+
+    let hello = server.client("a.example").take();
+    let stray = [b"\n", hello.as_slice()].concat();
+    assert!(give(&mut server.direct(), &stray, usize::MAX).is_err());
+}
+
 #[test]
 fn refuses_clear_text_and_garbage_where_a_hello_should_be() {
     let server = Server::with_hosts(&["a.example"]);

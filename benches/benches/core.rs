@@ -1,0 +1,54 @@
+//! The core under criterion: `cargo bench`. What is measured is in `benches::scenarios`.
+
+use std::hint::black_box;
+
+use benches::scenarios::{Route, Scan, SignIn};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+
+fn scan(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("scan");
+    let scenarios = [
+        ("chat", Scan::chat()),
+        ("presence", Scan::presence()),
+        ("roster", Scan::roster()),
+    ];
+    for (name, mut scenario) in scenarios {
+        group.throughput(Throughput::Bytes(scenario.size()));
+        group.bench_function(name, |bencher| bencher.iter(|| black_box(scenario.run())));
+    }
+    group.finish();
+}
+
+/// A whole sign-in with the channel's TLS and the PBKDF2 left out: what the protocol costs.
+fn sign_in(criterion: &mut Criterion) {
+    let scenario = SignIn::new();
+    let mut group = criterion.benchmark_group("sign-in");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("scram-sha-256", |bencher| {
+        bencher.iter_batched_ref(
+            || scenario.server(),
+            |server| black_box(scenario.run(server)),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+fn route(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("route");
+    for count in [1, 10] {
+        let scenarios = [
+            ("same shard", Route::same_shard(count)),
+            ("cross shard", Route::cross_shard(count)),
+        ];
+        group.throughput(Throughput::Elements(count as u64));
+        for (name, mut scenario) in scenarios {
+            let name = format!("{name}, {count} in a read");
+            group.bench_function(name, |bencher| bencher.iter(|| black_box(scenario.run())));
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, scan, sign_in, route);
+criterion_main!(benches);

@@ -1,0 +1,165 @@
+//! Loads servers and tells what they do with a second of their CPU time. See the crate's page.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use benches::load::{
+    Chat, Idle, Progress, Prosody, Report, Scenario, Security, SignIns, Spondee, Target,
+};
+use benches::scram::Account;
+use clap::{Parser, ValueEnum};
+use spondee_shell_common::limits::shell::raise_descriptors;
+
+/// Starts servers with fresh data, loads them over loopback, and prints medians as Markdown tables.
+///
+/// Rates are for each second of CPU time of the server's whole process tree; those per second of wall time stand beside them.
+#[derive(Debug, Parser)]
+#[command(name = "load")]
+struct Arguments {
+    /// What to measure.
+    #[arg(value_enum, default_values = ["signin", "signin-clear", "chat", "idle"])]
+    scenarios: Vec<Name>,
+    /// On which servers; they take turns. Prosody must be installed.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "spondee")]
+    target: Vec<Server>,
+    /// How often each is measured.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Sign-ins of one run.
+    #[arg(long, default_value_t = 2000)]
+    sign_ins: usize,
+    /// Sign-ins at a time.
+    #[arg(long, default_value_t = 16)]
+    parallel: usize,
+    /// Pairs of chatting accounts.
+    #[arg(long, default_value_t = 50)]
+    pairs: usize,
+    /// Messages under way in each pair.
+    #[arg(long, default_value_t = 10)]
+    window: usize,
+    /// Messages of one run, over all pairs.
+    #[arg(long, default_value_t = 100_000)]
+    messages: usize,
+    /// Idle sessions.
+    #[arg(long, default_value_t = 1000)]
+    sessions: usize,
+    /// Accounts to make. An account has 50 sessions at most.
+    #[arg(long, default_value_t = 200)]
+    accounts: usize,
+    /// Threads of Spondee.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// The program to measure, instead of the one built from here.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Print every run as JSON instead of the tables.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Name {
+    Signin,
+    SigninClear,
+    Chat,
+    ChatClear,
+    Idle,
+    IdleClear,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Server {
+    Spondee,
+    Prosody,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(text) => {
+            // Whoever asked may have left.
+            let _ = write!(std::io::stdout(), "{text}");
+            ExitCode::SUCCESS
+        }
+        Err(fault) => {
+            let _ = writeln!(std::io::stderr(), "load: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<String, String> {
+    // Two for each session, one here and one in the server, which inherits the limit.
+    let descriptors = raise_descriptors();
+    if descriptors <= arguments.sessions {
+        return Err(format!(
+            "{} sessions are more than the {descriptors} files this process may open",
+            arguments.sessions
+        ));
+    }
+    let count = arguments.accounts.max(1);
+    let mut accounts: Vec<Account> = (0..count)
+        .map(|n| Account::new(&format!("user{n:04}"), &format!("password {n}")))
+        .collect();
+    Progress::new("load".to_owned()).say(&format!("making {count} accounts"));
+    let targets = arguments
+        .target
+        .iter()
+        .map(|server| arguments.prepare(*server, &accounts))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut report = Report::default();
+    for scenario in &arguments.scenarios {
+        let scenario = arguments.scenario(*scenario);
+        for run in 1..=arguments.runs {
+            for target in &targets {
+                let label = format!("{} {run}, {}", scenario.name(), target.name());
+                let progress = Progress::new(label);
+                let sample = scenario.run(target.as_ref(), &mut accounts, &progress)?;
+                progress.say(&sample.headline());
+                report.add(sample);
+            }
+        }
+    }
+    if arguments.json {
+        return Ok(format!("{:#}\n", report.json()));
+    }
+    Ok(report.markdown())
+}
+
+impl Arguments {
+    fn prepare(&self, server: Server, accounts: &[Account]) -> Result<Box<dyn Target>, String> {
+        Ok(match server {
+            Server::Spondee => {
+                let binary = self.binary.clone();
+                Box::new(Spondee::prepare(binary, self.threads, accounts)?)
+            }
+            Server::Prosody => Box::new(Prosody::prepare(accounts)?),
+        })
+    }
+
+    fn scenario(&self, name: Name) -> Box<dyn Scenario> {
+        let sign_ins = |security| SignIns {
+            count: self.sign_ins,
+            parallel: self.parallel,
+            security,
+        };
+        let chat = |security| Chat {
+            pairs: self.pairs,
+            window: self.window,
+            messages: self.messages,
+            security,
+        };
+        let idle = |security| Idle {
+            sessions: self.sessions,
+            security,
+        };
+        match name {
+            Name::Signin => Box::new(sign_ins(Security::start_tls())),
+            Name::SigninClear => Box::new(sign_ins(Security::Clear)),
+            Name::Chat => Box::new(chat(Security::start_tls())),
+            Name::ChatClear => Box::new(chat(Security::Clear)),
+            Name::Idle => Box::new(idle(Security::start_tls())),
+            Name::IdleClear => Box::new(idle(Security::Clear)),
+        }
+    }
+}

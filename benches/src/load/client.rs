@@ -1,0 +1,448 @@
+//! One client's connection: signs in, then sends stanzas and counts those that come.
+//!
+//! As light as can be, so that one thread can load a server with several: it looks for the end tags it waits for and parses
+//! nothing.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use memchr::memmem;
+use mio::net::TcpStream;
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+
+use crate::scenarios::{HEADER, HOST, auth, bind, content, response};
+use crate::scram::{Account, Proven};
+
+const STARTTLS: &[u8] = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+const MESSAGE_END: &[u8] = b"</message>";
+
+/// Whether a client starts TLS.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// It stays in clear.
+    Clear,
+    /// STARTTLS, a full handshake each time.
+    StartTls(Arc<ClientConfig>),
+}
+
+impl Security {
+    /// STARTTLS with a client that believes every certificate: whether the server's is right is not measured, and checking it
+    /// would cost the generator as much as the whole handshake costs the server.
+    ///
+    /// # Panics
+    /// Never: the versions are known to the provider.
+    #[must_use]
+    pub fn start_tls() -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider's own versions")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Credulous))
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Self::StartTls(Arc::new(config))
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Client {
+    socket: TcpStream,
+    index: usize,
+    tls: Option<Box<ClientConnection>>,
+    /// Clear bytes the socket did not take.
+    unsent: Vec<u8>,
+    /// What came and is not yet understood.
+    inbox: Vec<u8>,
+    phase: Phase,
+    security: Security,
+    /// An index into the crowd's accounts.
+    account: usize,
+    resource: String,
+    nonce: String,
+}
+
+/// What it waits for.
+#[derive(Debug)]
+enum Phase {
+    /// Features of a stream without TLS that is to have it.
+    FeaturesInClear,
+    Proceed,
+    FeaturesForSasl,
+    Challenge,
+    Success(Proven),
+    FeaturesForBind,
+    Bind,
+    Bound,
+    Closing,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Arrived {
+    /// Nothing more for now.
+    Nothing,
+    /// Bytes.
+    Some,
+    /// The end of the connection.
+    End,
+}
+
+/// What became of the bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Advanced {
+    /// A step of the sign-in, or none.
+    On,
+    /// The session has just begun.
+    Bound,
+    /// Stanzas for the scenario.
+    Stanzas,
+}
+
+impl Client {
+    pub(super) fn new(
+        socket: TcpStream,
+        index: usize,
+        account: usize,
+        resource: String,
+        security: Security,
+    ) -> Self {
+        let phase = match security {
+            Security::Clear => Phase::FeaturesForSasl,
+            Security::StartTls(_) => Phase::FeaturesInClear,
+        };
+        Self {
+            socket,
+            index,
+            tls: None,
+            // The socket is not connected yet: this goes out when it is writable.
+            unsent: HEADER.to_vec(),
+            inbox: Vec::new(),
+            phase,
+            nonce: format!("generatedload{index:012}"),
+            security,
+            account,
+            resource,
+        }
+    }
+
+    pub(super) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+        let socket = TcpStream::connect(address)?;
+        // Each stanza leaves as it is written, as with every chat client.
+        socket.set_nodelay(true)?;
+        Ok(socket)
+    }
+
+    pub(super) const fn socket(&mut self) -> &mut TcpStream {
+        &mut self.socket
+    }
+
+    /// Its number in the crowd.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Its account's number.
+    #[must_use]
+    pub const fn account(&self) -> usize {
+        self.account
+    }
+
+    /// Its own full address, given that account.
+    #[must_use]
+    pub fn address(&self, accounts: &[Account]) -> String {
+        format!("{}@{HOST}/{}", accounts[self.account].name(), self.resource)
+    }
+
+    /// Writes; under TLS as one record. What the socket does not take waits.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
+        match &mut self.tls {
+            Some(tls) => tls.writer().write_all(bytes).map_err(|e| e.to_string())?,
+            None => self.unsent.extend_from_slice(bytes),
+        }
+        self.flush()
+    }
+
+    /// Ends the stream; the server answers and closes.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn close(&mut self) -> Result<(), String> {
+        self.phase = Phase::Closing;
+        self.send(b"</stream:stream>")
+    }
+
+    /// How many messages came since it was last asked.
+    ///
+    /// # Errors
+    /// Something came that is no ordinary message.
+    pub fn take_messages(&mut self) -> Result<usize, String> {
+        let mut count = 0;
+        let mut end = 0;
+        for at in memmem::find_iter(&self.inbox, MESSAGE_END) {
+            count += 1;
+            end = at + MESSAGE_END.len();
+        }
+        if memmem::find(&self.inbox[..end], b"<error").is_some() {
+            return Err(self.unexpected("a message refused"));
+        }
+        self.inbox.drain(..end);
+        if count == 0 && memmem::find(&self.inbox, b"<stream:error").is_some() {
+            return Err(self.unexpected("a stream error"));
+        }
+        Ok(count)
+    }
+
+    /// Pushes what waits into the socket.
+    pub(super) fn flush(&mut self) -> Result<(), String> {
+        while !self.unsent.is_empty() {
+            match self.socket.write(&self.unsent) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(e) if is_not_now(&e) => return Ok(()),
+                Err(e) => return Err(self.broken(&e)),
+            }
+        }
+        self.unsent = Vec::new();
+        let Some(tls) = &mut self.tls else {
+            return Ok(());
+        };
+        while tls.wants_write() {
+            match tls.write_tls(&mut self.socket) {
+                Ok(_) => {}
+                Err(e) if is_not_now(&e) => return Ok(()),
+                Err(e) => return Err(self.broken(&e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once. `scratch` is the thread's.
+    pub(super) fn read(&mut self, scratch: &mut [u8]) -> Result<Arrived, String> {
+        let Some(tls) = &mut self.tls else {
+            return match self.socket.read(scratch) {
+                Ok(0) => Ok(Arrived::End),
+                Ok(count) => {
+                    self.inbox.extend_from_slice(&scratch[..count]);
+                    Ok(Arrived::Some)
+                }
+                Err(e) => self.failed(&e),
+            };
+        };
+        match tls.read_tls(&mut self.socket) {
+            Ok(0) => return Ok(Arrived::End),
+            Ok(_) => {}
+            Err(e) => return self.failed(&e),
+        }
+        let state = tls.process_new_packets().map_err(|e| e.to_string())?;
+        let mut left = state.plaintext_bytes_to_read();
+        while left > 0 {
+            let count = tls.reader().read(scratch).map_err(|e| e.to_string())?;
+            self.inbox.extend_from_slice(&scratch[..count]);
+            left = left.saturating_sub(count.max(1));
+        }
+        self.flush()?;
+        Ok(Arrived::Some)
+    }
+
+    /// Goes as far as what came allows.
+    pub(super) fn advance(&mut self, accounts: &mut [Account]) -> Result<Advanced, String> {
+        loop {
+            let awaited: &[u8] = match &self.phase {
+                Phase::FeaturesInClear | Phase::FeaturesForSasl | Phase::FeaturesForBind => {
+                    b"</stream:features>"
+                }
+                Phase::Proceed => b"<proceed",
+                Phase::Challenge => b"</challenge>",
+                Phase::Success(_) => b"</success>",
+                Phase::Bind => b"</iq>",
+                Phase::Bound => return Ok(Advanced::Stanzas),
+                Phase::Closing => {
+                    self.inbox.clear();
+                    return Ok(Advanced::On);
+                }
+            };
+            let Some(at) = memmem::find(&self.inbox, awaited) else {
+                return self.refused();
+            };
+            // `<proceed …/>` is short and comes whole; what follows it would be TLS.
+            let end = if matches!(self.phase, Phase::Proceed) {
+                self.inbox.len()
+            } else {
+                at + awaited.len()
+            };
+            let heard: Vec<u8> = self.inbox.drain(..end).collect();
+            let heard = String::from_utf8(heard).map_err(|e| e.to_string())?;
+            self.step(&heard, accounts)?;
+            if let Phase::Bound = self.phase {
+                return Ok(Advanced::Bound);
+            }
+        }
+    }
+
+    fn step(&mut self, heard: &str, accounts: &mut [Account]) -> Result<(), String> {
+        let account = &mut accounts[self.account];
+        let missing = |what: &str| format!("no {what} in {heard}");
+        match std::mem::replace(&mut self.phase, Phase::Closing) {
+            Phase::FeaturesInClear => {
+                self.phase = Phase::Proceed;
+                self.send(STARTTLS)
+            }
+            Phase::Proceed => {
+                self.phase = Phase::FeaturesForSasl;
+                self.secure()
+            }
+            Phase::FeaturesForSasl => {
+                if !heard.contains("SCRAM-SHA-256<") {
+                    return Err(missing("SCRAM-SHA-256"));
+                }
+                self.phase = Phase::Challenge;
+                let first = account.first(&self.nonce);
+                self.send(auth(&first).as_bytes())
+            }
+            Phase::Challenge => {
+                let challenge = content(heard, "challenge").ok_or_else(|| missing("challenge"))?;
+                let (answer, proven) = account.answer(&self.nonce, challenge)?;
+                self.phase = Phase::Success(proven);
+                self.send(response(&answer).as_bytes())
+            }
+            Phase::Success(proven) => {
+                let last = content(heard, "success").ok_or_else(|| missing("success"))?;
+                if !proven.holds(last) {
+                    return Err(missing("true signature"));
+                }
+                self.phase = Phase::FeaturesForBind;
+                self.send(HEADER)
+            }
+            Phase::FeaturesForBind => {
+                self.phase = Phase::Bind;
+                let bind = bind(&self.resource);
+                self.send(bind.as_bytes())
+            }
+            Phase::Bind => {
+                content(heard, "jid").ok_or_else(|| missing("address"))?;
+                self.phase = Phase::Bound;
+                Ok(())
+            }
+            Phase::Bound | Phase::Closing => Ok(()),
+        }
+    }
+
+    /// Starts TLS; the next stream's header goes out right behind the handshake.
+    fn secure(&mut self) -> Result<(), String> {
+        let Security::StartTls(config) = &self.security else {
+            return Ok(());
+        };
+        let name = ServerName::try_from(HOST).map_err(|e| e.to_string())?;
+        let tls = ClientConnection::new(Arc::clone(config), name).map_err(|e| e.to_string())?;
+        let mut tls = Box::new(tls);
+        tls.set_buffer_limit(None);
+        self.tls = Some(tls);
+        self.send(HEADER)
+    }
+
+    /// What is awaited is not there: it may still come, unless the server said no.
+    fn refused(&self) -> Result<Advanced, String> {
+        let said = |what: &[u8]| memmem::find(&self.inbox, what).is_some();
+        if said(b"<failure") || said(b"<stream:error") || said(b"type='error'") {
+            return Err(self.unexpected("a refusal"));
+        }
+        Ok(Advanced::On)
+    }
+
+    /// A read that failed.
+    fn failed(&self, error: &io::Error) -> Result<Arrived, String> {
+        if is_not_now(error) {
+            Ok(Arrived::Nothing)
+        } else if matches!(self.phase, Phase::Closing) {
+            Ok(Arrived::End)
+        } else {
+            Err(self.broken(error))
+        }
+    }
+
+    /// The server ended the connection: well only if the client asked for it.
+    pub(super) fn ended(&self) -> Result<(), String> {
+        if matches!(self.phase, Phase::Closing) {
+            Ok(())
+        } else {
+            Err(self.unexpected("the end of the connection"))
+        }
+    }
+
+    fn broken(&self, error: &io::Error) -> String {
+        format!(
+            "client {}, waiting for {:?}: {error}",
+            self.index, self.phase
+        )
+    }
+
+    fn unexpected(&self, what: &str) -> String {
+        let heard = String::from_utf8_lossy(&self.inbox);
+        format!(
+            "client {}, waiting for {:?}: {what}: {heard}",
+            self.index, self.phase
+        )
+    }
+}
+
+fn is_not_now(error: &io::Error) -> bool {
+    // Not connected: the handshake of TCP is still under way.
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected
+    )
+}
+
+/// Believes everything.
+#[derive(Debug)]
+struct Credulous;
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::ED25519,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA256,
+        ]
+    }
+}

@@ -1,0 +1,128 @@
+//! Prosody as a target, as Debian installs it: its modules, epoll, passwords as SCRAM keys. Without `limits`, which would
+//! measure its patience.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use spec_tests::ca::Authority;
+use spec_tests::server::Scratch;
+
+use super::client::Security;
+use super::target::{Counting, Running, Target, free_port};
+use crate::scenarios::HOST;
+use crate::scram::{Account, Keys};
+
+const MODULES: &str = "\"disco\"; \"roster\"; \"saslauth\"; \"tls\"; \"blocklist\"; \"bookmarks\"; \"carbons\"; \
+    \"dialback\"; \"pep\"; \"private\"; \"smacks\"; \"vcard4\"; \"vcard_legacy\"; \"csi_simple\"; \"invites\"; \
+    \"invites_adhoc\"; \"invites_register\"; \"ping\"; \"register\"; \"time\"; \"uptime\"; \"version\"; \
+    \"admin_adhoc\"; \"posix\";";
+
+/// Prosody's own default.
+const ROUNDS: u32 = 10_000;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Prosody {
+    scratch: Scratch,
+}
+
+impl Prosody {
+    /// With a data directory of its own in which these accounts exist. Their keys are written where Prosody keeps them: its own
+    /// tool takes a good part of a second for each.
+    ///
+    /// # Errors
+    /// It is not installed, or something cannot be written.
+    pub fn prepare(accounts: &[Account]) -> Result<Self, String> {
+        let found = std::env::var_os("PATH").is_some_and(|path| {
+            std::env::split_paths(&path).any(|directory| directory.join("prosody").exists())
+        });
+        if !found {
+            return Err("prosody is not installed".to_owned());
+        }
+        let scratch = Scratch::new().map_err(|e| e.to_string())?;
+        let certificates = scratch.path().join("certs");
+        let kept = scratch.path().join("data").join(HOST).join("accounts");
+        fs::create_dir(&certificates)
+            .and_then(|()| Authority::new(scratch.path())?.issue(&certificates, HOST))
+            .and_then(|()| fs::create_dir_all(&kept))
+            .map_err(|e| e.to_string())?;
+        for account in accounts {
+            let salt = format!("salt of {}", account.name());
+            let keys = Keys::derive(account.password(), &STANDARD.encode(&salt), ROUNDS)?;
+            let record = format!(
+                "return {{\n\t[\"iteration_count\"] = {ROUNDS};\n\t[\"salt\"] = {salt:?};\n\
+                 \t[\"server_key\"] = \"{}\";\n\t[\"stored_key\"] = \"{}\";\n}};\n",
+                hex(keys.server_key()),
+                hex(keys.stored_key()),
+            );
+            fs::write(kept.join(format!("{}.dat", account.name())), record)
+                .map_err(|e| e.to_string())?;
+        }
+        Ok(Self { scratch })
+    }
+}
+
+impl Target for Prosody {
+    fn name(&self) -> &'static str {
+        "Prosody"
+    }
+
+    fn start(&self, security: &Security) -> Result<Running, String> {
+        let fault = |e: std::io::Error| e.to_string();
+        let address = free_port().map_err(fault)?;
+        let encryption = match security {
+            Security::Clear => "false",
+            Security::StartTls(_) => "true",
+        };
+        let directory = self.scratch.path();
+        let config = format!(
+            "run_as_root = true\n\
+             data_path = {data:?}\n\
+             pidfile = {pid:?}\n\
+             certificates = {certificates:?}\n\
+             modules_enabled = {{ {MODULES} }}\n\
+             modules_disabled = {{ \"s2s\" }}\n\
+             authentication = \"internal_hashed\"\n\
+             password_hash = \"SHA-256\"\n\
+             interfaces = {{ \"127.0.0.1\" }}\n\
+             c2s_ports = {{ {port} }}\n\
+             c2s_direct_tls_ports = {{ }}\n\
+             s2s_ports = {{ }}\n\
+             http_ports = {{ }}\n\
+             https_ports = {{ }}\n\
+             c2s_require_encryption = {encryption}\n\
+             network_settings = {{ tcp_backlog = 1024 }}\n\
+             log = {{ info = \"*console\" }}\n\
+             VirtualHost \"{HOST}\"\n",
+            data = directory.join("data"),
+            pid = directory.join("pid"),
+            certificates = directory.join("certs"),
+            port = address.port(),
+        );
+        let path = directory.join("prosody.cfg.lua");
+        fs::write(&path, config).map_err(fault)?;
+        let log_path = directory.join("log");
+        let log = File::create(&log_path).map_err(fault)?;
+        let child = Command::new("prosody")
+            .arg("--config")
+            .arg(&path)
+            .arg("-F")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(fault)?)
+            .stderr(log)
+            .spawn()
+            .map_err(|e| format!("prosody: {e}"))?;
+        Running::wait(child, address, log_path, Counting::Not)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,157 @@
+//! The server of this project as a target.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use spec_tests::ca::Authority;
+use spec_tests::server::Scratch;
+
+use super::client::Security;
+use super::target::{Counting, Running, Target, free_port};
+use crate::scenarios::HOST;
+use crate::scram::Account;
+
+/// Commands at a time: each waits for a commit and a worker.
+const COMMANDS: usize = 8;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Spondee {
+    binary: PathBuf,
+    threads: usize,
+    scratch: Scratch,
+}
+
+impl Spondee {
+    /// With a data directory of its own in which these accounts exist. `binary` is the program; without one it is built now,
+    /// with optimisation, as it is installed.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub fn prepare(
+        binary: Option<PathBuf>,
+        threads: usize,
+        accounts: &[Account],
+    ) -> Result<Self, String> {
+        let binary = match binary {
+            Some(binary) => binary,
+            None => build()?,
+        };
+        let scratch = Scratch::new().map_err(|e| e.to_string())?;
+        let certificates = scratch.path().join("certs");
+        fs::create_dir(&certificates)
+            .and_then(|()| Authority::new(scratch.path())?.issue(&certificates, HOST))
+            .map_err(|e| e.to_string())?;
+        let target = Self {
+            binary,
+            threads,
+            scratch,
+        };
+        target.add(accounts)?;
+        Ok(target)
+    }
+
+    /// Adds all accounts while the server runs: it groups their commits.
+    fn add(&self, accounts: &[Account]) -> Result<(), String> {
+        let _running = self.start(&Security::Clear)?;
+        let size = accounts.len().div_ceil(COMMANDS).max(1);
+        std::thread::scope(|scope| {
+            let add = |some: &[Account]| some.iter().try_for_each(|account| self.add_one(account));
+            let parts = accounts.chunks(size);
+            let adding: Vec<_> = parts.map(|some| scope.spawn(move || add(some))).collect();
+            adding.into_iter().try_for_each(|adding| {
+                let added = adding.join();
+                added.map_err(|_| "adding accounts failed".to_owned())?
+            })
+        })
+    }
+
+    fn add_one(&self, account: &Account) -> Result<(), String> {
+        let name = format!("{}@{HOST}", account.name());
+        let mut child = Command::new(&self.binary)
+            .arg("--config")
+            .arg(self.config_path())
+            .args(["user", "add", &name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| e.to_string())?;
+        if let Some(mut stdin) = child.stdin.take() {
+            writeln!(stdin, "{}", account.password()).map_err(|e| e.to_string())?;
+        }
+        let output = child.wait_with_output().map_err(|e| e.to_string())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("user add {name}: {}: {said}", output.status))
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.scratch.path().join("spondee.toml")
+    }
+}
+
+impl Target for Spondee {
+    fn name(&self) -> &'static str {
+        "Spondee"
+    }
+
+    fn start(&self, security: &Security) -> Result<Running, String> {
+        let fault = |e: std::io::Error| e.to_string();
+        let address = free_port().map_err(fault)?;
+        let encryption = match security {
+            Security::Clear => "false",
+            Security::StartTls(_) => "true",
+        };
+        let directory = self.scratch.path();
+        let config = format!(
+            "data_directory = {:?}\n\
+             certificates = {:?}\n\
+             interfaces = [\"127.0.0.1\"]\n\
+             c2s_ports = [{}]\n\
+             c2s_direct_tls_ports = []\n\
+             c2s_require_encryption = {encryption}\n\
+             threads = {}\n\
+             \n\
+             [host.\"{HOST}\"]\n",
+            directory.join("data"),
+            directory.join("certs"),
+            address.port(),
+            self.threads,
+        );
+        fs::write(self.config_path(), config).map_err(fault)?;
+        let path = directory.join("log");
+        let log = File::create(&path).map_err(fault)?;
+        let child = Command::new(&self.binary)
+            .arg("--config")
+            .arg(self.config_path())
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(fault)?)
+            .stderr(log)
+            .spawn()
+            .map_err(|e| format!("{}: {e}", self.binary.display()))?;
+        Running::wait(child, address, path, Counting::OnSignal)
+    }
+}
+
+fn build() -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--release", "--quiet", "-p", "spondee-mio"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .map_err(|e| e.to_string())?;
+    if !built.success() {
+        return Err(format!("cargo build --release -p spondee-mio: {built}"));
+    }
+    let own = std::env::current_exe().map_err(|e| e.to_string())?;
+    // target/PROFILE/load
+    let target = own.ancestors().nth(2).map(Path::to_owned);
+    let target = target.ok_or("the generator lies in target/release")?;
+    Ok(target.join("release/spondee"))
+}

@@ -1,0 +1,263 @@
+//! What can be measured, and what a measurement is made of.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::client::Security;
+use super::counters::Counters;
+use super::process::{self, Cpu};
+use super::report::{Figure, Sample};
+use crate::scram::Account;
+
+/// How long a server may take to start, to stop and to log a line.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that can be started again and again with the same accounts.
+pub trait Target: std::fmt::Debug {
+    /// As the table names it.
+    fn name(&self) -> &'static str;
+
+    /// Starts it, with TLS required or not offered in earnest, and waits until it accepts connections.
+    ///
+    /// # Errors
+    /// What failed, in words, with the server's log.
+    fn start(&self, security: &Security) -> Result<Running, String>;
+}
+
+/// One thing to measure on any target.
+pub trait Scenario: std::fmt::Debug {
+    /// As the command line and the table name it.
+    fn name(&self) -> &'static str;
+
+    /// How clients connect.
+    fn security(&self) -> Security;
+
+    /// Does it once on a fresh server.
+    ///
+    /// # Errors
+    /// What the server did not do.
+    fn measure(
+        &self,
+        running: &Running,
+        accounts: &mut [Account],
+        progress: &Progress,
+    ) -> Result<Vec<Figure>, String>;
+
+    /// Starts the target, does it once, stops the target.
+    ///
+    /// # Errors
+    /// What went wrong, with the server's log.
+    fn run(
+        &self,
+        target: &dyn Target,
+        accounts: &mut [Account],
+        progress: &Progress,
+    ) -> Result<Sample, String> {
+        let running = target.start(&self.security())?;
+        let figures = self.measure(&running, accounts, progress);
+        let mut figures = figures.map_err(|fault| running.explain(&fault))?;
+        figures.push(Figure::new("load average", process::load_average()));
+        Ok(Sample {
+            scenario: self.name(),
+            target: target.name(),
+            figures,
+        })
+    }
+}
+
+/// A server's process. Stopped when dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    address: SocketAddr,
+    log: PathBuf,
+    counting: Counting,
+}
+
+/// Whether a server tells what it did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Counting {
+    /// In its log, on SIGUSR1.
+    OnSignal,
+    Not,
+}
+
+impl Running {
+    /// Waits until the child accepts connections.
+    pub(super) fn wait(
+        child: Child,
+        address: SocketAddr,
+        log: PathBuf,
+        counting: Counting,
+    ) -> Result<Self, String> {
+        let mut running = Self {
+            child,
+            address,
+            log,
+            counting,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while std::net::TcpStream::connect(address).is_err() {
+            let ended = running.child.try_wait().map_err(|e| e.to_string())?;
+            if ended.is_some() || Instant::now() > deadline {
+                return Err(running.explain("it does not start"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(running)
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The root of its process tree.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it counted so far; empty if it does not count.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub fn counters(&self) -> Result<Counters, String> {
+        if self.counting == Counting::Not {
+            return Ok(Counters::default());
+        }
+        let (before, _) = Counters::last(&self.log());
+        self.signal(Signal::USR1);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            match Counters::last(&self.log()) {
+                (count, Some(last)) if count > before => return Ok(last),
+                _ => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+        Err("it does not log its counters on SIGUSR1".to_owned())
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may be gone already.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    fn explain(&self, fault: &str) -> String {
+        let log = self.log();
+        let tail = log.len().saturating_sub(2000);
+        let tail = log.get(tail..).unwrap_or(&log);
+        format!("{fault}\n--- the end of the server's log\n{tail}")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Nothing better can be done about one that does not listen.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// CPU time and wall time from one moment to another.
+#[derive(Debug)]
+pub struct Stopwatch {
+    id: u32,
+    server: Cpu,
+    client: Cpu,
+    at: Instant,
+}
+
+impl Stopwatch {
+    /// From now on.
+    #[must_use]
+    pub fn start(running: &Running) -> Self {
+        Self {
+            id: running.id(),
+            server: Cpu::of(running.id()),
+            client: Cpu::of_process(std::process::id()),
+            at: Instant::now(),
+        }
+    }
+
+    /// Until now, for so many units of work.
+    #[must_use]
+    pub fn stop(&self, units: usize) -> Vec<Figure> {
+        let wall = self.at.elapsed().as_secs_f64();
+        let server = Cpu::of(self.id).since(&self.server).as_secs_f64();
+        let client = Cpu::of_process(std::process::id()).since(&self.client);
+        let units = units as f64;
+        vec![
+            Figure::new("per CPU second", units / server),
+            Figure::new("per second", units / wall),
+            Figure::new("server us each", server / units * 1e6),
+            Figure::new("client us each", client.as_secs_f64() / units * 1e6),
+            Figure::new("CPU seconds", server),
+        ]
+    }
+}
+
+/// Work done for each of what the server counted: how well it batches.
+pub(super) fn batching(units: usize, counted: &Counters) -> Vec<Figure> {
+    let names = [
+        ("per turn", "turns"),
+        ("per read", "reads"),
+        ("per write", "writes"),
+        ("per wake", "wakes"),
+        ("per commit", "commits"),
+    ];
+    names
+        .into_iter()
+        .filter_map(|(name, counter)| {
+            let count = counted.get(counter)?;
+            Some(Figure::new(name, units as f64 / count as f64))
+        })
+        .collect()
+}
+
+/// A port nobody uses, on loopback.
+pub(super) fn free_port() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// Tells whoever waits how far it is.
+#[derive(Debug)]
+pub struct Progress {
+    label: String,
+}
+
+impl Progress {
+    /// `label` begins each line.
+    #[must_use]
+    pub const fn new(label: String) -> Self {
+        Self { label }
+    }
+
+    /// One line to stderr.
+    pub fn say(&self, what: &str) {
+        // Nobody may be listening.
+        let _ = writeln!(std::io::stderr(), "{}: {what}", self.label);
+    }
+}

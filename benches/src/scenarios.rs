@@ -1,0 +1,509 @@
+//! Work for the core, ready to be measured: everything that is not the work is done when a scenario is made.
+//!
+//! For criterion today, for a count of instructions as well: a scenario depends on no clock and no chance.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memchr::memmem;
+use spondee_core::config::{Config, HostConfig, Software};
+use spondee_core::entropy::Entropy;
+use spondee_core::envelope::placement::Placement;
+use spondee_core::envelope::{Envelope, Place};
+use spondee_core::jid::{BareJid, Domain};
+use spondee_core::limits::Limits;
+use spondee_core::port::{Action, ConnId, Input, Listener, Opening, Ticket, TlsInfo, TlsVersion};
+use spondee_core::sasl::{ChannelBindings, Credentials, DeriveParams, Status};
+use spondee_core::secret::Secret;
+use spondee_core::shard::Shard;
+use spondee_core::store::{Batch, Op, Reply};
+use spondee_core::time::Now;
+use spondee_core::xml::{ScanLimits, Scanner, Token};
+
+use crate::scram::{Account, Proven};
+
+/// The host of every scenario.
+pub const HOST: &str = "localhost";
+/// The resource of every session.
+pub const RESOURCE: &str = "load";
+/// Bytes of a chat message as its sender writes it.
+pub const CHAT_BYTES: usize = 279;
+
+const PASSWORD: &str = "a password for the bench";
+const SECRET: [u8; 32] = [0x5e; 32];
+const NONCE: &str = "fyko+d2lbbFgONRv9qkxdawL";
+/// The stored keys cost the same however many rounds made them.
+const ROUNDS: u32 = 16;
+
+/// What a client opens its streams with.
+pub const HEADER: &[u8] = b"<?xml version='1.0'?><stream:stream to='localhost' version='1.0' \
+    xml:lang='en' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+
+/// A message as chat clients write it, 279 bytes long.
+///
+/// # Panics
+/// The address is so long that no text is left.
+#[must_use]
+pub fn chat_message(to: &str) -> Vec<u8> {
+    message(to, CHAT_BYTES)
+}
+
+/// A message of this many bytes.
+///
+/// # Panics
+/// That is too short for the address and what surrounds the text.
+#[must_use]
+pub fn message(to: &str, bytes: usize) -> Vec<u8> {
+    let before = format!("<message to='{to}' type='chat' id='b7e2c9d4-51f0-4a6e'><body>");
+    let after = "</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>";
+    let text = "Shall we meet at the usual place tonight? ";
+    let fill = bytes.checked_sub(before.len() + after.len());
+    let fill = fill.filter(|fill| *fill > 0).expect("room for a text");
+    let text: String = text.chars().cycle().take(fill).collect();
+    [before, text, after.to_owned()].concat().into_bytes()
+}
+
+/// A stream that holds one stanza, for the scanner.
+#[derive(Debug)]
+pub struct Scan {
+    limits: ScanLimits,
+    stanza: Vec<u8>,
+    opened: Scanner,
+}
+
+impl Scan {
+    /// A chat message.
+    #[must_use]
+    pub fn chat() -> Self {
+        Self::of(chat_message("juliet@localhost/balcony"))
+    }
+
+    /// A presence with its capabilities.
+    #[must_use]
+    pub fn presence() -> Self {
+        let text = "<presence id='p1'><show>away</show><status>Back at six</status>\
+            <priority>5</priority><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' \
+            node='https://client.example' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/></presence>";
+        Self::of(text.as_bytes().to_vec())
+    }
+
+    /// A roster of 20 KB.
+    #[must_use]
+    pub fn roster() -> Self {
+        let mut text =
+            String::from("<iq type='result' id='r1'><query xmlns='jabber:iq:roster' ver='7'>");
+        let mut n = 0;
+        while text.len() < 20_000 {
+            n += 1;
+            text.push_str(&format!(
+                "<item jid='contact{n}@example.org' name='Contact {n}' subscription='both'>\
+                 <group>Friends</group><group>Verona</group></item>"
+            ));
+        }
+        text.push_str("</query></iq>");
+        Self::of(text.into_bytes())
+    }
+
+    fn of(stanza: Vec<u8>) -> Self {
+        let limits = ScanLimits::client(&Limits::default());
+        let mut opened = Scanner::new(limits);
+        let header = opened.scan(&mut &HEADER[..]);
+        assert!(matches!(header, Ok(Some(Token::Header(_)))), "{header:?}");
+        Self {
+            limits,
+            stanza,
+            opened,
+        }
+    }
+
+    /// Bytes scanned in one go.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.stanza.len() as u64
+    }
+
+    /// The bounds in force.
+    #[must_use]
+    pub const fn limits(&self) -> &ScanLimits {
+        &self.limits
+    }
+
+    /// Scans the stanza, whole in one read.
+    ///
+    /// # Panics
+    /// It is refused.
+    pub fn run(&mut self) -> Token {
+        let mut input = &self.stanza[..];
+        let token = self.opened.scan(&mut input);
+        token.expect("a well-formed stanza").expect("a whole one")
+    }
+}
+
+/// A whole sign-in: what a client writes, step by step. The server's part of it depends on its seed alone, so the answers to its
+/// challenges are known beforehand.
+#[derive(Debug)]
+pub struct SignIn {
+    config: Arc<Config>,
+    records: Records,
+    script: Vec<Step>,
+}
+
+/// What a client's side tells the shard.
+#[derive(Clone, Debug)]
+enum Step {
+    Bytes(Vec<u8>),
+    Secured,
+}
+
+/// The credentials of all accounts, as the store has them.
+type Records = BTreeMap<BareJid, Bytes>;
+
+impl Default for SignIn {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SignIn {
+    /// STARTTLS (without the TLS), SCRAM-SHA-256 and bind.
+    ///
+    /// # Panics
+    /// The server refuses.
+    #[must_use]
+    pub fn new() -> Self {
+        let config = config(1);
+        let mut account = Account::new("juliet", PASSWORD);
+        let records = Records::from([record(account.name())]);
+        let mut one = One::new(&config, 0);
+        let conn = one.accept();
+        let mut script = Vec::new();
+        sign_in(&mut one, conn, &records, &mut account, &mut script);
+        Self {
+            config,
+            records,
+            script,
+        }
+    }
+
+    /// The server before the client comes.
+    #[must_use]
+    pub fn server(&self) -> Server {
+        Server(One::new(&self.config, 0))
+    }
+
+    /// Signs in, and returns how many bytes the server wrote.
+    pub fn run(&self, server: &mut Server) -> usize {
+        let one = &mut server.0;
+        let conn = one.accept();
+        let mut written = 0;
+        for step in &self.script {
+            one.step(conn, step);
+            one.settle(&self.records, |_, bytes| written += bytes.len());
+        }
+        written
+    }
+}
+
+/// A server with a single shard.
+#[derive(Debug)]
+pub struct Server(One);
+
+/// Messages between two sessions, signed in already.
+#[derive(Debug)]
+pub struct Route {
+    shards: Vec<One>,
+    from: Seat,
+    records: Records,
+    input: Vec<u8>,
+}
+
+/// Where a session lives.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    shard: usize,
+    conn: ConnId,
+}
+
+impl Route {
+    /// Both on one shard; `count` messages come in one read.
+    #[must_use]
+    pub fn same_shard(count: usize) -> Self {
+        Self::new(1, count)
+    }
+
+    /// Each on a shard of its own.
+    #[must_use]
+    pub fn cross_shard(count: usize) -> Self {
+        Self::new(2, count)
+    }
+
+    fn new(shards: u16, count: usize) -> Self {
+        let config = config(shards);
+        let placement = Placement::new(&config.server_secret, shards);
+        let owner = |name: &String| placement.owner(&format!("{name}@{HOST}")).shard;
+        let mut names = (0..).map(|n| format!("user{n}"));
+        let mut on = |shard| names.find(|name| owner(name) == shard).expect("a name");
+        let (sender, receiver) = (on(0), on(shards - 1));
+        let records = Records::from([record(&sender), record(&receiver)]);
+        let mut all: Vec<One> = (0..shards).map(|shard| One::new(&config, shard)).collect();
+        let mut seat = |name: &str| {
+            let shard = usize::from(owner(&name.to_owned()));
+            let one = &mut all[shard];
+            let conn = one.accept();
+            let mut account = Account::new(name, PASSWORD);
+            sign_in(one, conn, &records, &mut account, &mut Vec::new());
+            Seat { shard, conn }
+        };
+        let from = seat(&sender);
+        seat(&receiver);
+        let mut route = Self {
+            shards: all,
+            from,
+            records,
+            input: chat_message(&format!("{receiver}@{HOST}/{RESOURCE}")).repeat(count),
+        };
+        let written = route.run();
+        assert!(written > route.input.len(), "the messages do not arrive");
+        route
+    }
+
+    /// Bytes that go in.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.input.len() as u64
+    }
+
+    /// Sends the messages, and returns how many bytes the receiver gets.
+    pub fn run(&mut self) -> usize {
+        let Self {
+            shards,
+            from,
+            records,
+            input,
+        } = self;
+        let mut written = 0;
+        let one = &mut shards[from.shard];
+        one.shard.handle(
+            Now::default(),
+            Input::Bytes {
+                conn: from.conn,
+                bytes: input,
+            },
+        );
+        let mut letters = one.settle(records, |_, bytes| written += bytes.len());
+        for letter in letters.drain(..) {
+            let to = &mut shards[usize::from(letter.to.shard)].shard;
+            to.handle(Now::default(), Input::Delivered(*letter));
+        }
+        for one in shards {
+            one.settle(records, |_, bytes| written += bytes.len());
+        }
+        written
+    }
+}
+
+/// A shard and the least of shells: answers come at once.
+#[derive(Debug)]
+struct One {
+    shard: Shard,
+}
+
+impl One {
+    fn new(config: &Arc<Config>, shard: u16) -> Self {
+        let place = Place { node: 0, shard };
+        Self {
+            shard: Shard::new(Arc::clone(config), place, [7; 32]),
+        }
+    }
+
+    fn accept(&mut self) -> ConnId {
+        let peer = ([127, 0, 0, 1], 40_000).into();
+        let listener = Listener {
+            opening: Opening::Clear,
+        };
+        self.shard.accept(Now::default(), listener, peer)
+    }
+
+    fn step(&mut self, conn: ConnId, step: &Step) {
+        let input = match step {
+            Step::Bytes(bytes) => Input::Bytes { conn, bytes },
+            Step::Secured => Input::Secured { conn, tls: tls() },
+        };
+        self.shard.handle(Now::default(), input);
+    }
+
+    /// Does what is to be done until nothing is left; returns what is for other shards.
+    #[expect(clippy::vec_box, reason = "they come in boxes")]
+    fn settle(
+        &mut self,
+        records: &Records,
+        mut wrote: impl FnMut(ConnId, &[u8]),
+    ) -> Vec<Box<Envelope>> {
+        let mut letters = Vec::new();
+        while let Some(action) = self.shard.poll_action() {
+            match action {
+                Action::Flush { conn } => {
+                    let bytes = self.shard.outgoing(conn);
+                    let count = bytes.len();
+                    wrote(conn, bytes);
+                    self.shard.sent(conn, count);
+                }
+                Action::Send(envelope) => letters.push(envelope),
+                Action::Store { ticket, batch } => self.stored(ticket, &batch, records),
+                Action::Note(_)
+                | Action::Pause { .. }
+                | Action::Resume { .. }
+                | Action::Secure { .. } => {}
+                Action::Answer { .. }
+                | Action::Close { .. }
+                | Action::Derive { .. }
+                | Action::HandOff { .. } => unreachable!("no part of any scenario: {action:?}"),
+            }
+        }
+        letters
+    }
+
+    fn stored(&mut self, ticket: Ticket, batch: &Batch, records: &Records) {
+        let reply = |op: &Op| match op {
+            Op::Get { .. } => Reply::Value(records.get(&batch.owner).cloned()),
+            Op::List { .. } => Reply::List(Vec::new()),
+            Op::Owners { .. } => Reply::Owners(Vec::new()),
+            Op::Delete { .. } | Op::Purge | Op::Put { .. } => Reply::Done,
+        };
+        let outcome = Ok(batch.ops.iter().map(reply).collect());
+        self.shard
+            .handle(Now::default(), Input::Stored { ticket, outcome });
+    }
+}
+
+/// Signs in for real, and writes down what the client said.
+fn sign_in(
+    one: &mut One,
+    conn: ConnId,
+    records: &Records,
+    account: &mut Account,
+    script: &mut Vec<Step>,
+) {
+    let mut say = |step: Step| {
+        let mut heard = Vec::new();
+        one.step(conn, &step);
+        script.push(step);
+        one.settle(records, |_, bytes| heard.extend_from_slice(bytes));
+        String::from_utf8(heard).expect("text")
+    };
+    let bytes = |text: &str| Step::Bytes(text.as_bytes().to_vec());
+    say(Step::Bytes(HEADER.to_vec()));
+    say(bytes("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"));
+    say(Step::Secured);
+    say(Step::Bytes(HEADER.to_vec()));
+    let challenge = say(bytes(&auth(&account.first(NONCE))));
+    let (answer, proven) = scram(account, &challenge);
+    let success = say(bytes(&response(&answer)));
+    let last = content(&success, "success").expect("success");
+    assert!(proven.holds(last), "{success}");
+    say(Step::Bytes(HEADER.to_vec()));
+    let bound = say(bytes(&bind(RESOURCE)));
+    assert!(bound.contains("</jid>"), "{bound}");
+}
+
+fn scram(account: &mut Account, challenge: &str) -> (String, Proven) {
+    let challenge = content(challenge, "challenge").expect("a challenge");
+    account.answer(NONCE, challenge).expect("a proof")
+}
+
+/// What a client asks to be authenticated with.
+#[must_use]
+pub fn auth(first: &str) -> String {
+    format!(
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>{first}</auth>"
+    )
+}
+
+/// A client's answer to a challenge.
+#[must_use]
+pub fn response(answer: &str) -> String {
+    format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{answer}</response>")
+}
+
+/// A client's request for its resource.
+#[must_use]
+pub fn bind(resource: &str) -> String {
+    format!(
+        "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
+         <resource>{resource}</resource></bind></iq>"
+    )
+}
+
+/// The text of the first element of this name.
+#[must_use]
+pub fn content<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let start = memmem::find(text.as_bytes(), format!("<{name}").as_bytes())?;
+    let text = &text[start..];
+    let text = &text[text.find('>')? + 1..];
+    Some(&text[..text.find("</")?])
+}
+
+fn config(shards: u16) -> Arc<Config> {
+    let host = Domain::parse(HOST).expect("a valid name");
+    Arc::new(Config {
+        hosts: [(host, HostConfig::default())].into(),
+        limits: Limits::default(),
+        server_secret: SECRET,
+        shards,
+        software: Software {
+            name: "Spondee".to_owned(),
+            version: "0".to_owned(),
+        },
+    })
+}
+
+fn record(name: &str) -> (BareJid, Bytes) {
+    let account = BareJid::parse(&format!("{name}@{HOST}")).expect("an address");
+    let mut entropy = Entropy::new([1; 32]);
+    let password = Secret::new(PASSWORD.as_bytes().to_vec());
+    let jobs = DeriveParams::for_new_password(ROUNDS, &mut entropy);
+    let credentials = Credentials {
+        status: Status::Enabled,
+        keys: jobs.iter().map(|job| job.derive(&password)).collect(),
+    };
+    (account, credentials.to_record().into())
+}
+
+fn tls() -> TlsInfo {
+    TlsInfo {
+        version: TlsVersion::V1_3,
+        bindings: ChannelBindings {
+            exporter: Some([9; 32]),
+            end_point: Some(vec![8; 32]),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorded_sign_in_succeeds_on_every_new_server() {
+        let scenario = SignIn::new();
+        let first = scenario.run(&mut scenario.server());
+        assert!(first > 1000);
+        assert_eq!(scenario.run(&mut scenario.server()), first);
+    }
+
+    #[test]
+    fn messages_arrive_on_the_same_shard_and_on_another() {
+        for mut route in [Route::same_shard(3), Route::cross_shard(3)] {
+            let first = route.run();
+            assert!(first > 3 * CHAT_BYTES);
+            assert_eq!(route.run(), first);
+        }
+    }
+
+    #[test]
+    fn a_chat_message_has_its_length() {
+        assert_eq!(chat_message("juliet@localhost/load").len(), CHAT_BYTES);
+        assert!(Scan::roster().size() > 20_000);
+    }
+}

@@ -1,0 +1,326 @@
+//! `spondee user …`: through the control socket of a running server, else in process.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use spondee_core::jid::{BareJid, Domain};
+use spondee_core::port::{Command, CommandReply, CommandResult, UserEntry};
+use spondee_core::sasl::Status;
+
+use super::args::{Form, UserTask};
+use super::failure::{Failure, refused};
+use super::password::new_password;
+use super::source::Source;
+use super::terminal::Line;
+use super::{Console, Input};
+use crate::config::Settings;
+use crate::control::{CallError, SOCKET_NAME, call};
+use crate::limits::CONTROL_PAGE;
+use crate::offline::Offline;
+
+pub(super) fn perform(
+    task: UserTask,
+    source: &Source,
+    settings: Settings,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let mut office = Office {
+        source,
+        settings,
+        way: Way::Server,
+    };
+    match task {
+        UserTask::Add { account } => {
+            office.serves(account.domain())?;
+            let password = new_password(&account, console)?;
+            let said = format!("{account} was added");
+            office.change(Command::Add { account, password }, &said, console)
+        }
+        UserTask::Passwd { account } => {
+            office.serves(account.domain())?;
+            let password = new_password(&account, console)?;
+            let said = format!("{account} has a new password");
+            office.change(Command::Passwd { account, password }, &said, console)
+        }
+        UserTask::Disable { account } => {
+            let said = format!("{account} was disabled: nobody can sign in as it until `enable`");
+            office.change(Command::Disable { account }, &said, console)
+        }
+        UserTask::Enable { account } => {
+            let said = format!("{account} was enabled");
+            office.change(Command::Enable { account }, &said, console)
+        }
+        UserTask::Delete { account, yes } => {
+            office.serves(account.domain())?;
+            if !yes {
+                confirm_deletion(&account, console)?;
+            }
+            let said = format!("{account} was deleted with everything the server kept for it");
+            office.change(Command::Delete { account }, &said, console)
+        }
+        UserTask::List { host, print } => {
+            let hosts: Vec<Domain> = match host {
+                Some(host) => {
+                    office.serves(host.as_str())?;
+                    vec![host]
+                }
+                None => office.settings.config.hosts.keys().cloned().collect(),
+            };
+            office.list(&hosts, Table::new(print.form()), console)
+        }
+    }
+}
+
+/// Asks a person whether it is meant. A script is taken at its word.
+fn confirm_deletion(account: &BareJid, console: &mut Console<'_>) -> Result<(), Failure> {
+    const ANSWER_BYTES: usize = 100;
+    if matches!(console.input, Input::Pipe(_)) {
+        return Ok(());
+    }
+    write!(
+        console.err,
+        "Delete {account} and everything the server keeps for it? [y/N] "
+    )?;
+    console.err.flush()?;
+    let answer = console
+        .input
+        .line(ANSWER_BYTES, &[])
+        .map_err(|error| Failure::Unusable(format!("cannot read the answer: {error}")))?;
+    match answer {
+        Line::Read(answer) if matches!(answer.trim_ascii(), b"y" | b"Y" | b"yes") => Ok(()),
+        Line::Read(_) | Line::End | Line::TooLong | Line::Interrupted => {
+            Err(Failure::Refused("nothing was deleted".into()))
+        }
+    }
+}
+
+/// Where commands go.
+struct Office<'a> {
+    source: &'a Source,
+    settings: Settings,
+    way: Way,
+}
+
+enum Way {
+    /// To the server, unless it turns out that there is none.
+    Server,
+    /// There is no server.
+    Offline(Box<Offline>),
+}
+
+impl Office<'_> {
+    /// Whether the configuration has this host.
+    fn serves(&self, host: &str) -> Result<(), Failure> {
+        let hosts = &self.settings.config.hosts;
+        if hosts.contains_key(host) {
+            return Ok(());
+        }
+        let served: Vec<_> = hosts.keys().map(Domain::as_str).collect();
+        let served = served.join(", ");
+        Err(Failure::Refused(match self.source {
+            Source::File(file) => format!(
+                "the host {host} is not served; those of {} are: {served}",
+                file.display()
+            ),
+            Source::Development(_) => format!(
+                "the host {host} is not served; without a configuration (see --help) only {served} is"
+            ),
+        }))
+    }
+
+    /// Only the first account may begin a data directory: whoever asks for another is in the wrong place.
+    fn has_data(&self) -> Result<(), Failure> {
+        let directory = &self.settings.data_directory;
+        // What may not be looked at is left to the lock, which tells why.
+        if directory.try_exists().unwrap_or(true) {
+            return Ok(());
+        }
+        let shown = directory.display();
+        Err(Failure::Unusable(match self.source {
+            Source::File(file) => format!(
+                "there are no users yet: the data directory {shown} of {} does not exist",
+                file.display()
+            ),
+            Source::Development(_) => format!(
+                "there is no {shown}: run this where the server was started, or name its configuration with --config"
+            ),
+        }))
+    }
+
+    /// Changes an account and says so.
+    fn change(
+        &mut self,
+        command: Command,
+        said: &str,
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        if let Some(account) = command.account() {
+            self.serves(account.domain())?;
+        }
+        self.call(&command)?
+            .map_err(|error| refused(&command, error))?;
+        match &self.way {
+            Way::Server => writeln!(console.out, "{said}")?,
+            Way::Offline(_) => {
+                let directory = self.settings.data_directory.display();
+                writeln!(console.out, "{said} (in {directory}; no server runs there)")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all accounts of these hosts, page by page.
+    fn list(
+        &mut self,
+        hosts: &[Domain],
+        mut table: Table,
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        for host in hosts {
+            let mut after = None;
+            loop {
+                let command = Command::List {
+                    host: host.clone(),
+                    after,
+                    limit: CONTROL_PAGE,
+                };
+                let users = match self.call(&command)? {
+                    Ok(CommandReply::Users(users)) => users,
+                    Ok(CommandReply::Done) => Vec::new(),
+                    Err(error) => return Err(refused(&command, error)),
+                };
+                for user in &users {
+                    table.row(user, console.out)?;
+                }
+                let full = u32::try_from(users.len()).is_ok_and(|count| count >= CONTROL_PAGE);
+                after = users.into_iter().next_back().map(|user| user.account);
+                if !full {
+                    break;
+                }
+            }
+        }
+        Ok(table.end(console.out)?)
+    }
+
+    fn call(&mut self, command: &Command) -> Result<CommandResult, Failure> {
+        if let Way::Server = self.way {
+            let socket = self.settings.data_directory.join(SOCKET_NAME);
+            match call(&socket, command) {
+                Ok(result) => return Ok(result),
+                Err(CallError::Lost(message)) => return Err(Failure::Unusable(message)),
+                Err(CallError::NoServer) => {}
+            }
+            if !matches!(command, Command::Add { .. }) {
+                self.has_data()?;
+            }
+            let offline = Offline::open(&self.settings).map_err(Failure::Unusable)?;
+            self.way = Way::Offline(Box::new(offline));
+        }
+        let Way::Offline(offline) = &mut self.way else {
+            return Err(Failure::Unusable("there is no server".into()));
+        };
+        Ok(offline.call(command.clone()))
+    }
+}
+
+/// Users as they are printed.
+enum Table {
+    /// A line for each: the address, and `disabled` where that is so.
+    Text,
+    /// An array of objects.
+    Json(Rows),
+}
+
+/// Whether the array has begun.
+enum Rows {
+    None,
+    Some,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    jid: &'a str,
+    status: Status,
+}
+
+impl Table {
+    const fn new(form: Form) -> Self {
+        match form {
+            Form::Text => Self::Text,
+            Form::Json => Self::Json(Rows::None),
+        }
+    }
+
+    fn row(&mut self, user: &UserEntry, out: &mut dyn Write) -> Result<(), Failure> {
+        let jid = user.account.as_str();
+        match (&*self, user.status) {
+            (Self::Text, Status::Enabled) => writeln!(out, "{jid}")?,
+            (Self::Text, Status::Disabled) => writeln!(out, "{jid} disabled")?,
+            (Self::Json(rows), status) => {
+                let row = serde_json::to_string(&Row { jid, status }).map_err(io::Error::from)?;
+                let before = match rows {
+                    Rows::None => "[\n",
+                    Rows::Some => ",\n",
+                };
+                write!(out, "{before}{row}")?;
+                *self = Self::Json(Rows::Some);
+            }
+        }
+        Ok(())
+    }
+
+    fn end(self, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Text => Ok(()),
+            Self::Json(Rows::None) => writeln!(out, "[]"),
+            Self::Json(Rows::Some) => writeln!(out, "\n]"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(form: Form, users: &[(&str, Status)]) -> String {
+        let mut out = Vec::new();
+        let mut table = Table::new(form);
+        for (jid, status) in users {
+            let user = UserEntry {
+                account: BareJid::parse(jid).unwrap(),
+                status: *status,
+            };
+            table.row(&user, &mut out).unwrap();
+        }
+        table.end(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_list_is_one_address_a_line() {
+        let users = [
+            ("juliet@example.org", Status::Enabled),
+            ("romeo@example.org", Status::Disabled),
+        ];
+        let text = "juliet@example.org\nromeo@example.org disabled\n";
+        assert_eq!(printed(Form::Text, &users), text);
+        assert_eq!(printed(Form::Text, &[]), "");
+    }
+
+    #[test]
+    fn a_list_is_one_json_document_however_long() {
+        let users = [
+            ("juliet@example.org", Status::Enabled),
+            ("romeo@example.org", Status::Disabled),
+        ];
+        for count in 0..=2 {
+            let text = printed(Form::Json, &users[..count]);
+            let rows: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+            assert_eq!(rows.len(), count);
+            if let Some(row) = rows.get(1) {
+                assert_eq!(row["jid"], "romeo@example.org");
+                assert_eq!(row["status"], "disabled");
+            }
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! The command line from its arguments to its exit code: without a server, and beside one.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use spondee_core::envelope::placement::Placement;
+use spondee_core::port::{Command, CommandReply};
+use spondee_shell_common::boot::{Booted, DataDirectory};
+use spondee_shell_common::cli::{Console, Input, Surroundings, main_with};
+use spondee_shell_common::control::{Control, SOCKET_NAME};
+use spondee_shell_common::mailbox::{Letter, Mailbox};
+
+/// A directory with a configuration of two hosts, gone afterwards.
+struct Place(PathBuf);
+
+/// What a command line left behind.
+#[derive(Debug, Eq, PartialEq)]
+struct Outcome {
+    code: u8,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("spondee-cli-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // Left over from a run that was killed.
+        let _ = fs::remove_dir_all(&path);
+        DirBuilder::new().mode(0o700).create(&path).unwrap();
+        let place = Self(path);
+        place.configure(
+            "data_directory = \"data\"\n\
+             default_iteration_count = 4096\n\
+             c2s_require_encryption = false\n\
+             [host.\"example.org\"]\n\
+             [host.\"example.net\"]\n",
+        );
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn configure(&self, text: &str) {
+        fs::write(self.path("spondee.toml"), text).unwrap();
+    }
+
+    /// A command line with this configuration.
+    fn run(&self, line: &str, input: &str) -> Outcome {
+        let file = self.path("spondee.toml");
+        self.run_with(line, input, Some(file), |_| Ok(()))
+    }
+
+    /// A command line in this directory with no configuration.
+    fn run_bare(&self, line: &str, input: &str) -> Outcome {
+        self.run_with(line, input, None, |_| Ok(()))
+    }
+
+    fn run_with(
+        &self,
+        line: &str,
+        input: &str,
+        config: Option<PathBuf>,
+        serve: fn(Booted) -> Result<(), String>,
+    ) -> Outcome {
+        let (mut input, mut out, mut err) = (input.as_bytes(), Vec::new(), Vec::new());
+        let console = Console {
+            input: Input::Pipe(&mut input),
+            out: &mut out,
+            err: &mut err,
+            surroundings: Surroundings {
+                config,
+                system_config: self.path("no-such-file"),
+                directory: self.0.clone(),
+            },
+        };
+        let args = line.split_whitespace().map(OsString::from);
+        let code = main_with(args, console, serve);
+        Outcome {
+            code,
+            out: String::from_utf8(out).unwrap(),
+            err: String::from_utf8(err).unwrap(),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Outcome {
+    #[track_caller]
+    fn is_done(&self) -> &Self {
+        assert_eq!((self.code, self.err.as_str()), (0, ""), "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    fn is_refused(&self, code: u8, advice: &str) {
+        assert_eq!(self.code, code, "{self:?}");
+        assert!(self.err.contains(advice), "{self:?}");
+    }
+}
+
+#[test]
+fn users_are_added_listed_disabled_enabled_and_deleted_without_a_server() {
+    let place = Place::new();
+    let added = place.run("spondee user add juliet@example.org", "secret\n");
+    let data = place.path("data");
+    let said = format!(
+        "juliet@example.org was added (in {}; no server runs there)\n",
+        data.display()
+    );
+    assert_eq!(added.is_done().out, said);
+    place
+        .run("spondee user add romeo@example.net", "secret")
+        .is_done();
+
+    let list = |line: &str| place.run(line, "").is_done().out.clone();
+    let everybody = "romeo@example.net\njuliet@example.org\n";
+    assert_eq!(list("spondee user list"), everybody);
+    assert_eq!(
+        list("spondee user list example.org"),
+        "juliet@example.org\n"
+    );
+
+    place
+        .run("spondee user disable juliet@example.org", "")
+        .is_done();
+    assert_eq!(
+        list("spondee user list example.org"),
+        "juliet@example.org disabled\n"
+    );
+    assert_eq!(
+        list("spondee user list example.org --json"),
+        "[\n{\"jid\":\"juliet@example.org\",\"status\":\"disabled\"}\n]\n"
+    );
+    place
+        .run("spondee user passwd juliet@example.org", "another\n")
+        .is_done();
+    assert_eq!(
+        list("spondee user list example.org"),
+        "juliet@example.org disabled\n"
+    );
+    place
+        .run("spondee user enable juliet@example.org", "")
+        .is_done();
+    assert_eq!(list("spondee user list"), everybody);
+
+    place
+        .run("spondee user delete juliet@example.org", "")
+        .is_done();
+    assert_eq!(list("spondee user list"), "romeo@example.net\n");
+    assert_eq!(list("spondee user list example.org --json"), "[]\n");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_code_1() {
+    let place = Place::new();
+    place
+        .run("spondee user add juliet@example.org", "secret\n")
+        .is_done();
+    for (line, input, advice) in [
+        (
+            "user add juliet@example.org",
+            "secret",
+            "spondee user passwd juliet@example.org",
+        ),
+        (
+            "user add romeo@example.org",
+            "",
+            "no password on standard input",
+        ),
+        ("user add romeo@example.org", "\n", "the password is empty"),
+        ("user add romeo@example.org", "a\tb\n", "control character"),
+        (
+            "user add romeo@example.com",
+            "secret",
+            "example.net, example.org",
+        ),
+        (
+            "user passwd romeo@example.org",
+            "secret",
+            "no user romeo@example.org",
+        ),
+        (
+            "user disable romeo@example.org",
+            "",
+            "no user romeo@example.org",
+        ),
+        (
+            "user enable romeo@example.org",
+            "",
+            "no user romeo@example.org",
+        ),
+        (
+            "user delete romeo@example.org",
+            "",
+            "no user romeo@example.org",
+        ),
+        ("user delete romeo@example.com", "", "is not served"),
+        ("user list example.com", "", "is not served"),
+    ] {
+        place
+            .run(&format!("spondee {line}"), input)
+            .is_refused(1, advice);
+    }
+    let list = place.run("spondee user list", "");
+    assert_eq!(list.is_done().out, "juliet@example.org\n");
+}
+
+#[test]
+fn a_wrong_command_line_is_code_2() {
+    let place = Place::new();
+    place
+        .run("spondee user ad juliet@example.org", "")
+        .is_refused(2, "add");
+    place
+        .run("spondee user add juliet", "")
+        .is_refused(2, "USER@HOST");
+    place
+        .run("spondee check config a.toml --config b.toml", "")
+        .is_refused(2, "once");
+}
+
+#[test]
+fn what_cannot_be_used_is_code_3_with_what_to_do() {
+    let place = Place::new();
+    let list = "spondee user list";
+    place.run(list, "").is_refused(3, "there are no users yet");
+    assert!(!place.path("data").exists());
+
+    place
+        .run("spondee user add juliet@example.org", "secret")
+        .is_done();
+    fs::set_permissions(place.path("data"), Permissions::from_mode(0o755)).unwrap();
+    place.run(list, "").is_refused(3, "chmod 0700");
+    fs::set_permissions(place.path("data"), Permissions::from_mode(0o700)).unwrap();
+
+    let lock = DataDirectory::open(&place.path("data")).unwrap();
+    place.run(list, "").is_refused(3, "is in use");
+    drop(lock);
+    place.run(list, "").is_done();
+
+    place.configure("c2s_prots = [5222]\n");
+    place.run(list, "").is_refused(3, "spondee.toml:1");
+    place
+        .run("spondee --config no-such-file user list", "")
+        .is_refused(3, "no-such-file");
+}
+
+#[test]
+fn without_a_configuration_it_works_beside_the_development_server_only() {
+    let place = Place::new();
+    place
+        .run_bare("spondee user list", "")
+        .is_refused(3, "where the server was started");
+    place
+        .run_bare("spondee user add juliet@localhost", "secret")
+        .is_done();
+    place
+        .run_bare("spondee user add juliet@example.org", "secret")
+        .is_refused(1, "only localhost");
+    let list = place.run_bare("spondee user list", "");
+    assert_eq!(list.is_done().out, "juliet@localhost\n");
+    assert!(place.path("spondee-data").exists());
+}
+
+#[test]
+fn a_development_server_starts_from_nothing_and_says_what_to_do() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let started = place.run_bare("./spondee", "");
+        assert_eq!(started.is_done().out.lines().count(), 5, "{started:?}");
+        assert!(started.out.contains("./spondee user add juliet@localhost"));
+        let certificate = place.path("spondee-data/certs/localhost.crt");
+        assert!(started.out.contains(&certificate.display().to_string()));
+        assert!(certificate.exists());
+    }
+    let check = place.run_bare("spondee check config", "");
+    assert!(
+        check
+            .is_done()
+            .out
+            .contains("host localhost: has a certificate")
+    );
+}
+
+#[test]
+fn a_configured_server_gets_its_settings_and_says_nothing() {
+    let place = Place::new();
+    let file = place.path("spondee.toml");
+    let started = place.run_with("spondee serve", "", Some(file), |booted| {
+        assert_eq!(booted.config.hosts.len(), 2);
+        assert!(booted.reload.file.is_some());
+        Ok(())
+    });
+    assert_eq!(started.is_done().out, "");
+}
+
+#[test]
+fn a_server_that_fails_is_code_3() {
+    let place = Place::new();
+    let file = place.path("spondee.toml");
+    let failed = place.run_with("spondee", "", Some(file), |_| {
+        Err("the port is taken".into())
+    });
+    failed.is_refused(3, "the port is taken");
+}
+
+/// Answers every command with success and remembers it.
+#[derive(Debug)]
+struct Obliging {
+    control: Control,
+    seen: Mutex<Vec<Command>>,
+}
+
+impl Mailbox for Obliging {
+    fn post(&self, letters: Vec<Letter>) {
+        for letter in letters {
+            let Letter::Command(id, command) = letter else {
+                continue;
+            };
+            self.seen.lock().unwrap().push(command);
+            self.control.answer(id, Ok(CommandReply::Done));
+        }
+    }
+}
+
+#[test]
+fn beside_a_running_server_commands_go_through_its_socket() {
+    let place = Place::new();
+    let data = DataDirectory::open(&place.path("data")).unwrap();
+    let control = Control::new(data.path().join(SOCKET_NAME));
+    let shard = Arc::new(Obliging {
+        control: control.clone(),
+        seen: Mutex::default(),
+    });
+    let mailbox: Arc<dyn Mailbox> = Arc::clone(&shard) as _;
+    control
+        .serve(vec![mailbox], Placement::new(&[0; 32], 1))
+        .unwrap();
+
+    let done = place.run("spondee user passwd juliet@example.org", "secret\n");
+    assert_eq!(
+        done.is_done().out,
+        "juliet@example.org has a new password\n"
+    );
+    let seen = shard.seen.lock().unwrap().clone();
+    let [Command::Passwd { account, password }] = &seen[..] else {
+        panic!("{seen:?}");
+    };
+    assert_eq!(account.as_str(), "juliet@example.org");
+    assert_eq!(password.expose(), b"secret");
+    control.stop();
+}
+
+#[test]
+fn check_config_tells_all_faults_and_ends_with_their_code() {
+    let place = Place::new();
+    let good = place.run("spondee check config", "");
+    let out = &good.is_done().out;
+    assert!(
+        out.contains("warning: host example.net: no certificate"),
+        "{out}"
+    );
+    assert!(out.ends_with("The configuration can be used.\n"), "{out}");
+    assert!(!place.path("data").exists());
+
+    place.configure("data_directory = \"data\"\n[host.\"example.org\"]\n");
+    fs::create_dir(place.path("data")).unwrap();
+    fs::set_permissions(place.path("data"), Permissions::from_mode(0o755)).unwrap();
+    let bad = place.run("spondee check config", "");
+    bad.is_refused(3, "2 faults");
+    assert!(
+        bad.out
+            .contains("fault: host example.org: nobody can sign in"),
+        "{bad:?}"
+    );
+    assert!(bad.out.contains("chmod 0700"), "{bad:?}");
+
+    place.configure("colour = 1\nc2s_prots = [5222]\n[host.\"example.org\"]\n");
+    let bad = place.run("spondee check config --json", "");
+    assert_eq!(bad.code, 3);
+    let report: serde_json::Value = serde_json::from_str(&bad.out).unwrap();
+    let faults = report["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), 2, "{report}");
+    assert!(
+        faults[1].as_str().unwrap().contains("c2s_ports"),
+        "{report}"
+    );
+}
+
+#[test]
+fn the_example_is_a_configuration() {
+    let place = Place::new();
+    let example = place.run("spondee example-config", "");
+    place.configure(&example.is_done().out);
+    let check = place.run("spondee check config --json", "");
+    let report: serde_json::Value = serde_json::from_str(&check.out).unwrap();
+    // Only the certificate is missing.
+    let faults = report["faults"].as_array().unwrap();
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault.as_str().unwrap().contains("certificate")),
+        "{report}"
+    );
+}
+
+/// Takes nothing.
+struct Full(io::ErrorKind);
+
+impl io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn output_that_nobody_reads_ends_quietly_and_a_full_disk_does_not() {
+    let place = Place::new();
+    for (kind, code) in [
+        (io::ErrorKind::BrokenPipe, 0),
+        (io::ErrorKind::StorageFull, 3),
+    ] {
+        let mut err = Vec::new();
+        let console = Console {
+            input: Input::Pipe(&mut io::empty()),
+            out: &mut Full(kind),
+            err: &mut err,
+            surroundings: Surroundings {
+                config: None,
+                system_config: Path::new("no-such-file").to_owned(),
+                directory: place.0.clone(),
+            },
+        };
+        let args = ["spondee", "example-config"].map(OsString::from);
+        assert_eq!(main_with(args, console, |_| Ok(())), code);
+        assert_eq!(err.is_empty(), code == 0);
+    }
+}
