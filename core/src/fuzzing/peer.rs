@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::jid::{BareJid, Jid};
 use crate::port::ConnId;
 use crate::stanza::{IqType, Kind, ParseError, Stanza};
-use crate::xml::differential::scan_against_rxml;
+use crate::xml::differential::check_well_formed;
 use crate::xml::{Element, Ns, ScanLimits, Scanner, Token};
 
 /// Larger documents are not held against rxml: it would take too long for a fuzzer.
@@ -198,7 +198,7 @@ impl Peer {
     pub(super) fn check_document(&self) {
         let document = self.heard.get(self.document..).unwrap_or_default();
         if document.len() <= DOCUMENT_BYTES {
-            scan_against_rxml(document);
+            check_well_formed(document);
         }
     }
 }

@@ -43,6 +43,20 @@ pub fn scan_against_rxml(data: &[u8]) {
     }
 }
 
+/// Holds one pass of the scanner against one of rxml, for bytes that both must take.
+///
+/// # Panics
+/// If either refuses them.
+pub fn check_well_formed(data: &[u8]) {
+    let ours = Scan::of(data, data.len().max(1));
+    let theirs = Reading::of(&agreed(data, &ours));
+    let ends = (ours.end, theirs.end);
+    let text = || String::from_utf8_lossy(data);
+    assert_eq!(ends.0, ends.1, "{:?}: {:?}", ours.error, text());
+    assert_ne!(ends.0, End::Error, "{:?}: {:?}", ours.error, text());
+    assert_eq!(ours.elements.len(), theirs.items.len(), "{:?}", text());
+}
+
 /// How a reading ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum End {
