@@ -162,13 +162,12 @@ impl World {
             Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_) => {}
         }
         let senders = senders.unwrap_or_else(|| panic!("from nobody: {stanza:?}"));
-        if let Some(writer) = mark
-            && !senders.contains(writer)
-        {
-            let forger = senders
-                .iter()
-                .any(|sender| self.peers.get(*sender).map(|p| p.speech) == Some(Speech::Free));
-            assert!(forger, "written by {writer}: {stanza:?}");
+        let speech = |sender: &usize| self.peers.get(*sender).map(|peer| peer.speech);
+        let marks_all = senders.iter().all(|s| speech(s) == Some(Speech::Phrases));
+        let is_message = matches!(stanza.kind(), Kind::Message(_));
+        if marks_all && (is_message || mark.is_some()) {
+            let true_mark = mark.is_some_and(|writer| senders.contains(&writer));
+            assert!(true_mark, "written by {mark:?}: {stanza:?}");
         }
     }
 
