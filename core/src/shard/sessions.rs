@@ -3,6 +3,7 @@
 use super::Shard;
 use super::seats::Role;
 use crate::account::{self, Account, AccountKey, Binding};
+use crate::config::HostConfig;
 use crate::jid::Resource;
 use crate::port::{ConnId, Note};
 use crate::stanza::{Condition, Stanza};
@@ -76,12 +77,15 @@ impl Shard {
         call: impl FnOnce(&mut Account, &mut account::Cx<'_>) -> T,
     ) -> Option<T> {
         let account = self.accounts.get_mut(key)?;
-        let fallback = crate::config::HostConfig::default();
-        let host = self
-            .config
-            .hosts
-            .get(account.jid().domain())
-            .unwrap_or(&fallback);
+        // A host that went away with a reload: its streams are being closed. Made only then, this runs for every stanza.
+        let fallback;
+        let host = match self.config.hosts.get(account.jid().domain()) {
+            Some(host) => host,
+            None => {
+                fallback = HostConfig::default();
+                &fallback
+            }
+        };
         let mut cx = account::Cx {
             now,
             config: &self.config,
