@@ -8,12 +8,9 @@ use alloc::vec::Vec;
 
 use crate::arena::ArenaKey as _;
 use crate::jid::Jid;
+use crate::limits::{SPARE_BUFFERS, SPARE_CAPACITY};
 use crate::port::{Action, ConnId, Note};
 use crate::stanza::Stanza;
-
-/// Buffers kept for reuse, and the largest worth keeping: a turn of 64 sockets reuses them all, an idle shard holds 256 KiB.
-const SPARE_BUFFERS: usize = 64;
-const SPARE_CAPACITY: usize = 4096;
 
 /// Output of one connection.
 #[derive(Debug)]

@@ -12,6 +12,22 @@ pub const SCRAM_NONCE_BYTES: usize = 256;
 /// that a long one would make a stanza cost its receiver many times what it cost its sender.
 pub const STREAM_LANG_BYTES: usize = 64;
 
+/// Deadlines looked at in one `Tick`: bounds the work of a turn. What is left is due at once.
+pub const TICK_MAX: usize = 1024;
+
+/// Commands that may wait behind one on the same account; one more is answered `Busy`. An administrator's script, not an
+/// attacker, makes them.
+pub const COMMANDS_WAITING_MAX: usize = 256;
+
+/// Accounts in one page of a list, whatever was asked for: a page is one answer of the store.
+pub const LIST_MAX: u32 = 1000;
+
+/// Empty output buffers that a shard keeps for reuse, and the largest worth keeping in bytes: a turn of 64 sockets reuses them
+/// all, and an idle shard holds 256 KiB.
+pub const SPARE_BUFFERS: usize = 64;
+/// See `SPARE_BUFFERS`.
+pub const SPARE_CAPACITY: usize = 4096;
+
 /// The bounds of one server. `Default` is what an administrator gets who says nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {

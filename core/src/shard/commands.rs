@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::Shard;
 use super::signin::{CREDENTIALS_KEY, read_credentials};
 use crate::jid::{BareJid, Domain};
+use crate::limits::{COMMANDS_WAITING_MAX, LIST_MAX};
 use crate::port::{
     Action, Command, CommandError, CommandId, CommandReply, CommandResult, DeriveError, UserEntry,
 };
@@ -21,11 +22,6 @@ use crate::store::{Batch, Expect, Op, Reply, StoreError, Table};
 use crate::stream::{Violation, record_hash};
 use crate::time::Now;
 use crate::wait::{After, Change, CommandStep, CommandWait, Wait};
-
-/// Commands that may wait behind one on the same account: an administrator's script, not an attacker, makes them.
-const COMMANDS_WAITING_MAX: usize = 256;
-/// Accounts in one page of a list, whatever was asked for.
-const LIST_MAX: u32 = 1000;
 
 impl Shard {
     pub(super) fn command(&mut self, now: Now, id: CommandId, command: Command) {

@@ -20,6 +20,7 @@ use crate::entropy::Entropy;
 use crate::envelope::placement::Placement;
 use crate::envelope::{Body, Place};
 use crate::jid::BareJid;
+use crate::limits::TICK_MAX;
 use crate::map::{Keyed, Map};
 use crate::port::{Action, Command, CommandId, ConnId, Input, Listener, Ticket};
 use crate::store::{Batch, Reply, StoreError};
@@ -30,9 +31,6 @@ use crate::wait::Wait;
 
 pub use seats::Detached;
 use seats::Seat;
-
-/// Deadlines looked at in one `Tick`: bounds the work of a turn. What is left is due at once.
-const TICK_MAX: usize = 1024;
 
 /// A shard: connections, accounts, questions under way, deadlines.
 #[derive(Debug)]
