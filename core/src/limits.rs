@@ -71,10 +71,6 @@ pub struct Limits {
     pub sessions_per_account: usize,
     /// Full JIDs that one session has sent directed presence to and that must hear of its end (RFC 6121 §4.6.3).
     pub directed_presence: usize,
-    /// Stanzas that wait for an account while it loads.
-    pub loading_queue: usize,
-    /// Bytes of a resource a client asks for. RFC 7622 §3.4 allows 1023, which is what we take.
-    pub resource_bytes: usize,
 }
 
 impl Default for Limits {
@@ -98,8 +94,6 @@ impl Default for Limits {
             session_queue_bytes: 4 * 1024 * 1024,
             sessions_per_account: 50,
             directed_presence: 1000,
-            loading_queue: 1000,
-            resource_bytes: 1023,
         }
     }
 }
