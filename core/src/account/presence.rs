@@ -1,5 +1,7 @@
 //! Presence that a session sends: broadcast, directed, and the end of both (RFC 6121 §4).
 
+use alloc::collections::BTreeSet;
+
 use super::session::Presence;
 use super::{Account, Cx, Session};
 use crate::jid::Jid;
@@ -52,11 +54,7 @@ impl Account {
             session.presence = Presence::Unavailable;
         }
         // RFC 6121 §4.6.3: those who heard by directed presence hear of the end.
-        for to in directed {
-            let mut copy = presence.clone();
-            copy.set_to(to);
-            cx.fx.route(copy);
-        }
+        tell_directed(cx, presence, directed);
     }
 
     /// A copy to each available resource of the account.
@@ -133,12 +131,17 @@ impl Account {
             if matches!(last, Presence::Available(..)) {
                 self.tell_own(cx, &presence);
             }
-            for to in directed {
-                let mut copy = presence.clone();
-                copy.set_to(to);
-                cx.fx.route(copy);
-            }
+            tell_directed(cx, &presence, directed);
         }
+    }
+}
+
+/// A copy to each address that heard by directed presence.
+fn tell_directed(cx: &mut Cx<'_>, presence: &Stanza, directed: BTreeSet<Jid>) {
+    for to in directed {
+        let mut copy = presence.clone();
+        copy.set_to(to);
+        cx.fx.route(copy);
     }
 }
 
