@@ -68,22 +68,27 @@ impl Goal {
         words.join(" and ")
     }
 
-    /// Whether a median reaches it, with the median of its floor; `None` if that cannot be said.
+    /// What that makes of the median of the floor: the figure to be reached; `None` if that cannot be said.
+    #[must_use]
+    pub fn wanted(&self, floor: Option<f64>) -> Option<f64> {
+        let share = match self.share {
+            Some(share) => Some(share * floor?),
+            None => None,
+        };
+        match (self.value, share) {
+            (Some(value), Some(share)) => Some(value.max(share)),
+            (value, share) => value.or(share),
+        }
+    }
+
+    /// Whether a median reaches it; `None` if that cannot be said.
     #[must_use]
     pub fn is_met(&self, own: f64, floor: Option<f64>) -> Option<bool> {
-        let value = self.value.map(|value| match self.better {
-            Better::More => own >= value,
-            Better::Less => own <= value,
-        });
-        let share = match (self.share, floor) {
-            (Some(share), Some(floor)) => Some(own >= share * floor),
-            (Some(_), None) => return None,
-            (None, _) => None,
-        };
-        match (value, share) {
-            (None, None) => None,
-            (value, share) => Some(value.unwrap_or(true) && share.unwrap_or(true)),
-        }
+        let wanted = self.wanted(floor)?;
+        Some(match self.better {
+            Better::More => own >= wanted,
+            Better::Less => own <= wanted,
+        })
     }
 
     /// How many times `own` is better than `other`.

@@ -1,7 +1,8 @@
 //! A load generator for running servers: one light thread of clients, and an eye on the server's own CPU time and memory.
 //!
 //! `client` is one connection, `crowd` all of them over one poller. `signin`, `chat` and `idle` are the scenarios; each measures
-//! any `Target`. `process` reads /proc, `report` makes the table. Linux only: that is where /proc is.
+//! any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `process` reads /proc; `report`, `summary`
+//! and `plot` tell how it went, `goals` how it should. Linux only: that is where /proc is.
 
 mod chat;
 mod client;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::goals::goal;
 use super::report::{Report, Row, plain};
+use super::summary::SCALED;
 use super::target::Role;
 
 const WIDTH: f64 = 860.0;
@@ -51,8 +52,11 @@ pub fn svg(report: &Report) -> String {
     let mut body = String::new();
     let mut top = 10.0;
     for scenario in report.scenarios() {
-        let rows = report.rows(scenario);
-        top += panel(&mut body, top, scenario, report.unit(scenario), &rows);
+        // The scaled ones are a matter of ratios, and have a table.
+        if !scenario.contains(SCALED) {
+            let rows = report.rows(scenario);
+            top += panel(&mut body, top, scenario, report.unit(scenario), &rows);
+        }
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{top}\" \
@@ -63,7 +67,10 @@ pub fn svg(report: &Report) -> String {
 
 /// Returns its height. Writing to a String cannot fail.
 fn panel(body: &mut String, top: f64, scenario: &str, unit: &str, rows: &[Row]) -> f64 {
-    let wanted = goal(scenario).and_then(|goal| goal.value);
+    let wanted = goal(scenario).and_then(|goal| {
+        let floor = rows.iter().find(|row| row.target == goal.floor.name());
+        goal.wanted(floor.map(|row| row.median))
+    });
     let values = rows.iter().flat_map(|row| [row.least, row.most]);
     let scale = Scale::over(values.chain(wanted));
     let bottom = top + TITLE + BAR * rows.len() as f64;

@@ -7,7 +7,7 @@ use super::report::{Report, Row, plain};
 use super::target::Role;
 
 /// What separates a scenario from its scale.
-const SCALED: &str = " ×";
+pub(super) const SCALED: &str = " ×";
 
 /// One row for each scenario that was not scaled.
 pub(super) fn summary(report: &Report) -> String {
