@@ -45,6 +45,8 @@ pub struct Shard {
     by_name: Map<BareJid, AccountKey>,
     waits: Arena<Ticket, Wait>,
     timers: Timers<ConnId>,
+    /// How many changes of credentials were sent to the store: what was read before the last of them may be out of date.
+    changes: u64,
     /// Commands behind the one that runs, for each account that has one running.
     commands: BTreeMap<BareJid, VecDeque<(CommandId, Command)>>,
     course: Course,
@@ -74,6 +76,7 @@ impl Shard {
             by_name: Map::with_hasher(Keyed::new(key)),
             waits: Arena::default(),
             timers: Timers::default(),
+            changes: 0,
             commands: BTreeMap::new(),
             course: Course::Running,
             config,

@@ -57,7 +57,7 @@ pub(crate) enum Event {
     Closing(Option<Violation>),
     /// Derive keys from the password, then `derived`.
     Derive(DeriveParams, Secret),
-    /// Look the credentials up, then `credentials`.
+    /// Look the credentials up, on the shard that owns the account, then `credentials`.
     Lookup(BareJid),
     /// Start TLS; then `secured`. The bytes belong to TLS.
     Secure(Domain, Vec<u8>),
@@ -232,12 +232,12 @@ impl Stream {
             }
             // In the middle of a TLS handshake nothing of ours could be read.
             State::Closing(_) | State::Closed | State::Secure(_) => Expiry::Close,
-            State::Admit(..) => Expiry::Fail(Violation::HandOffFull),
             State::Header(_)
             | State::Negotiate(_)
             | State::Exchange(..)
             | State::Lookup(..)
             | State::Derive(..)
+            | State::Admit(..)
             | State::Bind(..) => Expiry::Fail(Violation::Timeout),
         }
     }

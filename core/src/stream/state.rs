@@ -15,7 +15,7 @@ use crate::sasl::{self, Offer, Transport, Verified};
 ///        |                |  | failure          | secured
 ///        +----------------|--|------------------+
 ///                    auth v  |
-///        Exchange <---> Lookup/Derive ---> Admit      (hand-off to the owner's shard happens in Admit)
+///        Exchange <---> Lookup/Derive ---> Admit      (hand-off to the owner's shard happens in Lookup)
 ///                                            | admitted
 ///                                            v
 ///                     Header(Authenticated) ---> Bind ---> Established
