@@ -23,10 +23,12 @@ pub const COMMANDS_WAITING_MAX: usize = 256;
 pub const LIST_MAX: u32 = 1000;
 
 /// Empty output buffers that a shard keeps for reuse, and the largest worth keeping in bytes: a turn of 64 sockets reuses them
-/// all, and an idle shard holds 256 KiB.
+/// all, and an idle shard holds 1 MiB.
 pub const SPARE_BUFFERS: usize = 64;
 /// See `SPARE_BUFFERS`.
-pub const SPARE_CAPACITY: usize = 4096;
+pub const SPARE_CAPACITY: usize = 16 * 1024;
+/// Bytes of a new output buffer: the features of a stream, or a few messages.
+pub const OUTPUT_CAPACITY: usize = 1024;
 
 /// The bounds of one server. `Default` is what an administrator gets who says nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
