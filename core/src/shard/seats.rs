@@ -115,11 +115,16 @@ impl Shard {
         };
         let conn = self.seats.insert(seat);
         self.fx.open(conn, Vec::new());
+        self.look_again(now, conn);
+        conn
+    }
+
+    /// Sets the timer for the deadline of the stream's present phase.
+    pub(super) fn look_again(&mut self, now: Now, conn: ConnId) {
         let patience = self.with(now, conn, |stream, cx| stream.patience(cx));
         if let Some(patience) = patience {
             self.timers.set(conn, now.mono, patience);
         }
-        conn
     }
 
     /// Runs one call of a stream.
@@ -209,7 +214,8 @@ impl Shard {
             Event::Close => self.hang_up(now, conn, CloseReason::Ended),
             Event::Closing(violation) => self.closing(now, conn, violation),
             Event::Derive(params, password) => self.derive(conn, params, password),
-            Event::Lookup(account) => self.look_up(conn, account),
+            Event::Lookup(account) => self.look_up(now, conn, account),
+            Event::Rejected(account) => self.rejected(now, conn, account.as_ref()),
             Event::NothingOffered(host, why) => {
                 self.fx.note(Note::NothingOffered { host, why });
                 self.fail(now, conn, Violation::NothingOffered);
@@ -231,7 +237,7 @@ impl Shard {
                 mechanism,
                 record,
             } => {
-                self.seek_admission(
+                self.verified(
                     now,
                     conn,
                     Passage {
@@ -334,6 +340,13 @@ impl Shard {
             Some(Expiry::Again(wait)) => self.timers.set(conn, now.mono, wait),
             Some(Expiry::Close) => self.hang_up(now, conn, CloseReason::Ended),
             Some(Expiry::Fail(violation)) => self.fail(now, conn, violation),
+            Some(Expiry::Said(event)) => {
+                self.look_again(now, conn);
+                if let Some(event) = event {
+                    self.on_event(now, conn, event);
+                }
+                self.proceed(now, conn);
+            }
         }
     }
 }
