@@ -59,6 +59,11 @@ impl Effects {
         }
     }
 
+    /// From now on, `queue_bytes` is what a session's peer may leave unread.
+    pub(crate) const fn limit_queues(&mut self, queue_bytes: usize) {
+        self.queue_bytes = queue_bytes;
+    }
+
     /// Gives a new connection its output, with what it already owes.
     pub(crate) fn open(&mut self, conn: ConnId, bytes: Vec<u8>) {
         let index = conn.key().index();

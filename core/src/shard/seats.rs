@@ -92,7 +92,7 @@ impl Shard {
         if self.course == Course::Stopping {
             self.fail(now, conn, Violation::Shutdown);
         } else {
-            self.look_up(conn, account);
+            self.look_up(now, conn, account);
         }
         self.settle(now);
         conn
@@ -109,11 +109,16 @@ impl Shard {
         };
         let conn = self.seats.insert(seat);
         self.fx.open(conn, Vec::new());
+        self.look_again(now, conn);
+        conn
+    }
+
+    /// Sets the timer for the deadline of the stream's present phase.
+    pub(super) fn look_again(&mut self, now: Now, conn: ConnId) {
         let patience = self.with(now, conn, |stream, cx| stream.patience(cx));
         if let Some(patience) = patience {
             self.timers.set(conn, now.mono, patience);
         }
-        conn
     }
 
     /// Runs one call of a stream.
@@ -203,7 +208,8 @@ impl Shard {
             Event::Close => self.hang_up(now, conn, CloseReason::Ended),
             Event::Closing(violation) => self.closing(now, conn, violation),
             Event::Derive(params, password) => self.derive(conn, params, password),
-            Event::Lookup(account) => self.look_up(conn, account),
+            Event::Lookup(account) => self.look_up(now, conn, account),
+            Event::Rejected(account) => self.rejected(now, conn, account.as_ref()),
             Event::NothingOffered(host, why) => {
                 self.fx.note(Note::NothingOffered { host, why });
                 self.fail(now, conn, Violation::NothingOffered);
@@ -224,7 +230,7 @@ impl Shard {
                 account,
                 mechanism,
                 record,
-            } => self.seek_admission(now, conn, account, mechanism, record),
+            } => self.verified(now, conn, account, mechanism, record),
         }
     }
 
@@ -329,6 +335,13 @@ impl Shard {
                     violation
                 };
                 self.fail(now, conn, violation);
+            }
+            Some(Expiry::Said(event)) => {
+                self.look_again(now, conn);
+                if let Some(event) = event {
+                    self.on_event(now, conn, event);
+                }
+                self.proceed(now, conn);
             }
         }
     }

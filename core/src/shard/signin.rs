@@ -1,5 +1,6 @@
 //! A sign-in: the connection brought to its account's owner, credentials looked up, keys derived, admission.
 
+use alloc::boxed::Box;
 use alloc::vec;
 
 use bytes::Bytes;
@@ -7,9 +8,12 @@ use bytes::Bytes;
 use super::Shard;
 use super::seats::Role;
 use crate::account::{Account, AccountKey, Admit};
+use crate::envelope::{Body, Envelope, Place};
 use crate::jid::BareJid;
 use crate::port::{Action, ConnId, Note};
-use crate::sasl::{Credentials, DeriveParams, Failure, Mechanism, Status};
+use crate::sasl::{
+    Attempt, Credentials, DeriveParams, Failure, Limit, Mechanism, News, Reached, Status, Verdict,
+};
 use crate::secret::Secret;
 use crate::store::{Batch, Op, StoreError, Table};
 use crate::stream::record_hash;
@@ -33,7 +37,11 @@ pub(super) fn read_credentials(owner: BareJid) -> Batch {
 impl Shard {
     /// Reads the credentials of the account that a stream asks for, on the shard that owns it: here, or after a hand-off
     /// (house contract 4).
-    pub(super) fn look_up(&mut self, conn: ConnId, account: BareJid) {
+    pub(super) fn look_up(&mut self, now: Now, conn: ConnId, account: BareJid) {
+        // Before the store and a worker are troubled; what counts is the verdict on the outcome.
+        if self.weigh(now, conn, Some(&account)).is_none() {
+            return;
+        }
         let to = self.placement.owner(account.as_str());
         let Some(seat) = self.seats.get_mut(conn) else {
             return;
@@ -61,8 +69,84 @@ impl Shard {
         });
     }
 
+    /// A wrong password: counted everywhere and called wrong, unless nobody there is told any more.
+    pub(super) fn rejected(&mut self, now: Now, conn: ConnId, account: Option<&BareJid>) {
+        let Some(attempt) = self.weigh(now, conn, account) else {
+            return;
+        };
+        let limits = &self.config.limits;
+        let Reached {
+            address: by_address,
+            account: by_account,
+        } = self.throttle.failed(now.mono, limits, &attempt);
+        if by_address == Limit::Reached
+            && let Some(seat) = self.seats.get(conn)
+        {
+            let peer = seat.peer.ip();
+            self.fx.note(Note::AddressHeldUp { peer });
+        }
+        if by_account == Limit::Reached
+            && let Some(account) = account.cloned()
+        {
+            self.fx.note(Note::AccountHeldUp { account });
+        }
+        self.tell_others(&Body::SignInFailed(attempt));
+        self.answered(now, conn, |stream, cx| stream.reject(cx));
+    }
+
+    /// The right password: worth as little as a wrong one where too many were wrong, so that nobody learns which it was.
+    pub(super) fn verified(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        account: BareJid,
+        mechanism: Mechanism,
+        record: [u8; 32],
+    ) {
+        if self.weigh(now, conn, Some(&account)).is_some() {
+            self.seek_admission(now, conn, account, mechanism, record);
+        }
+    }
+
+    /// Names the attempt if it may go on. If not, its answer waits.
+    fn weigh(&mut self, now: Now, conn: ConnId, account: Option<&BareJid>) -> Option<Attempt> {
+        let attempt = self.attempt(conn, account)?;
+        match self
+            .throttle
+            .verdict(now.mono, &self.config.limits, &attempt)
+        {
+            Verdict::Answer => Some(attempt),
+            Verdict::HoldUp => {
+                self.with(now, conn, |stream, cx| stream.hold_up(cx));
+                self.look_again(now, conn);
+                None
+            }
+        }
+    }
+
+    fn attempt(&self, conn: ConnId, account: Option<&BareJid>) -> Option<Attempt> {
+        let peer = self.seats.get(conn)?.peer.ip();
+        Some(self.throttle.attempt(&self.config.limits, peer, account))
+    }
+
+    fn tell_others(&mut self, body: &Body) {
+        for shard in 0..self.config.shards {
+            let to = Place {
+                shard,
+                ..self.place
+            };
+            if to != self.place {
+                self.fx.act(Action::Send(Box::new(Envelope {
+                    from: self.place,
+                    to,
+                    body: body.clone(),
+                })));
+            }
+        }
+    }
+
     /// Credentials are verified against the record of this hash: does the account still have it?
-    pub(super) fn seek_admission(
+    fn seek_admission(
         &mut self,
         now: Now,
         conn: ConnId,
@@ -105,11 +189,17 @@ impl Shard {
             Admit::Wait => seat.role = Role::Member(key),
             Admit::Welcome => {
                 seat.role = Role::Member(key);
-                if let Some(mechanism) = seat.mechanism.take() {
-                    let account = account.jid().clone();
+                let jid = account.jid().clone();
+                let mechanism = seat.mechanism.take();
+                if let Some(attempt) = self.attempt(conn, Some(&jid))
+                    && self.throttle.signed_in(now.mono, &attempt) == News::New
+                {
+                    self.tell_others(&Body::SignedIn(attempt));
+                }
+                if let Some(mechanism) = mechanism {
                     self.fx.note(Note::SignedIn {
                         conn,
-                        account,
+                        account: jid,
                         mechanism,
                     });
                 }
