@@ -5,6 +5,7 @@
 //! closed, nothing has reached anybody, nothing is left in memory, and the others are served.
 
 mod before_sign_in;
+mod handshake;
 
 mod limits;
 mod routing;
