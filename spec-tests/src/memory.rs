@@ -364,6 +364,19 @@ impl World {
         self.now
     }
 
+    /// Bytes the server keeps for this client until it takes them.
+    #[must_use]
+    pub fn owed(&self, peer: Peer) -> usize {
+        let seat = self.pipes[peer.0].seat;
+        seat.map_or(0, |(shard, conn)| self.shards[shard].outgoing(conn).len())
+    }
+
+    /// How much each shard has in memory: see `Shard::residue`.
+    #[must_use]
+    pub fn residue(&self) -> Vec<[usize; 6]> {
+        self.shards.iter().map(Shard::residue).collect()
+    }
+
     /// Everything each shard was told, to be replayed.
     #[must_use]
     pub fn logs(&self) -> &[Log] {

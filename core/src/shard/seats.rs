@@ -140,7 +140,7 @@ impl Shard {
     }
 
     pub(super) fn bytes(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
-        if let Some(Some(event)) = self.with(now, conn, |s, cx| s.hear(cx, bytes.len())) {
+        if let Some(Some(event)) = self.with(now, conn, |s, cx| s.hear(cx, bytes)) {
             self.on_event(now, conn, event);
         }
         self.feed(now, conn, bytes);

@@ -122,13 +122,20 @@ impl Stream {
         }
     }
 
-    /// Counts what came. Before authentication there is a bound on the whole.
-    pub(crate) fn hear(&mut self, cx: &mut Cx<'_>, count: usize) -> Option<Event> {
+    /// Counts what came. Before authentication there is a bound on the whole, and between `Secure` and `Secured` there is nothing
+    /// to be heard.
+    pub(crate) fn hear(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Option<Event> {
         self.heard = cx.now.mono;
         if self.state.is_authenticated() {
             return None;
         }
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        if matches!(self.state, State::Secure(_)) && !bytes.iter().all(is_white_space) {
+            // RFC 6120 §5.4.3.1: whoever speaks in the clear here would be believed below TLS, if anybody kept it. No shell hands
+            // this over that carries out `Secure` at once, so it is closed without a word.
+            self.state = State::Closed;
+            return Some(Event::Close);
+        }
+        let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.unauthenticated = self.unauthenticated.saturating_add(count);
         (self.unauthenticated > cx.config.limits.unauthenticated_stream_bytes)
             .then(|| self.fail(cx, Violation::UnauthenticatedBytes))
@@ -137,7 +144,8 @@ impl Stream {
     /// Takes bytes off the front of `input` up to the next event; `None` when it has taken all, or wants none.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, input: &mut &[u8]) -> Option<Event> {
         loop {
-            if self.state.is_deaf() {
+            // White space behind `<starttls/>` does no harm where it is, and must not be kept for the stream below TLS.
+            if self.state.is_deaf() || matches!(self.state, State::Secure(_)) {
                 *input = &[];
             }
             if input.is_empty() || !self.state.wants_input() {
@@ -366,9 +374,13 @@ impl Stream {
 /// `Deviation:` RFC 6120 §6.3.5 forbids white space during SASL, and in front of an XML declaration it is not well-formed; but
 /// go-xmpp, and so go-sendxmpp, ends its response with a line, which comes before the header of the new stream.
 fn skip_white_space(input: &mut &[u8]) {
-    while let Some((b' ' | b'\t' | b'\r' | b'\n', rest)) = input.split_first() {
+    while let Some((_, rest)) = input.split_first().filter(|(byte, _)| is_white_space(byte)) {
         *input = rest;
     }
+}
+
+const fn is_white_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 const CLOSING_TAG: &[u8] = b"</stream:stream>";
