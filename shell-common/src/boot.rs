@@ -17,6 +17,7 @@ use spondee_core::sasl::Encryption;
 
 use crate::config::{Listen, Settings};
 use crate::control::{Control, SOCKET_NAME};
+use crate::rounds;
 use crate::seed;
 use crate::store::{Store, open_sqlite};
 use crate::tls::TlsHosts;
@@ -200,6 +201,8 @@ impl Reload {
         }
         settings.config.shards = self.running.config.shards;
         settings.config.server_secret = self.running.config.server_secret;
+        rounds::remember(&self.running.data_directory, &mut settings.config)
+            .map_err(|error| vec![error])?;
         let tls = certificates(&mut settings).map_err(|error| vec![error])?;
         Ok((Arc::new(settings.config), Arc::new(tls)))
     }
@@ -228,6 +231,7 @@ impl Reload {
 pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, String> {
     let data = DataDirectory::open(&settings.data_directory)?;
     settings.config.server_secret = data.server_secret()?;
+    rounds::remember(data.path(), &mut settings.config)?;
     let tls = certificates(&mut settings)?;
     let store = Store::start(Box::new(open_sqlite(data.path())?));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);

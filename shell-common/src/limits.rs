@@ -26,6 +26,9 @@ pub const C2S_CLOSE_TIMEOUT: RangeInclusive<Duration> =
 /// signs in and for the server at each PLAIN.
 pub const ITERATION_COUNT: RangeInclusive<u32> = 4096..=10_000_000;
 
+/// Former iteration counts remembered for each host. Nobody changes it more often and has accounts from all those times.
+pub const FORMER_ROUNDS: usize = 8;
+
 // -- TLS
 
 /// Bytes of a handshake or of a partial record that one TLS connection keeps until the rest arrives.

@@ -449,6 +449,31 @@ fn unknown_disabled_and_known_accounts_look_the_same_throughout() -> Outcome {
     Ok(())
 }
 
+/// What a password was set with shows, so when the default changes some unknown users must go on to look like old accounts.
+#[test]
+fn an_account_older_than_the_default_iteration_count_is_not_told_by_it() -> Outcome {
+    let mut world = world(2, |_| {});
+    let mut config = spec_tests::memory::config();
+    config.shards = 2;
+    for host in config.hosts.values_mut() {
+        host.former_rounds = vec![host.rounds];
+        host.rounds *= 2;
+    }
+    world.reload(config);
+    let mut counts = Vec::new();
+    for n in 0..30 {
+        let user = format!("nobody{n}");
+        let user = if n == 0 { "juliet" } else { &user };
+        let mut talk = stream(&mut world, HOME, n % 2)?;
+        first(&mut world, &mut talk, user, "wrong")?;
+        let challenge = spec_tests::sasl::decode(&talk.next(&mut world)?.text())?;
+        counts.push(challenge.rsplit(",i=").next().map(str::to_owned));
+    }
+    let old = counts.iter().filter(|count| **count == counts[0]).count();
+    assert!((5..25).contains(&old), "{counts:?}");
+    Ok(())
+}
+
 /// A client that comes back, after a restart too, is asked for the same thing.
 #[test]
 fn an_unknown_user_has_the_same_salt_after_a_restart() -> Outcome {

@@ -343,6 +343,7 @@ fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Contex
         transport: &negotiation.transport,
         server_secret: &config.server_secret,
         rounds: host.map_or(HostConfig::DEFAULT_ROUNDS, |host| host.rounds),
+        former_rounds: host.map_or(&[], |host| &host.former_rounds),
     }
 }
 

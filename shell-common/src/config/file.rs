@@ -227,6 +227,8 @@ impl HostOptions {
             tls: TlsAvailable::Yes,
             conflict: self.conflict.unwrap_or(default.conflict),
             rounds: self.rounds.unwrap_or(default.rounds),
+            // Known from the data directory.
+            former_rounds: default.former_rounds,
         }
     }
 
