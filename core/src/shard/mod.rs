@@ -150,7 +150,8 @@ impl Shard {
 
     /// How much is in memory: connections, accounts, their names, questions, deadlines, accounts with commands.
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn residue(&self) -> [usize; 6] {
+    #[must_use]
+    pub fn residue(&self) -> [usize; 6] {
         [
             self.seats.len(),
             self.accounts.len(),
