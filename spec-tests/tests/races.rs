@@ -3,6 +3,7 @@
 use spec_tests::memory::{Step, World, config};
 use spec_tests::talk::Talk;
 use spondee_core::jid::Domain;
+use spondee_core::port::{Note, Opening};
 
 /// With three shards, each owns one or two.
 const CAST: [&str; 3] = ["romeo@localhost", "juliet@localhost", "nurse@localhost"];
@@ -37,4 +38,16 @@ fn a_stanza_that_overtakes_a_reload_is_answered() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_handshake_that_ends_as_the_server_stops_is_no_fault() {
+    let mut world = World::new(config());
+    let peer = world.connect(Opening::Tls);
+    world.secure(peer);
+    world.post_shutdown();
+    world.run();
+    let fault = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
+    assert_eq!(fault, None);
+    assert!(world.ended(peer).is_some());
 }
