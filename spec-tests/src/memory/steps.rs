@@ -12,7 +12,6 @@ use spondee_core::envelope::placement::Placement;
 use spondee_core::envelope::{Body, Envelope, Place};
 use spondee_core::jid::Jid;
 use spondee_core::port::{Closed, Command, CommandId, CommandResult, ConnId, Ticket};
-use spondee_core::shard::Shard;
 use spondee_core::stanza::Kind;
 use spondee_core::store::StoreError;
 
@@ -173,13 +172,6 @@ impl World {
         !self.pipes[peer.0].received.is_empty()
     }
 
-    /// How many bytes the server owes this client.
-    #[must_use]
-    pub fn owed(&self, peer: Peer) -> usize {
-        let seat = self.pipes[peer.0].seat;
-        seat.map_or(0, |(shard, conn)| self.shards[shard].outgoing(conn).len())
-    }
-
     /// Time passes; the shards hear of it when their letters arrive.
     pub fn elapse(&mut self, wait: Duration) {
         self.move_to(self.now.mono + wait);
@@ -244,12 +236,6 @@ impl World {
         std::mem::take(&mut self.returned)
     }
 
-    /// What each shard keeps in memory; see `Shard::residue`.
-    #[must_use]
-    pub fn residue(&self) -> Vec<[usize; 6]> {
-        self.shards.iter().map(Shard::residue).collect()
-    }
-
     pub(super) fn send(&mut self, envelope: Envelope) {
         let (from, to) = (envelope.from, usize::from(envelope.to.shard));
         let way = Lane::Envelopes(from, to);
@@ -261,13 +247,15 @@ impl World {
             self.letters.push_back((to, Event::Delivered(envelope)));
             return;
         }
-        let Body::Deliver(stanza) = &envelope.body;
-        self.returned.push(Returned {
-            kind: stanza.kind(),
-            id: stanza.id().map(|id| id.into_owned()),
-            from: stanza.from().cloned(),
-            to: stanza.to().cloned(),
-        });
+        match &envelope.body {
+            Body::Deliver(stanza) => self.returned.push(Returned {
+                kind: stanza.kind(),
+                id: stanza.id().map(|id| id.into_owned()),
+                from: stanza.from().cloned(),
+                to: stanza.to().cloned(),
+            }),
+            Body::SignInFailed(_) | Body::SignedIn(_) => {}
+        }
         let back = usize::from(from.shard);
         self.letters
             .push_back((back, Event::Undeliverable(envelope)));

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use spondee_core::jid::BareJid;
+use spondee_core::limits::Limits;
 use spondee_core::port::{Command, CommandError, CommandId, CommandReply, CommandResult};
 use spondee_core::secret::Secret;
 
@@ -85,6 +86,8 @@ struct Account {
     history: Vec<(Moment, Possible)>,
     /// Given and done, or perhaps done, with the moment they were given.
     orders: Vec<(Moment, Order)>,
+    /// Sign-ins with a password that is perhaps wrong, since the server was started.
+    guesses: u32,
     /// The same with those that failed: to delete ends the sessions first.
     tried: Vec<(Moment, Order)>,
 }
@@ -97,6 +100,7 @@ impl Account {
             base,
             pending: VecDeque::new(),
             orders: Vec::new(),
+            guesses: 0,
             tried: Vec::new(),
         }
     }
@@ -229,7 +233,22 @@ impl Accounts {
                 account.base = possible.clone();
             }
             account.pending.clear();
+            account.guesses = 0;
         }
+    }
+
+    /// A sign-in begins.
+    pub(super) fn begin(&mut self, index: usize, password: &str) {
+        let account = &mut self.accounts[index];
+        let sure = matches!(account.base.first(), Some(Record::Enabled(p)) if *p == password);
+        if account.base.len() > 1 || !account.pending.is_empty() || !sure {
+            account.guesses += 1;
+        }
+    }
+
+    /// Whether sign-ins may be held up after so many failures.
+    pub(super) fn may_be_held_up(&self, index: usize) -> bool {
+        self.accounts[index].guesses >= Limits::default().sasl_failures_per_account
     }
 
     /// Whether every order was answered.
@@ -290,6 +309,7 @@ impl Accounts {
             )),
             "temporary-auth-failure" => {
                 faults.store_since(began)
+                    || self.may_be_held_up(index)
                     || faults.reload_since(began)
                     || !account.pending.is_empty()
                     || account.history.last().is_some_and(|(at, _)| *at >= began)

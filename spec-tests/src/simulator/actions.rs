@@ -151,8 +151,8 @@ impl Simulation {
         match nature {
             Nature::Hasty => {
                 client.stage = Stage::Header(Phase::Tls);
-                client.began = self.now;
                 let words = client.whole_sign_in();
+                self.begin(index);
                 self.wish(index);
                 self.say(index, &words);
             }

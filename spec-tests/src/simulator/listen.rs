@@ -36,7 +36,7 @@ impl Simulation {
                 self.say(index, &words);
             }
             Heard::Begin(words) if waits => {
-                self.clients[index].began = self.now;
+                self.begin(index);
                 self.say(index, &words);
                 if self.clients[index].nature == Nature::Quitter {
                     self.clients[index].stage = Stage::Over;
@@ -65,6 +65,13 @@ impl Simulation {
             Heard::Closed => self.closed(index)?,
         }
         Ok(())
+    }
+
+    /// Its sign-in begins.
+    pub(super) fn begin(&mut self, index: usize) {
+        let client = &mut self.clients[index];
+        client.began = self.now;
+        self.accounts.begin(client.account, client.password);
     }
 
     /// From here on somebody may have that address.
@@ -105,7 +112,7 @@ impl Simulation {
         }
         if self.clients[index].nature == Nature::Guesser {
             if let Heard::Begin(words) = self.clients[index].begin() {
-                self.clients[index].began = self.now;
+                self.begin(index);
                 self.say(index, &words);
             }
             return Ok(());

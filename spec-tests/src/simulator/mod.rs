@@ -229,7 +229,9 @@ impl Simulation {
                     reason: CloseReason::Error("resource-constraint"),
                     ..
                 } => self.counts.overflows += 1,
-                Note::Bound { .. }
+                Note::AccountHeldUp { .. }
+                | Note::AddressHeldUp { .. }
+                | Note::Bound { .. }
                 | Note::Closed { .. }
                 | Note::NothingOffered { .. }
                 | Note::SignInFailed { .. }

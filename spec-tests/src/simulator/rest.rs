@@ -26,6 +26,7 @@ impl Simulation {
             self.take_again(index);
         }
         self.exhaust()?;
+        self.wait_for_held_up()?;
         if self.random.percent(20) {
             let minutes = self.random.pick(&[1, 2, 15, 60]);
             self.note(format_args!("{minutes} minutes pass"));
@@ -51,6 +52,21 @@ impl Simulation {
         self.ledger.turn_page(self.now);
         self.faults.rest = self.now;
         self.now += 1;
+        Ok(())
+    }
+
+    /// After many failures sign-ins are answered late.
+    fn wait_for_held_up(&mut self) -> Result<(), String> {
+        for _ in 0..=self.config.limits.sasl_failures {
+            let held_up = |index: &usize| {
+                let client = &self.clients[*index];
+                client.waits() && self.accounts.may_be_held_up(client.account)
+            };
+            if self.active.iter().any(held_up) {
+                self.world.advance(self.config.limits.sasl_delay);
+                self.exhaust()?;
+            }
+        }
         Ok(())
     }
 
@@ -166,6 +182,7 @@ impl Simulation {
                     opening: Opening::Tls,
                 });
                 self.exhaust()?;
+                self.wait_for_held_up()?;
             }
         }
         self.come_to_rest()?;
