@@ -53,8 +53,10 @@ impl Authority {
     /// A file cannot be written, or the host is no DNS name.
     pub fn issue(&self, directory: &Path, host: &str) -> std::io::Result<()> {
         let key = KeyPair::generate().map_err(std::io::Error::other)?;
-        let params =
+        let mut params =
             CertificateParams::new(vec![host.to_owned()]).map_err(std::io::Error::other)?;
+        // Not rcgen's year 4096: Erlang cannot set a timer for its end.
+        params.not_after = rcgen::date_time_ymd(2100, 1, 1);
         let certificate = params
             .signed_by(&key, &self.issuer)
             .map_err(std::io::Error::other)?;

@@ -57,8 +57,10 @@ pub(crate) enum Event {
     Closing(Option<Violation>),
     /// Derive keys from the password, then `derived`.
     Derive(DeriveParams, Secret),
-    /// Look the credentials up, then `credentials`.
+    /// Look the credentials up, on the shard that owns the account, then `credentials`; or `hold_up`.
     Lookup(BareJid),
+    /// The password for this account was wrong, or the name is none: `reject` or `hold_up`.
+    Rejected(Option<BareJid>),
     /// Start TLS; then `secured`. The bytes belong to TLS.
     Secure(Domain, Vec<u8>),
     /// A sign-in failed; the stream goes on.
@@ -67,7 +69,7 @@ pub(crate) enum Event {
     Stanza(Stanza),
     /// Nothing can be offered at this host.
     NothingOffered(Domain, crate::sasl::OfferEmpty),
-    /// Credentials were verified: the account's owner decides with `admitted` or `refused`.
+    /// Credentials were verified: `hold_up`, or the account's owner decides with `admitted` or `refused`.
     Verified {
         account: BareJid,
         mechanism: Mechanism,
@@ -84,6 +86,8 @@ pub(crate) enum Expiry {
     Close,
     /// End the stream with an error.
     Fail(Violation),
+    /// It has said what it had held up, and goes on.
+    Said(Option<Event>),
 }
 
 /// One stream.
@@ -214,12 +218,18 @@ impl Stream {
             State::Negotiate(n) | State::Exchange(n, _) if n.must_secure(cx.config) => {
                 limits.until_tls.saturating_sub(since)
             }
+            State::HeldUp(_, held_up) => {
+                let left = limits.negotiation.saturating_sub(since);
+                let waited = cx.now.mono.since(*held_up);
+                limits.sasl_delay.saturating_sub(waited).min(left)
+            }
             State::Header(_)
             | State::Negotiate(_)
             | State::Exchange(..)
             | State::Lookup(..)
             | State::Derive(..)
             | State::Admit(..)
+            | State::Reject(..)
             | State::Bind(..) => limits.negotiation.saturating_sub(since),
         }
     }
@@ -240,12 +250,19 @@ impl Stream {
             }
             // In the middle of a TLS handshake nothing of ours could be read.
             State::Closing(_) | State::Closed | State::Secure(_) => Expiry::Close,
-            State::Admit(..) => Expiry::Fail(Violation::HandOffFull),
+            State::HeldUp(..)
+                if cx.now.mono.since(self.accepted) < cx.config.limits.negotiation =>
+            {
+                Expiry::Said(self.let_go(cx))
+            }
             State::Header(_)
             | State::Negotiate(_)
             | State::Exchange(..)
             | State::Lookup(..)
             | State::Derive(..)
+            | State::Admit(..)
+            | State::Reject(..)
+            | State::HeldUp(..)
             | State::Bind(..) => Expiry::Fail(Violation::Timeout),
         }
     }
@@ -291,7 +308,9 @@ impl Stream {
             | State::Exchange(n, _)
             | State::Lookup(n, _)
             | State::Derive(n, _)
-            | State::Admit(n, _) => Some(n.host.as_str()),
+            | State::Admit(n, _)
+            | State::Reject(n, _)
+            | State::HeldUp(n, _) => Some(n.host.as_str()),
             State::Header(Phase::Authenticated(account)) | State::Bind(account, _) => {
                 Some(account.domain())
             }
@@ -332,6 +351,8 @@ impl Stream {
             | State::Lookup(..)
             | State::Derive(..)
             | State::Admit(..)
+            | State::Reject(..)
+            | State::HeldUp(..)
             | State::Closed) => {
                 self.state = state;
                 Some(self.bug(cx, "an element where none was wanted"))
