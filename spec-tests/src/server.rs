@@ -47,6 +47,15 @@ impl Drop for Scratch {
     }
 }
 
+/// What a test wants otherwise than most.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup<'a> {
+    /// Lines of configuration, for the whole server.
+    pub options: &'a str,
+    /// How many files the process may have open.
+    pub descriptors: Option<u32>,
+}
+
 /// A running server. Killed when dropped; what it logged is shown if the test is failing.
 #[derive(Debug)]
 pub struct Server {
@@ -70,11 +79,23 @@ impl Server {
         Self::start_program(binary()?, users)
     }
 
+    /// The same otherwise set up.
+    ///
+    /// # Errors
+    /// What failed, in words, with the server's log.
+    pub fn start_with(users: &[(&str, &str)], setup: Setup<'_>) -> Result<Self, String> {
+        Self::launch(binary()?, users, setup)
+    }
+
     /// The same with the program at `binary`: a shell's own tests have it from cargo.
     ///
     /// # Errors
     /// What failed, in words, with the server's log.
     pub fn start_program(binary: &Path, users: &[(&str, &str)]) -> Result<Self, String> {
+        Self::launch(binary, users, Setup::default())
+    }
+
+    fn launch(binary: &Path, users: &[(&str, &str)], setup: Setup<'_>) -> Result<Self, String> {
         let fault = |e: std::io::Error| e.to_string();
         let scratch = Scratch::new().map_err(fault)?;
         let certificates = scratch.path.join("certs");
@@ -83,16 +104,13 @@ impl Server {
         authority.issue(&certificates, "localhost").map_err(fault)?;
         let (clear, tls) = (free_port().map_err(fault)?, free_port().map_err(fault)?);
         let config = scratch.path.join("spondee.toml");
-        fs::write(
-            &config,
-            config_text(&scratch.path, &certificates, clear, tls),
-        )
-        .map_err(fault)?;
+        let text = config_text(&scratch.path, &certificates, clear, tls);
+        fs::write(&config, format!("{}\n{text}", setup.options)).map_err(fault)?;
         for (account, password) in users {
             add_user(binary, &config, account, password)?;
         }
         let log = File::create(scratch.path.join("log")).map_err(fault)?;
-        let child = Command::new(binary)
+        let child = limited(binary, setup.descriptors)
             .arg("--config")
             .arg(&config)
             .arg("serve")
@@ -166,6 +184,30 @@ impl Server {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How many sockets it has open, listeners included.
+    #[must_use]
+    pub fn sockets(&self) -> usize {
+        let list = fs::read_dir(format!("/proc/{}/fd", self.id()));
+        let links = list.into_iter().flatten().flatten();
+        links
+            .filter_map(|entry| fs::read_link(entry.path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
+    }
+
+    /// Its proportional set size in KiB.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn pss_kib(&self) -> Result<u64, String> {
+        let path = format!("/proc/{}/smaps_rollup", self.id());
+        let text = fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+        text.lines()
+            .find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"))
+            .and_then(|kib| kib.trim().parse().ok())
+            .ok_or_else(|| format!("{path}: no Pss"))
     }
 
     /// What it has logged.
@@ -243,6 +285,19 @@ impl Drop for Server {
     }
 }
 
+/// The program, with so many open files. Only a shell can set that for another process without unsafe code.
+fn limited(binary: &Path, descriptors: Option<u32>) -> Command {
+    let Some(count) = descriptors else {
+        return Command::new(binary);
+    };
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n \"$1\" && shift && exec \"$@\"", "sh"])
+        .arg(count.to_string())
+        .arg(binary);
+    command
+}
+
 fn config_text(data: &Path, certificates: &Path, clear: SocketAddr, tls: SocketAddr) -> String {
     format!(
         "data_directory = {:?}\n\
@@ -300,6 +355,14 @@ fn binary() -> Result<&'static Path, String> {
         build.args(["build", "--quiet", "-p", "spondee-mio"]);
         if profile.ends_with("release") {
             build.arg("--release");
+        }
+        // What cargo tells a test about itself would look to ring's build script like another build: everything would be
+        // compiled anew, by each run of tests and by each build in between.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                build.env_remove(&*name);
+            }
         }
         let built = build
             .current_dir(env!("CARGO_MANIFEST_DIR"))
