@@ -1,6 +1,7 @@
 //! A small certificate authority for tests: clients verify the server for real, against a root of the test's own.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
@@ -53,8 +54,12 @@ impl Authority {
     /// A file cannot be written, or the host is no DNS name.
     pub fn issue(&self, directory: &Path, host: &str) -> std::io::Result<()> {
         let key = KeyPair::generate().map_err(std::io::Error::other)?;
-        let params =
+        let mut params =
             CertificateParams::new(vec![host.to_owned()]).map_err(std::io::Error::other)?;
+        // As long as public authorities give them.
+        let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 60 * 60));
+        params.not_before = (now - day).into();
+        params.not_after = (now + 89 * day).into();
         let certificate = params
             .signed_by(&key, &self.issuer)
             .map_err(std::io::Error::other)?;
