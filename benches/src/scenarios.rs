@@ -205,6 +205,38 @@ impl SignIn {
     }
 }
 
+impl SignIn {
+    /// What the server answers to a client, round trip by round trip: two before TLS begins, five after. The address at the end is
+    /// `juliet`'s, whoever asked.
+    #[must_use]
+    pub fn replies(&self) -> Replies {
+        let mut server = self.server();
+        let one = &mut server.0;
+        let conn = one.accept();
+        let mut replies = Replies::default();
+        let mut now = &mut replies.before_tls;
+        for step in &self.script {
+            let mut said = Vec::new();
+            one.step(conn, step);
+            one.settle(&self.records, |_, bytes| said.extend_from_slice(bytes));
+            match step {
+                Step::Bytes(_) => now.push(said),
+                Step::Secured => now = &mut replies.after_tls,
+            }
+        }
+        replies
+    }
+}
+
+/// See [`SignIn::replies`].
+#[derive(Clone, Debug, Default)]
+pub struct Replies {
+    /// To a stream header and to `<starttls/>`.
+    pub before_tls: Vec<Vec<u8>>,
+    /// From the stream header to the address bound.
+    pub after_tls: Vec<Vec<u8>>,
+}
+
 /// A server with a single shard.
 #[derive(Debug)]
 pub struct Server(One);

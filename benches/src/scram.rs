@@ -14,7 +14,8 @@ use sha2::digest::Digest as _;
 pub struct Account {
     name: String,
     password: String,
-    keys: Option<Keys>,
+    /// One for each server it signs in to.
+    keys: Vec<Keys>,
 }
 
 /// What SCRAM makes of a password, a salt and a number of rounds.
@@ -41,7 +42,7 @@ impl Account {
         Self {
             name: name.to_owned(),
             password: password.to_owned(),
-            keys: None,
+            keys: Vec::new(),
         }
     }
 
@@ -93,13 +94,15 @@ impl Account {
     }
 
     fn keys(&mut self, salt: &str, rounds: u32) -> Result<&Keys, String> {
-        let known = self.keys.take();
-        let same = known.filter(|keys| keys.salt == salt && keys.rounds == rounds);
-        let keys = match same {
-            Some(keys) => keys,
-            None => Keys::derive(&self.password, salt, rounds)?,
+        let known = |keys: &Keys| keys.salt == salt && keys.rounds == rounds;
+        let at = match self.keys.iter().position(known) {
+            Some(at) => at,
+            None => {
+                self.keys.push(Keys::derive(&self.password, salt, rounds)?);
+                self.keys.len() - 1
+            }
         };
-        Ok(self.keys.insert(keys))
+        Ok(&self.keys[at])
     }
 }
 

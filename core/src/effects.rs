@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use crate::arena::ArenaKey as _;
 use crate::jid::Jid;
-use crate::limits::{SPARE_BUFFERS, SPARE_CAPACITY};
+use crate::limits::{OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
 use crate::port::{Action, ConnId, Note};
 use crate::stanza::Stanza;
 
@@ -17,7 +17,15 @@ use crate::stanza::Stanza;
 struct Out {
     conn: ConnId,
     bytes: Vec<u8>,
+    /// How many of the bytes are sent. They are dropped when they are half of all, so that each byte moves once on average.
+    sent: usize,
     flush: Flush,
+}
+
+impl Out {
+    fn owed(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
 }
 
 /// Whether the shell knows that there is output.
@@ -51,6 +59,11 @@ impl Effects {
         }
     }
 
+    /// From now on, `queue_bytes` is what a session's peer may leave unread.
+    pub(crate) const fn limit_queues(&mut self, queue_bytes: usize) {
+        self.queue_bytes = queue_bytes;
+    }
+
     /// Gives a new connection its output, with what it already owes.
     pub(crate) fn open(&mut self, conn: ConnId, bytes: Vec<u8>) {
         let index = conn.key().index();
@@ -62,6 +75,7 @@ impl Effects {
             *slot = Some(Out {
                 conn,
                 bytes,
+                sent: 0,
                 flush: Flush::Idle,
             });
         }
@@ -74,7 +88,11 @@ impl Effects {
     pub(crate) fn close(&mut self, conn: ConnId) -> Vec<u8> {
         match self.outs.get_mut(conn.key().index()) {
             Some(slot) if slot.as_ref().is_some_and(|out| out.conn == conn) => {
-                slot.take().map(|out| out.bytes).unwrap_or_default()
+                let Some(mut out) = slot.take() else {
+                    return Vec::new();
+                };
+                out.bytes.drain(..out.sent);
+                out.bytes
             }
             _ => Vec::new(),
         }
@@ -88,10 +106,9 @@ impl Effects {
         if out.conn != conn {
             return;
         }
-        if out.bytes.capacity() == 0
-            && let Some(spare) = self.spare.pop()
-        {
-            out.bytes = spare;
+        if out.bytes.capacity() == 0 {
+            let spare = self.spare.pop();
+            out.bytes = spare.unwrap_or_else(|| Vec::with_capacity(OUTPUT_CAPACITY));
         }
         write(&mut out.bytes);
         if out.flush == Flush::Idle && !out.bytes.is_empty() {
@@ -107,16 +124,10 @@ impl Effects {
 
     /// Writes a stanza addressed to `to`. Over the bound, the session is put down for closing instead.
     pub(crate) fn deliver_to(&mut self, conn: ConnId, stanza: &Stanza, to: Option<&Jid>) {
-        let limit = self.queue_bytes;
-        let mut full = false;
-        self.out(conn, |bytes| {
-            if bytes.len().saturating_add(stanza.size()) > limit {
-                full = true;
-            } else {
-                stanza.write_to(to, bytes);
-            }
-        });
-        if full && !self.overflowed.contains(&conn) {
+        let owed = self.outgoing(conn).len();
+        if owed.saturating_add(stanza.size()) <= self.queue_bytes {
+            self.out(conn, |bytes| stanza.write_to(to, bytes));
+        } else if !self.overflowed.contains(&conn) {
             self.overflowed.push(conn);
         }
     }
@@ -124,7 +135,7 @@ impl Effects {
     /// Bytes owed.
     pub(crate) fn outgoing(&self, conn: ConnId) -> &[u8] {
         match self.outs.get(conn.key().index()) {
-            Some(Some(out)) if out.conn == conn => &out.bytes,
+            Some(Some(out)) if out.conn == conn => out.owed(),
             _ => &[],
         }
     }
@@ -137,10 +148,15 @@ impl Effects {
         if out.conn != conn {
             return;
         }
-        if count < out.bytes.len() {
-            out.bytes.drain(..count);
+        out.sent = out.sent.saturating_add(count);
+        if out.sent < out.bytes.len() {
+            if out.sent >= out.bytes.len() / 2 {
+                out.bytes.drain(..out.sent);
+                out.sent = 0;
+            }
             return;
         }
+        out.sent = 0;
         let mut bytes = core::mem::take(&mut out.bytes);
         if self.spare.len() < SPARE_BUFFERS && bytes.capacity() <= SPARE_CAPACITY {
             bytes.clear();
@@ -188,5 +204,41 @@ impl Effects {
                 return Some(action);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::arena::Arena;
+
+    #[test]
+    fn what_is_owed_is_what_was_written_and_not_sent_however_it_is_sent() {
+        let mut conns = Arena::<ConnId, ()>::default();
+        let conn = conns.insert(());
+        let mut fx = Effects::new(usize::MAX);
+        fx.open(conn, Vec::new());
+        let mut owed = VecDeque::new();
+        let mut next = 0_u8;
+        for round in 0..200_usize {
+            let fresh: Vec<u8> = (0..round % 23)
+                .map(|_| {
+                    next = next.wrapping_add(1);
+                    next
+                })
+                .collect();
+            fx.out(conn, |out| out.extend_from_slice(&fresh));
+            owed.extend(fresh);
+            let count = owed.len().min(round * 7 % 19);
+            fx.sent(conn, count);
+            owed.drain(..count);
+            assert!(owed.iter().eq(fx.outgoing(conn)), "in round {round}");
+        }
+        fx.out(conn, |out| out.extend_from_slice(b"abcdefgh"));
+        fx.sent(conn, owed.len() + 3);
+        assert_eq!(fx.close(conn), b"defgh");
+        assert_eq!(fx.outgoing(conn), vec![0; 0]);
     }
 }

@@ -2,7 +2,12 @@
 //!
 //! Bounds of what only a shell has (descriptors, worker queues, sockets a turn) stand in the shells' own `limits`.
 
+use alloc::vec::Vec;
 use core::time::Duration;
+
+mod network;
+
+pub use network::{Network, NotANetwork};
 
 /// Bytes of the nonce a SCRAM client may choose. Clients send 16 to 64; it is kept over a round trip of strangers and sent back
 /// to them.
@@ -22,11 +27,28 @@ pub const COMMANDS_WAITING_MAX: usize = 256;
 /// Accounts in one page of a list, whatever was asked for: a page is one answer of the store.
 pub const LIST_MAX: u32 = 1000;
 
+/// Addresses, and as many accounts, whose failed sign-ins each shard counts: twenty failures of each in five minutes are a
+/// thousand a second, more than a shard gives away. Full, each table takes about a megabyte. What then: see `sasl::throttle`.
+pub const SASL_COUNTED_MAX: usize = 16_384;
+
+/// Accounts whose usual addresses each shard remembers, at 24 bytes each: more than have signed in lately on all but the largest
+/// servers. Beyond it those that have not signed in for longest are forgotten.
+pub const SASL_REGULARS_MAX: usize = 65_536;
+
+/// Usual addresses of one account: at home, at work, on the move, and one more. With few, whoever has an account cannot make the
+/// others be forgotten by signing in from everywhere.
+pub const SASL_REGULAR_ADDRESSES: usize = 4;
+
+/// How long an address stays usual for an account without another sign-in, at least; at most twice as long. Covers a holiday.
+pub const SASL_REGULAR_FOR: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
 /// Empty output buffers that a shard keeps for reuse, and the largest worth keeping in bytes: a turn of 64 sockets reuses them
-/// all, and an idle shard holds 256 KiB.
+/// all, and an idle shard holds 1 MiB.
 pub const SPARE_BUFFERS: usize = 64;
 /// See `SPARE_BUFFERS`.
-pub const SPARE_CAPACITY: usize = 4096;
+pub const SPARE_CAPACITY: usize = 16 * 1024;
+/// Bytes of a new output buffer: the features of a stream, or a few messages.
+pub const OUTPUT_CAPACITY: usize = 1024;
 
 /// The bounds of one server. `Default` is what an administrator gets who says nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -51,8 +73,23 @@ pub struct Limits {
     pub name_bytes: u16,
     /// Elements of one stanza: keeps a stanza of `<a/><a/>…` from costing more than its bytes suggest.
     pub elements: u32,
-    /// Failed SASL attempts on one stream. RFC 6120 §6.4.5 recommends 2 to 5.
+    /// Failed SASL attempts on one stream (`sasl_failures_per_stream`). RFC 6120 §6.4.5 recommends 2 to 5, and to let
+    /// administrators choose.
     pub sasl_failures: u8,
+    /// Wrong passwords from one address, an IPv6 /64 being one, that are answered as such before the others have to wait
+    /// (`sasl_failures_per_address`); 0 for any number. Twenty is four streams full: a household's worth of typing errors.
+    pub sasl_failures_per_address: u32,
+    /// The same for one account, whether there is such an account or not (`sasl_failures_per_account`).
+    pub sasl_failures_per_account: u32,
+    /// How soon one of these failures is forgiven (`sasl_failure_forgiven_after`). With a quarter of a minute all twenty are in
+    /// five minutes, and whoever goes on guessing gets 240 answers an hour where unthrottled it would be millions.
+    pub sasl_failure_forgiven_after: Duration,
+    /// Addresses whose own failures are not counted, because many people share them: a proxy in front of the server
+    /// (`sasl_failures_exempt`).
+    pub sasl_failures_exempt: Vec<Network>,
+    /// How late a held-up sign-in is answered. Slows a client that tries again at once down; four such answers and the fifth,
+    /// which ends the stream, fit `negotiation`.
+    pub sasl_delay: Duration,
     /// Attempts to bind a resource after one was refused. RFC 6120 §7.7.3 recommends 5 to 10.
     pub bind_retries: u8,
     /// From accept to an authenticated stream (`c2s_timeout`). `Deviation:` Prosody gives five minutes; a minute is
@@ -65,9 +102,9 @@ pub struct Limits {
     /// Silence after which a white space keepalive is sent, so that TCP finds a dead peer (RFC 6120 §4.6.1). Fourteen
     /// minutes, as Prosody: below the quarter of an hour after which many NATs forget a connection.
     pub idle: Duration,
-    /// Bytes a session's peer may leave unread. Beyond it the session is closed: the sender never waits for a receiver.
+    /// Bytes a session's peer may leave unread (`c2s_queue_size_limit`). Beyond it the session is closed: the sender never waits for a receiver.
     pub session_queue_bytes: usize,
-    /// Sessions of one account. More than anybody has devices; bounds the cost of a message to a bare JID.
+    /// Sessions of one account (`max_sessions_per_account`, RFC 6120 §13.12). More than anybody has devices; bounds the cost of a message to a bare JID.
     pub sessions_per_account: usize,
     /// Full JIDs that one session has sent directed presence to and that must hear of its end (RFC 6121 §4.6.3).
     pub directed_presence: usize,
@@ -86,6 +123,11 @@ impl Default for Limits {
             name_bytes: 1024,
             elements: 10_000,
             sasl_failures: 5,
+            sasl_failures_per_address: 20,
+            sasl_failures_per_account: 20,
+            sasl_failure_forgiven_after: Duration::from_secs(15),
+            sasl_failures_exempt: Vec::new(),
+            sasl_delay: Duration::from_secs(5),
             bind_retries: 5,
             negotiation: Duration::from_secs(60),
             until_tls: Duration::from_secs(30),

@@ -53,6 +53,14 @@ pub fn init(level: LogLevel) {
 /// Logs one note.
 pub fn log(note: &Note) {
     match note {
+        Note::AccountHeldUp { account } => tracing::warn!(
+            %account,
+            "too many failed sign-ins: for a while nobody signs in to this account from an unusual address"
+        ),
+        Note::AddressHeldUp { peer } => {
+            let peer = peer.to_canonical();
+            tracing::warn!(%peer, "too many failed sign-ins: for a while nobody signs in from this address");
+        }
         Note::Bug(what) => tracing::error!(
             "an error of this program, please report it: {what}; the stream was closed"
         ),

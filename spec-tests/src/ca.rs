@@ -56,7 +56,7 @@ impl Authority {
         let key = KeyPair::generate().map_err(std::io::Error::other)?;
         let mut params =
             CertificateParams::new(vec![host.to_owned()]).map_err(std::io::Error::other)?;
-        // As long as public authorities give them.
+        // As long as public authorities give them. rcgen's year 4096 is more than Erlang can set a timer for.
         let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 60 * 60));
         params.not_before = (now - day).into();
         params.not_after = (now + 89 * day).into();

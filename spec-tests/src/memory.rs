@@ -273,9 +273,14 @@ impl World {
 
     /// A client connects to this shard. On a TLS port, `secure` is its first word.
     pub fn connect_to(&mut self, shard: usize, opening: Opening) -> Peer {
+        let octet = u8::try_from(self.pipes.len() % 250).unwrap_or(0);
+        self.connect_from(IpAddr::V4(Ipv4Addr::new(127, 0, 0, octet)), shard, opening)
+    }
+
+    /// A client at this address connects to this shard.
+    pub fn connect_from(&mut self, address: IpAddr, shard: usize, opening: Opening) -> Peer {
         let peer = Peer(self.pipes.len());
-        let octet = u8::try_from(peer.0 % 250).unwrap_or(0);
-        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, octet)), 40_000);
+        let address = SocketAddr::new(address, 40_000);
         let conn = self.logs[shard].accept(
             &mut self.shards[shard],
             self.now,
@@ -357,6 +362,19 @@ impl World {
     #[must_use]
     pub const fn now(&self) -> Now {
         self.now
+    }
+
+    /// Bytes the server keeps for this client until it takes them.
+    #[must_use]
+    pub fn owed(&self, peer: Peer) -> usize {
+        let seat = self.pipes[peer.0].seat;
+        seat.map_or(0, |(shard, conn)| self.shards[shard].outgoing(conn).len())
+    }
+
+    /// How much each shard has in memory: see `Shard::residue`.
+    #[must_use]
+    pub fn residue(&self) -> Vec<[usize; 6]> {
+        self.shards.iter().map(Shard::residue).collect()
     }
 
     /// Everything each shard was told, to be replayed.

@@ -1,5 +1,7 @@
 //! One client's side of a conversation with a `World`: everything it reads goes through the reference parser.
 
+use std::net::IpAddr;
+
 use spondee_core::port::Opening;
 use spondee_core::sasl::{Hash, Mechanism, Plus};
 
@@ -27,6 +29,21 @@ impl Talk {
     /// Connects. On a TLS port the handshake is done too.
     pub fn connect(world: &mut World, opening: Opening) -> Self {
         let peer = world.connect(opening);
+        Self::begin(world, peer, opening)
+    }
+
+    /// As `connect`, from this address to this shard.
+    pub fn connect_from(
+        world: &mut World,
+        address: IpAddr,
+        shard: usize,
+        opening: Opening,
+    ) -> Self {
+        let peer = world.connect_from(address, shard, opening);
+        Self::begin(world, peer, opening)
+    }
+
+    fn begin(world: &mut World, peer: Peer, opening: Opening) -> Self {
         if opening == Opening::Tls {
             world.secure(peer);
         }

@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
 const EDGES: &[(&str, &str)] = &[
     ("timer", "time"),
     ("config", "sasl"),
+    ("envelope", "sasl"),
     ("envelope", "stanza"),
     ("fuzzing", "shard"),
     ("port", "config"),

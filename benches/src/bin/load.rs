@@ -5,25 +5,28 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use benches::load::{
-    Chat, Idle, Progress, Prosody, Report, Scenario, Security, SignIns, Spondee, Target,
+    Chat, Ejabberd, Floor, FloorArguments, Idle, Progress, Prosody, Report, Scenario, Security,
+    SignIns, Spondee, Target,
 };
 use benches::scram::Account;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use spondee_shell_common::limits::shell::raise_descriptors;
 
 /// Starts servers with fresh data, loads them over loopback, and prints medians as Markdown tables.
 ///
 /// Rates are for each second of CPU time of the server's whole process tree; those per second of wall time stand beside them.
 #[derive(Debug, Parser)]
-#[command(name = "load")]
+#[command(name = "load", args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// What to measure.
     #[arg(value_enum, default_values = ["signin", "signin-clear", "chat", "idle"])]
     scenarios: Vec<Name>,
-    /// On which servers; they take turns. Prosody must be installed.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "spondee")]
+    /// On which servers; they take turns. Prosody and ejabberd must be installed.
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["spondee", "floor"])]
     target: Vec<Server>,
-    /// How often each is measured.
+    /// How often each is measured, round by round.
     #[arg(long, default_value_t = 3)]
     runs: usize,
     /// Sign-ins of one run.
@@ -58,6 +61,13 @@ struct Arguments {
     json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A floor's process: what a round starts for itself.
+    #[command(hide = true)]
+    Floor(FloorArguments),
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Name {
     Signin,
@@ -68,14 +78,22 @@ enum Name {
     IdleClear,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Server {
     Spondee,
     Prosody,
+    Ejabberd,
+    /// What no server can do less than.
+    Floor,
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        Some(Command::Floor(floor)) => floor.serve().map(|()| String::new()),
+        None => run(&arguments),
+    };
+    match done {
         Ok(text) => {
             // Whoever asked may have left.
             let _ = write!(std::io::stdout(), "{text}");
@@ -105,14 +123,19 @@ fn run(arguments: &Arguments) -> Result<String, String> {
     let targets = arguments
         .target
         .iter()
-        .map(|server| arguments.prepare(*server, &accounts))
+        .filter_map(|server| arguments.prepare(*server, &accounts).transpose())
         .collect::<Result<Vec<_>, _>>()?;
     let mut report = Report::default();
-    for scenario in &arguments.scenarios {
-        let scenario = arguments.scenario(*scenario);
-        for run in 1..=arguments.runs {
-            for target in &targets {
-                let label = format!("{} {run}, {}", scenario.name(), target.name());
+    let scenarios: Vec<_> = arguments
+        .scenarios
+        .iter()
+        .map(|name| arguments.scenario(*name))
+        .collect();
+    for round in 1..=arguments.runs {
+        for scenario in &scenarios {
+            let floors = arguments.floors(scenario.as_ref())?;
+            for target in targets.iter().chain(&floors) {
+                let label = format!("{} {round}, {}", scenario.name(), target.name());
                 let progress = Progress::new(label);
                 let sample = scenario.run(target.as_ref(), &mut accounts, &progress)?;
                 progress.say(&sample.headline());
@@ -127,14 +150,31 @@ fn run(arguments: &Arguments) -> Result<String, String> {
 }
 
 impl Arguments {
-    fn prepare(&self, server: Server, accounts: &[Account]) -> Result<Box<dyn Target>, String> {
+    /// A server with these accounts; `None` for floors, which depend on the scenario.
+    fn prepare(
+        &self,
+        server: Server,
+        accounts: &[Account],
+    ) -> Result<Option<Box<dyn Target>>, String> {
         Ok(match server {
             Server::Spondee => {
                 let binary = self.binary.clone();
-                Box::new(Spondee::prepare(binary, self.threads, accounts)?)
+                let prepared = Spondee::prepare(binary, self.threads, accounts)?;
+                Some(Box::new(prepared))
             }
-            Server::Prosody => Box::new(Prosody::prepare(accounts)?),
+            Server::Prosody => Some(Box::new(Prosody::prepare(accounts)?)),
+            Server::Ejabberd => Some(Box::new(Ejabberd::prepare(accounts)?)),
+            Server::Floor => None,
         })
+    }
+
+    fn floors(&self, scenario: &dyn Scenario) -> Result<Vec<Box<dyn Target>>, String> {
+        if !self.target.contains(&Server::Floor) {
+            return Ok(Vec::new());
+        }
+        let boxed = |floor| -> Box<dyn Target> { Box::new(floor) };
+        let kinds = scenario.floors().iter();
+        kinds.map(|kind| Floor::prepare(*kind).map(boxed)).collect()
     }
 
     fn scenario(&self, name: Name) -> Box<dyn Scenario> {

@@ -5,6 +5,7 @@
 
 use super::client::Security;
 use super::crowd::Crowd;
+use super::floor::Kind;
 use super::report::Figure;
 use super::target::{Progress, Running, Scenario, Stopwatch, batching};
 use crate::scenarios::{RESOURCE, chat_message};
@@ -46,13 +47,17 @@ impl Scenario for Chat {
         self.security.clone()
     }
 
+    fn floors(&self) -> &'static [Kind] {
+        &[Kind::Relay, Kind::BatchedRelay]
+    }
+
     fn measure(
         &self,
         running: &Running,
         accounts: &mut [Account],
         progress: &Progress,
     ) -> Result<Vec<Figure>, String> {
-        let mut crowd = Crowd::new(accounts, running.address(), self.security())?;
+        let mut crowd = Crowd::new(accounts, running, self.security())?;
         if crowd.accounts() < 2 * self.pairs {
             return Err(format!("{} pairs need twice as many accounts", self.pairs));
         }

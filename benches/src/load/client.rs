@@ -4,7 +4,7 @@
 //! nothing.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 
 use memchr::memmem;
@@ -49,6 +49,17 @@ impl Security {
     }
 }
 
+/// What a server makes of its clients.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dialogue {
+    /// XMPP.
+    Xmpp,
+    /// The same bytes for everybody, in the shape of XMPP: there is nothing to be verified.
+    Canned,
+    /// TLS from the first byte, and nothing in it.
+    Handshake,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Client {
@@ -61,6 +72,7 @@ pub struct Client {
     inbox: Vec<u8>,
     phase: Phase,
     security: Security,
+    dialogue: Dialogue,
     /// An index into the crowd's accounts.
     account: usize,
     resource: String,
@@ -70,6 +82,8 @@ pub struct Client {
 /// What it waits for.
 #[derive(Debug)]
 enum Phase {
+    /// The end of a handshake behind which nothing comes.
+    Handshake,
     /// Features of a stream without TLS that is to have it.
     FeaturesInClear,
     Proceed,
@@ -110,25 +124,32 @@ impl Client {
         index: usize,
         account: usize,
         resource: String,
-        security: Security,
-    ) -> Self {
-        let phase = match security {
-            Security::Clear => Phase::FeaturesForSasl,
-            Security::StartTls(_) => Phase::FeaturesInClear,
+        (security, dialogue): (Security, Dialogue),
+    ) -> Result<Self, String> {
+        let phase = match (dialogue, &security) {
+            (Dialogue::Handshake, _) => Phase::Handshake,
+            (Dialogue::Xmpp | Dialogue::Canned, Security::Clear) => Phase::FeaturesForSasl,
+            (Dialogue::Xmpp | Dialogue::Canned, Security::StartTls(_)) => Phase::FeaturesInClear,
         };
-        Self {
+        let mut client = Self {
             socket,
             index,
             tls: None,
-            // The socket is not connected yet: this goes out when it is writable.
-            unsent: HEADER.to_vec(),
+            unsent: Vec::new(),
             inbox: Vec::new(),
             phase,
             nonce: format!("generatedload{index:012}"),
             security,
+            dialogue,
             account,
             resource,
+        };
+        // The socket is not connected yet: both go out when it is writable.
+        match dialogue {
+            Dialogue::Handshake => client.start_tls()?,
+            Dialogue::Xmpp | Dialogue::Canned => client.unsent = HEADER.to_vec(),
         }
+        Ok(client)
     }
 
     pub(super) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -178,7 +199,13 @@ impl Client {
     /// The connection is broken.
     pub fn close(&mut self) -> Result<(), String> {
         self.phase = Phase::Closing;
-        self.send(b"</stream:stream>")
+        match self.dialogue {
+            Dialogue::Xmpp | Dialogue::Canned => self.send(b"</stream:stream>"),
+            Dialogue::Handshake => {
+                let shut = self.socket.shutdown(Shutdown::Write);
+                shut.map_err(|e| self.broken(&e))
+            }
+        }
     }
 
     /// How many messages came since it was last asked.
@@ -264,6 +291,11 @@ impl Client {
                 Phase::Challenge => b"</challenge>",
                 Phase::Success(_) => b"</success>",
                 Phase::Bind => b"</iq>",
+                Phase::Handshake if self.is_handshaking() => return Ok(Advanced::On),
+                Phase::Handshake => {
+                    self.phase = Phase::Bound;
+                    return Ok(Advanced::Bound);
+                }
                 Phase::Bound => return Ok(Advanced::Stanzas),
                 Phase::Closing => {
                     self.inbox.clear();
@@ -316,7 +348,7 @@ impl Client {
             }
             Phase::Success(proven) => {
                 let last = content(heard, "success").ok_or_else(|| missing("success"))?;
-                if !proven.holds(last) {
+                if self.dialogue == Dialogue::Xmpp && !proven.holds(last) {
                     return Err(missing("true signature"));
                 }
                 self.phase = Phase::FeaturesForBind;
@@ -332,12 +364,17 @@ impl Client {
                 self.phase = Phase::Bound;
                 Ok(())
             }
-            Phase::Bound | Phase::Closing => Ok(()),
+            Phase::Handshake | Phase::Bound | Phase::Closing => Ok(()),
         }
     }
 
     /// Starts TLS; the next stream's header goes out right behind the handshake.
     fn secure(&mut self) -> Result<(), String> {
+        self.start_tls()?;
+        self.send(HEADER)
+    }
+
+    fn start_tls(&mut self) -> Result<(), String> {
         let Security::StartTls(config) = &self.security else {
             return Ok(());
         };
@@ -346,7 +383,11 @@ impl Client {
         let mut tls = Box::new(tls);
         tls.set_buffer_limit(None);
         self.tls = Some(tls);
-        self.send(HEADER)
+        Ok(())
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
     /// What is awaited is not there: it may still come, unless the server said no.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 
-use super::client::{Advanced, Arrived, Client, Security};
+use super::client::{Advanced, Arrived, Client, Dialogue, Security};
+use super::target::Running;
 use crate::scram::Account;
 
 /// A server that is silent for so long has lost something.
@@ -23,6 +24,7 @@ pub struct Crowd<'a> {
     accounts: &'a mut [Account],
     address: SocketAddr,
     security: Security,
+    dialogue: Dialogue,
     scratch: Vec<u8>,
 }
 
@@ -42,7 +44,7 @@ impl<'a> Crowd<'a> {
     /// The system gives no poller.
     pub fn new(
         accounts: &'a mut [Account],
-        address: SocketAddr,
+        running: &Running,
         security: Security,
     ) -> Result<Self, String> {
         Ok(Self {
@@ -51,8 +53,9 @@ impl<'a> Crowd<'a> {
             clients: Vec::new(),
             free: Vec::new(),
             accounts,
-            address,
+            address: running.address(),
             security,
+            dialogue: running.dialogue(),
             scratch: vec![0; 64 * 1024],
         })
     }
@@ -73,7 +76,8 @@ impl<'a> Crowd<'a> {
         let socket = Client::connect(self.address).map_err(fault)?;
         let account = account % self.accounts.len();
         let resource = resource.to_owned();
-        let mut client = Client::new(socket, index, account, resource, self.security.clone());
+        let manner = (self.security.clone(), self.dialogue);
+        let mut client = Client::new(socket, index, account, resource, manner)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
         registry

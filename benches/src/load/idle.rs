@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::client::Security;
 use super::crowd::Crowd;
+use super::floor::Kind;
 use super::process::pss_kib;
 use super::report::Figure;
 use super::target::{Progress, Running, Scenario};
@@ -39,13 +40,17 @@ impl Scenario for Idle {
         self.security.clone()
     }
 
+    fn floors(&self) -> &'static [Kind] {
+        &[Kind::Echo]
+    }
+
     fn measure(
         &self,
         running: &Running,
         accounts: &mut [Account],
         progress: &Progress,
     ) -> Result<Vec<Figure>, String> {
-        let mut crowd = Crowd::new(accounts, running.address(), self.security())?;
+        let mut crowd = Crowd::new(accounts, running, self.security())?;
         // What the first clients make a server load once is not the sessions' share.
         crowd.sign_in((0..PARALLEL).map(|n| (n, "first".to_owned())), PARALLEL)?;
         crowd.leave()?;

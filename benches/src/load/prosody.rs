@@ -11,7 +11,7 @@ use spec_tests::ca::Authority;
 use spec_tests::server::Scratch;
 
 use super::client::Security;
-use super::target::{Counting, Running, Target, free_port};
+use super::target::{Counting, Running, Target, free_port, is_installed};
 use crate::scenarios::HOST;
 use crate::scram::{Account, Keys};
 
@@ -36,10 +36,7 @@ impl Prosody {
     /// # Errors
     /// It is not installed, or something cannot be written.
     pub fn prepare(accounts: &[Account]) -> Result<Self, String> {
-        let found = std::env::var_os("PATH").is_some_and(|path| {
-            std::env::split_paths(&path).any(|directory| directory.join("prosody").exists())
-        });
-        if !found {
+        if !is_installed("prosody") {
             return Err("prosody is not installed".to_owned());
         }
         let scratch = Scratch::new().map_err(|e| e.to_string())?;

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::target::Role;
+
 /// One number of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
@@ -26,6 +28,8 @@ pub struct Sample {
     pub scenario: &'static str,
     /// The target.
     pub target: &'static str,
+    /// What it is compared as.
+    pub role: Role,
     /// What was measured, in the order of the table's columns.
     pub figures: Vec<Figure>,
 }
@@ -169,6 +173,7 @@ mod tests {
         Sample {
             scenario: "chat",
             target,
+            role: Role::Peer,
             figures: vec![Figure::new("per CPU second", value)],
         }
     }

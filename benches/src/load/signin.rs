@@ -2,6 +2,7 @@
 
 use super::client::Security;
 use super::crowd::Crowd;
+use super::floor::Kind;
 use super::report::Figure;
 use super::target::{Progress, Running, Scenario, Stopwatch, batching};
 use crate::scenarios::RESOURCE;
@@ -30,6 +31,13 @@ impl Scenario for SignIns {
         self.security.clone()
     }
 
+    fn floors(&self) -> &'static [Kind] {
+        match self.security {
+            Security::Clear => &[Kind::RoundTrips],
+            Security::StartTls(_) => &[Kind::Handshake, Kind::RoundTrips],
+        }
+    }
+
     fn measure(
         &self,
         running: &Running,
@@ -37,7 +45,7 @@ impl Scenario for SignIns {
         progress: &Progress,
     ) -> Result<Vec<Figure>, String> {
         let used = accounts.len().min(self.parallel * 2);
-        let mut crowd = Crowd::new(&mut accounts[..used], running.address(), self.security())?;
+        let mut crowd = Crowd::new(&mut accounts[..used], running, self.security())?;
         // The server's caches are warm, and the generator knows the accounts' keys.
         self.sign_in_and_out(
             &mut crowd,

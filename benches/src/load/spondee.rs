@@ -9,7 +9,7 @@ use spec_tests::ca::Authority;
 use spec_tests::server::Scratch;
 
 use super::client::Security;
-use super::target::{Counting, Running, Target, free_port};
+use super::target::{Counting, Role, Running, Target, free_port};
 use crate::scenarios::HOST;
 use crate::scram::Account;
 
@@ -98,6 +98,10 @@ impl Spondee {
 impl Target for Spondee {
     fn name(&self) -> &'static str {
         "Spondee"
+    }
+
+    fn role(&self) -> Role {
+        Role::Subject
     }
 
     fn start(&self, security: &Security) -> Result<Running, String> {

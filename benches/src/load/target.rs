@@ -1,27 +1,47 @@
 //! What can be measured, and what a measurement is made of.
 
 use std::fs;
-use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::client::Security;
+use super::client::{Dialogue, Security};
 use super::counters::Counters;
+use super::floor::Kind;
 use super::process::{self, Cpu};
 use super::report::{Figure, Sample};
+use crate::scenarios::HEADER;
 use crate::scram::Account;
 
 /// How long a server may take to start, to stop and to log a line.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to start. ejabberd makes its tables the first time.
+const START: Duration = Duration::from_secs(120);
+
+/// What a target is in a comparison.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// What is compared.
+    Subject,
+    /// What it is compared with.
+    Peer,
+    /// The least that can be done.
+    Floor,
+}
 
 /// A server that can be started again and again with the same accounts.
 pub trait Target: std::fmt::Debug {
     /// As the table names it.
     fn name(&self) -> &'static str;
+
+    /// What it is compared as.
+    fn role(&self) -> Role {
+        Role::Peer
+    }
 
     /// Starts it, with TLS required or not offered in earnest, and waits until it accepts connections.
     ///
@@ -37,6 +57,9 @@ pub trait Scenario: std::fmt::Debug {
 
     /// How clients connect.
     fn security(&self) -> Security;
+
+    /// The least that a server must do for it.
+    fn floors(&self) -> &'static [Kind];
 
     /// Does it once on a fresh server.
     ///
@@ -66,6 +89,7 @@ pub trait Scenario: std::fmt::Debug {
         Ok(Sample {
             scenario: self.name(),
             target: target.name(),
+            role: target.role(),
             figures,
         })
     }
@@ -78,6 +102,7 @@ pub struct Running {
     address: SocketAddr,
     log: PathBuf,
     counting: Counting,
+    dialogue: Dialogue,
 }
 
 /// Whether a server tells what it did.
@@ -89,7 +114,7 @@ pub(super) enum Counting {
 }
 
 impl Running {
-    /// Waits until the child accepts connections.
+    /// Waits until the child answers.
     pub(super) fn wait(
         child: Child,
         address: SocketAddr,
@@ -101,9 +126,10 @@ impl Running {
             address,
             log,
             counting,
+            dialogue: Dialogue::Xmpp,
         };
-        let deadline = Instant::now() + PATIENCE;
-        while std::net::TcpStream::connect(address).is_err() {
+        let deadline = Instant::now() + START;
+        while !answers(address) {
             let ended = running.child.try_wait().map_err(|e| e.to_string())?;
             if ended.is_some() || Instant::now() > deadline {
                 return Err(running.explain("it does not start"));
@@ -111,6 +137,18 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(running)
+    }
+
+    /// One that speaks something else than XMPP.
+    pub(super) fn speaking(mut self, dialogue: Dialogue) -> Self {
+        self.dialogue = dialogue;
+        self
+    }
+
+    /// What it makes of its clients.
+    #[must_use]
+    pub const fn dialogue(&self) -> Dialogue {
+        self.dialogue
     }
 
     /// Where clients connect.
@@ -145,6 +183,11 @@ impl Running {
         Err("it does not log its counters on SIGUSR1".to_owned())
     }
 
+    /// Whether it is gone.
+    pub(super) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -157,7 +200,7 @@ impl Running {
         }
     }
 
-    fn explain(&self, fault: &str) -> String {
+    pub(super) fn explain(&self, fault: &str) -> String {
         let log = self.log();
         let tail = log.len().saturating_sub(2000);
         let tail = log.get(tail..).unwrap_or(&log);
@@ -179,6 +222,17 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether something comes back to a stream header, if only the end: some servers listen long before they serve.
+fn answers(address: SocketAddr) -> bool {
+    let ask = || {
+        let mut socket = TcpStream::connect(address)?;
+        socket.set_read_timeout(Some(Duration::from_millis(500)))?;
+        socket.write_all(HEADER)?;
+        socket.read(&mut [0; 256])
+    };
+    ask().is_ok()
 }
 
 /// CPU time and wall time from one moment to another.
@@ -236,6 +290,13 @@ pub(super) fn batching(units: usize, counted: &Counters) -> Vec<Figure> {
             Some(Figure::new(name, units as f64 / count as f64))
         })
         .collect()
+}
+
+/// Whether a program of this name is on the path.
+pub(super) fn is_installed(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|directory| directory.join(program).exists())
+    })
 }
 
 /// A port nobody uses, on loopback.

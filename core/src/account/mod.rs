@@ -81,6 +81,16 @@ impl Account {
         }
     }
 
+    /// An account whose credentials record has this hash.
+    pub(crate) const fn ready(jid: BareJid, record: [u8; 32]) -> Self {
+        Self {
+            jid,
+            state: State::Ready(record),
+            admitted: Vec::new(),
+            sessions: Vec::new(),
+        }
+    }
+
     pub(crate) const fn jid(&self) -> &BareJid {
         &self.jid
     }

@@ -9,6 +9,16 @@ use crate::sasl::{Failure, Mechanism, OfferEmpty};
 /// One event. Boxed payloads keep `Action` small.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Note {
+    /// An account whose sign-ins failed so often that strangers hear nothing of their passwords for a while. It need not exist.
+    AccountHeldUp {
+        /// The account.
+        account: BareJid,
+    },
+    /// The same for everybody at an address.
+    AddressHeldUp {
+        /// The address; for IPv6, the /64 around it.
+        peer: IpAddr,
+    },
     /// A state that the program holds impossible; the stream was closed with `internal-server-error`.
     Bug(&'static str),
     /// A session began: what it may now send is routed.

@@ -25,11 +25,27 @@ pub enum Failure {
     MechanismTooWeak,
     /// §6.5.10: wrong password, unknown user, wrong proof: all alike.
     NotAuthorized,
-    /// §6.5.11: the store or the workers cannot answer now.
+    /// §6.5.11: the store or the workers cannot answer now, or nobody gets an answer after so many failures.
     TemporaryAuthFailure,
 }
 
 impl Failure {
+    /// Whether it tells something of a password that was tried: such failures are counted, and held up (`throttle`).
+    #[must_use]
+    pub const fn is_about_a_password(self) -> bool {
+        match self {
+            Self::AccountDisabled | Self::CredentialsExpired | Self::NotAuthorized => true,
+            Self::Aborted
+            | Self::EncryptionRequired
+            | Self::IncorrectEncoding
+            | Self::InvalidAuthzid
+            | Self::InvalidMechanism
+            | Self::MalformedRequest
+            | Self::MechanismTooWeak
+            | Self::TemporaryAuthFailure => false,
+        }
+    }
+
     /// The element's name.
     #[must_use]
     pub const fn name(self) -> &'static str {

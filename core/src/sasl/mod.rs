@@ -1,7 +1,7 @@
 //! SASL as an XMPP server speaks it (RFC 6120 §6): which mechanisms are offered, and each exchange as a machine of its own.
 //!
 //! Works on decoded messages. Base64 and XML belong to the stream; looking up credentials and PBKDF2 belong to the shell: a
-//! step that needs either says so and keeps what it has.
+//! step that needs either says so and keeps what it has. Who may go on after how many failures: `throttle`.
 
 #[cfg(any(test, feature = "testing"))]
 pub mod client;
@@ -14,14 +14,17 @@ mod identity;
 mod mechanism;
 mod plain;
 mod policy;
+mod regulars;
 mod scram;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub use credentials::{
     Credentials, DeriveParams, PasswordError, SALT_BYTES, ScramKeys, Status, prepare_password,
 };
+pub use decoy::pretend_to_read;
 pub use exchange::{Context, Derive, Exchange, Lookup, Step, Verified};
 pub use failure::Failure;
 pub use hash::Hash;
@@ -29,3 +32,5 @@ pub use mechanism::{Mechanism, Plus};
 pub use policy::{
     ChannelBindings, Encryption, Offer, OfferEmpty, SaslPolicy, Transport, admit, offer,
 };
+pub use regulars::News;
+pub use throttle::{Attempt, Limit, Reached, Throttle, Verdict};

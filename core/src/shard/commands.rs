@@ -159,7 +159,7 @@ impl Shard {
             owner: account.clone(),
             ops: vec![put],
         };
-        self.ask(id, Some(account), batch, CommandStep::Write(after));
+        self.ask_for_change(id, account, batch, after);
     }
 
     fn ask(&mut self, id: CommandId, account: Option<BareJid>, batch: Batch, step: CommandStep) {
@@ -167,6 +167,15 @@ impl Shard {
             batch,
             Wait::Command(Box::new(CommandWait { id, account, step })),
         );
+    }
+
+    fn ask_for_change(&mut self, id: CommandId, account: BareJid, batch: Batch, after: After) {
+        let wait = CommandWait {
+            id,
+            account: Some(account),
+            step: CommandStep::Write(after),
+        };
+        self.change_credentials(batch, Wait::Command(Box::new(wait)));
     }
 
     pub(super) fn command_stored(
@@ -241,7 +250,7 @@ impl Shard {
             owner: account.clone(),
             ops: vec![Op::Purge],
         };
-        self.ask(id, Some(account), batch, CommandStep::Write(After::Deleted));
+        self.ask_for_change(id, account, batch, After::Deleted);
     }
 
     /// The commit is done: sessions learn of it.

@@ -23,6 +23,7 @@ use crate::jid::BareJid;
 use crate::limits::TICK_MAX;
 use crate::map::{Keyed, Map};
 use crate::port::{Action, Command, CommandId, ConnId, Input, Listener, Ticket};
+use crate::sasl::Throttle;
 use crate::store::{Batch, Reply, StoreError};
 use crate::stream::{Stream, Violation};
 use crate::time::{Instant, Now};
@@ -44,7 +45,10 @@ pub struct Shard {
     accounts: Arena<AccountKey, Account>,
     by_name: Map<BareJid, AccountKey>,
     waits: Arena<Ticket, Wait>,
+    throttle: Throttle,
     timers: Timers<ConnId>,
+    /// How many changes of credentials were sent to the store: what was read before the last of them may be out of date.
+    changes: u64,
     /// Commands behind the one that runs, for each account that has one running.
     commands: BTreeMap<BareJid, VecDeque<(CommandId, Command)>>,
     course: Course,
@@ -64,16 +68,19 @@ impl Shard {
         let mut entropy = Entropy::new(seed);
         let mut key = [0; 16];
         key.copy_from_slice(entropy.block("map").split_at(16).0);
+        let key = Keyed::new(key);
         Self {
+            throttle: Throttle::new(&config.server_secret, &key),
             placement: Placement::new(&config.server_secret, config.shards),
             place,
             entropy,
             fx: Effects::new(config.limits.session_queue_bytes),
             seats: Arena::default(),
             accounts: Arena::default(),
-            by_name: Map::with_hasher(Keyed::new(key)),
+            by_name: Map::with_hasher(key),
             waits: Arena::default(),
             timers: Timers::default(),
+            changes: 0,
             commands: BTreeMap::new(),
             course: Course::Running,
             config,
@@ -88,6 +95,13 @@ impl Shard {
             Input::Command { id, command } => self.command(now, id, command),
             Input::Delivered(envelope) => match envelope.body {
                 Body::Deliver(stanza) => self.deliver(now, &stanza),
+                Body::SignInFailed(attempt) => {
+                    self.throttle
+                        .failed(now.mono, &self.config.limits, &attempt);
+                }
+                Body::SignedIn(attempt) => {
+                    self.throttle.signed_in(now.mono, &attempt);
+                }
             },
             Input::Derived { ticket, keys } => match self.waits.remove(ticket) {
                 Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
@@ -105,6 +119,8 @@ impl Shard {
             Input::Tick => self.tick(now),
             Input::Undeliverable(envelope) => match envelope.body {
                 Body::Deliver(stanza) => self.undeliverable(&stanza),
+                // It counts here all the same.
+                Body::SignInFailed(_) | Body::SignedIn(_) => {}
             },
         }
         self.settle(now);
@@ -150,7 +166,8 @@ impl Shard {
 
     /// How much is in memory: connections, accounts, their names, questions, deadlines, accounts with commands.
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn residue(&self) -> [usize; 6] {
+    #[must_use]
+    pub fn residue(&self) -> [usize; 6] {
         [
             self.seats.len(),
             self.accounts.len(),
@@ -207,6 +224,11 @@ impl Shard {
     }
 
     fn reload(&mut self, now: Now, config: Arc<Config>) {
+        let forgiven_after = self.config.limits.sasl_failure_forgiven_after;
+        if config.limits.sasl_failure_forgiven_after != forgiven_after {
+            self.throttle.forgive_all();
+        }
+        self.fx.limit_queues(config.limits.session_queue_bytes);
         self.config = config;
         let hosts = self.config.clone();
         self.fail_all(now, Violation::HostGone, |host| {

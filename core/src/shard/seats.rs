@@ -1,6 +1,5 @@
 //! Connections: accepted, fed, handed to another shard, closed.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -20,6 +19,8 @@ pub(super) struct Seat {
     pub(super) role: Role,
     /// By what it signed in, until that is noted.
     pub(super) mechanism: Option<crate::sasl::Mechanism>,
+    /// `Shard::changes` when its credentials were asked for.
+    pub(super) as_of: u64,
 }
 
 /// Whether the shell reads it.
@@ -34,8 +35,8 @@ pub(super) enum Reading {
 pub(super) enum Role {
     /// A stream under negotiation.
     Stranger,
-    /// Verified; its account is owned elsewhere and it waits to be taken there.
-    Leaving(Box<Passage>),
+    /// Says it is this account, which is owned elsewhere, and waits to be taken there.
+    Leaving(BareJid),
     /// Signed in to this account of ours.
     Member(AccountKey),
     /// Its stream has ended with an error, which is noted; the peer's closing tag is awaited.
@@ -44,21 +45,13 @@ pub(super) enum Role {
     Gone,
 }
 
-/// What the owner's shard must know to admit a connection.
-#[derive(Clone, Debug)]
-pub(super) struct Passage {
-    pub(super) account: BareJid,
-    pub(super) mechanism: crate::sasl::Mechanism,
-    pub(super) record: [u8; 32],
-}
-
-/// A connection on its way to the shard that owns its account: the stream, what was verified, output not yet sent.
+/// A connection on its way to the shard that owns the account it asks for: the stream, that account, output not yet sent.
 #[derive(Debug)]
 pub struct Detached {
     stream: Stream,
     peer: SocketAddr,
     out: Vec<u8>,
-    passage: Passage,
+    account: BareJid,
 }
 
 impl Shard {
@@ -72,11 +65,11 @@ impl Shard {
         self.timers.stop(conn);
         let out = self.fx.close(conn);
         match seat.role {
-            Role::Leaving(passage) => Some(Detached {
+            Role::Leaving(account) => Some(Detached {
                 stream: seat.stream,
                 peer: seat.peer,
                 out,
-                passage: *passage,
+                account,
             }),
             Role::Stranger | Role::Member(_) | Role::Ending | Role::Gone => None, // excluded above
         }
@@ -88,7 +81,7 @@ impl Shard {
             stream,
             peer,
             out,
-            passage,
+            account,
         } = detached;
         let conn = self.seat(now, stream, peer);
         self.fx.close(conn);
@@ -99,7 +92,7 @@ impl Shard {
         if self.course == Course::Stopping {
             self.fail(now, conn, Violation::Shutdown);
         } else {
-            self.seek_admission(now, conn, passage);
+            self.look_up(now, conn, account);
         }
         self.settle(now);
         conn
@@ -112,14 +105,20 @@ impl Shard {
             reading: Reading::On,
             role: Role::Stranger,
             mechanism: None,
+            as_of: 0,
         };
         let conn = self.seats.insert(seat);
         self.fx.open(conn, Vec::new());
+        self.look_again(now, conn);
+        conn
+    }
+
+    /// Sets the timer for the deadline of the stream's present phase.
+    pub(super) fn look_again(&mut self, now: Now, conn: ConnId) {
         let patience = self.with(now, conn, |stream, cx| stream.patience(cx));
         if let Some(patience) = patience {
             self.timers.set(conn, now.mono, patience);
         }
-        conn
     }
 
     /// Runs one call of a stream.
@@ -141,7 +140,7 @@ impl Shard {
     }
 
     pub(super) fn bytes(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
-        if let Some(Some(event)) = self.with(now, conn, |s, cx| s.hear(cx, bytes.len())) {
+        if let Some(Some(event)) = self.with(now, conn, |s, cx| s.hear(cx, bytes)) {
             self.on_event(now, conn, event);
         }
         self.feed(now, conn, bytes);
@@ -209,7 +208,8 @@ impl Shard {
             Event::Close => self.hang_up(now, conn, CloseReason::Ended),
             Event::Closing(violation) => self.closing(now, conn, violation),
             Event::Derive(params, password) => self.derive(conn, params, password),
-            Event::Lookup(account) => self.look_up(conn, account),
+            Event::Lookup(account) => self.look_up(now, conn, account),
+            Event::Rejected(account) => self.rejected(now, conn, account.as_ref()),
             Event::NothingOffered(host, why) => {
                 self.fx.note(Note::NothingOffered { host, why });
                 self.fail(now, conn, Violation::NothingOffered);
@@ -230,17 +230,7 @@ impl Shard {
                 account,
                 mechanism,
                 record,
-            } => {
-                self.seek_admission(
-                    now,
-                    conn,
-                    Passage {
-                        account,
-                        mechanism,
-                        record,
-                    },
-                );
-            }
+            } => self.verified(now, conn, account, mechanism, record),
         }
     }
 
@@ -333,7 +323,26 @@ impl Shard {
             None => {}
             Some(Expiry::Again(wait)) => self.timers.set(conn, now.mono, wait),
             Some(Expiry::Close) => self.hang_up(now, conn, CloseReason::Ended),
-            Some(Expiry::Fail(violation)) => self.fail(now, conn, violation),
+            Some(Expiry::Fail(violation)) => {
+                let leaving = self
+                    .seats
+                    .get(conn)
+                    .is_some_and(|seat| matches!(seat.role, Role::Leaving(_)));
+                // There was no room on the way to its shard all the while: not the client's fault.
+                let violation = if leaving {
+                    Violation::HandOffFull
+                } else {
+                    violation
+                };
+                self.fail(now, conn, violation);
+            }
+            Some(Expiry::Said(event)) => {
+                self.look_again(now, conn);
+                if let Some(event) = event {
+                    self.on_event(now, conn, event);
+                }
+                self.proceed(now, conn);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A sign-in: credentials looked up, keys derived, the connection brought to its account's owner and admitted there.
+//! A sign-in: the connection brought to its account's owner, credentials looked up, keys derived, admission.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -6,11 +6,14 @@ use alloc::vec;
 use bytes::Bytes;
 
 use super::Shard;
-use super::seats::{Passage, Role};
+use super::seats::Role;
 use crate::account::{Account, AccountKey, Admit};
+use crate::envelope::{Body, Envelope, Place};
 use crate::jid::BareJid;
 use crate::port::{Action, ConnId, Note};
-use crate::sasl::{Credentials, DeriveParams, Failure, Status};
+use crate::sasl::{
+    Attempt, Credentials, DeriveParams, Failure, Limit, Mechanism, News, Reached, Status, Verdict,
+};
 use crate::secret::Secret;
 use crate::store::{Batch, Op, StoreError, Table};
 use crate::stream::record_hash;
@@ -32,8 +35,29 @@ pub(super) fn read_credentials(owner: BareJid) -> Batch {
 }
 
 impl Shard {
-    pub(super) fn look_up(&mut self, conn: ConnId, account: BareJid) {
+    /// Reads the credentials of the account that a stream asks for, on the shard that owns it: here, or after a hand-off
+    /// (house contract 4).
+    pub(super) fn look_up(&mut self, now: Now, conn: ConnId, account: BareJid) {
+        // Before the store and a worker are troubled; what counts is the verdict on the outcome.
+        if self.weigh(now, conn, Some(&account)).is_none() {
+            return;
+        }
+        let to = self.placement.owner(account.as_str());
+        let Some(seat) = self.seats.get_mut(conn) else {
+            return;
+        };
+        if to != self.place {
+            seat.role = Role::Leaving(account);
+            return self.fx.act(Action::HandOff { conn, to });
+        }
+        seat.as_of = self.changes;
         self.store(read_credentials(account), Wait::Credentials(conn));
+    }
+
+    /// Sends a change of an account's credentials to the store: sign-ins under way must look again.
+    pub(super) fn change_credentials(&mut self, batch: Batch, then: Wait) {
+        self.changes = self.changes.wrapping_add(1);
+        self.store(batch, then);
     }
 
     pub(super) fn derive(&mut self, conn: ConnId, params: DeriveParams, password: Secret) {
@@ -45,46 +69,140 @@ impl Shard {
         });
     }
 
-    /// Credentials are verified: the account's owner decides, here or on another shard (house contract 4).
-    pub(super) fn seek_admission(&mut self, now: Now, conn: ConnId, passage: Passage) {
-        let to = self.placement.owner(passage.account.as_str());
-        if to != self.place {
-            if let Some(seat) = self.seats.get_mut(conn) {
-                seat.role = Role::Leaving(Box::new(passage));
-                self.fx.act(Action::HandOff { conn, to });
-            }
+    /// A wrong password: counted everywhere and called wrong, unless nobody there is told any more.
+    pub(super) fn rejected(&mut self, now: Now, conn: ConnId, account: Option<&BareJid>) {
+        let Some(attempt) = self.weigh(now, conn, account) else {
             return;
+        };
+        let limits = &self.config.limits;
+        let Reached {
+            address: by_address,
+            account: by_account,
+        } = self.throttle.failed(now.mono, limits, &attempt);
+        if by_address == Limit::Reached
+            && let Some(seat) = self.seats.get(conn)
+        {
+            let peer = seat.peer.ip();
+            self.fx.note(Note::AddressHeldUp { peer });
         }
-        let key = self.account(&passage.account);
-        self.admit(now, conn, key, passage);
+        if by_account == Limit::Reached
+            && let Some(account) = account.cloned()
+        {
+            self.fx.note(Note::AccountHeldUp { account });
+        }
+        self.tell_others(&Body::SignInFailed(attempt));
+        self.answered(now, conn, |stream, cx| stream.reject(cx));
+    }
+
+    /// The right password: worth as little as a wrong one where too many were wrong, so that nobody learns which it was.
+    pub(super) fn verified(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        account: BareJid,
+        mechanism: Mechanism,
+        record: [u8; 32],
+    ) {
+        if self.weigh(now, conn, Some(&account)).is_some() {
+            self.seek_admission(now, conn, account, mechanism, record);
+        }
+    }
+
+    /// Names the attempt if it may go on. If not, its answer waits.
+    fn weigh(&mut self, now: Now, conn: ConnId, account: Option<&BareJid>) -> Option<Attempt> {
+        let attempt = self.attempt(conn, account)?;
+        match self
+            .throttle
+            .verdict(now.mono, &self.config.limits, &attempt)
+        {
+            Verdict::Answer => Some(attempt),
+            Verdict::HoldUp => {
+                self.with(now, conn, |stream, cx| stream.hold_up(cx));
+                self.look_again(now, conn);
+                None
+            }
+        }
+    }
+
+    fn attempt(&self, conn: ConnId, account: Option<&BareJid>) -> Option<Attempt> {
+        let peer = self.seats.get(conn)?.peer.ip();
+        Some(self.throttle.attempt(&self.config.limits, peer, account))
+    }
+
+    fn tell_others(&mut self, body: &Body) {
+        for shard in 0..self.config.shards {
+            let to = Place {
+                shard,
+                ..self.place
+            };
+            if to != self.place {
+                self.fx.act(Action::Send(Box::new(Envelope {
+                    from: self.place,
+                    to,
+                    body: body.clone(),
+                })));
+            }
+        }
+    }
+
+    /// Credentials are verified against the record of this hash: does the account still have it?
+    fn seek_admission(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        jid: BareJid,
+        mechanism: Mechanism,
+        record: [u8; 32],
+    ) {
+        let Some(seat) = self.seats.get_mut(conn) else {
+            return;
+        };
+        seat.mechanism = Some(mechanism);
+        let current = seat.as_of == self.changes;
+        let key = match self.by_name.get(jid.as_str()) {
+            Some(key) => *key,
+            None => {
+                let account = if current {
+                    Account::ready(jid.clone(), record)
+                } else {
+                    Account::loading(jid.clone())
+                };
+                let key = self.accounts.insert(account);
+                self.by_name.insert(jid.clone(), key);
+                if !current {
+                    self.store(read_credentials(jid), Wait::Load(key));
+                }
+                key
+            }
+        };
+        self.admit(now, conn, key, record);
         self.drop_if_idle(key);
     }
 
-    fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, passage: Passage) {
+    fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, record: [u8; 32]) {
         let sessions_max = self.config.limits.sessions_per_account;
-        let Some(account) = self.accounts.get_mut(key) else {
-            // Whoever was decided on before it left again at once, and the account with it.
-            return self.seek_admission(now, conn, passage);
-        };
-        let admit = account.admit(conn, passage.record, sessions_max);
-        let Some(seat) = self.seats.get_mut(conn) else {
-            // It closed while it waited.
-            account.forget(conn);
+        let (Some(account), Some(seat)) = (self.accounts.get_mut(key), self.seats.get_mut(conn))
+        else {
             return;
         };
-        match admit {
-            Admit::Wait => {
-                seat.role = Role::Member(key);
-                seat.mechanism = Some(passage.mechanism);
-            }
+        match account.admit(conn, record, sessions_max) {
+            Admit::Wait => seat.role = Role::Member(key),
             Admit::Welcome => {
                 seat.role = Role::Member(key);
-                let account = passage.account;
-                self.fx.note(Note::SignedIn {
-                    conn,
-                    account,
-                    mechanism: passage.mechanism,
-                });
+                let jid = account.jid().clone();
+                let mechanism = seat.mechanism.take();
+                if let Some(attempt) = self.attempt(conn, Some(&jid))
+                    && self.throttle.signed_in(now.mono, &attempt) == News::New
+                {
+                    self.tell_others(&Body::SignedIn(attempt));
+                }
+                if let Some(mechanism) = mechanism {
+                    self.fx.note(Note::SignedIn {
+                        conn,
+                        account: jid,
+                        mechanism,
+                    });
+                }
                 self.with(now, conn, |stream, cx| stream.admitted(cx));
                 self.proceed(now, conn);
             }
@@ -97,17 +215,6 @@ impl Shard {
                 });
             }
         }
-    }
-
-    /// The account in memory; begins to load one that is not.
-    fn account(&mut self, jid: &BareJid) -> AccountKey {
-        if let Some(key) = self.by_name.get(jid.as_str()) {
-            return *key;
-        }
-        let key = self.accounts.insert(Account::loading(jid.clone()));
-        self.by_name.insert(jid.clone(), key);
-        self.store(read_credentials(jid.clone()), Wait::Load(key));
-        key
     }
 
     /// The account's record came: everybody who waited is decided on.
@@ -126,21 +233,14 @@ impl Shard {
         };
         let jid = account.jid().clone();
         for (conn, record) in account.loaded(good) {
-            let mechanism = self
-                .seats
-                .get_mut(conn)
-                .and_then(|seat| seat.mechanism.take());
-            if let Some(mechanism) = mechanism {
-                self.admit(
-                    now,
-                    conn,
-                    key,
-                    Passage {
-                        account: jid.clone(),
-                        mechanism,
-                        record,
-                    },
-                );
+            if self.accounts.get(key).is_some() {
+                self.admit(now, conn, key, record);
+                continue;
+            }
+            // Whoever was decided on before it left again at once, and the account with it.
+            let waiting = self.seats.get_mut(conn);
+            if let Some(mechanism) = waiting.and_then(|seat| seat.mechanism.take()) {
+                self.seek_admission(now, conn, jid.clone(), mechanism, record);
             }
         }
         self.drop_if_idle(key);

@@ -1,6 +1,7 @@
 //! Stream features (RFC 6120 §4.3.2).
 
 use alloc::string::ToString as _;
+use core::time::Duration;
 
 use super::state::Negotiation;
 use super::{Cx, Stream};
@@ -24,6 +25,10 @@ impl Stream {
         let max = cx.config.limits.unauthenticated_element_bytes;
         let starttls = negotiation.transport == Transport::Clear && host.tls == TlsAvailable::Yes;
         let required = host.sasl.encryption == Encryption::Required;
+        let deadline = match required && negotiation.transport == Transport::Clear {
+            true => cx.config.limits.until_tls,
+            false => cx.config.limits.negotiation,
+        };
         cx.fx.out(cx.conn, |out| {
             let mut w = Writer::new(out);
             w.open("stream:features");
@@ -37,7 +42,7 @@ impl Stream {
             if !negotiation.offer.mechanisms.is_empty() {
                 write_mechanisms(&mut w, &negotiation.offer);
             }
-            write_limits(&mut w, &max.to_string());
+            write_limits(&mut w, max, deadline);
             w.close();
         });
         match nothing {
@@ -49,6 +54,7 @@ impl Stream {
     /// Features after SASL.
     pub(super) fn write_bind_features(cx: &mut Cx<'_>) {
         let max = cx.config.limits.c2s_stanza_bytes;
+        let idle = cx.config.limits.idle;
         cx.fx.out(cx.conn, |out| {
             let mut w = Writer::new(out);
             w.open("stream:features");
@@ -56,7 +62,7 @@ impl Stream {
             // RFC 3921 §3, as RFC 6121 left it: optional, for old clients.
             w.open("session").attribute("xmlns", Ns::Session.uri());
             w.open("optional").close().close();
-            write_limits(&mut w, &max.to_string());
+            write_limits(&mut w, max, idle);
             w.close();
         });
     }
@@ -79,8 +85,10 @@ fn write_mechanisms(w: &mut Writer<'_>, offer: &Offer) {
     }
 }
 
-/// XEP-0478 §3.1. `Choice:` no idle-seconds, because a silent client is never closed while its TCP connection answers.
-fn write_limits(w: &mut Writer<'_>, max_bytes: &str) {
+/// XEP-0478 §3.1. Silence for so long ends a stream under negotiation, which has no longer in all; in a session it makes us write a
+/// space, to find out whether anybody is there.
+fn write_limits(w: &mut Writer<'_>, max_bytes: u32, idle: Duration) {
     w.open("limits").attribute("xmlns", Ns::Limits.uri());
-    w.leaf("max-bytes", max_bytes).close();
+    w.leaf("max-bytes", &max_bytes.to_string());
+    w.leaf("idle-seconds", &idle.as_secs().to_string()).close();
 }

@@ -55,6 +55,7 @@ impl Stream {
             transport,
             offer: Offer::default(),
             failures,
+            account: None,
             record: None,
         });
         let nothing = self.write_features(cx, &mut negotiation);

@@ -57,8 +57,10 @@ pub(crate) enum Event {
     Closing(Option<Violation>),
     /// Derive keys from the password, then `derived`.
     Derive(DeriveParams, Secret),
-    /// Look the credentials up, then `credentials`.
+    /// Look the credentials up, on the shard that owns the account, then `credentials`; or `hold_up`.
     Lookup(BareJid),
+    /// The password for this account was wrong, or the name is none: `reject` or `hold_up`.
+    Rejected(Option<BareJid>),
     /// Start TLS; then `secured`. The bytes belong to TLS.
     Secure(Domain, Vec<u8>),
     /// A sign-in failed; the stream goes on.
@@ -67,7 +69,7 @@ pub(crate) enum Event {
     Stanza(Stanza),
     /// Nothing can be offered at this host.
     NothingOffered(Domain, crate::sasl::OfferEmpty),
-    /// Credentials were verified: the account's owner decides with `admitted` or `refused`.
+    /// Credentials were verified: `hold_up`, or the account's owner decides with `admitted` or `refused`.
     Verified {
         account: BareJid,
         mechanism: Mechanism,
@@ -84,6 +86,8 @@ pub(crate) enum Expiry {
     Close,
     /// End the stream with an error.
     Fail(Violation),
+    /// It has said what it had held up, and goes on.
+    Said(Option<Event>),
 }
 
 /// One stream.
@@ -118,13 +122,20 @@ impl Stream {
         }
     }
 
-    /// Counts what came. Before authentication there is a bound on the whole.
-    pub(crate) fn hear(&mut self, cx: &mut Cx<'_>, count: usize) -> Option<Event> {
+    /// Counts what came. Before authentication there is a bound on the whole, and between `Secure` and `Secured` there is nothing
+    /// to be heard.
+    pub(crate) fn hear(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Option<Event> {
         self.heard = cx.now.mono;
         if self.state.is_authenticated() {
             return None;
         }
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        if matches!(self.state, State::Secure(_)) && !bytes.iter().all(is_white_space) {
+            // RFC 6120 §5.4.3.1: whoever speaks in the clear here would be believed below TLS, if anybody kept it. No shell hands
+            // this over that carries out `Secure` at once, so it is closed without a word.
+            self.state = State::Closed;
+            return Some(Event::Close);
+        }
+        let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.unauthenticated = self.unauthenticated.saturating_add(count);
         (self.unauthenticated > cx.config.limits.unauthenticated_stream_bytes)
             .then(|| self.fail(cx, Violation::UnauthenticatedBytes))
@@ -133,7 +144,8 @@ impl Stream {
     /// Takes bytes off the front of `input` up to the next event; `None` when it has taken all, or wants none.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, input: &mut &[u8]) -> Option<Event> {
         loop {
-            if self.state.is_deaf() {
+            // White space behind `<starttls/>` does no harm where it is, and must not be kept for the stream below TLS.
+            if self.state.is_deaf() || matches!(self.state, State::Secure(_)) {
                 *input = &[];
             }
             if input.is_empty() || !self.state.wants_input() {
@@ -206,12 +218,18 @@ impl Stream {
             State::Negotiate(n) | State::Exchange(n, _) if n.must_secure(cx.config) => {
                 limits.until_tls.saturating_sub(since)
             }
+            State::HeldUp(_, held_up) => {
+                let left = limits.negotiation.saturating_sub(since);
+                let waited = cx.now.mono.since(*held_up);
+                limits.sasl_delay.saturating_sub(waited).min(left)
+            }
             State::Header(_)
             | State::Negotiate(_)
             | State::Exchange(..)
             | State::Lookup(..)
             | State::Derive(..)
             | State::Admit(..)
+            | State::Reject(..)
             | State::Bind(..) => limits.negotiation.saturating_sub(since),
         }
     }
@@ -232,12 +250,19 @@ impl Stream {
             }
             // In the middle of a TLS handshake nothing of ours could be read.
             State::Closing(_) | State::Closed | State::Secure(_) => Expiry::Close,
-            State::Admit(..) => Expiry::Fail(Violation::HandOffFull),
+            State::HeldUp(..)
+                if cx.now.mono.since(self.accepted) < cx.config.limits.negotiation =>
+            {
+                Expiry::Said(self.let_go(cx))
+            }
             State::Header(_)
             | State::Negotiate(_)
             | State::Exchange(..)
             | State::Lookup(..)
             | State::Derive(..)
+            | State::Admit(..)
+            | State::Reject(..)
+            | State::HeldUp(..)
             | State::Bind(..) => Expiry::Fail(Violation::Timeout),
         }
     }
@@ -283,7 +308,9 @@ impl Stream {
             | State::Exchange(n, _)
             | State::Lookup(n, _)
             | State::Derive(n, _)
-            | State::Admit(n, _) => Some(n.host.as_str()),
+            | State::Admit(n, _)
+            | State::Reject(n, _)
+            | State::HeldUp(n, _) => Some(n.host.as_str()),
             State::Header(Phase::Authenticated(account)) | State::Bind(account, _) => {
                 Some(account.domain())
             }
@@ -324,6 +351,8 @@ impl Stream {
             | State::Lookup(..)
             | State::Derive(..)
             | State::Admit(..)
+            | State::Reject(..)
+            | State::HeldUp(..)
             | State::Closed) => {
                 self.state = state;
                 Some(self.bug(cx, "an element where none was wanted"))
@@ -345,9 +374,13 @@ impl Stream {
 /// `Deviation:` RFC 6120 §6.3.5 forbids white space during SASL, and in front of an XML declaration it is not well-formed; but
 /// go-xmpp, and so go-sendxmpp, ends its response with a line, which comes before the header of the new stream.
 fn skip_white_space(input: &mut &[u8]) {
-    while let Some((b' ' | b'\t' | b'\r' | b'\n', rest)) = input.split_first() {
+    while let Some((_, rest)) = input.split_first().filter(|(byte, _)| is_white_space(byte)) {
         *input = rest;
     }
+}
+
+const fn is_white_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 const CLOSING_TAG: &[u8] = b"</stream:stream>";

@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::jid::{BareJid, Domain, Jid};
-use crate::sasl::{self, Offer, Transport, Verified};
+use crate::sasl::{self, Failure, Offer, Transport, Verified};
+use crate::time::Instant;
 
 /// ```text
 ///            clear                          direct TLS
@@ -15,7 +16,8 @@ use crate::sasl::{self, Offer, Transport, Verified};
 ///        |                |  | failure          | secured
 ///        +----------------|--|------------------+
 ///                    auth v  |
-///        Exchange <---> Lookup/Derive ---> Admit      (hand-off to the owner's shard happens in Admit)
+///        Exchange <---> Lookup/Derive ---> Admit      (hand-off to the owner's shard happens in Lookup;
+///                                            |         Reject and HeldUp lead back to Negotiate)
 ///                                            | admitted
 ///                                            v
 ///                     Header(Authenticated) ---> Bind ---> Established
@@ -38,6 +40,10 @@ pub(super) enum State {
     Derive(Box<Negotiation>, sasl::Derive),
     /// Verified; waits for the account's owner. Nothing of `<success/>` is written.
     Admit(Box<Negotiation>, Box<Admission>),
+    /// The password was wrong; waits to be told whether to say so. Nothing of `<failure/>` is written.
+    Reject(Box<Negotiation>, Failure),
+    /// After too many failures, whatever the outcome: waits since this moment to say that there is none.
+    HeldUp(Box<Negotiation>, Instant),
     /// Authenticated; the client must bind a resource. Counts refused attempts.
     Bind(BareJid, u8),
     /// A session: stanzas both ways.
@@ -67,6 +73,8 @@ pub(super) struct Negotiation {
     pub(super) from: Option<BareJid>,
     /// Failed sign-ins.
     pub(super) failures: u8,
+    /// Whose sign-in is under way, as far as that is known.
+    pub(super) account: Option<BareJid>,
     /// Which record the exchange was made against.
     pub(super) record: Option<[u8; 32]>,
 }
@@ -100,6 +108,8 @@ impl State {
             | Self::Lookup(..)
             | Self::Derive(..)
             | Self::Admit(..)
+            | Self::Reject(..)
+            | Self::HeldUp(..)
             | Self::Closing(Closing::Deaf)
             | Self::Closed => false,
         }

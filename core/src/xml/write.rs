@@ -35,11 +35,38 @@ pub fn escape_attribute(out: &mut Vec<u8>, text: &str) {
 /// U+FFFD, for what XML 1.0 §2.2 allows in no form: an element must be well-formed whatever a program wants to say.
 const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
 
+/// Whether each byte stands for itself wherever it stands: nearly all of an address do, so a look is cheaper than the rules.
+static PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let mut byte = 0;
+    while byte < b' ' {
+        plain[byte as usize] = false;
+        byte += 1;
+    }
+    let special = b"&<>'\"\xEF";
+    let mut at = 0;
+    while at < special.len() {
+        plain[special[at] as usize] = false;
+        at += 1;
+    }
+    plain
+};
+
+fn is_plain(byte: u8) -> bool {
+    PLAIN.get(usize::from(byte)).is_some_and(|plain| *plain)
+}
+
 fn escape(out: &mut Vec<u8>, text: &[u8], escaped: impl Fn(u8) -> Option<&'static [u8]>) {
     let mut plain = 0;
-    for (at, &byte) in text.iter().enumerate() {
-        let (by, len) = match byte {
-            b'\t' | b'\n' | b'\r' | b' '..=0x7F => match escaped(byte) {
+    let mut next = 0;
+    while let Some(found) = text
+        .get(next..)
+        .and_then(|rest| rest.iter().position(|byte| !is_plain(*byte)))
+    {
+        let at = next + found;
+        next = at + 1;
+        let (by, len) = match text.get(at).copied().unwrap_or_default() {
+            byte @ (b'\t' | b'\n' | b'\r' | b' '..=0x7F) => match escaped(byte) {
                 Some(by) => (by, 1),
                 None => continue,
             },
@@ -51,6 +78,7 @@ fn escape(out: &mut Vec<u8>, text: &[u8], escaped: impl Fn(u8) -> Option<&'stati
         out.extend_from_slice(text.get(plain..at).unwrap_or_default());
         out.extend_from_slice(by);
         plain = at + len;
+        next = plain;
     }
     out.extend_from_slice(text.get(plain..).unwrap_or_default());
 }

@@ -11,7 +11,7 @@ use std::mem;
 use std::sync::Arc;
 
 use rustls::ProtocolVersion;
-use rustls::server::{Acceptor, UnbufferedServerConnection};
+use rustls::server::{Acceptor, ClientHello, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
@@ -260,8 +260,7 @@ impl AwaitingHello {
             match self.acceptor.accept() {
                 Ok(None) => {}
                 Ok(Some(accepted)) => {
-                    let name = accepted.client_hello().server_name().map(str::to_owned);
-                    let (session, bindings) = self.begin(name.as_deref(), out)?;
+                    let (session, bindings) = self.begin(&accepted.client_hello(), out)?;
                     if !self.seen.is_empty() {
                         self.seen.extend_from_slice(incoming);
                     }
@@ -284,9 +283,10 @@ impl AwaitingHello {
     /// Chooses the host and with it the certificate.
     fn begin(
         &self,
-        name: Option<&str>,
+        hello: &ClientHello<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(Box<Session>, ChannelBindings), TlsError> {
+        let name = hello.server_name();
         let Some(host) = self.hosts.choose(name, self.fallback.as_ref()) else {
             out.extend_from_slice(&UNRECOGNIZED_NAME);
             return Err(TlsError {
@@ -301,12 +301,13 @@ impl AwaitingHello {
             direct,
             end_point,
         } = host;
-        let config = match self.opening {
+        let preference = match self.opening {
             Opening::Clear => starttls,
             Opening::Tls => direct,
         };
+        let config = preference.of(hello.cipher_suites());
         let session = Session {
-            conn: UnbufferedServerConnection::new(config.clone())?,
+            conn: UnbufferedServerConnection::new(Arc::clone(config))?,
             tail: Vec::new(),
             incoming: Incoming::Open,
         };

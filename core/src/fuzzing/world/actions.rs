@@ -212,7 +212,10 @@ impl World {
                     self.note_signed_in(peer, account);
                 }
             }
-            Note::NothingOffered { .. } | Note::SignInFailed { .. } => {}
+            Note::AccountHeldUp { .. }
+            | Note::AddressHeldUp { .. }
+            | Note::NothingOffered { .. }
+            | Note::SignInFailed { .. } => {}
         }
     }
 

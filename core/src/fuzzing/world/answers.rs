@@ -205,6 +205,11 @@ impl World {
     /// If a client is not answered, or something remains in memory.
     pub(in crate::fuzzing) fn end(mut self) {
         self.settle();
+        // Sign-ins held up, one behind the other as they were written.
+        for _ in 0..self.config.limits.sasl_failures {
+            self.wait(self.config.limits.sasl_delay + Duration::from_secs(1));
+            self.settle();
+        }
         if self.conduct == Conduct::Good {
             for at in 0..self.peers.len() {
                 self.say_goodbye(at);

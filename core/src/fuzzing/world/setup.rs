@@ -68,6 +68,8 @@ pub(in crate::fuzzing) fn config(shards: u16, choice: u8, queue_bytes: usize) ->
     if choice & 32 != 0 {
         limits.sessions_per_account = 1;
         limits.directed_presence = 1;
+        limits.sasl_failures_per_address = 2;
+        limits.sasl_failures_per_account = 1;
         limits.c2s_stanza_bytes = 500;
         limits.elements = 5;
     }

@@ -212,7 +212,41 @@ fn secures_with_tls_1_3_and_both_bindings() {
     assert_eq!(info.bindings.end_point, Some(expected));
 }
 
-/// The exporter's hash is the suite's: SHA-384 in the test above, by the client's order, SHA-256 here.
+#[test]
+fn takes_aes_128_except_from_who_prefers_chacha20() {
+    let server = Server::with_hosts(&["a.example"]);
+    let in_order = |versions, order: &[CipherSuite]| {
+        let mut provider = rustls::crypto::ring::default_provider();
+        let place = |suite| order.iter().position(|other| *other == suite);
+        provider
+            .cipher_suites
+            .retain(|suite| place(suite.suite()).is_some());
+        provider
+            .cipher_suites
+            .sort_by_key(|suite| place(suite.suite()));
+        let mut client = Client::new(server.client_config_with(provider, versions), "a.example");
+        shake_hands(&mut client, &mut server.starttls("a.example"), usize::MAX);
+        client.0.negotiated_cipher_suite().unwrap().suite()
+    };
+    let (aes_256, aes_128, chacha) = (
+        CipherSuite::TLS13_AES_256_GCM_SHA384,
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    );
+    assert_eq!(in_order(TLS13, &[aes_256, chacha, aes_128]), aes_128);
+    assert_eq!(in_order(TLS13, &[aes_256, chacha]), aes_256);
+    assert_eq!(in_order(TLS13, &[chacha, aes_256, aes_128]), chacha);
+
+    let (aes_256, aes_128, chacha) = (
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    );
+    assert_eq!(in_order(TLS12, &[aes_256, aes_128, chacha]), aes_128);
+    assert_eq!(in_order(TLS12, &[chacha, aes_256, aes_128]), chacha);
+}
+
+/// The exporter's hash is the suite's: SHA-384 with the first, SHA-256 with the others.
 #[test]
 fn exports_with_each_suites_hash() {
     let server = Server::with_hosts(&["a.example"]);

@@ -1,0 +1,280 @@
+//! Failed sign-ins counted by address and by account, so that passwords cannot be guessed by making more connections: RFC 6120
+//! §13.9.4 has a server limit the number of retries, and a stream's own limit ends with the stream.
+//!
+//! Each shard counts for itself and tells the others of each failure, one way. What is on its way is missing in their counts, so a
+//! burst on all shards at once gets at most as many answers from each as it would from one.
+//!
+//! Whoever is over the limit gets the same answer to every password (`Verdict::HoldUp`), hence no more from asking. Attempts held
+//! up are not counted: otherwise a client that keeps trying would never come in again.
+//!
+//! Names and addresses are kept as hashes under the server's secret. All shards make the same ones, no name that a stranger
+//! chose takes memory, and nobody outside can find two that share a count.
+
+use alloc::collections::BTreeSet;
+use core::hash::{BuildHasher as _, Hasher as _};
+use core::net::IpAddr;
+use core::time::Duration;
+
+use super::regulars::{News, Regulars};
+use crate::entropy::keyed_hash;
+use crate::jid::BareJid;
+use crate::limits::{Limits, SASL_COUNTED_MAX};
+use crate::map::{Keyed, Map};
+use crate::time::Instant;
+
+/// One shard's counts.
+#[derive(Debug)]
+pub struct Throttle {
+    prints: Keyed,
+    addresses: Counts,
+    accounts: Counts,
+    regulars: Regulars,
+}
+
+/// From where somebody tries to sign in, and as whom.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Attempt {
+    address: u64,
+    counted: Counted,
+    /// `None` for a name that no account can have.
+    account: Option<u64>,
+}
+
+/// Whether an address is one of those whose failures are counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Counted {
+    Yes,
+    Exempt,
+}
+
+/// What is to become of an attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It goes on.
+    Answer,
+    /// It is answered late, and with the same words whatever the password.
+    HoldUp,
+}
+
+/// What a failure led to that was not so before, for the log.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Reached {
+    /// The address has used up its failures.
+    pub address: Limit,
+    /// The account has.
+    pub account: Limit,
+}
+
+/// See `Reached`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Limit {
+    /// Not used up, or that has been said already.
+    #[default]
+    AsBefore,
+    /// Just now.
+    Reached,
+}
+
+impl Throttle {
+    /// `server_secret` is the same for all shards; `key` is this one's own.
+    #[must_use]
+    pub fn new(server_secret: &[u8; 32], key: &Keyed) -> Self {
+        let block = keyed_hash(server_secret, &[b"throttle"]);
+        let mut prints = [0; 16];
+        prints.copy_from_slice(block.split_at(16).0);
+        Self {
+            prints: Keyed::new(prints),
+            addresses: Counts::new(key.clone()),
+            accounts: Counts::new(key.clone()),
+            regulars: Regulars::new(key),
+        }
+    }
+
+    /// Names an attempt. An unknown account has a name like any other.
+    #[must_use]
+    pub fn attempt(&self, limits: &Limits, from: IpAddr, account: Option<&BareJid>) -> Attempt {
+        let exempt = limits.sasl_failures_exempt.iter();
+        let counted = match exempt.into_iter().any(|network| network.contains(from)) {
+            true => Counted::Exempt,
+            false => Counted::Yes,
+        };
+        let address = match from.to_canonical() {
+            IpAddr::V4(address) => self.print(&[4], &address.octets()),
+            // The smallest network that is given out: whoever has it has all its addresses.
+            IpAddr::V6(address) => self.print(&[6], address.octets().split_at(8).0),
+        };
+        Attempt {
+            address,
+            counted,
+            account: account.map(|account| self.print(b"@", account.as_str().as_bytes())),
+        }
+    }
+
+    fn print(&self, kind: &[u8], name: &[u8]) -> u64 {
+        let mut hasher = self.prints.build_hasher();
+        hasher.write(kind);
+        hasher.write(name);
+        hasher.finish()
+    }
+
+    /// Whether an attempt goes on. To be asked again when its outcome is known: thousands may have begun before the first failed.
+    #[must_use]
+    pub fn verdict(&self, now: Instant, limits: &Limits, attempt: &Attempt) -> Verdict {
+        let each = limits.sasl_failure_forgiven_after;
+        let spent = |counts: &Counts, key, max| counts.is_spent(key, now, max, each);
+        let by_address = attempt.counted == Counted::Yes
+            && spent(
+                &self.addresses,
+                attempt.address,
+                limits.sasl_failures_per_address,
+            );
+        let by_account = || {
+            attempt.account.is_some_and(|account| {
+                spent(&self.accounts, account, limits.sasl_failures_per_account)
+                    && !self.is_regular(attempt, account)
+            })
+        };
+        match by_address || by_account() {
+            true => Verdict::HoldUp,
+            false => Verdict::Answer,
+        }
+    }
+
+    /// Choice: strangers' failures do not keep the owner out. An address from which an account signed in lately is held up by
+    /// its own failures only, unless it is exempt from those: then everybody behind it would be free to guess.
+    fn is_regular(&self, attempt: &Attempt, account: u64) -> bool {
+        attempt.counted == Counted::Yes && self.regulars.know(account, attempt.address)
+    }
+
+    /// Counts a failure that was answered as such, here or by another shard. A success takes nothing back: whoever has an account
+    /// could clear the count of an address with it.
+    pub fn failed(&mut self, now: Instant, limits: &Limits, attempt: &Attempt) -> Reached {
+        let each = limits.sasl_failure_forgiven_after;
+        let mut reached = Reached::default();
+        let max = limits.sasl_failures_per_address;
+        if attempt.counted == Counted::Yes && max > 0 {
+            reached.address = self.addresses.add(attempt.address, now, max, each);
+        }
+        let max = limits.sasl_failures_per_account;
+        if let Some(account) = attempt.account
+            && max > 0
+        {
+            reached.account = self.accounts.add(account, now, max, each);
+        }
+        reached
+    }
+
+    /// An account signed in, here or on another shard. The others need be told only what is new.
+    pub fn signed_in(&mut self, now: Instant, attempt: &Attempt) -> News {
+        match attempt.account {
+            Some(account) => self.regulars.welcome(now, account, attempt.address),
+            None => News::Known,
+        }
+    }
+
+    /// Forgets all failures: what they were worth has changed with the configuration.
+    pub fn forgive_all(&mut self) {
+        self.addresses.clear();
+        self.accounts.clear();
+    }
+}
+
+/// A leaky bucket for each key, kept as the moment at which it will be empty.
+///
+/// There are at most `SASL_COUNTED_MAX`. A new one then takes over the one that is emptiest together with what is in it: nobody
+/// is ever given more answers than the limit for having been pushed out, and to push out somebody who is held up takes
+/// as many failures for every other entry. Whoever has no entry is answered, so a full table keeps nobody out who knows
+/// the password.
+#[derive(Debug)]
+struct Counts {
+    by_key: Map<u64, Count>,
+    by_time: BTreeSet<(Instant, u64)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    empty_at: Instant,
+    log: Log,
+}
+
+/// Whether the log has it that the limit was reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Log {
+    Silent,
+    Told,
+}
+
+impl Counts {
+    const fn new(key: Keyed) -> Self {
+        Self {
+            by_key: Map::with_hasher(key),
+            by_time: BTreeSet::new(),
+        }
+    }
+
+    fn is_spent(&self, key: u64, now: Instant, max: u32, each: Duration) -> bool {
+        let count = self.by_key.get(&key);
+        max > 0 && count.is_some_and(|count| count.is_spent(now, max, each))
+    }
+
+    fn add(&mut self, key: u64, now: Instant, max: u32, each: Duration) -> Limit {
+        self.forget_empty(now);
+        let mut count = self.take(key).unwrap_or(Count {
+            empty_at: now,
+            log: Log::Silent,
+        });
+        count.empty_at = count.empty_at.max(now) + each;
+        let mut limit = Limit::AsBefore;
+        if count.log == Log::Silent && count.is_spent(now, max, each) {
+            count.log = Log::Told;
+            limit = Limit::Reached;
+        }
+        self.by_time.insert((count.empty_at, key));
+        self.by_key.insert(key, count);
+        limit
+    }
+
+    /// The count of a key, or the emptiest of all where there is no room for one more.
+    fn take(&mut self, key: u64) -> Option<Count> {
+        if let Some(count) = self.by_key.remove(&key) {
+            self.by_time.remove(&(count.empty_at, key));
+            return Some(count);
+        }
+        if self.by_key.len() < SASL_COUNTED_MAX {
+            return None;
+        }
+        let (empty_at, other) = self.by_time.pop_first()?;
+        self.by_key.remove(&other);
+        Some(Count {
+            empty_at,
+            log: Log::Silent,
+        })
+    }
+
+    fn forget_empty(&mut self, now: Instant) {
+        while let Some((at, key)) = self.by_time.first().copied()
+            && at <= now
+        {
+            self.by_time.remove(&(at, key));
+            self.by_key.remove(&key);
+        }
+        if self.by_key.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Gives the memory of an attack back, too.
+    fn clear(&mut self) {
+        *self = Self::new(self.by_key.hasher().clone());
+    }
+}
+
+impl Count {
+    /// Whether one more would not fit.
+    fn is_spent(&self, now: Instant, max: u32, each: Duration) -> bool {
+        self.empty_at.since(now) > each.saturating_mul(max.saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests;
