@@ -4,11 +4,16 @@
 //! own client side of SASL, so that no fault of the server can hide behind shared code.
 
 pub mod ca;
+pub mod changes;
 pub mod client;
+pub mod dice;
+pub mod disk;
 pub mod element;
 pub mod memory;
 pub mod program;
 pub mod sasl;
 pub mod script;
 pub mod server;
+pub mod simulator;
+pub mod strace;
 pub mod talk;
