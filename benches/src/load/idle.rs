@@ -1,14 +1,13 @@
 //! Sessions that have sent and received 4 KiB and then do nothing: what each keeps of the server's memory.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::client::Security;
 use super::crowd::Crowd;
 use super::floor::Kind;
 use super::process::pss_kib;
 use super::report::Figure;
-use super::target::{Progress, Running, Scenario};
+use super::target::{Progress, Running, SETTLES_IN, Scenario};
 use crate::scenarios::message;
 use crate::scram::Account;
 
@@ -16,9 +15,6 @@ const PARALLEL: usize = 16;
 /// What each session sends to itself and gets back.
 const MESSAGES: usize = 4;
 const MESSAGE_BYTES: usize = 1024;
-/// Until a server has given back what it gives back.
-const SETTLE: Duration = Duration::from_secs(3);
-
 /// See the module.
 #[derive(Debug)]
 pub struct Idle {
@@ -54,7 +50,7 @@ impl Scenario for Idle {
         // What the first clients make a server load once is not the sessions' share.
         crowd.sign_in((0..PARALLEL).map(|n| (n, "first".to_owned())), PARALLEL)?;
         crowd.leave()?;
-        std::thread::sleep(SETTLE);
+        std::thread::sleep(SETTLES_IN);
         let before = pss_kib(running.id())?;
         progress.say(&format!("{before} KiB before"));
 
@@ -63,7 +59,7 @@ impl Scenario for Idle {
         let seats = crowd.sign_in(who, PARALLEL)?;
         progress.say(&format!("{} sessions", seats.len()));
         Self::exchange(&mut crowd, &seats)?;
-        std::thread::sleep(SETTLE);
+        std::thread::sleep(running.settles_in());
         let after = pss_kib(running.id())?;
         progress.say(&format!("{after} KiB after"));
         let each = after.saturating_sub(before) as f64 / self.sessions as f64;

@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long it may take to start. ejabberd makes its tables the first time.
 const START: Duration = Duration::from_secs(120);
 
+/// Until a server has given back what it gives back.
+pub(super) const SETTLES_IN: Duration = Duration::from_secs(3);
+
 /// What a target is in a comparison.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
@@ -108,6 +111,7 @@ pub struct Running {
     log: PathBuf,
     counting: Counting,
     dialogue: Dialogue,
+    settles_in: Duration,
 }
 
 /// Whether a server tells what it did.
@@ -132,6 +136,7 @@ impl Running {
             log,
             counting,
             dialogue: Dialogue::Xmpp,
+            settles_in: SETTLES_IN,
         };
         let deadline = Instant::now() + START;
         while !answers(address) {
@@ -148,6 +153,18 @@ impl Running {
     pub(super) fn speaking(mut self, dialogue: Dialogue) -> Self {
         self.dialogue = dialogue;
         self
+    }
+
+    /// One that collects its garbage late.
+    pub(super) const fn settling_in(mut self, time: Duration) -> Self {
+        self.settles_in = time;
+        self
+    }
+
+    /// How long after its work its memory is what it stays.
+    #[must_use]
+    pub const fn settles_in(&self) -> Duration {
+        self.settles_in
     }
 
     /// What it makes of its clients.
