@@ -11,4 +11,5 @@ pub mod program;
 pub mod sasl;
 pub mod script;
 pub mod server;
+pub mod simulator;
 pub mod talk;
