@@ -43,10 +43,7 @@ impl DataDirectory {
     /// A sentence for the administrator: the mode and the chmod to run, or that a server is running.
     pub fn open(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
+        create_private(path)
             .map_err(|error| format!("cannot create the data directory {shown}: {error}"))?;
         let metadata = fs::metadata(path)
             .map_err(|error| format!("cannot look at the data directory {shown}: {error}"))?;
@@ -122,6 +119,27 @@ impl DataDirectory {
         fs::rename(&new, path)?;
         File::open(&self.path)?.sync_all()?;
         Ok(secret)
+    }
+}
+
+/// Creates a directory 0700, and those it is in, where they are missing. Each name is on disk only when the directory it is in is
+/// synced: else a power cut could take the directory with every account that was ever reported done.
+fn create_private(path: &Path) -> io::Result<()> {
+    let above = match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        // There is always a root.
+        None => return Ok(()),
+    };
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => File::open(above)?.sync_all(),
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_private(above)?;
+            DirBuilder::new().mode(0o700).create(path)?;
+            File::open(above)?.sync_all()
+        }
+        Err(error) => Err(error),
     }
 }
 
