@@ -14,5 +14,6 @@ pub mod program;
 pub mod sasl;
 pub mod script;
 pub mod server;
+pub mod simulator;
 pub mod strace;
 pub mod talk;

@@ -5,20 +5,20 @@
 //! to the byte.
 
 mod record;
+mod steps;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use spondee_core::config::{Config, HostConfig, Software};
 use spondee_core::envelope::Place;
-use spondee_core::envelope::placement::Placement;
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::Limits;
 use spondee_core::port::{
-    Action, Closed, Command, CommandId, CommandResult, ConnId, Listener, Note, Opening, Ticket,
-    TlsInfo, TlsVersion,
+    Action, Closed, Command, CommandId, CommandResult, ConnId, DeriveError, Listener, Note,
+    Opening, Ticket, TlsInfo, TlsVersion,
 };
 use spondee_core::sasl::ChannelBindings;
 use spondee_core::secret::Secret;
@@ -28,6 +28,7 @@ use spondee_core::time::{Instant, Now, UnixTime};
 use spondee_shell_common::store::{Backend as _, Memory};
 
 pub use record::{Event, Log};
+pub use steps::{Returned, Step};
 
 /// PBKDF2 rounds of passwords in memory: what they protect is public.
 const ROUNDS: u32 = 16;
@@ -92,6 +93,16 @@ pub enum Mesh {
     Full,
 }
 
+/// Whether there are workers to derive keys.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Workers {
+    /// In the next turn.
+    #[default]
+    Free,
+    /// All are busy: it is refused.
+    Busy,
+}
+
 /// One client's end of a connection.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Peer(usize);
@@ -112,6 +123,8 @@ struct Pipe {
     seat: Option<(usize, ConnId)>,
     reading: Reading,
     layer: Layer,
+    /// Whether it was read since its shard was drained.
+    turn: Turn,
     /// What the client has written and the server not yet read.
     inbox: VecDeque<Arrival>,
     /// Whether the client takes what the server writes.
@@ -124,6 +137,13 @@ struct Pipe {
 enum Reading {
     On,
     Paused,
+}
+
+/// A connection is read once for each turn of its shard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    Fresh,
+    Read,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -160,12 +180,22 @@ pub struct World {
     pipes: Vec<Pipe>,
     seats: BTreeMap<(usize, ConnId), Peer>,
     now: Now,
+    seed: u64,
+    /// How often the server was started.
+    starts: u8,
+    /// Shards that were told something since they were drained.
+    undrained: BTreeSet<usize>,
     /// When actions are drained.
     pub drain: Drain,
     /// When the store answers.
     pub store_pace: StorePace,
+    /// Whether keys are derived.
+    pub workers: Workers,
     /// Whether connections can go from shard to shard.
     pub mesh: Mesh,
+    /// How many envelopes wait on the way from one shard to another; one more comes back as undeliverable.
+    pub lane_capacity: usize,
+    returned: Vec<Returned>,
     /// Connections that could not: shard, connection, destination.
     stuck: Vec<(usize, ConnId, Place)>,
     /// Everything noted so far.
@@ -178,15 +208,18 @@ impl World {
     /// As many shards as the configuration says. Seeds are fixed, and different for each.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        Self::with_seed(config, 0)
+    }
+
+    /// As `new`; the seeds of the shards come from `seed`.
+    #[must_use]
+    pub fn with_seed(config: Config, seed: u64) -> Self {
         let config = Arc::new(config);
         let now = Now {
             mono: Instant(1_000_000),
             wall: UnixTime(1_800_000_000_000),
         };
-        let places = (0..config.shards).map(|shard| Place { node: 0, shard });
-        let logs: Vec<Log> = places
-            .map(|place| Log::new(config.clone(), place, [place.shard as u8 + 1; 32]))
-            .collect();
+        let logs = steps::logs(&config, seed, 0);
         Self {
             shards: logs.iter().map(Log::start).collect(),
             logs,
@@ -197,9 +230,15 @@ impl World {
             pipes: Vec::new(),
             seats: BTreeMap::new(),
             now,
+            seed,
+            starts: 0,
+            undrained: BTreeSet::new(),
             drain: Drain::default(),
             store_pace: StorePace::default(),
+            workers: Workers::default(),
             mesh: Mesh::default(),
+            lane_capacity: usize::MAX,
+            returned: Vec::new(),
             stuck: Vec::new(),
             notes: Vec::new(),
             answers: BTreeMap::new(),
@@ -231,15 +270,10 @@ impl World {
     /// # Panics
     /// No answer came to one of them.
     pub fn commands(&mut self, commands: Vec<Command>) -> Vec<CommandResult> {
-        let placement = Placement::new(&self.config.server_secret, self.config.shards);
         let first: u64 = self.logs.iter().map(|log| log.len() as u64).sum();
         let ids: Vec<_> = (first..).map(CommandId).take(commands.len()).collect();
         for (id, command) in ids.iter().zip(commands) {
-            let shard = command.account().map_or(0, |account| {
-                usize::from(placement.owner(account.as_str()).shard)
-            });
-            self.letters
-                .push_back((shard, Event::Command(*id, command)));
+            self.post_command(*id, command);
         }
         self.run();
         ids.iter()
@@ -249,19 +283,13 @@ impl World {
 
     /// Tells every shard that the server is about to stop.
     pub fn shut_down(&mut self) {
-        for shard in 0..self.shards.len() {
-            self.letters.push_back((shard, Event::Shutdown));
-        }
+        self.post_shutdown();
         self.run();
     }
 
     /// Gives every shard a new configuration.
     pub fn reload(&mut self, config: Config) {
-        self.config = Arc::new(config);
-        for shard in 0..self.shards.len() {
-            let config = self.config.clone();
-            self.letters.push_back((shard, Event::Reload(config)));
-        }
+        self.post_reload(config);
         self.run();
     }
 
@@ -290,6 +318,7 @@ impl World {
         self.pipes.push(Pipe {
             seat: Some((shard, conn)),
             reading: Reading::On,
+            turn: Turn::Fresh,
             layer: match opening {
                 Opening::Clear => Layer::Clear,
                 Opening::Tls => Layer::Handshake,
@@ -300,6 +329,7 @@ impl World {
             ended: None,
         });
         self.seats.insert((shard, conn), peer);
+        self.undrained.insert(shard);
         peer
     }
 
@@ -465,6 +495,7 @@ impl World {
 
     fn tell(&mut self, shard: usize, event: Event) {
         self.logs[shard].handle(&mut self.shards[shard], self.now, event);
+        self.undrained.insert(shard);
         if self.drain == Drain::EachInput {
             self.drain_all();
         }
@@ -506,16 +537,23 @@ impl World {
         loop {
             let mut quiet = true;
             for shard in 0..self.shards.len() {
-                while let Some(action) = self.logs[shard].poll(&mut self.shards[shard]) {
-                    quiet = false;
-                    self.act(shard, action);
-                }
+                quiet &= !self.drain_shard(shard);
             }
             if quiet {
                 return busy;
             }
             busy = true;
         }
+    }
+
+    fn drain_shard(&mut self, shard: usize) -> bool {
+        let mut busy = false;
+        while let Some(action) = self.logs[shard].poll(&mut self.shards[shard]) {
+            busy = true;
+            self.act(shard, action);
+        }
+        self.undrained.remove(&shard);
+        busy
     }
 
     fn act(&mut self, shard: usize, action: Action) {
@@ -534,9 +572,12 @@ impl World {
                 password,
                 jobs,
             } => {
-                let keys = jobs.iter().map(|job| job.derive(&password)).collect();
+                let keys = match self.workers {
+                    Workers::Free => Ok(jobs.iter().map(|job| job.derive(&password)).collect()),
+                    Workers::Busy => Err(DeriveError::Busy),
+                };
                 self.letters
-                    .push_back((shard, Event::Derived(ticket, Ok(keys))));
+                    .push_back((shard, Event::Derived(ticket, keys)));
             }
             Action::Flush { conn } => self.flush(shard, conn),
             Action::HandOff { conn, to } => self.hand_off(shard, conn, to),
@@ -544,10 +585,7 @@ impl World {
             Action::Pause { conn } => self.set_reading(shard, conn, Reading::Paused),
             Action::Resume { conn } => self.set_reading(shard, conn, Reading::On),
             Action::Secure { conn, behind, .. } => self.begin_tls(shard, conn, &behind),
-            Action::Send(envelope) => {
-                let to = usize::from(envelope.to.shard);
-                self.letters.push_back((to, Event::Delivered(*envelope)));
-            }
+            Action::Send(envelope) => self.send(*envelope),
             Action::Store { ticket, batch } => match self.store_pace {
                 StorePace::Prompt => self.apply(shard, ticket, &batch),
                 StorePace::Slow => self.batches.push_back((shard, ticket, batch)),
@@ -588,6 +626,10 @@ impl World {
             self.stuck.push((shard, conn, to));
             return;
         }
+        self.carry(shard, conn, to, peer);
+    }
+
+    fn carry(&mut self, shard: usize, conn: ConnId, to: Place, peer: Peer) {
         let to = usize::from(to.shard);
         let Some(detached) = self.logs[shard].detach(&mut self.shards[shard], conn) else {
             return;
@@ -597,6 +639,7 @@ impl World {
         let conn = self.logs[to].attach(&mut self.shards[to], self.now, detached);
         self.seats.insert((to, conn), peer);
         self.pipes[peer.0].seat = Some((to, conn));
+        self.undrained.insert(to);
     }
 
     fn begin_tls(&mut self, shard: usize, conn: ConnId, behind: &[u8]) {

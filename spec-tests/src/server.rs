@@ -63,6 +63,15 @@ impl Drop for Scratch {
     }
 }
 
+/// What a test wants otherwise than most.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup<'a> {
+    /// Lines of configuration, for the whole server.
+    pub options: &'a str,
+    /// How many files the process may have open.
+    pub descriptors: Option<u32>,
+}
+
 /// A running server. Killed when dropped; what it logged is shown if the test is failing.
 #[derive(Debug)]
 pub struct Server {
@@ -94,17 +103,29 @@ impl Server {
         Self::start_program(binary()?, users)
     }
 
+    /// The same otherwise set up.
+    ///
+    /// # Errors
+    /// What failed, in words, with the server's log.
+    pub fn start_with(users: &[(&str, &str)], setup: Setup<'_>) -> Result<Self, String> {
+        Self::launch(binary()?, users, setup)
+    }
+
     /// The same with the program at `binary`: a shell's own tests have it from cargo.
     ///
     /// # Errors
     /// What failed, in words, with the server's log.
     pub fn start_program(binary: &Path, users: &[(&str, &str)]) -> Result<Self, String> {
+        Self::launch(binary, users, Setup::default())
+    }
+
+    fn launch(binary: &Path, users: &[(&str, &str)], setup: Setup<'_>) -> Result<Self, String> {
         let scratch = Scratch::new().map_err(|e| e.to_string())?;
-        let server = Self::prepare_program(scratch, binary, "")?;
+        let server = Self::prepare_program(scratch, binary, setup.options, "")?;
         for (account, password) in users {
             server.add_user(account, password)?;
         }
-        server.begin(Command::new(binary))
+        server.begin(limited(binary, setup.descriptors))
     }
 
     /// A server below `scratch` that does not run yet; `options` are lines of configuration for its host.
@@ -112,10 +133,16 @@ impl Server {
     /// # Errors
     /// What failed, in words.
     pub fn prepare(scratch: Scratch, options: &str) -> Result<Stopped, String> {
-        Self::prepare_program(scratch, binary()?, options)
+        Self::prepare_program(scratch, binary()?, "", options)
     }
 
-    fn prepare_program(scratch: Scratch, binary: &Path, options: &str) -> Result<Stopped, String> {
+    /// `options` are lines of configuration for the whole server, `host_options` for its host.
+    fn prepare_program(
+        scratch: Scratch,
+        binary: &Path,
+        options: &str,
+        host_options: &str,
+    ) -> Result<Stopped, String> {
         let fault = |e: std::io::Error| e.to_string();
         let certificates = scratch.path.join("certs");
         fs::create_dir(&certificates).map_err(fault)?;
@@ -123,8 +150,8 @@ impl Server {
         authority.issue(&certificates, "localhost").map_err(fault)?;
         let (clear, tls) = (free_port().map_err(fault)?, free_port().map_err(fault)?);
         let config = scratch.path.join("spondee.toml");
-        let text = config_text(&scratch.path, &certificates, clear, tls) + options;
-        fs::write(&config, text).map_err(fault)?;
+        let text = config_text(&scratch.path, &certificates, clear, tls);
+        fs::write(&config, format!("{options}\n{text}{host_options}")).map_err(fault)?;
         Ok(Stopped {
             scratch,
             authority,
@@ -200,6 +227,30 @@ impl Server {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How many sockets it has open, listeners included.
+    #[must_use]
+    pub fn sockets(&self) -> usize {
+        let list = fs::read_dir(format!("/proc/{}/fd", self.id()));
+        let links = list.into_iter().flatten().flatten();
+        links
+            .filter_map(|entry| fs::read_link(entry.path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
+    }
+
+    /// Its proportional set size in KiB.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn pss_kib(&self) -> Result<u64, String> {
+        let path = format!("/proc/{}/smaps_rollup", self.id());
+        let text = fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+        text.lines()
+            .find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"))
+            .and_then(|kib| kib.trim().parse().ok())
+            .ok_or_else(|| format!("{path}: no Pss"))
     }
 
     /// What it has logged.
@@ -384,6 +435,19 @@ impl Drop for Server {
     }
 }
 
+/// The program, with so many open files. Only a shell can set that for another process without unsafe code.
+fn limited(binary: &Path, descriptors: Option<u32>) -> Command {
+    let Some(count) = descriptors else {
+        return Command::new(binary);
+    };
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n \"$1\" && shift && exec \"$@\"", "sh"])
+        .arg(count.to_string())
+        .arg(binary);
+    command
+}
+
 fn config_text(data: &Path, certificates: &Path, clear: SocketAddr, tls: SocketAddr) -> String {
     format!(
         "data_directory = {:?}\n\
@@ -427,6 +491,14 @@ fn binary() -> Result<&'static Path, String> {
         }
         if profile.ends_with("release") {
             build.arg("--release");
+        }
+        // What cargo tells a test about itself would look to ring's build script like another build: everything would be
+        // compiled anew, by each run of tests and by each build in between.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                build.env_remove(&*name);
+            }
         }
         let built = build
             .current_dir(env!("CARGO_MANIFEST_DIR"))

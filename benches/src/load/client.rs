@@ -14,10 +14,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
 
-use crate::scenarios::{HEADER, HOST, auth, bind, content, response};
+use crate::scenarios::{HEADER, HOST, STARTTLS, auth, bind, content, response};
 use crate::scram::{Account, Proven};
 
-const STARTTLS: &[u8] = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 const MESSAGE_END: &[u8] = b"</message>";
 
 /// Whether a client starts TLS.
@@ -326,7 +325,7 @@ impl Client {
         match std::mem::replace(&mut self.phase, Phase::Closing) {
             Phase::FeaturesInClear => {
                 self.phase = Phase::Proceed;
-                self.send(STARTTLS)
+                self.send(STARTTLS.as_bytes())
             }
             Phase::Proceed => {
                 self.phase = Phase::FeaturesForSasl;

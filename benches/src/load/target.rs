@@ -87,7 +87,7 @@ pub trait Scenario: std::fmt::Debug {
         let mut figures = figures.map_err(|fault| running.explain(&fault))?;
         figures.push(Figure::new("load average", process::load_average()));
         Ok(Sample {
-            scenario: self.name(),
+            scenario: self.name().to_owned(),
             target: target.name(),
             role: target.role(),
             figures,

@@ -37,7 +37,8 @@ impl Shard {
     pub(super) fn deliver(&mut self, now: Now, stanza: &Stanza) {
         let Some(to) = stanza.to() else { return };
         let Some(host) = self.config.hosts.get(to.domain()) else {
-            return;
+            // Sent by a shard that had not heard yet that the host is gone.
+            return self.refuse(stanza, Condition::RemoteServerNotFound);
         };
         let account = self
             .by_name

@@ -63,7 +63,7 @@ pub(crate) enum Event {
     Rejected(Option<BareJid>),
     /// Start TLS; then `secured`. The bytes belong to TLS.
     Secure(Domain, Vec<u8>),
-    /// A sign-in failed; the stream goes on.
+    /// A sign-in failed; the stream goes on, unless it `has_failed_enough`.
     SignInFailed(Failure),
     /// A stanza of the session, `from` set.
     Stanza(Stanza),
@@ -195,6 +195,10 @@ impl Stream {
 
     /// TLS is up: the stream starts anew and forgets what it heard before (RFC 6120 §5.4.3.3).
     pub(crate) fn secured(&mut self, cx: &mut Cx<'_>, tls: TlsInfo) -> Option<Event> {
+        if matches!(self.state, State::Closed) {
+            // Its end, of the same turn, has not come to the shell yet.
+            return None;
+        }
         let State::Secure(failures) = self.state else {
             return Some(self.bug(cx, "secured"));
         };

@@ -29,6 +29,7 @@ pub enum Event {
     Shutdown,
     Stored(Ticket, Result<Vec<Reply>, StoreError>),
     Tick,
+    Undeliverable(Envelope),
 }
 
 impl Event {
@@ -47,6 +48,7 @@ impl Event {
             Self::Shutdown => Input::Shutdown,
             Self::Stored(ticket, outcome) => Input::Stored { ticket, outcome },
             Self::Tick => Input::Tick,
+            Self::Undeliverable(envelope) => Input::Undeliverable(envelope),
         }
     }
 
@@ -61,7 +63,8 @@ impl Event {
             | Self::Secured(..)
             | Self::Shutdown
             | Self::Stored(..)
-            | Self::Tick => &[],
+            | Self::Tick
+            | Self::Undeliverable(_) => &[],
         }
     }
 }

@@ -1,0 +1,384 @@
+//! Oracle: what every account may be, given which commands were given, answered, or cut off by a crash.
+//!
+//! A command that was answered has happened, whatever crashes later. One that a crash cut off may have happened. So an account
+//! is a set of possibilities, and every sign-in and every session is held to it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use spondee_core::jid::BareJid;
+use spondee_core::limits::Limits;
+use spondee_core::port::{Command, CommandError, CommandId, CommandReply, CommandResult};
+use spondee_core::secret::Secret;
+
+use super::Moment;
+use super::faults::{Faults, Served};
+
+/// The accounts of the play. The last does not exist at first.
+pub(super) const NAMES: [&str; 5] = [
+    "romeo@localhost",
+    "juliet@localhost",
+    "nurse@localhost",
+    "tybalt@other.test",
+    "paris@localhost",
+];
+
+/// What passwords are set to. The first is that of all who exist at first.
+pub(super) const PASSWORDS: [&str; 3] = ["rosemary", "thyme", "rue"];
+
+/// A password that no account ever has.
+pub(super) const WRONG: &str = "hemlock";
+
+/// What the store may have of an account.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Record {
+    Absent,
+    Enabled(&'static str),
+    Disabled(&'static str),
+}
+
+/// What an administrator asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Order {
+    Add(&'static str),
+    Delete,
+    Disable,
+    Enable,
+    Passwd(&'static str),
+}
+
+impl Order {
+    /// What becomes of a record; `None` if the order is refused.
+    const fn apply(self, record: Record) -> Option<Record> {
+        match (self, record) {
+            (Self::Add(password), Record::Absent) => Some(Record::Enabled(password)),
+            (Self::Add(_), Record::Enabled(_) | Record::Disabled(_)) | (_, Record::Absent) => None,
+            (Self::Delete, _) => Some(Record::Absent),
+            (Self::Disable, Record::Enabled(password) | Record::Disabled(password)) => {
+                Some(Record::Disabled(password))
+            }
+            (Self::Enable, Record::Enabled(password) | Record::Disabled(password)) => {
+                Some(Record::Enabled(password))
+            }
+            (Self::Passwd(password), Record::Enabled(_)) => Some(Record::Enabled(password)),
+            (Self::Passwd(password), Record::Disabled(_)) => Some(Record::Disabled(password)),
+        }
+    }
+
+    /// The stream error that ends the account's sessions once it is done.
+    const fn ends_sessions(self) -> Option<&'static str> {
+        match self {
+            Self::Delete | Self::Disable => Some("not-authorized"),
+            Self::Passwd(_) => Some("reset"),
+            Self::Add(_) | Self::Enable => None,
+        }
+    }
+}
+
+type Possible = BTreeSet<Record>;
+
+#[derive(Debug)]
+struct Account {
+    /// What it may be, all commands so far answered.
+    base: Possible,
+    /// Given and not answered; they run one after another.
+    pending: VecDeque<(CommandId, Order, Moment)>,
+    /// What it may have been from each moment on.
+    history: Vec<(Moment, Possible)>,
+    /// Given and done, or perhaps done, with the moment they were given.
+    orders: Vec<(Moment, Order)>,
+    /// Sign-ins with a password that is perhaps wrong, since the server was started.
+    guesses: u32,
+    /// The same with those that failed: to delete ends the sessions first.
+    tried: Vec<(Moment, Order)>,
+}
+
+impl Account {
+    fn new(record: Record) -> Self {
+        let base = Possible::from([record]);
+        Self {
+            history: vec![(0, base.clone())],
+            base,
+            pending: VecDeque::new(),
+            orders: Vec::new(),
+            guesses: 0,
+            tried: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, at: Moment) {
+        let mut possible = self.base.clone();
+        for (_, order, _) in &self.pending {
+            let after: Vec<Record> = possible.iter().filter_map(|r| order.apply(*r)).collect();
+            possible.extend(after);
+        }
+        self.history.push((at, possible));
+    }
+
+    fn possible(&self, from: Moment, to: Moment) -> Possible {
+        let first = self.history.partition_point(|(at, _)| *at <= from).max(1) - 1;
+        self.history[first..]
+            .iter()
+            .take_while(|(at, _)| *at <= to)
+            .flat_map(|(_, possible)| possible.iter().copied())
+            .collect()
+    }
+}
+
+/// All accounts.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    accounts: Vec<Account>,
+    of_command: BTreeMap<CommandId, usize>,
+    next: u64,
+}
+
+impl Accounts {
+    pub(super) fn new() -> Self {
+        let record = |index| match index + 1 == NAMES.len() {
+            true => Record::Absent,
+            false => Record::Enabled(PASSWORDS[0]),
+        };
+        Self {
+            accounts: (0..NAMES.len()).map(record).map(Account::new).collect(),
+            of_command: BTreeMap::new(),
+            next: 1 << 32,
+        }
+    }
+
+    /// A password it may have now, for those who mean well.
+    pub(super) fn password(&self, account: usize) -> Option<&'static str> {
+        self.accounts[account]
+            .base
+            .iter()
+            .find_map(|record| match record {
+                Record::Enabled(password) => Some(*password),
+                Record::Absent | Record::Disabled(_) => None,
+            })
+    }
+
+    /// An order is given.
+    pub(super) fn order(
+        &mut self,
+        at: Moment,
+        account: usize,
+        order: Order,
+    ) -> (CommandId, Command) {
+        let id = CommandId(self.next);
+        self.next += 1;
+        self.of_command.insert(id, account);
+        let entry = &mut self.accounts[account];
+        entry.pending.push_back((id, order, at));
+        entry.orders.push((at, order));
+        entry.tried.push((at, order));
+        entry.note(at);
+        (id, command(account, order))
+    }
+
+    /// It is answered.
+    pub(super) fn answered(
+        &mut self,
+        at: Moment,
+        id: CommandId,
+        result: &CommandResult,
+        faults: &Faults,
+    ) -> Result<(), String> {
+        let index = self
+            .of_command
+            .remove(&id)
+            .ok_or("a command is answered twice")?;
+        let account = &mut self.accounts[index];
+        let name = NAMES[index];
+        // That is said at once, the others in turn.
+        let at_once = *result == Err(CommandError::NoSuchHost);
+        let place = account.pending.iter().position(|(other, ..)| *other == id);
+        let waiting = place.filter(|place| at_once || *place == 0);
+        let Some((_, order, given)) = waiting.and_then(|place| account.pending.remove(place))
+        else {
+            return Err(format!("a command on {name} is answered out of order"));
+        };
+        let before = account.base.clone();
+        account.base = match result {
+            Ok(CommandReply::Done) => before.iter().filter_map(|r| order.apply(*r)).collect(),
+            Err(CommandError::Exists | CommandError::NoSuchUser) => before
+                .iter()
+                .copied()
+                .filter(|r| order.apply(*r).is_none())
+                .collect(),
+            Err(CommandError::Busy | CommandError::Store) if faults.store_since(given) => {
+                before.clone()
+            }
+            Err(CommandError::NoSuchHost) if faults.served(name, given) != Served::Yes => {
+                before.clone()
+            }
+            Ok(CommandReply::Users(_)) | Err(_) => Possible::new(),
+        };
+        if account.base.is_empty() {
+            return Err(format!(
+                "{order:?} on {name}, {before:?}, was answered {result:?}"
+            ));
+        }
+        if result.is_err() {
+            account.orders.retain(|(at, o)| (*at, *o) != (given, order));
+        }
+        account.note(at);
+        Ok(())
+    }
+
+    /// The server died: what was not answered may have happened or not.
+    pub(super) fn crash(&mut self, at: Moment) {
+        self.of_command.clear();
+        for account in &mut self.accounts {
+            account.note(at);
+            if let Some((_, possible)) = account.history.last() {
+                account.base = possible.clone();
+            }
+            account.pending.clear();
+            account.guesses = 0;
+        }
+    }
+
+    /// A sign-in begins.
+    pub(super) fn begin(&mut self, index: usize, password: &str) {
+        let account = &mut self.accounts[index];
+        let sure = matches!(account.base.first(), Some(Record::Enabled(p)) if *p == password);
+        if account.base.len() > 1 || !account.pending.is_empty() || !sure {
+            account.guesses += 1;
+        }
+    }
+
+    /// Whether sign-ins may be held up after so many failures.
+    pub(super) fn may_be_held_up(&self, index: usize) -> bool {
+        self.accounts[index].guesses >= Limits::default().sasl_failures_per_account
+    }
+
+    /// Whether every order was answered.
+    pub(super) fn rest(&self) -> Result<(), String> {
+        for (name, account) in NAMES.iter().zip(&self.accounts) {
+            if let Some((_, order, _)) = account.pending.front() {
+                return Err(format!("{order:?} on {name} was never answered"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A sign-in succeeded that began at `began`.
+    pub(super) fn signed_in(
+        &mut self,
+        (began, now): (Moment, Moment),
+        index: usize,
+        password: &str,
+    ) -> Result<(), String> {
+        let account = &mut self.accounts[index];
+        let possible = account.possible(began, now);
+        let good = |record: &Record| matches!(record, Record::Enabled(p) if *p == password);
+        let Some(record) = possible.iter().copied().find(good) else {
+            let name = NAMES[index];
+            return Err(format!(
+                "{name} signed in with {password:?}, but is {possible:?}"
+            ));
+        };
+        // After a crash: now it is known.
+        if account.pending.is_empty() && account.history.last().is_some_and(|(at, _)| *at < began) {
+            account.base = Possible::from([record]);
+            account.note(now);
+        }
+        Ok(())
+    }
+
+    /// A sign-in failed that began at `began`.
+    pub(super) fn refused(
+        &self,
+        (began, now): (Moment, Moment),
+        index: usize,
+        password: &str,
+        condition: &str,
+        faults: &Faults,
+    ) -> Result<(), String> {
+        let account = &self.accounts[index];
+        let possible = account.possible(began, now);
+        let excused = match condition {
+            "not-authorized" => possible.iter().any(|record| match record {
+                Record::Absent => true,
+                Record::Enabled(p) | Record::Disabled(p) => *p != password,
+            }),
+            "account-disabled" => possible.contains(&Record::Disabled(
+                PASSWORDS
+                    .into_iter()
+                    .find(|p| *p == password)
+                    .unwrap_or(WRONG),
+            )),
+            "temporary-auth-failure" => {
+                faults.store_since(began)
+                    || self.may_be_held_up(index)
+                    || faults.reload_since(began)
+                    || !account.pending.is_empty()
+                    || account.history.last().is_some_and(|(at, _)| *at >= began)
+            }
+            _ => false,
+        };
+        if excused {
+            return Ok(());
+        }
+        let name = NAMES[index];
+        Err(format!(
+            "{name} with {password:?} was refused as {condition}, but is {possible:?}"
+        ))
+    }
+
+    /// Whether a session that was signed in by `signed` may still be there, everything being at rest.
+    pub(super) fn may_stay(
+        &self,
+        signed: Moment,
+        index: usize,
+        password: &str,
+    ) -> Result<(), String> {
+        let base = &self.accounts[index].base;
+        let name = NAMES[index];
+        let good = |record: &Record| matches!(record, Record::Enabled(p) if *p == password);
+        if !base.iter().any(good) {
+            return Err(format!(
+                "a session of {name} with {password:?} goes on, but it is {base:?}"
+            ));
+        }
+        match self.dismissal(index, signed) {
+            Some(order) => Err(format!("a session of {name} goes on in spite of {order:?}")),
+            None => Ok(()),
+        }
+    }
+
+    /// A finished order since `moment` that ends sessions.
+    fn dismissal(&self, index: usize, moment: Moment) -> Option<Order> {
+        let ends = |(at, order): &&(Moment, Order)| *at > moment && order.ends_sessions().is_some();
+        self.accounts[index]
+            .orders
+            .iter()
+            .find(ends)
+            .map(|(_, order)| *order)
+    }
+
+    /// Whether an order given since `moment`, or still running then, ends sessions with this condition.
+    pub(super) fn excuses(&self, index: usize, moment: Moment, condition: &str) -> bool {
+        self.accounts[index]
+            .tried
+            .iter()
+            .any(|(at, order)| *at >= moment && order.ends_sessions() == Some(condition))
+    }
+}
+
+fn command(account: usize, order: Order) -> Command {
+    let account = BareJid::parse(NAMES[account]).expect("an address");
+    let secret = |password: &str| Secret::new(password.as_bytes().to_vec());
+    match order {
+        Order::Add(password) => Command::Add {
+            account,
+            password: secret(password),
+        },
+        Order::Delete => Command::Delete { account },
+        Order::Disable => Command::Disable { account },
+        Order::Enable => Command::Enable { account },
+        Order::Passwd(password) => Command::Passwd {
+            account,
+            password: secret(password),
+        },
+    }
+}

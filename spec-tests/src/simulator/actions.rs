@@ -1,0 +1,324 @@
+//! How each thing happens that can happen: the world moves, clients connect and speak. What goes wrong stands in `trouble.rs`.
+
+use spondee_core::port::Opening;
+use spondee_core::sasl::Mechanism;
+use spondee_core::stanza::{Kind, MessageType, PresenceType};
+
+use super::accounts::{NAMES, PASSWORDS, WRONG};
+use super::client::{Client, Intent, MECHANISMS, Nature, Phase, Stage};
+use super::lives::State;
+use super::stanzas::{Question, Sent, To};
+use super::weather::Action;
+use super::{QUEUE_BYTES, Simulation};
+use crate::talk::{bind_request, plain_auth};
+
+/// How many connections there are at a time.
+const CLIENTS_MAX: usize = 14;
+
+/// A mark that nobody may ever read.
+const FORGED: &str = "<mark xmlns='urn:example:mark' n='forged'/>";
+
+/// What is no XML, or no stanza.
+const BABBLE: [&str; 9] = [
+    "<!-- -->",
+    "<message><body></message>",
+    "<message to='romeo@localhost'><body>&lol;</body></message>",
+    "<x xmlns='urn:example:x'/>",
+    "<stream:stream xmlns='jabber:client'>",
+    "\u{0}",
+    "hello",
+    "<x:message/>",
+    "]]>",
+];
+
+impl Simulation {
+    pub(super) fn perform(&mut self, action: Action) -> Result<(), String> {
+        match action {
+            Action::Step => self.step(),
+            Action::Listen => return self.listen_to_one(),
+            Action::Connect => self.connect(),
+            Action::Speak => self.speak(),
+            Action::Presence => self.presence(),
+            Action::Leave => self.leave(),
+            Action::Misbehave => self.misbehave(),
+            Action::Slow => self.slow(),
+            Action::Cut => self.cut(),
+            Action::Command => self.command(),
+            Action::StoreFault => self.store_fault(),
+            Action::Narrow => self.narrow(),
+            Action::Elapse => self.elapse(),
+            Action::Reload => self.reload(),
+            Action::Shutdown => return self.shut_down(),
+            Action::Crash => return self.crash(),
+        }
+        Ok(())
+    }
+
+    pub(super) fn step(&mut self) {
+        let steps = self.world.steps();
+        if !steps.is_empty() {
+            let step = self.random.pick(&steps);
+            self.trace.mix(&format!("{step:?}"));
+            self.world.step(step);
+        }
+    }
+
+    pub(super) fn listen_to_one(&mut self) -> Result<(), String> {
+        let has_mail = |index: &usize| self.world.has_received(self.clients[*index].peer);
+        let clients: Vec<usize> = self.active.iter().copied().filter(has_mail).collect();
+        if !clients.is_empty() {
+            let index = self.random.pick(&clients);
+            self.listen(index)?;
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self) {
+        if self.active.len() >= CLIENTS_MAX {
+            return;
+        }
+        let nature = match self.random.below(40) {
+            0..=19 => Nature::Honest,
+            20..=25 => Nature::Hasty,
+            26 => Nature::Silent,
+            27 => Nature::Quitter,
+            28 => Nature::Early,
+            29 => Nature::Guesser,
+            30 => Nature::Careless,
+            31 => Nature::Smuggler,
+            32..=33 => Nature::Babbler,
+            34..=36 => Nature::Forger,
+            _ => Nature::Deaf,
+        };
+        let account = self.random.below(NAMES.len());
+        let password = match self.random.below(8) {
+            0 => self.random.pick(&PASSWORDS),
+            _ => self.accounts.password(account).unwrap_or(PASSWORDS[0]),
+        };
+        let opening = match nature {
+            Nature::Hasty => Opening::Tls,
+            Nature::Careless | Nature::Smuggler => Opening::Clear,
+            Nature::Honest
+            | Nature::Silent
+            | Nature::Quitter
+            | Nature::Early
+            | Nature::Guesser
+            | Nature::Babbler
+            | Nature::Forger
+            | Nature::Deaf => self.random.pick(&[Opening::Clear, Opening::Tls]),
+        };
+        let mechanism = if nature == Nature::Hasty {
+            Mechanism::Plain
+        } else {
+            self.random.pick(&MECHANISMS)
+        };
+        let resource = self.random.pick(&["a", "b", "c", "d"]).to_owned();
+        self.connect_as(Intent {
+            nature,
+            account,
+            password: if nature == Nature::Guesser {
+                WRONG
+            } else {
+                password
+            },
+            resource,
+            mechanism,
+            opening,
+        });
+    }
+
+    /// A client connects and says what it says first.
+    pub(super) fn connect_as(&mut self, intent: Intent) -> usize {
+        let opening = intent.opening;
+        let nature = intent.nature;
+        let index = self.clients.len();
+        let shard = self.random.below(usize::from(self.config.shards));
+        self.note(format_args!(
+            "client {index}, {intent:?}, connects to shard {shard}"
+        ));
+        let peer = self.world.connect_to(shard, opening);
+        let accepted = self.world.now().mono;
+        self.clients.push(Client::new(peer, intent, accepted));
+        self.active.insert(index);
+        if nature == Nature::Silent {
+            return index;
+        }
+        if opening == Opening::Tls {
+            self.world.secure(peer);
+        }
+        let client = &mut self.clients[index];
+        let header = client.header();
+        match nature {
+            Nature::Hasty => {
+                client.stage = Stage::Header(Phase::Tls);
+                let words = client.whole_sign_in();
+                self.begin(index);
+                self.wish(index);
+                self.say(index, &words);
+            }
+            Nature::Early => {
+                let message = format!("{header}<message to='romeo@localhost'>{FORGED}</message>");
+                self.say(index, &message);
+            }
+            Nature::Smuggler => {
+                let user = NAMES[self.clients[index].account]
+                    .split('@')
+                    .next()
+                    .unwrap_or_default();
+                let auth = plain_auth(user, self.clients[index].password);
+                let bind = bind_request("smuggled");
+                let starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+                self.say(
+                    index,
+                    &format!("{header}{starttls}{header}{auth}{header}{bind}"),
+                );
+            }
+            Nature::Honest
+            | Nature::Silent
+            | Nature::Quitter
+            | Nature::Guesser
+            | Nature::Careless
+            | Nature::Babbler
+            | Nature::Forger
+            | Nature::Deaf => self.say(index, &header),
+        }
+        index
+    }
+
+    /// A client writes; the network cuts it into pieces.
+    pub(super) fn say(&mut self, index: usize, words: &str) {
+        let peer = self.clients[index].peer;
+        let shown: String = words.chars().take(160).collect();
+        self.note(format_args!("client {index} says {shown}"));
+        self.trace.mix(words);
+        let mut rest = words.as_bytes();
+        if self.random.percent(40) {
+            for _ in 0..self.random.below(5) {
+                let (piece, tail) = rest.split_at(self.random.below(rest.len() + 1));
+                if !piece.is_empty() {
+                    self.world.write(peer, piece);
+                }
+                rest = tail;
+            }
+        }
+        if !rest.is_empty() {
+            self.world.write(peer, rest);
+        }
+    }
+
+    /// Those who are bound.
+    pub(super) fn sessions(&self, of: impl Fn(Nature) -> bool) -> Vec<usize> {
+        let session = |index: &usize| {
+            let client = &self.clients[*index];
+            client.jid().is_some() && of(client.nature)
+        };
+        self.active.iter().copied().filter(session).collect()
+    }
+
+    fn speak(&mut self) {
+        let sessions = self.sessions(|nature| nature != Nature::Deaf);
+        if sessions.is_empty() {
+            return;
+        }
+        let index = self.random.pick(&sessions);
+        let known: Vec<&str> = self.ledger.lives.iter().map(|life| life.jid()).collect();
+        let own = self.clients[index].account;
+        let (kind, to, question) = Sent::any(&mut self.random, &known, own);
+        self.send(index, kind, to, question, None);
+    }
+
+    fn presence(&mut self) {
+        let sessions = self.sessions(|nature| nature != Nature::Deaf);
+        if sessions.is_empty() {
+            return;
+        }
+        let index = self.random.pick(&sessions);
+        self.tell_presence(index);
+    }
+
+    fn tell_presence(&mut self, index: usize) {
+        let (kind, priority) = match self.random.below(8) {
+            0 => (PresenceType::Unavailable, None),
+            1 => (PresenceType::Available, Some(-1)),
+            2 => (PresenceType::Available, Some(5)),
+            _ => (PresenceType::Available, Some(0)),
+        };
+        if let Some(life) = self.ledger.life(index) {
+            life.becomes(self.now, State::Bound(priority));
+        }
+        let what = (Kind::Presence(kind), To::Unsaid, Question::Unknown, None);
+        self.send_with(index, what, String::new(), priority);
+    }
+
+    fn leave(&mut self) {
+        let sessions = self.sessions(|nature| nature != Nature::Deaf);
+        if sessions.is_empty() {
+            return;
+        }
+        let index = self.random.pick(&sessions);
+        let now = self.now;
+        if let Some(life) = self.ledger.life(index) {
+            life.ends(now);
+        }
+        self.clients[index].stage = Stage::Leaving;
+        self.say(index, "</stream:stream>");
+    }
+
+    /// What those who do not mean well do once they are bound.
+    fn misbehave(&mut self) {
+        let sessions = self
+            .sessions(|nature| matches!(nature, Nature::Babbler | Nature::Forger | Nature::Deaf));
+        if sessions.is_empty() {
+            return;
+        }
+        let index = self.random.pick(&sessions);
+        let nature = self.clients[index].nature;
+        if nature == Nature::Babbler {
+            let words = self.random.pick(&BABBLE);
+            self.say(index, words);
+        } else if nature == Nature::Forger {
+            self.forge(index);
+        } else {
+            self.flood(index);
+        }
+    }
+
+    fn forge(&mut self, index: usize) {
+        let other = self.random.pick(&NAMES);
+        let from = match self.random.below(4) {
+            0 => format!("{other}/forged"),
+            1 => format!("{}/forged", NAMES[self.clients[index].account]),
+            2 => "localhost".to_owned(),
+            _ => "@".to_owned(),
+        };
+        let to = self.random.pick(&NAMES);
+        let message = format!("<message to='{to}' from='{from}'>{FORGED}</message>");
+        self.say(index, &message);
+    }
+
+    /// A client reads no more, and somebody sends it more than it may leave unread.
+    fn flood(&mut self, index: usize) {
+        let peer = self.clients[index].peer;
+        self.world.stop_taking(peer);
+        self.loses(index);
+        self.note(format_args!("client {index} reads no more"));
+        let to = self.clients[index]
+            .jid()
+            .map(str::to_owned)
+            .unwrap_or_default();
+        let senders = self.sessions(|nature| nature == Nature::Honest);
+        if senders.is_empty() {
+            return;
+        }
+        let sender = self.random.pick(&senders);
+        for _ in 0..self.random.below(2 * QUEUE_BYTES / 1000) {
+            let what = (
+                Kind::Message(MessageType::Normal),
+                To::Full(to.clone()),
+                Question::Unknown,
+                None,
+            );
+            self.send_with(sender, what, "x".repeat(1000), None);
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! One client: a small state machine that reads everything through the reference parser and says what comes next.
+//!
+//! Oracle: nothing but what belongs to its phase may reach it, above all no stanza before it is bound.
+
+use spondee_core::port::Opening;
+use spondee_core::sasl::{Hash, Mechanism, Plus};
+use spondee_core::time::Instant;
+
+use super::Moment;
+use super::accounts::NAMES;
+use crate::element::{BIND, CLIENT, Element, Item, Reader, SASL, STREAMS, TLS};
+use crate::memory::Peer;
+use crate::sasl::{Binding, Scram, Signed};
+use crate::talk::{bind_request, header, plain_auth};
+
+/// What a client is like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Nature {
+    /// Signs in step by step and keeps the rules.
+    Honest,
+    /// Keeps the rules, and writes its whole sign-in without waiting.
+    Hasty,
+    /// Never writes.
+    Silent,
+    /// Signs in half.
+    Quitter,
+    /// Sends stanzas before it signs in.
+    Early,
+    /// Tries a wrong password until it is thrown out.
+    Guesser,
+    /// Sends its password in clear.
+    Careless,
+    /// Pipelines its sign-in in clear behind `<starttls/>`.
+    Smuggler,
+    /// Once it is bound, it writes what is no XML, or no stanza.
+    Babbler,
+    /// Once it is bound, it claims to be somebody else.
+    Forger,
+    /// Once it is bound, it reads no more.
+    Deaf,
+}
+
+/// Where it stands.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Its header is written; then features.
+    Header(Phase),
+    /// `<starttls/>` is written.
+    Proceed,
+    /// `<auth/>` is written: a challenge of SCRAM.
+    Challenge(Box<Scram>),
+    /// Everything is written: the outcome. With SCRAM it must prove itself.
+    Outcome(Option<Signed>),
+    /// The request to bind is written.
+    Bind,
+    /// Bound to this full address.
+    Session(String),
+    /// Its closing tag is written.
+    Leaving,
+    /// It expects nothing any more.
+    Over,
+}
+
+/// Which stream a header opens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    Clear,
+    Tls,
+    Authenticated,
+}
+
+/// What a client makes of something it read.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Nothing,
+    /// It has this to say.
+    Say(String),
+    /// It begins TLS, then says this.
+    Secure(String),
+    /// Its sign-in begins.
+    Begin(String),
+    SignedIn(String),
+    SignInFailed(String),
+    Bind(String),
+    Bound(String),
+    BindRefused(String),
+    Stanza(Element),
+    /// The server ended its stream with this error.
+    Failed(String),
+    Closed,
+}
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) peer: Peer,
+    pub(super) nature: Nature,
+    pub(super) account: usize,
+    pub(super) password: &'static str,
+    pub(super) resource: String,
+    pub(super) mechanism: Mechanism,
+    pub(super) stage: Stage,
+    pub(super) accepted: Instant,
+    /// When its sign-in began.
+    pub(super) began: Moment,
+    /// When it was told that it is signed in.
+    pub(super) signed: Moment,
+    /// How many stanzas it sent.
+    pub(super) sent: u32,
+    /// The most bytes that the server owed it.
+    pub(super) peak: usize,
+    reader: Reader,
+    opened: Opened,
+}
+
+/// Whether the server's header of the present stream was read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Opened {
+    No,
+    Yes,
+}
+
+/// Who signs in and how.
+#[derive(Clone, Debug)]
+pub(super) struct Intent {
+    pub(super) nature: Nature,
+    pub(super) account: usize,
+    pub(super) password: &'static str,
+    pub(super) resource: String,
+    pub(super) mechanism: Mechanism,
+    pub(super) opening: Opening,
+}
+
+impl Client {
+    pub(super) fn new(peer: Peer, intent: Intent, accepted: Instant) -> Self {
+        let Intent {
+            nature,
+            account,
+            password,
+            resource,
+            mechanism,
+            opening,
+        } = intent;
+        Self {
+            peer,
+            nature,
+            account,
+            password,
+            resource,
+            mechanism,
+            stage: Stage::Header(match opening {
+                Opening::Clear => Phase::Clear,
+                Opening::Tls => Phase::Tls,
+            }),
+            accepted,
+            began: 0,
+            signed: 0,
+            sent: 0,
+            peak: 0,
+            reader: Reader::new(),
+            opened: Opened::No,
+        }
+    }
+
+    pub(super) fn host(&self) -> &'static str {
+        let name = NAMES[self.account];
+        name.split_once('@').map_or(name, |(_, host)| host)
+    }
+
+    fn user(&self) -> &'static str {
+        let name = NAMES[self.account];
+        name.split_once('@').map_or(name, |(user, _)| user)
+    }
+
+    pub(super) fn header(&self) -> String {
+        header(self.host())
+    }
+
+    /// Everything up to the binding, for those who do not wait.
+    pub(super) fn whole_sign_in(&self) -> String {
+        let auth = plain_auth(self.user(), self.password);
+        let bind = bind_request(&self.resource);
+        let header = self.header();
+        format!("{header}{auth}{header}{bind}")
+    }
+
+    /// Its full address, once it is bound.
+    pub(super) fn jid(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Session(jid) => Some(jid),
+            Stage::Header(_)
+            | Stage::Proceed
+            | Stage::Challenge(_)
+            | Stage::Outcome(_)
+            | Stage::Bind
+            | Stage::Leaving
+            | Stage::Over => None,
+        }
+    }
+
+    /// Whether the server has something to say before this client goes on.
+    pub(super) const fn waits(&self) -> bool {
+        match &self.stage {
+            Stage::Header(_)
+            | Stage::Proceed
+            | Stage::Challenge(_)
+            | Stage::Outcome(_)
+            | Stage::Bind
+            | Stage::Leaving => true,
+            Stage::Session(_) | Stage::Over => false,
+        }
+    }
+
+    /// Takes what arrived.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.reader.push(bytes);
+    }
+
+    /// The next thing it makes of what arrived.
+    ///
+    /// # Errors
+    /// The server wrote what it must not.
+    pub(super) fn next(&mut self) -> Result<Option<Heard>, String> {
+        match self.reader.next_item()? {
+            None => Ok(None),
+            Some(item) => self.on_item(item).map(Some),
+        }
+    }
+
+    fn on_item(&mut self, item: Item) -> Result<Heard, String> {
+        match item {
+            Item::Open(header) if self.opened == Opened::No && header.is(STREAMS, "stream") => {
+                self.opened = Opened::Yes;
+                Ok(Heard::Nothing)
+            }
+            Item::Open(header) => Err(format!("a header that nobody asked for: {header}")),
+            Item::Close => {
+                // What comes behind it is none of this stream's.
+                self.reader = Reader::new();
+                Ok(Heard::Closed)
+            }
+            Item::Element(element) if element.is(STREAMS, "error") => {
+                let condition = element.condition().unwrap_or_default().to_owned();
+                Ok(Heard::Failed(condition))
+            }
+            Item::Element(element) => self.on_element(element),
+        }
+    }
+
+    fn on_element(&mut self, element: Element) -> Result<Heard, String> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Header(phase) if element.is(STREAMS, "features") => Ok(self.on_features(phase)),
+            Stage::Proceed if element.is(TLS, "proceed") => {
+                self.restart();
+                self.stage = Stage::Header(Phase::Tls);
+                Ok(Heard::Secure(self.header()))
+            }
+            Stage::Challenge(scram) if element.is(SASL, "challenge") => {
+                let (response, signed) = scram.respond(&element.text())?;
+                self.stage = Stage::Outcome(Some(signed));
+                let response = format!("<response xmlns='{SASL}'>{response}</response>");
+                Ok(Heard::Say(response))
+            }
+            Stage::Outcome(signed) if element.is(SASL, "success") => {
+                if let Some(signed) = signed {
+                    signed.verify(&element.text())?;
+                }
+                self.restart();
+                self.stage = Stage::Header(Phase::Authenticated);
+                Ok(Heard::SignedIn(self.header()))
+            }
+            Stage::Challenge(_) | Stage::Outcome(_) if element.is(SASL, "failure") => {
+                let condition = element.condition().unwrap_or_default().to_owned();
+                Ok(Heard::SignInFailed(condition))
+            }
+            Stage::Bind if element.is(CLIENT, "iq") && element.attribute("id") == Some("bind") => {
+                self.on_bind_answer(&element)
+            }
+            stage @ Stage::Session(_) if element.ns == CLIENT => {
+                self.stage = stage;
+                Ok(Heard::Stanza(element))
+            }
+            // A stanza may be on its way when a session ends.
+            stage @ Stage::Leaving if element.ns == CLIENT => {
+                self.stage = stage;
+                Ok(Heard::Stanza(element))
+            }
+            // After a failure the rest of what was pipelined may be answered, but not with stanzas.
+            Stage::Over if element.ns != CLIENT => Ok(Heard::Nothing),
+            stage @ (Stage::Header(_)
+            | Stage::Proceed
+            | Stage::Challenge(_)
+            | Stage::Outcome(_)
+            | Stage::Bind
+            | Stage::Session(_)
+            | Stage::Leaving
+            | Stage::Over) => Err(format!("{element} at {stage:?}")),
+        }
+    }
+
+    fn on_features(&mut self, phase: Phase) -> Heard {
+        let quits = self.nature == Nature::Quitter;
+        match phase {
+            Phase::Clear if self.nature == Nature::Careless => {
+                self.stage = Stage::Outcome(None);
+                Heard::Begin(plain_auth(self.user(), self.password))
+            }
+            Phase::Clear => {
+                self.stage = Stage::Proceed;
+                Heard::Say(format!("<starttls xmlns='{TLS}'/>"))
+            }
+            Phase::Tls if quits => Heard::Nothing,
+            Phase::Tls => self.begin(),
+            Phase::Authenticated => {
+                self.stage = Stage::Bind;
+                Heard::Bind(bind_request(&self.resource))
+            }
+        }
+    }
+
+    /// Its first word of SASL.
+    pub(super) fn begin(&mut self) -> Heard {
+        let nonce = format!("nonce-of-{:?}", self.peer);
+        let scram = Scram::new(
+            self.mechanism,
+            self.user(),
+            self.password,
+            &nonce.replace(['(', ')'], ""),
+            Binding::Unsupported,
+        );
+        let Some(scram) = scram else {
+            self.stage = Stage::Outcome(None);
+            return Heard::Begin(plain_auth(self.user(), self.password));
+        };
+        let first = scram.first();
+        let name = self.mechanism.name();
+        self.stage = Stage::Challenge(Box::new(scram));
+        Heard::Begin(format!(
+            "<auth xmlns='{SASL}' mechanism='{name}'>{first}</auth>"
+        ))
+    }
+
+    fn on_bind_answer(&mut self, answer: &Element) -> Result<Heard, String> {
+        let bind = answer.child(BIND, "bind");
+        match bind.and_then(|bind| bind.child(BIND, "jid")) {
+            Some(jid) if answer.attribute("type") == Some("result") => {
+                let jid = jid.text();
+                if jid.split('/').next() != Some(NAMES[self.account]) {
+                    return Err(format!("{} was bound to {jid}", NAMES[self.account]));
+                }
+                self.stage = Stage::Session(jid.clone());
+                Ok(Heard::Bound(jid))
+            }
+            _ => {
+                let error = answer.child(CLIENT, "error");
+                let condition = error.and_then(Element::condition).unwrap_or_default();
+                Ok(Heard::BindRefused(condition.to_owned()))
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        let unread = self.reader.take_unread();
+        self.reader = Reader::new();
+        self.reader.push(&unread);
+        self.opened = Opened::No;
+    }
+}
+
+/// The ways to sign in, PLAIN among them.
+pub(super) const MECHANISMS: [Mechanism; 4] = [
+    Mechanism::Plain,
+    Mechanism::Scram(Hash::Sha1, Plus::No),
+    Mechanism::Scram(Hash::Sha256, Plus::No),
+    Mechanism::Scram(Hash::Sha512, Plus::No),
+];
+
+impl Nature {
+    /// Whether it is its own fault if the server waits for it.
+    pub(super) const fn may_wait(self) -> bool {
+        match self {
+            Self::Silent | Self::Quitter | Self::Smuggler | Self::Deaf => true,
+            Self::Honest
+            | Self::Hasty
+            | Self::Early
+            | Self::Guesser
+            | Self::Careless
+            | Self::Babbler
+            | Self::Forger => false,
+        }
+    }
+}

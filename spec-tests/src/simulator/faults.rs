@@ -1,0 +1,105 @@
+//! What went wrong around the server, and when: the excuses it may have.
+
+use std::collections::BTreeSet;
+
+use spondee_core::stanza::Kind;
+
+use super::Moment;
+use crate::memory::Returned;
+
+/// Whether a host is served.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Served {
+    #[default]
+    Yes,
+    No,
+    /// It changed in the time that is looked at.
+    Unsure,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    store: Option<Moment>,
+    reload: Option<Moment>,
+    /// Whether the second host is served.
+    pub(super) second_host: Served,
+    shutdown: Option<Moment>,
+    /// When everything was last at rest: what went wrong since may still be on its way.
+    pub(super) rest: Moment,
+    /// Stanzas that came back because a way was full: kind, id, sender, recipient.
+    returned: BTreeSet<(String, String, String, String)>,
+}
+
+impl Faults {
+    /// The store or the workers refused or failed.
+    pub(super) const fn store(&mut self, at: Moment) {
+        self.store = Some(at);
+    }
+
+    pub(super) const fn reload(&mut self, at: Moment, second_host: Served) {
+        self.reload = Some(at);
+        self.second_host = second_host;
+    }
+
+    /// Whether the host of an address is served.
+    pub(super) fn served(&self, address: &str, since: Moment) -> Served {
+        let second = address.split('@').next_back() == Some("other.test");
+        match (second, self.reload_since(since)) {
+            (false, _) => Served::Yes,
+            (true, true) => Served::Unsure,
+            (true, false) => self.second_host,
+        }
+    }
+
+    pub(super) const fn shutdown(&mut self, at: Moment) {
+        self.shutdown = Some(at);
+    }
+
+    pub(super) fn returned(&mut self, returned: Returned) {
+        let Returned { kind, id, from, to } = returned;
+        let jid =
+            |jid: Option<spondee_core::jid::Jid>| jid.map_or_else(String::new, |j| j.to_string());
+        self.returned
+            .insert((name(kind), id.unwrap_or_default(), jid(from), jid(to)));
+    }
+
+    pub(super) fn store_since(&self, moment: Moment) -> bool {
+        self.store.is_some_and(|at| at >= moment.min(self.rest))
+    }
+
+    pub(super) fn reload_since(&self, moment: Moment) -> bool {
+        self.reload.is_some_and(|at| at >= moment.min(self.rest))
+    }
+
+    pub(super) fn shutdown_since(&self, moment: Moment) -> bool {
+        self.shutdown.is_some_and(|at| at >= moment)
+    }
+
+    /// Whether a stanza of this kind and id came back on its way from `from`.
+    pub(super) fn came_back(&self, kind: Kind, id: &str, from: &str) -> bool {
+        let wanted = name(kind);
+        self.returned
+            .iter()
+            .any(|(kind, i, f, _)| *kind == wanted && i == id && f == from)
+    }
+
+    /// Whether an answer of the server to a stanza with this id came back on its way to `to`.
+    pub(super) fn answer_came_back(&self, kind: Kind, id: &str, to: &str) -> bool {
+        let wanted = name(kind);
+        self.returned
+            .iter()
+            .any(|(kind, i, _, t)| *kind == wanted && i == id && t == to)
+    }
+
+    /// Whether unavailable presence from `from` to an address of `bare` came back.
+    pub(super) fn farewell_came_back(&self, from: &str, bare: &str) -> bool {
+        self.returned.iter().any(|(kind, _, f, to)| {
+            kind == "Presence(Unavailable)" && f == from && to.split('/').next() == Some(bare)
+        })
+    }
+}
+
+fn name(kind: Kind) -> String {
+    format!("{kind:?}")
+}

@@ -1,0 +1,266 @@
+//! Oracle: every stanza sent, who got it, what was answered. What is wrong whatever else happened is said at once; what should
+//! have happened is judged at rest (`judge.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
+
+use super::Moment;
+use super::accounts::NAMES;
+use super::lives::Life;
+use super::stanzas::{Sent, To, is_of, mark};
+use crate::element::{CLIENT, Element};
+
+/// All stanzas, and the lives that sent and received them.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// Since everything was last at rest.
+    pub(super) open: BTreeMap<String, Sent>,
+    /// Judged: they must not turn up again.
+    closed: BTreeSet<String>,
+    /// Lives that were not over then.
+    pub(super) lives: Vec<Life>,
+    /// The addresses clients were ever bound to.
+    names: BTreeMap<usize, String>,
+    /// Presence that may be repeated to new sessions: by whom.
+    broadcasts: BTreeMap<String, usize>,
+    /// The number of the last stanza from one client to another.
+    last: BTreeMap<(usize, usize), u32>,
+    /// Whom a client sent directed presence to.
+    directed: BTreeMap<usize, BTreeSet<String>>,
+    /// Whom a client believes available.
+    pub(super) seen: BTreeMap<usize, BTreeSet<String>>,
+    /// Of whom the server said that they are over.
+    pub(super) farewells: BTreeSet<String>,
+    /// Those who need not hear of every end (RFC 6121 §4.6.1).
+    pub(super) withdrawn: BTreeSet<usize>,
+    /// Those who closed their stream and saw it closed: all they sent was accepted.
+    pub(super) left: BTreeSet<usize>,
+    /// When everything was last at rest.
+    pub(super) rest: Moment,
+}
+
+impl Ledger {
+    /// The address a client is or was bound to.
+    pub(super) fn name(&self, client: usize) -> &str {
+        self.names.get(&client).map_or("", String::as_str)
+    }
+
+    pub(super) fn life(&mut self, client: usize) -> Option<&mut Life> {
+        self.lives.iter_mut().find(|life| life.client == client)
+    }
+
+    pub(super) fn bound(&mut self, at: Moment, client: usize, jid: &str) -> Result<(), String> {
+        // Whoever takes over an address inherits what its predecessor was told, and what it is owed.
+        let others = |life: &&Life| life.client != client && life.may_be(jid);
+        if self.lives.iter().any(|life| others(&life)) {
+            self.withdrawn.insert(client);
+        }
+        self.names.insert(client, jid.to_owned());
+        match self.life(client) {
+            Some(life) => life.bound(at, jid.to_owned()),
+            None => return Err(format!("{jid} was bound without a request")),
+        }
+        Ok(())
+    }
+
+    /// A client writes a stanza.
+    pub(super) fn sent(&mut self, sent: Sent) {
+        let by = sent.by;
+        if sent.kind == Kind::Presence(PresenceType::Unavailable) {
+            self.withdrawn.insert(by);
+        }
+        if let (Kind::Presence(PresenceType::Available), Some(to)) = (sent.kind, sent.to.address())
+        {
+            self.directed.entry(by).or_default().insert(to.to_owned());
+        }
+        if sent.is_broadcast() {
+            self.broadcasts.insert(sent.mark.clone(), by);
+        }
+        self.open.insert(sent.mark.clone(), sent);
+    }
+
+    /// A client reads a stanza.
+    pub(super) fn heard(&mut self, client: usize, stanza: &Element) -> Result<(), String> {
+        match mark(stanza) {
+            Some(mark) => {
+                let mark = mark.to_owned();
+                self.delivered(client, &mark, stanza)?;
+            }
+            None if is_of(stanza, Kind::Presence(PresenceType::Unavailable)) => {
+                let from = stanza.attribute("from").unwrap_or_default();
+                self.farewells.insert(from.to_owned());
+            }
+            None => self.answered(client, stanza)?,
+        }
+        self.note_presence(client, stanza);
+        Ok(())
+    }
+
+    /// What another client wrote.
+    fn delivered(&mut self, to: usize, mark: &str, stanza: &Element) -> Result<(), String> {
+        let from = stanza.attribute("from").unwrap_or_default();
+        if let Some(by) = self.broadcasts.get(mark) {
+            return self.broadcast(*by, to, mark, from, stanza);
+        }
+        let Some(sent) = self.open.get_mut(mark) else {
+            let known = if self.closed.contains(mark) {
+                "again"
+            } else {
+                "though nobody may send it"
+            };
+            return Err(format!("client {to} got {stanza} {known}"));
+        };
+        let fail = |what: &str| Err(format!("client {to} got {stanza}, {what}: {sent:?}"));
+        if self.names.get(&sent.by).map(String::as_str) != Some(from) {
+            return fail("whose sender is somebody else");
+        }
+        if !is_of(stanza, sent.kind) || stanza.attribute("id") != Some(sent.id.as_str()) {
+            return fail("which is another stanza");
+        }
+        let body = stanza.child(CLIENT, "body").map(Element::text);
+        if body.is_some_and(|body| body != sent.body) {
+            return fail("whose body was changed");
+        }
+        let receiver = self.names.get(&to).map_or("", String::as_str);
+        let own = NAMES
+            .iter()
+            .find(|name| receiver.split('/').next() == Some(**name));
+        let addressed = stanza.attribute("to").unwrap_or_default();
+        let wanted = match sent.to.address() {
+            Some(wanted) => wanted.to_owned(),
+            None => from.split('/').next().unwrap_or_default().to_owned(),
+        };
+        let fits = addressed == receiver
+            || !addressed.contains('/') && own.is_some_and(|own| *own == addressed)
+            || sent.kind == Kind::Message(MessageType::Chat)
+                && own.is_some_and(|own| addressed.split('/').next() == Some(*own));
+        if addressed != wanted || !fits {
+            return fail("which is for somebody else");
+        }
+        if sent.delivered.contains(&to) {
+            return fail("twice");
+        }
+        let last = self.last.entry((sent.by, to)).or_default();
+        if *last >= sent.number {
+            return fail("out of order");
+        }
+        *last = sent.number;
+        sent.delivered.push(to);
+        Ok(())
+    }
+
+    /// Presence to everybody: own resources, and those who had directed presence.
+    fn broadcast(
+        &mut self,
+        by: usize,
+        to: usize,
+        mark: &str,
+        from: &str,
+        stanza: &Element,
+    ) -> Result<(), String> {
+        let receiver = self.names.get(&to).map_or("", String::as_str);
+        let bare = |jid: &str| jid.split('/').next().map(str::to_owned);
+        if self.names.get(&by).map(String::as_str) != Some(from) {
+            return Err(format!(
+                "client {to} got {stanza}, whose sender is somebody else"
+            ));
+        }
+        let told =
+            |address: &String| address == receiver || Some(address) == bare(receiver).as_ref();
+        let directed = self.directed.get(&by).is_some_and(|to| to.iter().any(told));
+        if bare(from) != bare(receiver) && !directed {
+            return Err(format!(
+                "client {to} got {stanza}, which is for somebody else"
+            ));
+        }
+        if let Some(sent) = self.open.get_mut(mark) {
+            sent.delivered.push(to);
+        }
+        Ok(())
+    }
+
+    /// What the server, or nobody, says about a stanza of this client. An answer goes to an address: whoever has it since the
+    /// sender is gone gets it.
+    fn answered(&mut self, client: usize, stanza: &Element) -> Result<(), String> {
+        let id = stanza.attribute("id").unwrap_or_default();
+        let name = self.name(client).to_owned();
+        let fail = |what: &str| Err(format!("client {client} got {stanza}, {what}"));
+        if stanza.attribute("to").is_some_and(|to| to != name) {
+            return fail("which is for somebody else");
+        }
+        if self.answers_farewell(&name, stanza) {
+            return Ok(());
+        }
+        let names = &self.names;
+        let own = |sent: &&mut Sent| {
+            names.get(&sent.by) == Some(&name) && sent.id == id && !is_answer(sent.kind)
+        };
+        let Some(sent) = self.open.values_mut().find(own) else {
+            return fail("which answers nothing");
+        };
+        let answer = match stanza.attribute("type") {
+            Some("result") if stanza.name == "iq" => "result",
+            Some("error") if stanza.name == sent.kind.element() => stanza
+                .child(CLIENT, "error")
+                .and_then(Element::condition)
+                .unwrap_or_default(),
+            _ => return fail("which is from nobody"),
+        };
+        // RFC 6120 §10.3.1: a message without an address is one to the sender's own account.
+        let from = match stanza.attribute("from") {
+            Some(from) if sent.to == To::Unsaid && matches!(sent.kind, Kind::Message(_)) => {
+                Some(from).filter(|from| Some(*from) != name.split('/').next())
+            }
+            from => from,
+        };
+        sent.answers.push(answer.to_owned());
+        if from != sent.to.answers_from() {
+            return fail("which is an answer of somebody else");
+        }
+        if sent.answers.len() > 1 {
+            return fail("a second answer");
+        }
+        if !sent.delivered.is_empty() {
+            return fail("though what it answers was delivered");
+        }
+        Ok(())
+    }
+
+    /// Whether it says that the end of directed presence could not be told to somebody (RFC 6121 §4.6.3).
+    fn answers_farewell(&self, name: &str, stanza: &Element) -> bool {
+        let from = stanza.attribute("from").unwrap_or_default();
+        let id = stanza.attribute("id");
+        let ours =
+            |(by, told): (&usize, &BTreeSet<String>)| self.name(*by) == name && told.contains(from);
+        is_of(stanza, Kind::Presence(PresenceType::Error))
+            && id.is_none_or(|id| self.broadcasts.contains_key(id))
+            && self.directed.iter().any(ours)
+    }
+
+    fn note_presence(&mut self, client: usize, stanza: &Element) {
+        let Some(from) = stanza.attribute("from") else {
+            return;
+        };
+        let seen = self.seen.entry(client).or_default();
+        if is_of(stanza, Kind::Presence(PresenceType::Available)) {
+            seen.insert(from.to_owned());
+        } else if is_of(stanza, Kind::Presence(PresenceType::Unavailable)) {
+            seen.remove(from);
+        }
+    }
+
+    /// Everything is at rest and was judged: a new page.
+    pub(super) fn turn_page(&mut self, now: Moment) {
+        self.closed
+            .extend(std::mem::take(&mut self.open).into_keys());
+        self.farewells.clear();
+        self.lives.retain(|life| !life.is_over());
+        self.rest = now;
+    }
+}
+
+/// Answers of clients have the id of what they answer.
+pub(super) const fn is_answer(kind: Kind) -> bool {
+    matches!(kind, Kind::Iq(IqType::Result | IqType::Error))
+}

@@ -1,0 +1,322 @@
+//! What a client does about what it read, and what the oracles say to it.
+
+use super::Simulation;
+use super::accounts::NAMES;
+use super::client::{Heard, Nature, Stage};
+use super::lives::{Attention, Life};
+use super::stanzas::{Question, Sent, To, mark};
+use crate::element::{CLIENT, Element};
+use spondee_core::stanza::{IqType, Kind};
+
+impl Simulation {
+    /// A client reads what arrived. Whether there was anything.
+    pub(super) fn listen(&mut self, index: usize) -> Result<bool, String> {
+        let bytes = self.world.take_received(self.clients[index].peer);
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        self.clients[index].push(&bytes);
+        loop {
+            let heard = self.clients[index].next();
+            let heard = heard.map_err(|fault| format!("client {index}: {fault}"))?;
+            match heard {
+                None => return Ok(true),
+                Some(heard) => self.react(index, heard)?,
+            }
+        }
+    }
+
+    fn react(&mut self, index: usize, heard: Heard) -> Result<(), String> {
+        let waits = self.clients[index].nature != Nature::Hasty;
+        match heard {
+            Heard::Nothing => {}
+            Heard::Say(words) if waits => self.say(index, &words),
+            Heard::Secure(words) => {
+                self.world.secure(self.clients[index].peer);
+                self.say(index, &words);
+            }
+            Heard::Begin(words) if waits => {
+                self.begin(index);
+                self.say(index, &words);
+                if self.clients[index].nature == Nature::Quitter {
+                    self.clients[index].stage = Stage::Over;
+                }
+            }
+            Heard::Bind(words) if waits => {
+                self.wish(index);
+                self.say(index, &words);
+            }
+            Heard::Say(_) | Heard::Begin(_) | Heard::Bind(_) => {}
+            Heard::SignedIn(words) => {
+                self.signed_in(index)?;
+                if waits {
+                    self.say(index, &words);
+                }
+            }
+            Heard::SignInFailed(condition) => self.sign_in_failed(index, &condition)?,
+            Heard::Bound(jid) => {
+                self.counts.sessions += 1;
+                self.note(format_args!("client {index} is {jid}"));
+                self.ledger.bound(self.now, index, &jid)?;
+            }
+            Heard::BindRefused(condition) => self.bind_refused(index, &condition)?,
+            Heard::Stanza(stanza) => self.heard(index, &stanza)?,
+            Heard::Failed(condition) => self.failed(index, &condition)?,
+            Heard::Closed => self.closed(index)?,
+        }
+        Ok(())
+    }
+
+    /// Its sign-in begins.
+    pub(super) fn begin(&mut self, index: usize) {
+        let client = &mut self.clients[index];
+        client.began = self.now;
+        self.accounts.begin(client.account, client.password);
+    }
+
+    /// From here on somebody may have that address.
+    pub(super) fn wish(&mut self, index: usize) {
+        let client = &self.clients[index];
+        let jid = format!("{}/{}", NAMES[client.account], client.resource);
+        self.ledger
+            .lives
+            .push(Life::new(index, client.account, jid, self.now));
+    }
+
+    fn signed_in(&mut self, index: usize) -> Result<(), String> {
+        let client = &mut self.clients[index];
+        client.signed = self.now;
+        let (account, password) = (client.account, client.password);
+        let window = (client.began, self.now);
+        if matches!(
+            client.nature,
+            Nature::Careless | Nature::Smuggler | Nature::Guesser
+        ) {
+            return Err(format!("client {index}, {:?}, signed in", client.nature));
+        }
+        self.note(format_args!(
+            "client {index} signed in to {}",
+            NAMES[account]
+        ));
+        self.accounts.signed_in(window, account, password)
+    }
+
+    fn sign_in_failed(&mut self, index: usize, condition: &str) -> Result<(), String> {
+        self.note(format_args!("client {index} cannot sign in: {condition}"));
+        let client = &self.clients[index];
+        let window = (client.began, self.now);
+        if client.nature != Nature::Careless || condition != "encryption-required" {
+            let (account, password) = (client.account, client.password);
+            self.accounts
+                .refused(window, account, password, condition, &self.faults)?;
+        }
+        if self.clients[index].nature == Nature::Guesser {
+            if let Heard::Begin(words) = self.clients[index].begin() {
+                self.begin(index);
+                self.say(index, &words);
+            }
+            return Ok(());
+        }
+        self.give_up(index);
+        Ok(())
+    }
+
+    fn bind_refused(&mut self, index: usize, condition: &str) -> Result<(), String> {
+        self.note(format_args!("client {index} cannot bind: {condition}"));
+        let account = self.clients[index].account;
+        let rest = self.ledger.rest;
+        let excused = match condition {
+            "conflict" => true, // the policy may say so, and others of the account are there: judged by its absence
+            "not-allowed" => {
+                self.faults.reload_since(rest)
+                    || self.accounts.excuses(account, rest, "not-authorized")
+                    || self.accounts.excuses(account, rest, "reset")
+            }
+            _ => false,
+        };
+        if !excused {
+            return Err(format!("client {index} cannot bind: {condition}"));
+        }
+        self.give_up(index);
+        Ok(())
+    }
+
+    /// The client closes its connection: there is nothing more for it here.
+    fn give_up(&mut self, index: usize) {
+        let (rest, peer) = (self.ledger.rest, self.clients[index].peer);
+        self.clients[index].stage = Stage::Over;
+        if let Some(life) = self.ledger.life(index) {
+            life.ends(rest);
+        }
+        self.world.hang_up(peer);
+    }
+
+    fn heard(&mut self, index: usize, stanza: &Element) -> Result<(), String> {
+        match mark(stanza) {
+            Some(_) => self.counts.deliveries += 1,
+            None => self.counts.answers += 1,
+        }
+        self.trace.mix(&stanza.to_string());
+        self.note(format_args!(
+            "client {index} gets {} {} {} from {}",
+            stanza.name,
+            stanza.attribute("type").unwrap_or_default(),
+            mark(stanza)
+                .or_else(|| stanza.attribute("id"))
+                .unwrap_or_default(),
+            stanza.attribute("from").unwrap_or_default(),
+        ));
+        self.ledger.heard(index, stanza)?;
+        let asked = stanza.name == "iq"
+            && stanza.ns == CLIENT
+            && matches!(stanza.attribute("type"), Some("get" | "set"));
+        let session = matches!(self.clients[index].stage, Stage::Session(_));
+        if asked && session && self.random.percent(90) {
+            let to = stanza.attribute("from").unwrap_or_default().to_owned();
+            let id = stanza.attribute("id").unwrap_or_default().to_owned();
+            let kind = match self.random.percent(80) {
+                true => Kind::Iq(IqType::Result),
+                false => Kind::Iq(IqType::Error),
+            };
+            self.send(index, kind, To::Full(to), Question::Unknown, Some(id));
+        }
+        Ok(())
+    }
+
+    /// A session sends this.
+    pub(super) fn send(
+        &mut self,
+        index: usize,
+        kind: Kind,
+        to: To,
+        question: Question,
+        id: Option<String>,
+    ) {
+        let body = super::stanzas::body(&mut self.random);
+        self.send_with(index, (kind, to, question, id), body, None);
+    }
+
+    /// A session sends this, with all that can be said of it.
+    pub(super) fn send_with(
+        &mut self,
+        index: usize,
+        (kind, to, question, id): (Kind, To, Question, Option<String>),
+        body: String,
+        priority: Option<i8>,
+    ) {
+        self.counts.stanzas += 1;
+        let client = &mut self.clients[index];
+        client.sent += 1;
+        let mark = format!("c{index}-{}", client.sent);
+        let sent = Sent {
+            id: id.unwrap_or_else(|| mark.clone()),
+            mark,
+            by: index,
+            number: client.sent,
+            at: self.now,
+            kind,
+            to,
+            question,
+            body,
+            delivered: Vec::new(),
+            answers: Vec::new(),
+        };
+        let from = match self.random.below(10) {
+            0 => self.clients[index].jid().map(str::to_owned),
+            1 => Some(NAMES[self.clients[index].account].to_owned()),
+            _ => None,
+        };
+        let xml = sent.xml(from.as_deref(), priority);
+        self.ledger.sent(sent);
+        self.say(index, &xml);
+    }
+
+    /// The server ended the client's stream with an error: it must have had a reason.
+    fn failed(&mut self, index: usize, condition: &str) -> Result<(), String> {
+        self.note(format_args!("client {index} is thrown out: {condition}"));
+        if !self.excused(index, condition) {
+            let client = &self.clients[index];
+            return Err(format!(
+                "client {index}, {:?} at {:?}, was thrown out for no reason: {condition}",
+                client.nature, client.stage
+            ));
+        }
+        let rest = self.ledger.rest;
+        if let Some(life) = self.ledger.life(index) {
+            life.ends(rest);
+        }
+        self.clients[index].stage = Stage::Over;
+        if self.random.percent(50) {
+            self.say(index, "</stream:stream>");
+        } else {
+            self.world.hang_up(self.clients[index].peer);
+        }
+        Ok(())
+    }
+
+    fn excused(&self, index: usize, condition: &str) -> bool {
+        let client = &self.clients[index];
+        let rest = self.ledger.rest;
+        let session = matches!(client.stage, Stage::Session(_) | Stage::Leaving);
+        let age = self.world.now().mono.since(client.accepted);
+        let nature = client.nature;
+        match condition {
+            "conflict" => {
+                let jid = self.ledger.name(index);
+                let other = |life: &Life| life.client != index && life.may_be(jid);
+                session && self.ledger.lives.iter().any(other)
+            }
+            "reset" => self.accounts.excuses(client.account, rest, condition),
+            "not-authorized" => {
+                nature == Nature::Early
+                    || nature == Nature::Hasty && !session
+                    || self.accounts.excuses(client.account, rest, condition)
+            }
+            "host-gone" | "host-unknown" => {
+                self.faults.served(NAMES[client.account], rest) != super::faults::Served::Yes
+            }
+            "system-shutdown" => self.faults.shutdown_since(rest),
+            "connection-timeout" => !session && age >= self.config.limits.until_tls,
+            "resource-constraint" => {
+                client.peak >= super::QUEUE_BYTES / 2
+                    || !session && age >= self.config.limits.until_tls
+            }
+            "policy-violation" => nature == Nature::Guesser,
+            "invalid-from" => nature == Nature::Forger,
+            // The header of a stream that should have been restarted.
+            "restricted-xml" if nature == Nature::Hasty => !session,
+            "internal-server-error" => false,
+            _ => nature == Nature::Babbler,
+        }
+    }
+
+    fn closed(&mut self, index: usize) -> Result<(), String> {
+        let rest = self.ledger.rest;
+        let client = &mut self.clients[index];
+        match std::mem::replace(&mut client.stage, Stage::Over) {
+            Stage::Leaving => {
+                self.ledger.left.insert(index);
+            }
+            Stage::Over => {}
+            stage @ (Stage::Header(_)
+            | Stage::Proceed
+            | Stage::Challenge(_)
+            | Stage::Outcome(_)
+            | Stage::Bind
+            | Stage::Session(_)) => {
+                return Err(format!("client {index} is hung up on at {stage:?}"));
+            }
+        }
+        if let Some(life) = self.ledger.life(index) {
+            life.ends(rest);
+        }
+        Ok(())
+    }
+
+    /// The client will read no more, or may have missed something.
+    pub(super) fn loses(&mut self, index: usize) {
+        if let Some(life) = self.ledger.life(index) {
+            life.attention = Attention::Loses;
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The simulator: whole servers in memory, their clients, administrators, network, store and clock, all out of one seed.
+//!
+//! A run is some epochs of disorder, each followed by rest: everything under way comes to its end, and the oracles are asked.
+//! What can happen is the table in `weather.rs`, how it happens `actions.rs` and `trouble.rs`; what must be true of it stands in the oracles:
+//! `client` (what a stream may say), `ledger` and `judge` (stanzas), `accounts` (sign-ins and commands), `rest` (what must hold
+//! when nothing is under way). There are no threads here and no real time, and the same seed gives the same run to the byte.
+
+mod accounts;
+mod actions;
+mod client;
+mod faults;
+mod judge;
+mod ledger;
+mod listen;
+mod lives;
+mod random;
+mod rest;
+mod stanzas;
+mod trace;
+mod trouble;
+mod weather;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::AddAssign;
+
+use spondee_core::config::Config;
+use spondee_core::port::{CloseReason, Note};
+
+use self::accounts::{Accounts, NAMES, PASSWORDS};
+use self::client::Client;
+use self::faults::Faults;
+use self::ledger::Ledger;
+use self::random::Random;
+use self::trace::Trace;
+use self::weather::Weather;
+use crate::memory::{Mesh, StorePace, Workers, World, config};
+
+/// Counts what happened: one number for each thing. Finer than virtual time, in which much happens at once.
+type Moment = u64;
+
+/// What a peer may leave unread: little, so that it is reached.
+const QUEUE_BYTES: usize = 32 * 1024;
+
+/// What may come on top of the bound: one stanza and the end of the stream.
+const QUEUE_SLACK: usize = 4 * 1024;
+
+/// A run that held.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Report {
+    /// Of everything that happened: the same for every run of the seed.
+    pub digest: String,
+    /// What happened.
+    pub trace: Vec<String>,
+    /// How much of what there was, to see that the run was worth it.
+    pub counts: Counts,
+}
+
+/// How often things happened.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Counts {
+    pub clients: usize,
+    pub sessions: usize,
+    pub stanzas: usize,
+    pub deliveries: usize,
+    pub answers: usize,
+    pub commands: usize,
+    pub cuts: usize,
+    pub crashes: usize,
+    pub hand_offs: usize,
+    pub returned: usize,
+    pub store_faults: usize,
+    pub overflows: usize,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.clients += more.clients;
+        self.sessions += more.sessions;
+        self.stanzas += more.stanzas;
+        self.deliveries += more.deliveries;
+        self.answers += more.answers;
+        self.commands += more.commands;
+        self.cuts += more.cuts;
+        self.crashes += more.crashes;
+        self.hand_offs += more.hand_offs;
+        self.returned += more.returned;
+        self.store_faults += more.store_faults;
+        self.overflows += more.overflows;
+    }
+}
+
+/// A run in which an oracle was offended.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The seed of the run.
+    pub seed: u64,
+    /// What is wrong.
+    pub fault: String,
+    /// What happened until then.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, fault, .. } = self;
+        writeln!(f, "seed {seed}: {fault}")?;
+        write!(
+            f,
+            "to see the run: SPONDEE_SEED={seed} cargo test -p spec-tests --test simulator one_seed -- --nocapture"
+        )
+    }
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// An oracle was offended: the server is at fault, or the oracle.
+pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
+    let mut simulation = Simulation::new(seed);
+    let outcome = simulation.play();
+    let counts = simulation.counts();
+    let digest = simulation.trace.digest();
+    let trace = simulation.trace.into_lines();
+    match outcome {
+        Ok(()) => Ok(Report {
+            digest,
+            trace,
+            counts,
+        }),
+        Err(fault) => Err(Box::new(Failure { seed, fault, trace })),
+    }
+}
+
+/// One run.
+struct Simulation {
+    world: World,
+    random: Random,
+    weather: Weather,
+    trace: Trace,
+    now: Moment,
+    clients: Vec<Client>,
+    accounts: Accounts,
+    ledger: Ledger,
+    faults: Faults,
+    config: Config,
+    counts: Counts,
+    /// Clients whose connections may still do something.
+    active: BTreeSet<usize>,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut config = config();
+        config.shards = random.pick(&[2, 2, 3, 4]);
+        config.limits.session_queue_bytes = QUEUE_BYTES;
+        for host in config.hosts.values_mut() {
+            host.rounds = 1; // nothing here is secret, and time is spent better
+        }
+        config.server_secret[..8].copy_from_slice(&random.next().to_le_bytes());
+        let mut world = World::with_seed(config.clone(), seed);
+        for name in &NAMES[..NAMES.len() - 1] {
+            world.add_user(name, PASSWORDS[0]);
+        }
+        Self {
+            weather: Weather::new(&mut random),
+            world,
+            random,
+            trace: Trace::default(),
+            now: 1,
+            clients: Vec::new(),
+            accounts: Accounts::new(),
+            ledger: Ledger::default(),
+            faults: Faults::default(),
+            config,
+            counts: Counts::default(),
+            active: BTreeSet::new(),
+        }
+    }
+
+    fn play(&mut self) -> Result<(), String> {
+        let shards = self.config.shards;
+        self.note(format_args!("{shards} shards"));
+        let epochs = self.random.below(5) + 3;
+        for _ in 0..epochs {
+            self.weather.turn(&mut self.random);
+            self.world.mesh = Mesh::Full; // hand-offs happen step by step
+            self.world.store_pace = StorePace::Slow;
+            let steps = self.random.below(250) + 50;
+            for _ in 0..steps {
+                self.act()?;
+            }
+            self.come_to_rest()?;
+        }
+        self.finale()
+    }
+
+    /// One thing happens.
+    fn act(&mut self) -> Result<(), String> {
+        let action = self.weather.choose(&mut self.random);
+        self.now += 1;
+        self.perform(action)?;
+        self.observe()
+    }
+
+    /// What is to be looked at after everything that happens.
+    fn observe(&mut self) -> Result<(), String> {
+        if self.world.store_pace == StorePace::Busy || self.world.workers == Workers::Busy {
+            self.faults.store(self.now);
+        }
+        for (id, result) in self.world.take_answers() {
+            self.note(format_args!("command {} is answered {result:?}", id.0));
+            let answered = self.accounts.answered(self.now, id, &result, &self.faults);
+            answered?;
+        }
+        for returned in self.world.take_returned() {
+            self.counts.returned += 1;
+            self.note(format_args!("the way is full for {returned:?}"));
+            self.faults.returned(returned);
+        }
+        for note in std::mem::take(&mut self.world.notes) {
+            match note {
+                Note::Bug(what) => {
+                    return Err(format!("the server holds this impossible: {what}"));
+                }
+                Note::Closed {
+                    reason: CloseReason::Error("resource-constraint"),
+                    ..
+                } => self.counts.overflows += 1,
+                Note::AccountHeldUp { .. }
+                | Note::AddressHeldUp { .. }
+                | Note::Bound { .. }
+                | Note::Closed { .. }
+                | Note::NothingOffered { .. }
+                | Note::SignInFailed { .. }
+                | Note::SignedIn { .. } => {}
+            }
+        }
+        for index in self.active.clone() {
+            let owed = self.world.owed(self.clients[index].peer);
+            let client = &mut self.clients[index];
+            client.peak = client.peak.max(owed);
+            if owed > QUEUE_BYTES + QUEUE_SLACK {
+                return Err(format!("{owed} bytes are kept for client {index}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, what: fmt::Arguments<'_>) {
+        self.trace.note(self.world.now().mono, what);
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            clients: self.clients.len(),
+            hand_offs: self.world.handed_off(),
+            ..self.counts
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Oracle: what must hold when nothing is under way any more, and at the end of a run.
+
+use std::time::Duration;
+
+use spondee_core::port::Opening;
+use spondee_core::sasl::Mechanism;
+
+use super::Simulation;
+use super::accounts::{NAMES, PASSWORDS};
+use super::client::{Intent, Nature, Stage};
+use super::lives::Attention;
+use crate::memory::Mesh;
+
+/// Rest comes long before that many rounds.
+const ROUNDS_MAX: usize = 1000;
+
+impl Simulation {
+    /// The faults end, and everything under way comes to its end; then the oracles are asked.
+    pub(super) fn come_to_rest(&mut self) -> Result<(), String> {
+        self.now += 1;
+        self.note(format_args!("all comes to rest"));
+        self.mend();
+        self.world.mesh = Mesh::Free;
+        self.world.lane_capacity = usize::MAX;
+        for index in self.active.clone() {
+            self.take_again(index);
+        }
+        self.exhaust()?;
+        self.wait_for_held_up()?;
+        if self.random.percent(20) {
+            let minutes = self.random.pick(&[1, 2, 15, 60]);
+            self.note(format_args!("{minutes} minutes pass"));
+            self.world.advance(Duration::from_secs(minutes * 60));
+            self.exhaust()?;
+            self.judge_patience()?;
+        }
+        self.judge_connections()?;
+        self.accounts.rest()?;
+        let now = self.now;
+        for life in &mut self.ledger.lives {
+            life.settle(now);
+        }
+        self.ledger.judge(now, &self.faults)?;
+        self.judge_sessions()?;
+        for index in self.active.clone() {
+            let client = &mut self.clients[index];
+            if client.nature != Nature::Deaf {
+                client.peak = 0;
+            }
+        }
+        self.now += 1;
+        self.ledger.turn_page(self.now);
+        self.faults.rest = self.now;
+        self.now += 1;
+        Ok(())
+    }
+
+    /// After many failures sign-ins are answered late.
+    fn wait_for_held_up(&mut self) -> Result<(), String> {
+        for _ in 0..=self.config.limits.sasl_failures {
+            let held_up = |index: &usize| {
+                let client = &self.clients[*index];
+                client.waits() && self.accounts.may_be_held_up(client.account)
+            };
+            if self.active.iter().any(held_up) {
+                self.world.advance(self.config.limits.sasl_delay);
+                self.exhaust()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Slow ones read what they are owed; those who never read do not.
+    fn take_again(&mut self, index: usize) {
+        let deaf = self
+            .ledger
+            .life(index)
+            .is_some_and(|life| life.attention == Attention::Loses);
+        if !deaf {
+            self.world.take_again(self.clients[index].peer);
+        }
+    }
+
+    /// Until nobody has anything to say.
+    fn exhaust(&mut self) -> Result<(), String> {
+        for _ in 0..ROUNDS_MAX {
+            self.world.run();
+            self.now += 1;
+            self.observe()?;
+            let mut quiet = true;
+            for index in self.active.clone() {
+                quiet &= !self.listen(index)?;
+            }
+            if quiet {
+                return Ok(());
+            }
+        }
+        Err("clients and server talk without end".to_owned())
+    }
+
+    /// Nobody waits for the server; who is gone is known to be.
+    fn judge_connections(&mut self) -> Result<(), String> {
+        let rest = self.ledger.rest;
+        for index in self.active.clone() {
+            let client = &self.clients[index];
+            let ended = self.world.ended(client.peer);
+            let reads = self
+                .ledger
+                .lives
+                .iter()
+                .find(|life| life.client == index)
+                .is_none_or(|life| life.attention == Attention::Reads);
+            match (&client.stage, ended) {
+                (Stage::Session(_), Some(_)) if reads && client.peak < super::QUEUE_BYTES => {
+                    return Err(format!("client {index} was hung up on without a word"));
+                }
+                (_, Some(_)) => {
+                    self.active.remove(&index);
+                    self.clients[index].stage = Stage::Over;
+                    if let Some(life) = self.ledger.life(index) {
+                        life.ends(rest);
+                    }
+                }
+                (_, None) if client.waits() && reads && !client.nature.may_wait() => {
+                    return Err(format!("client {index} waits for ever: {client:?}"));
+                }
+                (_, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Who is not signed in for longer than the deadline is gone.
+    fn judge_patience(&self) -> Result<(), String> {
+        let limits = &self.config.limits;
+        let now = self.world.now().mono;
+        for index in &self.active {
+            let client = &self.clients[*index];
+            let age = now.since(client.accepted);
+            let session = matches!(client.stage, Stage::Session(_));
+            let late = age > limits.negotiation + limits.close;
+            if late && !session && self.world.ended(client.peer).is_none() {
+                return Err(format!(
+                    "client {index} is still there after {age:?}: {client:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody is there with a password that is not good.
+    fn judge_sessions(&self) -> Result<(), String> {
+        for index in self.sessions(|_| true) {
+            let client = &self.clients[index];
+            let deaf = client.nature == Nature::Deaf && client.peak > 0;
+            if !deaf {
+                self.accounts
+                    .may_stay(client.signed, client.account, client.password)
+                    .map_err(|fault| format!("client {index}: {fault}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end: a crash, every password tried against what was reported, and nothing left behind.
+    pub(super) fn finale(&mut self) -> Result<(), String> {
+        if self.random.percent(50) {
+            self.crash()?;
+        }
+        self.mend();
+        self.world.mesh = Mesh::Free;
+        self.world.lane_capacity = usize::MAX;
+        self.note(format_args!("the end: every password is tried"));
+        for account in 0..NAMES.len() {
+            for password in PASSWORDS {
+                self.connect_as(Intent {
+                    nature: Nature::Hasty,
+                    account,
+                    password,
+                    resource: "probe".to_owned(),
+                    mechanism: Mechanism::Plain,
+                    opening: Opening::Tls,
+                });
+                self.exhaust()?;
+                self.wait_for_held_up()?;
+            }
+        }
+        self.come_to_rest()?;
+        for index in self.active.clone() {
+            let peer = self.clients[index].peer;
+            self.world.take_again(peer);
+            self.world.hang_up(peer);
+        }
+        self.world.run();
+        self.world.advance(Duration::from_secs(120));
+        for (shard, residue) in self.world.residue().into_iter().enumerate() {
+            if residue != [0; 6] {
+                return Err(format!("shard {shard} keeps {residue:?} of those who left"));
+            }
+        }
+        for log in self.world.logs() {
+            self.trace.mix(log.transcript());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! What clients say once they are bound. Every stanza carries a mark of its own, by which the ledger knows it again.
+
+use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
+
+use super::Moment;
+use super::accounts::NAMES;
+use super::random::Random;
+use crate::element::{CLIENT, Element, escape};
+
+/// The namespace of marks.
+const MARKS: &str = "urn:example:mark";
+
+/// Whom a stanza is addressed to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum To {
+    /// It has no `to`.
+    Unsaid,
+    /// What is no address.
+    Malformed,
+    /// An address of a server that is not there.
+    Remote,
+    /// A host of ours.
+    Host(String),
+    /// An account of ours, or nobody's address at a host of ours.
+    Bare(String),
+    /// A resource there.
+    Full(String),
+}
+
+impl To {
+    /// The attribute's value.
+    pub(super) fn address(&self) -> Option<&str> {
+        match self {
+            Self::Unsaid => None,
+            Self::Malformed => Some("@localhost"),
+            Self::Remote => Some("somebody@remote.example"),
+            Self::Host(to) | Self::Bare(to) | Self::Full(to) => Some(to),
+        }
+    }
+
+    /// What answers come from.
+    pub(super) fn answers_from(&self) -> Option<&str> {
+        match self {
+            Self::Malformed => None,
+            Self::Unsaid | Self::Remote | Self::Host(_) | Self::Bare(_) | Self::Full(_) => {
+                self.address()
+            }
+        }
+    }
+
+    /// The account or host of ours it concerns.
+    pub(super) fn bare(&self) -> Option<&str> {
+        match self {
+            Self::Unsaid | Self::Malformed | Self::Remote => None,
+            Self::Host(to) | Self::Bare(to) | Self::Full(to) => to.split('/').next(),
+        }
+    }
+}
+
+/// What a request asks the server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Question {
+    Ping,
+    Version,
+    Unknown,
+}
+
+/// One stanza that a client sent.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) mark: String,
+    pub(super) id: String,
+    pub(super) by: usize,
+    pub(super) number: u32,
+    pub(super) at: Moment,
+    pub(super) kind: Kind,
+    pub(super) to: To,
+    pub(super) question: Question,
+    pub(super) body: String,
+    /// The clients that got it.
+    pub(super) delivered: Vec<usize>,
+    /// What was answered: `result`, or the condition of an error.
+    pub(super) answers: Vec<String>,
+}
+
+impl Sent {
+    /// Something that a client might say, to one of these full addresses or to somebody else.
+    pub(super) fn any(random: &mut Random, known: &[&str], own: usize) -> (Kind, To, Question) {
+        let full = |random: &mut Random| match known.is_empty() {
+            true => format!("{}/gone", random.pick(&NAMES)),
+            false => random.pick(known).to_owned(),
+        };
+        let to = match random.below(20) {
+            0..=9 => To::Full(full(random)),
+            10..=13 => To::Bare(random.pick(&NAMES).to_owned()),
+            14 => To::Full(format!("{}/gone", random.pick(&NAMES))),
+            15 => To::Bare("nobody@localhost".to_owned()),
+            16 => To::Host(random.pick(&["localhost", "other.test"]).to_owned()),
+            17 => To::Remote,
+            18 => To::Malformed,
+            _ => To::Unsaid,
+        };
+        let kind = match random.below(20) {
+            0..=3 => Kind::Message(MessageType::Normal),
+            4..=7 => Kind::Message(MessageType::Chat),
+            8 => Kind::Message(MessageType::Headline),
+            9 => Kind::Message(MessageType::Groupchat),
+            10 => Kind::Message(MessageType::Error),
+            11..=14 => Kind::Iq(IqType::Get),
+            15..=16 if to != To::Unsaid => Kind::Presence(PresenceType::Available),
+            17 if to != To::Unsaid => Kind::Presence(PresenceType::Unavailable),
+            18 => Kind::Presence(PresenceType::Subscribe),
+            _ => Kind::Iq(IqType::Set),
+        };
+        let server = matches!(&to, To::Host(_) | To::Unsaid)
+            || matches!(&to, To::Bare(to) if to == NAMES[own]);
+        let question = match kind {
+            Kind::Iq(IqType::Get) if server => {
+                random.pick(&[Question::Ping, Question::Version, Question::Unknown])
+            }
+            Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_) => Question::Unknown,
+        };
+        (kind, to, question)
+    }
+
+    /// On the wire. `from`, if it says one, is the truth.
+    pub(super) fn xml(&self, from: Option<&str>, priority: Option<i8>) -> String {
+        let mut out = format!("<{} id='{}'", self.kind.element(), self.id);
+        for (name, value) in [
+            ("to", self.to.address()),
+            ("from", from),
+            ("type", self.kind.type_attribute()),
+        ] {
+            if let Some(value) = value {
+                out += &format!(" {name}='{}'", escape(value));
+            }
+        }
+        out.push('>');
+        match (self.kind, self.question) {
+            (Kind::Iq(_), Question::Ping) => out += "<ping xmlns='urn:xmpp:ping'/>",
+            (Kind::Iq(_), Question::Version) => out += "<query xmlns='jabber:iq:version'/>",
+            (Kind::Iq(_), Question::Unknown) => out += &self.marker(),
+            (Kind::Message(_), _) => {
+                out += &format!("<body>{}</body>{}", escape(&self.body), self.marker());
+            }
+            (Kind::Presence(_), _) => out += &self.marker(),
+        }
+        if let Some(priority) = priority {
+            out += &format!("<priority>{priority}</priority>");
+        }
+        out += &format!("</{}>", self.kind.element());
+        out
+    }
+
+    fn marker(&self) -> String {
+        format!("<mark xmlns='{MARKS}' n='{}'/>", self.mark)
+    }
+
+    /// Whether this is presence for everybody concerned.
+    pub(super) fn is_broadcast(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable)
+        ) && self.to == To::Unsaid
+    }
+}
+
+/// The mark of a stanza that a client wrote.
+pub(super) fn mark(stanza: &Element) -> Option<&str> {
+    stanza
+        .child(MARKS, "mark")
+        .and_then(|mark| mark.attribute("n"))
+}
+
+/// Text of any length that stays one stanza; some of it must be escaped.
+pub(super) fn body(random: &mut Random) -> String {
+    let length = match random.below(20) {
+        0 => 1500,
+        1..=4 => 200,
+        _ => 12,
+    };
+    let length = random.below(length);
+    (0..length)
+        .map(|_| {
+            random.pick(&[
+                'a',
+                'b',
+                'c',
+                ' ',
+                '<',
+                '&',
+                '\'',
+                '\u{e9}',
+                '\u{1f339}',
+                '\n',
+            ])
+        })
+        .collect()
+}
+
+/// Whether `element` is of this kind, by its name and type.
+pub(super) fn is_of(element: &Element, kind: Kind) -> bool {
+    element.is(CLIENT, kind.element()) && element.attribute("type") == kind.type_attribute()
+}

@@ -1,0 +1,219 @@
+//! What goes wrong: network, store, ways between shards, administrators, time, and the server itself.
+
+use std::time::Duration;
+
+use spondee_core::config::{ConflictResolve, HostConfig};
+use spondee_core::jid::Domain;
+use spondee_core::store::StoreError;
+
+use super::accounts::{NAMES, Order, PASSWORDS};
+use super::client::Stage;
+use super::faults::Served;
+use super::lives::Attention;
+use super::{QUEUE_BYTES, Simulation};
+use crate::memory::{Mesh, StorePace, Workers};
+
+impl Simulation {
+    pub(super) fn slow(&mut self) {
+        let lost = |index: &usize| {
+            let mut lives = self.ledger.lives.iter();
+            lives.any(|life| life.client == *index && life.attention == Attention::Loses)
+        };
+        let slow: Vec<usize> = self
+            .active
+            .iter()
+            .copied()
+            .filter(|index| !lost(index))
+            .collect();
+        if slow.is_empty() {
+            return;
+        }
+        let index = self.random.pick(&slow);
+        let peer = self.clients[index].peer;
+        self.world.stop_taking(peer);
+        let owed = self.world.owed(peer);
+        let count = self.random.below(owed + 1);
+        self.world.take(peer, count);
+        self.clients[index].peak = QUEUE_BYTES;
+    }
+
+    pub(super) fn cut(&mut self) {
+        let active: Vec<usize> = self.active.iter().copied().collect();
+        if active.is_empty() {
+            return;
+        }
+        let index = self.random.pick(&active);
+        self.counts.cuts += 1;
+        self.note(format_args!("the connection of client {index} breaks"));
+        let peer = self.clients[index].peer;
+        if self.random.percent(50) {
+            self.world.cut(peer);
+        } else {
+            // What was written arrives, and then nothing.
+            self.world.hang_up(peer);
+        }
+        self.vanish(index);
+    }
+
+    /// The client is gone from its connection.
+    fn vanish(&mut self, index: usize) {
+        let now = self.now;
+        if let Some(life) = self.ledger.life(index) {
+            life.ends(now);
+        }
+        self.clients[index].stage = Stage::Over;
+        self.active.remove(&index);
+    }
+
+    pub(super) fn command(&mut self) {
+        self.counts.commands += 1;
+        let account = self.random.below(NAMES.len());
+        let password = self.random.pick(&PASSWORDS);
+        let order = match self.random.below(12) {
+            0..=3 => Order::Add(password),
+            4..=6 => Order::Passwd(password),
+            7 => Order::Delete,
+            8..=9 => Order::Disable,
+            _ => Order::Enable,
+        };
+        let (id, command) = self.accounts.order(self.now, account, order);
+        self.note(format_args!(
+            "command {}: {order:?} {}",
+            id.0, NAMES[account]
+        ));
+        self.world.post_command(id, command);
+    }
+
+    pub(super) fn store_fault(&mut self) {
+        self.counts.store_faults += 1;
+        self.faults.store(self.now);
+        match self.random.below(5) {
+            0 => {
+                self.note(format_args!("the store is busy"));
+                self.world.store_pace = StorePace::Busy;
+            }
+            1 => {
+                self.note(format_args!("the workers are busy"));
+                self.world.workers = Workers::Busy;
+            }
+            2..=3 => {
+                let error = self.random.pick(&[StoreError::Busy, StoreError::Failed]);
+                let index = self.first_of_its_owner();
+                if let Some(owner) = index.and_then(|index| self.world.fail(index, error)) {
+                    self.note(format_args!("a batch of {owner} fails: {error:?}"));
+                }
+            }
+            _ => self.mend(),
+        }
+    }
+
+    fn first_of_its_owner(&mut self) -> Option<usize> {
+        let commits = self.world.commits();
+        match commits.is_empty() {
+            true => None,
+            false => Some(self.random.pick(&commits)),
+        }
+    }
+
+    /// Store and workers are well again.
+    pub(super) fn mend(&mut self) {
+        self.note(format_args!("the store is well"));
+        self.faults.store(self.now);
+        self.world.store_pace = StorePace::Slow;
+        self.world.workers = Workers::Free;
+    }
+
+    pub(super) fn narrow(&mut self) {
+        let capacity = self.random.pick(&[0, 1, 3, usize::MAX]);
+        self.note(format_args!("{capacity} envelopes fit between two shards"));
+        self.world.lane_capacity = capacity;
+    }
+
+    pub(super) fn elapse(&mut self) {
+        let wait = self.random.pick(&[1, 10, 300, 2_000, 5_500, 20_000]);
+        self.note(format_args!("{wait} ms pass"));
+        self.world.elapse(Duration::from_millis(wait));
+    }
+
+    pub(super) fn reload(&mut self) {
+        let conflict = self.random.pick(&[
+            ConflictResolve::KickOld,
+            ConflictResolve::KickOld,
+            ConflictResolve::KickNew,
+            ConflictResolve::Random,
+            ConflictResolve::Increment,
+        ]);
+        let served = self.random.pick(&[Served::Yes, Served::Yes, Served::No]);
+        let second = Domain::parse("other.test").expect("a domain");
+        let rounds = self
+            .config
+            .hosts
+            .values()
+            .next()
+            .map_or(1, |host| host.rounds);
+        let host = HostConfig {
+            conflict,
+            rounds,
+            ..HostConfig::default()
+        };
+        match served {
+            Served::No => drop(self.config.hosts.remove(&second)),
+            Served::Yes | Served::Unsure => {
+                self.config.hosts.insert(second, host);
+            }
+        }
+        for host in self.config.hosts.values_mut() {
+            host.conflict = conflict;
+        }
+        self.note(format_args!(
+            "a new configuration: {conflict:?}, other.test served: {served:?}"
+        ));
+        self.faults.reload(self.now, served);
+        self.world.post_reload(self.config.clone());
+    }
+
+    pub(super) fn shut_down(&mut self) -> Result<(), String> {
+        self.note(format_args!("the server is told to stop"));
+        self.faults.shutdown(self.now);
+        self.world.post_shutdown();
+        for _ in 0..self.random.below(60) {
+            self.now += 1;
+            self.step();
+            self.listen_to_one()?;
+            self.observe()?;
+        }
+        self.crash()
+    }
+
+    /// The server dies. What arrived before can still be read.
+    pub(super) fn crash(&mut self) -> Result<(), String> {
+        self.counts.crashes += 1;
+        self.note(format_args!(
+            "the server dies with {} batches waiting",
+            self.world.batches()
+        ));
+        for log in self.world.logs() {
+            self.trace.mix(log.transcript());
+        }
+        self.world.crash();
+        self.world.mesh = Mesh::Full;
+        self.accounts.crash(self.now);
+        for index in self.active.clone() {
+            self.listen(index)?;
+        }
+        let (rest, now) = (self.ledger.rest, self.now);
+        for life in &mut self.ledger.lives {
+            life.ends(rest);
+            life.settle(now);
+        }
+        for index in std::mem::take(&mut self.active) {
+            self.clients[index].stage = Stage::Over;
+        }
+        self.ledger.judge(now, &self.faults)?;
+        self.now += 1;
+        self.ledger.turn_page(self.now);
+        self.faults.rest = self.now;
+        self.now += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! Races that seeds of the simulator found, each told by itself.
+
+use spec_tests::memory::{Step, World, config};
+use spec_tests::talk::Talk;
+use spondee_core::jid::Domain;
+use spondee_core::port::{Note, Opening};
+
+/// With three shards, each owns one or two.
+const CAST: [&str; 3] = ["romeo@localhost", "juliet@localhost", "nurse@localhost"];
+
+#[test]
+fn a_stanza_that_overtakes_a_reload_is_answered() -> Result<(), String> {
+    for first in 0..3 {
+        for sender in CAST {
+            let mut fewer = config();
+            fewer.shards = 3;
+            let mut world = World::new(fewer.clone());
+            world.add_user(sender, "secret");
+            let mut talk = Talk::session(&mut world, sender, "r")?;
+            let other = Domain::parse("other.test").map_err(|e| format!("{e:?}"))?;
+            fewer.hosts.remove(&other);
+            // One shard has heard that the host is gone when the stanza is sent.
+            world.post_reload(fewer);
+            world.step(Step::Letter(first));
+            let iq =
+                "<iq type='get' id='1' to='tybalt@other.test/x'><ping xmlns='urn:xmpp:ping'/></iq>";
+            world.write(talk.peer(), iq.as_bytes());
+            world.step(Step::Read(talk.peer()));
+            (0..3).for_each(|shard| world.step(Step::Drain(shard)));
+            world.run();
+            let answers = talk.rest(&mut world)?;
+            let [answer] = answers.as_slice() else {
+                return Err(format!("{sender}, shard {first} first: {answers:?}"));
+            };
+            if answer.attribute("type") != Some("error") {
+                return Err(format!("{answer}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_handshake_that_ends_as_the_server_stops_is_no_fault() {
+    let mut world = World::new(config());
+    let peer = world.connect(Opening::Tls);
+    world.secure(peer);
+    world.post_shutdown();
+    world.run();
+    let fault = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
+    assert_eq!(fault, None);
+    assert!(world.ended(peer).is_some());
+}
