@@ -3,7 +3,8 @@
 //! # The core alone
 //!
 //! `cargo bench` runs [`scenarios`] under criterion (`benches/core.rs`): scanning, a whole sign-in, and a message from bytes in
-//! to bytes out. They need no network, no disk and no TLS, so they tell what the protocol itself costs.
+//! to bytes out. They need no network, no disk and no TLS, so they tell what the protocol itself costs. [`secure`] adds TLS to
+//! the sign-in: what a whole one costs but for the system calls.
 //!
 //! # A running server
 //!
@@ -20,3 +21,4 @@
 pub mod load;
 pub mod scenarios;
 pub mod scram;
+pub mod secure;

@@ -13,7 +13,9 @@ use spondee_core::envelope::placement::Placement;
 use spondee_core::envelope::{Envelope, Place};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::Limits;
-use spondee_core::port::{Action, ConnId, Input, Listener, Opening, Ticket, TlsInfo, TlsVersion};
+use spondee_core::port::{
+    Action, Closed, ConnId, Input, Listener, Opening, Ticket, TlsInfo, TlsVersion,
+};
 use spondee_core::sasl::{ChannelBindings, Credentials, DeriveParams, Status};
 use spondee_core::secret::Secret;
 use spondee_core::shard::Shard;
@@ -377,6 +379,16 @@ impl Many {
         let conn = seat.conn;
         let shard = &mut self.shards[seat.shard].shard;
         shard.handle(Now::default(), Input::Secured { conn, tls });
+    }
+
+    /// It is gone.
+    pub fn close(&mut self, seat: Seat) {
+        let conn = seat.conn;
+        let how = Closed::Eof;
+        let one = &mut self.shards[seat.shard];
+        one.shard
+            .handle(Now::default(), Input::Closed { conn, how });
+        one.settle(&self.records, |_, _| {});
     }
 
     /// It says this; `wrote` gets what it is answered.

@@ -142,6 +142,10 @@ fn run(arguments: &Arguments) -> Result<String, String> {
         .filter_map(|server| arguments.prepare(*server, &accounts).transpose())
         .collect::<Result<Vec<_>, _>>()?;
     let mut report = Report::default();
+    report.note("SCRAM-SHA-256, TLS 1.3 and ECDSA P-256 everywhere".to_owned());
+    for note in targets.iter().filter_map(|target| target.note()) {
+        report.note(note);
+    }
     let scenarios = arguments.all();
     for round in 1..=arguments.runs {
         for (name, scenario) in &scenarios {

@@ -12,7 +12,9 @@ use mio::net::TcpStream;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, SignatureScheme,
+};
 
 use crate::scenarios::{HEADER, HOST, STARTTLS, auth, bind, content, response};
 use crate::scram::{Account, Proven};
@@ -332,6 +334,10 @@ impl Client {
                 self.secure()
             }
             Phase::FeaturesForSasl => {
+                let version = self.tls.as_ref().map(|tls| tls.protocol_version());
+                if version.is_some_and(|version| version != Some(ProtocolVersion::TLSv1_3)) {
+                    return Err("TLS is not 1.3".to_owned());
+                }
                 if !heard.contains("SCRAM-SHA-256<") {
                     return Err(missing("SCRAM-SHA-256"));
                 }

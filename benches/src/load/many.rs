@@ -4,29 +4,21 @@
 //! The clients are another thread's, one after the other: what they take from the heap and give back does not lie between what
 //! the server keeps.
 
-use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use clap::Args;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::ClientConfig;
 use serde_json::{Value, json};
-use spec_tests::ca::Authority;
-use spec_tests::server::Scratch;
-use spondee_core::jid::Domain;
-use spondee_core::port::Opening;
-use spondee_shell_common::tls::{Pump, TlsHosts};
 
 use super::client::Security;
 use super::process::{load_average, pss_kib};
 use super::report::{Figure, Sample};
 use super::target::{Progress, Role};
-use crate::scenarios::{
-    HEADER, HOST, Many, PASSWORD, RESOURCE, STARTTLS, auth, bind, content, message, response,
-};
+use crate::scenarios::{HOST, PASSWORD, RESOURCE, message};
 use crate::scram::Account;
+use crate::secure::{Guest, Host, Talk};
 
 /// Sessions before anything is measured: what they make the process load once is not the others' share.
 const FIRST: usize = 16;
@@ -86,29 +78,36 @@ impl ManyArguments {
         let Security::StartTls(config) = Security::start_tls() else {
             return Err("clients have no TLS".to_owned());
         };
+        let accounts = sessions.div_ceil(SESSIONS_OF_ACCOUNT).max(FIRST);
+        let account = move |n: usize| format!("user{}", n % accounts);
         let clients = std::thread::spawn(move || {
             let line = Line {
                 to_server,
                 from_server,
             };
-            (0..FIRST + sessions).try_for_each(|n| line.session(n, sessions, &config))
+            (0..FIRST + sessions).try_for_each(|n| line.session(n, &account(n), &config))
         });
-        let mut server = Server::new(sessions)?;
+        let mut host = Host::new(SHARDS, (0..accounts).map(account))?;
+        let mut guests = Vec::new();
         let own = std::process::id();
         let mut before = 0;
         for n in 0..FIRST + sessions {
             if n == FIRST {
                 before = pss_kib(own)?;
             }
-            // The clients' fault says more than that they are silent.
-            if server.serve(n, sessions, &from_client, &to_client).is_err() {
-                break;
+            match serve(&mut host, &account(n), &from_client, &to_client) {
+                Ok(guest) => guests.push(guest),
+                // The clients' fault says more than that they are silent.
+                Err(_) => break,
             }
         }
         drop(to_client);
         let ended = clients.join();
         ended.map_err(|_| "the clients panicked".to_owned())??;
         let after = pss_kib(own)?;
+        if guests.len() < FIRST + sessions {
+            return Err(format!("only {} sessions came about", guests.len()));
+        }
         let each = after.saturating_sub(before) as f64 / sessions as f64;
         let figures = json!({
             "KiB per session": each,
@@ -120,87 +119,19 @@ impl ManyArguments {
     }
 }
 
-fn account_of(n: usize, sessions: usize) -> usize {
-    n % sessions.div_ceil(SESSIONS_OF_ACCOUNT).max(FIRST)
-}
-
-/// Shards, and what a shell keeps of each connection but for its socket.
-struct Server {
-    shards: Many,
-    hosts: Arc<TlsHosts>,
-    host: Domain,
-    /// Kept for nothing but their memory.
-    pumps: Vec<Pump>,
-    plain: Vec<u8>,
-}
-
-impl Server {
-    fn new(sessions: usize) -> Result<Self, String> {
-        let scratch = Scratch::new().map_err(|e| e.to_string())?;
-        Authority::new(scratch.path())
-            .and_then(|authority| authority.issue(scratch.path(), HOST))
-            .map_err(|e| e.to_string())?;
-        let host = Domain::parse(HOST).map_err(|e| e.to_string())?;
-        let hosts = TlsHosts::load(scratch.path(), std::slice::from_ref(&host));
-        let accounts = sessions.div_ceil(SESSIONS_OF_ACCOUNT).max(FIRST);
-        Ok(Self {
-            shards: Many::new(SHARDS, (0..accounts).map(name)),
-            hosts: Arc::new(hosts.map_err(|e| e.message)?),
-            host,
-            pumps: Vec::new(),
-            plain: Vec::new(),
-        })
+/// One client's whole time on the server: from its first bytes until it falls silent for ever.
+fn serve(
+    host: &mut Host,
+    account: &str,
+    from: &Receiver<Option<Vec<u8>>>,
+    to: &SyncSender<Vec<u8>>,
+) -> Result<Guest, String> {
+    let mut guest = host.accept(account);
+    while let Some(bytes) = from.recv().map_err(|e| e.to_string())? {
+        let answer = host.take(&mut guest, bytes)?;
+        to.send(answer).map_err(|e| e.to_string())?;
     }
-
-    /// One client's whole time: from its first bytes until it falls silent for ever.
-    fn serve(
-        &mut self,
-        n: usize,
-        sessions: usize,
-        from: &Receiver<Option<Vec<u8>>>,
-        to: &SyncSender<Vec<u8>>,
-    ) -> Result<(), String> {
-        let gone = |_| "the clients are gone".to_owned();
-        let seat = self.shards.accept(&name(account_of(n, sessions)));
-        let mut pump = None;
-        loop {
-            let Some(mut bytes) = from.recv().map_err(|_| gone(()))? else {
-                self.pumps.extend(pump);
-                return Ok(());
-            };
-            let mut out = Vec::new();
-            match &mut pump {
-                None => {
-                    self.shards
-                        .bytes(seat, &bytes, |said| out.extend_from_slice(said));
-                    if bytes == STARTTLS.as_bytes() {
-                        let hosts = Arc::clone(&self.hosts);
-                        pump = Some(Pump::new(hosts, Some(self.host.clone()), Opening::Clear));
-                    }
-                }
-                Some(pump) => {
-                    self.plain.clear();
-                    let received = pump.receive(&mut bytes, &mut self.plain, &mut out);
-                    let received = received.map_err(|e| e.message)?;
-                    if let Some(tls) = received.secured {
-                        self.shards.secured(seat, tls);
-                    }
-                    let mut failed = None;
-                    self.shards.bytes(seat, &self.plain, |said| {
-                        failed = pump.send(said, &mut out).err();
-                    });
-                    if let Some(e) = failed {
-                        return Err(e.message);
-                    }
-                }
-            }
-            to.send(out).map_err(|_| gone(()))?;
-        }
-    }
-}
-
-fn name(account: usize) -> String {
-    format!("user{account}")
+    Ok(guest)
 }
 
 /// The clients' way to the server: bytes there, bytes back.
@@ -210,76 +141,23 @@ struct Line {
 }
 
 impl Line {
-    fn ask(&self, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-        let sent = self.to_server.send(Some(bytes));
-        sent.map_err(|_| "the server is gone".to_owned())?;
-        let answer = self.from_server.recv();
-        answer.map_err(|_| "the server is gone".to_owned())
-    }
-
     /// Signs in, sends its messages to itself, and goes silent.
-    fn session(&self, n: usize, sessions: usize, config: &Arc<ClientConfig>) -> Result<(), String> {
-        let account = name(account_of(n, sessions));
-        self.ask(HEADER.to_vec())?;
-        self.ask(STARTTLS.as_bytes().to_vec())?;
-        let server = ServerName::try_from(HOST).map_err(|e| e.to_string())?;
-        let tls = ClientConnection::new(Arc::clone(config), server);
-        let mut talk = Talk {
-            line: self,
-            tls: tls.map_err(|e| e.to_string())?,
+    fn session(&self, n: usize, account: &str, config: &Arc<ClientConfig>) -> Result<(), String> {
+        let ask = |bytes| {
+            let sent = self.to_server.send(Some(bytes));
+            sent.map_err(|_| "the server is gone".to_owned())?;
+            let answer = self.from_server.recv();
+            answer.map_err(|_| "the server is gone".to_owned())
         };
-        talk.say(HEADER, "</stream:features>")?;
-        let nonce = format!("generatedload{n:012}");
-        let mut keys = Account::new(&account, PASSWORD);
-        let challenge = talk.say(auth(&keys.first(&nonce)).as_bytes(), "</challenge>")?;
-        let challenge = content(&challenge, "challenge").ok_or("no challenge")?;
-        let (answer, proven) = keys.answer(&nonce, challenge)?;
-        let success = talk.say(response(&answer).as_bytes(), "</success>")?;
-        if !content(&success, "success").is_some_and(|last| proven.holds(last)) {
-            return Err(format!("no true signature in {success}"));
-        }
-        talk.say(HEADER, "</stream:features>")?;
         let resource = format!("{RESOURCE}{n}");
-        talk.say(bind(&resource).as_bytes(), "</jid>")?;
+        let mut keys = Account::new(account, PASSWORD);
+        let mut talk = Talk::sign_in(&mut keys, &resource, config, ask)?;
         let text = message(&format!("{account}@{HOST}/{resource}"), MESSAGE_BYTES);
         for _ in 0..MESSAGES {
             talk.say(&text, "</message>")?;
         }
         let sent = self.to_server.send(None);
         sent.map_err(|_| "the server is gone".to_owned())
-    }
-}
-
-/// A client under TLS.
-struct Talk<'a> {
-    line: &'a Line,
-    tls: ClientConnection,
-}
-
-impl Talk<'_> {
-    /// Says it and returns the answer, which must hold `awaited`.
-    fn say(&mut self, bytes: &[u8], awaited: &str) -> Result<String, String> {
-        let said = self.tls.writer().write_all(bytes);
-        said.map_err(|e| e.to_string())?;
-        let mut heard = String::new();
-        while self.tls.wants_write() {
-            let mut out = Vec::new();
-            self.tls.write_tls(&mut out).map_err(|e| e.to_string())?;
-            let answer = self.line.ask(out)?;
-            let mut answer = &answer[..];
-            while !answer.is_empty() {
-                self.tls.read_tls(&mut answer).map_err(|e| e.to_string())?;
-                self.tls.process_new_packets().map_err(|e| e.to_string())?;
-            }
-            let mut plain = Vec::new();
-            // It ends with WouldBlock when all is read.
-            let _ = self.tls.reader().read_to_end(&mut plain);
-            heard.push_str(&String::from_utf8(plain).map_err(|e| e.to_string())?);
-        }
-        if heard.contains(awaited) {
-            return Ok(heard);
-        }
-        Err(format!("no {awaited} in {heard}"))
     }
 }
 

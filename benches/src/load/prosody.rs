@@ -12,7 +12,7 @@ use spec_tests::ca::Authority;
 use spec_tests::server::Scratch;
 
 use super::client::Security;
-use super::target::{Counting, Running, Target, free_port, is_installed};
+use super::target::{Counting, Running, Target, debian_version, free_port, is_installed};
 use crate::scenarios::HOST;
 use crate::scram::{Account, Keys};
 
@@ -66,6 +66,11 @@ impl Prosody {
 impl Target for Prosody {
     fn name(&self) -> &'static str {
         "Prosody"
+    }
+
+    fn note(&self) -> Option<String> {
+        let version = debian_version("prosody");
+        Some(format!("{version}, with Lua's generational collector"))
     }
 
     fn start(&self, security: &Security) -> Result<Running, String> {

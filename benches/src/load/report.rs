@@ -70,6 +70,7 @@ pub struct Row {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     samples: Vec<Sample>,
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -78,10 +79,19 @@ impl Report {
         self.samples.push(sample);
     }
 
-    /// A table for each scenario, a row for each target, medians in the cells; the first with its extremes.
+    /// Something that must be known to judge the figures, without its full stop.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// The summary, then a table for each scenario, a row for each target, medians in the cells; the first with its extremes.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let mut text = summary(self) + &growth(self);
+        let mut text = summary(self);
+        if !self.notes.is_empty() {
+            let _ = writeln!(text, "\n{}.", self.notes.join(". "));
+        }
+        text.push_str(&growth(self));
         for scenario in self.scenarios() {
             let names = self.columns(scenario);
             let _ = writeln!(text, "\n| {scenario} | {} | runs |", names.join(" | "));

@@ -100,6 +100,10 @@ impl Target for Spondee {
         "Spondee"
     }
 
+    fn note(&self) -> Option<String> {
+        Some(format!("Spondee with {} threads", self.threads))
+    }
+
     fn role(&self) -> Role {
         Role::Subject
     }
