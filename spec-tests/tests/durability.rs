@@ -102,9 +102,10 @@ fn round(
     let (sender, reports) = channel();
     let mut threads = Vec::new();
     for mut teller in tellers {
-        let (sender, data) = (sender.clone(), data.to_owned());
+        let sender = sender.clone();
+        // Before anybody begins: who is late would find no server.
+        let mut server = Teller::connect(data).unwrap();
         threads.push(std::thread::spawn(move || {
-            let mut server = Teller::connect(&data).unwrap();
             while let Ok(outcome) = teller.step(&mut server) {
                 assert_eq!(outcome, Outcome::Done);
                 sender.send(()).unwrap();

@@ -20,11 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(400);
 /// Findings that stay, by testssl's names.
 const ACCEPTED: &[(&str, &str)] = &[
     (
-        "cipher_order",
-        "the client's order decides: every suite is an AEAD with forward secrecy, so none is worse than another, and the client \
-         knows what its processor is quick at",
-    ),
-    (
         "cert_revocation",
         "the certificate is the test authority's, which names no place for revocations; a real one brings its own",
     ),

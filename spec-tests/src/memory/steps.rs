@@ -135,6 +135,13 @@ impl World {
             .collect()
     }
 
+    /// Whether this waiting batch changes anything.
+    #[must_use]
+    pub fn is_change(&self, index: usize) -> bool {
+        let batch = self.batches.get(index);
+        batch.is_some_and(|(_, _, batch)| !batch.is_read_only())
+    }
+
     /// How many batches wait.
     #[must_use]
     pub fn batches(&self) -> usize {

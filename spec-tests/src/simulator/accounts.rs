@@ -278,7 +278,8 @@ impl Accounts {
             ));
         };
         // After a crash: now it is known.
-        if account.pending.is_empty() && account.history.last().is_some_and(|(at, _)| *at < began) {
+        let settled = account.pending.is_empty() && account.base.len() > 1;
+        if settled && account.history.last().is_some_and(|(at, _)| *at < began) {
             account.base = Possible::from([record]);
             account.note(now);
         }

@@ -9,7 +9,8 @@ use super::client::{Client, Intent, MECHANISMS, Nature, Phase, Stage};
 use super::lives::State;
 use super::stanzas::{Question, Sent, To};
 use super::weather::Action;
-use super::{QUEUE_BYTES, Simulation};
+use super::{Disk, QUEUE_BYTES, Simulation};
+use crate::memory::Step;
 use crate::talk::{bind_request, plain_auth};
 
 /// How many connections there are at a time.
@@ -44,7 +45,7 @@ impl Simulation {
             Action::Slow => self.slow(),
             Action::Cut => self.cut(),
             Action::Command => self.command(),
-            Action::StoreFault => self.store_fault(),
+            Action::StoreFault => return self.store_fault(),
             Action::Narrow => self.narrow(),
             Action::Elapse => self.elapse(),
             Action::Reload => self.reload(),
@@ -55,7 +56,12 @@ impl Simulation {
     }
 
     pub(super) fn step(&mut self) {
-        let steps = self.world.steps();
+        let mut steps = self.world.steps();
+        if self.disk == Disk::Stalled {
+            let stalls =
+                |step: &Step| matches!(step, Step::Commit(at) if self.world.is_change(*at));
+            steps.retain(|step| !stalls(step));
+        }
         if !steps.is_empty() {
             let step = self.random.pick(&steps);
             self.trace.mix(&format!("{step:?}"));

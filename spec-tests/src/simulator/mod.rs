@@ -133,6 +133,15 @@ pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
     }
 }
 
+/// What becomes of changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Disk {
+    /// They are committed as it comes.
+    Fast,
+    /// None is committed until that ends: a crash loses them all.
+    Stalled,
+}
+
 /// One run.
 struct Simulation {
     world: World,
@@ -146,6 +155,7 @@ struct Simulation {
     faults: Faults,
     config: Config,
     counts: Counts,
+    disk: Disk,
     /// Clients whose connections may still do something.
     active: BTreeSet<usize>,
 }
@@ -176,6 +186,7 @@ impl Simulation {
             faults: Faults::default(),
             config,
             counts: Counts::default(),
+            disk: Disk::Fast,
             active: BTreeSet::new(),
         }
     }

@@ -10,7 +10,7 @@ use super::accounts::{NAMES, Order, PASSWORDS};
 use super::client::Stage;
 use super::faults::Served;
 use super::lives::Attention;
-use super::{QUEUE_BYTES, Simulation};
+use super::{Disk, QUEUE_BYTES, Simulation};
 use crate::memory::{Mesh, StorePace, Workers};
 
 impl Simulation {
@@ -84,10 +84,22 @@ impl Simulation {
         self.world.post_command(id, command);
     }
 
-    pub(super) fn store_fault(&mut self) {
+    pub(super) fn store_fault(&mut self) -> Result<(), String> {
         self.counts.store_faults += 1;
         self.faults.store(self.now);
-        match self.random.below(5) {
+        if self.disk == Disk::Stalled {
+            // A stalled disk does not always come back.
+            if self.random.percent(40) {
+                return self.crash();
+            }
+            self.mend();
+            return Ok(());
+        }
+        match self.random.below(8) {
+            5..=7 => {
+                self.note(format_args!("the disk stalls"));
+                self.disk = Disk::Stalled;
+            }
             0 => {
                 self.note(format_args!("the store is busy"));
                 self.world.store_pace = StorePace::Busy;
@@ -105,6 +117,7 @@ impl Simulation {
             }
             _ => self.mend(),
         }
+        Ok(())
     }
 
     fn first_of_its_owner(&mut self) -> Option<usize> {
@@ -121,6 +134,7 @@ impl Simulation {
         self.faults.store(self.now);
         self.world.store_pace = StorePace::Slow;
         self.world.workers = Workers::Free;
+        self.disk = Disk::Fast;
     }
 
     pub(super) fn narrow(&mut self) {
@@ -197,6 +211,7 @@ impl Simulation {
         }
         self.world.crash();
         self.world.mesh = Mesh::Full;
+        self.disk = Disk::Fast;
         self.accounts.crash(self.now);
         for index in self.active.clone() {
             self.listen(index)?;
