@@ -64,6 +64,11 @@ impl Simulation {
         }
         if !steps.is_empty() {
             let step = self.random.pick(&steps);
+            if let Step::Read(peer) = step
+                && self.random.percent(50)
+            {
+                self.world.coalesce(peer);
+            }
             self.trace.mix(&format!("{step:?}"));
             self.world.step(step);
         }
