@@ -3,7 +3,8 @@
 //! # The core alone
 //!
 //! `cargo bench` runs [`scenarios`] under criterion (`benches/core.rs`): scanning, a whole sign-in, and a message from bytes in
-//! to bytes out. They need no network, no disk and no TLS, so they tell what the protocol itself costs.
+//! to bytes out. They need no network, no disk and no TLS, so they tell what the protocol itself costs. [`secure`] adds TLS to
+//! the sign-in: what a whole one costs but for the system calls.
 //!
 //! # A running server
 //!
@@ -13,9 +14,11 @@
 //! ```
 //!
 //! starts a server of its own with fresh data, drives it from one thread over loopback, and divides what was done by the
-//! CPU time the server's process tree used for it. That quotient hardly depends on how busy the machine is, unlike the wall
-//! rate next to it. Progress goes to stderr, a Markdown table of medians to stdout.
+//! CPU time the server's process tree used for it. That quotient depends less on how busy the machine is than the wall
+//! rate next to it. Beside the server stand its peers (`--target`) and floors, servers that do the least that can be done; all take
+//! turns. Progress goes to stderr, Markdown tables of medians to stdout, a plot into a file.
 
 pub mod load;
 pub mod scenarios;
 pub mod scram;
+pub mod secure;

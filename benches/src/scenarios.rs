@@ -13,7 +13,9 @@ use spondee_core::envelope::placement::Placement;
 use spondee_core::envelope::{Envelope, Place};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::Limits;
-use spondee_core::port::{Action, ConnId, Input, Listener, Opening, Ticket, TlsInfo, TlsVersion};
+use spondee_core::port::{
+    Action, Closed, ConnId, Input, Listener, Opening, Ticket, TlsInfo, TlsVersion,
+};
 use spondee_core::sasl::{ChannelBindings, Credentials, DeriveParams, Status};
 use spondee_core::secret::Secret;
 use spondee_core::shard::Shard;
@@ -30,7 +32,8 @@ pub const RESOURCE: &str = "load";
 /// Bytes of a chat message as its sender writes it.
 pub const CHAT_BYTES: usize = 279;
 
-const PASSWORD: &str = "a password for the bench";
+/// The password of every account.
+pub const PASSWORD: &str = "a password for the bench";
 const SECRET: [u8; 32] = [0x5e; 32];
 const NONCE: &str = "fyko+d2lbbFgONRv9qkxdawL";
 /// The stored keys cost the same however many rounds made them.
@@ -39,6 +42,9 @@ const ROUNDS: u32 = 16;
 /// What a client opens its streams with.
 pub const HEADER: &[u8] = b"<?xml version='1.0'?><stream:stream to='localhost' version='1.0' \
     xml:lang='en' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+
+/// What a client asks for TLS with.
+pub const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 
 /// A message as chat clients write it, 279 bytes long.
 ///
@@ -252,7 +258,7 @@ pub struct Route {
 
 /// Where a session lives.
 #[derive(Clone, Copy, Debug)]
-struct Seat {
+pub struct Seat {
     shard: usize,
     conn: ConnId,
 }
@@ -332,6 +338,70 @@ impl Route {
             one.settle(records, |_, bytes| written += bytes.len());
         }
         written
+    }
+}
+
+/// Shards with any number of accounts, for connections that come with an account and are brought to its shard at once.
+#[derive(Debug)]
+pub struct Many {
+    shards: Vec<One>,
+    placement: Placement,
+    records: Records,
+}
+
+impl Many {
+    /// Accounts by their localparts, all with [`PASSWORD`].
+    #[must_use]
+    pub fn new(shards: u16, accounts: impl Iterator<Item = String>) -> Self {
+        let config = config(shards);
+        Self {
+            placement: Placement::new(&config.server_secret, shards),
+            shards: (0..shards).map(|shard| One::new(&config, shard)).collect(),
+            records: accounts.map(|name| record(&name)).collect(),
+        }
+    }
+
+    /// A connection of someone who will sign in to this account.
+    pub fn accept(&mut self, account: &str) -> Seat {
+        let shard = self
+            .placement
+            .owner(&format!("{account}@{HOST}"))
+            .shard
+            .into();
+        Seat {
+            shard,
+            conn: self.shards[shard].accept(),
+        }
+    }
+
+    /// Its TLS is up.
+    pub fn secured(&mut self, seat: Seat, tls: TlsInfo) {
+        let conn = seat.conn;
+        let shard = &mut self.shards[seat.shard].shard;
+        shard.handle(Now::default(), Input::Secured { conn, tls });
+    }
+
+    /// It is gone.
+    pub fn close(&mut self, seat: Seat) {
+        let conn = seat.conn;
+        let how = Closed::Eof;
+        let one = &mut self.shards[seat.shard];
+        one.shard
+            .handle(Now::default(), Input::Closed { conn, how });
+        one.settle(&self.records, |_, _| {});
+    }
+
+    /// It says this; `wrote` gets what it is answered.
+    pub fn bytes(&mut self, seat: Seat, bytes: &[u8], mut wrote: impl FnMut(&[u8])) {
+        let conn = seat.conn;
+        let one = &mut self.shards[seat.shard];
+        one.shard
+            .handle(Now::default(), Input::Bytes { conn, bytes });
+        one.settle(&self.records, |to, bytes| {
+            if to == conn {
+                wrote(bytes);
+            }
+        });
     }
 }
 
@@ -426,7 +496,7 @@ fn sign_in(
     };
     let bytes = |text: &str| Step::Bytes(text.as_bytes().to_vec());
     say(Step::Bytes(HEADER.to_vec()));
-    say(bytes("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"));
+    say(bytes(STARTTLS));
     say(Step::Secured);
     say(Step::Bytes(HEADER.to_vec()));
     let challenge = say(bytes(&auth(&account.first(NONCE))));

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::jid::Domain;
@@ -45,6 +46,8 @@ pub struct HostConfig {
     pub conflict: ConflictResolve,
     /// `default_iteration_count`: PBKDF2 rounds of new passwords.
     pub rounds: u32,
+    /// What that was before: accounts of which the password is older still show it, and so do some unknown ones.
+    pub former_rounds: Vec<u32>,
 }
 
 impl HostConfig {
@@ -59,6 +62,7 @@ impl Default for HostConfig {
             tls: TlsAvailable::Yes,
             conflict: ConflictResolve::KickOld,
             rounds: Self::DEFAULT_ROUNDS,
+            former_rounds: Vec::new(),
         }
     }
 }

@@ -31,7 +31,7 @@ pub const LIST_MAX: u32 = 1000;
 /// thousand a second, more than a shard gives away. Full, each table takes about a megabyte. What then: see `sasl::throttle`.
 pub const SASL_COUNTED_MAX: usize = 16_384;
 
-/// Accounts whose usual addresses each shard remembers, at 24 bytes each: more than have signed in lately on all but the largest
+/// Accounts of its own whose usual addresses each shard remembers, at 24 bytes each: more than have signed in lately on all but the largest
 /// servers. Beyond it those that have not signed in for longest are forgotten.
 pub const SASL_REGULARS_MAX: usize = 65_536;
 
@@ -85,8 +85,8 @@ pub struct Limits {
     /// five minutes, and whoever goes on guessing gets 240 answers an hour where unthrottled it would be millions.
     pub sasl_failure_forgiven_after: Duration,
     /// Addresses whose own failures are not counted, because many people share them: a proxy in front of the server
-    /// (`sasl_failures_exempt`).
-    pub sasl_failures_exempt: Vec<Network>,
+    /// (`unlimited_addresses`, in the manner of Prosody's `unlimited_jids`).
+    pub unlimited_addresses: Vec<Network>,
     /// How late a held-up sign-in is answered. Slows a client that tries again at once down; four such answers and the fifth,
     /// which ends the stream, fit `negotiation`.
     pub sasl_delay: Duration,
@@ -102,9 +102,11 @@ pub struct Limits {
     /// Silence after which a white space keepalive is sent, so that TCP finds a dead peer (RFC 6120 §4.6.1). Fourteen
     /// minutes, as Prosody: below the quarter of an hour after which many NATs forget a connection.
     pub idle: Duration,
-    /// Bytes a session's peer may leave unread (`c2s_queue_size_limit`). Beyond it the session is closed: the sender never waits for a receiver.
+    /// Bytes a session's peer may leave unread (`c2s_queue_size_limit`). Beyond it the session is closed: the sender never waits
+    /// for a receiver.
     pub session_queue_bytes: usize,
-    /// Sessions of one account (`max_sessions_per_account`, RFC 6120 §13.12). More than anybody has devices; bounds the cost of a message to a bare JID.
+    /// Sessions of one account (`max_sessions_per_account`, RFC 6120 §13.12). More than anybody has devices; bounds the cost of a
+    /// message to a bare JID.
     pub sessions_per_account: usize,
     /// Full JIDs that one session has sent directed presence to and that must hear of its end (RFC 6121 §4.6.3).
     pub directed_presence: usize,
@@ -126,7 +128,7 @@ impl Default for Limits {
             sasl_failures_per_address: 20,
             sasl_failures_per_account: 20,
             sasl_failure_forgiven_after: Duration::from_secs(15),
-            sasl_failures_exempt: Vec::new(),
+            unlimited_addresses: Vec::new(),
             sasl_delay: Duration::from_secs(5),
             bind_retries: 5,
             negotiation: Duration::from_secs(60),

@@ -16,7 +16,8 @@ use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
 
 use crate::config::{Listen, Settings};
-use crate::control::{Control, SOCKET_NAME};
+use crate::control::{Control, socket_path};
+use crate::rounds;
 use crate::seed;
 use crate::store::{Store, open_sqlite};
 use crate::tls::TlsHosts;
@@ -42,10 +43,7 @@ impl DataDirectory {
     /// A sentence for the administrator: the mode and the chmod to run, or that a server is running.
     pub fn open(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
+        create_private(path)
             .map_err(|error| format!("cannot create the data directory {shown}: {error}"))?;
         let metadata = fs::metadata(path)
             .map_err(|error| format!("cannot look at the data directory {shown}: {error}"))?;
@@ -124,6 +122,27 @@ impl DataDirectory {
     }
 }
 
+/// Creates a directory 0700, and those it is in, where they are missing. Each name is on disk only when the directory it is in is
+/// synced: else a power cut could take the directory with every account that was ever reported done.
+fn create_private(path: &Path) -> io::Result<()> {
+    let above = match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        // There is always a root.
+        None => return Ok(()),
+    };
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => File::open(above)?.sync_all(),
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_private(above)?;
+            DirBuilder::new().mode(0o700).create(path)?;
+            File::open(above)?.sync_all()
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn lock(directory: &Path) -> Result<File, String> {
     let path = directory.join(LOCK_NAME);
     let say = |error: io::Error| format!("cannot lock {}: {error}", path.display());
@@ -185,12 +204,23 @@ pub struct Reload {
     pub running: Settings,
 }
 
+/// What a configuration that was read again changes.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// For the core.
+    pub config: Arc<Config>,
+    /// For new connections.
+    pub tls: Arc<TlsHosts>,
+    /// `max_connections_per_address`.
+    pub connections_per_address: Option<usize>,
+}
+
 impl Reload {
     /// Reads file and certificates again. What cannot change at run time is warned about and left.
     ///
     /// # Errors
     /// Sentences for the log; the server goes on as it was.
-    pub fn again(&self) -> Result<(Arc<Config>, Arc<TlsHosts>), Vec<String>> {
+    pub fn again(&self) -> Result<Reloaded, Vec<String>> {
         let mut settings = match &self.file {
             Some(file) => Settings::load(file).map_err(|error| error.faults)?,
             None => self.running.clone(),
@@ -200,8 +230,14 @@ impl Reload {
         }
         settings.config.shards = self.running.config.shards;
         settings.config.server_secret = self.running.config.server_secret;
+        rounds::remember(&self.running.data_directory, &mut settings.config)
+            .map_err(|error| vec![error])?;
         let tls = certificates(&mut settings).map_err(|error| vec![error])?;
-        Ok((Arc::new(settings.config), Arc::new(tls)))
+        Ok(Reloaded {
+            config: Arc::new(settings.config),
+            tls: Arc::new(tls),
+            connections_per_address: settings.connections.per_address,
+        })
     }
 
     /// The options that differ from what runs and are fixed at the start.
@@ -215,6 +251,14 @@ impl Reload {
             ("threads", settings.config.shards != running.config.shards),
             ("log_level", settings.log_level != running.log_level),
             ("a listening address", settings.listen != running.listen),
+            (
+                "max_connections",
+                settings.connections.max != running.connections.max,
+            ),
+            (
+                "tcp_backlog",
+                settings.connections.backlog != running.connections.backlog,
+            ),
         ];
         let changed = changed.into_iter().filter(|(_, changed)| *changed);
         changed.map(|(key, _)| key).collect()
@@ -226,8 +270,10 @@ impl Reload {
 /// # Errors
 /// A sentence for the administrator.
 pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, String> {
+    let socket = socket_path(&settings.data_directory)?;
     let data = DataDirectory::open(&settings.data_directory)?;
     settings.config.server_secret = data.server_secret()?;
+    rounds::remember(data.path(), &mut settings.config)?;
     let tls = certificates(&mut settings)?;
     let store = Store::start(Box::new(open_sqlite(data.path())?));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -237,7 +283,7 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         listen: settings.listen.clone(),
         store,
         workers: Workers::start(workers),
-        control: Control::new(data.path().join(SOCKET_NAME)),
+        control: Control::new(socket),
         reload: Reload {
             file,
             running: settings,
@@ -348,7 +394,7 @@ mod tests {
         assert!(!booted.tls.has(&host));
 
         generate_development_certificate(&certificates, &host).unwrap();
-        let (config, tls) = booted.reload.again().unwrap();
+        let Reloaded { config, tls, .. } = booted.reload.again().unwrap();
         assert!(tls.has(&host));
         assert_eq!(config.hosts[&host].tls, TlsAvailable::Yes);
         assert_eq!(config.server_secret, booted.config.server_secret);
@@ -364,7 +410,7 @@ mod tests {
         let mut running = Settings::development(scratch.path());
         running.config.shards = 3;
         running.config.server_secret = [9; 32];
-        let text = "data_directory = \"elsewhere\"\nthreads = 5\n[host.\"x.example\"]\n";
+        let text = "data_directory = \"elsewhere\"\nthreads = 5\ntcp_backlog = 5\nmax_connections_per_address = 7\n[host.\"x.example\"]\n";
         fs::write(&file, text).unwrap();
         let reload = Reload {
             file: Some(file.clone()),
@@ -372,9 +418,22 @@ mod tests {
         };
         let settings = Settings::load(&file).unwrap();
         let changed = reload.needs_restart(&settings);
-        assert!(changed.contains(&"data_directory") && changed.contains(&"threads"));
+        assert_eq!(changed.len(), 4, "{changed:?}");
+        for option in [
+            "data_directory",
+            "threads",
+            "a listening address",
+            "tcp_backlog",
+        ] {
+            assert!(changed.contains(&option), "{changed:?}");
+        }
         fs::create_dir(scratch.path().join("certs")).unwrap();
-        let (config, _) = reload.again().unwrap();
+        let Reloaded {
+            config,
+            connections_per_address,
+            ..
+        } = reload.again().unwrap();
+        assert_eq!(connections_per_address, Some(7));
         assert_eq!((config.shards, config.server_secret), (3, [9; 32]));
         assert!(config.hosts.keys().any(|host| host.as_str() == "x.example"));
 

@@ -13,6 +13,7 @@ pub mod mailbox;
 pub mod mesh;
 pub mod note;
 pub mod offline;
+pub mod rounds;
 #[cfg(test)]
 mod scratch;
 pub mod seats;

@@ -22,9 +22,38 @@ pub const C2S_TIMEOUT: RangeInclusive<Duration> =
 pub const C2S_CLOSE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(10 * 60);
 
+/// `c2s_queue_size_limit` in bytes. At least the shortest stanza limit; more than a quarter of a gigabyte for each session that does
+/// not read ends in want of memory.
+pub const C2S_QUEUE_BYTES: RangeInclusive<usize> = 10_000..=256 * 1024 * 1024;
+
+/// `max_sessions_per_account`. Each makes a message to the bare address cost one more.
+pub const SESSIONS_PER_ACCOUNT: RangeInclusive<usize> = 1..=1000;
+
+/// `max_connections`. There are never more than the limit of open files allows.
+pub const CONNECTIONS: RangeInclusive<usize> = 1..=100_000_000;
+
+/// `max_connections_per_address`; 0 is no limit.
+pub const CONNECTIONS_PER_ADDRESS: RangeInclusive<usize> = 0..=100_000_000;
+
+/// `tcp_backlog`. Linux takes no more than 65,535, and no more than `net.core.somaxconn` whatever we ask for.
+pub const TCP_BACKLOG: RangeInclusive<i32> = 1..=65_535;
+
+/// `sasl_failures_per_stream`. RFC 6120 §6.4.5: at least 2 and no more than 5.
+pub const SASL_FAILURES_PER_STREAM: RangeInclusive<u8> = 2..=5;
+
+/// `sasl_failures_per_address` and `sasl_failures_per_account`; 0 is no limit.
+pub const SASL_FAILURES: RangeInclusive<u32> = 0..=1_000_000;
+
+/// `sasl_failure_forgiven_after`. Beyond a day, one afternoon's typing errors would last for weeks.
+pub const SASL_FAILURE_FORGIVEN_AFTER: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+
 /// `default_iteration_count`. RFC 5802 §5.1 recommends at least 4096; ten million are seconds of work for each client that
 /// signs in and for the server at each PLAIN.
 pub const ITERATION_COUNT: RangeInclusive<u32> = 4096..=10_000_000;
+
+/// Former iteration counts remembered for each host. Nobody changes it more often and has accounts from all those times.
+pub const FORMER_ROUNDS: usize = 8;
 
 // -- TLS
 
@@ -80,8 +109,12 @@ pub const SQLITE_WAL_BYTES: u32 = 64 * 1024 * 1024;
 
 // -- Control socket
 
-/// Connections at a time. Administrators and their scripts are few; each holds a thread.
-pub const CONTROL_CONNECTIONS: usize = 8;
+/// Connections at a time. Each holds a thread that waits, which costs little: enough for a script that runs dozens of commands in
+/// parallel. The PBKDF2 workers are what they wait for.
+pub const CONTROL_CONNECTIONS: usize = 64;
+
+/// Bytes of the socket's path, which a Unix socket's address has room for; on Linux 107 (`unix(7)`).
+pub const CONTROL_PATH_BYTES: usize = 107;
 
 /// Bytes of one request. The longest is an address of 3 KiB and a password of a few hundred bytes, escaped.
 pub const CONTROL_REQUEST_BYTES: u64 = 32 * 1024;

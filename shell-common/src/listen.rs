@@ -8,15 +8,15 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use spondee_core::port::Listener;
 
 use crate::config::Listen;
-use crate::limits::shell::BACKLOG;
 
-/// Opens the listeners of all threads, not blocking; port 0 becomes one free port for all of them.
+/// Opens the listeners of all threads, not blocking, with this much `backlog` each; port 0 becomes one free port for all of them.
 ///
 /// # Errors
 /// A sentence that names the address.
 pub fn open(
     listen: &[Listen],
     threads: usize,
+    backlog: i32,
 ) -> Result<Vec<Vec<(TcpListener, Listener)>>, String> {
     let mut all: Vec<Vec<_>> = (0..threads).map(|_| Vec::new()).collect();
     for Listen { address, listener } in listen {
@@ -24,7 +24,7 @@ pub fn open(
         let address = probe(*address).map_err(fail)?;
         for one in &mut all {
             let socket = bind(address, Sharing::Threads).map_err(fail)?;
-            socket.listen(BACKLOG).map_err(fail)?;
+            socket.listen(backlog).map_err(fail)?;
             one.push((socket.into(), *listener));
         }
         tracing::info!("listening on {address}");
@@ -97,14 +97,14 @@ mod tests {
 
     #[test]
     fn all_threads_share_one_port_and_a_second_server_is_refused() {
-        let first = open(&[loopback(0)], 3).unwrap();
+        let first = open(&[loopback(0)], 3, 16).unwrap();
         let ports: Vec<u16> = first
             .iter()
             .map(|one| one[0].0.local_addr().unwrap().port())
             .collect();
         assert_ne!(ports[0], 0);
         assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
-        let error = open(&[loopback(ports[0])], 1).unwrap_err();
+        let error = open(&[loopback(ports[0])], 1, 16).unwrap_err();
         assert!(error.contains("cannot listen on 127.0.0.1:"), "{error}");
     }
 }

@@ -30,7 +30,7 @@ impl<M> Parcel<M> {
         match self {
             Self::Envelope(envelope) => match &envelope.body {
                 Body::Deliver(stanza) => ENVELOPE_BYTES + stanza.size(),
-                Body::SignInFailed(_) | Body::SignedIn(_) => ENVELOPE_BYTES,
+                Body::SignInFailed(_) => ENVELOPE_BYTES,
             },
             // A pump, a stream and what was not written yet.
             Self::Moved(_) => 16 * ENVELOPE_BYTES,

@@ -15,7 +15,7 @@ use crate::boot::DataDirectory;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::store::{Backend, open_sqlite};
-use crate::{note, seed};
+use crate::{note, rounds, seed};
 
 /// One shard over an open store.
 pub struct Offline {
@@ -44,6 +44,7 @@ impl Offline {
         let backend = open_sqlite(data.path())?;
         let mut config = settings.config.clone();
         config.server_secret = data.server_secret()?;
+        rounds::remember(data.path(), &mut config)?;
         let mut offline = Self::over(config, Box::new(backend))?;
         offline.data = Some(data);
         Ok(offline)

@@ -1,11 +1,15 @@
 //! How many connections the process holds. Descriptors belong to the process and connections move between threads, so this is
 //! the one number that threads share: an atomic step at accept and at close, none in between.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use spondee_core::limits::Network;
 use spondee_core::time::Instant;
 
 /// Counts connections up to a limit and rings when the last one is gone.
@@ -16,18 +20,40 @@ pub struct Seats {
     empty: Waker,
     /// When a thread may next complain that there are none left, in the core's microseconds.
     complain_at: AtomicU64,
+    /// Looked at only while an address has a limit.
+    by_address: Mutex<Addresses>,
+    addresses_count: AtomicBool,
+}
+
+/// `max_connections_per_address`.
+#[derive(Debug, Default)]
+struct Addresses {
+    max: Option<usize>,
+    unlimited: Vec<Network>,
+    /// Connections accepted while there was a limit.
+    taken: HashMap<IpAddr, usize>,
 }
 
 impl Seats {
     /// `empty` is woken whenever the last seat becomes free.
     #[must_use]
-    pub const fn new(limit: usize, empty: Waker) -> Self {
+    pub fn new(limit: usize, empty: Waker) -> Self {
         Self {
             taken: AtomicUsize::new(0),
             limit,
             empty,
             complain_at: AtomicU64::new(0),
+            by_address: Mutex::default(),
+            addresses_count: AtomicBool::new(false),
         }
+    }
+
+    /// From now on an address has at most `max` seats, unless it is among the unlimited. Who is there stays.
+    pub fn limit_addresses(&self, max: Option<usize>, unlimited: &[Network]) {
+        let mut by_address = self.by_address();
+        by_address.max = max;
+        by_address.unlimited = unlimited.to_vec();
+        self.addresses_count.store(max.is_some(), Ordering::Relaxed);
     }
 
     /// A seat, if there is one left.
@@ -35,7 +61,10 @@ impl Seats {
     pub fn take(self: &Arc<Self>) -> Option<Seat> {
         let before = self.taken.fetch_add(1, Ordering::Relaxed);
         // Given back by the drop if it is one too many.
-        let seat = Seat(Arc::clone(self));
+        let seat = Seat {
+            seats: Arc::clone(self),
+            address: None,
+        };
         (before < self.limit).then_some(seat)
     }
 
@@ -53,16 +82,75 @@ impl Seats {
     pub fn is_empty(&self) -> bool {
         self.taken.load(Ordering::Acquire) == 0
     }
+
+    /// Nothing panics while it holds the lock.
+    fn by_address(&self) -> MutexGuard<'_, Addresses> {
+        self.by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One connection's seat, free again when dropped.
 #[derive(Debug)]
-pub struct Seat(Arc<Seats>);
+pub struct Seat {
+    seats: Arc<Seats>,
+    /// Whose count it is in.
+    address: Option<IpAddr>,
+}
+
+/// An address has all the seats it may have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AddressFull;
+
+impl Seat {
+    /// Counts the seat for who sits down.
+    ///
+    /// # Errors
+    /// The address has as many as it may: RFC 6120 §13.12 has the new connection go no further.
+    pub fn assign(&mut self, peer: IpAddr) -> Result<(), AddressFull> {
+        if !self.seats.addresses_count.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut by_address = self.seats.by_address();
+        let Some(max) = by_address.max else {
+            return Ok(());
+        };
+        if by_address.unlimited.iter().any(|one| one.contains(peer)) {
+            return Ok(());
+        }
+        let address = network(peer);
+        let taken = by_address.taken.entry(address).or_default();
+        if *taken >= max {
+            return Err(AddressFull);
+        }
+        *taken += 1;
+        drop(by_address);
+        self.address = Some(address);
+        Ok(())
+    }
+}
+
+/// An IPv4 address, or the first of an IPv6 /64: whoever has one of those has them all.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if self.0.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.empty.wake_by_ref();
+        if let Some(address) = self.address
+            && let Entry::Occupied(mut taken) = self.seats.by_address().taken.entry(address)
+        {
+            match *taken.get() {
+                0 | 1 => drop(taken.remove()),
+                more => *taken.get_mut() = more - 1,
+            }
+        }
+        if self.seats.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.seats.empty.wake_by_ref();
         }
     }
 }
@@ -80,6 +168,31 @@ mod tests {
         drop(seat);
         assert!(seats.is_empty());
         assert!(seats.take().is_some());
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_a_network_of_ipv6_is_one() {
+        let seats = Arc::new(Seats::new(100, Waker::noop().clone()));
+        let sit = |address: &str| {
+            let mut seat = seats.take().unwrap();
+            seat.assign(address.parse().unwrap()).map(|()| seat)
+        };
+        let early = sit("192.0.2.1").unwrap();
+        seats.limit_addresses(Some(2), &["198.51.100.0/24".parse().unwrap()]);
+        let first = sit("192.0.2.1").unwrap();
+        let _second = sit("::ffff:192.0.2.1").unwrap();
+        assert_eq!(sit("192.0.2.1").unwrap_err(), AddressFull);
+        // Who came before the limit is not counted, nor missed.
+        drop(early);
+        assert_eq!(sit("192.0.2.1").unwrap_err(), AddressFull);
+        drop(first);
+        let _third = sit("192.0.2.1").unwrap();
+        let _v6 = [sit("2001:db8::1").unwrap(), sit("2001:db8::ff:1").unwrap()];
+        assert_eq!(sit("2001:db8::2").unwrap_err(), AddressFull);
+        let _next = sit("2001:db8:0:1::2").unwrap();
+        let _unlimited: Vec<_> = (0..5).map(|_| sit("198.51.100.9").unwrap()).collect();
+        seats.limit_addresses(None, &[]);
+        let _any: Vec<_> = (0..5).map(|_| sit("192.0.2.1").unwrap()).collect();
     }
 
     #[test]

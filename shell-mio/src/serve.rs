@@ -11,7 +11,7 @@ use mio::{Events, Poll, Token};
 use spondee_core::envelope::Place;
 use spondee_core::envelope::placement::Placement;
 use spondee_core::shard::Shard;
-use spondee_shell_common::boot::Booted;
+use spondee_shell_common::boot::{Booted, Reloaded};
 use spondee_shell_common::clock::Clock;
 use spondee_shell_common::counters::{Counters, Totals};
 use spondee_shell_common::limits::shell::raise_descriptors;
@@ -61,8 +61,12 @@ impl Server {
         let shards = config.shards.max(1);
         let descriptors = raise_descriptors();
         let limit = descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2);
+        let connections = booted.reload.running.connections;
+        let limit = connections.max.map_or(limit, |max| max.min(limit));
         let seats = Arc::new(Seats::new(limit, waker.clone()));
-        let listeners = listen::open(&booted.listen, usize::from(shards))?;
+        seats.limit_addresses(connections.per_address, &config.limits.unlimited_addresses);
+        let backlog = connections.backlog;
+        let listeners = listen::open(&booted.listen, usize::from(shards), backlog)?;
         let mut polls = Vec::new();
         let mut inboxes = Vec::new();
         for _ in 0..shards {
@@ -158,7 +162,14 @@ impl Server {
 
     fn reload(&self) {
         match self.booted.reload.again() {
-            Ok((config, tls)) => {
+            Ok(Reloaded {
+                config,
+                tls,
+                connections_per_address,
+            }) => {
+                let unlimited = &config.limits.unlimited_addresses;
+                self.seats
+                    .limit_addresses(connections_per_address, unlimited);
                 self.order(&Order::Reload(config, tls));
                 tracing::info!("configuration and certificates reloaded");
             }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -248,7 +248,8 @@ impl Thread {
         }
         let closing = self.closing.front().map(|(at, _)| *at);
         let due = [self.core.shard.poll_timeout(), closing, self.accept_at];
-        let now = self.shared.clock.now().mono;
+        // Of the turn that ends: nothing here is due to the millisecond, and a look at the clock is not free.
+        let now = self.core.now.mono;
         due.into_iter().flatten().min().map(|at| at.since(now))
     }
 
@@ -334,13 +335,17 @@ impl Thread {
         if listening.queue == Queue::Empty || self.accept_at.is_some() {
             return false;
         }
-        let Some(seat) = self.shared.seats.take() else {
-            self.rest("the limit of open files leaves no room for more connections");
+        let Some(mut seat) = self.shared.seats.take() else {
+            self.rest("there are as many connections as max_connections and the limit of open files allow");
             return false;
         };
         match listening.socket.accept() {
             Ok((socket, peer)) => {
                 let listener = listening.listener;
+                if seat.assign(peer.ip()).is_err() {
+                    self.turn_away(peer);
+                    return true;
+                }
                 if let Err(error) = listen::prepare(&socket) {
                     // The peer is gone already.
                     tracing::debug!("cannot set up a connection: {error}");
@@ -366,6 +371,14 @@ impl Thread {
             }
             // A connection that broke before it was accepted.
             Err(_) => true,
+        }
+    }
+
+    /// RFC 6120 §13.12: beyond the limit for its address a connection goes no further.
+    fn turn_away(&self, peer: SocketAddr) {
+        if self.shared.seats.may_complain(self.core.now.mono) {
+            let peer = peer.ip().to_canonical();
+            tracing::warn!(%peer, "turned away: as many connections as max_connections_per_address allows");
         }
     }
 

@@ -1,9 +1,11 @@
 //! Signals as words to the main thread.
 
 use std::io;
+use std::sync::Arc;
 
 use mio::{Interest, Registry, Token};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook_mio::v1_0::Signals as Pipe;
 
 /// What a signal asks for.
@@ -29,6 +31,8 @@ impl std::fmt::Debug for Signals {
 impl Signals {
     /// Catches them from now on; `token` becomes readable when one came.
     pub(crate) fn catch(registry: &Registry, token: Token) -> io::Result<Self> {
+        // A write beyond the limit on a file's size (RLIMIT_FSIZE) fails then, as on a full disk, and does not end the process.
+        flag::register(SIGXFSZ, Arc::default())?;
         let mut pipe = Pipe::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
         registry.register(&mut pipe, token, Interest::READABLE)?;
         Ok(Self(pipe))

@@ -215,3 +215,33 @@ fn a_signal_to_reload_brings_new_certificates_to_new_connections() {
     romeo.send(&message("juliet", "hello")).unwrap();
     assert_eq!(juliet.next_body(PATIENCE).unwrap().1, "hello");
 }
+
+/// RFC 6120 §13.12, set while the server runs.
+#[test]
+fn an_address_has_no_more_connections_than_it_may() {
+    let server = server(&[]);
+    let path = server.scratch().join("spondee.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let limited = format!("max_connections_per_address = 2\n{config}");
+    std::fs::write(&path, limited).unwrap();
+    signal(&server, "-HUP");
+    server.wait_for_log(&["reloaded"]).unwrap();
+
+    let mut first = TcpStream::connect(server.clear).unwrap();
+    let second = TcpStream::connect(server.tls).unwrap();
+    assert!(is_answered(&mut first));
+    let mut third = TcpStream::connect(server.clear).unwrap();
+    assert!(!is_answered(&mut third));
+    server.wait_for_log(&["turned away", "127.0.0.1"]).unwrap();
+    drop((first, second));
+    // As soon as the server has noticed.
+    let again = || is_answered(&mut TcpStream::connect(server.clear).unwrap());
+    assert!((0..10_000).any(|_| again()));
+}
+
+/// Whether the server answers a header. Whoever is turned away may find the connection broken already.
+fn is_answered(socket: &mut TcpStream) -> bool {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let written = socket.write_all(spec_tests::talk::header(HOST).as_bytes());
+    written.is_ok() && matches!(socket.read(&mut [0; 1024]), Ok(1..))
+}

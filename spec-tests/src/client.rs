@@ -46,6 +46,14 @@ impl Trust {
         })
     }
 
+    /// What a client with this trust says hello with, for tests that speak TLS themselves.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn client_config(&self) -> Result<Arc<ClientConfig>, String> {
+        self.config(&Versions::Both, &[])
+    }
+
     fn config(&self, versions: &Versions, alpn: &[&str]) -> Result<Arc<ClientConfig>, String> {
         let versions: &[&rustls::SupportedProtocolVersion] = match versions {
             Versions::Both => &[&rustls::version::TLS13, &rustls::version::TLS12],

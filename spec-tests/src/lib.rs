@@ -4,7 +4,10 @@
 //! own client side of SASL, so that no fault of the server can hide behind shared code.
 
 pub mod ca;
+pub mod changes;
 pub mod client;
+pub mod dice;
+pub mod disk;
 pub mod element;
 pub mod memory;
 pub mod program;
@@ -12,4 +15,5 @@ pub mod sasl;
 pub mod script;
 pub mod server;
 pub mod simulator;
+pub mod strace;
 pub mod talk;

@@ -1,6 +1,6 @@
 //! The real server as a process of its own, on free ports, with a data directory that is gone afterwards.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -25,10 +25,26 @@ impl Scratch {
     /// # Errors
     /// It cannot be made.
     pub fn new() -> std::io::Result<Self> {
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// A new one in memory, where there is such a place: for what writes and syncs much and need not outlive the machine.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn in_memory() -> std::io::Result<Self> {
+        let memory = Path::new("/dev/shm");
+        match memory.is_dir() {
+            true => Self::below(memory),
+            false => Self::new(),
+        }
+    }
+
+    fn below(directory: &Path) -> std::io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("spondee-test-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = directory.join(name);
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self { path })
     }
@@ -47,18 +63,35 @@ impl Drop for Scratch {
     }
 }
 
+/// What a test wants otherwise than most.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup<'a> {
+    /// Lines of configuration, for the whole server.
+    pub options: &'a str,
+    /// How many files the process may have open.
+    pub descriptors: Option<u32>,
+}
+
 /// A running server. Killed when dropped; what it logged is shown if the test is failing.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    scratch: Scratch,
-    authority: Authority,
-    config: PathBuf,
-    binary: PathBuf,
+    place: Stopped,
     /// For STARTTLS.
     pub clear: SocketAddr,
     /// For direct TLS.
     pub tls: SocketAddr,
+}
+
+/// A server that does not run: its directory, certificate and configuration.
+#[derive(Debug)]
+pub struct Stopped {
+    scratch: Scratch,
+    authority: Authority,
+    config: PathBuf,
+    binary: PathBuf,
+    clear: SocketAddr,
+    tls: SocketAddr,
 }
 
 impl Server {
@@ -70,48 +103,82 @@ impl Server {
         Self::start_program(binary()?, users)
     }
 
+    /// The same otherwise set up.
+    ///
+    /// # Errors
+    /// What failed, in words, with the server's log.
+    pub fn start_with(users: &[(&str, &str)], setup: Setup<'_>) -> Result<Self, String> {
+        Self::launch(binary()?, users, setup)
+    }
+
     /// The same with the program at `binary`: a shell's own tests have it from cargo.
     ///
     /// # Errors
     /// What failed, in words, with the server's log.
     pub fn start_program(binary: &Path, users: &[(&str, &str)]) -> Result<Self, String> {
+        Self::launch(binary, users, Setup::default())
+    }
+
+    fn launch(binary: &Path, users: &[(&str, &str)], setup: Setup<'_>) -> Result<Self, String> {
+        let scratch = Scratch::new().map_err(|e| e.to_string())?;
+        let server = Self::prepare_program(scratch, binary, setup.options, "")?;
+        for (account, password) in users {
+            server.add_user(account, password)?;
+        }
+        server.begin(limited(binary, setup.descriptors))
+    }
+
+    /// A server below `scratch` that does not run yet; `options` are lines of configuration for its host.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub fn prepare(scratch: Scratch, options: &str) -> Result<Stopped, String> {
+        Self::prepare_program(scratch, binary()?, "", options)
+    }
+
+    /// `options` are lines of configuration for the whole server, `host_options` for its host.
+    fn prepare_program(
+        scratch: Scratch,
+        binary: &Path,
+        options: &str,
+        host_options: &str,
+    ) -> Result<Stopped, String> {
         let fault = |e: std::io::Error| e.to_string();
-        let scratch = Scratch::new().map_err(fault)?;
         let certificates = scratch.path.join("certs");
         fs::create_dir(&certificates).map_err(fault)?;
         let authority = Authority::new(&scratch.path).map_err(fault)?;
         authority.issue(&certificates, "localhost").map_err(fault)?;
         let (clear, tls) = (free_port().map_err(fault)?, free_port().map_err(fault)?);
         let config = scratch.path.join("spondee.toml");
-        fs::write(
-            &config,
-            config_text(&scratch.path, &certificates, clear, tls),
-        )
-        .map_err(fault)?;
-        for (account, password) in users {
-            add_user(binary, &config, account, password)?;
-        }
-        let log = File::create(scratch.path.join("log")).map_err(fault)?;
-        let child = Command::new(binary)
-            .arg("--config")
-            .arg(&config)
-            .arg("serve")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(fault)?)
-            .stderr(log)
-            .spawn()
-            .map_err(fault)?;
-        let mut server = Self {
-            child,
+        let text = config_text(&scratch.path, &certificates, clear, tls);
+        fs::write(&config, format!("{options}\n{text}{host_options}")).map_err(fault)?;
+        Ok(Stopped {
             scratch,
             authority,
             config,
             binary: binary.to_owned(),
             clear,
             tls,
-        };
-        server.wait()?;
-        Ok(server)
+        })
+    }
+
+    /// Kills it (SIGKILL): it gets no chance to end anything.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub fn kill(&mut self) -> Result<(), String> {
+        self.child.kill().map_err(|e| e.to_string())?;
+        self.child.wait().map(drop).map_err(|e| e.to_string())
+    }
+
+    /// Starts it again after it ended, with the same data and certificates on the same ports.
+    ///
+    /// # Errors
+    /// What failed, in words, with the server's log.
+    pub fn start_again(&mut self) -> Result<(), String> {
+        let command = Command::new(&self.place.binary);
+        self.child = self.place.spawn(command)?;
+        self.wait()
     }
 
     /// Adds an account while the server runs.
@@ -119,7 +186,7 @@ impl Server {
     /// # Errors
     /// What the command said.
     pub fn add_user(&self, account: &str, password: &str) -> Result<(), String> {
-        add_user(&self.binary, &self.config, account, password)
+        self.place.add_user(account, password)
     }
 
     /// Runs a command of the administrator's beside the server; returns what it printed.
@@ -127,25 +194,19 @@ impl Server {
     /// # Errors
     /// What the command said.
     pub fn command(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = Command::new(binary()?)
-            .arg("--config")
-            .arg(&self.config)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|e| e.to_string())?;
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        } else {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(format!("{arguments:?}: {}: {said}", output.status))
-        }
+        self.place.command(arguments)
+    }
+
+    /// Where it keeps its data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.place.data()
     }
 
     /// The authority that issued its certificate.
     #[must_use]
     pub const fn authority(&self) -> &Authority {
-        &self.authority
+        &self.place.authority
     }
 
     /// Trust in that authority and nothing else.
@@ -153,13 +214,13 @@ impl Server {
     /// # Errors
     /// The certificate cannot be a root.
     pub fn trust(&self) -> Result<Trust, String> {
-        Trust::pem(self.authority.pem())
+        Trust::pem(self.place.authority.pem())
     }
 
     /// A directory for what belongs to the test.
     #[must_use]
     pub fn scratch(&self) -> &Path {
-        &self.scratch.path
+        &self.place.scratch.path
     }
 
     /// Its process.
@@ -168,10 +229,34 @@ impl Server {
         self.child.id()
     }
 
+    /// How many sockets it has open, listeners included.
+    #[must_use]
+    pub fn sockets(&self) -> usize {
+        let list = fs::read_dir(format!("/proc/{}/fd", self.id()));
+        let links = list.into_iter().flatten().flatten();
+        links
+            .filter_map(|entry| fs::read_link(entry.path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
+    }
+
+    /// Its proportional set size in KiB.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn pss_kib(&self) -> Result<u64, String> {
+        let path = format!("/proc/{}/smaps_rollup", self.id());
+        let text = fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+        text.lines()
+            .find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"))
+            .and_then(|kib| kib.trim().parse().ok())
+            .ok_or_else(|| format!("{path}: no Pss"))
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(self.scratch.path.join("log")).unwrap_or_default()
+        self.place.log()
     }
 
     /// Waits for a line of the log that holds all of `words`, and returns it.
@@ -228,6 +313,113 @@ impl Server {
     }
 }
 
+impl Stopped {
+    /// Starts it by `command`, which is its program, or another one that runs it and is given the server's command line.
+    ///
+    /// # Errors
+    /// What failed, in words, with the server's log.
+    pub fn begin(self, command: Command) -> Result<Server, String> {
+        let mut server = Server {
+            child: self.spawn(command)?,
+            clear: self.clear,
+            tls: self.tls,
+            place: self,
+        };
+        server.wait()?;
+        Ok(server)
+    }
+
+    /// The server's program.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Where it keeps its data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.scratch.path.join("data")
+    }
+
+    /// A directory for what belongs to the test; the data directory is in it.
+    #[must_use]
+    pub fn scratch(&self) -> &Path {
+        &self.scratch.path
+    }
+
+    /// Adds an account.
+    ///
+    /// # Errors
+    /// What the command said.
+    pub fn add_user(&self, account: &str, password: &str) -> Result<(), String> {
+        let command = Command::new(&self.binary);
+        self.administer(command, &["user", "add", account], &format!("{password}\n"))
+            .map(drop)
+    }
+
+    /// Runs a command of the administrator's; returns what it printed.
+    ///
+    /// # Errors
+    /// What the command said.
+    pub fn command(&self, arguments: &[&str]) -> Result<String, String> {
+        self.administer(Command::new(&self.binary), arguments, "")
+    }
+
+    /// The same by `command`, as `begin` has it, with something on its standard input.
+    ///
+    /// # Errors
+    /// What the command said.
+    pub fn administer(
+        &self,
+        mut command: Command,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<String, String> {
+        let fault = |e: std::io::Error| format!("{arguments:?}: {e}");
+        let mut child = command
+            .arg("--config")
+            .arg(&self.config)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(fault)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that reads nothing may be gone already.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output().map_err(fault)?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{arguments:?}: {}: {said}", output.status))
+        }
+    }
+
+    fn spawn(&self, mut command: Command) -> Result<Child, String> {
+        let fault = |e: std::io::Error| format!("{:?}: {e}", command.get_program());
+        let path = self.scratch.path.join("log");
+        let log = OpenOptions::new().create(true).append(true).open(path);
+        let log = log.map_err(fault)?;
+        let errors = log.try_clone().map_err(fault)?;
+        command
+            .arg("--config")
+            .arg(&self.config)
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(|e| format!("{:?}: {e}", command.get_program()))
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.scratch.path.join("log")).unwrap_or_default()
+    }
+}
+
 impl Drop for Server {
     #[expect(
         clippy::print_stderr,
@@ -241,6 +433,19 @@ impl Drop for Server {
             eprintln!("--- the server's log\n{}---", self.log());
         }
     }
+}
+
+/// The program, with so many open files. Only a shell can set that for another process without unsafe code.
+fn limited(binary: &Path, descriptors: Option<u32>) -> Command {
+    let Some(count) = descriptors else {
+        return Command::new(binary);
+    };
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n \"$1\" && shift && exec \"$@\"", "sh"])
+        .arg(count.to_string())
+        .arg(binary);
+    command
 }
 
 fn config_text(data: &Path, certificates: &Path, clear: SocketAddr, tls: SocketAddr) -> String {
@@ -260,28 +465,6 @@ fn config_text(data: &Path, certificates: &Path, clear: SocketAddr, tls: SocketA
     )
 }
 
-fn add_user(binary: &Path, config: &Path, account: &str, password: &str) -> Result<(), String> {
-    let mut child = Command::new(binary)
-        .arg("--config")
-        .arg(config)
-        .args(["user", "add", account])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| e.to_string())?;
-    if let Some(mut stdin) = child.stdin.take() {
-        writeln!(stdin, "{password}").map_err(|e| e.to_string())?;
-    }
-    let output = child.wait_with_output().map_err(|e| e.to_string())?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("user add {account}: {}: {said}", output.status))
-    }
-}
-
 fn free_port() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
@@ -298,6 +481,14 @@ fn binary() -> Result<&'static Path, String> {
             .ok_or("tests lie below target/PROFILE/deps")?;
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         build.args(["build", "--quiet", "-p", "spondee-mio"]);
+        // What cargo tells this test about its own package. Some build scripts watch it: with it in sight, this build and the
+        // next one from a command line would each undo the other's.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                build.env_remove(name);
+            }
+        }
         if profile.ends_with("release") {
             build.arg("--release");
         }

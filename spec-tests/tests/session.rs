@@ -21,6 +21,7 @@ use spondee_shell_common::store::{Backend as _, Memory};
 use stage::{Outcome, stream_error, world};
 
 const ROMEO: &str = "romeo@localhost";
+const LIMITS: &str = "urn:xmpp:stream-limits:0";
 const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 
 fn signed_in(world: &mut World, account: &str) -> Result<Talk, String> {
@@ -399,6 +400,52 @@ fn a_receiver_that_never_reads_holds_up_nobody_and_is_closed() -> Outcome {
         // The account is free for a client that reads.
         Talk::session(&mut world, ROMEO, "orchard")?;
     }
+    Ok(())
+}
+
+#[test]
+fn a_queue_is_bounded_anew_by_a_reload() -> Outcome {
+    let mut world = world(1, |_| {});
+    let mut juliet = Talk::session(&mut world, "juliet@localhost", "balcony")?;
+    let romeo = Talk::session(&mut world, ROMEO, "orchard")?;
+    world.stop_taking(romeo.peer());
+    let message = format!(
+        "<message to='romeo@localhost/orchard'><body>{}</body></message>",
+        "x".repeat(999)
+    );
+    juliet.send(&mut world, &message.repeat(30));
+    assert_eq!(juliet.rest(&mut world)?, []);
+    let mut config = spec_tests::memory::config();
+    config.limits.session_queue_bytes = 40_000;
+    world.reload(config);
+    // What was there stays.
+    juliet.send(&mut world, &message);
+    assert_eq!(juliet.rest(&mut world)?, []);
+    juliet.send(&mut world, &message.repeat(30));
+    let refused = juliet.rest(&mut world)?;
+    assert!(refused.len() > 15, "{}", refused.len());
+    Ok(())
+}
+
+/// XEP-0478 §3.1: in both features, and what holds then.
+#[test]
+fn limits_are_told_before_and_after_signing_in() -> Outcome {
+    let told = |features: &Element| -> Option<(String, String)> {
+        let limits = features.child(LIMITS, "limits")?;
+        let text = |name| limits.child(LIMITS, name).map(Element::text);
+        Some((text("max-bytes")?, text("idle-seconds")?))
+    };
+    let told = |features: &Element| told(features).ok_or_else(|| features.to_string());
+    let pair = |max: &str, idle: &str| (max.to_owned(), idle.to_owned());
+    let mut world = world(1, |config| config.limits.c2s_stanza_bytes = 12_345);
+    let mut talk = Talk::connect(&mut world, Opening::Clear);
+    let features = talk.open(&mut world, "localhost")?;
+    assert_eq!(told(&features)?, pair("16384", "30"));
+    talk.starttls(&mut world)?;
+    let features = talk.open(&mut world, "localhost")?;
+    assert_eq!(told(&features)?, pair("16384", "60"));
+    let features = talk.sign_in(&mut world, ROMEO, "secret")?;
+    assert_eq!(told(&features)?, pair("12345", "840"));
     Ok(())
 }
 

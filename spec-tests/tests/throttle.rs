@@ -10,9 +10,10 @@ use spec_tests::element::{Element, SASL};
 use spec_tests::memory::World;
 use spec_tests::sasl::{Binding, Scram, Signed};
 use spec_tests::talk::{Talk, header, plain_auth};
+use spondee_core::envelope::placement::Placement;
 use spondee_core::jid::BareJid;
 use spondee_core::port::{Command, Note, Opening};
-use spondee_core::sasl::{Hash, Mechanism, Plus};
+use spondee_core::sasl::{Hash, Mechanism, Plus, Status};
 use stage::{Outcome, stream_error, world};
 
 const HOME: &str = "192.0.2.1";
@@ -45,7 +46,8 @@ fn first(world: &mut World, talk: &mut Talk, user: &str, password: &str) -> Resu
 }
 
 fn scram(user: &str, password: &str) -> Result<Scram, String> {
-    Scram::new(SCRAM, user, password, "nonce", Binding::Unsupported).ok_or("no SCRAM".to_owned())
+    Scram::new(SCRAM, user, password, "nonce", Binding::Unsupported)
+        .ok_or_else(|| "no SCRAM".to_owned())
 }
 
 /// Answers a challenge.
@@ -74,7 +76,7 @@ fn answer(world: &mut World, talk: &mut Talk) -> Result<String, String> {
     };
     match answer.is(SASL, "failure") {
         true => Ok(answer.condition().unwrap_or("none").to_owned()),
-        false => Ok(answer.name.clone()),
+        false => Ok(answer.name),
     }
 }
 
@@ -291,12 +293,12 @@ fn limits_change_with_a_reload() -> Outcome {
     config.limits.sasl_failures_per_address = 5;
     world.reload(config.clone());
     assert_eq!(count(&attempts(&mut world, wrong(2))?, "nothing"), 2);
-    config.limits.sasl_failures_exempt = vec!["192.0.2.0/24".parse().map_err(|_| "no network")?];
+    config.limits.unlimited_addresses = vec!["192.0.2.0/24".parse().map_err(|_| "no network")?];
     world.reload(config.clone());
     let answers = attempts(&mut world, wrong(30))?;
     assert_eq!(count(&answers, "not-authorized"), 10, "the account's own");
     config.limits.sasl_failures_per_account = 0;
-    world.reload(config.clone());
+    world.reload(config);
     let answers = attempts(&mut world, wrong(30))?;
     assert_eq!(count(&answers, "not-authorized"), 30);
     Ok(())
@@ -343,6 +345,10 @@ fn nobody_is_held_up_beyond_the_time_for_signing_in() -> Outcome {
     let failure = patient.next(&mut world)?;
     assert_eq!(failure.condition(), Some("temporary-auth-failure"));
     assert_eq!(stream_error(&mut world, &mut patient)?, "policy-violation");
+    // Each of them is in the log, the last too: programs that ban addresses count them.
+    let failed =
+        |note: &&Note| matches!(note, Note::SignInFailed { peer, .. } if *peer == from(HOME));
+    assert_eq!(world.notes.iter().filter(failed).count(), 1 + 5);
     Ok(())
 }
 
@@ -363,10 +369,9 @@ fn who_the_header_says_is_settled_before_the_password() -> Outcome {
 }
 
 /// All that shows of one run: what the server wrote, what it asked of the shell and when it wanted to be woken.
-fn signs(user: &str, disabled: bool) -> Result<(Vec<String>, Vec<String>), String> {
-    // With several shards a connection moves or not by the hash of the name, whether or not there is such an account.
-    let mut world = world(1, |config| config.limits.sasl_failures_per_account = 4);
-    if disabled {
+fn signs(user: &str, status: Status) -> Result<(Vec<String>, Vec<String>), String> {
+    let mut world = world(2, |config| config.limits.sasl_failures_per_account = 4);
+    if status == Status::Disabled {
         let account = BareJid::parse(&format!("{user}@localhost")).map_err(|e| format!("{e:?}"))?;
         world
             .command(Command::Disable { account })
@@ -421,9 +426,16 @@ fn signs(user: &str, disabled: bool) -> Result<(Vec<String>, Vec<String>), Strin
 
 #[test]
 fn unknown_disabled_and_known_accounts_look_the_same_throughout() -> Outcome {
-    let known = signs("juliet", false)?;
-    assert_eq!(known, signs("nobody", false)?);
-    assert_eq!(known, signs("juliet", true)?);
+    // Of the same shard: that depends on the name alone.
+    let placement = Placement::new(&spec_tests::memory::config().server_secret, 2);
+    let shard = |user: &str| placement.owner(&format!("{user}@localhost"));
+    let mut nobodies = (0..).map(|n| format!("nobody{n}"));
+    let nobody = nobodies
+        .find(|user| shard(user) == shard("juliet"))
+        .ok_or("no name")?;
+    let known = signs("juliet", Status::Enabled)?;
+    assert_eq!(known, signs(&nobody, Status::Enabled)?);
+    assert_eq!(known, signs("juliet", Status::Disabled)?);
     let (written, asked) = known;
     assert_eq!(
         written
@@ -437,7 +449,32 @@ fn unknown_disabled_and_known_accounts_look_the_same_throughout() -> Outcome {
     Ok(())
 }
 
-/// XEP-0440 and salts: a client that comes back, after a restart too, is asked for the same thing.
+/// What a password was set with shows, so when the default changes some unknown users must go on to look like old accounts.
+#[test]
+fn an_account_older_than_the_default_iteration_count_is_not_told_by_it() -> Outcome {
+    let mut world = world(2, |_| {});
+    let mut config = spec_tests::memory::config();
+    config.shards = 2;
+    for host in config.hosts.values_mut() {
+        host.former_rounds = vec![host.rounds];
+        host.rounds *= 2;
+    }
+    world.reload(config);
+    let mut counts = Vec::new();
+    for n in 0..30 {
+        let user = format!("nobody{n}");
+        let user = if n == 0 { "juliet" } else { &user };
+        let mut talk = stream(&mut world, HOME, n % 2)?;
+        first(&mut world, &mut talk, user, "wrong")?;
+        let challenge = spec_tests::sasl::decode(&talk.next(&mut world)?.text())?;
+        counts.push(challenge.rsplit(",i=").next().map(str::to_owned));
+    }
+    let old = counts.iter().filter(|count| **count == counts[0]).count();
+    assert!((5..25).contains(&old), "{counts:?}");
+    Ok(())
+}
+
+/// A client that comes back, after a restart too, is asked for the same thing.
 #[test]
 fn an_unknown_user_has_the_same_salt_after_a_restart() -> Outcome {
     let challenge = |shard| -> Result<String, String> {

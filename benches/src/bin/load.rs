@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use benches::load::{
-    Chat, Ejabberd, Floor, FloorArguments, Idle, Progress, Prosody, Report, Scenario, Security,
-    SignIns, Spondee, Target,
+    Chat, Ejabberd, Floor, FloorArguments, Idle, ManyArguments, Progress, Prosody, Report,
+    Scenario, Security, SignIns, Spondee, Target, measure_many, svg,
 };
 use benches::scram::Account;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -21,7 +21,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     /// What to measure.
-    #[arg(value_enum, default_values = ["signin", "signin-clear", "chat", "idle"])]
+    #[arg(value_enum, default_values = ["signin", "signin-clear", "chat", "idle", "idle-clear"])]
     scenarios: Vec<Name>,
     /// On which servers; they take turns. Prosody and ejabberd must be installed.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["spondee", "floor"])]
@@ -44,12 +44,18 @@ struct Arguments {
     /// Messages of one run, over all pairs.
     #[arg(long, default_value_t = 100_000)]
     messages: usize,
-    /// Idle sessions.
-    #[arg(long, default_value_t = 1000)]
+    /// Idle sessions over sockets.
+    #[arg(long, default_value_t = 10_000)]
     sessions: usize,
+    /// Idle sessions in process, once in all.
+    #[arg(long, default_value_t = 100_000)]
+    sessions_in_process: usize,
     /// Accounts to make. An account has 50 sessions at most.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 1000)]
     accounts: usize,
+    /// Sign-ins and chat also with so many times the work and the connections: whether the cost of each stays the same.
+    #[arg(long, value_delimiter = ',')]
+    scale: Vec<usize>,
     /// Threads of Spondee.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -59,6 +65,9 @@ struct Arguments {
     /// Print every run as JSON instead of the tables.
     #[arg(long)]
     json: bool,
+    /// Draw the figures that count into this file, as SVG.
+    #[arg(long)]
+    plot: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +75,9 @@ enum Command {
     /// A floor's process: what a round starts for itself.
     #[command(hide = true)]
     Floor(FloorArguments),
+    /// The process of the sessions in process.
+    #[command(hide = true)]
+    InProcess(ManyArguments),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -76,6 +88,8 @@ enum Name {
     ChatClear,
     Idle,
     IdleClear,
+    /// Shards and TLS states of Spondee without sockets.
+    IdleInProcess,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -91,6 +105,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Some(Command::Floor(floor)) => floor.serve().map(|()| String::new()),
+        Some(Command::InProcess(many)) => many.run(),
         None => run(&arguments),
     };
     match done {
@@ -107,9 +122,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<String, String> {
-    // Two for each session, one here and one in the server, which inherits the limit.
+    // One for each session here and one in the server, which inherits the limit.
     let descriptors = raise_descriptors();
-    if descriptors <= arguments.sessions {
+    let needed = arguments.sessions.saturating_add(100);
+    if descriptors < needed && arguments.scenarios.iter().any(|name| name.is_idle()) {
         return Err(format!(
             "{} sessions are more than the {descriptors} files this process may open",
             arguments.sessions
@@ -126,22 +142,31 @@ fn run(arguments: &Arguments) -> Result<String, String> {
         .filter_map(|server| arguments.prepare(*server, &accounts).transpose())
         .collect::<Result<Vec<_>, _>>()?;
     let mut report = Report::default();
-    let scenarios: Vec<_> = arguments
-        .scenarios
-        .iter()
-        .map(|name| arguments.scenario(*name))
-        .collect();
+    report.note("SCRAM-SHA-256, TLS 1.3 and ECDSA P-256 everywhere".to_owned());
+    for note in targets.iter().filter_map(|target| target.note()) {
+        report.note(note);
+    }
+    let scenarios = arguments.all();
     for round in 1..=arguments.runs {
-        for scenario in &scenarios {
+        for (name, scenario) in &scenarios {
             let floors = arguments.floors(scenario.as_ref())?;
             for target in targets.iter().chain(&floors) {
-                let label = format!("{} {round}, {}", scenario.name(), target.name());
-                let progress = Progress::new(label);
-                let sample = scenario.run(target.as_ref(), &mut accounts, &progress)?;
+                let progress = Progress::new(format!("{name} {round}, {}", target.name()));
+                let mut sample = scenario.run(target.as_ref(), &mut accounts, &progress)?;
                 progress.say(&sample.headline());
+                sample.scenario.clone_from(name);
                 report.add(sample);
             }
         }
+    }
+    if arguments.scenarios.iter().any(Name::is_in_process) {
+        let progress = Progress::new("idle-in-process".to_owned());
+        let sample = measure_many(arguments.sessions_in_process, &progress)?;
+        progress.say(&sample.headline());
+        report.add(sample);
+    }
+    if let Some(path) = &arguments.plot {
+        std::fs::write(path, svg(&report)).map_err(|e| format!("{}: {e}", path.display()))?;
     }
     if arguments.json {
         return Ok(format!("{:#}\n", report.json()));
@@ -177,29 +202,61 @@ impl Arguments {
         kinds.map(|kind| Floor::prepare(*kind).map(boxed)).collect()
     }
 
-    fn scenario(&self, name: Name) -> Box<dyn Scenario> {
+    /// All scenarios over sockets, by the names they have in the report.
+    fn all(&self) -> Vec<(String, Box<dyn Scenario>)> {
+        let mut all = Vec::new();
+        for name in &self.scenarios {
+            all.extend(
+                self.scenario(*name, 1)
+                    .map(|one| (one.name().to_owned(), one)),
+            );
+            for scale in self.scale.iter().filter(|scale| **scale > 1) {
+                let scaled = self.scenario(*name, *scale).filter(|_| name.is_scaled());
+                all.extend(scaled.map(|one| (format!("{} ×{scale}", one.name()), one)));
+            }
+        }
+        all
+    }
+
+    fn scenario(&self, name: Name, scale: usize) -> Option<Box<dyn Scenario>> {
         let sign_ins = |security| SignIns {
-            count: self.sign_ins,
-            parallel: self.parallel,
+            count: self.sign_ins * scale,
+            parallel: self.parallel * scale,
             security,
         };
         let chat = |security| Chat {
-            pairs: self.pairs,
+            pairs: self.pairs * scale,
             window: self.window,
-            messages: self.messages,
+            messages: self.messages * scale,
             security,
         };
         let idle = |security| Idle {
             sessions: self.sessions,
             security,
         };
-        match name {
+        Some(match name {
             Name::Signin => Box::new(sign_ins(Security::start_tls())),
             Name::SigninClear => Box::new(sign_ins(Security::Clear)),
             Name::Chat => Box::new(chat(Security::start_tls())),
             Name::ChatClear => Box::new(chat(Security::Clear)),
             Name::Idle => Box::new(idle(Security::start_tls())),
             Name::IdleClear => Box::new(idle(Security::Clear)),
-        }
+            Name::IdleInProcess => return None,
+        })
+    }
+}
+
+impl Name {
+    const fn is_idle(&self) -> bool {
+        matches!(self, Self::Idle | Self::IdleClear)
+    }
+
+    const fn is_in_process(&self) -> bool {
+        matches!(self, Self::IdleInProcess)
+    }
+
+    /// Whether `--scale` is about it.
+    const fn is_scaled(self) -> bool {
+        !self.is_idle() && !self.is_in_process()
     }
 }

@@ -12,12 +12,13 @@ use mio::net::TcpStream;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, SignatureScheme,
+};
 
-use crate::scenarios::{HEADER, HOST, auth, bind, content, response};
+use crate::scenarios::{HEADER, HOST, STARTTLS, auth, bind, content, response};
 use crate::scram::{Account, Proven};
 
-const STARTTLS: &[u8] = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 const MESSAGE_END: &[u8] = b"</message>";
 
 /// Whether a client starts TLS.
@@ -326,13 +327,17 @@ impl Client {
         match std::mem::replace(&mut self.phase, Phase::Closing) {
             Phase::FeaturesInClear => {
                 self.phase = Phase::Proceed;
-                self.send(STARTTLS)
+                self.send(STARTTLS.as_bytes())
             }
             Phase::Proceed => {
                 self.phase = Phase::FeaturesForSasl;
                 self.secure()
             }
             Phase::FeaturesForSasl => {
+                let version = self.tls.as_ref().map(|tls| tls.protocol_version());
+                if version.is_some_and(|version| version != Some(ProtocolVersion::TLSv1_3)) {
+                    return Err("TLS is not 1.3".to_owned());
+                }
                 if !heard.contains("SCRAM-SHA-256<") {
                     return Err(missing("SCRAM-SHA-256"));
                 }

@@ -198,12 +198,13 @@ impl<'a> Crowd<'a> {
     /// # Errors
     /// One is not let go.
     pub fn leave(&mut self) -> Result<(), String> {
-        let mut left = self.living();
-        for index in left.drain(..) {
+        let living = self.living();
+        let mut left = living.len();
+        for index in living {
             self.client(index).close()?;
         }
-        while !self.living().is_empty() {
-            self.turn(|_| Ok(()))?;
+        while left > 0 {
+            left = left.saturating_sub(self.turn(|_| Ok(()))?.closed);
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use spec_tests::ca::Authority;
 use spec_tests::server::Scratch;
 
 use super::client::Security;
-use super::target::{Counting, Running, Target, free_port, is_installed};
+use super::target::{Counting, Running, Target, debian_version, free_port, is_installed};
 use crate::scenarios::HOST;
 use crate::scram::{Account, Keys};
 
@@ -177,6 +177,10 @@ impl Ejabberd {
 impl Target for Ejabberd {
     fn name(&self) -> &'static str {
         "ejabberd"
+    }
+
+    fn note(&self) -> Option<String> {
+        Some(debian_version("ejabberd"))
     }
 
     fn start(&self, security: &Security) -> Result<Running, String> {

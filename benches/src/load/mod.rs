@@ -1,7 +1,8 @@
 //! A load generator for running servers: one light thread of clients, and an eye on the server's own CPU time and memory.
 //!
 //! `client` is one connection, `crowd` all of them over one poller. `signin`, `chat` and `idle` are the scenarios; each measures
-//! any `Target`. `process` reads /proc, `report` makes the table. Linux only: that is where /proc is.
+//! any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `process` reads /proc; `report`, `summary`
+//! and `plot` tell how it went, `goals` how it should. Linux only: that is where /proc is.
 
 mod chat;
 mod client;
@@ -9,12 +10,16 @@ mod counters;
 mod crowd;
 mod ejabberd;
 mod floor;
+mod goals;
 mod idle;
+mod many;
+mod plot;
 mod process;
 mod prosody;
 mod report;
 mod signin;
 mod spondee;
+mod summary;
 mod target;
 
 pub use chat::Chat;
@@ -23,10 +28,13 @@ pub use counters::Counters;
 pub use crowd::{Crowd, Tally};
 pub use ejabberd::Ejabberd;
 pub use floor::{Floor, FloorArguments, Kind};
+pub use goals::{Better, Goal, goal};
 pub use idle::Idle;
+pub use many::{ManyArguments, measure_many};
+pub use plot::svg;
 pub use process::{Cpu, load_average, pss_kib};
 pub use prosody::Prosody;
-pub use report::{Figure, Report, Sample};
+pub use report::{Figure, Report, Row, Sample};
 pub use signin::SignIns;
 pub use spondee::Spondee;
 pub use target::{Progress, Role, Running, Scenario, Stopwatch, Target};

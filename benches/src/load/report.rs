@@ -1,9 +1,10 @@
-//! Medians over repeated runs, as a Markdown table and as JSON.
+//! Medians over repeated runs, as Markdown tables and as JSON. How they compare is the summary's.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::summary::{growth, summary};
 use super::target::Role;
 
 /// One number of one run.
@@ -24,8 +25,8 @@ impl Figure {
 /// One run of one scenario on one target. The first figure is the one that counts.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// The scenario.
-    pub scenario: &'static str,
+    /// The scenario, with its scale if it was scaled.
+    pub scenario: String,
     /// The target.
     pub target: &'static str,
     /// What it is compared as.
@@ -50,10 +51,26 @@ impl Sample {
     }
 }
 
+/// The figure that counts, over all runs.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Of which target.
+    pub target: &'static str,
+    /// What it is compared as.
+    pub role: Role,
+    /// The least of all runs.
+    pub least: f64,
+    /// The middle one.
+    pub median: f64,
+    /// The most of all runs.
+    pub most: f64,
+}
+
 /// All runs.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     samples: Vec<Sample>,
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -62,10 +79,19 @@ impl Report {
         self.samples.push(sample);
     }
 
-    /// A table for each scenario, a row for each target, medians in the cells; the first with its extremes.
+    /// Something that must be known to judge the figures, without its full stop.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// The summary, then a table for each scenario, a row for each target, medians in the cells; the first with its extremes.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let mut text = String::new();
+        let mut text = summary(self);
+        if !self.notes.is_empty() {
+            let _ = writeln!(text, "\n{}.", self.notes.join(". "));
+        }
+        text.push_str(&growth(self));
         for scenario in self.scenarios() {
             let names = self.columns(scenario);
             let _ = writeln!(text, "\n| {scenario} | {} | runs |", names.join(" | "));
@@ -91,17 +117,13 @@ impl Report {
             let figures: serde_json::Map<String, Value> = figures
                 .map(|figure| (figure.name.to_owned(), json!(figure.value)))
                 .collect();
-            json!({"scenario": sample.scenario, "target": sample.target, "figures": figures})
+            json!({"scenario": sample.scenario.clone(), "target": sample.target, "figures": figures})
         };
         Value::Array(self.samples.iter().map(sample).collect())
     }
 
     fn cell(&self, scenario: &str, target: &str, name: &str, column: usize) -> String {
-        let mut values: Vec<f64> = self
-            .of(scenario, target)
-            .filter_map(|sample| sample.value(name))
-            .collect();
-        values.sort_by(f64::total_cmp);
+        let values = self.values(scenario, target, name);
         match (values.first(), values.last(), median(&values)) {
             (Some(least), Some(most), Some(median)) if column == 0 && values.len() > 1 => {
                 format!("**{}** ({}–{})", plain(median), plain(*least), plain(*most))
@@ -116,14 +138,59 @@ impl Report {
         samples.filter(move |sample| sample.scenario == scenario && sample.target == target)
     }
 
-    fn scenarios(&self) -> Vec<&'static str> {
-        distinct(self.samples.iter().map(|sample| sample.scenario))
+    /// Scenarios in the order of their first runs.
+    #[must_use]
+    pub fn scenarios(&self) -> Vec<&str> {
+        let samples = self.samples.iter();
+        distinct(samples.map(|sample| sample.scenario.as_str()))
+    }
+
+    /// What the figure that counts is called.
+    #[must_use]
+    pub fn unit(&self, scenario: &str) -> &'static str {
+        let columns = self.columns(scenario);
+        columns.first().copied().unwrap_or_default()
+    }
+
+    /// The figure that counts, for each target.
+    #[must_use]
+    pub fn rows(&self, scenario: &str) -> Vec<Row> {
+        let unit = self.unit(scenario);
+        let rows = self.targets(scenario).into_iter().filter_map(|target| {
+            let values = self.values(scenario, target, unit);
+            Some(Row {
+                target,
+                role: self.of(scenario, target).next()?.role,
+                least: *values.first()?,
+                median: median(&values)?,
+                most: *values.last()?,
+            })
+        });
+        rows.collect()
+    }
+
+    /// The median of any figure.
+    #[must_use]
+    pub(super) fn median(&self, scenario: &str, target: &str, name: &str) -> Option<f64> {
+        median(&self.values(scenario, target, name))
+    }
+
+    /// In order of size.
+    fn values(&self, scenario: &str, target: &str, name: &str) -> Vec<f64> {
+        let samples = self.of(scenario, target);
+        let mut values: Vec<f64> = samples.filter_map(|sample| sample.value(name)).collect();
+        values.sort_by(f64::total_cmp);
+        values
     }
 
     fn targets(&self, scenario: &str) -> Vec<&'static str> {
-        let samples = self.samples.iter();
-        let samples = samples.filter(|sample| sample.scenario == scenario);
-        distinct(samples.map(|sample| sample.target))
+        let mut targets = Vec::new();
+        for sample in &self.samples {
+            if sample.scenario == scenario && !targets.contains(&sample.target) {
+                targets.push(sample.target);
+            }
+        }
+        targets
     }
 
     fn columns(&self, scenario: &str) -> Vec<&'static str> {
@@ -136,7 +203,7 @@ impl Report {
 }
 
 /// In the order of first appearance.
-fn distinct(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut all = Vec::new();
     for name in names {
         if !all.contains(&name) {
@@ -157,7 +224,7 @@ fn median(sorted: &[f64]) -> Option<f64> {
 }
 
 /// Three digits at least, no more behind the point than they need.
-fn plain(value: f64) -> String {
+pub(super) fn plain(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
@@ -171,7 +238,7 @@ mod tests {
 
     fn sample(target: &'static str, value: f64) -> Sample {
         Sample {
-            scenario: "chat",
+            scenario: "chat".to_owned(),
             target,
             role: Role::Peer,
             figures: vec![Figure::new("per CPU second", value)],
@@ -186,9 +253,12 @@ mod tests {
         }
         report.add(sample("Prosody", 50.0));
         let lines: Vec<String> = report.markdown().lines().map(str::to_owned).collect();
-        assert_eq!(lines[1], "| chat | per CPU second | runs |");
-        assert_eq!(lines[3], "| Spondee | **1100** (1000–3000) | 3 |");
-        assert_eq!(lines[4], "| Prosody | 50.0 | 1 |");
+        let at = lines
+            .iter()
+            .position(|line| line == "| chat | per CPU second | runs |");
+        let at = at.unwrap();
+        assert_eq!(lines[at + 2], "| Spondee | **1100** (1000–3000) | 3 |");
+        assert_eq!(lines[at + 3], "| Prosody | 50.0 | 1 |");
         assert_eq!(report.json()[3]["figures"]["per CPU second"], 50.0);
     }
 

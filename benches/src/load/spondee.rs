@@ -100,6 +100,10 @@ impl Target for Spondee {
         "Spondee"
     }
 
+    fn note(&self) -> Option<String> {
+        Some(format!("Spondee with {} threads", self.threads))
+    }
+
     fn role(&self) -> Role {
         Role::Subject
     }
@@ -120,6 +124,8 @@ impl Target for Spondee {
              c2s_direct_tls_ports = []\n\
              c2s_require_encryption = {encryption}\n\
              threads = {}\n\
+             # ejabberd's default, and ours is made for people: it costs who makes a thousand accounts, and no sign-in.\n\
+             default_iteration_count = 4096\n\
              \n\
              [host.\"{HOST}\"]\n",
             directory.join("data"),

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -37,6 +37,11 @@ pub enum Role {
 pub trait Target: std::fmt::Debug {
     /// As the table names it.
     fn name(&self) -> &'static str;
+
+    /// What must be known of it to judge its figures, as a sentence without its full stop.
+    fn note(&self) -> Option<String> {
+        None
+    }
 
     /// What it is compared as.
     fn role(&self) -> Role {
@@ -87,7 +92,7 @@ pub trait Scenario: std::fmt::Debug {
         let mut figures = figures.map_err(|fault| running.explain(&fault))?;
         figures.push(Figure::new("load average", process::load_average()));
         Ok(Sample {
-            scenario: self.name(),
+            scenario: self.name().to_owned(),
             target: target.name(),
             role: target.role(),
             figures,
@@ -297,6 +302,19 @@ pub(super) fn is_installed(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|directory| directory.join(program).exists())
     })
+}
+
+/// The version of an installed package of Debian, with its name.
+pub(super) fn debian_version(package: &str) -> String {
+    let asked = Command::new("dpkg-query")
+        .args(["--show", "--showformat", "${Package} ${Version}", package])
+        .output();
+    match asked {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        }
+        Ok(_) | Err(_) => format!("{package}, not from Debian"),
+    }
 }
 
 /// A port nobody uses, on loopback.

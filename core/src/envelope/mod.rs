@@ -4,7 +4,7 @@ pub mod placement;
 
 use alloc::boxed::Box;
 
-use crate::sasl::Attempt;
+use crate::sasl::AddressPrint;
 use crate::stanza::Stanza;
 
 /// A shard of a node. Nothing that may live elsewhere is ever named by a pointer.
@@ -32,8 +32,7 @@ pub struct Envelope {
 pub enum Body {
     /// A stanza, `from` and `to` set, for an account the receiving shard owns.
     Deliver(Box<Stanza>),
-    /// A sign-in failed: counted by every shard. One that gets lost, because the way is full, is counted where it happened only.
-    SignInFailed(Attempt),
-    /// An account signed in from an address that is new for it. One that gets lost is told again with a later sign-in, or not.
-    SignedIn(Attempt),
+    /// A sign-in failed: counted for its address by every shard. One that gets lost, because the way is full, is counted where it
+    /// happened only.
+    SignInFailed(AddressPrint),
 }

@@ -10,14 +10,29 @@ use crate::jid::BareJid;
 use crate::secret::Secret;
 
 /// Salt and rounds. The salt follows from the server's secret, so it is the same each time and no one else can work it out.
-/// Accounts whose rounds differ from the host's default, set before it was changed, can still be told apart.
 pub(super) fn params(account: &BareJid, hash: Hash, cx: Context<'_>) -> DeriveParams {
     let salt = block("salt", account, hash, cx);
     DeriveParams {
         hash,
         salt: salt.into_iter().take(SALT_BYTES).collect(),
-        rounds: cx.rounds.max(1),
+        rounds: rounds(account, cx),
     }
+}
+
+/// The host's rounds, or those of before, which older accounts still have: for each name always the same, under all hashes. With one
+/// more to choose from, only those change that now have that one; only who asked before and after sees it.
+fn rounds(account: &BareJid, cx: Context<'_>) -> u32 {
+    let draw = |rounds: &u32| {
+        let parts: [&[u8]; 4] = [
+            b"rounds|",
+            account.as_str().as_bytes(),
+            b"|",
+            &rounds.to_be_bytes(),
+        ];
+        keyed_hash(cx.server_secret, &parts)
+    };
+    let all = core::iter::once(cx.rounds).chain(cx.former_rounds.iter().copied());
+    all.max_by_key(draw).unwrap_or(cx.rounds).max(1)
 }
 
 /// Keys of no password. They only give the check something to work on: whoever holds them must refuse whatever it says.
@@ -64,6 +79,8 @@ fn block(label: &str, account: &BareJid, hash: Hash, cx: Context<'_>) -> [u8; 32
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jid::Domain;
+    use crate::sasl::{Offer, Transport};
 
     #[test]
     fn what_is_read_for_nobody_is_a_whole_record() {
@@ -71,5 +88,37 @@ mod tests {
         assert_eq!(read.keys.len(), Hash::ALL.len());
         let own = read.to_record();
         assert!(RECORD.len().abs_diff(own.len()) < 8, "{}", own.len());
+    }
+
+    #[test]
+    fn unknown_users_have_rounds_of_today_or_before_and_keep_them() {
+        let host = Domain::parse("a.example").unwrap();
+        let (offer, transport) = (Offer::default(), Transport::Clear);
+        let rounds_of = |n: u32, rounds, former_rounds: &[u32]| {
+            let account = BareJid::parse(&alloc::format!("user{n}@a.example")).unwrap();
+            let cx = Context {
+                host: &host,
+                offer: &offer,
+                transport: &transport,
+                server_secret: &[7; 32],
+                rounds,
+                former_rounds,
+            };
+            let all = Hash::ALL.map(|hash| params(&account, hash, cx).rounds);
+            assert_eq!(all, [all[0]; 3], "as of one password");
+            all[0]
+        };
+        let mut old = 0;
+        for n in 0..200 {
+            assert_eq!(rounds_of(n, 10_000, &[]), 10_000);
+            let now = rounds_of(n, 20_000, &[10_000]);
+            assert_eq!(now, rounds_of(n, 20_000, &[10_000]));
+            assert_eq!(now, rounds_of(n, 10_000, &[20_000]), "whichever is today's");
+            old += usize::from(now == 10_000);
+            // One more takes some, and moves nobody between the others.
+            let later = rounds_of(n, 30_000, &[20_000, 10_000]);
+            assert!(later == now || later == 30_000);
+        }
+        assert!((60..140).contains(&old), "{old}");
     }
 }

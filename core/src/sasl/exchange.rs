@@ -20,8 +20,10 @@ pub struct Context<'a> {
     pub transport: &'a Transport,
     /// Keys the steady fake salts of unknown users.
     pub server_secret: &'a [u8; 32],
-    /// Iteration count that unknown users seem to have: the host's default.
+    /// Iteration count that unknown users seem to have: the host's default, or one that it was before.
     pub rounds: u32,
+    /// The ones before.
+    pub former_rounds: &'a [u32],
 }
 
 /// Waits for the client's next message.

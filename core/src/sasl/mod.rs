@@ -32,5 +32,4 @@ pub use mechanism::{Mechanism, Plus};
 pub use policy::{
     ChannelBindings, Encryption, Offer, OfferEmpty, SaslPolicy, Transport, admit, offer,
 };
-pub use regulars::News;
-pub use throttle::{Attempt, Limit, Reached, Throttle, Verdict};
+pub use throttle::{AddressPrint, Attempt, Limit, Reached, Throttle, Verdict};

@@ -20,15 +20,6 @@ pub(super) struct Regulars {
     since: Instant,
 }
 
-/// Whether a sign-in told something new.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum News {
-    /// The others know it.
-    Known,
-    /// The others do not, or may soon forget it.
-    New,
-}
-
 impl Regulars {
     pub(super) fn new(key: &Keyed) -> Self {
         Self {
@@ -53,7 +44,7 @@ impl Regulars {
         among(&self.young) || among(&self.old)
     }
 
-    pub(super) fn welcome(&mut self, now: Instant, account: u64, address: u64) -> News {
+    pub(super) fn welcome(&mut self, now: Instant, account: u64, address: u64) {
         let tag = tag(address);
         if self.young.len() >= SASL_REGULARS_MAX / 2 || now.since(self.since) >= SASL_REGULAR_FOR {
             let empty = Map::with_hasher(self.old.hasher().clone());
@@ -66,12 +57,11 @@ impl Regulars {
         let mut tags = self.old.remove(&account).unwrap_or_default();
         put_first(&mut tags, tag);
         self.young.insert(account, tags);
-        News::New
     }
 }
 
 /// Takes the place of the one that was there before, or of the last.
-fn put_first(tags: &mut Tags, tag: Tag) -> News {
+fn put_first(tags: &mut Tags, tag: Tag) {
     let known = tags.iter().position(|other| *other == tag);
     let last = tags.len().saturating_sub(1);
     if let Some(moved) = tags.get_mut(..=known.unwrap_or(last)) {
@@ -79,10 +69,6 @@ fn put_first(tags: &mut Tags, tag: Tag) -> News {
     }
     if let Some(first) = tags.first_mut() {
         *first = tag;
-    }
-    match known {
-        Some(_) => News::Known,
-        None => News::New,
     }
 }
 

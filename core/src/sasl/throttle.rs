@@ -1,8 +1,9 @@
 //! Failed sign-ins counted by address and by account, so that passwords cannot be guessed by making more connections: RFC 6120
 //! §13.9.4 has a server limit the number of retries, and a stream's own limit ends with the stream.
 //!
-//! Each shard counts for itself and tells the others of each failure, one way. What is on its way is missing in their counts, so a
-//! burst on all shards at once gets at most as many answers from each as it would from one.
+//! Accounts are counted by the shard that owns them, which decides on every attempt. Addresses are counted by every shard, which
+//! tells the others of each failure, one way. What is on its way is missing in their counts, so a burst on all shards at once
+//! gets at most as many answers from each as it would from one.
 //!
 //! Whoever is over the limit gets the same answer to every password (`Verdict::HoldUp`), hence no more from asking. Attempts held
 //! up are not counted: otherwise a client that keeps trying would never come in again.
@@ -15,7 +16,7 @@ use core::hash::{BuildHasher as _, Hasher as _};
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::regulars::{News, Regulars};
+use super::regulars::Regulars;
 use crate::entropy::keyed_hash;
 use crate::jid::BareJid;
 use crate::limits::{Limits, SASL_COUNTED_MAX};
@@ -39,6 +40,10 @@ pub struct Attempt {
     /// `None` for a name that no account can have.
     account: Option<u64>,
 }
+
+/// An address as all shards name it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AddressPrint(u64);
 
 /// Whether an address is one of those whose failures are counted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,6 +80,17 @@ pub enum Limit {
     Reached,
 }
 
+impl Attempt {
+    /// The address, if a failure counts for it.
+    #[must_use]
+    pub const fn counted_address(&self) -> Option<AddressPrint> {
+        match self.counted {
+            Counted::Yes => Some(AddressPrint(self.address)),
+            Counted::Exempt => None,
+        }
+    }
+}
+
 impl Throttle {
     /// `server_secret` is the same for all shards; `key` is this one's own.
     #[must_use]
@@ -93,7 +109,7 @@ impl Throttle {
     /// Names an attempt. An unknown account has a name like any other.
     #[must_use]
     pub fn attempt(&self, limits: &Limits, from: IpAddr, account: Option<&BareJid>) -> Attempt {
-        let exempt = limits.sasl_failures_exempt.iter();
+        let exempt = limits.unlimited_addresses.iter();
         let counted = match exempt.into_iter().any(|network| network.contains(from)) {
             true => Counted::Exempt,
             false => Counted::Yes,
@@ -146,29 +162,39 @@ impl Throttle {
         attempt.counted == Counted::Yes && self.regulars.know(account, attempt.address)
     }
 
-    /// Counts a failure that was answered as such, here or by another shard. A success takes nothing back: whoever has an account
+    /// Counts a failure that was answered as such by another shard.
+    pub fn told(&mut self, now: Instant, limits: &Limits, AddressPrint(address): AddressPrint) {
+        let max = limits.sasl_failures_per_address;
+        if max > 0 {
+            let each = limits.sasl_failure_forgiven_after;
+            self.addresses.add(address, now, max, each, Log::Told);
+        }
+    }
+
+    /// Counts a failure that was answered as such. A success takes nothing back: whoever has an account
     /// could clear the count of an address with it.
     pub fn failed(&mut self, now: Instant, limits: &Limits, attempt: &Attempt) -> Reached {
         let each = limits.sasl_failure_forgiven_after;
         let mut reached = Reached::default();
         let max = limits.sasl_failures_per_address;
         if attempt.counted == Counted::Yes && max > 0 {
-            reached.address = self.addresses.add(attempt.address, now, max, each);
+            reached.address = self
+                .addresses
+                .add(attempt.address, now, max, each, Log::Silent);
         }
         let max = limits.sasl_failures_per_account;
         if let Some(account) = attempt.account
             && max > 0
         {
-            reached.account = self.accounts.add(account, now, max, each);
+            reached.account = self.accounts.add(account, now, max, each, Log::Silent);
         }
         reached
     }
 
-    /// An account signed in, here or on another shard. The others need be told only what is new.
-    pub fn signed_in(&mut self, now: Instant, attempt: &Attempt) -> News {
-        match attempt.account {
-            Some(account) => self.regulars.welcome(now, account, attempt.address),
-            None => News::Known,
+    /// An account of this shard's signed in.
+    pub fn signed_in(&mut self, now: Instant, attempt: &Attempt) {
+        if let Some(account) = attempt.account {
+            self.regulars.welcome(now, account, attempt.address);
         }
     }
 
@@ -217,7 +243,8 @@ impl Counts {
         max > 0 && count.is_some_and(|count| count.is_spent(now, max, each))
     }
 
-    fn add(&mut self, key: u64, now: Instant, max: u32, each: Duration) -> Limit {
+    /// One more; with `Log::Told` another shard says what there is to say.
+    fn add(&mut self, key: u64, now: Instant, max: u32, each: Duration, log: Log) -> Limit {
         self.forget_empty(now);
         let mut count = self.take(key).unwrap_or(Count {
             empty_at: now,
@@ -225,7 +252,7 @@ impl Counts {
         });
         count.empty_at = count.empty_at.max(now) + each;
         let mut limit = Limit::AsBefore;
-        if count.log == Log::Silent && count.is_spent(now, max, each) {
+        if (count.log, log) == (Log::Silent, Log::Silent) && count.is_spent(now, max, each) {
             count.log = Log::Told;
             limit = Limit::Reached;
         }

@@ -95,12 +95,8 @@ impl Shard {
             Input::Command { id, command } => self.command(now, id, command),
             Input::Delivered(envelope) => match envelope.body {
                 Body::Deliver(stanza) => self.deliver(now, &stanza),
-                Body::SignInFailed(attempt) => {
-                    self.throttle
-                        .failed(now.mono, &self.config.limits, &attempt);
-                }
-                Body::SignedIn(attempt) => {
-                    self.throttle.signed_in(now.mono, &attempt);
+                Body::SignInFailed(address) => {
+                    self.throttle.told(now.mono, &self.config.limits, address);
                 }
             },
             Input::Derived { ticket, keys } => match self.waits.remove(ticket) {
@@ -120,7 +116,7 @@ impl Shard {
             Input::Undeliverable(envelope) => match envelope.body {
                 Body::Deliver(stanza) => self.undeliverable(&stanza),
                 // It counts here all the same.
-                Body::SignInFailed(_) | Body::SignedIn(_) => {}
+                Body::SignInFailed(_) => {}
             },
         }
         self.settle(now);

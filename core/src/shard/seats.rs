@@ -215,16 +215,7 @@ impl Shard {
                 self.fail(now, conn, Violation::NothingOffered);
             }
             Event::Secure(host, behind) => self.fx.act(Action::Secure { conn, host, behind }),
-            Event::SignInFailed(failure) => {
-                if let Some(seat) = self.seats.get(conn) {
-                    let peer = seat.peer.ip();
-                    self.fx.note(Note::SignInFailed {
-                        conn,
-                        peer,
-                        failure,
-                    });
-                }
-            }
+            Event::SignInFailed(failure) => self.sign_in_failed(now, conn, failure),
             Event::Stanza(stanza) => self.outbound(now, conn, stanza),
             Event::Verified {
                 account,

@@ -12,11 +12,11 @@ use crate::envelope::{Body, Envelope, Place};
 use crate::jid::BareJid;
 use crate::port::{Action, ConnId, Note};
 use crate::sasl::{
-    Attempt, Credentials, DeriveParams, Failure, Limit, Mechanism, News, Reached, Status, Verdict,
+    Attempt, Credentials, DeriveParams, Failure, Limit, Mechanism, Reached, Status, Verdict,
 };
 use crate::secret::Secret;
 use crate::store::{Batch, Op, StoreError, Table};
-use crate::stream::record_hash;
+use crate::stream::{Violation, record_hash};
 use crate::time::Now;
 use crate::wait::Wait;
 
@@ -38,7 +38,7 @@ impl Shard {
     /// Reads the credentials of the account that a stream asks for, on the shard that owns it: here, or after a hand-off
     /// (house contract 4).
     pub(super) fn look_up(&mut self, now: Now, conn: ConnId, account: BareJid) {
-        // Before the store and a worker are troubled; what counts is the verdict on the outcome.
+        // Before another shard, the store and a worker are troubled; what counts is the verdict on the outcome.
         if self.weigh(now, conn, Some(&account)).is_none() {
             return;
         }
@@ -90,8 +90,25 @@ impl Shard {
         {
             self.fx.note(Note::AccountHeldUp { account });
         }
-        self.tell_others(&Body::SignInFailed(attempt));
+        if let Some(address) = attempt.counted_address() {
+            self.tell_others(&Body::SignInFailed(address));
+        }
         self.answered(now, conn, |stream, cx| stream.reject(cx));
+    }
+
+    /// A sign-in has come to nothing, for whatever reason.
+    pub(super) fn sign_in_failed(&mut self, now: Now, conn: ConnId, failure: Failure) {
+        if let Some(seat) = self.seats.get(conn) {
+            let peer = seat.peer.ip();
+            self.fx.note(Note::SignInFailed {
+                conn,
+                peer,
+                failure,
+            });
+        }
+        if self.with(now, conn, |stream, cx| stream.has_failed_enough(cx)) == Some(true) {
+            self.fail(now, conn, Violation::SaslFailures);
+        }
     }
 
     /// The right password: worth as little as a wrong one where too many were wrong, so that nobody learns which it was.
@@ -189,17 +206,15 @@ impl Shard {
             Admit::Wait => seat.role = Role::Member(key),
             Admit::Welcome => {
                 seat.role = Role::Member(key);
-                let jid = account.jid().clone();
                 let mechanism = seat.mechanism.take();
-                if let Some(attempt) = self.attempt(conn, Some(&jid))
-                    && self.throttle.signed_in(now.mono, &attempt) == News::New
-                {
-                    self.tell_others(&Body::SignedIn(attempt));
+                let account = account.jid().clone();
+                if let Some(attempt) = self.attempt(conn, Some(&account)) {
+                    self.throttle.signed_in(now.mono, &attempt);
                 }
                 if let Some(mechanism) = mechanism {
                     self.fx.note(Note::SignedIn {
                         conn,
-                        account: jid,
+                        account,
                         mechanism,
                     });
                 }

@@ -63,7 +63,7 @@ pub(crate) enum Event {
     Rejected(Option<BareJid>),
     /// Start TLS; then `secured`. The bytes belong to TLS.
     Secure(Domain, Vec<u8>),
-    /// A sign-in failed; the stream goes on.
+    /// A sign-in failed; the stream goes on, unless it `has_failed_enough`.
     SignInFailed(Failure),
     /// A stanza of the session, `from` set.
     Stanza(Stanza),

@@ -296,12 +296,27 @@ impl Stream {
         negotiation.failures = negotiation.failures.saturating_add(1);
         negotiation.record = None;
         negotiation.account = None;
-        let failures = negotiation.failures;
         self.state = State::Negotiate(negotiation);
-        if failures >= cx.config.limits.sasl_failures {
-            return Some(self.fail(cx, Violation::SaslFailures));
-        }
         Some(Event::SignInFailed(failure))
+    }
+
+    /// Whether no more sign-ins may fail on this stream: then it ends with `SaslFailures`.
+    pub(crate) fn has_failed_enough(&self, cx: &Cx<'_>) -> bool {
+        match &self.state {
+            State::Negotiate(negotiation) => negotiation.failures >= cx.config.limits.sasl_failures,
+            State::Header(_)
+            | State::Secure(_)
+            | State::Exchange(..)
+            | State::Lookup(..)
+            | State::Derive(..)
+            | State::Admit(..)
+            | State::Reject(..)
+            | State::HeldUp(..)
+            | State::Bind(..)
+            | State::Established(_)
+            | State::Closing(_)
+            | State::Closed => false,
+        }
     }
 
     /// The peer gives up: RFC 6120 §4.9.1.1 asks us to close too.
@@ -328,6 +343,7 @@ fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Contex
         transport: &negotiation.transport,
         server_secret: &config.server_secret,
         rounds: host.map_or(HostConfig::DEFAULT_ROUNDS, |host| host.rounds),
+        former_rounds: host.map_or(&[], |host| &host.former_rounds),
     }
 }
 

@@ -16,6 +16,7 @@ use super::args::Form;
 use super::failure::Failure;
 use super::source::Source;
 use crate::config::Settings;
+use crate::control::socket_path;
 use crate::note;
 use crate::tls::TlsHosts;
 
@@ -161,6 +162,9 @@ impl Report {
 
     /// As `boot::DataDirectory` does, but without making or locking it.
     fn look_at_data(&mut self, path: &Path) {
+        if let Err(fault) = socket_path(path) {
+            self.faults.push(fault);
+        }
         let shown = path.display();
         match fs::metadata(path) {
             Ok(metadata) if !metadata.is_dir() => self.faults.push(format!(

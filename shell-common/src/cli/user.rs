@@ -14,7 +14,7 @@ use super::source::Source;
 use super::terminal::Line;
 use super::{Console, Input};
 use crate::config::Settings;
-use crate::control::{CallError, SOCKET_NAME, call};
+use crate::control::{CallError, call, socket_path};
 use crate::limits::CONTROL_PAGE;
 use crate::offline::Offline;
 
@@ -204,7 +204,8 @@ impl Office<'_> {
 
     fn call(&mut self, command: &Command) -> Result<CommandResult, Failure> {
         if let Way::Server = self.way {
-            let socket = self.settings.data_directory.join(SOCKET_NAME);
+            let directory = &self.settings.data_directory;
+            let socket = socket_path(directory).map_err(Failure::Unusable)?;
             match call(&socket, command) {
                 Ok(result) => return Ok(result),
                 Err(CallError::Lost(message)) => return Err(Failure::Unusable(message)),

@@ -14,9 +14,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::options::{Place, fault_of};
-use super::value::{Faults, Section, choice, interface, number, path, period, text, word};
-use super::{Listen, LogLevel, Settings, core_config, default_threads};
-use crate::limits::{C2S_CLOSE_TIMEOUT, C2S_STANZA_BYTES, C2S_TIMEOUT, ITERATION_COUNT, THREADS};
+use super::value::{Faults, Section, choice, interface, network, number, path, period, text, word};
+use super::{Connections, Listen, LogLevel, Settings, core_config, default_threads};
+use crate::limits::{
+    C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT, CONNECTIONS,
+    CONNECTIONS_PER_ADDRESS, ITERATION_COUNT, SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES,
+    SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT, TCP_BACKLOG, THREADS,
+};
 
 /// Reads the text of a file. Relative paths start at `base`.
 ///
@@ -61,6 +65,7 @@ fn settings(table: &DeTable<'_>, base: &Path, faults: &mut Faults<'_>) -> Option
         .get("log_level", word(LOG_LEVELS))
         .unwrap_or(LogLevel::Info);
     let listen = listen(&mut section);
+    let connections = connections(&mut section);
     let limits = limits(&mut section);
     let common = HostOptions::read(&mut section);
 
@@ -72,6 +77,7 @@ fn settings(table: &DeTable<'_>, base: &Path, faults: &mut Faults<'_>) -> Option
         data_directory,
         certificates,
         log_level,
+        connections,
         warnings,
     })
 }
@@ -150,7 +156,62 @@ fn limits(section: &mut Section<'_, '_, '_>) -> Limits {
     if let Some(wait) = section.get("c2s_close_timeout", period(C2S_CLOSE_TIMEOUT)) {
         limits.close = wait;
     }
+    if let Some(bytes) = section.get("c2s_queue_size_limit", number(C2S_QUEUE_BYTES)) {
+        limits.session_queue_bytes = bytes;
+    }
+    // What is longer than a queue could never be delivered.
+    let stanza = usize::try_from(limits.c2s_stanza_bytes).unwrap_or(usize::MAX);
+    if limits.session_queue_bytes < stanza {
+        let option = match section.table.contains_key("c2s_queue_size_limit") {
+            true => "c2s_queue_size_limit",
+            false => "c2s_stanza_size_limit",
+        };
+        let span = section.span(option);
+        let fault = format!(
+            "`c2s_queue_size_limit` ({}) must not be below `c2s_stanza_size_limit` ({stanza}): such a stanza could not be delivered",
+            limits.session_queue_bytes
+        );
+        section.faults.at(&span, fault);
+    }
+    if let Some(count) = section.get("max_sessions_per_account", number(SESSIONS_PER_ACCOUNT)) {
+        limits.sessions_per_account = count;
+    }
+    sign_in_limits(section, &mut limits);
     limits
+}
+
+fn sign_in_limits(section: &mut Section<'_, '_, '_>, limits: &mut Limits) {
+    if let Some(count) = section.get("sasl_failures_per_stream", number(SASL_FAILURES_PER_STREAM)) {
+        limits.sasl_failures = count;
+    }
+    if let Some(count) = section.get("sasl_failures_per_address", number(SASL_FAILURES)) {
+        limits.sasl_failures_per_address = count;
+    }
+    if let Some(count) = section.get("sasl_failures_per_account", number(SASL_FAILURES)) {
+        limits.sasl_failures_per_account = count;
+    }
+    let forgiven = period(SASL_FAILURE_FORGIVEN_AFTER);
+    if let Some(wait) = section.get("sasl_failure_forgiven_after", forgiven) {
+        limits.sasl_failure_forgiven_after = wait;
+    }
+    if let Some(networks) = section.list("unlimited_addresses", network) {
+        limits.unlimited_addresses = networks;
+    }
+}
+
+fn connections(section: &mut Section<'_, '_, '_>) -> Connections {
+    let default = Connections::default();
+    let per_address = section.get(
+        "max_connections_per_address",
+        number(CONNECTIONS_PER_ADDRESS),
+    );
+    Connections {
+        max: section.get("max_connections", number(CONNECTIONS)),
+        per_address: per_address.filter(|count| *count > 0),
+        backlog: section
+            .get("tcp_backlog", number(TCP_BACKLOG))
+            .unwrap_or(default.backlog),
+    }
 }
 
 /// What a section says of the options each host can have for itself.
@@ -227,6 +288,8 @@ impl HostOptions {
             tls: TlsAvailable::Yes,
             conflict: self.conflict.unwrap_or(default.conflict),
             rounds: self.rounds.unwrap_or(default.rounds),
+            // Known from the data directory.
+            former_rounds: default.former_rounds,
         }
     }
 

@@ -19,6 +19,7 @@ use spondee_core::limits::Limits;
 use spondee_core::port::{Listener, Opening};
 
 use crate::limits::THREADS;
+use crate::limits::shell::BACKLOG;
 
 /// A file with every option, its default and what it does.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -36,6 +37,8 @@ pub struct Settings {
     pub certificates: PathBuf,
     /// `log_level`.
     pub log_level: LogLevel,
+    /// How many may connect.
+    pub connections: Connections,
     /// What the file says that is not wrong but hardly meant: sentences for the log and for `check config`.
     pub warnings: Vec<String>,
 }
@@ -47,6 +50,29 @@ pub struct Listen {
     pub address: SocketAddr,
     /// What comes first on the wire there.
     pub listener: Listener,
+}
+
+/// How many may connect. For a shell: the core knows only those it was given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Connections {
+    /// `max_connections`; `None` for as many as the limit of open files allows.
+    pub max: Option<usize>,
+    /// `max_connections_per_address`; `None` for any number.
+    pub per_address: Option<usize>,
+    /// `tcp_backlog`.
+    pub backlog: i32,
+}
+
+impl Default for Connections {
+    /// Choice: no limit for an address. RFC 6120 §13.12 has administrators able to set one; but whole providers stand behind
+    /// one IPv4 address, and strangers are cheap and gone within a minute (`c2s_timeout`).
+    fn default() -> Self {
+        Self {
+            max: None,
+            per_address: None,
+            backlog: BACKLOG,
+        }
+    }
 }
 
 /// How much is logged.
@@ -127,6 +153,7 @@ impl Settings {
             certificates: directory.join("certs"),
             data_directory: directory,
             log_level: LogLevel::Info,
+            connections: Connections::default(),
             warnings: Vec::new(),
         }
     }

@@ -7,13 +7,23 @@ pub(super) const SERVER: &[&str] = &[
     "c2s_direct_tls_ports",
     "c2s_interfaces",
     "c2s_ports",
+    "c2s_queue_size_limit",
     "c2s_stanza_size_limit",
     "c2s_timeout",
     "certificates",
     "data_directory",
     "interfaces",
     "log_level",
+    "max_connections",
+    "max_connections_per_address",
+    "max_sessions_per_account",
+    "sasl_failure_forgiven_after",
+    "sasl_failures_per_account",
+    "sasl_failures_per_address",
+    "sasl_failures_per_stream",
+    "tcp_backlog",
     "threads",
+    "unlimited_addresses",
 ];
 
 /// Options that stand in a host's section, or above the sections for all hosts.

@@ -143,6 +143,36 @@ fn reads_limits_threads_and_directories() {
 }
 
 #[test]
+fn reads_the_limits_of_connections_sessions_and_sign_ins() {
+    let settings = read(
+        "max_connections = 500\nmax_connections_per_address = 20\ntcp_backlog = 64\n\
+         c2s_queue_size_limit = 300_000\nmax_sessions_per_account = 3\n\
+         sasl_failures_per_stream = 2\nsasl_failures_per_address = 0\nsasl_failures_per_account = 7\n\
+         sasl_failure_forgiven_after = \"2 minutes\"\n\
+         unlimited_addresses = [\"192.0.2.0/24\", \"::1\"]\n[host.localhost]\n",
+    )
+    .unwrap();
+    let connections = Connections {
+        max: Some(500),
+        per_address: Some(20),
+        backlog: 64,
+    };
+    assert_eq!(settings.connections, connections);
+    let limits = &settings.config.limits;
+    assert_eq!(limits.session_queue_bytes, 300_000);
+    assert_eq!(limits.sessions_per_account, 3);
+    assert_eq!(limits.sasl_failures, 2);
+    assert_eq!(limits.sasl_failures_per_address, 0);
+    assert_eq!(limits.sasl_failures_per_account, 7);
+    let forgiven = Duration::from_secs(120);
+    assert_eq!(limits.sasl_failure_forgiven_after, forgiven);
+    let loopback = limits.unlimited_addresses[1];
+    assert!(loopback.contains(Ipv6Addr::LOCALHOST.into()));
+    let none = read("max_connections_per_address = 0\n[host.localhost]\n").unwrap();
+    assert_eq!(none.connections.per_address, None);
+}
+
+#[test]
 fn listens_where_it_is_told() {
     let settings = read(
         "interfaces = \"127.0.0.1\"\nc2s_direct_tls_interfaces = [\"::1\"]\nc2s_ports = 15222\n\
@@ -194,6 +224,19 @@ fn refuses_values_out_of_bounds_and_of_the_wrong_type() {
         ("c2s_timeout = 0", "from 2 to 3600 seconds"),
         ("c2s_timeout = 1.5", "not a float"),
         ("log_level = 3", "not an integer"),
+        ("sasl_failures_per_stream = 6", "from 2 to 5"),
+        ("sasl_failure_forgiven_after = 0", "from 1 to 86400 seconds"),
+        (
+            "unlimited_addresses = [\"192.0.2.0/33\"]",
+            "neither an IP address",
+        ),
+        ("max_connections = 0", "from 1 to"),
+        ("tcp_backlog = 0", "from 1 to"),
+        ("c2s_queue_size_limit = 262143", "could not be delivered"),
+        (
+            "c2s_queue_size_limit = 262144\nc2s_stanza_size_limit = 262145",
+            "could not be delivered",
+        ),
         ("interfaces = [\"localhost\"]", "no IP address"),
         ("interfaces = 5", "addresses"),
         ("data_directory = \"\"", "empty"),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
+use spondee_core::limits::Network;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -220,6 +221,16 @@ pub(super) fn interface(value: &DeValue<'_>) -> Result<IpAddr, String> {
             format!("holds \"{text}\", which is no IP address, nor \"*\" (all of IPv4) or \"::\" (all of IPv6)")
         }),
     }
+}
+
+/// Addresses that begin alike; one alone is a network too.
+pub(super) fn network(value: &DeValue<'_>) -> Result<Network, String> {
+    let text = value
+        .as_str()
+        .ok_or_else(|| not("a list of addresses or networks in quotes", value))?;
+    text.parse().map_err(|_| {
+        format!("holds \"{text}\", which is neither an IP address nor a network such as \"192.0.2.0/24\"")
+    })
 }
 
 fn not(wanted: &str, value: &DeValue<'_>) -> String {

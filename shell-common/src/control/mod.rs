@@ -34,7 +34,9 @@ use spondee_core::envelope::placement::Placement;
 use spondee_core::port::{Command, CommandId, CommandResult};
 use zeroize::Zeroizing;
 
-use crate::limits::{CONTROL_ANSWER, CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_REQUEST_BYTES};
+use crate::limits::{
+    CONTROL_ANSWER, CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_PATH_BYTES, CONTROL_REQUEST_BYTES,
+};
 use crate::mailbox::{Letter, Mailbox};
 
 pub use client::{CallError, call};
@@ -42,6 +44,24 @@ use wire::{Answer, Refusal, Request};
 
 /// The socket's name in a data directory.
 pub const SOCKET_NAME: &str = "control.sock";
+
+/// The socket in this data directory.
+///
+/// # Errors
+/// A sentence for the administrator: the path is too long for a socket.
+pub fn socket_path(data_directory: &Path) -> Result<PathBuf, String> {
+    let path = data_directory.join(SOCKET_NAME);
+    let bytes = path.as_os_str().len();
+    if bytes <= CONTROL_PATH_BYTES {
+        return Ok(path);
+    }
+    let room = CONTROL_PATH_BYTES - (bytes - data_directory.as_os_str().len());
+    Err(format!(
+        "the path of the data directory {} is too long: the control socket in it leaves room for {room} bytes; set a shorter \
+         data_directory",
+        data_directory.display()
+    ))
+}
 
 /// The server's end. Cloning shares it.
 #[derive(Clone, Debug)]

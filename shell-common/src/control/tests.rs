@@ -239,6 +239,22 @@ fn the_socket_is_for_its_owner_only_and_replaces_a_stale_one() {
 }
 
 #[test]
+fn a_directory_whose_path_leaves_no_room_for_the_socket_is_refused_with_advice() {
+    let longest = CONTROL_PATH_BYTES - "/".len() - SOCKET_NAME.len();
+    let scratch = Scratch::new();
+    let mut path = scratch.path().to_owned();
+    path.push("x".repeat(longest - path.as_os_str().len() - "/".len()));
+    let socket = socket_path(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    // It fits indeed.
+    drop(UnixListener::bind(socket).unwrap());
+    path.set_file_name("x".repeat(longest));
+    let refusal = socket_path(&path).unwrap_err();
+    let advice = format!("room for {longest} bytes; set a shorter data_directory");
+    assert!(refusal.contains(&advice), "{refusal}");
+}
+
+#[test]
 fn stopping_ends_open_connections_and_removes_the_socket() {
     let server = Server::start();
     let mut idle = server.connect();

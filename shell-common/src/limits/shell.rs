@@ -12,7 +12,7 @@ pub const AHEAD_BYTES: usize = 64 * 1024;
 pub const EVENTS: usize = 256;
 /// Connections accepted by one listener in one turn, so that a flood of them does not starve those already there.
 pub const ACCEPTS_PER_TURN: usize = 16;
-/// The listen queue of each listener: a burst of reconnecting clients fits while the thread is busy.
+/// The listen queue of each listener (`tcp_backlog`): a burst of reconnecting clients fits while the thread is busy.
 pub const BACKLOG: i32 = 1024;
 /// How long accepting rests when there are no descriptors left. Clients wait in the listen queue meanwhile.
 pub const ACCEPT_REST: Duration = Duration::from_secs(1);

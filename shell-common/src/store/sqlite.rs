@@ -44,7 +44,8 @@ impl Backend for Sqlite {
             tracing::error!(
                 file = %self.path.display(),
                 batches = batches.len(),
-                "storage failed, nothing of this was kept: {error}"
+                "storage failed, nothing of this was kept: {error}; {}",
+                advice(&error)
             );
             self.roll_back();
             batches.iter().map(|_| Err(StoreError::Failed)).collect()
@@ -305,6 +306,20 @@ fn spoils(error: &rusqlite::Error) -> bool {
                 | ErrorCode::SystemIoFailure
         )
     )
+}
+
+/// What the administrator should do first.
+fn advice(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full: make room on it, then try again",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another program uses the file: end it, then try again"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "the file is damaged: restore it from a backup"
+        }
+        _ => "look at the disk (its health, free space, quotas and limits), then try again",
+    }
 }
 
 /// A value as TEXT where it is text. SQLite's own functions end a text at NUL, so a value with one stays a BLOB.

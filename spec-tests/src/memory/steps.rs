@@ -282,7 +282,7 @@ impl World {
                 from: stanza.from().cloned(),
                 to: stanza.to().cloned(),
             }),
-            Body::SignInFailed(_) | Body::SignedIn(_) => {}
+            Body::SignInFailed(_) => {}
         }
         let back = usize::from(from.shard);
         self.letters

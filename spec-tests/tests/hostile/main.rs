@@ -5,13 +5,13 @@
 //! closed, nothing has reached anybody, nothing is left in memory, and the others are served.
 
 mod before_sign_in;
+mod crowd;
 mod handshake;
-
 mod limits;
 mod routing;
 mod sasl;
 mod scene;
-
+mod sockets;
 mod starttls;
 mod stream;
 mod xml;

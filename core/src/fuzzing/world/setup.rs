@@ -51,6 +51,7 @@ pub(in crate::fuzzing) fn config(shards: u16, choice: u8, queue_bytes: usize) ->
         tls,
         conflict,
         rounds: 1,
+        former_rounds: Vec::new(),
     };
     let tls = match choice & 8 {
         0 => TlsAvailable::Yes,

@@ -46,6 +46,7 @@ fn with_context<T>(test: impl FnOnce(Context<'_>) -> T) -> T {
         transport: &Transport::Clear,
         server_secret: &[0; 32],
         rounds: 10_000,
+        former_rounds: &[],
     })
 }
 

@@ -88,6 +88,7 @@ impl Server {
             transport: &self.transport,
             server_secret: &[9; 32],
             rounds: ROUNDS,
+            former_rounds: &[],
         }
     }
 

@@ -58,9 +58,9 @@ impl Desk {
         verdict
     }
 
-    fn sign_in(&mut self, from: &str, account: &str) -> News {
+    fn sign_in(&mut self, from: &str, account: &str) {
         let attempt = self.attempt(from, account);
-        self.throttle.signed_in(self.now, &attempt)
+        self.throttle.signed_in(self.now, &attempt);
     }
 
     fn answers(&mut self, tries: usize, from: &str, account: &str) -> usize {
@@ -120,8 +120,7 @@ fn an_ipv6_network_is_one_address_and_mapped_ipv4_is_ipv4() {
 #[test]
 fn the_owner_comes_in_from_a_usual_address_whatever_strangers_do() {
     let mut desk = Desk::new();
-    assert_eq!(desk.sign_in(HOME, "u@a.example"), News::New);
-    assert_eq!(desk.sign_in(HOME, "u@a.example"), News::Known);
+    desk.sign_in(HOME, "u@a.example");
     for n in 0..40 {
         desk.try_wrong(&format!("203.0.113.{n}"), "u@a.example");
     }
@@ -148,7 +147,7 @@ fn signing_in_to_an_own_account_buys_no_guesses_at_others() {
 #[test]
 fn behind_an_exempt_address_only_the_account_counts_and_nobody_is_usual_there() {
     let mut desk = Desk::new();
-    desk.limits.sasl_failures_exempt = vec!["192.0.2.0/24".parse().unwrap()];
+    desk.limits.unlimited_addresses = vec!["192.0.2.0/24".parse().unwrap()];
     desk.sign_in(HOME, "u@a.example");
     for n in 0..50 {
         let account = format!("user{n}@a.example");
@@ -202,6 +201,25 @@ fn all_shards_name_an_attempt_alike_and_other_servers_do_not() {
     };
     assert_eq!(name(&one), name(&other));
     assert_ne!(name(&one), name(&foreign));
+}
+
+#[test]
+fn failures_on_another_shard_count_for_the_address_and_are_its_to_report() {
+    let (mut throttle, limits) = (throttle(), Limits::default());
+    let attempt = numbered(1, 2);
+    let address = attempt.counted_address().unwrap();
+    for _ in 0..20 {
+        throttle.told(at(1), &limits, address);
+    }
+    assert_eq!(throttle.verdict(at(1), &limits, &attempt), Verdict::HoldUp);
+    let elsewhere = numbered(3, 2);
+    assert_eq!(
+        throttle.verdict(at(1), &limits, &elsewhere),
+        Verdict::Answer
+    );
+    // Unless it goes on here.
+    let reached = throttle.failed(at(16), &limits, &attempt);
+    assert_eq!(reached.address, Limit::Reached);
 }
 
 /// An attempt with names of the test's own.
@@ -281,8 +299,7 @@ fn usual_addresses_are_few_for_each_account_and_forgotten_in_time() {
     let long = SASL_REGULAR_FOR;
     throttle.signed_in(at(5) + long, &numbered(1 << 32, 3));
     assert!(throttle.is_regular(&owner, 1));
-    // Told again, because the others are about to forget.
-    assert_eq!(throttle.signed_in(at(6) + long, &owner), News::New);
+    throttle.signed_in(at(6) + long, &owner);
     throttle.signed_in(at(7) + long * 2, &numbered(1 << 32, 4));
     assert!(throttle.is_regular(&owner, 1));
     throttle.signed_in(at(8) + long * 3, &numbered(1 << 32, 4));

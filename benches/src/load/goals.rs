@@ -1,0 +1,121 @@
+//! What the server is meant to reach.
+
+use super::floor::Kind;
+
+/// What one scenario is held to.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal {
+    /// Of the figure that counts.
+    pub value: Option<f64>,
+    /// Least share of the floor of the same run.
+    pub share: Option<f64>,
+    /// Which floor.
+    pub floor: Kind,
+    /// Which way is better.
+    pub better: Better,
+}
+
+/// Which of two figures is the better one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Better {
+    /// A rate.
+    More,
+    /// A size.
+    Less,
+}
+
+/// The goal of a scenario by its name; `None` if it has none.
+#[must_use]
+pub fn goal(scenario: &str) -> Option<Goal> {
+    let rate = |value, share, floor| Goal {
+        value,
+        share,
+        floor,
+        better: Better::More,
+    };
+    let size = |value| Goal {
+        value: Some(value),
+        share: None,
+        floor: Kind::Echo,
+        better: Better::Less,
+    };
+    Some(match scenario {
+        "signin" => rate(Some(2500.0), Some(0.8), Kind::RoundTrips),
+        "signin-clear" => rate(None, Some(0.75), Kind::RoundTrips),
+        "chat" => rate(Some(150_000.0), None, Kind::BatchedRelay),
+        "chat-clear" => rate(None, None, Kind::BatchedRelay),
+        "idle" | "idle-in-process" => size(8.0),
+        "idle-clear" => size(3.0),
+        _ => return None,
+    })
+}
+
+impl Goal {
+    /// In words, for the table.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let value = self.value.map(|value| match self.better {
+            Better::More => format!("{value}"),
+            Better::Less => format!("at most {value}"),
+        });
+        let share = self
+            .share
+            .map(|share| format!("{:.0} % of the floor", share * 100.0));
+        let words: Vec<String> = value.into_iter().chain(share).collect();
+        if words.is_empty() {
+            return "–".to_owned();
+        }
+        words.join(" and ")
+    }
+
+    /// What that makes of the median of the floor: the figure to be reached; `None` if that cannot be said.
+    #[must_use]
+    pub fn wanted(&self, floor: Option<f64>) -> Option<f64> {
+        let share = match self.share {
+            Some(share) => Some(share * floor?),
+            None => None,
+        };
+        match (self.value, share) {
+            (Some(value), Some(share)) => Some(value.max(share)),
+            (value, share) => value.or(share),
+        }
+    }
+
+    /// Whether a median reaches it; `None` if that cannot be said.
+    #[must_use]
+    pub fn is_met(&self, own: f64, floor: Option<f64>) -> Option<bool> {
+        let wanted = self.wanted(floor)?;
+        Some(match self.better {
+            Better::More => own >= wanted,
+            Better::Less => own <= wanted,
+        })
+    }
+
+    /// How many times `own` is better than `other`.
+    #[must_use]
+    pub fn advantage(&self, own: f64, other: f64) -> f64 {
+        match self.better {
+            Better::More => own / other,
+            Better::Less => other / own,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_wants_both_its_value_and_its_share_of_the_floor() {
+        let signin = goal("signin").unwrap();
+        assert_eq!(signin.words(), "2500 and 80 % of the floor");
+        assert_eq!(signin.is_met(2600.0, Some(3000.0)), Some(true));
+        assert_eq!(signin.is_met(2600.0, Some(3500.0)), Some(false));
+        assert_eq!(signin.is_met(2400.0, Some(2500.0)), Some(false));
+        assert_eq!(signin.is_met(2600.0, None), None);
+        let idle = goal("idle").unwrap();
+        assert_eq!(idle.is_met(7.5, None), Some(true));
+        assert!(idle.advantage(7.0, 70.0) > 9.9);
+        assert!(goal("signin ×2").is_none());
+    }
+}

@@ -1,0 +1,170 @@
+//! How the server stands to its peers, to its floors and to its targets; and whether twice the work costs twice as much.
+
+use std::fmt::Write as _;
+
+use super::goals::{Better, Goal, goal};
+use super::report::{Report, Row, plain};
+use super::target::Role;
+
+/// What separates a scenario from its scale.
+pub(super) const SCALED: &str = " ×";
+
+/// One row for each scenario that was not scaled.
+pub(super) fn summary(report: &Report) -> String {
+    let scenarios = report.scenarios().into_iter();
+    let scenarios: Vec<&str> = scenarios.filter(|name| !name.contains(SCALED)).collect();
+    let mut peers: Vec<&str> = Vec::new();
+    for row in scenarios.iter().flat_map(|name| report.rows(name)) {
+        if row.role == Role::Peer && !peers.contains(&row.target) {
+            peers.push(row.target);
+        }
+    }
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "| work | unit | Spondee | {}× best peer | floor | to the floor | target | met |",
+        peers
+            .iter()
+            .map(|peer| format!("{peer} | "))
+            .collect::<String>()
+    );
+    let _ = writeln!(
+        text,
+        "|---|---|---:|{}---:|---:|---:|---|---|",
+        "---:|".repeat(peers.len())
+    );
+    for scenario in scenarios {
+        let unit = report.unit(scenario);
+        let line = Line::of(&report.rows(scenario), goal(scenario), &peers);
+        let _ = writeln!(text, "| {scenario} | {unit} | {} |", line.0.join(" | "));
+    }
+    text
+}
+
+/// The cells behind the unit.
+struct Line(Vec<String>);
+
+impl Line {
+    fn of(rows: &[Row], goal: Option<Goal>, peers: &[&str]) -> Self {
+        let by_name = |name: &str| rows.iter().find(|row| row.target == name);
+        let own = rows.iter().find(|row| row.role == Role::Subject);
+        let floor = goal.and_then(|goal| by_name(goal.floor.name()));
+        let mut cells = vec![cell(own.map(|own| format!("**{}**", plain(own.median))))];
+        cells.extend(
+            peers
+                .iter()
+                .map(|peer| cell(by_name(peer).map(|row| plain(row.median)))),
+        );
+        let both = own.zip(goal);
+        let best = both.and_then(|(own, goal)| {
+            let peers = rows.iter().filter(|row| row.role == Role::Peer);
+            let advantages = peers.map(|peer| goal.advantage(own.median, peer.median));
+            advantages.min_by(f64::total_cmp)
+        });
+        cells.push(cell(best.map(plain)));
+        cells.push(cell(floor.map(|floor| plain(floor.median))));
+        let share = both.zip(floor).map(|((own, goal), floor)| {
+            let ratio = own.median / floor.median;
+            match goal.better {
+                Better::More => format!("{:.0} %", ratio * 100.0),
+                Better::Less => format!("× {ratio:.1}"),
+            }
+        });
+        cells.push(cell(share));
+        cells.push(cell(goal.map(|goal| goal.words())));
+        let met = both.and_then(|(own, goal)| goal.is_met(own.median, floor.map(|row| row.median)));
+        cells.push(cell(
+            met.map(|met| if met { "yes" } else { "no" }.to_owned()),
+        ));
+        Self(cells)
+    }
+}
+
+fn cell(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
+
+/// CPU time for each unit of work beside that of a smaller load; empty if nothing was scaled.
+pub(super) fn growth(report: &Report) -> String {
+    const EACH: &str = "server us each";
+    let mut text = String::new();
+    for scenario in report.scenarios() {
+        let Some((base, _)) = scenario.split_once(SCALED) else {
+            continue;
+        };
+        for row in report.rows(scenario) {
+            let each = report.median(scenario, row.target, EACH);
+            let single = report.median(base, row.target, EACH);
+            if let (Some(each), Some(single)) = (each, single) {
+                let ratio = each / single;
+                let _ = writeln!(
+                    text,
+                    "| {scenario} | {} | {} | {} | {ratio:.2} |",
+                    row.target,
+                    plain(single),
+                    plain(each),
+                );
+            }
+        }
+    }
+    if text.is_empty() {
+        return text;
+    }
+    format!(
+        "\n| growth | target | us each at × 1 | us each | ratio |\n|---|---|---:|---:|---:|\n{text}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::{Figure, Sample};
+    use super::*;
+
+    fn report(samples: &[(&str, &'static str, Role, f64)]) -> Report {
+        let mut report = Report::default();
+        for (scenario, target, role, value) in samples {
+            report.add(Sample {
+                scenario: (*scenario).to_owned(),
+                target,
+                role: *role,
+                figures: vec![
+                    Figure::new("per CPU second", *value),
+                    Figure::new("server us each", 1e6 / value),
+                ],
+            });
+        }
+        report
+    }
+
+    #[test]
+    fn compares_with_the_best_peer_and_the_floor() {
+        let report = report(&[
+            ("signin", "Spondee", Role::Subject, 2600.0),
+            ("signin", "Prosody", Role::Peer, 250.0),
+            ("signin", "ejabberd", Role::Peer, 260.0),
+            ("signin", "floor: same round trips", Role::Floor, 3200.0),
+        ]);
+        let text = summary(&report);
+        let last = text.lines().last().unwrap();
+        assert_eq!(
+            last,
+            "| signin | per CPU second | **2600** | 250 | 260 | 10.0 | 3200 | 81 % | \
+             2500 and 80 % of the floor | yes |"
+        );
+    }
+
+    #[test]
+    fn growth_is_the_ratio_of_what_each_costs() {
+        let report = report(&[
+            ("chat", "Spondee", Role::Subject, 1000.0),
+            ("chat ×2", "Spondee", Role::Subject, 800.0),
+        ]);
+        assert_eq!(summary(&report).lines().count(), 3);
+        let text = growth(&report);
+        assert_eq!(
+            text.lines().last(),
+            Some("| chat ×2 | Spondee | 1000 | 1250 | 1.25 |")
+        );
+    }
+}
