@@ -322,6 +322,7 @@ impl Simulation {
             return;
         }
         let sender = self.random.pick(&senders);
+        self.flooded.insert(to.clone());
         for _ in 0..self.random.below(2 * QUEUE_BYTES / 1000) {
             let what = (
                 Kind::Message(MessageType::Normal),
