@@ -3,7 +3,7 @@
 //! Every order offered here is one that the contract with a shell allows: what must be first in, first out stays so, and a
 //! connection is read once between two drains of its shard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,10 @@ use spondee_core::port::{Closed, Command, CommandId, CommandResult, ConnId, Tick
 use spondee_core::stanza::Kind;
 use spondee_core::store::StoreError;
 
-use super::{Ended, Event, Log, Peer, Turn, World};
+use super::{Arrival, Ended, Event, Log, Peer, Turn, World};
+
+/// About what one read brings.
+const READ_BYTES: usize = 4096;
 
 /// Something that can happen next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -140,6 +143,24 @@ impl World {
     pub fn is_change(&self, index: usize) -> bool {
         let batch = self.batches.get(index);
         batch.is_some_and(|(_, _, batch)| !batch.is_read_only())
+    }
+
+    /// What this client has written so far arrives together, to be read at once.
+    pub fn coalesce(&mut self, peer: Peer) {
+        let inbox = &mut self.pipes[peer.0].inbox;
+        let mut together: VecDeque<Arrival> = VecDeque::with_capacity(inbox.len());
+        for arrival in inbox.drain(..) {
+            match (together.back_mut(), arrival) {
+                (Some(Arrival::Clear(bytes)), Arrival::Clear(more))
+                | (Some(Arrival::Encrypted(bytes)), Arrival::Encrypted(more))
+                    if bytes.len() < READ_BYTES =>
+                {
+                    bytes.extend(more);
+                }
+                (_, arrival) => together.push_back(arrival),
+            }
+        }
+        *inbox = together;
     }
 
     /// How many batches wait.

@@ -64,6 +64,11 @@ impl Simulation {
         }
         if !steps.is_empty() {
             let step = self.random.pick(&steps);
+            if let Step::Read(peer) = step
+                && self.random.percent(50)
+            {
+                self.world.coalesce(peer);
+            }
             self.trace.mix(&format!("{step:?}"));
             self.world.step(step);
         }
@@ -317,6 +322,7 @@ impl Simulation {
             return;
         }
         let sender = self.random.pick(&senders);
+        self.flooded.insert(to.clone());
         for _ in 0..self.random.below(2 * QUEUE_BYTES / 1000) {
             let what = (
                 Kind::Message(MessageType::Normal),

@@ -279,6 +279,7 @@ impl Simulation {
             "connection-timeout" => !session && age >= self.config.limits.until_tls,
             "resource-constraint" => {
                 client.peak >= super::QUEUE_BYTES / 2
+                    || self.flooded.contains(self.ledger.name(index))
                     || !session && age >= self.config.limits.until_tls
             }
             "policy-violation" => nature == Nature::Guesser,

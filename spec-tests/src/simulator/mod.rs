@@ -156,6 +156,8 @@ struct Simulation {
     config: Config,
     counts: Counts,
     disk: Disk,
+    /// Addresses that were sent more than a session may leave unread. Who takes one over may be in for it.
+    flooded: BTreeSet<String>,
     /// Clients whose connections may still do something.
     active: BTreeSet<usize>,
 }
@@ -187,6 +189,7 @@ impl Simulation {
             config,
             counts: Counts::default(),
             disk: Disk::Fast,
+            flooded: BTreeSet::new(),
             active: BTreeSet::new(),
         }
     }

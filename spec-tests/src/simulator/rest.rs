@@ -51,6 +51,7 @@ impl Simulation {
         self.now += 1;
         self.ledger.turn_page(self.now);
         self.faults.rest = self.now;
+        self.flooded.clear();
         self.now += 1;
         Ok(())
     }
