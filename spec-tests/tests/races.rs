@@ -2,8 +2,9 @@
 
 use spec_tests::memory::{Step, World, config};
 use spec_tests::talk::Talk;
-use spondee_core::jid::Domain;
-use spondee_core::port::{Note, Opening};
+use spondee_core::jid::{BareJid, Domain};
+use spondee_core::port::{Command, CommandError, CommandId, Note, Opening};
+use spondee_core::secret::Secret;
 
 /// With three shards, each owns one or two.
 const CAST: [&str; 3] = ["romeo@localhost", "juliet@localhost", "nurse@localhost"];
@@ -50,4 +51,28 @@ fn a_handshake_that_ends_as_the_server_stops_is_no_fault() {
     let fault = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
     assert_eq!(fault, None);
     assert!(world.ended(peer).is_some());
+}
+
+/// Found by the fuzzer, as a slow input: such an account was made with the rounds of no host.
+#[test]
+fn a_command_that_waited_until_its_host_was_gone_makes_no_account() -> Result<(), String> {
+    let mut fewer = config();
+    let mut world = World::new(fewer.clone());
+    let account = BareJid::parse("romeo@other.test").map_err(|e| format!("{e:?}"))?;
+    for id in 1..=2 {
+        let account = account.clone();
+        let password = Secret::new("secret".into());
+        world.post_command(CommandId(id), Command::Add { account, password });
+    }
+    let other = Domain::parse("other.test").map_err(|e| format!("{e:?}"))?;
+    fewer.hosts.remove(&other);
+    world.post_reload(fewer);
+    world.run();
+    let answers = world.take_answers();
+    let [(_, first), (_, second)] = answers.as_slice() else {
+        return Err(format!("{answers:?}"));
+    };
+    assert!(first.is_ok(), "{first:?}");
+    assert_eq!(*second, Err(CommandError::NoSuchHost));
+    Ok(())
 }

@@ -81,10 +81,11 @@ impl Shard {
         let Some(prepared) = prepared.map(String::into_bytes).map(Secret::new) else {
             return self.finish(now, id, &account, Err(CommandError::Password));
         };
-        let host = self.config.hosts.get(account.domain());
-        let rounds = host.map_or(crate::config::HostConfig::DEFAULT_ROUNDS, |host| {
-            host.rounds
-        });
+        let Some(host) = self.config.hosts.get(account.domain()) else {
+            // It went with a reload while this waited behind another command.
+            return self.finish(now, id, &account, Err(CommandError::NoSuchHost));
+        };
+        let rounds = host.rounds;
         let jobs = DeriveParams::for_new_password(rounds, &mut self.entropy);
         let wait = CommandWait {
             id,
