@@ -509,6 +509,10 @@ impl Item {
         let Some(name) = self.name(item, around, from)? else {
             return Ok(self.wait(State::AttributeName { from }));
         };
+        // Namespaces in XML §3: `xmlns` is declared by nobody. Said here, for the value may never end.
+        if name.range.of(item) == b"xmlns:xmlns" {
+            return Err(XmlError::ReservedPrefix);
+        }
         self.tag.push(name);
         let rest = item.get(self.at..).unwrap_or_default();
         if let [b'=', quote @ (b'\'' | b'"'), ..] = rest {
