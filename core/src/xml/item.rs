@@ -608,6 +608,12 @@ impl Item {
                 Code::Hexadecimal(number.saturating_mul(16).saturating_add(digit(16)?))
             }
         };
+        // More digits make no character of it again, and may never end.
+        if let Code::Decimal(number) | Code::Hexadecimal(number) = code
+            && number > u32::from(char::MAX)
+        {
+            return Err(XmlError::Character);
+        }
         Ok(self.go(State::Reference(place, code)))
     }
 
