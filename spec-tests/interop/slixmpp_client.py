@@ -46,7 +46,8 @@ class Client(slixmpp.ClientXMPP):
             tls=tls.version(),
         )
         self.send_presence()
-        asyncio.ensure_future(self.obey())
+        # Kept, because asyncio itself does not keep it from being collected.
+        self.obeying = asyncio.ensure_future(self.obey())
 
     async def obey(self):
         lines = asyncio.StreamReader()
