@@ -69,7 +69,7 @@ impl Shard {
         });
     }
 
-    /// A wrong password: counted everywhere and called wrong, unless nobody there is told any more.
+    /// A wrong password: counted, by account here and by address on every shard, and called wrong, unless nobody there is told.
     pub(super) fn rejected(&mut self, now: Now, conn: ConnId, account: Option<&BareJid>) {
         let Some(attempt) = self.weigh(now, conn, account) else {
             return;
