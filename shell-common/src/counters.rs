@@ -17,7 +17,9 @@ impl Count {
         self.0.store(sum, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    /// The sum so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

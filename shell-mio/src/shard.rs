@@ -20,7 +20,7 @@ use spondee_shell_common::control::Control;
 use spondee_shell_common::counters::Counters;
 use spondee_shell_common::limits::shell::is_exhausted;
 use spondee_shell_common::limits::shell::{
-    ACCEPT_REST, ACCEPTS_PER_TURN, EVENTS, LINGER, READS_PER_TURN,
+    ACCEPT_REST, ACCEPTS_PER_TURN, EVENTS, LINGER, READS_PER_TURN, TURN_BYTES, WRITES_PER_TURN,
 };
 use spondee_shell_common::listen;
 use spondee_shell_common::mailbox::{Letter, Mailbox};
@@ -391,12 +391,15 @@ impl Thread {
         self.accept_at = Some(self.core.now.mono + ACCEPT_REST);
     }
 
-    /// Reads each connection whose turn it is once; what is left in its socket waits for the next turn.
+    /// Reads each connection whose turn it is once; what is left in its socket waits for the next turn, and so does who is not
+    /// reached before enough has come.
     fn read(&mut self) {
-        if self.mesh.is_congested() {
-            return;
-        }
+        let before = self.core.counters.read_bytes.get();
         for _ in 0..self.to_read.len().min(READS_PER_TURN) {
+            let came = self.core.counters.read_bytes.get().wrapping_sub(before);
+            if came >= TURN_BYTES as u64 || self.mesh.is_congested() {
+                return;
+            }
             let Some(id) = self.to_read.pop_front() else {
                 return;
             };
@@ -516,19 +519,25 @@ impl Thread {
         Pump::new(Arc::clone(&self.shared.tls), fallback, opening)
     }
 
-    /// Writes each connection that has something to write once.
+    /// Writes to each connection that has something to write, and goes on in rounds with those whose sockets take it: who reads
+    /// is to find its queue empty when the next turn brings more.
     fn write(&mut self) {
-        let mut due = std::mem::take(&mut self.to_write);
-        for id in due.drain(..) {
-            if let Some(conn) = find(&mut self.conns, id) {
-                conn.to_write = Listed::No;
-                let fate = conn.flush(&mut self.core, &mut self.buffers);
-                self.settle(id, fate);
+        for _ in 0..WRITES_PER_TURN {
+            if self.to_write.is_empty() {
+                return;
             }
+            let mut due = std::mem::take(&mut self.to_write);
+            for id in due.drain(..) {
+                if let Some(conn) = find(&mut self.conns, id) {
+                    conn.to_write = Listed::No;
+                    let fate = conn.flush(&mut self.core, &mut self.buffers);
+                    self.settle(id, fate);
+                }
+            }
+            // Those with more to write stand in the new list; keep the memory of the old one.
+            due.append(&mut self.to_write);
+            self.to_write = due;
         }
-        // Those with more to write than one turn's share stand in the new list; keep the memory of the old one.
-        due.append(&mut self.to_write);
-        self.to_write = due;
     }
 
     /// Sends connections to their shards as far as there is room.

@@ -4,6 +4,13 @@ use std::time::Duration;
 
 /// Ready sockets read in one turn (the contract of a turn): enough to batch, few enough that an answer waits milliseconds.
 pub const READS_PER_TURN: usize = 64;
+/// Bytes read from all sockets in one turn, and taken from each way from another shard. What comes of them goes to the sockets of those they
+/// are for before anything more is read, so that whoever reads as fast as it comes finds no more than this in its queue: even
+/// the shortest stanza, of which five times its length leaves (`from` is stamped), makes a third of `session_queue_bytes`.
+pub const TURN_BYTES: usize = 256 * 1024;
+/// Writes to one socket in one turn. It gets all it takes, in rounds with the others that take as much, but not for ever: what is left goes
+/// out in the next turn, and this many times `AHEAD_BYTES` are `session_queue_bytes`.
+pub const WRITES_PER_TURN: usize = 64;
 /// Bytes of one read. Four TLS records; a sender with more to say waits behind the others.
 pub const READ_BYTES: usize = 64 * 1024;
 /// Ciphertext made ahead of a socket: what one write can be expected to take. The rest stays in the core, which counts it.
@@ -22,7 +29,7 @@ pub const RESERVED_DESCRIPTORS: usize = 128;
 pub const LINGER: Duration = Duration::from_secs(3);
 /// From SIGTERM to the end. The core waits `Limits::close` for the peers' `</stream:stream>`, then comes `LINGER`.
 pub const SHUTDOWN: Duration = Duration::from_secs(10);
-/// Bytes of envelopes on the way from one shard to another: twice what one turn can read. The first half of the queue;
+/// Bytes of envelopes on the way from one shard to another: many times what one turn can read. The first part of the queue;
 /// while it is full, the sender's clients are not read.
 pub const LANE_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of envelopes that wait on the sender's side for room on that way: what one turn can make of what it read and
