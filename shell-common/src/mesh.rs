@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::limits::shell::{ENVELOPE_BYTES, LANE_BYTES, SPILL_BYTES};
+use crate::limits::shell::{ENVELOPE_BYTES, LANE_BYTES, SPILL_BYTES, TURN_BYTES};
 use crate::mailbox::{Letter, Mailbox};
 use crate::tls::TlsHosts;
 use spondee_core::config::Config;
 use spondee_core::envelope::{Body, Envelope, Place};
+use spondee_core::stanza::Stanza;
 
 /// What travels between shards.
 #[derive(Debug)]
@@ -24,16 +25,44 @@ pub enum Parcel<M> {
     Moved(Box<M>),
 }
 
-impl<M> Parcel<M> {
-    /// What it counts in a lane.
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Envelope(envelope) => match &envelope.body {
-                Body::Deliver(stanza) => ENVELOPE_BYTES + stanza.size(),
+/// A parcel with what it counts in a lane.
+#[derive(Debug)]
+struct Load<M> {
+    parcel: Parcel<M>,
+    bytes: usize,
+}
+
+impl<M> Load<M> {
+    /// `before` goes the same way just before it: bytes that both share, as the copies of one stanza to many do, are counted once. Else whoever
+    /// tells many of something long would fill the way for all others with what takes no memory.
+    fn new(parcel: Parcel<M>, before: Option<&Self>) -> Self {
+        let bytes = match &parcel {
+            Parcel::Envelope(envelope) => match &envelope.body {
+                Body::Deliver(stanza) => {
+                    let to = stanza.to().map_or(0, |to| to.as_str().len());
+                    let shared = before
+                        .and_then(|before| before.parcel.stanza())
+                        .is_some_and(|before| before.shares_bytes_with(stanza));
+                    let own = if shared { 0 } else { stanza.size() };
+                    ENVELOPE_BYTES + to + own
+                }
                 Body::SignInFailed(_) => ENVELOPE_BYTES,
             },
             // A pump, a stream and what was not written yet.
-            Self::Moved(_) => 16 * ENVELOPE_BYTES,
+            Parcel::Moved(_) => 16 * ENVELOPE_BYTES,
+        };
+        Self { parcel, bytes }
+    }
+}
+
+impl<M> Parcel<M> {
+    fn stanza(&self) -> Option<&Stanza> {
+        match self {
+            Self::Envelope(envelope) => match &envelope.body {
+                Body::Deliver(stanza) => Some(stanza),
+                Body::SignInFailed(_) => None,
+            },
+            Self::Moved(_) => None,
         }
     }
 }
@@ -142,7 +171,7 @@ impl<M: Debug + Send> Mailbox for Inbox<M> {
 /// What is on the way from one shard to another.
 #[derive(Debug)]
 struct Lane<M> {
-    parcels: VecDeque<Parcel<M>>,
+    parcels: VecDeque<Load<M>>,
     bytes: usize,
     sender: Sender,
 }
@@ -152,8 +181,15 @@ enum Sender {
     /// Has nothing left to send.
     #[default]
     Content,
-    /// Has more than fits and is to be rung when the lane is empty.
+    /// Has more than fits and is to be rung when half of the lane is free.
     Waiting,
+}
+
+/// Whether a lane has more than what was taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Left {
+    Nothing,
+    Some,
 }
 
 /// One thread's end of the mesh.
@@ -167,7 +203,7 @@ pub struct Mesh<M> {
 
 #[derive(Debug)]
 struct Outbox<M> {
-    parcels: VecDeque<Parcel<M>>,
+    parcels: VecDeque<Load<M>>,
     bytes: usize,
 }
 
@@ -264,21 +300,23 @@ impl<M> Mesh<M> {
             .any(|outbox| !outbox.parcels.is_empty())
     }
 
-    /// What came from the other shards, and rings those that wait for room.
+    /// What came from the other shards, about `TURN_BYTES` from each, and rings those that wait for room. If anything is left, this thread does
+    /// not sleep before it has collected again.
     #[must_use]
     pub fn collect(&self) -> Vec<Parcel<M>> {
         let mut parcels = Vec::new();
         for (from, lane) in self.inbox().lanes.iter().enumerate() {
             let mut lane = locked(lane);
-            parcels.extend(lane.parcels.drain(..));
-            // A burst should not keep its memory.
-            if lane.parcels.capacity() > 1024 {
-                lane.parcels = VecDeque::new();
+            let left = lane.take_turn(&mut parcels);
+            let ring = lane.sender == Sender::Waiting && lane.bytes <= LANE_BYTES / 2;
+            if ring {
+                lane.sender = Sender::Content;
             }
-            lane.bytes = 0;
-            let sender = std::mem::take(&mut lane.sender);
             drop(lane);
-            if sender == Sender::Waiting {
+            if left == Left::Some {
+                self.inbox().state.store(RUNG, Ordering::Release);
+            }
+            if ring {
                 self.inboxes[from].ring();
             }
         }
@@ -299,6 +337,26 @@ impl<M> Lane<M> {
             sender: Sender::Content,
         }
     }
+
+    /// Takes one turn's share. More would overrun those it is for before anything could be written to them.
+    fn take_turn(&mut self, parcels: &mut Vec<Parcel<M>>) -> Left {
+        let mut taken = 0;
+        while taken < TURN_BYTES
+            && let Some(Load { parcel, bytes }) = self.parcels.pop_front()
+        {
+            taken += bytes;
+            parcels.push(parcel);
+        }
+        self.bytes = self.bytes.saturating_sub(taken);
+        if !self.parcels.is_empty() {
+            return Left::Some;
+        }
+        // A burst should not keep its memory.
+        if self.parcels.capacity() > 1024 {
+            self.parcels = VecDeque::new();
+        }
+        Left::Nothing
+    }
 }
 
 impl<M> Outbox<M> {
@@ -310,20 +368,20 @@ impl<M> Outbox<M> {
     }
 
     fn push(&mut self, parcel: Parcel<M>) {
-        self.bytes += parcel.bytes();
-        self.parcels.push_back(parcel);
+        let load = Load::new(parcel, self.parcels.back());
+        self.bytes += load.bytes;
+        self.parcels.push_back(load);
     }
 
     /// Moves what fits; returns how many parcels that were.
     fn empty_into(&mut self, lane: &mut Lane<M>) -> usize {
         let mut sent = 0;
         while lane.bytes < LANE_BYTES
-            && let Some(parcel) = self.parcels.pop_front()
+            && let Some(load) = self.parcels.pop_front()
         {
-            let bytes = parcel.bytes();
-            self.bytes = self.bytes.saturating_sub(bytes);
-            lane.bytes += bytes;
-            lane.parcels.push_back(parcel);
+            self.bytes = self.bytes.saturating_sub(load.bytes);
+            lane.bytes += load.bytes;
+            lane.parcels.push_back(load);
             sent += 1;
         }
         if self.parcels.is_empty() {

@@ -55,12 +55,61 @@ fn parcels_arrive_in_order_though_the_way_was_full_between_them() {
     for number in 0..total {
         first.hand_off(SECOND, Box::new(number));
     }
-    let mut arrived = Vec::new();
-    while first.dispatch().parcels > 0 {
-        arrived.append(&mut numbers(second.collect()));
-    }
-    assert_eq!(arrived, (0..total).collect::<Vec<_>>());
+    assert_eq!(all(&mut first, &second), (0..total).collect::<Vec<_>>());
     assert!(!first.is_congested());
+}
+
+/// Everything on the way from `first` to `second`, turn by turn.
+fn all(first: &mut Mesh<u32>, second: &Mesh<u32>) -> Vec<u32> {
+    let mut arrived = Vec::new();
+    loop {
+        first.dispatch();
+        let parcels = second.collect();
+        if parcels.is_empty() {
+            return arrived;
+        }
+        arrived.append(&mut numbers(parcels));
+    }
+}
+
+#[test]
+fn what_one_turn_does_not_take_in_keeps_the_thread_awake_for_the_next() {
+    let (mut first, second, bell) = pair();
+    assert!(second.inbox().wake_up());
+    let large = 64 * 1024;
+    for _ in 0..20 {
+        first.send(letter(SECOND, large)).unwrap();
+    }
+    first.dispatch();
+    let mut turns = 0;
+    let mut came = 0;
+    while second.inbox().wake_up() {
+        let parcels = second.collect();
+        assert!(
+            parcels.len() * large <= TURN_BYTES + large,
+            "one turn's share"
+        );
+        came += parcels.len();
+        turns += 1;
+    }
+    assert_eq!(came, 20);
+    assert!(turns >= 20 * large / (TURN_BYTES + large), "{turns}");
+    assert!(second.inbox().may_sleep(), "nothing was left behind");
+    assert_eq!(
+        bell.0.load(Ordering::Relaxed),
+        0,
+        "it was awake all the while"
+    );
+}
+
+#[test]
+fn bytes_that_many_copies_share_fill_the_way_once() {
+    let (mut first, ..) = pair();
+    let letter = letter(SECOND, 250_000);
+    for _ in 0..10_000 {
+        first.send(letter.clone()).unwrap();
+    }
+    assert!(first.has_room(SECOND), "they take no more memory than one");
 }
 
 #[test]
@@ -75,14 +124,19 @@ fn a_full_way_stops_the_sender_until_the_receiver_has_emptied_it() {
     first.dispatch();
     assert!(first.is_congested() && !first.has_room(SECOND));
     assert!(first.inbox().may_sleep());
-    assert!(!second.collect().is_empty());
-    assert!(
-        first.inbox().wake_up(),
-        "the sender is rung when there is room"
-    );
+    loop {
+        assert!(
+            !second.collect().is_empty(),
+            "the sender is rung when there is room"
+        );
+        if first.inbox().wake_up() {
+            break;
+        }
+        assert!(first.inbox().may_sleep());
+    }
     first.dispatch();
     assert!(!first.is_congested() && first.has_room(SECOND));
-    assert_eq!(numbers(second.collect()), [2]);
+    assert_eq!(all(&mut first, &second).last(), Some(&2));
 }
 
 fn letter(to: Place, bytes: usize) -> Box<Envelope> {
