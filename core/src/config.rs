@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::jid::Domain;
+use crate::jid::{BareJid, Domain};
 use crate::limits::Limits;
 use crate::sasl::SaslPolicy;
 
@@ -48,6 +48,8 @@ pub struct HostConfig {
     pub rounds: u32,
     /// What that was before: accounts of which the password is older still show it, and so do some unknown ones.
     pub former_rounds: Vec<u32>,
+    /// `unlimited_jids`: accounts of this host whose clients may send as fast as they can, whatever `Limits::c2s_rate` says.
+    pub unlimited_jids: Vec<BareJid>,
 }
 
 impl HostConfig {
@@ -63,6 +65,7 @@ impl Default for HostConfig {
             conflict: ConflictResolve::KickOld,
             rounds: Self::DEFAULT_ROUNDS,
             former_rounds: Vec::new(),
+            unlimited_jids: Vec::new(),
         }
     }
 }

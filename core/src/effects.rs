@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use crate::arena::ArenaKey as _;
 use crate::jid::Jid;
-use crate::limits::{OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
+use crate::limits::{Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
 use crate::port::{Action, ConnId, Note};
 use crate::stanza::Stanza;
 
@@ -42,26 +42,51 @@ pub(crate) struct Effects {
     outs: Vec<Option<Out>>,
     routes: VecDeque<Stanza>,
     overflowed: Vec<ConnId>,
+    swollen: Vec<ConnId>,
     spare: Vec<Vec<u8>>,
-    queue_bytes: usize,
+    queues: Queues,
+}
+
+/// What peers may leave unread.
+#[derive(Clone, Copy, Debug)]
+struct Queues {
+    /// Each of a session: beyond it, it ends.
+    session: usize,
+    /// Each of an account's sessions on the average: below it the account's bound holds whatever the others owe.
+    share: usize,
+}
+
+impl Queues {
+    const fn new(limits: &Limits) -> Self {
+        let sessions = if limits.sessions_per_account == 0 {
+            1
+        } else {
+            limits.sessions_per_account
+        };
+        Self {
+            session: limits.session_queue_bytes,
+            share: limits.account_queue_bytes / sessions,
+        }
+    }
 }
 
 impl Effects {
-    /// `queue_bytes` is what a session's peer may leave unread.
-    pub(crate) const fn new(queue_bytes: usize) -> Self {
+    /// Nothing yet, with these bounds for queues.
+    pub(crate) const fn new(limits: &Limits) -> Self {
         Self {
             actions: VecDeque::new(),
             outs: Vec::new(),
             routes: VecDeque::new(),
             overflowed: Vec::new(),
+            swollen: Vec::new(),
             spare: Vec::new(),
-            queue_bytes,
+            queues: Queues::new(limits),
         }
     }
 
-    /// From now on, `queue_bytes` is what a session's peer may leave unread.
-    pub(crate) const fn limit_queues(&mut self, queue_bytes: usize) {
-        self.queue_bytes = queue_bytes;
+    /// From now on, queues have these bounds.
+    pub(crate) const fn limit_queues(&mut self, limits: &Limits) {
+        self.queues = Queues::new(limits);
     }
 
     /// Gives a new connection its output, with what it already owes.
@@ -124,10 +149,19 @@ impl Effects {
 
     /// Writes a stanza addressed to `to`. Over the bound, the session is put down for closing instead.
     pub(crate) fn deliver_to(&mut self, conn: ConnId, stanza: &Stanza, to: Option<&Jid>) {
-        let owed = self.outgoing(conn).len();
-        if owed.saturating_add(stanza.size()) <= self.queue_bytes {
-            self.out(conn, |bytes| stanza.write_to(to, bytes));
-        } else if !self.overflowed.contains(&conn) {
+        let owed = self.outgoing(conn).len().saturating_add(stanza.size());
+        if owed > self.queues.session {
+            return self.overflow(conn);
+        }
+        self.out(conn, |bytes| stanza.write_to(to, bytes));
+        if owed > self.queues.share && !self.swollen.contains(&conn) {
+            self.swollen.push(conn);
+        }
+    }
+
+    /// Puts a session down for closing.
+    pub(crate) fn overflow(&mut self, conn: ConnId) {
+        if !self.overflowed.contains(&conn) {
             self.overflowed.push(conn);
         }
     }
@@ -179,6 +213,11 @@ impl Effects {
         self.overflowed.pop()
     }
 
+    /// The next session with so long a queue that its account's is to be looked at.
+    pub(crate) fn next_swollen(&mut self) -> Option<ConnId> {
+        self.swollen.pop()
+    }
+
     /// Something for the shell to do.
     pub(crate) fn act(&mut self, action: Action) {
         self.actions.push_back(action);
@@ -218,7 +257,7 @@ mod tests {
     fn what_is_owed_is_what_was_written_and_not_sent_however_it_is_sent() {
         let mut conns = Arena::<ConnId, ()>::default();
         let conn = conns.insert(());
-        let mut fx = Effects::new(usize::MAX);
+        let mut fx = Effects::new(&Limits::default());
         fx.open(conn, Vec::new());
         let mut owed = VecDeque::new();
         let mut next = 0_u8;

@@ -67,6 +67,7 @@ pub mod jid;
 pub mod limits;
 pub mod map;
 pub mod port;
+pub mod rate;
 pub mod sasl;
 pub mod secret;
 pub mod shard;

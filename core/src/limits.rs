@@ -9,6 +9,8 @@ mod network;
 
 pub use network::{Network, NotANetwork};
 
+use crate::rate::Rate;
+
 /// Bytes of the nonce a SCRAM client may choose. Clients send 16 to 64; it is kept over a round trip of strangers and sent back
 /// to them.
 pub const SCRAM_NONCE_BYTES: usize = 256;
@@ -105,6 +107,11 @@ pub struct Limits {
     /// Bytes a session's peer may leave unread (`c2s_queue_size_limit`). Beyond it the session is closed: the sender never waits
     /// for a receiver.
     pub session_queue_bytes: usize,
+    /// Bytes that the peers of all sessions of one account may leave unread (`c2s_account_queue_size_limit`). Beyond it the session with the
+    /// longest queue is closed: else fifty clients of one account that read nothing would take fifty times as much.
+    pub account_queue_bytes: usize,
+    /// How fast a client may send (`limits`); `None` is as fast as it can. Counted below TLS and not before it, from the first byte to the last.
+    pub c2s_rate: Option<Rate>,
     /// Sessions of one account (`max_sessions_per_account`, RFC 6120 §13.12). More than anybody has devices; bounds the cost of a
     /// message to a bare JID.
     pub sessions_per_account: usize,
@@ -136,6 +143,8 @@ impl Default for Limits {
             close: Duration::from_secs(5),
             idle: Duration::from_secs(14 * 60),
             session_queue_bytes: 4 * 1024 * 1024,
+            account_queue_bytes: 16 * 1024 * 1024,
+            c2s_rate: None,
             sessions_per_account: 50,
             directed_presence: 1000,
         }

@@ -26,6 +26,16 @@ pub const C2S_CLOSE_TIMEOUT: RangeInclusive<Duration> =
 /// not read ends in want of memory.
 pub const C2S_QUEUE_BYTES: RangeInclusive<usize> = 10_000..=256 * 1024 * 1024;
 
+/// `c2s_account_queue_size_limit` in bytes. Never below `c2s_queue_size_limit`; more than a gigabyte for each account whose clients do not read
+/// ends in want of memory.
+pub const C2S_ACCOUNT_QUEUE_BYTES: RangeInclusive<usize> = 10_000..=1024 * 1024 * 1024;
+
+/// `rate` of `limits` in bytes per second. Below a hundred nobody could sign in within `c2s_timeout`; nobody is faster than the most.
+pub const RATE: RangeInclusive<u32> = 100..=4_000_000_000;
+
+/// `burst` of `limits`. A longer one limits nothing.
+pub const RATE_BURST: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60 * 60);
+
 /// `max_sessions_per_account`. Each makes a message to the bare address cost one more.
 pub const SESSIONS_PER_ACCOUNT: RangeInclusive<usize> = 1..=1000;
 

@@ -388,8 +388,45 @@ impl Client {
         }
     }
 
+    /// Reads as fast as it can, parsing nothing, until `mark` has come so often, and returns how often it came: fewer only if the stream
+    /// ended. What is left unparsed is lost.
+    ///
+    /// # Errors
+    /// Nothing came for so long.
+    pub fn count(
+        &mut self,
+        mark: &str,
+        wanted: usize,
+        patience: Duration,
+    ) -> Result<usize, String> {
+        let mut buffer = vec![0; 256 * 1024];
+        let finder = memchr::memmem::Finder::new(mark);
+        let (mut kept, mut count) = (0, 0);
+        while count < wanted {
+            let came = self.read_into(&mut buffer[kept..], Instant::now() + patience)?;
+            if came == 0 {
+                break;
+            }
+            let text = &buffer[..kept + came];
+            count += finder.find_iter(text).count();
+            // A mark may be cut; one that was counted is longer than what is kept.
+            let tail = text.len().saturating_sub(mark.len() - 1);
+            let tail = tail..text.len();
+            kept = tail.len();
+            buffer.copy_within(tail, 0);
+        }
+        Ok(count)
+    }
+
     /// Reads what there is into the reader; zero at the end of the connection.
     fn read(&mut self, deadline: Instant) -> Result<usize, String> {
+        let mut buffer = [0; 16 * 1024];
+        let count = self.read_into(&mut buffer, deadline)?;
+        self.reader.push(&buffer[..count]);
+        Ok(count)
+    }
+
+    fn read_into(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, String> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err("nothing came in time".to_owned());
@@ -401,16 +438,12 @@ impl Client {
         socket
             .set_read_timeout(Some(left))
             .map_err(|e| e.to_string())?;
-        let mut buffer = [0; 16 * 1024];
         let count = match &mut self.transport {
-            Transport::Clear(socket) => socket.read(&mut buffer),
-            Transport::Tls(tls) => tls.read(&mut buffer),
+            Transport::Clear(socket) => socket.read(buffer),
+            Transport::Tls(tls) => tls.read(buffer),
         };
         match count {
-            Ok(count) => {
-                self.reader.push(&buffer[..count]);
-                Ok(count)
-            }
+            Ok(count) => Ok(count),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Err("nothing came in time".to_owned())
             }

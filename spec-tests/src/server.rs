@@ -151,7 +151,16 @@ impl Server {
         let (clear, tls) = (free_port().map_err(fault)?, free_port().map_err(fault)?);
         let config = scratch.path.join("spondee.toml");
         let text = config_text(&scratch.path, &certificates, clear, tls);
-        fs::write(&config, format!("{options}\n{text}{host_options}")).map_err(fault)?;
+        // More than one, so that accounts are on different shards wherever it runs.
+        let threads = match options.contains("threads") {
+            true => "",
+            false => "threads = 2",
+        };
+        fs::write(
+            &config,
+            format!("{threads}\n{options}\n{text}{host_options}"),
+        )
+        .map_err(fault)?;
         Ok(Stopped {
             scratch,
             authority,
@@ -455,7 +464,6 @@ fn config_text(data: &Path, certificates: &Path, clear: SocketAddr, tls: SocketA
          interfaces = [\"127.0.0.1\"]\n\
          c2s_ports = [{}]\n\
          c2s_direct_tls_ports = [{}]\n\
-         threads = 2\n\
          \n\
          [host.\"localhost\"]\n",
         data.join("data"),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The modules of the core from the bottom up. A module may name those of lower layers.
 const LAYERS: &[&[&str]] = &[
     &[
-        "arena", "entropy", "limits", "map", "secret", "time", "timer",
+        "arena", "entropy", "limits", "map", "rate", "secret", "time", "timer",
     ],
     &["jid", "xml"],
     &["stanza", "sasl", "store", "envelope", "port", "config"],
@@ -21,6 +21,8 @@ const LAYERS: &[&[&str]] = &[
 
 /// What modules may name in their own layer.
 const EDGES: &[(&str, &str)] = &[
+    ("limits", "rate"),
+    ("rate", "time"),
     ("timer", "time"),
     ("config", "sasl"),
     ("envelope", "sasl"),

@@ -74,7 +74,7 @@ impl Shard {
             placement: Placement::new(&config.server_secret, config.shards),
             place,
             entropy,
-            fx: Effects::new(config.limits.session_queue_bytes),
+            fx: Effects::new(&config.limits),
             seats: Arena::default(),
             accounts: Arena::default(),
             by_name: Map::with_hasher(key),
@@ -204,6 +204,8 @@ impl Shard {
                 self.route(now, stanza);
             } else if let Some(conn) = self.fx.next_overflowed() {
                 self.overflowed(now, conn);
+            } else if let Some(conn) = self.fx.next_swollen() {
+                self.bound_account(conn);
             } else {
                 return;
             }
@@ -224,7 +226,7 @@ impl Shard {
         if config.limits.sasl_failure_forgiven_after != forgiven_after {
             self.throttle.forgive_all();
         }
-        self.fx.limit_queues(config.limits.session_queue_bytes);
+        self.fx.limit_queues(&config.limits);
         self.config = config;
         let hosts = self.config.clone();
         self.fail_all(now, Violation::HostGone, |host| {

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::{Course, Shard};
 use crate::account::AccountKey;
@@ -117,8 +118,25 @@ impl Shard {
     pub(super) fn look_again(&mut self, now: Now, conn: ConnId) {
         let patience = self.with(now, conn, |stream, cx| stream.patience(cx));
         if let Some(patience) = patience {
-            self.timers.set(conn, now.mono, patience);
+            self.arm(now, conn, patience);
         }
+    }
+
+    /// Sets the timer, for the end of the peer's rest where that comes first.
+    fn arm(&mut self, now: Now, conn: ConnId, patience: Duration) {
+        let rest = self.rest(now, conn);
+        let wait = if rest.is_zero() {
+            patience
+        } else {
+            patience.min(rest)
+        };
+        self.timers.set(conn, now.mono, wait);
+    }
+
+    /// How long the peer is not to be read, having sent faster than it may.
+    fn rest(&mut self, now: Now, conn: ConnId) -> Duration {
+        let rest = self.with(now, conn, |stream, cx| stream.rest(cx));
+        rest.unwrap_or_default()
     }
 
     /// Runs one call of a stream.
@@ -144,6 +162,10 @@ impl Shard {
             self.on_event(now, conn, event);
         }
         self.feed(now, conn, bytes);
+        if self.config.limits.c2s_rate.is_some() && !self.rest(now, conn).is_zero() {
+            self.pause(conn);
+            self.look_again(now, conn);
+        }
     }
 
     /// Lets the stream take what it wants. What is left waits in the stream for an answer, and the shell is told to stop.
@@ -160,7 +182,13 @@ impl Shard {
             return;
         }
         seat.stream.hold(input);
-        if seat.reading == Reading::On {
+        self.pause(conn);
+    }
+
+    fn pause(&mut self, conn: ConnId) {
+        if let Some(seat) = self.seats.get_mut(conn)
+            && seat.reading == Reading::On
+        {
             seat.reading = Reading::Paused;
             self.fx.act(Action::Pause { conn });
         }
@@ -191,10 +219,12 @@ impl Shard {
         if !held.is_empty() {
             self.feed(now, conn, &held);
         }
+        let rests = !self.rest(now, conn).is_zero();
         let Some(seat) = self.seats.get_mut(conn) else {
             return;
         };
-        if seat.reading == Reading::Paused && !seat.stream.waits() && !seat.stream.holds() {
+        if seat.reading == Reading::Paused && !rests && !seat.stream.waits() && !seat.stream.holds()
+        {
             seat.reading = Reading::On;
             self.fx.act(Action::Resume { conn });
         }
@@ -312,7 +342,11 @@ impl Shard {
     pub(super) fn expire(&mut self, now: Now, conn: ConnId) {
         match self.with(now, conn, |stream, cx| stream.expire(cx)) {
             None => {}
-            Some(Expiry::Again(wait)) => self.timers.set(conn, now.mono, wait),
+            Some(Expiry::Again(wait)) => {
+                self.arm(now, conn, wait);
+                // Its rest may be over.
+                self.proceed(now, conn);
+            }
             Some(Expiry::Close) => self.hang_up(now, conn, CloseReason::Ended),
             Some(Expiry::Fail(violation)) => {
                 let leaving = self

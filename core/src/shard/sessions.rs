@@ -62,6 +62,24 @@ impl Shard {
         self.drop_if_idle(key);
     }
 
+    /// This session's queue is long. If those of its account are too long together, the one with the longest is put down for
+    /// closing, and the rest is looked at again when it is gone.
+    pub(super) fn bound_account(&mut self, conn: ConnId) {
+        let Some(account) = self.member(conn).and_then(|key| self.accounts.get(key)) else {
+            return;
+        };
+        let mut owed_together = 0_usize;
+        let mut longest = (0, conn);
+        for conn in account.connections() {
+            let owed = self.fx.outgoing(conn).len();
+            owed_together = owed_together.saturating_add(owed);
+            longest = longest.max((owed, conn));
+        }
+        if owed_together > self.config.limits.account_queue_bytes {
+            self.fx.overflow(longest.1);
+        }
+    }
+
     fn member(&self, conn: ConnId) -> Option<AccountKey> {
         match self.seats.get(conn)?.role {
             Role::Member(key) => Some(key),

@@ -25,6 +25,7 @@ use crate::effects::Effects;
 use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain, Resource};
 use crate::port::{ConnId, Listener, Opening, TlsInfo};
+use crate::rate::Bucket;
 use crate::sasl::{DeriveParams, Encryption, Failure, Mechanism, Transport};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
@@ -101,6 +102,7 @@ pub(crate) struct Stream {
     lang: Option<Arc<str>>,
     accepted: Instant,
     heard: Instant,
+    bucket: Bucket,
     /// Bytes received before authentication.
     unauthenticated: u32,
 }
@@ -118,6 +120,7 @@ impl Stream {
             lang: None,
             accepted: now.mono,
             heard: now.mono,
+            bucket: Bucket::default(),
             unauthenticated: 0,
         }
     }
@@ -126,6 +129,9 @@ impl Stream {
     /// to be heard.
     pub(crate) fn hear(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Option<Event> {
         self.heard = cx.now.mono;
+        if let Some(rate) = &cx.config.limits.c2s_rate {
+            self.bucket.pour(cx.now.mono, rate, bytes.len());
+        }
         if self.state.is_authenticated() {
             return None;
         }
@@ -206,6 +212,42 @@ impl Stream {
         self.lang = None;
         self.state = State::Header(Phase::Fresh(Transport::Tls(tls.bindings), failures));
         None
+    }
+
+    /// How long the peer is not to be read, having sent faster than it may.
+    pub(crate) fn rest(&self, cx: &Cx<'_>) -> Duration {
+        let Some(rate) = &cx.config.limits.c2s_rate else {
+            return Duration::ZERO;
+        };
+        let account = match &self.state {
+            State::Established(jid) => Some(jid.bare()),
+            State::Header(Phase::Authenticated(account)) | State::Bind(account, _) => {
+                Some(account.as_str())
+            }
+            // Its closing tag is waited for.
+            State::Closing(_) | State::Closed => return Duration::ZERO,
+            State::Header(Phase::Fresh(..))
+            | State::Negotiate(_)
+            | State::Secure(_)
+            | State::Exchange(..)
+            | State::Lookup(..)
+            | State::Derive(..)
+            | State::Admit(..)
+            | State::Reject(..)
+            | State::HeldUp(..) => None,
+        };
+        let unlimited = account.is_some_and(|account| {
+            let host = self.host().and_then(|host| cx.config.hosts.get(host));
+            host.is_some_and(|host| {
+                host.unlimited_jids
+                    .iter()
+                    .any(|one| one.as_str() == account)
+            })
+        });
+        match unlimited {
+            true => Duration::ZERO,
+            false => self.bucket.rest(cx.now.mono, rate),
+        }
     }
 
     /// How long until the deadline of the stream's present phase.

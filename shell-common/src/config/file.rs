@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use spondee_core::config::{ConflictResolve, HostConfig, TlsAvailable};
-use spondee_core::jid::Domain;
+use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::Limits;
 use spondee_core::port::{Listener, Opening};
 use spondee_core::sasl::{Encryption, Mechanism, SaslPolicy};
@@ -14,12 +14,15 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::options::{Place, fault_of};
-use super::value::{Faults, Section, choice, interface, network, number, path, period, text, word};
+use super::rate;
+use super::value::{
+    Faults, Section, account, choice, interface, network, number, path, period, text, word,
+};
 use super::{Connections, Listen, LogLevel, Settings, core_config, default_threads};
 use crate::limits::{
-    C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT, CONNECTIONS,
-    CONNECTIONS_PER_ADDRESS, ITERATION_COUNT, SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES,
-    SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT, TCP_BACKLOG, THREADS,
+    C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT,
+    CONNECTIONS, CONNECTIONS_PER_ADDRESS, ITERATION_COUNT, SASL_FAILURE_FORGIVEN_AFTER,
+    SASL_FAILURES, SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT, TCP_BACKLOG, THREADS,
 };
 
 /// Reads the text of a file. Relative paths start at `base`.
@@ -173,11 +176,30 @@ fn limits(section: &mut Section<'_, '_, '_>) -> Limits {
         );
         section.faults.at(&span, fault);
     }
+    account_queue(section, &mut limits);
+    limits.c2s_rate = rate::c2s(section);
     if let Some(count) = section.get("max_sessions_per_account", number(SESSIONS_PER_ACCOUNT)) {
         limits.sessions_per_account = count;
     }
     sign_in_limits(section, &mut limits);
     limits
+}
+
+/// The default is four times what one client has, so that who raises the one option need not know of the other.
+fn account_queue(section: &mut Section<'_, '_, '_>, limits: &mut Limits) {
+    const OPTION: &str = "c2s_account_queue_size_limit";
+    limits.account_queue_bytes = limits.session_queue_bytes.saturating_mul(4);
+    let Some(bytes) = section.get(OPTION, number(C2S_ACCOUNT_QUEUE_BYTES)) else {
+        return;
+    };
+    limits.account_queue_bytes = bytes;
+    if bytes < limits.session_queue_bytes {
+        let fault = format!(
+            "`{OPTION}` ({bytes}) must not be below `c2s_queue_size_limit` ({}): that of one client would never be reached",
+            limits.session_queue_bytes
+        );
+        section.faults.at(&section.span(OPTION), fault);
+    }
 }
 
 fn sign_in_limits(section: &mut Section<'_, '_, '_>, limits: &mut Limits) {
@@ -223,6 +245,7 @@ struct HostOptions {
     disable: Option<Vec<String>>,
     conflict: Option<ConflictResolve>,
     rounds: Option<u32>,
+    unlimited: Option<Vec<BareJid>>,
 }
 
 /// `allow_unencrypted_plain_auth`.
@@ -254,6 +277,7 @@ impl HostOptions {
             disable: section.list("disable_sasl_mechanisms", text),
             conflict: section.get("conflict_resolve", word(CONFLICTS)),
             rounds: section.get("default_iteration_count", number(ITERATION_COUNT)),
+            unlimited: section.list("unlimited_jids", account),
         }
     }
 
@@ -266,6 +290,7 @@ impl HostOptions {
             disable: self.disable.or_else(|| common.disable.clone()),
             conflict: self.conflict.or(common.conflict),
             rounds: self.rounds.or(common.rounds),
+            unlimited: self.unlimited.or_else(|| common.unlimited.clone()),
         }
     }
 
@@ -290,6 +315,7 @@ impl HostOptions {
             rounds: self.rounds.unwrap_or(default.rounds),
             // Known from the data directory.
             former_rounds: default.former_rounds,
+            unlimited_jids: self.unlimited.clone().unwrap_or_default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod file;
 mod options;
+mod rate;
 #[cfg(test)]
 mod tests;
 mod value;

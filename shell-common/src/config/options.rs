@@ -2,6 +2,7 @@
 
 /// Options of the whole server.
 pub(super) const SERVER: &[&str] = &[
+    "c2s_account_queue_size_limit",
     "c2s_close_timeout",
     "c2s_direct_tls_interfaces",
     "c2s_direct_tls_ports",
@@ -13,6 +14,7 @@ pub(super) const SERVER: &[&str] = &[
     "certificates",
     "data_directory",
     "interfaces",
+    "limits",
     "log_level",
     "max_connections",
     "max_connections_per_address",
@@ -34,6 +36,7 @@ pub(super) const HOST: &[&str] = &[
     "default_iteration_count",
     "disable_sasl_mechanisms",
     "insecure_sasl_mechanisms",
+    "unlimited_jids",
 ];
 
 /// Where an option stands.
@@ -152,7 +155,6 @@ const NOT_YET: &[&str] = &[
     "disco_items",
     "external_services",
     "groups_file",
-    "limits",
     "max_archive_query_results",
     "motd_text",
     "name",

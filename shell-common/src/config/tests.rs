@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use spondee_core::config::ConflictResolve;
+use spondee_core::rate::Rate;
 use spondee_core::sasl::{Encryption, Mechanism};
 
 use super::*;
@@ -143,10 +144,40 @@ fn reads_limits_threads_and_directories() {
 }
 
 #[test]
+fn reads_how_fast_clients_may_send_and_who_may_send_faster() {
+    let settings = read(
+        "unlimited_jids = [\"bot@localhost\"]\n[limits.c2s]\nrate = \"10kb/s\"\nburst = \"3s\"\n\
+         [host.localhost]\n[host.\"x.example\"]\nunlimited_jids = \"Fast@X.example\"\n",
+    )
+    .unwrap();
+    let rate = |burst| {
+        Some(Rate {
+            bytes_per_second: 10_000,
+            burst: Duration::from_secs(burst),
+        })
+    };
+    assert_eq!(settings.config.limits.c2s_rate, rate(3));
+    let jids: Vec<_> = settings
+        .config
+        .hosts
+        .values()
+        .map(|host| &host.unlimited_jids)
+        .collect();
+    assert_eq!(jids[0][0].as_str(), "bot@localhost");
+    assert_eq!(jids[1][0].as_str(), "fast@x.example");
+    let short = read("limits = { c2s = { rate = \"10kb/s\" } }\n[host.localhost]\n").unwrap();
+    assert_eq!(short.config.limits.c2s_rate, rate(2));
+    assert_eq!(
+        read("[host.localhost]\n").unwrap().config.limits.c2s_rate,
+        None
+    );
+}
+
+#[test]
 fn reads_the_limits_of_connections_sessions_and_sign_ins() {
     let settings = read(
         "max_connections = 500\nmax_connections_per_address = 20\ntcp_backlog = 64\n\
-         c2s_queue_size_limit = 300_000\nmax_sessions_per_account = 3\n\
+         c2s_queue_size_limit = 300_000\nc2s_account_queue_size_limit = 500_000\nmax_sessions_per_account = 3\n\
          sasl_failures_per_stream = 2\nsasl_failures_per_address = 0\nsasl_failures_per_account = 7\n\
          sasl_failure_forgiven_after = \"2 minutes\"\n\
          unlimited_addresses = [\"192.0.2.0/24\", \"::1\"]\n[host.localhost]\n",
@@ -160,6 +191,7 @@ fn reads_the_limits_of_connections_sessions_and_sign_ins() {
     assert_eq!(settings.connections, connections);
     let limits = &settings.config.limits;
     assert_eq!(limits.session_queue_bytes, 300_000);
+    assert_eq!(limits.account_queue_bytes, 500_000);
     assert_eq!(limits.sessions_per_account, 3);
     assert_eq!(limits.sasl_failures, 2);
     assert_eq!(limits.sasl_failures_per_address, 0);
@@ -233,6 +265,34 @@ fn refuses_values_out_of_bounds_and_of_the_wrong_type() {
         ("max_connections = 0", "from 1 to"),
         ("tcp_backlog = 0", "from 1 to"),
         ("c2s_queue_size_limit = 262143", "could not be delivered"),
+        (
+            "c2s_account_queue_size_limit = 262144",
+            "must not be below `c2s_queue_size_limit`",
+        ),
+        ("limits = 5", "must name a kind of connection"),
+        ("limits = { c2s = 5 }", "`limits.c2s` must be {"),
+        ("limits = { c2s = {} }", "has no `rate`"),
+        (
+            "limits = { c2s = { rate = \"fast\" } }",
+            "`limits.c2s.rate` must be a number of bytes per second",
+        ),
+        (
+            "limits = { c2s = { rate = \"1b/s\" } }",
+            "must be from 100 to",
+        ),
+        (
+            "limits = { c2s = { rate = \"1kb/s\", burst = \"long\" } }",
+            "`limits.c2s.burst` must be a number of seconds",
+        ),
+        (
+            "limits = { c2s = { rate = \"1kb/s\", rust = 2 } }",
+            "there is no option `limits.c2s.rust`",
+        ),
+        (
+            "limits = { s2sin = { rate = \"1kb/s\" } }",
+            "there are no such connections yet",
+        ),
+        ("unlimited_jids = [\"localhost\"]", "no account's address"),
         (
             "c2s_queue_size_limit = 262144\nc2s_stanza_size_limit = 262145",
             "could not be delivered",

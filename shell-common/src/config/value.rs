@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
+use spondee_core::jid::BareJid;
 use spondee_core::limits::Network;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -231,6 +232,22 @@ pub(super) fn network(value: &DeValue<'_>) -> Result<Network, String> {
     text.parse().map_err(|_| {
         format!("holds \"{text}\", which is neither an IP address nor a network such as \"192.0.2.0/24\"")
     })
+}
+
+/// The address of an account.
+pub(super) fn account(value: &DeValue<'_>) -> Result<BareJid, String> {
+    let text = value.as_str().ok_or_else(|| {
+        not(
+            "a list of addresses in quotes, such as \"bot@example.org\"",
+            value,
+        )
+    })?;
+    BareJid::parse(text)
+        .ok()
+        .filter(|account| account.local().is_some())
+        .ok_or_else(|| {
+            format!("holds \"{text}\", which is no account's address such as \"bot@example.org\"")
+        })
 }
 
 fn not(wanted: &str, value: &DeValue<'_>) -> String {

@@ -23,9 +23,11 @@ mod weather;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::AddAssign;
+use std::time::Duration;
 
 use spondee_core::config::Config;
 use spondee_core::port::{CloseReason, Note};
+use spondee_core::rate::Rate;
 
 use self::accounts::{Accounts, NAMES, PASSWORDS};
 use self::client::Client;
@@ -41,6 +43,13 @@ type Moment = u64;
 
 /// What a peer may leave unread: little, so that it is reached.
 const QUEUE_BYTES: usize = 32 * 1024;
+
+/// How fast clients may send in some runs: whatever one has ahead of it is read within `RATE_REST`.
+const RATE: Rate = Rate {
+    bytes_per_second: 100_000,
+    burst: Duration::from_millis(100),
+};
+const RATE_REST: Duration = Duration::from_secs(5);
 
 /// What may come on top of the bound: one stanza and the end of the stream.
 const QUEUE_SLACK: usize = 4 * 1024;
@@ -168,6 +177,9 @@ impl Simulation {
         let mut config = config();
         config.shards = random.pick(&[2, 2, 3, 4]);
         config.limits.session_queue_bytes = QUEUE_BYTES;
+        if random.below(3) == 0 {
+            config.limits.c2s_rate = Some(RATE);
+        }
         for host in config.hosts.values_mut() {
             host.rounds = 1; // nothing here is secret, and time is spent better
         }

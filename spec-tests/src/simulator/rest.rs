@@ -5,10 +5,10 @@ use std::time::Duration;
 use spondee_core::port::Opening;
 use spondee_core::sasl::Mechanism;
 
-use super::Simulation;
 use super::accounts::{NAMES, PASSWORDS};
 use super::client::{Intent, Nature, Stage};
 use super::lives::Attention;
+use super::{RATE_REST, Simulation};
 use crate::memory::Mesh;
 
 /// Rest comes long before that many rounds.
@@ -26,6 +26,10 @@ impl Simulation {
             self.take_again(index);
         }
         self.exhaust()?;
+        if self.config.limits.c2s_rate.is_some() {
+            self.world.advance(RATE_REST);
+            self.exhaust()?;
+        }
         self.wait_for_held_up()?;
         if self.random.percent(20) {
             let minutes = self.random.pick(&[1, 2, 15, 60]);

@@ -205,6 +205,11 @@ impl World {
     /// If a client is not answered, or something remains in memory.
     pub(in crate::fuzzing) fn end(mut self) {
         self.settle();
+        if self.config.limits.c2s_rate.is_some() {
+            // More than anybody can have ahead of its rate.
+            self.wait(Duration::from_secs(10));
+            self.settle();
+        }
         // Sign-ins held up, one behind the other as they were written.
         for _ in 0..self.config.limits.sasl_failures {
             self.wait(self.config.limits.sasl_delay + Duration::from_secs(1));

@@ -2,10 +2,12 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::config::{Config, ConflictResolve, HostConfig, Software, TlsAvailable};
 use crate::jid::{BareJid, Domain};
 use crate::limits::Limits;
+use crate::rate::Rate;
 use crate::sasl::{Encryption, SaslPolicy};
 
 /// The hosts. The first lets people in without TLS, the second does not.
@@ -52,6 +54,7 @@ pub(in crate::fuzzing) fn config(shards: u16, choice: u8, queue_bytes: usize) ->
         conflict,
         rounds: 1,
         former_rounds: Vec::new(),
+        unlimited_jids: Vec::new(),
     };
     let tls = match choice & 8 {
         0 => TlsAvailable::Yes,
@@ -73,6 +76,14 @@ pub(in crate::fuzzing) fn config(shards: u16, choice: u8, queue_bytes: usize) ->
         limits.sasl_failures_per_account = 1;
         limits.c2s_stanza_bytes = 500;
         limits.elements = 5;
+        limits.account_queue_bytes = queue_bytes;
+    }
+    // Never where the same is to come out however the bytes are cut.
+    if choice & 64 != 0 {
+        limits.c2s_rate = Some(Rate {
+            bytes_per_second: 20_000,
+            burst: Duration::from_millis(50),
+        });
     }
     Config {
         hosts: HOSTS

@@ -1,0 +1,278 @@
+//! Who writes much, and who pays for it: a receiver who reads is not thrown off, a bystander is not refused, what nobody reads is
+//! bounded for an account as a whole, and who sends faster than it may waits.
+
+use std::thread;
+use std::time::Duration;
+
+use spec_tests::client::{Client, PATIENCE};
+use spec_tests::memory::{Ended, World, config};
+use spec_tests::server::{Server, Setup};
+use spec_tests::talk::Talk;
+use spondee_core::jid::BareJid;
+use spondee_core::limits::Limits;
+use spondee_core::rate::Rate;
+
+use crate::stage::Outcome;
+
+const PING: &str = "<iq type='get' id='end'><ping xmlns='urn:xmpp:ping'/></iq>";
+
+fn user(name: &str) -> (String, &'static str) {
+    (format!("{name}@localhost"), "secret")
+}
+
+fn start(names: &[&str], options: &str) -> Result<Server, String> {
+    let users: Vec<_> = names.iter().copied().map(user).collect();
+    let users: Vec<_> = users
+        .iter()
+        .map(|(jid, password)| (jid.as_str(), *password))
+        .collect();
+    let setup = Setup {
+        options,
+        ..Setup::default()
+    };
+    Server::start_with(&users, setup)
+}
+
+/// A client that is signed in and bound, with its full address.
+fn session(server: &Server, name: &str) -> Result<(Client, String), String> {
+    let trust = server.trust()?;
+    let mut client = Client::session(server.clear, "localhost", &trust, name, "secret")?;
+    client.send(PING)?;
+    let answer = client.next(PATIENCE)?;
+    let jid = answer.attribute("to").ok_or("an answer to nobody")?;
+    Ok((client, jid.to_owned()))
+}
+
+/// Writes all of it at once, then reads to the answer of a ping, and returns how much was refused.
+fn pour(mut client: Client, flood: &str) -> Result<usize, String> {
+    client.send(flood)?;
+    client.send(PING)?;
+    let mut refused = 0;
+    loop {
+        let answer = client.next(PATIENCE)?;
+        match answer.attribute("id") {
+            Some("end") => return Ok(refused),
+            _ => refused += 1,
+        }
+    }
+}
+
+/// How often to try what depends on who runs when.
+fn times(few: usize) -> usize {
+    match std::env::var_os("SPONDEE_LONG") {
+        Some(_) => 100,
+        None => few,
+    }
+}
+
+/// Two senders at full speed, 4.7 MB each, which is more than a session's queue together with what a socket takes; with one
+/// thread on the same shard, with eight on others.
+#[test]
+#[expect(clippy::print_stdout, reason = "the figures are shown by --nocapture")]
+fn a_receiver_that_reads_lives_while_two_write_at_full_speed() -> Outcome {
+    const MESSAGES: usize = 15_000;
+    for threads in [1, 8] {
+        let options = format!("threads = {threads}\nlog_level = \"warn\"");
+        let server = start(&["juliet", "romeo", "nurse"], &options)?;
+        let body = "x".repeat(240);
+        for run in 0..times(3) {
+            let (mut juliet, to) = session(&server, "juliet")?;
+            let flood = format!("<message to='{to}' type='chat'><body>{body}</body></message>");
+            let flood = flood.repeat(MESSAGES);
+            let senders: Vec<_> = ["romeo", "nurse"]
+                .into_iter()
+                .map(|name| {
+                    let flood = flood.clone();
+                    let (client, _) = session(&server, name)?;
+                    Ok(thread::spawn(move || pour(client, &flood)))
+                })
+                .collect::<Result<_, String>>()?;
+            let came = juliet.count("</message>", 2 * MESSAGES, PATIENCE)?;
+            assert_eq!(came, 2 * MESSAGES, "run {run} with {threads} threads");
+            for sender in senders {
+                let refused = sender.join().map_err(|_| "a sender panicked")??;
+                assert_eq!(refused, 0, "run {run} with {threads} threads");
+            }
+        }
+        let pss = server.pss_kib()?;
+        println!("{threads} threads: {pss} KiB of PSS afterwards");
+        assert!(pss < 128 * 1024, "{pss} KiB");
+    }
+    Ok(())
+}
+
+/// Copies of one long stanza to many take no more memory than one; so they must not fill the way of those who share it. With two
+/// threads, one of the six is on the shard of who tells, and one of the two on the other.
+#[test]
+fn a_bystander_is_not_refused_for_what_another_tells_to_many() -> Outcome {
+    let bystanders = ["a", "b", "c", "d", "e", "f"];
+    let names = ["romeo", "juliet", "nurse"];
+    let server = start(&[&names[..], &bystanders].concat(), "log_level = \"warn\"")?;
+    let mut many = String::new();
+    for n in 0..900 {
+        many.push_str(&format!("<presence to='nobody{n}@localhost/x'/>"));
+    }
+    let status = "x".repeat(250_000);
+    many.push_str(&format!(
+        "<presence type='unavailable'><status>{status}</status></presence>"
+    ));
+    let (mut romeo, _) = session(&server, "romeo")?;
+    let mut readers = [session(&server, "juliet")?, session(&server, "nurse")?];
+    let mut writers: Vec<Client> = bystanders
+        .into_iter()
+        .map(|name| Ok(session(&server, name)?.0))
+        .collect::<Result<_, String>>()?;
+    let teller = thread::spawn(move || {
+        for _ in 0..times(20) {
+            romeo.send(&many)?;
+        }
+        pour(romeo, "")
+    });
+    let mut rounds = 0;
+    while !teller.is_finished() {
+        for writer in &mut writers {
+            for (reader, to) in &mut readers {
+                writer.send(&format!(
+                    "<message to='{to}' type='chat'><body>x</body></message>"
+                ))?;
+                reader
+                    .next_body(PATIENCE)
+                    .map_err(|fault| format!("in round {rounds}: {fault}"))?;
+            }
+        }
+        rounds += 1;
+    }
+    teller.join().map_err(|_| "the teller panicked")??;
+    for writer in writers {
+        assert_eq!(pour(writer, "")?, 0, "in {rounds} rounds");
+    }
+    Ok(())
+}
+
+fn world(change: impl FnOnce(&mut spondee_core::Config)) -> World {
+    let mut config = config();
+    change(&mut config);
+    let mut world = World::new(config);
+    for name in ["juliet", "romeo", "nurse"] {
+        world.add_user(&user(name).0, "secret");
+    }
+    world
+}
+
+/// A bound for each session is none for who has many.
+#[test]
+fn an_account_whose_clients_do_not_read_keeps_no_more_than_an_account_may() -> Outcome {
+    const ACCOUNT: usize = 300_000;
+    let mut world = world(|config| {
+        config.limits.session_queue_bytes = 100_000;
+        config.limits.account_queue_bytes = ACCOUNT;
+    });
+    let mut juliet = Talk::session(&mut world, "juliet@localhost", "balcony")?;
+    let romeos: Vec<Talk> = (0..20)
+        .map(|n| Talk::session(&mut world, "romeo@localhost", &format!("r{n}")))
+        .collect::<Result<_, _>>()?;
+    for romeo in &romeos {
+        world.stop_taking(romeo.peer());
+    }
+    let body = "x".repeat(10_000);
+    for n in (0..20).cycle().take(60) {
+        let message = format!("<message to='romeo@localhost/r{n}'><body>{body}</body></message>");
+        juliet.send(&mut world, &message);
+        // Of those that still are sessions: the others owe no more, and are gone when their time is up.
+        let open = romeos.iter().map(Talk::peer);
+        let owed = open
+            .filter(|peer| world.ended(*peer).is_none())
+            .map(|peer| world.owed(peer));
+        assert!(owed.sum::<usize>() < ACCOUNT + 20_000);
+        world.advance(Limits::default().close);
+    }
+    let ended = romeos
+        .iter()
+        .filter(|romeo| world.ended(romeo.peer()) == Some(Ended::Closed));
+    let ended = ended.count();
+    assert!(
+        (1..20).contains(&ended),
+        "{ended}: the longest queues go, the others stay"
+    );
+    // Juliet is served.
+    juliet.rest(&mut world)?;
+    juliet.send(&mut world, PING);
+    assert_eq!(juliet.next(&mut world)?.attribute("type"), Some("result"));
+    Ok(())
+}
+
+const RATE: Rate = Rate {
+    bytes_per_second: 1000,
+    burst: Duration::from_secs(2),
+};
+
+/// How many of ten pings, 200 bytes each, are answered at once, and how many after each of these seconds.
+fn answered(world: &mut World, talk: &mut Talk, seconds: usize) -> Result<Vec<usize>, String> {
+    let status = "x".repeat(200 - "<iq type='get' id=''><ping xmlns='urn:xmpp:ping'/></iq>".len());
+    let ping = format!("<iq type='get' id='{status}'><ping xmlns='urn:xmpp:ping'/></iq>");
+    assert_eq!(ping.len(), 200);
+    let mut all = Vec::new();
+    // Each in a segment of its own: what is not read waits in the network.
+    for _ in 0..50 {
+        world.write(talk.peer(), ping.as_bytes());
+        world.turns(1);
+    }
+    world.run();
+    all.push(talk.rest(world)?.len());
+    for _ in 0..seconds {
+        world.advance(Duration::from_secs(1));
+        all.push(talk.rest(world)?.len());
+    }
+    Ok(all)
+}
+
+/// `limits`: a burst passes, then it goes on at the rate, and nothing is lost.
+#[test]
+fn who_sends_faster_than_it_may_waits_and_loses_nothing() -> Outcome {
+    let mut world = world(|config| config.limits.c2s_rate = Some(RATE));
+    let mut romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
+    world.advance(Duration::from_secs(10));
+    let answers = answered(&mut world, &mut romeo, 60)?;
+    assert!((10..=11).contains(&answers[0]), "{answers:?}");
+    assert_eq!(answers.iter().sum::<usize>(), 50, "{answers:?}");
+    let last = answers.iter().rposition(|count| *count > 0).unwrap_or(0);
+    // 10,000 bytes, of which 2,000 come at once.
+    assert!((7..=10).contains(&last), "{answers:?}");
+    Ok(())
+}
+
+/// Who waits is not deaf: the end of its stream is heard, and whoever must end it does.
+#[test]
+fn who_waits_for_its_rate_can_be_told_to_go() -> Outcome {
+    let mut world = world(|config| config.limits.c2s_rate = Some(RATE));
+    let mut romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
+    world.advance(Duration::from_secs(10));
+    answered(&mut world, &mut romeo, 0)?;
+    world.shut_down();
+    world.advance(Limits::default().close);
+    assert!(world.ended(romeo.peer()).is_some());
+    Ok(())
+}
+
+/// `unlimited_jids`, and a reload that takes the limit away.
+#[test]
+fn an_unlimited_account_and_who_is_no_longer_limited_do_not_wait() -> Outcome {
+    let bot = BareJid::parse("nurse@localhost").map_err(|_| "no address")?;
+    let mut world = world(|config| {
+        config.limits.c2s_rate = Some(RATE);
+        for host in config.hosts.values_mut() {
+            host.unlimited_jids = vec![bot.clone()];
+        }
+    });
+    let mut nurse = Talk::session(&mut world, "nurse@localhost", "kitchen")?;
+    let mut romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
+    world.advance(Duration::from_secs(10));
+    assert_eq!(answered(&mut world, &mut nurse, 0)?, [50]);
+    let before = answered(&mut world, &mut romeo, 0)?[0];
+    assert!(before < 20, "{before}");
+    world.reload(config());
+    world.advance(Duration::from_secs(10));
+    assert_eq!(romeo.rest(&mut world)?.len(), 50 - before);
+    assert_eq!(answered(&mut world, &mut romeo, 0)?, [50]);
+    Ok(())
+}
