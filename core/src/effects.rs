@@ -3,14 +3,20 @@
 //! The output of all connections lives here and not in their streams, so that an account can write to its sessions while it
 //! knows nothing of streams.
 
-use alloc::collections::VecDeque;
+mod pressure;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::arena::ArenaKey as _;
 use crate::jid::Jid;
 use crate::limits::{Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
 use crate::port::{Action, ConnId, Note};
-use crate::stanza::Stanza;
+use crate::stanza::{Kind, Stanza};
+use crate::time::Instant;
+
+use self::pressure::{Advice, Pressure};
 
 /// Output of one connection.
 #[derive(Debug)]
@@ -20,6 +26,8 @@ struct Out {
     /// How many of the bytes are sent. They are dropped when they are half of all, so that each byte moves once on average.
     sent: usize,
     flush: Flush,
+    /// Since more than half of a session's queue is owed.
+    pressure: Option<Box<Pressure>>,
 }
 
 impl Out {
@@ -43,6 +51,11 @@ pub(crate) struct Effects {
     routes: VecDeque<Stanza>,
     overflowed: Vec<ConnId>,
     swollen: Vec<ConnId>,
+    /// Sessions that feed another faster than it reads.
+    feeding: Vec<(Jid, ConnId)>,
+    /// Sessions that have read most of what they were owed, and who waited for that.
+    relieved: Vec<(ConnId, BTreeSet<Jid>)>,
+    now: Instant,
     spare: Vec<Vec<u8>>,
     queues: Queues,
 }
@@ -52,6 +65,8 @@ pub(crate) struct Effects {
 struct Queues {
     /// Each of a session: beyond it, it ends.
     session: usize,
+    /// All of an account's together.
+    account: usize,
     /// Each of an account's sessions on the average: below it the account's bound holds whatever the others owe.
     share: usize,
 }
@@ -65,6 +80,7 @@ impl Queues {
         };
         Self {
             session: limits.session_queue_bytes,
+            account: limits.account_queue_bytes,
             share: limits.account_queue_bytes / sessions,
         }
     }
@@ -79,6 +95,9 @@ impl Effects {
             routes: VecDeque::new(),
             overflowed: Vec::new(),
             swollen: Vec::new(),
+            feeding: Vec::new(),
+            relieved: Vec::new(),
+            now: Instant(0),
             spare: Vec::new(),
             queues: Queues::new(limits),
         }
@@ -102,6 +121,7 @@ impl Effects {
                 bytes,
                 sent: 0,
                 flush: Flush::Idle,
+                pressure: None,
             });
         }
         if owes {
@@ -111,6 +131,7 @@ impl Effects {
 
     /// Takes the output of a connection that goes away.
     pub(crate) fn close(&mut self, conn: ConnId) -> Vec<u8> {
+        self.relieve(conn);
         match self.outs.get_mut(conn.key().index()) {
             Some(slot) if slot.as_ref().is_some_and(|out| out.conn == conn) => {
                 let Some(mut out) = slot.take() else {
@@ -150,13 +171,82 @@ impl Effects {
     /// Writes a stanza addressed to `to`. Over the bound, the session is put down for closing instead.
     pub(crate) fn deliver_to(&mut self, conn: ConnId, stanza: &Stanza, to: Option<&Jid>) {
         let owed = self.outgoing(conn).len().saturating_add(stanza.size());
-        if owed > self.queues.session {
+        if owed > self.queues.session / 2 && !self.press(conn, stanza) {
+            return self.overflow(conn);
+        }
+        if owed > self.room(conn) {
             return self.overflow(conn);
         }
         self.out(conn, |bytes| stanza.write_to(to, bytes));
         if owed > self.queues.share && !self.swollen.contains(&conn) {
             self.swollen.push(conn);
         }
+    }
+
+    /// More than half of what may be owed is: who sends this stanza is to wait, unless it goes to many. `false` if nothing is read.
+    fn press(&mut self, conn: ConnId, stanza: &Stanza) -> bool {
+        let now = self.now;
+        let Some(Some(out)) = self.outs.get_mut(conn.key().index()) else {
+            return true;
+        };
+        let feeder = match stanza.kind() {
+            Kind::Message(_) | Kind::Iq(_) => {
+                stanza.from().filter(|from| from.resource().is_some())
+            }
+            Kind::Presence(_) => None,
+        };
+        let (Some(feeder), true) = (feeder, out.conn == conn) else {
+            return true;
+        };
+        let pressure = out
+            .pressure
+            .get_or_insert_with(|| Box::new(Pressure::new(now)));
+        match pressure.feed(now, feeder) {
+            Advice::Tell => self.feeding.push((feeder.clone(), conn)),
+            Advice::Known => {}
+            Advice::End => return false,
+        }
+        true
+    }
+
+    /// What may be owed to a session.
+    fn room(&self, conn: ConnId) -> usize {
+        let out = self.outs.get(conn.key().index()).and_then(Option::as_ref);
+        let pressure = out.and_then(|out| out.pressure.as_ref());
+        match pressure.is_some_and(|pressure| pressure.is_news(self.now)) {
+            true => self.queues.session.max(self.queues.account),
+            false => self.queues.session,
+        }
+    }
+
+    /// Whoever waits for this connection waits no more.
+    pub(crate) fn relieve(&mut self, conn: ConnId) {
+        if let Some(Some(out)) = self.outs.get_mut(conn.key().index())
+            && out.conn == conn
+            && let Some(pressure) = out.pressure.take()
+        {
+            self.relieved.push((conn, pressure.into_feeders()));
+        }
+    }
+
+    /// The time of what is handled now.
+    pub(crate) const fn at(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// The next session that is to wait for another.
+    pub(crate) fn next_feeding(&mut self) -> Option<(Jid, ConnId)> {
+        self.feeding.pop()
+    }
+
+    /// The next connection that needs nobody to wait, and who did.
+    pub(crate) fn next_relieved(&mut self) -> Option<(ConnId, BTreeSet<Jid>)> {
+        self.relieved.pop()
+    }
+
+    /// Whether there is one.
+    pub(crate) const fn has_relieved(&self) -> bool {
+        !self.relieved.is_empty()
     }
 
     /// Puts a session down for closing.
@@ -183,6 +273,20 @@ impl Effects {
             return;
         }
         out.sent = out.sent.saturating_add(count);
+        if let Some(pressure) = &mut out.pressure {
+            pressure.take(count);
+            if out.bytes.len().saturating_sub(out.sent) <= self.queues.session / 4 {
+                self.relieve(conn);
+            }
+        }
+        self.retire(conn);
+    }
+
+    /// Drops what is sent.
+    fn retire(&mut self, conn: ConnId) {
+        let Some(Some(out)) = self.outs.get_mut(conn.key().index()) else {
+            return;
+        };
         if out.sent < out.bytes.len() {
             if out.sent >= out.bytes.len() / 2 {
                 out.bytes.drain(..out.sent);

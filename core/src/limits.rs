@@ -52,6 +52,17 @@ pub const SPARE_CAPACITY: usize = 16 * 1024;
 /// Bytes of a new output buffer: the features of a stream, or a few messages.
 pub const OUTPUT_CAPACITY: usize = 1024;
 
+/// How long one session that does not read may hold up another that writes to it, at most. Then it is looked at how much it took: with less
+/// than `FLOW_READ_BYTES` it ends. A person waits so long for a message to go out, and no longer.
+pub const FLOW_PATIENCE: Duration = Duration::from_secs(10);
+
+/// See `FLOW_PATIENCE`: 4 KiB a second. The slowest links in use are several times as fast, and a byte now and then is no reading.
+pub const FLOW_READ_BYTES: usize = 40 * 1024;
+
+/// How long those who are told to wait may not have heard: what they sent meanwhile is taken beyond the session's own bound, up to that of its
+/// account. News crosses shards within a turn or two, which are milliseconds.
+pub const FLOW_NEWS: Duration = Duration::from_secs(1);
+
 /// The bounds of one server. `Default` is what an administrator gets who says nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -104,8 +115,8 @@ pub struct Limits {
     /// Silence after which a white space keepalive is sent, so that TCP finds a dead peer (RFC 6120 §4.6.1). Fourteen
     /// minutes, as Prosody: below the quarter of an hour after which many NATs forget a connection.
     pub idle: Duration,
-    /// Bytes a session's peer may leave unread (`c2s_queue_size_limit`). Beyond it the session is closed: the sender never waits
-    /// for a receiver.
+    /// Bytes a session's peer may leave unread (`c2s_queue_size_limit`). Over half of it, who writes to the
+    /// session waits, for `FLOW_PATIENCE` at most; beyond it the session is closed.
     pub session_queue_bytes: usize,
     /// Bytes that the peers of all sessions of one account may leave unread (`c2s_account_queue_size_limit`). Beyond it the session with the
     /// longest queue is closed: else fifty clients of one account that read nothing would take fifty times as much.

@@ -46,7 +46,7 @@ impl<M> Load<M> {
                     let own = if shared { 0 } else { stanza.size() };
                     ENVELOPE_BYTES + to + own
                 }
-                Body::SignInFailed(_) => ENVELOPE_BYTES,
+                Body::Go(_) | Body::SignInFailed(_) | Body::Slow(_) => ENVELOPE_BYTES,
             },
             // A pump, a stream and what was not written yet.
             Parcel::Moved(_) => 16 * ENVELOPE_BYTES,
@@ -60,7 +60,7 @@ impl<M> Parcel<M> {
         match self {
             Self::Envelope(envelope) => match &envelope.body {
                 Body::Deliver(stanza) => Some(stanza),
-                Body::SignInFailed(_) => None,
+                Body::Go(_) | Body::SignInFailed(_) | Body::Slow(_) => None,
             },
             Self::Moved(_) => None,
         }

@@ -403,7 +403,7 @@ impl World {
 
     /// How much each shard has in memory: see `Shard::residue`.
     #[must_use]
-    pub fn residue(&self) -> Vec<[usize; 6]> {
+    pub fn residue(&self) -> Vec<[usize; 7]> {
         self.shards.iter().map(Shard::residue).collect()
     }
 
@@ -486,6 +486,15 @@ impl World {
             busy |= self.read_once(Peer(index));
         }
         busy |= self.drain_all();
+        if !busy {
+            // Who waited for what was sent.
+            for shard in 0..self.shards.len() {
+                if self.shards[shard].poll_timeout() == Some(Instant::default()) {
+                    self.tell(shard, Event::Tick);
+                    busy = true;
+                }
+            }
+        }
         if !busy && let Some((shard, ticket, batch)) = self.batches.pop_front() {
             self.apply(shard, ticket, &batch);
             busy = true;

@@ -114,7 +114,7 @@ impl Account {
     }
 
     /// The session of a resource.
-    pub(super) fn session_of(&self, resource: &str) -> Option<&Session> {
+    pub(crate) fn session_of(&self, resource: &str) -> Option<&Session> {
         self.sessions
             .iter()
             .find(|session| session.jid.resource() == Some(resource))

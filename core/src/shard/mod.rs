@@ -1,6 +1,7 @@
 //! One shard: everything one thread owns, driven by inputs and drained of actions.
 
 mod commands;
+mod flow;
 mod route;
 mod seats;
 mod sessions;
@@ -30,6 +31,7 @@ use crate::time::{Instant, Now};
 use crate::timer::Timers;
 use crate::wait::Wait;
 
+use self::flow::Slowed;
 pub use seats::Detached;
 use seats::Seat;
 
@@ -47,6 +49,7 @@ pub struct Shard {
     waits: Arena<Ticket, Wait>,
     throttle: Throttle,
     timers: Timers<ConnId>,
+    slowed: Slowed,
     /// How many changes of credentials were sent to the store: what was read before the last of them may be out of date.
     changes: u64,
     /// Commands behind the one that runs, for each account that has one running.
@@ -80,6 +83,7 @@ impl Shard {
             by_name: Map::with_hasher(key),
             waits: Arena::default(),
             timers: Timers::default(),
+            slowed: Slowed::default(),
             changes: 0,
             commands: BTreeMap::new(),
             course: Course::Running,
@@ -89,6 +93,7 @@ impl Shard {
 
     /// Takes one input. Any number may be handled before the actions are drained.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.fx.at(now.mono);
         match input {
             Input::Bytes { conn, bytes } => self.bytes(now, conn, bytes),
             Input::Closed { conn, how: _ } => self.closed(now, conn),
@@ -98,6 +103,8 @@ impl Shard {
                 Body::SignInFailed(address) => {
                     self.throttle.told(now.mono, &self.config.limits, address);
                 }
+                Body::Slow(feeding) => self.slow(now, envelope.from, *feeding),
+                Body::Go(feeding) => self.go(now, envelope.from, &feeding),
             },
             Input::Derived { ticket, keys } => match self.waits.remove(ticket) {
                 Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
@@ -115,8 +122,8 @@ impl Shard {
             Input::Tick => self.tick(now),
             Input::Undeliverable(envelope) => match envelope.body {
                 Body::Deliver(stanza) => self.undeliverable(&stanza),
-                // It counts here all the same.
-                Body::SignInFailed(_) => {}
+                // It counts here all the same; and nobody waits for ever.
+                Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
             },
         }
         self.settle(now);
@@ -137,9 +144,13 @@ impl Shard {
         self.fx.poll_action()
     }
 
-    /// When to say `Input::Tick` at the latest.
+    /// When to say `Input::Tick` at the latest; a moment that is past means at once. To be asked again after `sent`: who waited for what
+    /// was sent goes on with a `Tick`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.fx.has_relieved() {
+            return Some(Instant::default());
+        }
         self.timers.next().map(|(at, _)| at)
     }
 
@@ -160,10 +171,10 @@ impl Shard {
         self.seats.len()
     }
 
-    /// How much is in memory: connections, accounts, their names, questions, deadlines, accounts with commands.
+    /// How much is in memory: connections, accounts, their names, questions, deadlines, accounts with commands, who waits for others.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
-    pub fn residue(&self) -> [usize; 6] {
+    pub fn residue(&self) -> [usize; 7] {
         [
             self.seats.len(),
             self.accounts.len(),
@@ -171,6 +182,7 @@ impl Shard {
             self.waits.len(),
             usize::from(self.timers.next().is_some()),
             self.commands.len(),
+            self.slowed.len(),
         ]
     }
 
@@ -206,6 +218,10 @@ impl Shard {
                 self.overflowed(now, conn);
             } else if let Some(conn) = self.fx.next_swollen() {
                 self.bound_account(conn);
+            } else if let Some((feeder, reader)) = self.fx.next_feeding() {
+                self.press(now, feeder, reader);
+            } else if let Some((reader, feeders)) = self.fx.next_relieved() {
+                self.relieved(now, reader, feeders);
             } else {
                 return;
             }

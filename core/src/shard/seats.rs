@@ -122,15 +122,15 @@ impl Shard {
         }
     }
 
-    /// Sets the timer, for the end of the peer's rest where that comes first.
+    /// Sets the timer, for the end of the peer's rest or of its wait for others where that comes first.
     fn arm(&mut self, now: Now, conn: ConnId, patience: Duration) {
-        let rest = self.rest(now, conn);
-        let wait = if rest.is_zero() {
-            patience
-        } else {
-            patience.min(rest)
-        };
-        self.timers.set(conn, now.mono, wait);
+        let rest = Some(self.rest(now, conn)).filter(|rest| !rest.is_zero());
+        let slowed = self.slowed.wait(now.mono, conn);
+        let first = [rest, slowed]
+            .into_iter()
+            .flatten()
+            .fold(patience, Duration::min);
+        self.timers.set(conn, now.mono, first);
     }
 
     /// How long the peer is not to be read, having sent faster than it may.
@@ -170,7 +170,9 @@ impl Shard {
 
     /// Lets the stream take what it wants. What is left waits in the stream for an answer, and the shell is told to stop.
     fn feed(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
-        while let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input)) {
+        while !self.slowed.holds(conn)
+            && let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input))
+        {
             self.on_event(now, conn, event);
             // An answer to this element must not be lost because the next one, in the same read, ends the session.
             self.settle(now);
@@ -185,7 +187,7 @@ impl Shard {
         self.pause(conn);
     }
 
-    fn pause(&mut self, conn: ConnId) {
+    pub(super) fn pause(&mut self, conn: ConnId) {
         if let Some(seat) = self.seats.get_mut(conn)
             && seat.reading == Reading::On
         {
@@ -212,7 +214,7 @@ impl Shard {
         let Some(seat) = self.seats.get_mut(conn) else {
             return;
         };
-        if seat.stream.waits() {
+        if seat.stream.waits() || self.slowed.holds(conn) {
             return;
         }
         let held = seat.stream.take_held();
@@ -223,6 +225,7 @@ impl Shard {
         let Some(seat) = self.seats.get_mut(conn) else {
             return;
         };
+        let rests = rests || self.slowed.holds(conn);
         if seat.reading == Reading::Paused && !rests && !seat.stream.waits() && !seat.stream.holds()
         {
             seat.reading = Reading::On;
@@ -343,6 +346,7 @@ impl Shard {
         match self.with(now, conn, |stream, cx| stream.expire(cx)) {
             None => {}
             Some(Expiry::Again(wait)) => {
+                self.slowed.expire(now.mono, conn);
                 self.arm(now, conn, wait);
                 // Its rest may be over.
                 self.proceed(now, conn);

@@ -54,6 +54,9 @@ impl Shard {
 
     /// The session on this connection is over, if there was one.
     pub(super) fn end_session(&mut self, now: Now, conn: ConnId) {
+        // Nobody waits for it any more, nor it for anybody.
+        self.fx.relieve(conn);
+        self.slowed.forget(conn);
         let Some(key) = self.member(conn) else { return };
         if let Some(seat) = self.seats.get_mut(conn) {
             seat.role = Role::Stranger;

@@ -282,7 +282,7 @@ impl World {
                 from: stanza.from().cloned(),
                 to: stanza.to().cloned(),
             }),
-            Body::SignInFailed(_) => {}
+            Body::Go(_) | Body::SignInFailed(_) | Body::Slow(_) => {}
         }
         let back = usize::from(from.shard);
         self.letters

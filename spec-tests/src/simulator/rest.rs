@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use spondee_core::limits::FLOW_PATIENCE;
 use spondee_core::port::Opening;
 use spondee_core::sasl::Mechanism;
 
@@ -9,7 +10,7 @@ use super::accounts::{NAMES, PASSWORDS};
 use super::client::{Intent, Nature, Stage};
 use super::lives::Attention;
 use super::{RATE_REST, Simulation};
-use crate::memory::Mesh;
+use crate::memory::{Mesh, World};
 
 /// Rest comes long before that many rounds.
 const ROUNDS_MAX: usize = 1000;
@@ -30,6 +31,7 @@ impl Simulation {
             self.world.advance(RATE_REST);
             self.exhaust()?;
         }
+        self.wait_for_slowed()?;
         self.wait_for_held_up()?;
         if self.random.percent(20) {
             let minutes = self.random.pick(&[1, 2, 15, 60]);
@@ -58,6 +60,19 @@ impl Simulation {
         self.flooded.clear();
         self.now += 1;
         Ok(())
+    }
+
+    /// Who writes to somebody that does not read waits for a while.
+    fn wait_for_slowed(&mut self) -> Result<(), String> {
+        let slowed = |world: &World| world.residue().iter().any(|residue| residue[6] > 0);
+        for _ in 0..ROUNDS_MAX {
+            if !slowed(&self.world) {
+                return Ok(());
+            }
+            self.world.advance(FLOW_PATIENCE);
+            self.exhaust()?;
+        }
+        Err("some wait for others without end".to_owned())
     }
 
     /// After many failures sign-ins are answered late.
@@ -199,7 +214,7 @@ impl Simulation {
         self.world.run();
         self.world.advance(Duration::from_secs(120));
         for (shard, residue) in self.world.residue().into_iter().enumerate() {
-            if residue != [0; 6] {
+            if residue != [0; 7] {
                 return Err(format!("shard {shard} keeps {residue:?} of those who left"));
             }
         }

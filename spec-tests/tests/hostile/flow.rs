@@ -9,7 +9,7 @@ use spec_tests::memory::{Ended, World, config};
 use spec_tests::server::{Server, Setup};
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
-use spondee_core::limits::Limits;
+use spondee_core::limits::{FLOW_PATIENCE, Limits};
 use spondee_core::rate::Rate;
 
 use crate::stage::Outcome;
@@ -198,6 +198,63 @@ fn an_account_whose_clients_do_not_read_keeps_no_more_than_an_account_may() -> O
     juliet.rest(&mut world)?;
     juliet.send(&mut world, PING);
     assert_eq!(juliet.next(&mut world)?.attribute("type"), Some("result"));
+    Ok(())
+}
+
+/// Who writes waits for who reads: nothing is lost, nobody is ended, on one shard and across.
+#[test]
+fn a_sender_waits_for_a_reader_and_goes_on_when_that_has_read() -> Outcome {
+    const QUEUE: usize = 100_000;
+    for shards in [1, 3] {
+        let mut world = world(|config| {
+            config.shards = shards;
+            config.limits.session_queue_bytes = QUEUE;
+        });
+        let mut romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
+        let mut juliet = Talk::session(&mut world, "juliet@localhost", "balcony")?;
+        let mut nurse = Talk::session(&mut world, "nurse@localhost", "kitchen")?;
+        let body = "x".repeat(1000);
+        let message =
+            format!("<message to='romeo@localhost/orchard'><body>{body}</body></message>");
+        let mut came = 0;
+        for _ in 0..5 {
+            world.stop_taking(romeo.peer());
+            for _ in 0..100 {
+                juliet.send(&mut world, &message);
+                nurse.send(&mut world, &message);
+            }
+            assert!(world.owed(romeo.peer()) < QUEUE, "{shards} shards");
+            // Both wait, but shorter than they might.
+            juliet.send(&mut world, PING);
+            assert_eq!(juliet.rest(&mut world)?, []);
+            world.advance(FLOW_PATIENCE / 2);
+            world.take_again(romeo.peer());
+            world.run();
+            came += romeo.rest(&mut world)?.len();
+            assert_eq!(juliet.rest(&mut world)?.len(), 1, "the answer to her ping");
+        }
+        assert_eq!(came, 5 * 200, "{shards} shards");
+        assert_eq!(nurse.rest(&mut world)?, []);
+    }
+    Ok(())
+}
+
+/// And presence, which goes to many, makes nobody wait.
+#[test]
+fn who_tells_many_does_not_wait_for_one_of_them() -> Outcome {
+    let mut world = world(|config| config.limits.session_queue_bytes = 100_000);
+    let romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
+    let mut juliet = Talk::session(&mut world, "juliet@localhost", "balcony")?;
+    world.stop_taking(romeo.peer());
+    let status = "x".repeat(1000);
+    for _ in 0..80 {
+        juliet.send(
+            &mut world,
+            &format!("<presence to='romeo@localhost/orchard'><status>{status}</status></presence>"),
+        );
+    }
+    juliet.send(&mut world, PING);
+    assert_eq!(juliet.rest(&mut world)?.len(), 1);
     Ok(())
 }
 

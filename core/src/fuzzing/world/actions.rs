@@ -128,7 +128,12 @@ impl World {
             return;
         };
         let owed = shard.outgoing(conn).len();
-        let limit = self.config.limits.session_queue_bytes + QUEUE_SLACK;
+        let limit = self
+            .config
+            .limits
+            .account_queue_bytes
+            .max(self.config.limits.session_queue_bytes)
+            + QUEUE_SLACK;
         assert!(owed <= limit, "{owed} bytes are owed");
         if peer.ears == Ears::Shut {
             return;
