@@ -171,11 +171,11 @@ impl Effects {
     /// Writes a stanza addressed to `to`. Over the bound, the session is put down for closing instead.
     pub(crate) fn deliver_to(&mut self, conn: ConnId, stanza: &Stanza, to: Option<&Jid>) {
         let owed = self.outgoing(conn).len().saturating_add(stanza.size());
-        if owed > self.queues.session / 2 && !self.press(conn, stanza) {
-            return self.overflow(conn);
-        }
-        if owed > self.room(conn) {
-            return self.overflow(conn);
+        if owed > self.queues.session / 2 {
+            let reads = self.press(conn, stanza);
+            if !reads || owed > self.room(conn) {
+                return self.overflow(conn);
+            }
         }
         self.out(conn, |bytes| stanza.write_to(to, bytes));
         if owed > self.queues.share && !self.swollen.contains(&conn) {

@@ -27,7 +27,7 @@ impl Slowed {
     }
 
     pub(super) fn holds(&self, conn: ConnId) -> bool {
-        self.0.contains_key(&conn)
+        !self.0.is_empty() && self.0.contains_key(&conn)
     }
 
     /// How long at most; `None` if it does not wait.
