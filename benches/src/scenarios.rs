@@ -184,7 +184,14 @@ impl SignIn {
         let mut one = One::new(&config, 0);
         let conn = one.accept();
         let mut script = Vec::new();
-        sign_in(&mut one, conn, &records, &mut account, &mut script);
+        sign_in(
+            &mut one,
+            conn,
+            &records,
+            &mut account,
+            RESOURCE,
+            &mut script,
+        );
         Self {
             config,
             records,
@@ -276,7 +283,34 @@ impl Route {
         Self::new(2, count)
     }
 
+    /// One message to the bare address of an account on another shard, which has so many sessions.
+    ///
+    /// # Panics
+    /// An account has not so many.
+    #[must_use]
+    pub fn fan_out(sessions: usize) -> Self {
+        let (mut route, receiver) = Self::between(2, sessions);
+        let message = chat_message(&format!("{receiver}@{HOST}"));
+        let text = String::from_utf8(message).expect("text");
+        route.input = text.replace("type='chat'", "type='headline'").into_bytes();
+        let written = route.run();
+        assert!(
+            written > sessions * route.input.len(),
+            "the message does not arrive"
+        );
+        route
+    }
+
     fn new(shards: u16, count: usize) -> Self {
+        let (mut route, receiver) = Self::between(shards, 1);
+        route.input = chat_message(&format!("{receiver}@{HOST}/{RESOURCE}")).repeat(count);
+        let written = route.run();
+        assert!(written > route.input.len(), "the messages do not arrive");
+        route
+    }
+
+    /// A sender on the first shard, and a receiver on the last with so many available sessions; whose name that is.
+    fn between(shards: u16, sessions: usize) -> (Self, String) {
         let config = config(shards);
         let placement = Placement::new(&config.server_secret, shards);
         let owner = |name: &String| placement.owner(&format!("{name}@{HOST}")).shard;
@@ -285,25 +319,28 @@ impl Route {
         let (sender, receiver) = (on(0), on(shards - 1));
         let records = Records::from([record(&sender), record(&receiver)]);
         let mut all: Vec<One> = (0..shards).map(|shard| One::new(&config, shard)).collect();
-        let mut seat = |name: &str| {
+        let mut seat = |name: &str, resource: &str| {
             let shard = usize::from(owner(&name.to_owned()));
             let one = &mut all[shard];
             let conn = one.accept();
             let mut account = Account::new(name, PASSWORD);
-            sign_in(one, conn, &records, &mut account, &mut Vec::new());
+            sign_in(one, conn, &records, &mut account, resource, &mut Vec::new());
+            one.step(conn, &Step::Bytes(b"<presence/>".to_vec()));
+            one.settle(&records, |_, _| {});
             Seat { shard, conn }
         };
-        let from = seat(&sender);
-        seat(&receiver);
-        let mut route = Self {
+        let from = seat(&sender, RESOURCE);
+        seat(&receiver, RESOURCE);
+        for n in 1..sessions {
+            seat(&receiver, &format!("{RESOURCE}{n}"));
+        }
+        let route = Self {
             shards: all,
             from,
             records,
-            input: chat_message(&format!("{receiver}@{HOST}/{RESOURCE}")).repeat(count),
+            input: Vec::new(),
         };
-        let written = route.run();
-        assert!(written > route.input.len(), "the messages do not arrive");
-        route
+        (route, receiver)
     }
 
     /// Bytes that go in.
@@ -485,6 +522,7 @@ fn sign_in(
     conn: ConnId,
     records: &Records,
     account: &mut Account,
+    resource: &str,
     script: &mut Vec<Step>,
 ) {
     let mut say = |step: Step| {
@@ -505,7 +543,7 @@ fn sign_in(
     let last = content(&success, "success").expect("success");
     assert!(proven.holds(last), "{success}");
     say(Step::Bytes(HEADER.to_vec()));
-    let bound = say(bytes(&bind(RESOURCE)));
+    let bound = say(bytes(&bind(resource)));
     assert!(bound.contains("</jid>"), "{bound}");
 }
 

@@ -273,20 +273,14 @@ impl Effects {
             return;
         }
         out.sent = out.sent.saturating_add(count);
-        if let Some(pressure) = &mut out.pressure {
+        let owed = out.bytes.len().saturating_sub(out.sent);
+        let relieved = out.pressure.take_if(|pressure| {
             pressure.take(count);
-            if out.bytes.len().saturating_sub(out.sent) <= self.queues.session / 4 {
-                self.relieve(conn);
-            }
+            owed <= self.queues.session / 4
+        });
+        if let Some(pressure) = relieved {
+            self.relieved.push((conn, pressure.into_feeders()));
         }
-        self.retire(conn);
-    }
-
-    /// Drops what is sent.
-    fn retire(&mut self, conn: ConnId) {
-        let Some(Some(out)) = self.outs.get_mut(conn.key().index()) else {
-            return;
-        };
         if out.sent < out.bytes.len() {
             if out.sent >= out.bytes.len() / 2 {
                 out.bytes.drain(..out.sent);

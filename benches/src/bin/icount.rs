@@ -1,0 +1,243 @@
+//! Counts the instructions of the core's scenarios under callgrind and compares them with `benches/icount.txt`: unlike times, they are
+//! the same on a busy machine.
+//!
+//! `cargo icount` fails if one of them has become dearer by more than three in a hundred; `cargo icount --write` sets a new baseline, for a
+//! commit that says why.
+
+#![expect(clippy::print_stdout, reason = "a program that prints figures")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use benches::scenarios::{Route, Scan, SignIn};
+use clap::{Parser, ValueEnum};
+
+/// How much dearer a scenario may become before somebody must say why.
+const TOLERANCE: f64 = 0.03;
+
+/// Runs of a scenario in one count and in the other: what is paid once falls out of the difference.
+const FEW: u32 = 20;
+const MANY: u32 = 120;
+
+#[derive(Debug, Parser)]
+#[command(
+    about = "Counts instructions of the core under callgrind and compares them with benches/icount.txt"
+)]
+struct Options {
+    /// Make what is counted now the baseline.
+    #[arg(long)]
+    write: bool,
+    /// Do it so often and end: what a count runs under valgrind.
+    #[arg(long, num_args = 2, value_names = ["SCENARIO", "TIMES"], hide = true)]
+    run: Option<Vec<String>>,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Scenario {
+    /// A chat message through the scanner.
+    Scan,
+    /// A whole sign-in, without TLS and PBKDF2.
+    SignIn,
+    /// Ten messages in a read, from one session to another of the same shard.
+    SameShard,
+    /// The same to another shard.
+    CrossShard,
+    /// One message to fifty sessions of another shard.
+    FanOut,
+}
+
+impl Scenario {
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    fn run(self, times: u32) {
+        match self {
+            Self::Scan => {
+                let mut scan = Scan::chat();
+                (0..times).for_each(|_| drop(black_box(scan.run())));
+            }
+            Self::SignIn => {
+                let sign_in = SignIn::new();
+                for _ in 0..times {
+                    black_box(sign_in.run(&mut sign_in.server()));
+                }
+            }
+            Self::SameShard => repeat(Route::same_shard(10), times),
+            Self::CrossShard => repeat(Route::cross_shard(10), times),
+            Self::FanOut => repeat(Route::fan_out(50), times),
+        }
+    }
+}
+
+fn repeat(mut route: Route, times: u32) {
+    for _ in 0..times {
+        black_box(route.run());
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = match &options.run {
+        Some(run) => run_one(run),
+        None => count_all().and_then(|counts| {
+            let with = toolchain()?;
+            if options.write {
+                write_baseline(&counts, &with)?;
+            }
+            judge(&counts, &read_baseline()?, &with)
+        }),
+    };
+    match done {
+        Ok(code) => code,
+        Err(fault) => {
+            println!("icount: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_one(run: &[String]) -> Result<ExitCode, String> {
+    let [name, times] = run else {
+        return Err("which scenario, and how often?".to_owned());
+    };
+    let scenario = Scenario::from_str(name, false)?;
+    scenario.run(times.parse().map_err(|_| format!("{times} is no number"))?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn count_all() -> Result<BTreeMap<String, f64>, String> {
+    let mut counts = BTreeMap::new();
+    for scenario in Scenario::value_variants() {
+        let each = (count(*scenario, MANY)? - count(*scenario, FEW)?) / f64::from(MANY - FEW);
+        counts.insert(scenario.name(), each.round());
+    }
+    Ok(counts)
+}
+
+fn write_baseline(counts: &BTreeMap<String, f64>, with: &str) -> Result<(), String> {
+    let file = baseline_file();
+    let mut text = format!("# {with}\n");
+    for (name, count) in counts {
+        writeln!(text, "{name} {count}").map_err(|e| e.to_string())?;
+    }
+    fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+fn read_baseline() -> Result<String, String> {
+    let file = baseline_file();
+    fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+fn judge(counts: &BTreeMap<String, f64>, baseline: &str, with: &str) -> Result<ExitCode, String> {
+    let mut lines = baseline.lines();
+    let made_with = lines.next().and_then(|line| line.strip_prefix("# "));
+    let before: BTreeMap<&str, f64> = lines
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(name, count)| Some((name, count.parse().ok()?)))
+        .collect();
+    println!("| scenario | instructions | before | |\n|---|---:|---:|---:|");
+    let mut dearer = Vec::new();
+    for (name, count) in counts {
+        let Some(before) = before.get(name.as_str()) else {
+            return Err(format!(
+                "{name} is not in the baseline: run `cargo icount --write`"
+            ));
+        };
+        let change = count / before - 1.0;
+        println!("| {name} | {count} | {before} | {:+.1} % |", change * 100.0);
+        if change > TOLERANCE {
+            dearer.push(name.as_str());
+        }
+    }
+    if made_with != Some(with) {
+        println!(
+            "Not judged: the baseline was counted with {}, these with {with}.",
+            made_with.unwrap_or("something unknown")
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    if dearer.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(format!(
+        "dearer by more than {} %: {}. Find out why; if it must be so, `cargo icount --write` and say why in the commit",
+        TOLERANCE * 100.0,
+        dearer.join(", ")
+    ))
+}
+
+/// Instructions of a whole process that runs the scenario so often.
+fn count(scenario: Scenario, times: u32) -> Result<f64, String> {
+    let own = std::env::current_exe().map_err(|e| e.to_string())?;
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(own)
+        .args(["--run", &scenario.name(), &times.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("valgrind: {e}; it is needed (`apt install valgrind`)"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let collected = said
+        .lines()
+        .find_map(|line| line.split_once("Collected : "))
+        .and_then(|(_, count)| count.trim().parse().ok());
+    match (output.status.success(), collected) {
+        (true, Some(count)) => Ok(count),
+        (_, _) => Err(format!(
+            "valgrind did not count {}: {said}",
+            scenario.name()
+        )),
+    }
+}
+
+/// What the counts depend on besides the code.
+fn toolchain() -> Result<String, String> {
+    let first = |program: &str| {
+        let output = Command::new(program).arg("--version").output();
+        let output = output.map_err(|e| format!("{program}: {e}"))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let words: Vec<&str> = text.split_whitespace().take(2).collect();
+        Ok::<_, String>(words.join(" "))
+    };
+    let rustc = first("rustc")?;
+    let valgrind = first("valgrind")?;
+    Ok(format!("{rustc}, {valgrind}, {}", std::env::consts::ARCH))
+}
+
+fn baseline_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("icount.txt")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(scan: f64) -> BTreeMap<String, f64> {
+        [("scan".to_owned(), scan)].into()
+    }
+
+    #[test]
+    fn what_is_dearer_fails_unless_the_baseline_is_of_another_toolchain() {
+        let baseline = "# here\nscan 1000\n";
+        assert!(judge(&counts(1029.0), baseline, "here").is_ok());
+        assert!(judge(&counts(900.0), baseline, "here").is_ok());
+        let fault = judge(&counts(1031.0), baseline, "here").unwrap_err();
+        assert!(fault.contains("scan"), "{fault}");
+        assert!(judge(&counts(1031.0), baseline, "elsewhere").is_ok());
+        assert!(judge(&counts(1.0), "# here\n", "here").is_err());
+    }
+
+    #[test]
+    fn every_scenario_runs_by_its_name() {
+        for scenario in Scenario::value_variants() {
+            run_one(&[scenario.name(), "1".to_owned()]).unwrap();
+        }
+    }
+}
