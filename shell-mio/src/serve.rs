@@ -19,7 +19,7 @@ use spondee_shell_common::limits::shell::{RESERVED_DESCRIPTORS, SHUTDOWN};
 use spondee_shell_common::listen;
 use spondee_shell_common::mailbox::Mailbox;
 use spondee_shell_common::mesh::{Inbox, Mesh, Order};
-use spondee_shell_common::seats::Seats;
+use spondee_shell_common::permits::Permits;
 use spondee_shell_common::seed;
 
 use crate::conn::Moved;
@@ -49,7 +49,7 @@ struct Server {
     booted: Booted,
     inboxes: Arc<[Arc<Inbox<Moved>>]>,
     counters: Vec<Arc<Counters>>,
-    seats: Arc<Seats>,
+    permits: Arc<Permits>,
     threads: Vec<JoinHandle<()>>,
     ended: Receiver<String>,
 }
@@ -63,8 +63,8 @@ impl Server {
         let limit = descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2);
         let connections = booted.reload.running.connections;
         let limit = connections.max.map_or(limit, |max| max.min(limit));
-        let seats = Arc::new(Seats::new(limit, waker.clone()));
-        seats.limit_addresses(connections.per_address, &config.limits.unlimited_addresses);
+        let permits = Arc::new(Permits::new(limit, waker.clone()));
+        permits.limit_addresses(connections.per_address, &config.limits.unlimited_addresses);
         let backlog = connections.backlog;
         let listeners = listen::open(&booted.listen, usize::from(shards), backlog)?;
         let mut polls = Vec::new();
@@ -79,7 +79,7 @@ impl Server {
         let shared = Shared {
             clock: Clock::start(),
             control: booted.control.clone(),
-            seats: Arc::clone(&seats),
+            permits: Arc::clone(&permits),
             store: booted.store.clone(),
             tls: Arc::clone(&booted.tls),
             workers: booted.workers.clone(),
@@ -119,7 +119,7 @@ impl Server {
             booted,
             inboxes,
             counters,
-            seats,
+            permits,
             threads,
             ended,
         })
@@ -131,7 +131,7 @@ impl Server {
         let mut deadline: Option<Instant> = None;
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) || deadline.is_some() && self.seats.is_empty() {
+            if left == Some(Duration::ZERO) || deadline.is_some() && self.permits.is_empty() {
                 return Ok(());
             }
             match poll.poll(&mut events, left) {
@@ -168,7 +168,7 @@ impl Server {
                 connections_per_address,
             }) => {
                 let unlimited = &config.limits.unlimited_addresses;
-                self.seats
+                self.permits
                     .limit_addresses(connections_per_address, unlimited);
                 self.order(&Order::Reload(config, tls));
                 tracing::info!("configuration and certificates reloaded");

@@ -26,7 +26,7 @@ use spondee_shell_common::listen;
 use spondee_shell_common::mailbox::{Letter, Mailbox};
 use spondee_shell_common::mesh::{Inbox, Mail, Mesh, Order, Parcel};
 use spondee_shell_common::note;
-use spondee_shell_common::seats::Seats;
+use spondee_shell_common::permits::Permits;
 use spondee_shell_common::store::Store;
 use spondee_shell_common::tls::{Pump, TlsHosts};
 use spondee_shell_common::work::Workers;
@@ -103,7 +103,7 @@ impl Listening {
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) control: Control,
-    pub(crate) seats: Arc<Seats>,
+    pub(crate) permits: Arc<Permits>,
     pub(crate) store: Store,
     pub(crate) tls: Arc<TlsHosts>,
     pub(crate) workers: Workers,
@@ -335,14 +335,14 @@ impl Thread {
         if listening.queue == Queue::Empty || self.accept_at.is_some() {
             return false;
         }
-        let Some(mut seat) = self.shared.seats.take() else {
+        let Some(mut permit) = self.shared.permits.take() else {
             self.rest("there are as many connections as max_connections and the limit of open files allow");
             return false;
         };
         match listening.socket.accept() {
             Ok((socket, peer)) => {
                 let listener = listening.listener;
-                if seat.assign(peer.ip()).is_err() {
+                if permit.assign(peer.ip()).is_err() {
                     self.turn_away(peer);
                     return true;
                 }
@@ -358,7 +358,7 @@ impl Thread {
                     Opening::Clear => Layer::Clear,
                     Opening::Tls => Layer::Handshake(self.pump(None, Opening::Tls)),
                 };
-                self.admit(Conn::new(id, socket, layer, seat));
+                self.admit(Conn::new(id, socket, layer, permit));
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -376,7 +376,7 @@ impl Thread {
 
     /// RFC 6120 §13.12: beyond the limit for its address a connection goes no further.
     fn turn_away(&self, peer: SocketAddr) {
-        if self.shared.seats.may_complain(self.core.now.mono) {
+        if self.shared.permits.may_complain(self.core.now.mono) {
             let peer = peer.ip().to_canonical();
             tracing::warn!(%peer, "turned away: as many connections as max_connections_per_address allows");
         }
@@ -385,7 +385,7 @@ impl Thread {
     /// Choice: without descriptors clients wait in the listen queue for a while and then find a place or time out. To take
     /// each one only to close it would make them all come back at once.
     fn rest(&mut self, why: &str) {
-        if self.shared.seats.may_complain(self.core.now.mono) {
+        if self.shared.permits.may_complain(self.core.now.mono) {
             tracing::warn!("cannot accept connections for now: {why}");
         }
         self.accept_at = Some(self.core.now.mono + ACCEPT_REST);

@@ -14,7 +14,7 @@ use spondee_core::time::Instant;
 
 /// Counts connections up to a limit and rings when the last one is gone.
 #[derive(Debug)]
-pub struct Seats {
+pub struct Permits {
     taken: AtomicUsize,
     limit: usize,
     empty: Waker,
@@ -34,8 +34,8 @@ struct Addresses {
     taken: HashMap<IpAddr, usize>,
 }
 
-impl Seats {
-    /// `empty` is woken whenever the last seat becomes free.
+impl Permits {
+    /// `empty` is woken whenever the last permit becomes free.
     #[must_use]
     pub fn new(limit: usize, empty: Waker) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Seats {
         }
     }
 
-    /// From now on an address has at most `max` seats, unless it is among the unlimited. Who is there stays.
+    /// From now on an address has at most `max` permits, unless it is among the unlimited. Who is there stays.
     pub fn limit_addresses(&self, max: Option<usize>, unlimited: &[Network]) {
         let mut by_address = self.by_address();
         by_address.max = max;
@@ -56,19 +56,19 @@ impl Seats {
         self.addresses_count.store(max.is_some(), Ordering::Relaxed);
     }
 
-    /// A seat, if there is one left.
+    /// A permit, if there is one left.
     #[must_use]
-    pub fn take(self: &Arc<Self>) -> Option<Seat> {
+    pub fn take(self: &Arc<Self>) -> Option<Permit> {
         let before = self.taken.fetch_add(1, Ordering::Relaxed);
         // Given back by the drop if it is one too many.
-        let seat = Seat {
-            seats: Arc::clone(self),
+        let permit = Permit {
+            permits: Arc::clone(self),
             address: None,
         };
-        (before < self.limit).then_some(seat)
+        (before < self.limit).then_some(permit)
     }
 
-    /// Whether a log line about a lack of seats is due: one a second, whichever thread writes it.
+    /// Whether a log line about a lack of permits is due: one a second, whichever thread writes it.
     pub fn may_complain(&self, now: Instant) -> bool {
         let next = now + Duration::from_secs(1);
         let due = |at| (at <= now.0).then_some(next.0);
@@ -91,28 +91,28 @@ impl Seats {
     }
 }
 
-/// One connection's seat, free again when dropped.
+/// One connection's permit, free again when dropped.
 #[derive(Debug)]
-pub struct Seat {
-    seats: Arc<Seats>,
+pub struct Permit {
+    permits: Arc<Permits>,
     /// Whose count it is in.
     address: Option<IpAddr>,
 }
 
-/// An address has all the seats it may have.
+/// An address has all the permits it may have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AddressFull;
 
-impl Seat {
-    /// Counts the seat for who sits down.
+impl Permit {
+    /// Counts the permit at its address.
     ///
     /// # Errors
     /// The address has as many as it may: RFC 6120 §13.12 has the new connection go no further.
     pub fn assign(&mut self, peer: IpAddr) -> Result<(), AddressFull> {
-        if !self.seats.addresses_count.load(Ordering::Relaxed) {
+        if !self.permits.addresses_count.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let mut by_address = self.seats.by_address();
+        let mut by_address = self.permits.by_address();
         let Some(max) = by_address.max else {
             return Ok(());
         };
@@ -139,18 +139,18 @@ fn network(peer: IpAddr) -> IpAddr {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(address) = self.address
-            && let Entry::Occupied(mut taken) = self.seats.by_address().taken.entry(address)
+            && let Entry::Occupied(mut taken) = self.permits.by_address().taken.entry(address)
         {
             match *taken.get() {
                 0 | 1 => drop(taken.remove()),
                 more => *taken.get_mut() = more - 1,
             }
         }
-        if self.seats.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.seats.empty.wake_by_ref();
+        if self.permits.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.permits.empty.wake_by_ref();
         }
     }
 }
@@ -161,46 +161,49 @@ mod tests {
 
     #[test]
     fn a_seat_too_many_is_refused_and_a_dropped_one_is_free_again() {
-        let seats = Arc::new(Seats::new(1, Waker::noop().clone()));
-        let seat = seats.take();
-        assert!(seat.is_some());
-        assert!(seats.take().is_none());
-        drop(seat);
-        assert!(seats.is_empty());
-        assert!(seats.take().is_some());
+        let permits = Arc::new(Permits::new(1, Waker::noop().clone()));
+        let permit = permits.take();
+        assert!(permit.is_some());
+        assert!(permits.take().is_none());
+        drop(permit);
+        assert!(permits.is_empty());
+        assert!(permits.take().is_some());
     }
 
     #[test]
     fn an_address_has_its_share_and_a_network_of_ipv6_is_one() {
-        let seats = Arc::new(Seats::new(100, Waker::noop().clone()));
-        let sit = |address: &str| {
-            let mut seat = seats.take().unwrap();
-            seat.assign(address.parse().unwrap()).map(|()| seat)
+        let permits = Arc::new(Permits::new(100, Waker::noop().clone()));
+        let connect = |address: &str| {
+            let mut permit = permits.take().unwrap();
+            permit.assign(address.parse().unwrap()).map(|()| permit)
         };
-        let early = sit("192.0.2.1").unwrap();
-        seats.limit_addresses(Some(2), &["198.51.100.0/24".parse().unwrap()]);
-        let first = sit("192.0.2.1").unwrap();
-        let _second = sit("::ffff:192.0.2.1").unwrap();
-        assert_eq!(sit("192.0.2.1").unwrap_err(), AddressFull);
+        let early = connect("192.0.2.1").unwrap();
+        permits.limit_addresses(Some(2), &["198.51.100.0/24".parse().unwrap()]);
+        let first = connect("192.0.2.1").unwrap();
+        let _second = connect("::ffff:192.0.2.1").unwrap();
+        assert_eq!(connect("192.0.2.1").unwrap_err(), AddressFull);
         // Who came before the limit is not counted, nor missed.
         drop(early);
-        assert_eq!(sit("192.0.2.1").unwrap_err(), AddressFull);
+        assert_eq!(connect("192.0.2.1").unwrap_err(), AddressFull);
         drop(first);
-        let _third = sit("192.0.2.1").unwrap();
-        let _v6 = [sit("2001:db8::1").unwrap(), sit("2001:db8::ff:1").unwrap()];
-        assert_eq!(sit("2001:db8::2").unwrap_err(), AddressFull);
-        let _next = sit("2001:db8:0:1::2").unwrap();
-        let _unlimited: Vec<_> = (0..5).map(|_| sit("198.51.100.9").unwrap()).collect();
-        seats.limit_addresses(None, &[]);
-        let _any: Vec<_> = (0..5).map(|_| sit("192.0.2.1").unwrap()).collect();
+        let _third = connect("192.0.2.1").unwrap();
+        let _v6 = [
+            connect("2001:db8::1").unwrap(),
+            connect("2001:db8::ff:1").unwrap(),
+        ];
+        assert_eq!(connect("2001:db8::2").unwrap_err(), AddressFull);
+        let _next = connect("2001:db8:0:1::2").unwrap();
+        let _unlimited: Vec<_> = (0..5).map(|_| connect("198.51.100.9").unwrap()).collect();
+        permits.limit_addresses(None, &[]);
+        let _any: Vec<_> = (0..5).map(|_| connect("192.0.2.1").unwrap()).collect();
     }
 
     #[test]
     fn complaints_are_a_second_apart() {
-        let seats = Seats::new(0, Waker::noop().clone());
+        let permits = Permits::new(0, Waker::noop().clone());
         let said: Vec<bool> = [5, 999_999, 1_000_004, 1_000_005, 9_000_000]
             .into_iter()
-            .map(|at| seats.may_complain(Instant(at)))
+            .map(|at| permits.may_complain(Instant(at)))
             .collect();
         assert_eq!(said, [true, false, false, true, true]);
     }
