@@ -475,6 +475,8 @@ impl Thread {
                     self.refused.push(Input::Undeliverable(*envelope));
                 }
             }
+            // Nobody is evicted here yet.
+            Action::Standing { .. } => {}
             Action::Store { ticket, batch } => {
                 let store = &self.shared.store;
                 if let Err(error) = store.submit(&self.mailbox, ticket, batch) {

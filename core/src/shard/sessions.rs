@@ -52,14 +52,15 @@ impl Shard {
         }
     }
 
-    /// The session on this connection is over, if there was one.
-    pub(super) fn end_session(&mut self, now: Now, conn: ConnId) {
-        let Some(key) = self.member(conn) else { return };
+    /// The session on this connection is over, if there was one: of which account.
+    pub(super) fn end_session(&mut self, now: Now, conn: ConnId) -> Option<AccountKey> {
+        let key = self.member(conn)?;
         if let Some(seat) = self.seats.get_mut(conn) {
             seat.role = Role::Stranger;
         }
         self.in_account(now, key, |account, cx| account.end(cx, conn));
         self.drop_if_idle(key);
+        Some(key)
     }
 
     fn member(&self, conn: ConnId) -> Option<AccountKey> {

@@ -6,6 +6,7 @@
 
 mod before_sign_in;
 mod crowd;
+mod eviction;
 mod handshake;
 mod limits;
 mod routing;
