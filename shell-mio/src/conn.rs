@@ -57,7 +57,7 @@ pub(crate) struct Conn {
     pub(crate) to_read: Listed,
     /// Whether it stands in the thread's list of those to write.
     pub(crate) to_write: Listed,
-    _permit: Permit,
+    pub(crate) permit: Permit,
 }
 
 /// A connection between two threads.
@@ -159,7 +159,7 @@ impl Conn {
             unwritten: Vec::new(),
             to_read: Listed::No,
             to_write: Listed::No,
-            _permit: permit,
+            permit,
         }
     }
 
@@ -251,6 +251,14 @@ impl Conn {
                 true
             }
             Phase::Finish | Phase::Shut | Phase::Drain => false,
+        }
+    }
+
+    /// Whether it was told to close.
+    pub(crate) const fn is_closing(&self) -> bool {
+        match self.phase {
+            Phase::Open | Phase::Secure(_) => false,
+            Phase::Finish | Phase::Shut | Phase::Drain => true,
         }
     }
 
