@@ -493,7 +493,8 @@ impl One {
                 Action::Note(_)
                 | Action::Pause { .. }
                 | Action::Resume { .. }
-                | Action::Secure { .. } => {}
+                | Action::Secure { .. }
+                | Action::Standing { .. } => {}
                 Action::Answer { .. }
                 | Action::Close { .. }
                 | Action::Derive { .. }

@@ -13,10 +13,10 @@ pub mod mailbox;
 pub mod mesh;
 pub mod note;
 pub mod offline;
+pub mod permits;
 pub mod rounds;
 #[cfg(test)]
 mod scratch;
-pub mod seats;
 pub mod seed;
 pub mod store;
 pub mod tls;

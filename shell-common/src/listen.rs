@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use spondee_core::port::Listener;
 
@@ -78,9 +79,21 @@ pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
     socket.set_keepalive(true)
 }
 
+/// Whether somebody waits to be accepted at this listener. Only for when nobody can be: `accept` says so itself otherwise.
+#[must_use]
+pub fn is_waited_at(listener: &impl AsFd) -> bool {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut look = [PollFd::new(listener, PollFlags::IN)];
+    // If that cannot be told, it is taken for a yes.
+    poll(&mut look, Some(&now)) != Ok(0)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, TcpStream};
 
     use spondee_core::port::Opening;
 
@@ -106,5 +119,16 @@ mod tests {
         assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
         let error = open(&[loopback(ports[0])], 1, 16).unwrap_err();
         assert!(error.contains("cannot listen on 127.0.0.1:"), "{error}");
+    }
+
+    #[test]
+    fn it_is_known_whether_somebody_waits_without_accepting_anybody() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert!(!is_waited_at(&listener));
+        let caller = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(is_waited_at(&listener));
+        let (_socket, peer) = listener.accept().unwrap();
+        assert_eq!(peer, caller.local_addr().unwrap());
+        assert!(!is_waited_at(&listener));
     }
 }

@@ -1,6 +1,6 @@
-//! How threads that are not a shard's answer a shard.
+//! How a shard hears from those who are not shards: answers, commands, and that a place of its is needed.
 
-use spondee_core::port::{Command, CommandId, DeriveError, Ticket};
+use spondee_core::port::{Command, CommandId, ConnId, DeriveError, Ticket};
 use spondee_core::sasl::ScramKeys;
 use spondee_core::store::{Reply, StoreError};
 
@@ -11,13 +11,16 @@ pub enum Letter {
     Command(CommandId, Command),
     /// From a PBKDF2 worker.
     Derived(Ticket, Result<Vec<ScramKeys>, DeriveError>),
+    /// From whoever accepts connections when permits run low.
+    Evict(ConnId),
     /// From a storage thread.
     Stored(Ticket, Result<Vec<Reply>, StoreError>),
 }
 
 /// A shard's letter box. `post` takes all letters and wakes the shard's thread at most once.
 ///
-/// Not bounded itself: an answer exists only for a question, and the queues that take questions are bounded.
+/// Not bounded itself: an answer exists only for a question, and the queues that take questions are bounded; a connection is
+/// evicted once.
 pub trait Mailbox: Send + Sync + std::fmt::Debug {
     /// Delivers in order.
     fn post(&self, letters: Vec<Letter>);

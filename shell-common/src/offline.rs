@@ -95,7 +95,8 @@ impl Offline {
                 | Action::Pause { .. }
                 | Action::Resume { .. }
                 | Action::Secure { .. }
-                | Action::Send(_) => {}
+                | Action::Send(_)
+                | Action::Standing { .. } => {}
             }
         }
         tracing::error!("an error of this program, please report it: a command got no answer");

@@ -270,7 +270,10 @@ mod tests {
     fn read(letter: Letter) -> (Ticket, Vec<ScramKeys>) {
         match letter {
             Letter::Derived(ticket, Ok(keys)) => (ticket, keys),
-            letter @ (Letter::Command(..) | Letter::Derived(..) | Letter::Stored(..)) => {
+            letter @ (Letter::Command(..)
+            | Letter::Derived(..)
+            | Letter::Evict(_)
+            | Letter::Stored(..)) => {
                 panic!("{letter:?}")
             }
         }

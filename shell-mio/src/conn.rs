@@ -18,7 +18,7 @@ use spondee_core::port::{Closed, ConnId, Input};
 use spondee_core::shard::Detached;
 use spondee_shell_common::counters::Counters;
 use spondee_shell_common::limits::shell::{AHEAD_BYTES, READ_BYTES};
-use spondee_shell_common::seats::Seat;
+use spondee_shell_common::permits::Permit;
 use spondee_shell_common::tls::Pump;
 
 use crate::shard::Core;
@@ -57,7 +57,7 @@ pub(crate) struct Conn {
     pub(crate) to_read: Listed,
     /// Whether it stands in the thread's list of those to write.
     pub(crate) to_write: Listed,
-    _seat: Seat,
+    pub(crate) permit: Permit,
 }
 
 /// A connection between two threads.
@@ -146,7 +146,7 @@ pub(crate) enum Fate {
 
 impl Conn {
     /// A connection just accepted.
-    pub(crate) const fn new(id: ConnId, socket: TcpStream, layer: Layer, seat: Seat) -> Self {
+    pub(crate) const fn new(id: ConnId, socket: TcpStream, layer: Layer, permit: Permit) -> Self {
         Self {
             id,
             socket,
@@ -159,7 +159,7 @@ impl Conn {
             unwritten: Vec::new(),
             to_read: Listed::No,
             to_write: Listed::No,
-            _seat: seat,
+            permit,
         }
     }
 
@@ -251,6 +251,14 @@ impl Conn {
                 true
             }
             Phase::Finish | Phase::Shut | Phase::Drain => false,
+        }
+    }
+
+    /// Whether it was told to close.
+    pub(crate) const fn is_closing(&self) -> bool {
+        match self.phase {
+            Phase::Open | Phase::Secure(_) => false,
+            Phase::Finish | Phase::Shut | Phase::Drain => true,
         }
     }
 

@@ -14,12 +14,11 @@ use spondee_core::shard::Shard;
 use spondee_shell_common::boot::{Booted, Reloaded};
 use spondee_shell_common::clock::Clock;
 use spondee_shell_common::counters::{Counters, Totals};
-use spondee_shell_common::limits::shell::raise_descriptors;
-use spondee_shell_common::limits::shell::{RESERVED_DESCRIPTORS, SHUTDOWN};
+use spondee_shell_common::limits::shell::{self as limits, SHUTDOWN};
 use spondee_shell_common::listen;
 use spondee_shell_common::mailbox::Mailbox;
 use spondee_shell_common::mesh::{Inbox, Mesh, Order};
-use spondee_shell_common::seats::Seats;
+use spondee_shell_common::permits::Permits;
 use spondee_shell_common::seed;
 
 use crate::conn::Moved;
@@ -49,7 +48,7 @@ struct Server {
     booted: Booted,
     inboxes: Arc<[Arc<Inbox<Moved>>]>,
     counters: Vec<Arc<Counters>>,
-    seats: Arc<Seats>,
+    permits: Arc<Permits>,
     threads: Vec<JoinHandle<()>>,
     ended: Receiver<String>,
 }
@@ -59,12 +58,12 @@ impl Server {
         let fail = |error: io::Error| format!("cannot start: {error}");
         let config = Arc::clone(&booted.config);
         let shards = config.shards.max(1);
-        let descriptors = raise_descriptors();
-        let limit = descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2);
+        let descriptors = limits::raise_descriptors();
+        let limit = limits::connections(descriptors, usize::from(shards), booted.listen.len());
         let connections = booted.reload.running.connections;
         let limit = connections.max.map_or(limit, |max| max.min(limit));
-        let seats = Arc::new(Seats::new(limit, waker.clone()));
-        seats.limit_addresses(connections.per_address, &config.limits.unlimited_addresses);
+        let permits = Arc::new(Permits::new(limit, waker.clone()));
+        permits.limit_addresses(connections.per_address, &config.limits.unlimited_addresses);
         let backlog = connections.backlog;
         let listeners = listen::open(&booted.listen, usize::from(shards), backlog)?;
         let mut polls = Vec::new();
@@ -79,7 +78,7 @@ impl Server {
         let shared = Shared {
             clock: Clock::start(),
             control: booted.control.clone(),
-            seats: Arc::clone(&seats),
+            permits: Arc::clone(&permits),
             store: booted.store.clone(),
             tls: Arc::clone(&booted.tls),
             workers: booted.workers.clone(),
@@ -119,7 +118,7 @@ impl Server {
             booted,
             inboxes,
             counters,
-            seats,
+            permits,
             threads,
             ended,
         })
@@ -131,7 +130,7 @@ impl Server {
         let mut deadline: Option<Instant> = None;
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) || deadline.is_some() && self.seats.is_empty() {
+            if left == Some(Duration::ZERO) || deadline.is_some() && self.permits.is_empty() {
                 return Ok(());
             }
             match poll.poll(&mut events, left) {
@@ -168,7 +167,7 @@ impl Server {
                 connections_per_address,
             }) => {
                 let unlimited = &config.limits.unlimited_addresses;
-                self.seats
+                self.permits
                     .limit_addresses(connections_per_address, unlimited);
                 self.order(&Order::Reload(config, tls));
                 tracing::info!("configuration and certificates reloaded");

@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 use spondee_core::arena::ArenaKey as _;
 use spondee_core::envelope::Place;
 use spondee_core::jid::Domain;
-use spondee_core::port::{Action, Closed, ConnId, Input, Listener, Opening};
+use spondee_core::port::{Action, Closed, ConnId, Input, Listener, Opening, Standing};
 use spondee_core::shard::Shard;
 use spondee_core::time::{Instant, Now};
 use spondee_shell_common::clock::Clock;
@@ -20,13 +20,14 @@ use spondee_shell_common::control::Control;
 use spondee_shell_common::counters::Counters;
 use spondee_shell_common::limits::shell::is_exhausted;
 use spondee_shell_common::limits::shell::{
-    ACCEPT_REST, ACCEPTS_PER_TURN, EVENTS, LINGER, READS_PER_TURN, TURN_BYTES, WRITES_PER_TURN,
+    ACCEPT_REST, ACCEPTS_PER_TURN, EVENTS, LINGER, READS_PER_TURN, ROOM_REST, TURN_BYTES,
+    WRITES_PER_TURN,
 };
 use spondee_shell_common::listen;
 use spondee_shell_common::mailbox::{Letter, Mailbox};
 use spondee_shell_common::mesh::{Inbox, Mail, Mesh, Order, Parcel};
 use spondee_shell_common::note;
-use spondee_shell_common::seats::Seats;
+use spondee_shell_common::permits::{Claim, Permits, Room};
 use spondee_shell_common::store::Store;
 use spondee_shell_common::tls::{Pump, TlsHosts};
 use spondee_shell_common::work::Workers;
@@ -103,7 +104,7 @@ impl Listening {
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) control: Control,
-    pub(crate) seats: Arc<Seats>,
+    pub(crate) permits: Arc<Permits>,
     pub(crate) store: Store,
     pub(crate) tls: Arc<TlsHosts>,
     pub(crate) workers: Workers,
@@ -128,6 +129,8 @@ pub(crate) struct Thread {
     to_write: Vec<ConnId>,
     /// Connections told to close, with the moment their time is up: earliest first, since all get the same time.
     closing: VecDeque<(Instant, ConnId)>,
+    /// Connections whose permits were revoked.
+    evicted: Vec<ConnId>,
     /// Connections that wait for room on the way to their shard.
     moving: Vec<(ConnId, Place)>,
     /// Refusals, for the next turn.
@@ -166,6 +169,7 @@ impl Thread {
             to_read: VecDeque::new(),
             to_write: Vec::new(),
             closing: VecDeque::new(),
+            evicted: Vec::new(),
             moving: Vec::new(),
             refused: Vec::new(),
             buffers: Buffers::default(),
@@ -192,6 +196,7 @@ impl Thread {
             self.expire();
             self.carry_out();
             self.write();
+            self.drop_evicted();
             self.hand_off();
             let sent = self.mesh.dispatch();
             self.core.counters.parcels.add(sent.parcels);
@@ -263,6 +268,7 @@ impl Thread {
                 Mail::Letter(Letter::Derived(ticket, keys)) => {
                     self.core.input(Input::Derived { ticket, keys });
                 }
+                Mail::Letter(Letter::Evict(conn)) => self.evict(conn),
                 Mail::Letter(Letter::Stored(ticket, outcome)) => {
                     self.core.input(Input::Stored { ticket, outcome });
                 }
@@ -291,9 +297,20 @@ impl Thread {
         let id = self.core.shard.attach(self.core.now, detached);
         self.core.actions = Actions::Due;
         conn.rename(id);
-        self.admit(conn);
+        self.settle_in(conn);
         // Output that was not written at the other shard is not announced again.
         self.list_write(id);
+    }
+
+    /// A connection new to this thread. If it was chosen to go before it could be told, it hears now.
+    fn settle_in(&mut self, conn: Conn) {
+        let id = conn.id();
+        let claim = conn.permit.settle(&self.mailbox, id);
+        self.admit(conn);
+        match claim {
+            Claim::Good => {}
+            Claim::Revoked => self.evict(id),
+        }
     }
 
     /// Gives a connection its slot and registers it.
@@ -335,14 +352,14 @@ impl Thread {
         if listening.queue == Queue::Empty || self.accept_at.is_some() {
             return false;
         }
-        let Some(mut seat) = self.shared.seats.take() else {
-            self.rest("there are as many connections as max_connections and the limit of open files allow");
+        let Some(mut permit) = self.shared.permits.take() else {
+            self.make_room(index, "there are as many connections as max_connections and the limit of open files allow");
             return false;
         };
         match listening.socket.accept() {
             Ok((socket, peer)) => {
                 let listener = listening.listener;
-                if seat.assign(peer.ip()).is_err() {
+                if permit.assign(self.core.now.mono, peer.ip()).is_err() {
                     self.turn_away(peer);
                     return true;
                 }
@@ -358,7 +375,7 @@ impl Thread {
                     Opening::Clear => Layer::Clear,
                     Opening::Tls => Layer::Handshake(self.pump(None, Opening::Tls)),
                 };
-                self.admit(Conn::new(id, socket, layer, seat));
+                self.settle_in(Conn::new(id, socket, layer, permit));
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -366,7 +383,8 @@ impl Thread {
                 false
             }
             Err(error) if is_exhausted(&error) => {
-                self.rest(&error.to_string());
+                drop(permit);
+                self.make_room(index, &error.to_string());
                 false
             }
             // A connection that broke before it was accepted.
@@ -376,16 +394,32 @@ impl Thread {
 
     /// RFC 6120 §13.12: beyond the limit for its address a connection goes no further.
     fn turn_away(&self, peer: SocketAddr) {
-        if self.shared.seats.may_complain(self.core.now.mono) {
+        if self.shared.permits.may_complain(self.core.now.mono) {
             let peer = peer.ip().to_canonical();
             tracing::warn!(%peer, "turned away: as many connections as max_connections_per_address allows");
+        }
+    }
+
+    /// There is no permit or no descriptor to accept with. If somebody waits for one, a stranger makes room.
+    fn make_room(&mut self, index: usize, why: &str) {
+        let Some(listening) = self.listeners.get_mut(index) else {
+            return;
+        };
+        if !listen::is_waited_at(&listening.socket) {
+            listening.queue = Queue::Empty;
+            return;
+        }
+        let now = self.core.now.mono;
+        match self.shared.permits.make_room(now) {
+            Room::Coming => self.accept_at = Some(now + ROOM_REST),
+            Room::None => self.rest(why),
         }
     }
 
     /// Choice: without descriptors clients wait in the listen queue for a while and then find a place or time out. To take
     /// each one only to close it would make them all come back at once.
     fn rest(&mut self, why: &str) {
-        if self.shared.seats.may_complain(self.core.now.mono) {
+        if self.shared.permits.may_complain(self.core.now.mono) {
             tracing::warn!("cannot accept connections for now: {why}");
         }
         self.accept_at = Some(self.core.now.mono + ACCEPT_REST);
@@ -478,6 +512,7 @@ impl Thread {
                     self.refused.push(Input::Undeliverable(*envelope));
                 }
             }
+            Action::Standing { conn, standing } => self.stand(conn, standing),
             Action::Store { ticket, batch } => {
                 let store = &self.shared.store;
                 if let Err(error) = store.submit(&self.mailbox, ticket, batch) {
@@ -494,6 +529,35 @@ impl Thread {
         {
             self.closing.push_back((self.core.now.mono + LINGER, id));
             self.list_write(id);
+            if self.shared.permits.are_scarce() {
+                self.stand(id, Standing::Stranger);
+            }
+        }
+    }
+
+    fn stand(&mut self, id: ConnId, standing: Standing) {
+        if let Some(conn) = find(&mut self.conns, id) {
+            conn.permit.stand(standing, &self.mailbox, id);
+        }
+    }
+
+    /// A connection is to make room: the core says what is still to be said to it.
+    fn evict(&mut self, conn: ConnId) {
+        self.core.input(Input::Evict { conn });
+        self.evicted.push(conn);
+    }
+
+    /// What its socket took at once is all that an evicted connection hears. One that has signed in meanwhile was not told to close,
+    /// and stays.
+    ///
+    /// Deviation: RFC 6120 §4.4 has us wait for its close_notify, but somebody waits for its place.
+    fn drop_evicted(&mut self) {
+        for id in std::mem::take(&mut self.evicted) {
+            if find(&mut self.conns, id).is_some_and(|conn| conn.is_closing()) {
+                self.drop_conn(id, Closed::Eof);
+                // There is a place, with the next turn.
+                self.accept_at = None;
+            }
         }
     }
 

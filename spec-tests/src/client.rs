@@ -114,6 +114,14 @@ impl Client {
     pub fn connect(address: SocketAddr, host: &str, trust: &Trust) -> Result<Self, String> {
         let socket =
             TcpStream::connect_timeout(&address, PATIENCE).map_err(|e| format!("connect: {e}"))?;
+        Self::over(socket, host, trust)
+    }
+
+    /// The same over a connection that is there.
+    ///
+    /// # Errors
+    /// It is broken already.
+    pub fn over(socket: TcpStream, host: &str, trust: &Trust) -> Result<Self, String> {
         socket.set_nodelay(true).map_err(|e| e.to_string())?;
         Ok(Self {
             transport: Transport::Clear(socket),

@@ -287,6 +287,12 @@ impl World {
         self.run();
     }
 
+    /// The place of this client's connection is needed.
+    pub fn evict(&mut self, peer: Peer) {
+        self.post_evict(peer);
+        self.run();
+    }
+
     /// Gives every shard a new configuration.
     pub fn reload(&mut self, config: Config) {
         self.post_reload(config);
@@ -595,6 +601,8 @@ impl World {
             Action::Resume { conn } => self.set_reading(shard, conn, Reading::On),
             Action::Secure { conn, behind, .. } => self.begin_tls(shard, conn, &behind),
             Action::Send(envelope) => self.send(*envelope),
+            // Places never run out here: a test says who goes.
+            Action::Standing { .. } => {}
             Action::Store { ticket, batch } => match self.store_pace {
                 StorePace::Prompt => self.apply(shard, ticket, &batch),
                 StorePace::Slow => self.batches.push_back((shard, ticket, batch)),
@@ -638,15 +646,23 @@ impl World {
         self.carry(shard, conn, to, peer);
     }
 
-    fn carry(&mut self, shard: usize, conn: ConnId, to: Place, peer: Peer) {
+    fn carry(&mut self, shard: usize, old: ConnId, to: Place, peer: Peer) {
         let to = usize::from(to.shard);
-        let Some(detached) = self.logs[shard].detach(&mut self.shards[shard], conn) else {
+        let Some(detached) = self.logs[shard].detach(&mut self.shards[shard], old) else {
             return;
         };
         self.handed_off += 1;
-        self.seats.remove(&(shard, conn));
+        self.seats.remove(&(shard, old));
         let conn = self.logs[to].attach(&mut self.shards[to], self.now, detached);
         self.seats.insert((to, conn), peer);
+        // Whose place is needed on the way hears of it on arrival.
+        for letter in &mut self.letters {
+            if let (at, Event::Evict(of)) = letter
+                && (*at, *of) == (shard, old)
+            {
+                (*at, *of) = (to, conn);
+            }
+        }
         self.pipes[peer.0].seat = Some((to, conn));
         self.undrained.insert(to);
     }

@@ -90,7 +90,8 @@ impl Shell {
                 | Action::Pause { .. }
                 | Action::Resume { .. }
                 | Action::Secure { .. }
-                | Action::Send(_) => {}
+                | Action::Send(_)
+                | Action::Standing { .. } => {}
             }
         }
     }

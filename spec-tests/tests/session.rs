@@ -694,7 +694,8 @@ fn serve(shard: &mut Shard, store: &mut Memory) -> Vec<Action> {
             | Action::Pause { .. }
             | Action::Resume { .. }
             | Action::Secure { .. }
-            | Action::Send(_) => {}
+            | Action::Send(_)
+            | Action::Standing { .. } => {}
         }
         actions.push(action);
     }

@@ -75,6 +75,7 @@ fn seeds_hold() {
             returned,
             store_faults,
             overflows,
+            evictions,
             ..
         } = counts;
         let least = [
@@ -88,6 +89,7 @@ fn seeds_hold() {
             returned,
             store_faults,
             overflows,
+            evictions,
         ];
         assert!(least.iter().all(|count| *count > 0), "{counts:?}");
     }

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::jid::{BareJid, Jid};
-use crate::port::ConnId;
+use crate::port::{ConnId, Standing};
 use crate::stanza::{IqType, Kind, ParseError, Stanza};
 use crate::xml::differential::check_well_formed;
 use crate::xml::{Element, Ns, ScanLimits, Scanner, Token};
@@ -39,6 +39,7 @@ pub(super) struct Peer {
     pub(super) stream: Course,
     /// Whether the core told to close the connection.
     pub(super) connection: Course,
+    pub(super) standing: Standing,
     /// Whose it is, once it is signed in.
     pub(super) account: Option<BareJid>,
     /// Its full address, once it is bound.
@@ -109,6 +110,7 @@ impl Peer {
             ears: Ears::Open,
             stream: Course::On,
             connection: Course::On,
+            standing: Standing::Stranger,
             account: None,
             jid: None,
             speech: Speech::Phrases,

@@ -84,6 +84,10 @@ fn step(world: &mut World, what: u8, bytes: &mut Cursor<'_>) {
             let peer = peer(world, bytes);
             world.secure_falsely(peer);
         }
+        120..=121 => {
+            let peer = peer(world, bytes);
+            world.evict(peer);
+        }
         _ => {}
     }
 }

@@ -60,6 +60,14 @@ pub enum Action {
         /// This connection.
         conn: ConnId,
     },
+    /// From here on the connection is a member or, its session over, a stranger again; `Close` comes without this. It begins as
+    /// a stranger, also after `attach`. For a shell that must choose whom to `Evict`.
+    Standing {
+        /// This connection.
+        conn: ConnId,
+        /// What it is now.
+        standing: Standing,
+    },
     /// Start TLS as server once every byte queued before is in the socket.
     Secure {
         /// This connection.
@@ -78,6 +86,15 @@ pub enum Action {
         /// The operations.
         batch: Batch,
     },
+}
+
+/// Whether a connection is somebody's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It is signed in to an account.
+    Member,
+    /// It is not, or not any more.
+    Stranger,
 }
 
 const _: () = assert!(size_of::<Action>() <= 80);

@@ -43,6 +43,12 @@ pub enum Input<'a> {
         /// The keys, or why there are none.
         keys: Result<Vec<ScramKeys>, DeriveError>,
     },
+    /// The place of this connection is needed for another. A stranger's stream ends with `resource-constraint` and `Action::Close`
+    /// follows at once, for which the shell need not wait long either; a member stays, and nothing follows.
+    Evict {
+        /// This connection.
+        conn: ConnId,
+    },
     /// A new configuration. Streams to hosts that are gone are closed with `host-gone`.
     Reload(Arc<Config>),
     /// TLS is up. Comes once for a connection, after the client's Finished and before the first bytes decrypted.

@@ -5,7 +5,7 @@ mod command;
 mod input;
 mod note;
 
-pub use action::Action;
+pub use action::{Action, Standing};
 pub use command::{Command, CommandError, CommandId, CommandReply, CommandResult, UserEntry};
 pub use input::{Closed, DeriveError, Input, Listener, Opening, TlsInfo, TlsVersion};
 pub use note::{CloseReason, Note};

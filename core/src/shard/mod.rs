@@ -112,6 +112,7 @@ impl Shard {
                 // An answer of another kind than the question is a fault of the shell: it falls on the floor.
                 Some(Wait::Credentials(_) | Wait::Load(_)) | None => {}
             },
+            Input::Evict { conn } => self.evict(now, conn),
             Input::Reload(config) => self.reload(now, config),
             Input::Secured { conn, tls } => self.answered(now, conn, |s, cx| s.secured(cx, tls)),
             Input::Shutdown => {

@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::{Course, Shard};
 use crate::account::AccountKey;
 use crate::jid::BareJid;
-use crate::port::{Action, CloseReason, ConnId, Note};
+use crate::port::{Action, CloseReason, ConnId, Note, Standing};
 use crate::stream::{self, Event, Expiry, Stream, Violation};
 use crate::time::Now;
 
@@ -287,7 +287,10 @@ impl Shard {
 
     /// The closing tag is out: the session is over, the peer has a few seconds for its own.
     fn closing(&mut self, now: Now, conn: ConnId, violation: Option<Violation>) {
-        self.end_session(now, conn);
+        if self.end_session(now, conn).is_some() {
+            let standing = Standing::Stranger;
+            self.fx.act(Action::Standing { conn, standing });
+        }
         if let Some(seat) = self.seats.get_mut(conn)
             && matches!(seat.role, Role::Leaving(_))
         {
@@ -319,6 +322,21 @@ impl Shard {
         }
         self.timers.stop(conn);
         self.fx.act(Action::Close { conn });
+    }
+
+    /// Its place is needed. Choice: who has not signed in has no claim to one. RFC 6120 §4.4 has us wait for the peer's closing tag
+    /// for as long as we find reasonable, which here is not at all.
+    pub(super) fn evict(&mut self, now: Now, conn: ConnId) {
+        // It may have signed in since the shell made its choice.
+        if self
+            .seats
+            .get(conn)
+            .is_none_or(|seat| seat.stream.is_signed_in())
+        {
+            return;
+        }
+        self.fail(now, conn, Violation::Evicted);
+        self.hang_up(now, conn, CloseReason::Ended);
     }
 
     /// The shell's last word.

@@ -52,17 +52,18 @@ impl Shard {
         }
     }
 
-    /// The session on this connection is over, if there was one.
-    pub(super) fn end_session(&mut self, now: Now, conn: ConnId) {
+    /// The session on this connection is over, if there was one: of which account.
+    pub(super) fn end_session(&mut self, now: Now, conn: ConnId) -> Option<AccountKey> {
         // Nobody waits for it any more, nor it for anybody.
         self.fx.relieve(conn);
         self.slowed.forget(conn);
-        let Some(key) = self.member(conn) else { return };
+        let key = self.member(conn)?;
         if let Some(seat) = self.seats.get_mut(conn) {
             seat.role = Role::Stranger;
         }
         self.in_account(now, key, |account, cx| account.end(cx, conn));
         self.drop_if_idle(key);
+        Some(key)
     }
 
     /// This session's queue is long. If those of its account are too long together, the one with the longest is put down for

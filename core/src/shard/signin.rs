@@ -10,7 +10,7 @@ use super::seats::Role;
 use crate::account::{Account, AccountKey, Admit};
 use crate::envelope::{Body, Envelope, Place};
 use crate::jid::BareJid;
-use crate::port::{Action, ConnId, Note};
+use crate::port::{Action, ConnId, Note, Standing};
 use crate::sasl::{
     Attempt, Credentials, DeriveParams, Failure, Limit, Mechanism, Reached, Status, Verdict,
 };
@@ -218,6 +218,8 @@ impl Shard {
                         mechanism,
                     });
                 }
+                let standing = Standing::Member;
+                self.fx.act(Action::Standing { conn, standing });
                 self.with(now, conn, |stream, cx| stream.admitted(cx));
                 self.proceed(now, conn);
             }

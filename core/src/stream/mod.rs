@@ -347,6 +347,11 @@ impl Stream {
         Event::Closing(Some(violation))
     }
 
+    /// Whether its client has signed in, and the stream is not over.
+    pub(crate) const fn is_signed_in(&self) -> bool {
+        self.state.is_authenticated() && !matches!(self.state, State::Closing(_) | State::Closed)
+    }
+
     /// The host it is to, as far as that is known and not void.
     pub(crate) fn host(&self) -> Option<&str> {
         match &self.state {

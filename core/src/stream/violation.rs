@@ -15,6 +15,8 @@ pub(crate) enum Violation {
     Bug,
     /// Another session took this one's resource (`conflict_resolve`).
     Conflict,
+    /// A stranger's connection, whose place another one needs.
+    Evicted,
     /// The first element is not a stream header.
     NotAStream,
     /// `from` of a header or stanza is not the sender's.
@@ -77,7 +79,7 @@ impl Violation {
             Self::FromMalformed | Self::ToMissing => "improper-addressing",
             Self::HostGone => "host-gone",
             Self::HostUnknown => "host-unknown",
-            Self::HandOffFull | Self::QueueFull => "resource-constraint",
+            Self::Evicted | Self::HandOffFull | Self::QueueFull => "resource-constraint",
             Self::Namespace => "invalid-namespace",
             Self::NothingOffered => "undefined-condition",
             Self::PasswordChanged => "reset",
@@ -95,6 +97,7 @@ impl Violation {
             Self::AccountGone => Some("The account was deleted or disabled"),
             Self::BindRetries => Some("Too many attempts to bind a resource"),
             Self::Conflict => Some("Replaced by new connection"),
+            Self::Evicted => Some("Too many connections"),
             Self::NothingOffered => Some("No stream features to proceed with"),
             Self::PasswordChanged => Some("The password was changed"),
             Self::QueueFull => Some("Too much was left unread"),

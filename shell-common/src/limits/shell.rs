@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::CONTROL_CONNECTIONS;
+
 /// Ready sockets read in one turn (the contract of a turn): enough to batch, few enough that an answer waits milliseconds.
 pub const READS_PER_TURN: usize = 64;
 /// Bytes read from all sockets in one turn, and taken from each way from another shard. What comes of them goes to the sockets of those they
@@ -23,8 +25,26 @@ pub const ACCEPTS_PER_TURN: usize = 16;
 pub const BACKLOG: i32 = 1024;
 /// How long accepting rests when there are no descriptors left. Clients wait in the listen queue meanwhile.
 pub const ACCEPT_REST: Duration = Duration::from_secs(1);
-/// Descriptors kept for what is not a client: listeners, pollers, database, log, control socket.
-pub const RESERVED_DESCRIPTORS: usize = 128;
+/// How long accepting rests while somebody is being told to make room.
+pub const ROOM_REST: Duration = Duration::from_millis(10);
+/// Of the permits that members leave, one in so many is kept from strangers: whoever comes when the others are taken finds a
+/// place while the oldest of them is on its way out.
+pub const PERMIT_RESERVE_PART: usize = 8;
+/// The most permits kept so: what a few threads accept in a turn or two. If it is not enough, accepting rests `ROOM_REST`.
+pub const PERMIT_RESERVE: usize = 128;
+/// The last permits, one in so many and no more than `LAST_PERMITS`, are for strangers alone: when members have all others, nobody
+/// is accepted. With only one left to contend for, whoever sits in it could not be told from whoever waits.
+pub const LAST_PERMITS_PART: usize = 16;
+/// See `LAST_PERMITS_PART`: enough that a crowd from one address is seen to be one.
+pub const LAST_PERMITS: usize = 4;
+/// How long a stranger who is alone at its address may stay, however few permits are left. A sign-in over a slow network takes
+/// this long: without it, the last to come would throw each other out, and nobody would get in.
+pub const ALONE: Duration = Duration::from_secs(2);
+/// Descriptors kept for what is neither a client nor a shard's own: database, log, certificates while they are read, the main
+/// thread's poller; and two for each connection of the control socket.
+pub const RESERVED_DESCRIPTORS: usize = 64 + 2 * CONTROL_CONNECTIONS;
+/// Descriptors of each shard beside its listeners: its poller and what wakes it.
+pub const SHARD_DESCRIPTORS: usize = 2;
 /// From the decision to close a connection until its socket is gone: for what is still unwritten, and for the peer's end.
 pub const LINGER: Duration = Duration::from_secs(3);
 /// From SIGTERM to the end. The core waits `Limits::close` for the peers' `</stream:stream>`, then comes `LINGER`.
@@ -37,6 +57,13 @@ pub const LANE_BYTES: usize = 8 * 1024 * 1024;
 pub const SPILL_BYTES: usize = 32 * 1024 * 1024;
 /// What an envelope costs beside the bytes of its stanza.
 pub const ENVELOPE_BYTES: usize = 256;
+
+/// How many clients there is room for with so many descriptors, each of the shards with this many listeners.
+#[must_use]
+pub fn connections(descriptors: usize, shards: usize, listeners: usize) -> usize {
+    let reserved = RESERVED_DESCRIPTORS + shards * (SHARD_DESCRIPTORS + listeners);
+    descriptors - reserved.min(descriptors / 2)
+}
 
 /// Raises the soft limit of open files to the hard one and returns it.
 #[must_use]

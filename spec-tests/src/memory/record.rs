@@ -24,6 +24,7 @@ pub enum Event {
     Command(CommandId, Command),
     Delivered(Envelope),
     Derived(Ticket, Result<Vec<ScramKeys>, DeriveError>),
+    Evict(ConnId),
     Reload(Arc<Config>),
     Secured(ConnId, TlsInfo),
     Shutdown,
@@ -43,6 +44,7 @@ impl Event {
             Self::Command(id, command) => Input::Command { id, command },
             Self::Delivered(envelope) => Input::Delivered(envelope),
             Self::Derived(ticket, keys) => Input::Derived { ticket, keys },
+            Self::Evict(conn) => Input::Evict { conn },
             Self::Reload(config) => Input::Reload(config),
             Self::Secured(conn, tls) => Input::Secured { conn, tls },
             Self::Shutdown => Input::Shutdown,
@@ -59,6 +61,7 @@ impl Event {
             | Self::Command(..)
             | Self::Delivered(_)
             | Self::Derived(..)
+            | Self::Evict(_)
             | Self::Reload(_)
             | Self::Secured(..)
             | Self::Shutdown

@@ -62,6 +62,8 @@ enum Lane {
     /// Workers finish when they finish.
     Derived(usize, Ticket),
     Closed(usize, ConnId),
+    /// Whoever needs a place does not wait for what else there is.
+    Evict(usize, ConnId),
 }
 
 impl World {
@@ -234,6 +236,13 @@ impl World {
         }
     }
 
+    /// The place of this client's connection is needed; its shard hears it when its letter arrives.
+    pub fn post_evict(&mut self, peer: Peer) {
+        if let Some((shard, conn)) = self.pipes[peer.0].seat {
+            self.letters.push_back((shard, Event::Evict(conn)));
+        }
+    }
+
     /// Tells every shard that the server is about to stop; each hears it when its letter arrives.
     pub fn post_shutdown(&mut self) {
         for shard in 0..self.shards.len() {
@@ -312,6 +321,7 @@ fn lane(shard: usize, event: &Event) -> Lane {
         Event::Command(..) => Lane::Commands(shard),
         Event::Delivered(envelope) => Lane::Envelopes(envelope.from, shard),
         Event::Derived(ticket, _) => Lane::Derived(shard, *ticket),
+        Event::Evict(conn) => Lane::Evict(shard, *conn),
         Event::Reload(_) | Event::Shutdown => Lane::Orders(shard),
         Event::Stored(..) => Lane::Store(shard),
         Event::Tick => Lane::Ticks(shard),

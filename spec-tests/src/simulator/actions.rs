@@ -44,6 +44,7 @@ impl Simulation {
             Action::Misbehave => self.misbehave(),
             Action::Slow => self.slow(),
             Action::Cut => self.cut(),
+            Action::Evict => self.evict(),
             Action::Command => self.command(),
             Action::StoreFault => return self.store_fault(),
             Action::Narrow => self.narrow(),

@@ -61,6 +61,14 @@ pub(super) enum Stage {
     Over,
 }
 
+/// Whether it may keep its place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Place {
+    Kept,
+    /// Unless it has signed in by then, it must go.
+    Needed,
+}
+
 /// Which stream a header opens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
@@ -105,6 +113,7 @@ pub(super) struct Client {
     pub(super) began: Moment,
     /// When it was told that it is signed in.
     pub(super) signed: Moment,
+    pub(super) place: Place,
     /// How many stanzas it sent.
     pub(super) sent: u32,
     /// The most bytes that the server owed it.
@@ -155,6 +164,7 @@ impl Client {
             accepted,
             began: 0,
             signed: 0,
+            place: Place::Kept,
             sent: 0,
             peak: 0,
             reader: Reader::new(),
@@ -209,6 +219,11 @@ impl Client {
             | Stage::Leaving => true,
             Stage::Session(_) | Stage::Over => false,
         }
+    }
+
+    /// Whether it must make room, as far as it knows.
+    pub(super) fn must_go(&self) -> bool {
+        self.place == Place::Needed && self.signed == 0
     }
 
     /// Takes what arrived.

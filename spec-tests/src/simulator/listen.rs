@@ -278,7 +278,8 @@ impl Simulation {
             "system-shutdown" => self.faults.shutdown_since(rest),
             "connection-timeout" => !session && age >= self.config.limits.until_tls,
             "resource-constraint" => {
-                client.peak >= super::QUEUE_BYTES / 2
+                client.must_go()
+                    || client.peak >= super::QUEUE_BYTES / 2
                     || self.flooded.contains(self.ledger.name(index))
                     || !session && age >= self.config.limits.until_tls
             }

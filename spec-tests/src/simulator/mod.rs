@@ -81,6 +81,7 @@ pub struct Counts {
     pub returned: usize,
     pub store_faults: usize,
     pub overflows: usize,
+    pub evictions: usize,
 }
 
 impl AddAssign for Counts {
@@ -97,6 +98,7 @@ impl AddAssign for Counts {
         self.returned += more.returned;
         self.store_faults += more.store_faults;
         self.overflows += more.overflows;
+        self.evictions += more.evictions;
     }
 }
 
@@ -285,6 +287,8 @@ impl Simulation {
         Counts {
             clients: self.clients.len(),
             hand_offs: self.world.handed_off(),
+            // Who is evicted hears the same.
+            overflows: self.counts.overflows.saturating_sub(self.counts.evictions),
             ..self.counts
         }
     }

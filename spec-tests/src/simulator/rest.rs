@@ -141,6 +141,11 @@ impl Simulation {
                         life.ends(rest);
                     }
                 }
+                (_, None) if client.must_go() => {
+                    return Err(format!(
+                        "client {index} keeps a place that is needed: {client:?}"
+                    ));
+                }
                 (_, None) if client.waits() && reads && !client.nature.may_wait() => {
                     return Err(format!("client {index} waits for ever: {client:?}"));
                 }

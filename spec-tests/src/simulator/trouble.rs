@@ -7,7 +7,7 @@ use spondee_core::jid::Domain;
 use spondee_core::store::StoreError;
 
 use super::accounts::{NAMES, Order, PASSWORDS};
-use super::client::Stage;
+use super::client::{Place, Stage};
 use super::faults::Served;
 use super::lives::Attention;
 use super::{Disk, QUEUE_BYTES, Simulation};
@@ -53,6 +53,22 @@ impl Simulation {
             self.world.hang_up(peer);
         }
         self.vanish(index);
+    }
+
+    /// A shell that has no place left asks for one, whosever it is.
+    pub(super) fn evict(&mut self) {
+        let active: Vec<usize> = self.active.iter().copied().collect();
+        if active.is_empty() {
+            return;
+        }
+        let index = self.random.pick(&active);
+        self.note(format_args!("the place of client {index} is needed"));
+        let client = &mut self.clients[index];
+        if client.signed == 0 {
+            client.place = Place::Needed;
+            self.counts.evictions += 1;
+        }
+        self.world.post_evict(self.clients[index].peer);
     }
 
     /// The client is gone from its connection.

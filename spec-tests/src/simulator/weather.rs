@@ -26,6 +26,8 @@ pub(super) enum Action {
     Slow,
     /// The network breaks a connection.
     Cut,
+    /// A connection's place is needed for another.
+    Evict,
     /// An administrator gives a command.
     Command,
     /// A batch fails, or the store or the workers become busy, or well again.
@@ -43,7 +45,7 @@ pub(super) enum Action {
 }
 
 /// How likely each is, in one in ten thousand or so.
-const CLIMATE: [(Action, usize); 16] = [
+const CLIMATE: [(Action, usize); 17] = [
     (Action::Step, 5500),
     (Action::Listen, 1900),
     (Action::Connect, 450),
@@ -53,6 +55,7 @@ const CLIMATE: [(Action, usize); 16] = [
     (Action::Misbehave, 60),
     (Action::Slow, 100),
     (Action::Cut, 60),
+    (Action::Evict, 40),
     (Action::Command, 120),
     (Action::StoreFault, 60),
     (Action::Narrow, 60),

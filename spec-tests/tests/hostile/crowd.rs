@@ -16,7 +16,7 @@ use spec_tests::client::{Client, PATIENCE};
 use spec_tests::element::TLS;
 use spec_tests::server::{Server, Setup};
 use spec_tests::talk::header;
-use spondee_shell_common::limits::shell::{RESERVED_DESCRIPTORS, raise_descriptors};
+use spondee_shell_common::limits::shell::raise_descriptors;
 
 use crate::stage::Outcome;
 
@@ -37,16 +37,16 @@ const LONGER: f64 = 2.0;
 const SILENT_KIB: u64 = 8;
 const HALF_OPEN_KIB: u64 = 64;
 
-fn fault(error: std::io::Error) -> String {
+pub(crate) fn fault(error: std::io::Error) -> String {
     error.to_string()
 }
 
-fn session(server: &Server, name: &str) -> Result<Client, String> {
+pub(crate) fn session(server: &Server, name: &str) -> Result<Client, String> {
     Client::session(server.clear, "localhost", &server.trust()?, name, "secret")
 }
 
 /// Asks and waits for the answer: how long it took.
-fn ping(client: &mut Client) -> Result<Duration, String> {
+pub(crate) fn ping(client: &mut Client) -> Result<Duration, String> {
     let begun = Instant::now();
     client.send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")?;
     let answer = client.next(PATIENCE)?;
@@ -57,7 +57,7 @@ fn ping(client: &mut Client) -> Result<Duration, String> {
 }
 
 /// Waits until it holds, as long as one is ready to wait for anything.
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Outcome {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Outcome {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         if Instant::now() > deadline {
@@ -234,7 +234,7 @@ fn two_thousand_silent_connections_are_reaped_in_time_and_others_are_served_mean
 }
 
 /// The first flight of a client, to the last byte.
-fn client_hello(server: &Server) -> Result<Vec<u8>, String> {
+pub(crate) fn client_hello(server: &Server) -> Result<Vec<u8>, String> {
     let config = server.trust()?.client_config()?;
     let name = ServerName::try_from("localhost").map_err(|e| e.to_string())?;
     let mut client = rustls::ClientConnection::new(config, name).map_err(|e| e.to_string())?;
@@ -300,34 +300,35 @@ fn two_thousand_half_open_handshakes_are_reaped_in_time_and_others_are_served_me
     pair.is_as_before(sockets)
 }
 
-/// There is no place for more: who is there is served, who comes waits in the listen queue, the log says so, and they are
-/// served as soon as others go.
+/// There is no place for more, and all are taken by people who have signed in: they are served, who comes waits in the listen
+/// queue, the log says so, and it is served as soon as one of them goes.
 #[test]
-fn without_descriptors_those_who_are_there_are_served_and_others_wait() -> Outcome {
-    // Below twice the reserve, half of the descriptors are for clients.
-    const PLACES: usize = RESERVED_DESCRIPTORS;
+fn without_permits_those_who_are_there_are_served_and_others_wait() -> Outcome {
+    const PLACES: usize = 6;
     let setup = Setup {
-        options: "",
-        descriptors: u32::try_from(RESERVED_DESCRIPTORS + PLACES).ok(),
+        options: "max_connections = 6",
+        ..Setup::default()
     };
     let server = Server::start_with(&USERS, setup)?;
     let (mut juliet, mut romeo) = (session(&server, "juliet")?, session(&server, "romeo")?);
-    let before = server.sockets();
-    let crowd: Vec<TcpStream> = (0..PLACES + 50)
-        .map(|_| connect(server.clear))
-        .collect::<Result<_, _>>()?;
-    server.wait_for_log(&["cannot accept connections for now"])?;
-    assert_eq!(server.sockets(), before - 2 + PLACES);
-    served(&mut juliet, &mut romeo)?;
+    let mut others = Vec::new();
+    while others.len() < PLACES - 2 {
+        others.push(session(&server, "romeo")?);
+    }
     // Who comes now is connected by the kernel, and hears nothing until there is a place.
     let mut late = connect(server.clear)?;
     late.write_all(header("localhost").as_bytes())
         .map_err(fault)?;
+    server.wait_for_log(&["cannot accept connections for now"])?;
     served(&mut juliet, &mut romeo)?;
-    drop(crowd);
+    for other in &mut others {
+        ping(other)?;
+    }
+    drop(others.pop());
     let mut first = [0; 5];
     late.read_exact(&mut first).map_err(fault)?;
     assert_eq!(&first, b"<?xml");
+    drop(late);
     ping(&mut session(&server, "juliet")?)?;
     Ok(())
 }
@@ -359,7 +360,7 @@ fn when_the_system_has_no_descriptors_the_server_goes_on_and_recovers() -> Outco
 }
 
 /// Each is answered, and what one says the other hears.
-fn served(juliet: &mut Client, romeo: &mut Client) -> Outcome {
+pub(crate) fn served(juliet: &mut Client, romeo: &mut Client) -> Outcome {
     ping(juliet)?;
     ping(romeo)?;
     juliet.send("<presence/>")?;

@@ -6,7 +6,9 @@ use super::setup::QUEUE_SLACK;
 use super::{About, Conduct, Question, World};
 use crate::fuzzing::peer::{Course, Ears, Reading, Received, Speech, Wire};
 use crate::jid::{BareJid, Jid};
-use crate::port::{Action, Command, CommandId, CommandReply, CommandResult, ConnId, Note};
+use crate::port::{
+    Action, Command, CommandId, CommandReply, CommandResult, ConnId, Note, Standing,
+};
 use crate::stanza::{IqType, Kind, MessageType, PresenceType};
 
 impl World {
@@ -81,6 +83,16 @@ impl World {
             Action::Send(envelope) => {
                 assert_ne!(envelope.from, envelope.to);
                 self.envelopes.push_back(envelope);
+            }
+            Action::Standing { conn, standing } => {
+                if let Some(at) = self.peer(shard, conn)
+                    && let Some(peer) = self.peers.get_mut(at)
+                {
+                    let over = peer.stream == Course::Over;
+                    assert!(over || standing == Standing::Member, "estranged: {peer:?}");
+                    assert!(peer.account.is_some() || over, "nobody's: {peer:?}");
+                    peer.standing = standing;
+                }
             }
             Action::Store { ticket, batch } => {
                 let owner = batch.owner.clone();

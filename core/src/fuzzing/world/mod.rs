@@ -23,7 +23,8 @@ use crate::envelope::placement::Placement;
 use crate::envelope::{Envelope, Place};
 use crate::jid::{BareJid, Jid};
 use crate::port::{
-    Closed, Command, CommandId, ConnId, Input, Listener, Opening, Ticket, TlsInfo, TlsVersion,
+    Closed, Command, CommandId, ConnId, Input, Listener, Opening, Standing, Ticket, TlsInfo,
+    TlsVersion,
 };
 use crate::sasl::{ChannelBindings, Credentials, DeriveParams, Status};
 use crate::secret::Secret;
@@ -206,6 +207,30 @@ impl World {
         let seat = self.peers.get_mut(peer).and_then(|peer| peer.seat.take());
         if let Some((shard, conn)) = seat {
             self.tell(shard, Input::Closed { conn, how });
+        }
+    }
+
+    /// Its place is needed: a stranger is told to go at once, a member notices nothing.
+    ///
+    /// # Panics
+    /// If it is otherwise.
+    pub(super) fn evict(&mut self, at: usize) {
+        self.drain();
+        let Some(peer) = self.peers.get(at) else {
+            return;
+        };
+        let Some((shard, conn)) = peer.seat else {
+            return;
+        };
+        let before = (peer.standing, peer.stream, peer.connection);
+        self.tell(shard, Input::Evict { conn });
+        self.drain();
+        if let Some(peer) = self.peers.get(at) {
+            let after = (peer.standing, peer.stream, peer.connection);
+            match before.0 {
+                Standing::Member => assert_eq!(after, before, "a member is evicted"),
+                Standing::Stranger => assert_eq!(after.2, Course::Over, "a stranger stays"),
+            }
         }
     }
 
