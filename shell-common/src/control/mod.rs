@@ -73,6 +73,8 @@ pub struct Control {
 struct Shared {
     path: PathBuf,
     state: Mutex<State>,
+    /// Apart from the rest, because shards' threads come here: held to look something up, never for a call of the system.
+    pending: Mutex<HashMap<CommandId, SyncSender<CommandResult>>>,
 }
 
 #[derive(Debug)]
@@ -80,7 +82,6 @@ struct State {
     phase: Phase,
     /// Never used twice, so that a late answer reaches nobody.
     last_id: u64,
-    pending: HashMap<CommandId, SyncSender<CommandResult>>,
     /// Second handles of the open connections, to close them with.
     connections: HashMap<u64, UnixStream>,
 }
@@ -109,9 +110,9 @@ impl Control {
                 state: Mutex::new(State {
                     phase: Phase::New,
                     last_id: 0,
-                    pending: HashMap::new(),
                     connections: HashMap::new(),
                 }),
+                pending: Mutex::default(),
             }),
         }
     }
@@ -148,12 +149,13 @@ impl Control {
         Ok(())
     }
 
-    /// Passes a result to whoever asked.
+    /// Passes a result to whoever asked. Never waits: there is room for the one answer to each question, and what comes of it
+    /// on the way to the client is the affair of the client's thread.
     pub fn answer(&self, id: CommandId, result: CommandResult) {
-        let asked = self.shared.lock().pending.remove(&id);
+        let asked = self.shared.pending().remove(&id);
         if let Some(sender) = asked {
             // Whoever asked may have gone: the command took effect all the same.
-            let _ = sender.send(result);
+            let _ = sender.try_send(result);
         }
     }
 
@@ -161,7 +163,8 @@ impl Control {
     pub fn stop(&self) {
         let mut state = self.shared.lock();
         let before = std::mem::replace(&mut state.phase, Phase::Stopped);
-        state.pending.clear();
+        // Behind the phase: from here on nobody asks.
+        self.shared.pending().clear();
         for (_, connection) in state.connections.drain() {
             // It may be closed already.
             let _ = connection.shutdown(Shutdown::Both);
@@ -233,7 +236,9 @@ struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.shared.lock().connections.remove(&self.number);
+        // Closed when the lock is free again.
+        let connection = self.shared.lock().connections.remove(&self.number);
+        drop(connection);
     }
 }
 
@@ -285,14 +290,14 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
     }
     state.last_id += 1;
     let id = CommandId(state.last_id);
-    state.pending.insert(id, sender);
+    shared.pending().insert(id, sender);
     drop(state);
     mailbox.post(vec![Letter::Command(id, command)]);
     match answer.recv_timeout(CONTROL_ANSWER) {
         Ok(result) => Some(result.into()),
         Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => None,
         Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-            shared.lock().pending.remove(&id);
+            shared.pending().remove(&id);
             tracing::error!("a command was not answered");
             Some(Answer::refused(Refusal::Timeout))
         }
@@ -309,5 +314,10 @@ impl Shared {
     /// Nothing panics while it holds the lock, so a poisoned one still guards a whole state.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As above. Whoever has both takes `lock` first.
+    fn pending(&self) -> MutexGuard<'_, HashMap<CommandId, SyncSender<CommandResult>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
