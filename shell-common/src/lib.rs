@@ -9,6 +9,7 @@ pub mod control;
 pub mod counters;
 pub mod limits;
 pub mod listen;
+pub mod log;
 pub mod mailbox;
 pub mod mesh;
 pub mod note;

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub mod log;
 pub mod shell;
 
 // -- Configuration: what an option may be set to

@@ -1,54 +1,12 @@
-//! The log: where lines go, and the core's notes as lines.
+//! The core's notes as lines of the log.
 //!
 //! The words of a line are an interface. Programs that ban addresses match `sign-in failed: … peer=…`, tests look for
 //! `signed in account=… mechanism=…`.
 
 use std::fmt;
-use std::io::{self, IsTerminal as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use spondee_core::port::{CloseReason, Note};
 use spondee_core::sasl::OfferEmpty;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
-
-use crate::config::LogLevel;
-
-/// The environment variable that overrides the level: a filter of the crate `tracing-subscriber`, such as `debug`.
-pub const FILTER: &str = "SPONDEE_LOG";
-
-/// Sends the log to standard error, from `level` on. The first call counts: later ones do nothing.
-pub fn init(level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-    };
-    let default = || EnvFilter::default().add_directive(level.into());
-    let (filter, fault) = match std::env::var(FILTER) {
-        Ok(text) if !text.is_empty() => match text.parse() {
-            Ok(filter) => (filter, None),
-            Err(error) => (default(), Some(error)),
-        },
-        Ok(_) | Err(_) => (default(), None),
-    };
-    // The convention of https://no-color.org.
-    let colourless = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal() && !colourless)
-        .with_target(false)
-        // It would be told to standard error, which is what failed.
-        .log_internal_errors(false)
-        .try_init();
-    if let (Ok(()), Some(error)) = (started, fault) {
-        tracing::warn!(
-            "{FILTER} is not understood, the level of the configuration counts: {error}"
-        );
-    }
-}
 
 /// Logs one note.
 pub fn log(note: &Note) {
@@ -112,43 +70,6 @@ const fn advice(why: OfferEmpty) -> &'static str {
     }
 }
 
-/// Does `work` and takes the lines that would go to the log on this thread, from `level` on, without time and level.
-pub(crate) fn capture<T>(level: LevelFilter, work: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .with_target(false)
-        .with_level(false)
-        .without_time()
-        .finish();
-    let done = tracing::subscriber::with_default(subscriber, work);
-    let text = String::from_utf8_lossy(&lines.lock()).into_owned();
-    let lines = text.lines().map(|line| line.trim().to_owned());
-    (done, lines.collect())
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lock().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
@@ -158,7 +79,10 @@ mod tests {
     use spondee_core::port::ConnId;
     use spondee_core::sasl::{Failure, Mechanism};
 
+    use tracing::level_filters::LevelFilter;
+
     use super::*;
+    use crate::log::capture;
 
     #[test]
     fn a_failed_sign_in_names_the_address_to_ban() {

@@ -10,6 +10,7 @@ pub mod dice;
 pub mod disk;
 pub mod element;
 pub mod memory;
+pub mod pipe;
 pub mod program;
 pub mod sasl;
 pub mod script;

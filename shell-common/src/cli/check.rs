@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::source::Source;
 use crate::config::Settings;
 use crate::control::socket_path;
-use crate::note;
+use crate::log;
 use crate::tls::TlsHosts;
 
 /// Prints what there is to say. Changes nothing.
@@ -110,7 +110,7 @@ impl Report {
         source: &Source,
     ) {
         // Each host by itself: the search for several stops at the first fault. What it warns of goes to the log.
-        let (loaded, warnings) = note::capture(LevelFilter::WARN, || {
+        let (loaded, warnings) = log::capture(LevelFilter::WARN, || {
             TlsHosts::load(certificates, std::slice::from_ref(host))
         });
         for warning in warnings {

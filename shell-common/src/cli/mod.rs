@@ -23,7 +23,7 @@ use clap::Parser as _;
 
 use crate::boot::Booted;
 use crate::config::{EXAMPLE, LogLevel};
-use crate::note;
+use crate::log;
 use args::{Args, CheckTask, Task};
 use failure::Failure;
 use source::Source;
@@ -33,6 +33,7 @@ pub type Serve = fn(Booted) -> Result<(), String>;
 
 /// Does what the arguments of this process say; `serve` runs a shell until it is told to stop.
 pub fn run(serve: Serve) -> ExitCode {
+    let _written = log::UntilWritten;
     let stdin = io::stdin();
     let mut pipe = Unbuffered(stdin.as_fd());
     let console = Console {
@@ -43,7 +44,7 @@ pub fn run(serve: Serve) -> ExitCode {
         },
         // Locked for each line only: threads of the server log to standard error.
         out: &mut io::stdout(),
-        err: &mut io::stderr(),
+        err: &mut log::StandardError::default(),
         surroundings: Surroundings {
             config: std::env::var_os("SPONDEE_CONFIG")
                 .filter(|path| !path.is_empty())
@@ -157,7 +158,7 @@ fn perform(
             }
         },
         Some(Task::User(task)) => {
-            note::init(LogLevel::Warn);
+            log::init(LogLevel::Warn);
             let source = find(args.config);
             let settings = source.load()?;
             user::perform(task, &source, settings, console)

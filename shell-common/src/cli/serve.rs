@@ -1,5 +1,6 @@
 //! `spondee serve`: with a configuration, or for development without one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
@@ -10,13 +11,13 @@ use super::source::load;
 use super::{Console, Serve};
 use crate::boot::boot;
 use crate::config::Settings;
-use crate::note;
+use crate::log;
 use crate::tls::generate_development_certificate;
 
 /// Serves what a file says.
 pub(super) fn configured(file: PathBuf, serve: Serve) -> Result<(), Failure> {
     let settings = load(&file)?;
-    note::init(settings.log_level);
+    log::start(settings.log_level).map_err(no_thread)?;
     warn_of_root();
     let booted = boot(settings, Some(file)).map_err(Failure::Unusable)?;
     serve(booted).map_err(Failure::Unusable)
@@ -30,7 +31,7 @@ pub(super) fn development(
     serve: Serve,
 ) -> Result<(), Failure> {
     let settings = Settings::development(directory);
-    note::init(settings.log_level);
+    log::start(settings.log_level).map_err(no_thread)?;
     warn_of_root();
     let certificates = make_certificates(&settings)?;
     let greeting = greeting(program, &settings, &certificates);
@@ -44,6 +45,10 @@ pub(super) fn development(
         Ok(()) | Err(_) => {}
     }
     serve(booted).map_err(Failure::Unusable)
+}
+
+fn no_thread(error: io::Error) -> Failure {
+    Failure::Unusable(format!("cannot start a thread for the log: {error}"))
 }
 
 /// `Choice:` root is warned, not turned away as by Prosody: in a container there is often nobody else, and the server needs no
