@@ -85,7 +85,8 @@ pub use envelope::placement::Placement;
 pub use envelope::{Envelope, Place};
 pub use limits::Limits;
 pub use port::{
-    Action, CloseReason, Closed, Command, CommandError, CommandId, CommandReply, CommandResult,
-    ConnId, DeriveError, Input, Listener, Note, Opening, Ticket, TlsInfo, TlsVersion, UserEntry,
+    AccountChange, Action, CloseReason, Closed, Command, CommandError, CommandId, CommandReply,
+    CommandResult, ConnId, DeriveError, Input, Listener, Note, Opening, StreamError, Ticket,
+    TlsInfo, TlsVersion, UserEntry,
 };
 pub use shard::{Detached, Shard};

@@ -58,12 +58,14 @@ pub(crate) enum Change {
 /// What the commit brings about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum After {
-    /// Nothing but the answer.
-    Answer,
+    /// There is a new account.
+    Added,
     /// Everything of the account is gone.
     Deleted,
     /// The account may not sign in: its sessions end.
     Disabled,
+    /// It may sign in again.
+    Enabled,
     /// The password is another: sessions end, with the hash of the new record for those to come.
     PasswordChanged([u8; 32]),
 }

@@ -1,60 +1,185 @@
-//! The core's notes as lines of the log.
+//! The core's notes, and what the shell has to say of connections, as lines of the log.
 //!
-//! The words of a line are an interface. Programs that ban addresses match `sign-in failed: … peer=…`, tests look for
-//! `signed in account=… mechanism=…`.
+//! The words of a line are an interface:
+//!
+//! | line | when |
+//! |---|---|
+//! | `signed in account=A mechanism=M peer=P` | a sign-in succeeded |
+//! | `sign-in failed: REASON peer=P account=A` | a password was tried and refused, and nothing else: this is what programs that ban are to count |
+//! | `sign-in not possible: REASON peer=P account=A` | a sign-in came to nothing for any other reason: what the client asked for is not offered or cannot be read, it gave up, or nobody is answered for now |
+//! | `sign-in cut off: … peer=P account=A` | the connection or its stream ended in the middle of a sign-in |
+//! | `stream failed: CONDITION (TEXT) peer=P account=A` | a stream ended with this stream error |
+//! | `TLS failed: … peer=P` | a TLS handshake or a later record failed, or the peer left in the middle of the handshake |
+//! | `account added account=A`, `account deleted`, `account disabled`, `account enabled`, `password set` | an administrator's command is done |
+//! | `left out within a minute: … peer=P` | how many more of these lines that address caused (`limits::log`) |
+//!
+//! REASON is the name of a SASL error condition (RFC 6120 §6.5), CONDITION that of a stream error (RFC 6120 §4.9.3). `account` is
+//! missing where none was named. `peer` is an IPv4 or IPv6 address; IPv4 has its own form also if it came in by an IPv6 socket,
+//! since that is what a firewall bans. It stands in front of what a client may choose, and no address of an account has a space, so
+//! nobody can write another peer's address into a line. What a program that bans should match:
+//! `sign-in failed: [a-z-]+ peer=ADDRESS`.
+//!
+//! Choice: who connects and goes, or asks for the features and goes, has failed at nothing and is told at the level `debug` alone:
+//! health checks do that all day, and scanners all night. Who leaves in the middle of a TLS handshake or a sign-in leaves a line,
+//! because something was not to that client's liking: a certificate, a server's proof, the network. A session that the network
+//! cuts is told at `debug`: telephones do that all day.
 
 use std::fmt;
+use std::net::IpAddr;
 
-use spondee_core::port::{CloseReason, Note};
-use spondee_core::sasl::OfferEmpty;
+use spondee_core::jid::BareJid;
+use spondee_core::port::{AccountChange, CloseReason, ConnId, Note, StreamError};
+use spondee_core::sasl::{Failure, OfferEmpty};
+use tracing::Level;
+use tracing::field::{DisplayValue, display};
+
+use crate::log::{Cause, Subject, may_write};
 
 /// Logs one note.
 pub fn log(note: &Note) {
     match note {
-        Note::AccountHeldUp { account } => tracing::warn!(
-            %account,
-            "too many failed sign-ins: for a while nobody signs in to this account from an unusual address"
-        ),
-        Note::AddressHeldUp { peer } => {
-            let peer = peer.to_canonical();
-            tracing::warn!(%peer, "too many failed sign-ins: for a while nobody signs in from this address");
+        Note::AccountChanged { account, change } => {
+            tracing::info!(%account, "{}", done(*change));
         }
-        Note::Bug(what) => tracing::error!(
-            "an error of this program, please report it: {what}; the stream was closed"
-        ),
-        Note::Bound { conn, jid } => tracing::debug!(%jid, ?conn, "session began"),
-        Note::Closed { conn, reason } => tracing::debug!(?conn, "closed: {}", Reason(*reason)),
-        Note::NothingOffered { host, why } => {
-            tracing::warn!(%host, "nobody can sign in like this: {}", advice(*why));
+        Note::AccountHeldUp { account, peer } => {
+            if allows(Level::WARN, *peer, Subject::Warning) {
+                let peer = peer.to_canonical();
+                tracing::warn!(
+                    %peer, %account,
+                    "too many failed sign-ins: for a while nobody signs in to this account from an unusual address"
+                );
+            }
+        }
+        Note::AddressHeldUp { peer } => {
+            if allows(Level::WARN, *peer, Subject::Warning) {
+                let peer = peer.to_canonical();
+                tracing::warn!(%peer, "too many failed sign-ins: for a while nobody signs in from this address");
+            }
+        }
+        Note::Bug(what) => {
+            if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+                tracing::error!(
+                    "an error of this program, please report it: {what}; the stream was closed"
+                );
+            }
+        }
+        Note::Bound { conn, jid } => {
+            // Without the resource, which may be any words, also those of another line.
+            let account = jid.bare();
+            tracing::debug!(account, ?conn, "session began");
+        }
+        Note::Closed {
+            conn,
+            peer,
+            account,
+            reason,
+        } => closed(*conn, *peer, account.as_ref(), reason),
+        Note::NothingOffered { host, peer, why } => {
+            if allows(Level::WARN, *peer, Subject::Warning) {
+                tracing::warn!(%host, "nobody can sign in like this: {}", advice(*why));
+            }
+        }
+        Note::SignInCutOff {
+            conn: _,
+            peer,
+            account,
+        } => {
+            if allows(Level::INFO, *peer, Subject::Failure) {
+                let (peer, account) = (peer.to_canonical(), named(account.as_ref()));
+                tracing::info!(%peer, account, "sign-in cut off: the connection ended");
+            }
         }
         Note::SignInFailed {
             conn: _,
             peer,
+            account,
             failure,
-        } => {
-            // IPv4 in its own form, also if it came in by an IPv6 socket: that is what a firewall bans.
-            let peer = peer.to_canonical();
-            tracing::info!(%peer, "sign-in failed: {}", failure.name());
-        }
+        } => sign_in_failed(*peer, account.as_ref(), *failure),
         Note::SignedIn {
             conn: _,
+            peer,
             account,
             mechanism,
         } => {
-            let mechanism = mechanism.name();
-            tracing::info!(%account, %mechanism, "signed in");
+            let (peer, mechanism) = (peer.to_canonical(), mechanism.name());
+            tracing::info!(%account, %mechanism, %peer, "signed in");
         }
     }
 }
 
-struct Reason(CloseReason);
+/// TLS with this peer came to nothing, or broke.
+pub fn tls_failed(peer: Option<IpAddr>, why: &str) {
+    // Without a peer the connection is gone already, and its end has been told.
+    if let Some(peer) = peer
+        && allows(Level::INFO, peer, Subject::Failure)
+    {
+        let peer = peer.to_canonical();
+        tracing::info!(%peer, "TLS failed: {why}");
+    }
+}
 
-impl fmt::Display for Reason {
+fn sign_in_failed(peer: IpAddr, account: Option<&BareJid>, failure: Failure) {
+    let (subject, what) = match failure.is_about_a_password() {
+        true => (Subject::Password, "failed"),
+        false => (Subject::Failure, "not possible"),
+    };
+    if allows(Level::INFO, peer, subject) {
+        let (peer, account, why) = (peer.to_canonical(), named(account), failure.name());
+        tracing::info!(%peer, account, "sign-in {what}: {why}");
+    }
+}
+
+fn closed(conn: ConnId, peer: IpAddr, account: Option<&BareJid>, reason: &CloseReason) {
+    let failed = |why: &dyn fmt::Display| {
+        if allows(Level::INFO, peer, Subject::Failure) {
+            let (peer, account) = (peer.to_canonical(), named(account));
+            tracing::info!(%peer, account, "{why}");
+        }
+    };
+    let ended = |why: &dyn fmt::Display| {
+        let (peer, account) = (peer.to_canonical(), named(account));
+        tracing::debug!(%peer, account, ?conn, "closed: {why}");
+    };
+    match reason {
+        CloseReason::Ended => ended(&"ended"),
+        CloseReason::Unheard => ended(&"nothing was heard"),
+        CloseReason::Dismissed(error) => ended(&Words(**error)),
+        CloseReason::Failed(error) => failed(&format_args!("stream failed: {}", Words(**error))),
+        CloseReason::StarttlsRefused => {
+            failed(&"TLS failed: it was asked for where it is not offered");
+        }
+    }
+}
+
+fn allows(level: Level, peer: IpAddr, subject: Subject) -> bool {
+    may_write(level, Cause::Peer(peer), subject)
+}
+
+/// As a field that is missing where there is none.
+fn named(account: Option<&BareJid>) -> Option<DisplayValue<&BareJid>> {
+    account.map(display)
+}
+
+struct Words(StreamError);
+
+impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            CloseReason::Ended => "ended",
-            CloseReason::Error(condition) => condition,
-        })
+        let StreamError { condition, text } = self.0;
+        f.write_str(condition)?;
+        match text {
+            Some(text) => write!(f, " ({text})"),
+            None => Ok(()),
+        }
+    }
+}
+
+const fn done(change: AccountChange) -> &'static str {
+    match change {
+        AccountChange::Added => "account added",
+        AccountChange::Deleted => "account deleted",
+        AccountChange::Disabled => "account disabled",
+        AccountChange::Enabled => "account enabled",
+        AccountChange::PasswordSet => "password set",
     }
 }
 
@@ -72,17 +197,27 @@ const fn advice(why: OfferEmpty) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use spondee_core::arena::Arena;
-    use spondee_core::jid::{BareJid, Domain};
-    use spondee_core::port::ConnId;
-    use spondee_core::sasl::{Failure, Mechanism};
-
+    use spondee_core::jid::{BareJid, Domain, Jid};
+    use spondee_core::sasl::Mechanism;
     use tracing::level_filters::LevelFilter;
 
     use super::*;
     use crate::log::capture;
+
+    const FAILURES: [Failure; 11] = [
+        Failure::Aborted,
+        Failure::AccountDisabled,
+        Failure::CredentialsExpired,
+        Failure::EncryptionRequired,
+        Failure::IncorrectEncoding,
+        Failure::InvalidAuthzid,
+        Failure::InvalidMechanism,
+        Failure::MalformedRequest,
+        Failure::MechanismTooWeak,
+        Failure::NotAuthorized,
+        Failure::TemporaryAuthFailure,
+    ];
 
     #[test]
     fn a_failed_sign_in_names_the_address_to_ban() {
@@ -91,24 +226,69 @@ mod tests {
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("2001:db8::1", "2001:db8::1"),
         ] {
-            let note = Note::SignInFailed {
-                conn: connection(),
-                peer: peer.parse::<IpAddr>().unwrap(),
-                failure: Failure::NotAuthorized,
-            };
-            let line = format!("sign-in failed: not-authorized peer={written}");
+            let note = failed(peer, Some("romeo@example.org"), Failure::NotAuthorized);
+            let line =
+                format!("sign-in failed: not-authorized peer={written} account=romeo@example.org");
             assert_eq!(logged(LevelFilter::INFO, &note), [line]);
+        }
+        let nobody = failed("192.0.2.1", None, Failure::NotAuthorized);
+        assert_eq!(
+            logged(LevelFilter::INFO, &nobody),
+            ["sign-in failed: not-authorized peer=192.0.2.1"]
+        );
+    }
+
+    #[test]
+    fn what_a_program_that_bans_counts_is_a_refused_password() {
+        for failure in FAILURES {
+            let line = logged(LevelFilter::INFO, &failed("192.0.2.1", None, failure)).remove(0);
+            assert!(line.contains(failure.name()), "{line}");
+            let counted = line.contains("sign-in failed: ");
+            assert_eq!(counted, failure.is_about_a_password(), "{line}");
+            assert!(line.ends_with(" peer=192.0.2.1"), "{line}");
         }
     }
 
     #[test]
-    fn a_sign_in_names_account_and_mechanism() {
+    fn no_client_writes_another_address_into_a_line() {
+        // `=` may stand in the name of an account, a space may not; a resource may be anything.
+        let account = "peer=198.51.100.7@example.org";
+        let note = failed("192.0.2.1", Some(account), Failure::NotAuthorized);
+        let lines = logged(LevelFilter::INFO, &note);
+        let peer = lines[0].split(" peer=").nth(1).unwrap();
+        assert!(peer.starts_with("192.0.2.1 "), "{lines:?}");
+        assert_eq!(lines[0].matches(" peer=").count(), 1, "{lines:?}");
+        let words = "x sign-in failed: not-authorized peer=198.51.100.7";
+        let jid = Jid::parse(&format!("romeo@example.org/{words}")).unwrap();
+        let note = Note::Bound {
+            conn: connection(),
+            jid,
+        };
+        let lines = logged(LevelFilter::DEBUG, &note);
+        assert!(!lines[0].contains("sign-in failed"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_sign_in_names_account_mechanism_and_address() {
         let note = Note::SignedIn {
             conn: connection(),
+            peer: "::ffff:192.0.2.1".parse().unwrap(),
             account: BareJid::parse("juliet@example.org").unwrap(),
             mechanism: Mechanism::from_name("SCRAM-SHA-256").unwrap(),
         };
-        let line = "signed in account=juliet@example.org mechanism=SCRAM-SHA-256";
+        let line = "signed in account=juliet@example.org mechanism=SCRAM-SHA-256 peer=192.0.2.1";
+        assert_eq!(logged(LevelFilter::INFO, &note), [line]);
+    }
+
+    #[test]
+    fn a_sign_in_that_is_cut_off_is_told() {
+        let note = Note::SignInCutOff {
+            conn: connection(),
+            peer: "192.0.2.1".parse().unwrap(),
+            account: Some(BareJid::parse("juliet@example.org").unwrap()),
+        };
+        let line =
+            "sign-in cut off: the connection ended peer=192.0.2.1 account=juliet@example.org";
         assert_eq!(logged(LevelFilter::INFO, &note), [line]);
     }
 
@@ -117,6 +297,7 @@ mod tests {
         assert_eq!(logged(LevelFilter::ERROR, &Note::Bug("seat")).len(), 1);
         let note = Note::NothingOffered {
             host: Domain::parse("example.org").unwrap(),
+            peer: "192.0.2.1".parse().unwrap(),
             why: OfferEmpty::EncryptionRequired,
         };
         assert_eq!(logged(LevelFilter::ERROR, &note), [""; 0]);
@@ -125,14 +306,75 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_connection_is_told_only_to_who_asks_for_everything() {
-        let note = Note::Closed {
-            conn: connection(),
-            reason: CloseReason::Error("policy-violation"),
+    fn a_stream_that_fails_is_told_with_its_error() {
+        let error = StreamError {
+            condition: "policy-violation",
+            text: Some("Too many failed sign-ins"),
         };
-        assert_eq!(logged(LevelFilter::INFO, &note), [""; 0]);
-        let lines = logged(LevelFilter::DEBUG, &note);
-        assert!(lines[0].contains("policy-violation"), "{lines:?}");
+        let note = closing(CloseReason::Failed(Box::new(error)));
+        assert_eq!(
+            logged(LevelFilter::INFO, &note),
+            [
+                "stream failed: policy-violation (Too many failed sign-ins) peer=192.0.2.1 account=romeo@example.org"
+            ]
+        );
+        let lines = logged(LevelFilter::INFO, &closing(CloseReason::StarttlsRefused));
+        assert!(lines[0].starts_with("TLS failed: "), "{lines:?}");
+    }
+
+    #[test]
+    fn what_ends_without_a_fault_is_told_only_to_who_asks_for_everything() {
+        let error = StreamError {
+            condition: "system-shutdown",
+            text: None,
+        };
+        for (reason, words) in [
+            (CloseReason::Ended, "closed: ended"),
+            (CloseReason::Unheard, "closed: nothing was heard"),
+            (
+                CloseReason::Dismissed(Box::new(error)),
+                "closed: system-shutdown",
+            ),
+        ] {
+            let note = closing(reason);
+            assert_eq!(logged(LevelFilter::INFO, &note), [""; 0]);
+            let lines = logged(LevelFilter::DEBUG, &note);
+            assert!(lines[0].starts_with(words), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_an_account_is_told() {
+        for (change, words) in [
+            (AccountChange::Added, "account added"),
+            (AccountChange::Deleted, "account deleted"),
+            (AccountChange::Disabled, "account disabled"),
+            (AccountChange::Enabled, "account enabled"),
+            (AccountChange::PasswordSet, "password set"),
+        ] {
+            let account = BareJid::parse("juliet@example.org").unwrap();
+            let note = Note::AccountChanged { account, change };
+            let line = format!("{words} account=juliet@example.org");
+            assert_eq!(logged(LevelFilter::INFO, &note), [line]);
+        }
+    }
+
+    fn failed(peer: &str, account: Option<&str>, failure: Failure) -> Note {
+        Note::SignInFailed {
+            conn: connection(),
+            peer: peer.parse().unwrap(),
+            account: account.map(|account| BareJid::parse(account).unwrap()),
+            failure,
+        }
+    }
+
+    fn closing(reason: CloseReason) -> Note {
+        Note::Closed {
+            conn: connection(),
+            peer: "192.0.2.1".parse().unwrap(),
+            account: Some(BareJid::parse("romeo@example.org").unwrap()),
+            reason,
+        }
     }
 
     fn logged(level: LevelFilter, note: &Note) -> Vec<String> {

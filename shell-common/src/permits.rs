@@ -377,7 +377,7 @@ impl Addresses {
 }
 
 /// An IPv4 address, or the first of an IPv6 /64: whoever has one of those has them all.
-fn network(peer: IpAddr) -> IpAddr {
+pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address @ IpAddr::V4(_) => address,

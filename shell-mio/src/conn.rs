@@ -18,6 +18,7 @@ use spondee_core::port::{Closed, ConnId, Input};
 use spondee_core::shard::Detached;
 use spondee_shell_common::counters::Counters;
 use spondee_shell_common::limits::shell::{AHEAD_BYTES, READ_BYTES};
+use spondee_shell_common::note;
 use spondee_shell_common::permits::Permit;
 use spondee_shell_common::tls::Pump;
 
@@ -226,6 +227,15 @@ impl Conn {
         self.inward == Inward::Ended
     }
 
+    /// Before it is closed: says so in the log if that is in the middle of a TLS handshake.
+    pub(crate) fn tell_unfinished(&self, core: &Core) {
+        if let Layer::Handshake(pump) = &self.layer
+            && pump.has_begun()
+        {
+            note::tls_failed(core.shard.peer(self.id), "the handshake was not completed");
+        }
+    }
+
     /// Stops reading.
     pub(crate) const fn pause(&mut self) {
         self.flow = Flow::Paused;
@@ -343,7 +353,7 @@ impl Conn {
                 }
             }
             Err(error) => {
-                tracing::debug!("TLS failed: {}", error.message);
+                note::tls_failed(core.shard.peer(conn), &error.message);
                 // The alert is a courtesy: if the socket is full, it is not waited for.
                 let _ = self.socket.write(&self.unwritten);
                 fate = Fate::Gone(Closed::Tls);
@@ -385,6 +395,9 @@ impl Conn {
     /// Appends records of what the core owes, as far as a write may take it, and close_notify behind the last.
     fn encrypt(&mut self, core: &mut Core, cipher: &mut Vec<u8>) -> Result<(), Closed> {
         let last = self.is_last_write();
+        if last {
+            self.tell_unfinished(core);
+        }
         let pump = match &mut self.layer {
             Layer::Clear => return Ok(()),
             // What the core owes cannot be encrypted before the handshake is done.

@@ -16,6 +16,7 @@ use spondee_shell_common::clock::Clock;
 use spondee_shell_common::counters::{Counters, Totals};
 use spondee_shell_common::limits::shell::{self as limits, SHUTDOWN};
 use spondee_shell_common::listen;
+use spondee_shell_common::log;
 use spondee_shell_common::mailbox::Mailbox;
 use spondee_shell_common::mesh::{Inbox, Mesh, Order};
 use spondee_shell_common::permits::Permits;
@@ -202,6 +203,8 @@ impl Server {
         self.booted.workers.stop();
         self.booted.store.stop();
         tracing::debug!("{}", self.totals());
+        log::tell_left_out();
+        tracing::info!("stopped");
     }
 }
 

@@ -325,7 +325,9 @@ impl Thread {
             *slot = Some(conn);
         }
         if let Err(error) = registered {
-            tracing::warn!("cannot watch a connection: {error}");
+            if self.shared.permits.may_complain(self.core.now.mono) {
+                tracing::warn!("cannot watch a connection: {error}");
+            }
             self.drop_conn(id, Closed::Reset);
         }
     }
@@ -623,7 +625,9 @@ impl Thread {
                 continue;
             };
             if let Err(error) = conn.deregister(self.poll.registry()) {
-                tracing::warn!("cannot give a connection away: {error}");
+                if self.shared.permits.may_complain(self.core.now.mono) {
+                    tracing::warn!("cannot give a connection away: {error}");
+                }
                 continue;
             }
             self.core.counters.moved.add(1);
@@ -643,6 +647,7 @@ impl Thread {
         if let Some(mut conn) = self.take(id) {
             // Closing the socket would do; a failure changes nothing.
             let _ = conn.deregister(self.poll.registry());
+            conn.tell_unfinished(&self.core);
             drop(conn);
             self.core.input(Input::Closed { conn: id, how });
         }

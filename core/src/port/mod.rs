@@ -8,7 +8,7 @@ mod note;
 pub use action::{Action, Standing};
 pub use command::{Command, CommandError, CommandId, CommandReply, CommandResult, UserEntry};
 pub use input::{Closed, DeriveError, Input, Listener, Opening, TlsInfo, TlsVersion};
-pub use note::{CloseReason, Note};
+pub use note::{AccountChange, CloseReason, Note, StreamError};
 
 use crate::arena::arena_key;
 

@@ -1,5 +1,6 @@
 //! What the core tells logs and counters: typed, so that tests can assert on it.
 
+use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use super::ConnId;
@@ -7,12 +8,23 @@ use crate::jid::{BareJid, Domain, Jid};
 use crate::sasl::{Failure, Mechanism, OfferEmpty};
 
 /// One event. Boxed payloads keep `Action` small.
+///
+/// `account` of what failed is the one that was named, whether it exists or not.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Note {
+    /// An administrator's change of an account is on disk.
+    AccountChanged {
+        /// The account.
+        account: BareJid,
+        /// What was done.
+        change: AccountChange,
+    },
     /// An account whose sign-ins failed so often that strangers hear nothing of their passwords for a while. It need not exist.
     AccountHeldUp {
         /// The account.
         account: BareJid,
+        /// From where the last of these failures came.
+        peer: IpAddr,
     },
     /// The same for everybody at an address.
     AddressHeldUp {
@@ -32,6 +44,10 @@ pub enum Note {
     Closed {
         /// The connection.
         conn: ConnId,
+        /// The peer's address.
+        peer: IpAddr,
+        /// Whose stream it was, or was to be.
+        account: Option<BareJid>,
         /// Why.
         reason: CloseReason,
     },
@@ -39,8 +55,19 @@ pub enum Note {
     NothingOffered {
         /// The host.
         host: Domain,
+        /// The client's address.
+        peer: IpAddr,
         /// Why.
         why: OfferEmpty,
+    },
+    /// The connection or its stream ended in the middle of a sign-in.
+    SignInCutOff {
+        /// The connection.
+        conn: ConnId,
+        /// The peer's address.
+        peer: IpAddr,
+        /// Whose sign-in.
+        account: Option<BareJid>,
     },
     /// A sign-in failed.
     SignInFailed {
@@ -48,6 +75,8 @@ pub enum Note {
         conn: ConnId,
         /// The peer's address, for tools that ban.
         peer: IpAddr,
+        /// Whose sign-in.
+        account: Option<BareJid>,
         /// How.
         failure: Failure,
     },
@@ -55,6 +84,8 @@ pub enum Note {
     SignedIn {
         /// The connection.
         conn: ConnId,
+        /// The peer's address.
+        peer: IpAddr,
         /// Whose.
         account: BareJid,
         /// By which mechanism.
@@ -62,11 +93,42 @@ pub enum Note {
     },
 }
 
-/// Why a stream ended: the stream error sent, or none.
+/// What an administrator did to an account.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AccountChange {
+    /// It is new.
+    Added,
+    /// It is gone, and everything it kept.
+    Deleted,
+    /// Nobody signs in to it any more.
+    Disabled,
+    /// It may be signed in to again.
+    Enabled,
+    /// It has a new password.
+    PasswordSet,
+}
+
+/// Why a stream ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CloseReason {
     /// By `</stream:stream>` or the end of the connection.
     Ended,
-    /// With this stream error (its element's name).
-    Error(&'static str),
+    /// Nothing was ever heard of the peer, as when somebody looks whether the port is open. However it ended, no stream failed.
+    Unheard,
+    /// By this stream error, as the server was told to: it stops, the administrator changed something, or another session of
+    /// the account took this one's place.
+    Dismissed(Box<StreamError>),
+    /// By this stream error, for something that the peer or the connection did.
+    Failed(Box<StreamError>),
+    /// The peer wanted TLS where there is none to be had.
+    StarttlsRefused,
+}
+
+/// A stream error that was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StreamError {
+    /// Its element's name.
+    pub condition: &'static str,
+    /// What was sent with it for people.
+    pub text: Option<&'static str>,
 }

@@ -14,7 +14,8 @@ use super::signin::{CREDENTIALS_KEY, read_credentials};
 use crate::jid::{BareJid, Domain};
 use crate::limits::{COMMANDS_WAITING_MAX, LIST_MAX};
 use crate::port::{
-    Action, Command, CommandError, CommandId, CommandReply, CommandResult, DeriveError, UserEntry,
+    AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult,
+    DeriveError, Note, UserEntry,
 };
 use crate::sasl::{Credentials, DeriveParams, ScramKeys, Status, prepare_password};
 use crate::secret::Secret;
@@ -123,7 +124,7 @@ impl Shard {
                     status: Status::Enabled,
                     keys,
                 };
-                self.write(id, account, &credentials, Expect::Absent, After::Answer);
+                self.write(id, account, &credentials, Expect::Absent, After::Added);
             }
             CommandStep::DeriveChange => self.change(id, account, Change::Keys(keys)),
             CommandStep::List | CommandStep::Read(_) | CommandStep::Write(_) => {}
@@ -148,7 +149,7 @@ impl Shard {
             After::PasswordChanged(_) => {
                 After::PasswordChanged(record_hash(&self.config.server_secret, &value))
             }
-            After::Answer | After::Deleted | After::Disabled => after,
+            After::Added | After::Deleted | After::Disabled | After::Enabled => after,
         };
         let put = Op::Put {
             map: Table::Credentials,
@@ -236,7 +237,7 @@ impl Shard {
             Change::Status(status) => {
                 credentials.status = status;
                 match status {
-                    Status::Enabled => After::Answer,
+                    Status::Enabled => After::Enabled,
                     Status::Disabled => After::Disabled,
                 }
             }
@@ -254,10 +255,21 @@ impl Shard {
         self.ask_for_change(id, account, batch, After::Deleted);
     }
 
-    /// The commit is done: sessions learn of it.
+    /// The commit is done: the log and sessions learn of it.
     fn take_effect(&mut self, now: Now, account: &BareJid, after: After) {
+        let change = match after {
+            After::Added => AccountChange::Added,
+            After::Deleted => AccountChange::Deleted,
+            After::Disabled => AccountChange::Disabled,
+            After::Enabled => AccountChange::Enabled,
+            After::PasswordChanged(_) => AccountChange::PasswordSet,
+        };
+        self.fx.note(Note::AccountChanged {
+            account: account.clone(),
+            change,
+        });
         match after {
-            After::Answer => {}
+            After::Added | After::Enabled => {}
             After::Deleted | After::Disabled => self.shut_out(now, account),
             After::PasswordChanged(record) => {
                 if let Some(key) = self.by_name.get(account.as_str())

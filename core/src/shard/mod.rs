@@ -11,7 +11,7 @@ mod tests;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::account::{Account, AccountKey};
 use crate::arena::Arena;
@@ -164,6 +164,12 @@ impl Shard {
     /// The first `count` bytes of `outgoing` are in the socket (or in TLS records bound for it).
     pub fn sent(&mut self, conn: ConnId, count: usize) {
         self.fx.sent(conn, count);
+    }
+
+    /// Where the peer of a connection is. `None` for a connection that is dead.
+    #[must_use]
+    pub fn peer(&self, conn: ConnId) -> Option<IpAddr> {
+        Some(self.seats.get(conn)?.peer.ip())
     }
 
     /// How many connections live here.

@@ -1,5 +1,6 @@
 //! Connections: accepted, fed, handed to another shard, closed.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -8,7 +9,7 @@ use super::{Course, Shard};
 use crate::account::AccountKey;
 use crate::jid::BareJid;
 use crate::port::{Action, CloseReason, ConnId, Note, Standing};
-use crate::stream::{self, Event, Expiry, Stream, Violation};
+use crate::stream::{self, Ending, Event, Expiry, Stream, Violation};
 use crate::time::Now;
 
 /// A connection of this shard.
@@ -239,16 +240,25 @@ impl Shard {
                 self.bind(now, conn, resource, &request);
             }
             Event::Close => self.hang_up(now, conn, CloseReason::Ended),
-            Event::Closing(violation) => self.closing(now, conn, violation),
+            Event::Closing(ending) => self.closing(now, conn, ending),
+            Event::CutOff(account) => {
+                self.cut_off(conn, account);
+                self.hang_up(now, conn, CloseReason::Ended);
+            }
             Event::Derive(params, password) => self.derive(conn, params, password),
             Event::Lookup(account) => self.look_up(now, conn, account),
             Event::Rejected(account) => self.rejected(now, conn, account.as_ref()),
             Event::NothingOffered(host, why) => {
-                self.fx.note(Note::NothingOffered { host, why });
+                if let Some(peer) = self.peer(conn) {
+                    self.fx.note(Note::NothingOffered { host, peer, why });
+                }
                 self.fail(now, conn, Violation::NothingOffered);
             }
             Event::Secure(host, behind) => self.fx.act(Action::Secure { conn, host, behind }),
-            Event::SignInFailed(failure) => self.sign_in_failed(now, conn, failure),
+            Event::SignInFailed(account, failure) => {
+                self.sign_in_failed(now, conn, account, failure);
+            }
+            Event::StarttlsRefused => self.hang_up(now, conn, CloseReason::StarttlsRefused),
             Event::Stanza(stanza) => self.outbound(now, conn, stanza),
             Event::Verified {
                 account,
@@ -286,7 +296,7 @@ impl Shard {
     }
 
     /// The closing tag is out: the session is over, the peer has a few seconds for its own.
-    fn closing(&mut self, now: Now, conn: ConnId, violation: Option<Violation>) {
+    fn closing(&mut self, now: Now, conn: ConnId, ending: Option<Ending>) {
         if self.end_session(now, conn).is_some() {
             let standing = Standing::Stranger;
             self.fx.act(Action::Standing { conn, standing });
@@ -297,18 +307,51 @@ impl Shard {
             // It ends here: nobody is to take it to another shard any more.
             seat.role = Role::Stranger;
         }
-        if let Some(violation) = violation {
+        if let Some(Ending { violation, account }) = ending {
             if let Some(seat) = self.seats.get_mut(conn) {
                 seat.role = Role::Ending;
             }
-            let reason = CloseReason::Error(violation.condition());
-            self.fx.note(Note::Closed { conn, reason });
+            let error = Box::new(violation.error());
+            let reason = match violation.is_dismissal() {
+                true => CloseReason::Dismissed(error),
+                false => CloseReason::Failed(error),
+            };
+            self.note_end(conn, account, reason);
             self.timers.set(conn, now.mono, self.config.limits.close);
+        }
+    }
+
+    /// One connection is over, for the log.
+    fn note_end(&mut self, conn: ConnId, account: Option<BareJid>, reason: CloseReason) {
+        let Some(seat) = self.seats.get(conn) else {
+            return;
+        };
+        let reason = match seat.stream.is_unheard() {
+            true => CloseReason::Unheard,
+            false => reason,
+        };
+        self.fx.note(Note::Closed {
+            conn,
+            peer: seat.peer.ip(),
+            account,
+            reason,
+        });
+    }
+
+    /// A sign-in was under way when its connection or stream ended.
+    fn cut_off(&mut self, conn: ConnId, account: Option<BareJid>) {
+        if let Some(peer) = self.peer(conn) {
+            self.fx.note(Note::SignInCutOff {
+                conn,
+                peer,
+                account,
+            });
         }
     }
 
     /// Tells the shell to close the connection, once.
     pub(super) fn hang_up(&mut self, now: Now, conn: ConnId, reason: CloseReason) {
+        let account = self.named(conn);
         self.end_session(now, conn);
         let Some(seat) = self.seats.get_mut(conn) else {
             return;
@@ -317,7 +360,7 @@ impl Shard {
             Role::Gone => return,
             Role::Ending => {}
             Role::Stranger | Role::Leaving(_) | Role::Member(_) => {
-                self.fx.note(Note::Closed { conn, reason });
+                self.note_end(conn, account, reason);
             }
         }
         self.timers.stop(conn);
@@ -341,17 +384,29 @@ impl Shard {
 
     /// The shell's last word.
     pub(super) fn closed(&mut self, now: Now, conn: ConnId) {
+        let account = self.named(conn);
         self.end_session(now, conn);
-        let Some(seat) = self.seats.remove(conn) else {
+        let Some(seat) = self.seats.get(conn) else {
             return;
         };
+        let told = matches!(seat.role, Role::Ending | Role::Gone);
+        if seat.stream.signs_in() {
+            self.cut_off(conn, account.clone());
+        }
+        if !told {
+            self.note_end(conn, account, CloseReason::Ended);
+        }
+        self.seats.remove(conn);
         self.timers.stop(conn);
         self.fx.close(conn);
-        if !matches!(seat.role, Role::Ending | Role::Gone) {
-            self.fx.note(Note::Closed {
-                conn,
-                reason: CloseReason::Ended,
-            });
+    }
+
+    /// The account that a stream is of, or that a sign-in under way is to.
+    fn named(&self, conn: ConnId) -> Option<BareJid> {
+        let seat = self.seats.get(conn)?;
+        match seat.role {
+            Role::Member(key) => Some(self.accounts.get(key)?.jid().clone()),
+            Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => seat.stream.account(),
         }
     }
 

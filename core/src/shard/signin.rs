@@ -80,15 +80,15 @@ impl Shard {
             account: by_account,
         } = self.throttle.failed(now.mono, limits, &attempt);
         if by_address == Limit::Reached
-            && let Some(seat) = self.seats.get(conn)
+            && let Some(peer) = self.peer(conn)
         {
-            let peer = seat.peer.ip();
             self.fx.note(Note::AddressHeldUp { peer });
         }
         if by_account == Limit::Reached
             && let Some(account) = account.cloned()
+            && let Some(peer) = self.peer(conn)
         {
-            self.fx.note(Note::AccountHeldUp { account });
+            self.fx.note(Note::AccountHeldUp { account, peer });
         }
         if let Some(address) = attempt.counted_address() {
             self.tell_others(&Body::SignInFailed(address));
@@ -97,12 +97,18 @@ impl Shard {
     }
 
     /// A sign-in has come to nothing, for whatever reason.
-    pub(super) fn sign_in_failed(&mut self, now: Now, conn: ConnId, failure: Failure) {
-        if let Some(seat) = self.seats.get(conn) {
-            let peer = seat.peer.ip();
+    pub(super) fn sign_in_failed(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        account: Option<BareJid>,
+        failure: Failure,
+    ) {
+        if let Some(peer) = self.peer(conn) {
             self.fx.note(Note::SignInFailed {
                 conn,
                 peer,
+                account,
                 failure,
             });
         }
@@ -142,7 +148,7 @@ impl Shard {
     }
 
     fn attempt(&self, conn: ConnId, account: Option<&BareJid>) -> Option<Attempt> {
-        let peer = self.seats.get(conn)?.peer.ip();
+        let peer = self.peer(conn)?;
         Some(self.throttle.attempt(&self.config.limits, peer, account))
     }
 
@@ -207,6 +213,7 @@ impl Shard {
             Admit::Welcome => {
                 seat.role = Role::Member(key);
                 let mechanism = seat.mechanism.take();
+                let peer = seat.peer.ip();
                 let account = account.jid().clone();
                 if let Some(attempt) = self.attempt(conn, Some(&account)) {
                     self.throttle.signed_in(now.mono, &attempt);
@@ -214,6 +221,7 @@ impl Shard {
                 if let Some(mechanism) = mechanism {
                     self.fx.note(Note::SignedIn {
                         conn,
+                        peer,
                         account,
                         mechanism,
                     });

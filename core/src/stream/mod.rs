@@ -54,8 +54,10 @@ pub(crate) enum Event {
     },
     /// Over: what is owed goes out, then the connection closes.
     Close,
-    /// The last tag is sent; the peer's is awaited until the deadline.
-    Closing(Option<Violation>),
+    /// The last tag is sent; the peer's is awaited until the deadline. Without an ending that was told before.
+    Closing(Option<Ending>),
+    /// As `Close`, by the peer in the middle of a sign-in.
+    CutOff(Option<BareJid>),
     /// Derive keys from the password, then `derived`.
     Derive(DeriveParams, Secret),
     /// Look the credentials up, on the shard that owns the account, then `credentials`; or `hold_up`.
@@ -64,8 +66,10 @@ pub(crate) enum Event {
     Rejected(Option<BareJid>),
     /// Start TLS; then `secured`. The bytes belong to TLS.
     Secure(Domain, Vec<u8>),
-    /// A sign-in failed; the stream goes on, unless it `has_failed_enough`.
-    SignInFailed(Failure),
+    /// A sign-in failed, to the account if one was named; the stream goes on, unless it `has_failed_enough`.
+    SignInFailed(Option<BareJid>, Failure),
+    /// As `Close`: the peer asked for TLS where it was not offered.
+    StarttlsRefused,
     /// A stanza of the session, `from` set.
     Stanza(Stanza),
     /// Nothing can be offered at this host.
@@ -76,6 +80,14 @@ pub(crate) enum Event {
         mechanism: Mechanism,
         record: [u8; 32],
     },
+}
+
+/// How a stream ends with an error.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) violation: Violation,
+    /// Whose stream it was, or was to be.
+    pub(crate) account: Option<BareJid>,
 }
 
 /// What a stream's deadline came to.
@@ -320,6 +332,7 @@ impl Stream {
 
     /// As `fail`; `from` is the host named by the opening tag, if that is still owed.
     fn fail_from(&mut self, cx: &mut Cx<'_>, from: &str, violation: Violation) -> Event {
+        let account = self.account();
         // A scanner that failed cannot find the peer's closing tag: only its end of file or the deadline remain.
         let closing = State::Closing(if matches!(violation, Violation::Xml(_)) {
             Closing::Deaf
@@ -344,7 +357,7 @@ impl Stream {
         });
         self.forget_input();
         self.state = closing;
-        Event::Closing(Some(violation))
+        Event::Closing(Some(Ending { violation, account }))
     }
 
     /// Whether its client has signed in, and the stream is not over.
@@ -373,15 +386,64 @@ impl Stream {
         }
     }
 
+    /// The account it is of, or that a sign-in under way names.
+    pub(crate) fn account(&self) -> Option<BareJid> {
+        match &self.state {
+            State::Negotiate(n)
+            | State::Exchange(n, _)
+            | State::Lookup(n, _)
+            | State::Derive(n, _)
+            | State::Admit(n, _)
+            | State::Reject(n, _)
+            | State::HeldUp(n, _) => n.account.clone(),
+            State::Header(Phase::Authenticated(account)) | State::Bind(account, _) => {
+                Some(account.clone())
+            }
+            State::Established(jid) => Some(jid.to_bare()),
+            State::Header(Phase::Fresh(..))
+            | State::Secure(_)
+            | State::Closing(_)
+            | State::Closed => None,
+        }
+    }
+
+    /// Whether a sign-in is under way.
+    pub(crate) const fn signs_in(&self) -> bool {
+        match &self.state {
+            State::Exchange(..)
+            | State::Lookup(..)
+            | State::Derive(..)
+            | State::Admit(..)
+            | State::Reject(..)
+            | State::HeldUp(..) => true,
+            State::Header(_)
+            | State::Negotiate(_)
+            | State::Secure(_)
+            | State::Bind(..)
+            | State::Established(_)
+            | State::Closing(_)
+            | State::Closed => false,
+        }
+    }
+
+    /// Whether the peer has said nothing at all, TLS aside.
+    pub(crate) const fn is_unheard(&self) -> bool {
+        self.unauthenticated == 0
+    }
+
     /// The closing tag of the peer.
     fn on_end(&mut self, cx: &mut Cx<'_>) -> Event {
+        let cut_off = self.signs_in().then(|| self.account());
         // RFC 6120 §4.4: answered with our own, if that was not sent before.
         if !matches!(self.state, State::Closing(_)) {
             cx.fx.out(cx.conn, |out| out.extend_from_slice(CLOSING_TAG));
         }
         self.state = State::Closed;
         self.forget_input();
-        Event::Close
+        match cut_off {
+            Some(account) => Event::CutOff(account),
+            None => Event::Close,
+        }
     }
 
     fn on_element(&mut self, cx: &mut Cx<'_>, element: crate::xml::Element) -> Option<Event> {

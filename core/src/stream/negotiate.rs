@@ -54,7 +54,7 @@ impl Stream {
                 }
             },
             (Ns::Sasl, "abort") => self.sasl_failure(cx, negotiation, Failure::Aborted),
-            (Ns::Streams, "error") => Some(self.on_peer_error(cx, negotiation)),
+            (Ns::Streams, "error") => Some(self.on_peer_error(cx, negotiation, exchange)),
             (ns, name) => {
                 self.state = State::Negotiate(negotiation);
                 Some(self.fail(cx, misplaced(ns, name)))
@@ -74,7 +74,7 @@ impl Stream {
                 out.extend_from_slice(CLOSING_TAG);
             });
             self.state = State::Closed;
-            return Event::Close;
+            return Event::StarttlsRefused;
         }
         cx.fx.out(cx.conn, |out| {
             Writer::new(out)
@@ -295,9 +295,9 @@ impl Stream {
         });
         negotiation.failures = negotiation.failures.saturating_add(1);
         negotiation.record = None;
-        negotiation.account = None;
+        let account = negotiation.account.take();
         self.state = State::Negotiate(negotiation);
-        Some(Event::SignInFailed(failure))
+        Some(Event::SignInFailed(account, failure))
     }
 
     /// Whether no more sign-ins may fail on this stream: then it ends with `SaslFailures`.
@@ -320,8 +320,16 @@ impl Stream {
     }
 
     /// The peer gives up: RFC 6120 §4.9.1.1 asks us to close too.
-    fn on_peer_error(&mut self, cx: &mut Cx<'_>, negotiation: Box<Negotiation>) -> Event {
-        self.state = State::Negotiate(negotiation);
+    fn on_peer_error(
+        &mut self,
+        cx: &mut Cx<'_>,
+        negotiation: Box<Negotiation>,
+        exchange: Option<Exchange>,
+    ) -> Event {
+        self.state = match exchange {
+            Some(exchange) => State::Exchange(negotiation, exchange),
+            None => State::Negotiate(negotiation),
+        };
         self.on_end(cx)
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::port::StreamError;
 use crate::xml::{Ns, Writer, XmlError};
 
 /// Why we end a stream with an error.
@@ -120,6 +121,47 @@ impl Violation {
             | Self::UnsupportedElement
             | Self::Version
             | Self::Xml(_) => None,
+        }
+    }
+
+    /// As the log is told of it.
+    pub(crate) const fn error(self) -> StreamError {
+        StreamError {
+            condition: self.condition(),
+            text: self.text(),
+        }
+    }
+
+    /// Whether the stream ends because the server was told so, or another session of the account took its place: no fault, and
+    /// nobody to be looked for.
+    pub(crate) const fn is_dismissal(self) -> bool {
+        match self {
+            Self::AccountGone
+            | Self::Conflict
+            | Self::HostGone
+            | Self::PasswordChanged
+            | Self::Shutdown => true,
+            Self::BindRetries
+            | Self::Bug
+            | Self::Evicted
+            | Self::NotAStream
+            | Self::From
+            | Self::FromMalformed
+            | Self::HostUnknown
+            | Self::HandOffFull
+            | Self::Namespace
+            | Self::NothingOffered
+            | Self::QueueFull
+            | Self::SaslFailures
+            | Self::StreamElement
+            | Self::StanzaBeforeAuthentication
+            | Self::Timeout
+            | Self::ToMissing
+            | Self::ToChanged
+            | Self::UnauthenticatedBytes
+            | Self::UnsupportedElement
+            | Self::Version
+            | Self::Xml(_) => false,
         }
     }
 

@@ -32,11 +32,13 @@ use std::thread;
 
 use spondee_core::envelope::placement::Placement;
 use spondee_core::port::{Command, CommandId, CommandResult};
+use tracing::Level;
 use zeroize::Zeroizing;
 
 use crate::limits::{
     CONTROL_ANSWER, CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_PATH_BYTES, CONTROL_REQUEST_BYTES,
 };
+use crate::log::{Cause, Subject, may_write};
 use crate::mailbox::{Letter, Mailbox};
 
 pub use client::{CallError, call};
@@ -194,7 +196,9 @@ fn accept(shared: &Arc<Shared>, listener: &UnixListener, shards: &Arc<Shards>) {
         }
         let admitted = stream.and_then(|stream| admit(shared, stream, shards));
         if let Err(error) = admitted {
-            tracing::warn!("control socket: {error}");
+            if may_write(Level::WARN, Cause::Server, Subject::Warning) {
+                tracing::warn!("control socket: {error}");
+            }
             // Without descriptors or memory `accept` fails again at once: not in a tight loop.
             thread::sleep(std::time::Duration::from_millis(100));
         }

@@ -3,9 +3,21 @@
 use std::time::Duration;
 
 /// Bytes of lines that wait for standard error to take them: more than two thousand lines, a minute of a server that hundreds sign
-/// in to, What comes while it is full is dropped and counted. As much again
+/// in to, or the longest list of what was left out (`ADDRESSES`). What comes while it is full is dropped and counted. As much again
 /// may be in the middle of being written.
 pub const QUEUE_BYTES: usize = 256 * 1024;
+
+/// Lines about failures from one address in one minute, an IPv6 /64 being one: as many as the server answers wrong passwords
+/// (`sasl_failures_per_address` of the core), so that a program that bans sees each of them. Wrong passwords, other failures and
+/// warnings have as many each, so that none of them hides another.
+pub const LINES_PER_ADDRESS: u32 = 20;
+
+/// How long such lines are counted before they start anew.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// Addresses counted by themselves in one minute: more than fail within the same minute by mistake, and their lines are seven
+/// megabytes at the most. Those beyond it share the lines of one.
+pub const ADDRESSES: usize = 1024;
 
 /// How long the end of the program waits for standard error to take the last lines. Whoever reads the log is done in
 /// milliseconds; where nobody reads, nobody is missed.

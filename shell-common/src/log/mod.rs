@@ -1,12 +1,13 @@
 //! Where the log goes: to standard error, by a thread of its own where there is a server.
 //!
 //! No thread of a server writes there itself, because whoever reads may have stopped to: a pipe that is full takes nothing more, and
-//! who writes to it waits for ever. Lines are handed to a bounded queue (`queue`). So are the last words of threads that
-//! panic, and of the program.
+//! who writes to it waits for ever. Lines are handed to a bounded queue (`queue`), what strangers cause is limited by address
+//! (`budget`). So are the last words of threads that panic, and of the program.
 //!
 //! Choice: the queue is ours and not the crate `tracing-appender`'s. That one is bounded by lines of any length, says nothing in the
 //! log of what it dropped, and tells a failure at its end on standard output, which may be as full as standard error.
 
+mod budget;
 mod queue;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -14,6 +15,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::panic::PanicHookInfo;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -23,6 +25,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::config::LogLevel;
 use crate::limits::log::FLUSH;
 
+use budget::{Budget, Verdict};
+pub(crate) use budget::{Cause, Subject};
 use queue::{Queue, Unlocked, Writer, line};
 
 /// The environment variable that overrides the level: a filter of the crate `tracing-subscriber`, such as `debug`.
@@ -91,12 +95,30 @@ where
     }
 }
 
+/// Whether to write a line that somebody may cause as often as they like. If not, it is counted.
+pub(crate) fn may_write(level: Level, cause: Cause, subject: Subject) -> bool {
+    // A line that would not be shown is not counted either.
+    level <= LevelFilter::current()
+        && RUNNING
+            .get()
+            .is_none_or(|running| running.weigh(cause, subject))
+}
+
+/// Says what was left out so far, for a server that is about to say its last words.
+pub fn tell_left_out() {
+    if let Some(running) = RUNNING.get() {
+        let left_out = running.budget().close();
+        tell(&left_out);
+    }
+}
+
 /// Until it is dropped, lines may come. Then those that are queued are written, as far as that goes within `limits::log::FLUSH`.
 #[derive(Debug)]
 pub(crate) struct UntilWritten;
 
 impl Drop for UntilWritten {
     fn drop(&mut self) {
+        tell_left_out();
         if let Some(running) = RUNNING.get() {
             running.queue.flush(FLUSH);
         }
@@ -107,18 +129,38 @@ impl Drop for UntilWritten {
 #[derive(Debug, Default)]
 struct Running {
     queue: Queue,
+    budget: Mutex<Budget>,
 }
 
 impl Running {
     /// What the thread does.
     fn write(&self, mut writer: Writer<impl Write>) {
         loop {
-            self.queue.serve(&mut writer, None);
+            let due = self.budget().ends();
+            self.queue.serve(&mut writer, due);
+            let left_out = self.budget().settle(Instant::now());
+            tell(&left_out);
+        }
+    }
+
+    fn weigh(&self, cause: Cause, subject: Subject) -> bool {
+        let verdict = self.budget().weigh(cause, subject, Instant::now());
+        match verdict {
+            Verdict::Write => true,
+            Verdict::WriteFirst => {
+                self.queue.nudge();
+                true
+            }
+            Verdict::LeaveOut => false,
         }
     }
 
     /// The words of a thread that panics, which would else wait for standard error, and nobody would hear that it ended.
     fn panicked(&self, info: &PanicHookInfo<'_>) {
+        // Those of storage threads are survived, and may come again with each sign-in.
+        if !self.weigh(Cause::Server, Subject::Failure) {
+            return;
+        }
         let thread = thread::current();
         let name = thread.name().unwrap_or("without a name");
         let what = info.payload_as_str().unwrap_or("without words");
@@ -138,6 +180,17 @@ impl Running {
         self.queue.push(text.as_bytes());
         // What follows may be the end of the process.
         self.queue.flush(FLUSH);
+    }
+
+    /// Held for as long as it takes to count. Nothing panics meanwhile.
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(left_out: &[budget::LeftOut]) {
+    for one in left_out {
+        tracing::info!("{one}");
     }
 }
 

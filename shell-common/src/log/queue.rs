@@ -63,6 +63,11 @@ impl Queue {
         self.ring(state);
     }
 
+    /// Wakes the thread to look at what else it has to do.
+    pub(super) fn nudge(&self) {
+        self.ring(self.lock());
+    }
+
     /// Waits until everything is written, or the time is over.
     pub(super) fn flush(&self, patience: Duration) {
         let unwritten = |state: &mut State| state.thread != Thread::Asleep;

@@ -5,7 +5,7 @@ use spondee_core::arena::Arena;
 use tracing::level_filters::LevelFilter;
 
 use super::*;
-use crate::note::capture;
+use crate::log::capture;
 
 /// What a thread is told.
 #[derive(Debug, Default)]

@@ -10,8 +10,10 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Params, Row, ToSql, params};
 use spondee_core::jid::BareJid;
 use spondee_core::store::{Batch, Expect, Op, Reply, StoreError, Table};
+use tracing::Level;
 
 use super::{Backend, schema};
+use crate::log::{Cause, Subject, may_write};
 
 /// One connection.
 #[derive(Debug)]
@@ -41,12 +43,15 @@ impl Sqlite {
 impl Backend for Sqlite {
     fn apply(&mut self, batches: &[Batch]) -> Vec<Result<Vec<Reply>, StoreError>> {
         self.transact(batches).unwrap_or_else(|error| {
-            tracing::error!(
-                file = %self.path.display(),
-                batches = batches.len(),
-                "storage failed, nothing of this was kept: {error}; {}",
-                advice(&error)
-            );
+            // Whoever signs in makes it be read, and may do so as often as they like.
+            if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+                tracing::error!(
+                    file = %self.path.display(),
+                    batches = batches.len(),
+                    "storage failed, nothing of this was kept: {error}; {}",
+                    advice(&error)
+                );
+            }
             self.roll_back();
             batches.iter().map(|_| Err(StoreError::Failed)).collect()
         })
@@ -108,6 +113,7 @@ impl Sqlite {
     fn roll_back(&self) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK", [])
+            && may_write(Level::ERROR, Cause::Server, Subject::Warning)
         {
             tracing::error!("cannot roll back: {error}");
         }
@@ -136,7 +142,9 @@ impl Sqlite {
                 Err(error)
             }
             Err(Fault::Sqlite(error)) => {
-                tracing::error!(owner = %batch.owner, "storage refused a batch: {error}");
+                if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+                    tracing::error!(owner = %batch.owner, "storage refused a batch: {error}");
+                }
                 Ok(Err(StoreError::Failed))
             }
         }

@@ -9,10 +9,12 @@ use std::thread::JoinHandle;
 
 use spondee_core::port::Ticket;
 use spondee_core::store::{Batch, Reply, StoreError};
+use tracing::Level;
 
 use super::lanes::{Job, Lanes, Server};
 use super::{Backend, StoreCounters};
 use crate::limits::STORE_READERS;
+use crate::log::{Cause, Subject, may_write};
 use crate::mailbox::{Letter, Mailbox};
 
 /// The running threads. Dropping stops them.
@@ -190,7 +192,9 @@ type Outcome = Result<Vec<Reply>, StoreError>;
 fn apply(backend: &mut dyn Backend, batches: &[Batch]) -> Vec<Outcome> {
     let mut outcomes =
         catch_unwind(AssertUnwindSafe(|| backend.apply(batches))).unwrap_or_else(|_| {
-            tracing::error!(batches = batches.len(), "the storage back end panicked");
+            if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+                tracing::error!(batches = batches.len(), "the storage back end panicked");
+            }
             Vec::new()
         });
     outcomes.resize(batches.len(), Err(StoreError::Failed));

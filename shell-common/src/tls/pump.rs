@@ -205,6 +205,18 @@ impl Pump {
         };
     }
 
+    /// Whether the peer has asked for TLS or sent anything of a handshake, and that has not failed.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        match &self.state {
+            State::AwaitingHello(waiting) => {
+                waiting.opening == Opening::Clear || !waiting.seen.is_empty()
+            }
+            State::Handshaking(..) | State::Running(_) | State::Closing(_) => true,
+            State::Closed => false,
+        }
+    }
+
     /// Bytes of memory kept for input that is not complete yet: none while the connection is idle between records.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -255,14 +255,16 @@ impl Simulation {
                     return Err(format!("the server holds this impossible: {what}"));
                 }
                 Note::Closed {
-                    reason: CloseReason::Error("resource-constraint"),
+                    reason: CloseReason::Failed(error),
                     ..
-                } => self.counts.overflows += 1,
-                Note::AccountHeldUp { .. }
+                } if error.condition == "resource-constraint" => self.counts.overflows += 1,
+                Note::AccountChanged { .. }
+                | Note::AccountHeldUp { .. }
                 | Note::AddressHeldUp { .. }
                 | Note::Bound { .. }
                 | Note::Closed { .. }
                 | Note::NothingOffered { .. }
+                | Note::SignInCutOff { .. }
                 | Note::SignInFailed { .. }
                 | Note::SignedIn { .. } => {}
             }

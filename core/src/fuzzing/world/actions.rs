@@ -229,9 +229,11 @@ impl World {
                     self.note_signed_in(peer, account);
                 }
             }
-            Note::AccountHeldUp { .. }
+            Note::AccountChanged { .. }
+            | Note::AccountHeldUp { .. }
             | Note::AddressHeldUp { .. }
             | Note::NothingOffered { .. }
+            | Note::SignInCutOff { .. }
             | Note::SignInFailed { .. } => {}
         }
     }

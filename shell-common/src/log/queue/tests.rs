@@ -1,4 +1,4 @@
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -125,6 +125,27 @@ fn a_flush_ends_where_nobody_reads() {
     reader.begun.recv().unwrap();
     queue.flush(Duration::from_millis(10));
     assert_eq!(reader.text(), "");
+}
+
+#[test]
+fn the_thread_looks_up_when_it_is_nudged_or_something_is_due() {
+    let queue = Arc::new(Queue::default());
+    let (looked, looks) = sync_channel(0);
+    let serving = Arc::clone(&queue);
+    thread::spawn(move || {
+        let mut writer = Writer::new(io::sink());
+        for due in [None, Some(Instant::now()), None] {
+            serving.serve(&mut writer, due);
+            looked.send(()).unwrap();
+        }
+    });
+    assert_eq!(looks.try_recv(), Err(TryRecvError::Empty));
+    queue.nudge();
+    looks.recv().unwrap();
+    // Due at once.
+    looks.recv().unwrap();
+    queue.nudge();
+    looks.recv().unwrap();
 }
 
 /// Takes so many bytes, then fails so often.
