@@ -32,24 +32,33 @@ impl Unread {
         if !made.map_err(|e| e.to_string())?.success() {
             return Err(format!("cannot make {}", path.display()));
         }
-        let mut pipe = OpenOptions::new()
+        let pipe = OpenOptions::new()
             .read(true)
             .write(true)
             .custom_flags(NONBLOCK)
             .open(&path)
             .map_err(|e| e.to_string())?;
-        loop {
-            match pipe.write(b"in the way\n") {
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                Err(e) => return Err(e.to_string()),
-            }
-        }
-        Ok(Self {
+        let mut unread = Self {
             path,
             pipe,
             text: String::new(),
-        })
+        };
+        unread.fill()?;
+        Ok(unread)
+    }
+
+    /// Makes it full, again.
+    ///
+    /// # Errors
+    /// It cannot be written to.
+    pub fn fill(&mut self) -> Result<(), String> {
+        loop {
+            match self.pipe.write(b"in the way\n") {
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e.to_string()),
+            }
+        }
     }
 
     /// A command that runs `program` with this for its standard error; its arguments are still to be added.

@@ -30,6 +30,20 @@ pub fn tracing(output: &Path) -> Command {
     command
 }
 
+/// The same with every call there is, without data; descriptors are written with what they are. Calls of `slow` take so long.
+#[must_use]
+pub fn watching(output: &Path, slow: &str, delay: Duration) -> Command {
+    let mut command = Command::new("strace");
+    command
+        .args(["-D", "-f", "-y", "-s", "0", "-o"])
+        .arg(output);
+    let delay = delay.as_micros();
+    command
+        .arg("-e")
+        .arg(format!("inject={slow}:delay_enter={delay}"));
+    command
+}
+
 /// The same without a trace, where some calls fail: `fault` is an expression of `strace -e inject=`, which counts the calls of each
 /// thread.
 #[must_use]
@@ -112,6 +126,18 @@ impl Moment<'_> {
         let text = self.argument(index)?;
         text.parse()
             .map_err(|_| format!("line {}: {text} is not a number", self.line))
+    }
+
+    /// An argument that is a descriptor, with what that is, as `watching` has them written.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn descriptor(&self, index: usize) -> Result<(i64, &str), String> {
+        let text = self.argument(index)?;
+        let strange = || format!("line {}: {text} is no descriptor", self.line);
+        let (number, rest) = text.split_once('<').ok_or_else(strange)?;
+        let kind = rest.strip_suffix('>').ok_or_else(strange)?;
+        Ok((number.parse().map_err(|_| strange())?, kind))
     }
 
     /// An argument that is bytes.
@@ -201,7 +227,7 @@ fn after(
 ) -> Result<(), String> {
     let strange = || format!("line {line} is strange: {text:.100}");
     let (call, result) = text.rsplit_once(" = ").ok_or_else(strange)?;
-    let result = result.split(' ').next().unwrap_or_default();
+    let result = result.split([' ', '<']).next().unwrap_or_default();
     let result = match result.strip_prefix("0x") {
         // The process ended in the call.
         None if result == "?" => return Ok(()),
