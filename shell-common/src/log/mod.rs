@@ -33,7 +33,7 @@ use queue::{Queue, Unlocked, Writer, line};
 pub const FILTER: &str = "SPONDEE_LOG";
 
 /// The log of this process, if it is a server's.
-static RUNNING: OnceLock<Running> = OnceLock::new();
+static RUNNING: OnceLock<Arc<Running>> = OnceLock::new();
 
 /// Sends the log to standard error, from `level` on: for a command, which may wait there. The first call of this or of `start`
 /// counts.
@@ -46,15 +46,16 @@ pub fn init(level: LogLevel) {
 /// # Errors
 /// There is no thread to be had.
 pub fn start(level: LogLevel) -> io::Result<()> {
-    if RUNNING.set(Running::default()).is_err() {
+    if RUNNING.get().is_some() {
         return Ok(());
     }
-    let Some(running) = RUNNING.get() else {
-        return Ok(());
-    };
+    let running = Arc::new(Running::default());
+    let writing = Arc::clone(&running);
     thread::Builder::new()
         .name("log".to_owned())
-        .spawn(|| running.write(Writer::new(Unlocked)))?;
+        .spawn(move || writing.write(Writer::new(Unlocked)))?;
+    // Only now: without the thread, the words of this failure would not be written either.
+    let running = RUNNING.get_or_init(|| running);
     std::panic::set_hook(Box::new(|info| running.panicked(info)));
     subscribe(level, || Lines(&running.queue));
     Ok(())
