@@ -171,9 +171,8 @@ fn who_fails_at_nothing_leaves_no_line() {
     session(&server).close().unwrap();
     // The network cuts a session.
     drop(session(&server));
-    let last = session(&server);
+    drop(session(&server));
     server.stop().unwrap();
-    drop(last);
     let log = server.log();
     let lines = lines(&log);
     let signed_in = lines.iter().filter(|line| line.starts_with("signed in "));
@@ -247,7 +246,7 @@ fn a_flood_of_failures_is_summed_up() {
     let summed: usize = summed.sum();
     // Five sign-ins and a stream each.
     assert_eq!(told + summed, 20 * 6, "{log}");
-    assert_eq!(told % 20, 0, "{log}");
+    assert!((20..=40).contains(&told), "{log}");
     assert!(summed >= 60, "{log}");
     assert_eq!(log.matches("sign-in failed: ").count(), 1, "{log}");
 }
