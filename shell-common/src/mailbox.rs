@@ -1,12 +1,14 @@
-//! How a shard hears from those who are not shards: answers, commands, and that a place of its is needed.
+//! How a shard hears from those who are not shards: answers, commands, and that places are needed.
 
 use spondee_core::port::{Command, CommandId, ConnId, DeriveError, Ticket};
 use spondee_core::sasl::ScramKeys;
 use spondee_core::store::{Reply, StoreError};
 
-/// One answer or command; the shell turns it into the `Input` of the same name.
+/// One thing to hear. The shell turns it into the `Input` of the same name, but for a census, which is its own affair.
 #[derive(Debug)]
 pub enum Letter {
+    /// Permits have become scarce: it matters who holds them (`Permits::add_thread`).
+    Census,
     /// From the control socket.
     Command(CommandId, Command),
     /// From a PBKDF2 worker.
@@ -20,7 +22,7 @@ pub enum Letter {
 /// A shard's letter box. `post` takes all letters and wakes the shard's thread at most once.
 ///
 /// Not bounded itself: an answer exists only for a question, and the queues that take questions are bounded; a connection is
-/// evicted once.
+/// evicted once, and a census is far from the next.
 pub trait Mailbox: Send + Sync + std::fmt::Debug {
     /// Delivers in order.
     fn post(&self, letters: Vec<Letter>);

@@ -1,11 +1,12 @@
 //! How many connections the process may hold, who holds them, and who goes first when they run low. Descriptors belong to the
-//! process and connections move between threads, so this is the one table that threads share. It is locked for a moment when
-//! a connection is accepted, finds its thread, signs in and closes, never in between.
+//! process and connections move between threads, so this is what threads share: an atomic step at accept, sign-in and close.
+//! Who strangers are is looked at only when more than half of the permits are taken. Then the table is locked for a moment when one
+//! is accepted, comes to another thread, signs in and closes.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -16,16 +17,13 @@ use spondee_core::time::Instant;
 
 use self::strangers::{First, Number, Strangers};
 use crate::limits::shell::{
-    ALONE, LAST_PERMITS, LAST_PERMITS_PART, PERMIT_RESERVE, PERMIT_RESERVE_PART,
+    ALONE, LAST_PERMITS, LAST_PERMITS_PART, MAKES_ROOM_TOLD, PERMIT_RESERVE, PERMIT_RESERVE_PART,
 };
 use crate::mailbox::{Letter, Mailbox};
 
 mod strangers;
 #[cfg(test)]
 mod tests;
-
-/// How often the log tells of one address that it makes room for others.
-const TOLD_FOR: Duration = Duration::from_secs(60);
 
 /// Counts connections up to a limit and rings when the last one is gone.
 ///
@@ -40,9 +38,16 @@ pub struct Permits {
     members: AtomicUsize,
     /// From so many members on nobody is accepted.
     members_max: usize,
+    next: AtomicU64,
     empty: Waker,
     /// When a thread may next complain that there are none left, in the core's microseconds.
     complain_at: AtomicU64,
+    addresses_count: AtomicBool,
+    /// How many there is room for: the limit, or as many as there were when the system gave no more.
+    room: AtomicUsize,
+    /// Whether strangers are put into the table.
+    lists: AtomicBool,
+    threads: Mutex<Vec<Arc<dyn Mailbox>>>,
     table: Mutex<Table>,
 }
 
@@ -52,8 +57,7 @@ struct Table {
     strangers: Strangers<Stranger>,
     /// Strangers told to go that are not gone yet.
     revoked: BTreeSet<Number>,
-    next: Number,
-    /// Of which addresses the log has told lately. There are no more of them than seconds in `TOLD_FOR`.
+    /// Of which addresses the log has told lately: no more of them than `MAKES_ROOM_TOLD` has seconds.
     told: HashMap<IpAddr, Instant>,
 }
 
@@ -70,12 +74,7 @@ struct Addresses {
 #[derive(Debug)]
 struct Stranger {
     since: Instant,
-    /// Where it can be told to go. On its way to another thread it is told on arrival.
-    tenant: Option<Tenant>,
-}
-
-#[derive(Debug)]
-struct Tenant {
+    /// Where it is told to go. If it is on its way to another thread, it hears on arrival.
     mailbox: Arc<dyn Mailbox>,
     conn: ConnId,
 }
@@ -84,7 +83,7 @@ struct Tenant {
 #[derive(Debug)]
 struct Revoked {
     address: IpAddr,
-    tenant: Option<Tenant>,
+    stranger: Stranger,
 }
 
 /// Whether there will be a permit soon.
@@ -106,7 +105,12 @@ impl Permits {
             members: AtomicUsize::new(0),
             members_max: limit - (limit / LAST_PERMITS_PART).min(LAST_PERMITS),
             empty,
+            next: AtomicU64::new(0),
             complain_at: AtomicU64::new(0),
+            addresses_count: AtomicBool::new(false),
+            room: AtomicUsize::new(limit),
+            lists: AtomicBool::new(false),
+            threads: Mutex::default(),
             table: Mutex::default(),
         }
     }
@@ -116,12 +120,22 @@ impl Permits {
         let mut table = self.table();
         table.by_address.max = max;
         table.by_address.unlimited = unlimited.to_vec();
+        self.addresses_count.store(max.is_some(), Ordering::Relaxed);
+    }
+
+    /// From now on a thread is told when permits become scarce (`Letter::Census`): then it matters who holds them, and it settles
+    /// all who are there.
+    pub fn add_thread(&self, mailbox: Arc<dyn Mailbox>) {
+        locked(&self.threads).push(mailbox);
     }
 
     /// A permit, if there is one left.
     #[must_use]
     pub fn take(self: &Arc<Self>) -> Option<Permit> {
         let before = self.taken.fetch_add(1, Ordering::Relaxed);
+        if before >= self.limit / 2 {
+            self.list();
+        }
         // Given back by the drop if it is one too many.
         let permit = Permit {
             permits: Arc::clone(self),
@@ -136,6 +150,11 @@ impl Permits {
         let mut table = self.table();
         if self.members() >= self.members_max {
             return Room::None;
+        }
+        self.room.fetch_min(self.taken(), Ordering::Relaxed);
+        if self.list() {
+            // Who is there is only being looked up.
+            return Room::Coming;
         }
         if !table.revoked.is_empty() {
             return Room::Coming;
@@ -157,35 +176,55 @@ impl Permits {
             .is_ok()
     }
 
-    /// Whether more than half of the permits are taken: then it matters who holds them.
-    #[must_use]
-    pub fn are_scarce(&self) -> bool {
-        self.taken.load(Ordering::Relaxed) > self.limit / 2
-    }
-
     /// Whether there are no connections.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.taken.load(Ordering::Acquire) == 0
     }
 
+    /// From now on strangers are put into the table. `false` if they were before.
+    fn list(&self) -> bool {
+        if self.lists() || self.lists.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        for mailbox in locked(&self.threads).iter() {
+            mailbox.post(vec![Letter::Census]);
+        }
+        true
+    }
+
+    /// Permits are plentiful again, which is somewhat more than not scarce: the next census is far away.
+    fn list_no_more(&self) {
+        self.room.store(self.limit, Ordering::Relaxed);
+        self.lists.store(false, Ordering::Relaxed);
+    }
+
+    fn lists(&self) -> bool {
+        self.lists.load(Ordering::Relaxed)
+    }
+
     fn members(&self) -> usize {
         self.members.load(Ordering::Relaxed)
     }
 
-    /// Whether strangers have what they may of the permits that members leave. The rest is for new ones until a place is free.
+    fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Whether the part of them is taken that is kept for who comes next.
     fn run_low(&self, table: &Table) -> bool {
         let left = self.limit.saturating_sub(self.members());
         let reserve = (left / PERMIT_RESERVE_PART).clamp(1, PERMIT_RESERVE);
-        table.strangers.count() > left.saturating_sub(reserve)
+        self.limit.saturating_sub(self.taken()) + table.revoked.len() < reserve
     }
 
     /// Tells the thread of a connection that it is to go, and the log of its address.
     fn tell(&self, now: Instant, revoked: Revoked) {
-        if let Some(Tenant { mailbox, conn }) = revoked.tenant {
-            mailbox.post(vec![Letter::Evict(conn)]);
-        }
-        let peer = revoked.address;
+        let Revoked {
+            address: peer,
+            stranger: Stranger { mailbox, conn, .. },
+        } = revoked;
+        mailbox.post(vec![Letter::Evict(conn)]);
         if self.table().was_told(now, peer) || !self.may_complain(now) {
             return;
         }
@@ -198,8 +237,12 @@ impl Permits {
 
     /// Nothing panics while it holds the lock.
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.table)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Table {
@@ -214,20 +257,31 @@ impl Table {
         if Some(number) == newcomer || count == 1 && now.since(stranger.since) < ALONE {
             return None;
         }
-        let tenant = self.strangers.remove(address, number)?.tenant;
+        let stranger = self.strangers.remove(address, number)?;
         self.revoked.insert(number);
-        Some(Revoked { address, tenant })
+        Some(Revoked { address, stranger })
     }
 
-    /// It is no stranger, or gone.
-    fn forget(&mut self, address: IpAddr, number: Number) {
-        if !self.revoked.remove(&number) {
-            self.strangers.remove(address, number);
+    /// It is a stranger, and there.
+    fn list(&mut self, holder: &Holder, mailbox: &Arc<dyn Mailbox>, conn: ConnId) {
+        let stranger = Stranger {
+            since: holder.since,
+            mailbox: Arc::clone(mailbox),
+            conn,
+        };
+        self.strangers
+            .insert(holder.address, holder.number, stranger);
+    }
+
+    /// It is none, or gone.
+    fn forget(&mut self, holder: &Holder) {
+        if !self.revoked.remove(&holder.number) {
+            self.strangers.remove(holder.address, holder.number);
         }
     }
 
     fn was_told(&mut self, now: Instant, address: IpAddr) -> bool {
-        self.told.retain(|_, at| now.since(*at) < TOLD_FOR);
+        self.told.retain(|_, at| now.since(*at) < MAKES_ROOM_TOLD);
         self.told.contains_key(&address)
     }
 }
@@ -246,7 +300,15 @@ struct Holder {
     address: IpAddr,
     since: Instant,
     standing: Standing,
+    listed: Listed,
     share: Share,
+}
+
+/// Whether it is in the table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Listed {
+    No,
+    Yes,
 }
 
 /// Whether it is in the count of its address.
@@ -271,53 +333,64 @@ pub enum Claim {
 }
 
 impl Permit {
-    /// Gives it to a stranger at this address. If permits run low, another one is told to go.
+    /// Gives it to a stranger at this address.
     ///
     /// # Errors
     /// The address has as many as it may: RFC 6120 §13.12 has the new connection go no further.
     pub fn assign(&mut self, now: Instant, peer: IpAddr) -> Result<(), AddressFull> {
         let address = network(peer);
-        let mut table = self.permits.table();
-        let share = table.by_address.take(address, peer)?;
-        let number = table.next;
-        table.next += 1;
-        let stranger = Stranger {
-            since: now,
-            tenant: None,
-        };
-        table.strangers.insert(address, number, stranger);
-        let revoked = if self.permits.run_low(&table) {
-            table.revoke(now, Some(number))
+        let share = if self.permits.addresses_count.load(Ordering::Relaxed) {
+            self.permits.table().by_address.take(address, peer)?
         } else {
-            None
+            Share::Uncounted
         };
-        drop(table);
         self.holder = Some(Holder {
-            number,
+            number: self.permits.next.fetch_add(1, Ordering::Relaxed),
             address,
             since: now,
             standing: Standing::Stranger,
+            listed: Listed::No,
             share,
         });
-        if let Some(revoked) = revoked {
-            self.permits.tell(now, revoked);
-        }
         Ok(())
     }
 
-    /// Its connection has come to the thread of this mailbox, under this name. There it will be told if it is to go.
-    pub fn settle(&self, mailbox: &Arc<dyn Mailbox>, conn: ConnId) -> Claim {
-        let Some(holder) = &self.holder else {
+    /// Its connection was accepted by the thread of this mailbox, under this name. If permits run low, another one is told to go.
+    pub fn enter(&mut self, now: Instant, mailbox: &Arc<dyn Mailbox>, conn: ConnId) {
+        // Nobody can have chosen it yet.
+        let _ = self.settle(mailbox, conn);
+        let Some(Holder {
+            number,
+            listed: Listed::Yes,
+            ..
+        }) = &self.holder
+        else {
+            return;
+        };
+        let mut table = self.permits.table();
+        if self.permits.run_low(&table)
+            && let Some(revoked) = table.revoke(now, Some(*number))
+        {
+            drop(table);
+            self.permits.tell(now, revoked);
+        }
+    }
+
+    /// Its connection has come to the thread of this mailbox, under this name, or a census is taken there.
+    pub fn settle(&mut self, mailbox: &Arc<dyn Mailbox>, conn: ConnId) -> Claim {
+        let Some(holder) = &mut self.holder else {
             return Claim::Good;
         };
+        let to_list = holder.listed == Listed::Yes || self.permits.lists();
+        if holder.standing == Standing::Member || !to_list {
+            return Claim::Good;
+        }
         let mut table = self.permits.table();
         if table.revoked.contains(&holder.number) {
             return Claim::Revoked;
         }
-        if let Some(stranger) = table.strangers.get_mut(holder.address, holder.number) {
-            let mailbox = Arc::clone(mailbox);
-            stranger.tenant = Some(Tenant { mailbox, conn });
-        }
+        holder.listed = Listed::Yes;
+        table.list(holder, mailbox, conn);
         Claim::Good
     }
 
@@ -326,23 +399,18 @@ impl Permit {
         let Some(holder) = &mut self.holder else {
             return;
         };
-        let before = std::mem::replace(&mut holder.standing, standing);
-        let (address, number) = (holder.address, holder.number);
-        match (before, standing) {
+        match (std::mem::replace(&mut holder.standing, standing), standing) {
             (Standing::Stranger, Standing::Member) => {
                 // Even if it was told to go: it signed in before it heard.
-                self.permits.table().forget(address, number);
+                if std::mem::replace(&mut holder.listed, Listed::No) == Listed::Yes {
+                    self.permits.table().forget(holder);
+                }
                 self.permits.members.fetch_add(1, Ordering::Relaxed);
             }
             (Standing::Member, Standing::Stranger) => {
-                let mailbox = Arc::clone(mailbox);
-                let stranger = Stranger {
-                    since: holder.since,
-                    tenant: Some(Tenant { mailbox, conn }),
-                };
                 self.permits.members.fetch_sub(1, Ordering::Relaxed);
-                let mut table = self.permits.table();
-                table.strangers.insert(address, number, stranger);
+                // Nobody can have chosen it yet.
+                let _ = self.settle(mailbox, conn);
             }
             (Standing::Stranger, Standing::Stranger) | (Standing::Member, Standing::Member) => {}
         }
@@ -387,20 +455,21 @@ pub(crate) fn network(peer: IpAddr) -> IpAddr {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(holder) = &self.holder {
-            let Holder {
-                number, address, ..
-            } = *holder;
-            match holder.standing {
-                Standing::Member => {
-                    self.permits.members.fetch_sub(1, Ordering::Relaxed);
-                }
-                Standing::Stranger => self.permits.table().forget(address, number),
+            if holder.standing == Standing::Member {
+                self.permits.members.fetch_sub(1, Ordering::Relaxed);
+            }
+            if holder.listed == Listed::Yes {
+                self.permits.table().forget(holder);
             }
             if holder.share == Share::Counted {
-                self.permits.table().by_address.give_back(address);
+                self.permits.table().by_address.give_back(holder.address);
             }
         }
-        if self.permits.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let left = self.permits.taken.fetch_sub(1, Ordering::AcqRel) - 1;
+        if left < self.permits.room.load(Ordering::Relaxed) / 8 * 3 && self.permits.lists() {
+            self.permits.list_no_more();
+        }
+        if left == 0 {
             self.permits.empty.wake_by_ref();
         }
     }

@@ -270,7 +270,8 @@ mod tests {
     fn read(letter: Letter) -> (Ticket, Vec<ScramKeys>) {
         match letter {
             Letter::Derived(ticket, Ok(keys)) => (ticket, keys),
-            letter @ (Letter::Command(..)
+            letter @ (Letter::Census
+            | Letter::Command(..)
             | Letter::Derived(..)
             | Letter::Evict(_)
             | Letter::Stored(..)) => {

@@ -155,12 +155,14 @@ impl Thread {
         shared: Shared,
     ) -> Self {
         let inbox = Arc::clone(mesh.inbox());
+        let mailbox = Arc::clone(&inbox) as Arc<dyn Mailbox>;
+        shared.permits.add_thread(Arc::clone(&mailbox));
         Self {
             poll,
             events: Events::with_capacity(EVENTS),
             core,
             mesh,
-            mailbox: Arc::clone(&inbox) as Arc<dyn Mailbox>,
+            mailbox,
             inbox,
             shared,
             listeners: listeners.into_iter().map(Listening::new).collect(),
@@ -268,6 +270,7 @@ impl Thread {
                 Mail::Letter(Letter::Derived(ticket, keys)) => {
                     self.core.input(Input::Derived { ticket, keys });
                 }
+                Mail::Letter(Letter::Census) => self.take_census(),
                 Mail::Letter(Letter::Evict(conn)) => self.evict(conn),
                 Mail::Letter(Letter::Stored(ticket, outcome)) => {
                     self.core.input(Input::Stored { ticket, outcome });
@@ -297,20 +300,15 @@ impl Thread {
         let id = self.core.shard.attach(self.core.now, detached);
         self.core.actions = Actions::Due;
         conn.rename(id);
-        self.settle_in(conn);
-        // Output that was not written at the other shard is not announced again.
-        self.list_write(id);
-    }
-
-    /// A connection new to this thread. If it was chosen to go before it could be told, it hears now.
-    fn settle_in(&mut self, conn: Conn) {
-        let id = conn.id();
         let claim = conn.permit.settle(&self.mailbox, id);
         self.admit(conn);
         match claim {
             Claim::Good => {}
+            // Chosen when it was on its way, where it could not be told.
             Claim::Revoked => self.evict(id),
         }
+        // Output that was not written at the other shard is not announced again.
+        self.list_write(id);
     }
 
     /// Gives a connection its slot and registers it.
@@ -377,7 +375,8 @@ impl Thread {
                     Opening::Clear => Layer::Clear,
                     Opening::Tls => Layer::Handshake(self.pump(None, Opening::Tls)),
                 };
-                self.settle_in(Conn::new(id, socket, layer, permit));
+                permit.enter(self.core.now.mono, &self.mailbox, id);
+                self.admit(Conn::new(id, socket, layer, permit));
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -531,9 +530,16 @@ impl Thread {
         {
             self.closing.push_back((self.core.now.mono + LINGER, id));
             self.list_write(id);
-            if self.shared.permits.are_scarce() {
-                self.stand(id, Standing::Stranger);
-            }
+            self.stand(id, Standing::Stranger);
+        }
+    }
+
+    /// Permits have become scarce: now it matters who holds them.
+    fn take_census(&mut self) {
+        for conn in self.conns.iter_mut().flatten() {
+            let id = conn.id();
+            // Who was chosen before was told then.
+            let _ = conn.permit.settle(&self.mailbox, id);
         }
     }
 

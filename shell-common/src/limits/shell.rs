@@ -40,6 +40,8 @@ pub const LAST_PERMITS: usize = 4;
 /// How long a stranger who is alone at its address may stay, however few permits are left. A sign-in over a slow network takes
 /// this long: without it, the last to come would throw each other out, and nobody would get in.
 pub const ALONE: Duration = Duration::from_secs(2);
+/// How long the log says nothing more of an address whose strangers make room for others.
+pub const MAKES_ROOM_TOLD: Duration = Duration::from_secs(60);
 /// Descriptors kept for what is neither a client nor a shard's own: database, log, certificates while they are read, the main
 /// thread's poller; and two for each connection of the control socket.
 pub const RESERVED_DESCRIPTORS: usize = 64 + 2 * CONTROL_CONNECTIONS;

@@ -52,6 +52,7 @@ impl<T> Default for Strangers<T> {
 
 impl<T> Strangers<T> {
     /// How many there are.
+    #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.all.len()
     }

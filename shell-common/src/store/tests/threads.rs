@@ -154,7 +154,9 @@ fn read(letter: Letter) -> (usize, Result<Vec<Reply>, StoreError>) {
     use spondee_core::arena::ArenaKey as _;
     match letter {
         Letter::Stored(ticket, outcome) => (ticket.key().index(), outcome),
-        Letter::Command(..) | Letter::Derived(..) | Letter::Evict(_) => panic!("{letter:?}"),
+        Letter::Census | Letter::Command(..) | Letter::Derived(..) | Letter::Evict(_) => {
+            panic!("{letter:?}")
+        }
     }
 }
 
