@@ -27,16 +27,17 @@ use crate::signal::{Signal, Signals};
 
 const SIGNAL: Token = Token(0);
 
-/// Runs the server until a signal ends it.
+/// Runs the server until a signal ends it. Calls `ready` once it can be reached.
 ///
 /// # Errors
 /// A sentence for the administrator: why it could not start, or what broke.
-pub(crate) fn serve(booted: Booted) -> Result<(), String> {
+pub(crate) fn serve(booted: Booted, ready: &mut dyn FnMut()) -> Result<(), String> {
     let fail = |error: io::Error| format!("cannot start: {error}");
     let poll = Poll::new().map_err(fail)?;
     let signals = Signals::catch(poll.registry(), SIGNAL).map_err(fail)?;
     let waker = bell(&poll).map_err(fail)?;
     let server = Server::start(booted, waker)?;
+    ready();
     let outcome = server.watch(poll, signals);
     // After a failure nothing is waited for: another thread may hang on the one that broke.
     outcome.map(|()| server.end())

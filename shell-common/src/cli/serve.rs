@@ -19,10 +19,10 @@ pub(super) fn configured(file: PathBuf, serve: Serve) -> Result<(), Failure> {
     note::init(settings.log_level);
     warn_of_root();
     let booted = boot(settings, Some(file)).map_err(Failure::Unusable)?;
-    serve(booted).map_err(Failure::Unusable)
+    serve(booted, &mut || {}).map_err(Failure::Unusable)
 }
 
-/// Serves `localhost` on loopback, and says so.
+/// Serves `localhost` on loopback, and says so once it does.
 pub(super) fn development(
     program: &str,
     directory: &Path,
@@ -35,15 +35,14 @@ pub(super) fn development(
     let certificates = make_certificates(&settings)?;
     let greeting = greeting(program, &settings, &certificates);
     let booted = boot(settings, None).map_err(Failure::Unusable)?;
-    // The server is of use also when nobody reads this.
-    match console
-        .out
-        .write_all(greeting.as_bytes())
-        .and_then(|()| console.out.flush())
-    {
-        Ok(()) | Err(_) => {}
-    }
-    serve(booted).map_err(Failure::Unusable)
+    let mut greet = || {
+        let written = console.out.write_all(greeting.as_bytes());
+        // The server is of use also when nobody reads this.
+        match written.and_then(|()| console.out.flush()) {
+            Ok(()) | Err(_) => {}
+        }
+    };
+    serve(booted, &mut greet).map_err(Failure::Unusable)
 }
 
 /// `Choice:` root is warned, not turned away as by Prosody: in a container there is often nobody else, and the server needs no
