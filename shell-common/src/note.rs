@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
+#[cfg(test)]
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use spondee_core::port::{CloseReason, Note};
@@ -113,6 +114,7 @@ const fn advice(why: OfferEmpty) -> &'static str {
 }
 
 /// Does `work` and takes the lines that would go to the log on this thread, from `level` on, without time and level.
+#[cfg(test)]
 pub(crate) fn capture<T>(level: LevelFilter, work: impl FnOnce() -> T) -> (T, Vec<String>) {
     let lines = Lines::default();
     let writer = lines.clone();
@@ -130,15 +132,18 @@ pub(crate) fn capture<T>(level: LevelFilter, work: impl FnOnce() -> T) -> (T, Ve
     (done, lines.collect())
 }
 
+#[cfg(test)]
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
+#[cfg(test)]
 impl Lines {
     fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+#[cfg(test)]
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.lock().write(bytes)
