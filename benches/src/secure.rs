@@ -52,10 +52,13 @@ impl Host {
             .and_then(|authority| authority.issue(scratch.path(), HOST))
             .map_err(|e| e.to_string())?;
         let name = Domain::parse(HOST).map_err(|e| e.to_string())?;
-        let hosts = TlsHosts::load(scratch.path(), std::slice::from_ref(&name));
+        let loaded = TlsHosts::load(scratch.path(), std::slice::from_ref(&name));
+        if !loaded.tls.has(&name) {
+            return Err(format!("the certificate cannot be used: {loaded:?}"));
+        }
         Ok(Self {
             shards: Many::new(shards, accounts),
-            hosts: Arc::new(hosts.map_err(|e| e.message)?),
+            hosts: Arc::new(loaded.tls),
             name,
             plain: Vec::new(),
         })

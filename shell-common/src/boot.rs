@@ -1,5 +1,8 @@
 //! From settings to what a shell needs to run: data directory, secret, certificates, store, workers.
 
+pub(crate) mod certificates;
+mod reload;
+
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{
@@ -10,10 +13,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::geteuid;
-use spondee_core::config::{Config, TlsAvailable};
-use spondee_core::jid::Domain;
-use spondee_core::port::Opening;
-use spondee_core::sasl::Encryption;
+use spondee_core::config::Config;
 
 use crate::config::{Listen, Settings};
 use crate::control::{Control, socket_path};
@@ -22,6 +22,8 @@ use crate::seed;
 use crate::store::{Store, open_sqlite};
 use crate::tls::TlsHosts;
 use crate::work::Workers;
+use certificates::Certificates;
+pub use reload::{Reload, Reloaded};
 
 const LOCK_NAME: &str = "lock";
 const SECRET_NAME: &str = "server_secret";
@@ -195,76 +197,6 @@ pub struct Booted {
     pub data: DataDirectory,
 }
 
-/// Where the configuration came from.
-#[derive(Clone, Debug)]
-pub struct Reload {
-    /// `None` for a development server.
-    pub file: Option<PathBuf>,
-    /// What must not change while running (data directory, shards, listeners). Its `config` has the server's secret.
-    pub running: Settings,
-}
-
-/// What a configuration that was read again changes.
-#[derive(Debug)]
-pub struct Reloaded {
-    /// For the core.
-    pub config: Arc<Config>,
-    /// For new connections.
-    pub tls: Arc<TlsHosts>,
-    /// `max_connections_per_address`.
-    pub connections_per_address: Option<usize>,
-}
-
-impl Reload {
-    /// Reads file and certificates again. What cannot change at run time is warned about and left.
-    ///
-    /// # Errors
-    /// Sentences for the log; the server goes on as it was.
-    pub fn again(&self) -> Result<Reloaded, Vec<String>> {
-        let mut settings = match &self.file {
-            Some(file) => Settings::load(file).map_err(|error| error.faults)?,
-            None => self.running.clone(),
-        };
-        for key in self.needs_restart(&settings) {
-            tracing::warn!("{key} changes only with a restart: it stays as it is");
-        }
-        settings.config.shards = self.running.config.shards;
-        settings.config.server_secret = self.running.config.server_secret;
-        rounds::remember(&self.running.data_directory, &mut settings.config)
-            .map_err(|error| vec![error])?;
-        let tls = certificates(&mut settings).map_err(|error| vec![error])?;
-        Ok(Reloaded {
-            config: Arc::new(settings.config),
-            tls: Arc::new(tls),
-            connections_per_address: settings.connections.per_address,
-        })
-    }
-
-    /// The options that differ from what runs and are fixed at the start.
-    fn needs_restart(&self, settings: &Settings) -> Vec<&'static str> {
-        let running = &self.running;
-        let changed = [
-            (
-                "data_directory",
-                settings.data_directory != running.data_directory,
-            ),
-            ("threads", settings.config.shards != running.config.shards),
-            ("log_level", settings.log_level != running.log_level),
-            ("a listening address", settings.listen != running.listen),
-            (
-                "max_connections",
-                settings.connections.max != running.connections.max,
-            ),
-            (
-                "tcp_backlog",
-                settings.connections.backlog != running.connections.backlog,
-            ),
-        ];
-        let changed = changed.into_iter().filter(|(_, changed)| *changed);
-        changed.map(|(key, _)| key).collect()
-    }
-}
-
 /// Boots from settings.
 ///
 /// # Errors
@@ -274,12 +206,21 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
     let data = DataDirectory::open(&settings.data_directory)?;
     settings.config.server_secret = data.server_secret()?;
     rounds::remember(data.path(), &mut settings.config)?;
-    let tls = certificates(&mut settings)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let certificates = Certificates::settle(&mut settings, None);
+    certificates.log();
+    certificates.must_be_of_use()?;
+    for fault in certificates.faults() {
+        tracing::error!("{fault}");
+    }
+    let tls = Arc::new(certificates.tls);
     let store = Store::start(Box::new(open_sqlite(data.path())?));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Booted {
         config: Arc::new(settings.config.clone()),
-        tls: Arc::new(tls),
+        tls: Arc::clone(&tls),
         listen: settings.listen.clone(),
         store,
         workers: Workers::start(workers),
@@ -287,43 +228,17 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         reload: Reload {
             file,
             running: settings,
+            tls,
         },
         data,
     })
 }
 
-/// Loads the certificates, tells each host whether it has one, and warns where that shuts clients out.
-fn certificates(settings: &mut Settings) -> Result<TlsHosts, String> {
-    for warning in &settings.warnings {
-        tracing::warn!("{warning}");
-    }
-    let hosts: Vec<Domain> = settings.config.hosts.keys().cloned().collect();
-    let tls = TlsHosts::load(&settings.certificates, &hosts).map_err(|error| error.message)?;
-    let directory = settings.certificates.display();
-    for (host, config) in &mut settings.config.hosts {
-        if tls.has(host) {
-            config.tls = TlsAvailable::Yes;
-            continue;
-        }
-        config.tls = TlsAvailable::No;
-        match config.sasl.encryption {
-            Encryption::Required => tracing::warn!(
-                "no certificate for {host} below {directory}: nobody can sign in there while c2s_require_encryption is on"
-            ),
-            Encryption::Optional => tracing::warn!(
-                "no certificate for {host} below {directory}: clients sign in there without encryption"
-            ),
-        }
-    }
-    let direct = |listen: &Listen| listen.listener.opening == Opening::Tls;
-    if settings.listen.iter().any(direct) && !hosts.iter().any(|host| tls.has(host)) {
-        tracing::warn!("there is no certificate at all: listeners for direct TLS refuse everybody");
-    }
-    Ok(tls)
-}
-
 #[cfg(test)]
 mod tests {
+    use spondee_core::config::TlsAvailable;
+    use spondee_core::jid::Domain;
+
     use super::*;
     use crate::scratch::Scratch;
     use crate::tls::generate_development_certificate;
@@ -388,7 +303,7 @@ mod tests {
         let settings = Settings::development(scratch.path());
         let host = Domain::parse("localhost").unwrap();
         let certificates = settings.certificates.clone();
-        let booted = boot(settings, None).unwrap();
+        let mut booted = boot(settings, None).unwrap();
         assert_ne!(booted.config.server_secret, [0; 32]);
         assert_eq!(booted.config.hosts[&host].tls, TlsAvailable::No);
         assert!(!booted.tls.has(&host));
@@ -401,43 +316,5 @@ mod tests {
         assert_eq!(config.shards, booted.config.shards);
         booted.workers.stop();
         booted.store.stop();
-    }
-
-    #[test]
-    fn a_reload_keeps_what_only_a_restart_can_change() {
-        let scratch = Scratch::new();
-        let file = scratch.path().join("spondee.toml");
-        let mut running = Settings::development(scratch.path());
-        running.config.shards = 3;
-        running.config.server_secret = [9; 32];
-        let text = "data_directory = \"elsewhere\"\nthreads = 5\ntcp_backlog = 5\nmax_connections_per_address = 7\n[host.\"x.example\"]\n";
-        fs::write(&file, text).unwrap();
-        let reload = Reload {
-            file: Some(file.clone()),
-            running,
-        };
-        let settings = Settings::load(&file).unwrap();
-        let changed = reload.needs_restart(&settings);
-        assert_eq!(changed.len(), 4, "{changed:?}");
-        for option in [
-            "data_directory",
-            "threads",
-            "a listening address",
-            "tcp_backlog",
-        ] {
-            assert!(changed.contains(&option), "{changed:?}");
-        }
-        fs::create_dir(scratch.path().join("certs")).unwrap();
-        let Reloaded {
-            config,
-            connections_per_address,
-            ..
-        } = reload.again().unwrap();
-        assert_eq!(connections_per_address, Some(7));
-        assert_eq!((config.shards, config.server_secret), (3, [9; 32]));
-        assert!(config.hosts.keys().any(|host| host.as_str() == "x.example"));
-
-        fs::write(&file, "nonsense").unwrap();
-        assert!(!reload.again().unwrap_err().is_empty());
     }
 }

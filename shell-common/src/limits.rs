@@ -78,6 +78,17 @@ pub const TLS_UNCONSUMED_BYTES: usize = 64 * 1024;
 /// 250 KiB. Anything larger stands in the directory by mistake.
 pub const CERTIFICATE_FILE_BYTES: u64 = 1024 * 1024;
 
+/// Time before the end of a certificate from which on it is warned of. What renews certificates by itself does so earlier (with a
+/// third of 90 days left), so it has failed for days by then; and a person still has days.
+pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// A lifetime of a certificate that leaves no such time. Authorities give these to who renews by machine: of them, the second half
+/// is warned of, and always the last days.
+pub const CERTIFICATE_SHORT_LIVED: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+
+/// These last days: less than a weekend is no time to mend anything.
+pub const CERTIFICATE_LAST_DAYS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
 /// Levels of directories searched for certificates, the one configured included. As Prosody.
 pub const CERTIFICATE_DIRECTORY_DEPTH: u8 = 3;
 

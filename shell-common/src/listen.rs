@@ -1,36 +1,184 @@
 //! Listening sockets: one for each address and thread, among which the kernel spreads connections (SO_REUSEPORT).
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use spondee_core::port::Listener;
+use spondee_core::port::{Listener, Opening};
 
 use crate::config::Listen;
 
 /// Opens the listeners of all threads, not blocking, with this much `backlog` each; port 0 becomes one free port for all of them.
 ///
+/// Where the system lacks IPv6 or IPv4, `*`, `::` and the loopback addresses stand for what there is: what is missing is said, and
+/// only a port that nothing is left of is a fault. An address that somebody chose must be there.
+///
 /// # Errors
-/// A sentence that names the address.
+/// Sentences that name the addresses and say what to do.
 pub fn open(
     listen: &[Listen],
     threads: usize,
     backlog: i32,
 ) -> Result<Vec<Vec<(TcpListener, Listener)>>, String> {
+    open_by(listen, threads, |address| {
+        open_one(address, threads, backlog)
+    })
+}
+
+fn open_by(
+    listen: &[Listen],
+    threads: usize,
+    open_one: impl Fn(SocketAddr) -> io::Result<(SocketAddr, Vec<Socket>)>,
+) -> Result<Vec<Vec<(TcpListener, Listener)>>, String> {
     let mut all: Vec<Vec<_>> = (0..threads).map(|_| Vec::new()).collect();
-    for Listen { address, listener } in listen {
-        let fail = |error| format!("cannot listen on {address}: {error}");
-        let address = probe(*address).map_err(fail)?;
-        for one in &mut all {
-            let socket = bind(address, Sharing::Threads).map_err(fail)?;
-            socket.listen(backlog).map_err(fail)?;
-            one.push((socket.into(), *listener));
+    let mut open: Vec<Listen> = Vec::new();
+    let mut absent = Vec::new();
+    let mut faults = Faults::default();
+    for one in listen {
+        match open_one(one.address) {
+            Ok((address, sockets)) => {
+                for (listeners, socket) in all.iter_mut().zip(sockets) {
+                    listeners.push((socket.into(), one.listener));
+                }
+                open.push(*one);
+                tracing::info!("listening on {address}");
+            }
+            Err(error) if stands_for_family(one.address, &error) => absent.push((*one, error)),
+            Err(error) => faults.add(*one, &error),
         }
-        tracing::info!("listening on {address}");
     }
-    Ok(all)
+    for (one, error) in absent {
+        let is_other = |other: &Listen| {
+            (other.address.port(), other.listener) == (one.address.port(), one.listener)
+        };
+        if open.iter().any(is_other) {
+            let family = family(one.address);
+            tracing::warn!(
+                "not listening on {}: this system has no {family} there ({error})",
+                one.address
+            );
+        } else {
+            faults.add(one, &error);
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(all),
+        false => Err(faults.sentences()),
+    }
+}
+
+/// A socket for each thread, and the address with its port filled in.
+fn open_one(
+    address: SocketAddr,
+    threads: usize,
+    backlog: i32,
+) -> io::Result<(SocketAddr, Vec<Socket>)> {
+    let address = probe(address)?;
+    let mut sockets = Vec::new();
+    for _ in 0..threads {
+        let socket = bind(address, Sharing::Threads)?;
+        socket.listen(backlog)?;
+        sockets.push(socket);
+    }
+    Ok((address, sockets))
+}
+
+/// Whether the address is not one in particular but all, or this machine's own, of a family that the system lacks.
+fn stands_for_family(address: SocketAddr, error: &io::Error) -> bool {
+    let is_general = address.ip().is_unspecified() || address.ip().is_loopback();
+    let lacks = matches!(
+        Errno::from_io_error(error),
+        // No such family in the kernel or for this process; or it is switched off.
+        Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+    );
+    is_general && lacks
+}
+
+const fn family(address: SocketAddr) -> &'static str {
+    match address {
+        SocketAddr::V4(_) => "IPv4",
+        SocketAddr::V6(_) => "IPv6",
+    }
+}
+
+/// Addresses that cannot be listened on, those for the same reason together.
+#[derive(Debug, Default)]
+struct Faults(Vec<(String, Vec<SocketAddr>)>);
+
+impl Faults {
+    fn add(&mut self, listen: Listen, error: &io::Error) {
+        let advice = advice(listen, error);
+        let mut known = self.0.iter_mut();
+        match known.find(|(other, _)| *other == advice) {
+            Some((_, addresses)) => addresses.push(listen.address),
+            None => self.0.push((advice, vec![listen.address])),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn sentences(&self) -> String {
+        let sentences = self.0.iter().map(|(advice, addresses)| {
+            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            format!("cannot listen on {}: {advice}", addresses.join(" and "))
+        });
+        sentences.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What the system said and what to do about it.
+fn advice(listen: Listen, error: &io::Error) -> String {
+    let port = listen.address.port();
+    let (ports, interfaces) = match listen.listener.opening {
+        Opening::Clear => ("`c2s_ports`", "`interfaces` or `c2s_interfaces`"),
+        Opening::Tls => (
+            "`c2s_direct_tls_ports`",
+            "`interfaces` or `c2s_direct_tls_interfaces`",
+        ),
+    };
+    match Errno::from_io_error(error) {
+        Some(Errno::ADDRINUSE) => format!(
+            "another program listens there; `ss -ltnp 'sport = :{port}'`, as root, shows which: stop it, or set another port in \
+             {ports} of the configuration"
+        ),
+        Some(Errno::ACCESS) if port < 1024 => format!(
+            "ports below 1024 are for privileged programs; set a higher port in {ports} of the configuration, or allow this \
+             program to use them: AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit, or `setcap \
+             cap_net_bind_service=+ep PROGRAM`"
+        ),
+        Some(Errno::ACCESS | Errno::PERM) => format!(
+            "the system forbids it to this program ({error}): a sandbox, SELinux or AppArmor; allow it port {port}, or set another \
+             in {ports} of the configuration"
+        ),
+        Some(Errno::ADDRNOTAVAIL) => format!(
+            "no interface of this machine has this address, `ip address` shows those there are; correct {interfaces} in the \
+             configuration (\"*\" is all of IPv4, \"::\" all of IPv6), or start the server once the address is there"
+        ),
+        Some(Errno::AFNOSUPPORT) => format!(
+            "this system has no {}, or the process may not use it; take the address out of {interfaces} in the configuration",
+            family(listen.address)
+        ),
+        Some(Errno::INVAL) if is_link_local(listen.address.ip()) => format!(
+            "this address means something only together with an interface, which cannot be given here; take another one in \
+             {interfaces} of the configuration"
+        ),
+        _ => error.to_string(),
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
 }
 
 /// Whether others may bind the same address.
@@ -89,46 +237,4 @@ pub fn is_waited_at(listener: &impl AsFd) -> bool {
     let mut look = [PollFd::new(listener, PollFlags::IN)];
     // If that cannot be told, it is taken for a yes.
     poll(&mut look, Some(&now)) != Ok(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, TcpStream};
-
-    use spondee_core::port::Opening;
-
-    use super::*;
-
-    fn loopback(port: u16) -> Listen {
-        Listen {
-            address: (Ipv4Addr::LOCALHOST, port).into(),
-            listener: Listener {
-                opening: Opening::Clear,
-            },
-        }
-    }
-
-    #[test]
-    fn all_threads_share_one_port_and_a_second_server_is_refused() {
-        let first = open(&[loopback(0)], 3, 16).unwrap();
-        let ports: Vec<u16> = first
-            .iter()
-            .map(|one| one[0].0.local_addr().unwrap().port())
-            .collect();
-        assert_ne!(ports[0], 0);
-        assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
-        let error = open(&[loopback(ports[0])], 1, 16).unwrap_err();
-        assert!(error.contains("cannot listen on 127.0.0.1:"), "{error}");
-    }
-
-    #[test]
-    fn it_is_known_whether_somebody_waits_without_accepting_anybody() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        assert!(!is_waited_at(&listener));
-        let caller = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert!(is_waited_at(&listener));
-        let (_socket, peer) = listener.accept().unwrap();
-        assert_eq!(peer, caller.local_addr().unwrap());
-        assert!(!is_waited_at(&listener));
-    }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use spondee_core::envelope::placement::Placement;
 use spondee_core::port::{Command, CommandReply};
 use spondee_shell_common::boot::{Booted, DataDirectory};
-use spondee_shell_common::cli::{Console, Input, Surroundings, main_with};
+use spondee_shell_common::cli::{Console, Input, Serve, Surroundings, main_with};
 use spondee_shell_common::control::{Control, SOCKET_NAME};
 use spondee_shell_common::mailbox::{Letter, Mailbox};
 
@@ -59,21 +59,15 @@ impl Place {
     /// A command line with this configuration.
     fn run(&self, line: &str, input: &str) -> Outcome {
         let file = self.path("spondee.toml");
-        self.run_with(line, input, Some(file), |_| Ok(()))
+        self.run_with(line, input, Some(file), |_, _| Ok(()))
     }
 
     /// A command line in this directory with no configuration.
     fn run_bare(&self, line: &str, input: &str) -> Outcome {
-        self.run_with(line, input, None, |_| Ok(()))
+        self.run_with(line, input, None, open)
     }
 
-    fn run_with(
-        &self,
-        line: &str,
-        input: &str,
-        config: Option<PathBuf>,
-        serve: fn(Booted) -> Result<(), String>,
-    ) -> Outcome {
+    fn run_with(&self, line: &str, input: &str, config: Option<PathBuf>, serve: Serve) -> Outcome {
         let (mut input, mut out, mut err) = (input.as_bytes(), Vec::new(), Vec::new());
         let console = Console {
             input: Input::Pipe(&mut input),
@@ -93,6 +87,13 @@ impl Place {
             err: String::from_utf8(err).unwrap(),
         }
     }
+}
+
+/// Serves nobody, after its ports were opened.
+#[expect(clippy::unnecessary_wraps, reason = "as `Serve` wants it")]
+fn open(_: Booted, ready: &mut dyn FnMut()) -> Result<(), String> {
+    ready();
+    Ok(())
 }
 
 impl Drop for Place {
@@ -299,11 +300,22 @@ fn a_development_server_starts_from_nothing_and_says_what_to_do() {
     );
 }
 
+/// What it says is true only once its ports are open.
+#[test]
+fn a_development_server_that_cannot_listen_does_not_greet() {
+    let place = Place::new();
+    let failed = place.run_with("./spondee", "", None, |_, _| {
+        Err("cannot listen on 127.0.0.1:5222".into())
+    });
+    failed.is_refused(3, "cannot listen on 127.0.0.1:5222");
+    assert_eq!(failed.out, "");
+}
+
 #[test]
 fn a_configured_server_gets_its_settings_and_says_nothing() {
     let place = Place::new();
     let file = place.path("spondee.toml");
-    let started = place.run_with("spondee serve", "", Some(file), |booted| {
+    let started = place.run_with("spondee serve", "", Some(file), |booted, _| {
         assert_eq!(booted.config.hosts.len(), 2);
         assert!(booted.reload.file.is_some());
         Ok(())
@@ -315,7 +327,7 @@ fn a_configured_server_gets_its_settings_and_says_nothing() {
 fn a_server_that_fails_is_code_3() {
     let place = Place::new();
     let file = place.path("spondee.toml");
-    let failed = place.run_with("spondee", "", Some(file), |_| {
+    let failed = place.run_with("spondee", "", Some(file), |_, _| {
         Err("the port is taken".into())
     });
     failed.is_refused(3, "the port is taken");
@@ -453,7 +465,7 @@ fn output_that_nobody_reads_ends_quietly_and_a_full_disk_does_not() {
             },
         };
         let args = ["spondee", "example-config"].map(OsString::from);
-        assert_eq!(main_with(args, console, |_| Ok(())), code);
+        assert_eq!(main_with(args, console, |_, _| Ok(())), code);
         assert_eq!(err.is_empty(), code == 0);
     }
 }

@@ -98,7 +98,7 @@ impl Place {
             },
         };
         let args = line.split_whitespace().map(OsString::from);
-        let code = main_with(args, console, |_| Ok(()));
+        let code = main_with(args, console, |_, _| Ok(()));
         assert!(echoes(&terminal), "the terminal is left as it was");
         assert!(person.answers.is_empty(), "{}", person.read);
         Talk {

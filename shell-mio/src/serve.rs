@@ -28,16 +28,17 @@ use crate::signal::{Signal, Signals};
 
 const SIGNAL: Token = Token(0);
 
-/// Runs the server until a signal ends it.
+/// Runs the server until a signal ends it. Calls `ready` once it can be reached.
 ///
 /// # Errors
 /// A sentence for the administrator: why it could not start, or what broke.
-pub(crate) fn serve(booted: Booted) -> Result<(), String> {
+pub(crate) fn serve(booted: Booted, ready: &mut dyn FnMut()) -> Result<(), String> {
     let fail = |error: io::Error| format!("cannot start: {error}");
     let poll = Poll::new().map_err(fail)?;
     let signals = Signals::catch(poll.registry(), SIGNAL).map_err(fail)?;
     let waker = bell(&poll).map_err(fail)?;
-    let server = Server::start(booted, waker)?;
+    let mut server = Server::start(booted, waker)?;
+    ready();
     let outcome = server.watch(poll, signals);
     // After a failure nothing is waited for: another thread may hang on the one that broke.
     outcome.map(|()| server.end())
@@ -126,7 +127,7 @@ impl Server {
     }
 
     /// Until all streams are closed after a signal to stop, or their time is up.
-    fn watch(&self, mut poll: Poll, mut signals: Signals) -> Result<(), String> {
+    fn watch(&mut self, mut poll: Poll, mut signals: Signals) -> Result<(), String> {
         let mut events = Events::with_capacity(8);
         let mut deadline: Option<Instant> = None;
         loop {
@@ -160,18 +161,28 @@ impl Server {
         }
     }
 
-    fn reload(&self) {
+    fn reload(&mut self) {
         match self.booted.reload.again() {
             Ok(Reloaded {
                 config,
                 tls,
                 connections_per_address,
+                faults,
             }) => {
                 let unlimited = &config.limits.unlimited_addresses;
                 self.permits
                     .limit_addresses(connections_per_address, unlimited);
                 self.order(&Order::Reload(config, tls));
-                tracing::info!("configuration and certificates reloaded");
+                if faults.is_empty() {
+                    tracing::info!("configuration and certificates reloaded");
+                    return;
+                }
+                for fault in &faults {
+                    tracing::error!("{fault}");
+                }
+                tracing::error!(
+                    "reloaded only in part: what is said above is to be mended, all else has been taken over"
+                );
             }
             Err(faults) => {
                 for fault in faults {

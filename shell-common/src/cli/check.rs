@@ -1,15 +1,13 @@
 //! `spondee check config`: everything that is wrong with a configuration, its certificates and its data directory.
 
+mod certificates;
+
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use spondee_core::config::HostConfig;
-use spondee_core::jid::Domain;
-use spondee_core::sasl::Encryption;
-use tracing::level_filters::LevelFilter;
 
 use super::Console;
 use super::args::Form;
@@ -17,8 +15,7 @@ use super::failure::Failure;
 use super::source::Source;
 use crate::config::Settings;
 use crate::control::socket_path;
-use crate::log;
-use crate::tls::TlsHosts;
+use certificates::Host;
 
 /// Prints what there is to say. Changes nothing.
 pub(super) fn perform(
@@ -54,22 +51,6 @@ struct Report {
     data_directory: Option<PathBuf>,
 }
 
-#[derive(Debug, Serialize)]
-struct Host {
-    host: String,
-    certificate: Certificate,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Certificate {
-    /// It can be used.
-    Found,
-    Missing,
-    /// It is there and cannot be used.
-    Unusable,
-}
-
 impl Report {
     fn of(source: &Source) -> Self {
         let mut report = Self {
@@ -94,70 +75,13 @@ impl Report {
     }
 
     fn look_at(&mut self, settings: Settings, source: &Source) {
-        self.warnings = settings.warnings;
-        for (host, config) in &settings.config.hosts {
-            self.look_for_certificate(&settings.certificates, host, config, source);
-        }
+        self.warnings.clone_from(&settings.warnings);
+        let checked = certificates::check(&settings, source);
+        self.hosts = checked.hosts;
+        self.faults.extend(checked.faults);
+        self.warnings.extend(checked.warnings);
         self.look_at_data(&settings.data_directory);
         self.data_directory = Some(settings.data_directory);
-    }
-
-    fn look_for_certificate(
-        &mut self,
-        certificates: &Path,
-        host: &Domain,
-        config: &HostConfig,
-        source: &Source,
-    ) {
-        // Each host by itself: the search for several stops at the first fault. What it warns of goes to the log.
-        let (loaded, warnings) = log::capture(LevelFilter::WARN, || {
-            TlsHosts::load(certificates, std::slice::from_ref(host))
-        });
-        for warning in warnings {
-            // A file that helps no host is met once for each.
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
-        }
-        let certificate = match loaded {
-            Ok(tls) if tls.has(host) => Certificate::Found,
-            Ok(_) => {
-                self.miss_certificate(certificates, host, config, source);
-                Certificate::Missing
-            }
-            Err(error) => {
-                if !self.faults.contains(&error.message) {
-                    self.faults.push(error.message);
-                }
-                Certificate::Unusable
-            }
-        };
-        self.hosts.push(Host {
-            host: host.as_str().to_owned(),
-            certificate,
-        });
-    }
-
-    fn miss_certificate(
-        &mut self,
-        certificates: &Path,
-        host: &Domain,
-        config: &HostConfig,
-        source: &Source,
-    ) {
-        let directory = certificates.display();
-        match (source, config.sasl.encryption) {
-            (Source::Development(_), _) => self.warnings.push(format!(
-                "host {host}: no certificate yet; the first start makes one in {directory}"
-            )),
-            (Source::File(_), Encryption::Required) => self.faults.push(format!(
-                "host {host}: nobody can sign in, because TLS is required and there is no certificate; put {host}.crt and \
-                 {host}.key into {directory}"
-            )),
-            (Source::File(_), Encryption::Optional) => self.warnings.push(format!(
-                "host {host}: no certificate, all passes in clear; put {host}.crt and {host}.key into {directory}"
-            )),
-        }
     }
 
     /// As `boot::DataDirectory` does, but without making or locking it.
@@ -194,13 +118,8 @@ impl Report {
         if let Some(directory) = &self.data_directory {
             writeln!(out, "data directory: {}", directory.display())?;
         }
-        for Host { host, certificate } in &self.hosts {
-            let certificate = match certificate {
-                Certificate::Found => "has a certificate",
-                Certificate::Missing => "has no certificate",
-                Certificate::Unusable => "has a certificate that cannot be used",
-            };
-            writeln!(out, "host {host}: {certificate}")?;
+        for host in &self.hosts {
+            writeln!(out, "{}", host.line())?;
         }
         for warning in &self.warnings {
             writeln!(out, "warning: {warning}")?;

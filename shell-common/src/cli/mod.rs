@@ -28,8 +28,9 @@ use args::{Args, CheckTask, Task};
 use failure::Failure;
 use source::Source;
 
-/// Runs a shell until it is told to stop. Its error is a sentence for the administrator.
-pub type Serve = fn(Booted) -> Result<(), String>;
+/// Runs a shell until it is told to stop, and calls the second argument once its ports are open. Its error is a sentence for the
+/// administrator.
+pub type Serve = fn(Booted, &mut dyn FnMut()) -> Result<(), String>;
 
 /// Does what the arguments of this process say; `serve` runs a shell until it is told to stop.
 pub fn run(serve: Serve) -> ExitCode {

@@ -20,10 +20,10 @@ pub(super) fn configured(file: PathBuf, serve: Serve) -> Result<(), Failure> {
     log::start(settings.log_level).map_err(no_thread)?;
     warn_of_root();
     let booted = boot(settings, Some(file)).map_err(Failure::Unusable)?;
-    serve(booted).map_err(Failure::Unusable)
+    serve(booted, &mut || {}).map_err(Failure::Unusable)
 }
 
-/// Serves `localhost` on loopback, and says so.
+/// Serves `localhost` on loopback, and says so once it does.
 pub(super) fn development(
     program: &str,
     directory: &Path,
@@ -36,15 +36,14 @@ pub(super) fn development(
     let certificates = make_certificates(&settings)?;
     let greeting = greeting(program, &settings, &certificates);
     let booted = boot(settings, None).map_err(Failure::Unusable)?;
-    // The server is of use also when nobody reads this.
-    match console
-        .out
-        .write_all(greeting.as_bytes())
-        .and_then(|()| console.out.flush())
-    {
-        Ok(()) | Err(_) => {}
-    }
-    serve(booted).map_err(Failure::Unusable)
+    let mut greet = || {
+        let written = console.out.write_all(greeting.as_bytes());
+        // The server is of use also when nobody reads this.
+        match written.and_then(|()| console.out.flush()) {
+            Ok(()) | Err(_) => {}
+        }
+    };
+    serve(booted, &mut greet).map_err(Failure::Unusable)
 }
 
 fn no_thread(error: io::Error) -> Failure {

@@ -8,6 +8,8 @@
 //! log of what it dropped, and tells a failure at its end on standard output, which may be as full as standard error.
 
 mod budget;
+#[cfg(test)]
+mod capture;
 mod queue;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -27,6 +29,8 @@ use crate::limits::log::FLUSH;
 
 use budget::{Budget, Verdict};
 pub(crate) use budget::{Cause, Subject};
+#[cfg(test)]
+pub(crate) use capture::capture;
 use queue::{Queue, Unlocked, Writer, line};
 
 /// The environment variable that overrides the level: a filter of the crate `tracing-subscriber`, such as `debug`.
@@ -236,43 +240,6 @@ impl Write for StandardError {
         };
         running.queue.push(&std::mem::take(&mut self.begun));
         running.queue.flush(FLUSH);
-        Ok(())
-    }
-}
-
-/// Does `work` and takes the lines that would go to the log on this thread, from `level` on, without time and level.
-pub(crate) fn capture<T>(level: LevelFilter, work: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let captured = Captured::default();
-    let writer = captured.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .with_target(false)
-        .with_level(false)
-        .without_time()
-        .finish();
-    let done = tracing::subscriber::with_default(subscriber, work);
-    let text = String::from_utf8_lossy(&captured.lock()).into_owned();
-    let lines = text.lines().map(|line| line.trim().to_owned());
-    (done, lines.collect())
-}
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Captured {
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lock().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

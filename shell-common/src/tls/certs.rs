@@ -1,27 +1,24 @@
-//! Certificates and keys in PEM: read from their files and judged. What is wrong with a file is said as advice.
+//! The certificate of a host: its chain, what it says of itself, and the private key that belongs to it.
 
 use std::fmt;
-use std::fs;
-use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use rustls::InconsistentKeys;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::{CertifiedKey, SigningKey};
 use spondee_core::jid::Domain;
+use x509_parser::asn1_rs::{Any, FromDer as _, oid};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::FromDer as _;
-use zeroize::Zeroizing;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
-use crate::limits::CERTIFICATE_FILE_BYTES;
+use super::chain::Order;
+use super::file::{PemFile, shown};
+use super::keys::Key;
 
 /// Why a certificate cannot be used, with advice.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CertError {
     /// A sentence that names the file and says what to do.
     pub message: String,
@@ -35,89 +32,168 @@ impl fmt::Display for CertError {
 
 impl std::error::Error for CertError {}
 
-impl CertError {
-    pub(super) fn new(path: &Path, advice: &str) -> Self {
-        Self {
-            message: format!("{}: {advice}", path.display()),
-        }
-    }
-
-    /// What the operating system said about a file or directory.
-    pub(super) fn io(path: &Path, error: &io::Error) -> Self {
-        let kind = error.kind();
-        let advice = if kind == io::ErrorKind::PermissionDenied {
-            "permission denied; let the user that runs the server read it, for example with chown"
-        } else if kind == io::ErrorKind::NotFound {
-            "there is no such file"
-        } else if kind == io::ErrorKind::IsADirectory {
-            "this is a directory, not a file"
-        } else {
-            return Self::new(path, &error.to_string());
-        };
-        Self::new(path, advice)
-    }
-}
-
-/// A chain as it stands in a file, with what its first certificate says.
+/// A chain out of a file, with what its first certificate says.
 #[derive(Debug)]
 pub(super) struct Certificate {
-    /// The host's own certificate first.
+    /// The host's own certificate first, then as RFC 8446 §4.4.2 wants them.
     pub(super) chain: Vec<CertificateDer<'static>>,
-    /// The names it is for. Addresses are written as a domainpart is: `127.0.0.1`, `[::1]`.
+    /// How many of them, from the first on, are each issued by the next.
+    pub(super) linked: usize,
+    pub(super) facts: Facts,
+    /// What is to be said about the file: a sentence each.
+    pub(super) remarks: Vec<String>,
+}
+
+/// What counts of a certificate when one is chosen for a host.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    /// The names it is for, as every client reads them. Addresses are written as a domainpart is: `127.0.0.1`, `[::1]`.
     pub(super) names: Vec<String>,
+    /// Those that only clients made for XMPP read.
+    pub(super) service_names: Vec<String>,
+    /// Seconds since 1970, the first at which it is valid.
+    pub(super) not_before: i64,
     /// Seconds since 1970, the last at which it is valid.
     pub(super) not_after: i64,
 }
 
+/// Whether clients take a certificate, as far as name and time go: the better the less.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Standing {
+    Good,
+    /// It is for others.
+    OtherNames,
+    /// It has expired, or is not valid yet.
+    OutOfTime,
+}
+
 impl Certificate {
     /// # Errors
-    /// The file cannot be read or holds no certificate.
+    /// The file cannot be read, or what it holds cannot be used.
     pub(super) fn read(path: &Path) -> Result<Self, CertError> {
-        let pem = read_file(path)?;
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<_, _>>()
-            .map_err(|error| CertError::new(path, &format!("damaged PEM: {error}")))?;
-        let Some(first) = chain.first() else {
-            return Err(CertError::new(path, wrong_kind_of_certificate(&pem)));
+        let file = PemFile::read(path)?;
+        if file.certificates.is_empty() {
+            return Err(file.no_certificate());
+        }
+        let mut remarks = file.passed_over.clone();
+        let mut written: Vec<(usize, CertificateDer<'static>)> = Vec::new();
+        for (line, der) in file.certificates {
+            match written.iter().find(|(_, other)| *other == der) {
+                None => written.push((line, der)),
+                Some((first, _)) => remarks.push(format!(
+                    "{}: the certificate in line {line} is the one in line {first} again and is not sent twice; remove it",
+                    path.display()
+                )),
+            }
+        }
+        let mut parsed = Vec::new();
+        for (line, der) in &written {
+            parsed.push(parse(der).map_err(|fault| {
+                CertError::new(
+                    path,
+                    &format!("the certificate in line {line} is damaged: {fault}"),
+                )
+            })?);
+        }
+        let order = Order::of(&parsed);
+        if !order.indices.is_sorted() {
+            remarks.push(format!(
+                "{}: the certificates stand in a wrong order and are sent in the right one; for other programs write the host's own \
+                 first and behind each the one that issued it",
+                path.display()
+            ));
+        }
+        let own = order.indices.first().and_then(|own| parsed.get(*own));
+        let Some(facts) = own.map(Facts::of) else {
+            return Err(CertError::new(path, "there is no certificate in this file"));
         };
-        let (_, parsed) = X509Certificate::from_der(first).map_err(|error| {
-            CertError::new(path, &format!("this is not an X.509 certificate: {error}"))
-        })?;
-        let names = names(&parsed);
-        let not_after = parsed.validity().not_after.timestamp();
+        let in_order = order.indices.iter().filter_map(|index| written.get(*index));
         Ok(Self {
-            chain,
-            names,
-            not_after,
+            chain: in_order.map(|(_, der)| der.clone()).collect(),
+            linked: order.linked,
+            facts,
+            remarks,
         })
+    }
+}
+
+/// # Errors
+/// Why it is no certificate.
+pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        Ok(_) => Err("something follows it inside its block".to_owned()),
+        Err(error) => Err(format!("this is not an X.509 certificate ({error})")),
+    }
+}
+
+impl Facts {
+    fn of(certificate: &X509Certificate<'_>) -> Self {
+        let mut facts = Self {
+            names: Vec::new(),
+            service_names: Vec::new(),
+            not_before: certificate.validity().not_before.timestamp(),
+            not_after: certificate.validity().not_after.timestamp(),
+        };
+        // The common name names nobody today.
+        if let Ok(Some(alternative)) = certificate.subject_alternative_name() {
+            for name in &alternative.value.general_names {
+                facts.add(name);
+            }
+        }
+        facts
+    }
+
+    /// RFC 6120 §13.7.1.2: DNS-ID, SRV-ID and XmppAddr. Other forms do not name a host for a client of XMPP.
+    fn add(&mut self, name: &GeneralName<'_>) {
+        if let GeneralName::DNSName(name) = name {
+            self.names.push((*name).to_owned());
+        } else if let GeneralName::IPAddress(octets) = name {
+            self.names.extend(address(octets));
+        } else if let GeneralName::OtherName(kind, value) = name {
+            let text = other_name(value);
+            // id-on-dnsSRV and id-on-xmppAddr (RFC 6120 §13.7.1.4)
+            if *kind == oid!(1.3.6.1.5.5.7.8.7) {
+                let service = text.and_then(|text| text.strip_prefix("_xmpp-client."));
+                self.service_names.extend(service.map(str::to_owned));
+            } else if *kind == oid!(1.3.6.1.5.5.7.8.5) {
+                self.service_names.extend(text.map(str::to_owned));
+            }
+        }
     }
 
     /// Whether a client that asks for `host` accepts this certificate by its names. A wildcard stands for one label.
     pub(super) fn names(&self, host: &Domain) -> bool {
-        self.names.iter().any(|name| covers(name, host.as_str()))
+        self.names.iter().any(|name| covers(name, host.as_str())) || self.names_as_service(host)
     }
 
-    /// Whether a name is exactly the host, without a wildcard.
+    /// Whether a name that every client reads is exactly the host, without a wildcard.
     pub(super) fn names_exactly(&self, host: &Domain) -> bool {
         self.names.iter().any(|name| same(name, host.as_str()))
     }
-}
 
-/// Subject alternative names only, and of them dNSName and iPAddress: what clients check. The common name names nobody today.
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(alternative)) = certificate.subject_alternative_name() else {
-        return Vec::new();
-    };
-    let mut names = Vec::new();
-    for name in &alternative.value.general_names {
-        // Other forms do not name a host for a client of XMPP.
-        if let GeneralName::DNSName(name) = name {
-            names.push((*name).to_owned());
-        } else if let GeneralName::IPAddress(octets) = name {
-            names.extend(address(octets));
+    /// Whether a name that only clients made for XMPP read is the host.
+    pub(super) fn names_as_service(&self, host: &Domain) -> bool {
+        let mut names = self.service_names.iter();
+        names.any(|name| same(name, host.as_str()))
+    }
+
+    pub(super) fn standing(&self, host: &Domain, now: i64) -> Standing {
+        if !(self.not_before..=self.not_after).contains(&now) {
+            return Standing::OutOfTime;
+        }
+        match self.names(host) {
+            true => Standing::Good,
+            false => Standing::OtherNames,
         }
     }
-    names
+}
+
+/// The text inside `[0] EXPLICIT`.
+fn other_name(value: &[u8]) -> Option<&str> {
+    let (_, tagged) = Any::from_der(value).ok()?;
+    let (_, text) = Any::from_der(tagged.data).ok()?;
+    std::str::from_utf8(text.data).ok()
 }
 
 fn address(octets: &[u8]) -> Option<String> {
@@ -145,105 +221,170 @@ fn covers(name: &str, host: &str) -> bool {
 }
 
 /// A certificate has A-labels, a prepared domainpart U-labels: compared after preparation.
-fn same(name: &str, host: &str) -> bool {
+pub(super) fn same(name: &str, host: &str) -> bool {
     Domain::parse(name).is_ok_and(|name| name.as_str() == host)
 }
 
-/// The certificate with its key, checked to belong together.
-///
-/// # Errors
-/// The key cannot be read, is no key, is of an unknown kind or belongs to another certificate.
-pub(super) fn certified_key(
-    certificate: &Certificate,
-    certificate_path: &Path,
-    key_path: &Path,
-    provider: &CryptoProvider,
-) -> Result<CertifiedKey, CertError> {
-    let key = read_key(key_path)?;
-    CertifiedKey::from_der(certificate.chain.clone(), key, provider).map_err(|error| {
-        let mismatch = rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch);
-        let advice = if error == mismatch {
-            format!(
-                "this key does not belong to the certificate {}; a renewal may have replaced only one of them, or the file \
-                 may begin with the authority's certificate instead of the host's own",
-                certificate_path.display()
-            )
-        } else {
-            format!("this key cannot be used: {error}")
+/// A certificate with its private key, and what is to be said of the key's file.
+pub(super) struct Pair {
+    pub(super) certified: CertifiedKey,
+    pub(super) remarks: Vec<String>,
+}
+
+impl Pair {
+    /// Looks for the key of a certificate beside it, then in the file of the certificate itself.
+    ///
+    /// # Errors
+    /// There is no key, none that can be used, or it belongs to another certificate.
+    pub(super) fn read(
+        certificate: &Certificate,
+        certificate_path: &Path,
+        key_path: &Path,
+    ) -> Result<Self, CertError> {
+        let inside = PemFile::read(certificate_path)?;
+        let beside = match key_path.try_exists() {
+            Ok(false) => None,
+            Ok(true) if key_path == certificate_path => None,
+            // What may not be looked at is read, to be told why.
+            Ok(true) | Err(_) => Some(PemFile::read(key_path)?),
         };
-        CertError::new(key_path, &advice)
+        let keys = || {
+            let files = beside.iter().chain([&inside]);
+            files.flat_map(|file| file.keys.iter().map(move |key| (file, key)))
+        };
+        if keys().next().is_none() {
+            return Err(match &beside {
+                Some(beside) => beside.no_key(),
+                None => missing_key(certificate_path, key_path),
+            });
+        }
+        let own = certificate.chain.first();
+        let own = own.and_then(|own| parse(own).ok());
+        let Some(own) = own else {
+            return Err(inside.no_certificate());
+        };
+        let mut fault = None;
+        for (file, key) in keys() {
+            match belongs(key, own.public_key()) {
+                Ok(signing) => {
+                    return Ok(Self {
+                        certified: CertifiedKey::new(certificate.chain.clone(), signing),
+                        remarks: remarks(certificate, &inside, beside.as_ref(), (file, key)),
+                    });
+                }
+                Err(unfit) => {
+                    let error = unfit.error(&file.path, certificate_path);
+                    fault.get_or_insert(error);
+                }
+            }
+        }
+        Err(fault.unwrap_or_else(|| missing_key(certificate_path, key_path)))
+    }
+}
+
+/// Why a key is not the one of a certificate.
+enum Unfit {
+    Unsupported(String),
+    Another,
+    /// It is, but the certificate writes it down in a way that nobody understands.
+    WrittenOtherwise,
+}
+
+fn belongs(key: &Key, public: &SubjectPublicKeyInfo<'_>) -> Result<Arc<dyn SigningKey>, Unfit> {
+    let signing = key.signing().map_err(Unfit::Unsupported)?;
+    let Some(own) = signing.public_key() else {
+        return Err(Unfit::Another);
+    };
+    let own: &[u8] = own.as_ref();
+    if own == public.raw {
+        return Ok(signing);
+    }
+    let same = SubjectPublicKeyInfo::from_der(own)
+        .is_ok_and(|(_, own)| own.subject_public_key.data == public.subject_public_key.data);
+    Err(match same {
+        true => Unfit::WrittenOtherwise,
+        false => Unfit::Another,
     })
 }
 
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertError> {
-    let pem = read_file(path)?;
-    warn_if_others_can_read(path);
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| CertError::new(path, wrong_kind_of_key(&pem)))
-}
-
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, CertError> {
-    let too_large = || CertError::new(path, "too large for a certificate or key");
-    let file = fs::File::open(path).map_err(|error| CertError::io(path, &error))?;
-    let size = file
-        .metadata()
-        .map_err(|error| CertError::io(path, &error))?
-        .len();
-    let room = usize::try_from(size.min(CERTIFICATE_FILE_BYTES)).map_err(|_| too_large())?;
-    // With room for all of it, so that no copy of a key stays behind where the buffer grew.
-    let mut content = Zeroizing::new(Vec::with_capacity(room + 1));
-    file.take(CERTIFICATE_FILE_BYTES + 1)
-        .read_to_end(&mut content)
-        .map_err(|error| CertError::io(path, &error))?;
-    if content.len() as u64 > CERTIFICATE_FILE_BYTES {
-        return Err(too_large());
+impl Unfit {
+    fn error(&self, key: &Path, certificate: &Path) -> CertError {
+        let certificate = certificate.display();
+        let advice = match self {
+            Self::Unsupported(advice) => advice.clone(),
+            Self::Another => format!(
+                "this key does not belong to the certificate {certificate}; a renewal may have replaced only one of them; put the \
+                 two that belong together there"
+            ),
+            Self::WrittenOtherwise => format!(
+                "this is the key of the certificate {certificate}, which describes it in a way that clients do not understand \
+                 (such as all parameters of its curve instead of a name); have the certificate issued anew for this key"
+            ),
+        };
+        CertError::new(key, &advice)
     }
-    Ok(content)
 }
 
-fn warn_if_others_can_read(path: &Path) {
-    let Ok(metadata) = fs::metadata(path) else {
-        return;
+fn missing_key(path: &Path, key: &Path) -> CertError {
+    CertError::new(
+        path,
+        &format!(
+            "the private key of this certificate is missing; it should be {}",
+            key.display()
+        ),
+    )
+}
+
+/// What the files hold beside the key that is used.
+fn remarks(
+    certificate: &Certificate,
+    inside: &PemFile,
+    beside: Option<&PemFile>,
+    used: (&PemFile, &Key),
+) -> Vec<String> {
+    let (file, key) = used;
+    let mut remarks: Vec<String> = file.exposure().into_iter().collect();
+    let path = file.path.display();
+    if file.keys.len() > 1 {
+        remarks.push(format!(
+            "{path}: of the {} private keys in it, the one in line {} belongs to the certificate; remove the others",
+            file.keys.len(),
+            key.line
+        ));
+    }
+    let Some(beside) = beside else {
+        return remarks;
     };
-    let mode = metadata.permissions().mode();
-    if mode & 0o044 != 0 {
-        tracing::warn!(
-            key = %path.display(),
-            mode = format!("{:04o}", mode & 0o7777),
-            "other users of this machine can read this private key; run chmod 0600 on it"
+    let is_beside = std::ptr::eq(file, beside);
+    let unused = if is_beside { inside } else { beside };
+    if !unused.keys.is_empty() {
+        let other = unused.path.display();
+        let belongs_here = if is_beside {
+            "; a certificate is often readable by everybody"
+        } else {
+            ""
+        };
+        remarks.push(format!(
+            "{other}: a private key in it is not used, the one in {path} is; remove it{belongs_here}"
+        ));
+    }
+    remarks.extend(beside.passed_over.iter().cloned());
+    let sent = |der: &CertificateDer<'static>| certificate.chain.contains(der);
+    let lost: Vec<_> = beside
+        .certificates
+        .iter()
+        .filter(|(_, der)| !sent(der))
+        .collect();
+    for (line, der) in lost {
+        let subject = parse(der).map_or_else(
+            |_| "a damaged one".to_owned(),
+            |parsed| shown(&parsed.subject().to_string()),
         );
+        remarks.push(format!(
+            "{}: the certificate in line {line} ({subject}) is not used, only those in {} are sent; move it there or remove it",
+            beside.path.display(),
+            inside.path.display()
+        ));
     }
-}
-
-fn wrong_kind_of_certificate(content: &[u8]) -> &'static str {
-    if contains(content, "PRIVATE KEY-----") {
-        "this is a private key, not a certificate; the two files may be swapped"
-    } else if contains(content, "CERTIFICATE REQUEST-----") {
-        "this is a request for a certificate; use the file the authority sent back"
-    } else if content.first() == Some(&0x30) {
-        "this is in DER form; convert it with openssl x509 -inform DER -in FILE -out FILE.crt"
-    } else {
-        "there is no certificate in this file (no line -----BEGIN CERTIFICATE-----)"
-    }
-}
-
-fn wrong_kind_of_key(content: &[u8]) -> &'static str {
-    if contains(content, "ENCRYPTED") {
-        "this key is protected by a passphrase, which a server cannot type; write one without by openssl pkey -in FILE -out FILE.key"
-    } else if contains(content, "PRIVATE KEY-----") {
-        "damaged PEM, or a kind of private key that is not supported (PKCS#8, PKCS#1 and SEC1 are)"
-    } else if contains(content, "CERTIFICATE-----") {
-        "this is a certificate, not a private key; the two files may be swapped"
-    } else if contains(content, "PUBLIC KEY-----") {
-        "this is a public key; the private one is needed"
-    } else if content.first() == Some(&0x30) {
-        "this is in DER form; convert it with openssl pkey -inform DER -in FILE -out FILE.key"
-    } else {
-        "there is no private key in this file (no line -----BEGIN PRIVATE KEY-----)"
-    }
-}
-
-fn contains(content: &[u8], text: &str) -> bool {
-    content
-        .windows(text.len())
-        .any(|window| window == text.as_bytes())
+    remarks
 }

@@ -5,23 +5,23 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
-use rustls::sign::SingleCertAndKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CipherSuite, ServerConfig};
 use spondee_core::jid::Domain;
 
 use super::CertError;
 use super::binding::{ExporterSecret, tls_server_end_point};
-use super::certs::certified_key;
-use super::find::{Found, Index};
+use super::certs::Facts;
 
 /// An immutable snapshot of all hosts' TLS configurations; a reload makes a new one, existing connections keep theirs.
+#[derive(Default)]
 pub struct TlsHosts {
-    hosts: BTreeMap<Domain, HostTls>,
+    pub(super) hosts: BTreeMap<Domain, Arc<HostTls>>,
 }
 
 impl fmt::Debug for TlsHosts {
@@ -38,6 +38,24 @@ pub(super) struct HostTls {
     pub(super) direct: Preference,
     /// `tls-server-end-point` of the certificate.
     pub(super) end_point: Option<Vec<u8>>,
+    pub(super) about: About,
+}
+
+/// What is known of a certificate when another one may take its place.
+pub(super) struct About {
+    /// Where it was read.
+    pub(super) file: PathBuf,
+    /// Until when and for whom it is good.
+    pub(super) facts: Facts,
+    /// As it was when it was loaded.
+    pub(super) reception: Reception,
+}
+
+/// How clients receive a certificate, for all that can be told from here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reception {
+    Accepted,
+    Refused,
 }
 
 /// One configuration for each answer to whose order of cipher suites counts.
@@ -71,7 +89,7 @@ impl Preference {
 }
 
 /// The provider of all TLS: ring, AES-128 first among the suites of each version.
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     use rustls::crypto::ring::{cipher_suite as suite, default_provider};
     CryptoProvider {
         cipher_suites: vec![
@@ -90,24 +108,6 @@ fn provider() -> CryptoProvider {
 }
 
 impl TlsHosts {
-    /// Finds and loads a certificate and key for each host below `certificates`: first by the names in the certificates
-    /// (`*.crt` and `*fullchain*.pem`, three levels deep), then `HOST.crt`, `HOST/fullchain.pem` and `HOST.pem`, then the
-    /// same files of the parent domain if their wildcard covers the host.
-    ///
-    /// # Errors
-    /// The first certificate that is there but cannot be used. A host without one is not an error: `has` says no.
-    pub fn load(certificates: &Path, hosts: &[Domain]) -> Result<Self, CertError> {
-        let provider = Arc::new(provider());
-        let index = Index::read(certificates)?;
-        let mut table = BTreeMap::new();
-        for host in hosts {
-            if let Some(found) = index.find(host)? {
-                table.insert(host.clone(), HostTls::new(&found, &provider)?);
-            }
-        }
-        Ok(Self { hosts: table })
-    }
-
     /// Whether there is a certificate for this host.
     #[must_use]
     pub fn has(&self, host: &Domain) -> bool {
@@ -120,24 +120,24 @@ impl TlsHosts {
     /// TLS works for clients that send no name, or the SRV target's against XEP-0368 §3. With several, a wrong guess would
     /// only fail later and less clearly, so `None`: the connection is refused.
     pub(super) fn choose(&self, name: Option<&str>, fallback: Option<&Domain>) -> Option<&HostTls> {
-        name.and_then(|name| Domain::parse(name).ok())
+        let found = name
+            .and_then(|name| Domain::parse(name).ok())
             .and_then(|name| self.hosts.get(&name))
             .or_else(|| self.hosts.get(fallback?))
             .or_else(|| match self.hosts.len() {
                 1 => self.hosts.values().next(),
                 _ => None,
-            })
+            });
+        found.map(AsRef::as_ref)
     }
 }
 
 impl HostTls {
-    fn new(found: &Found, provider: &Arc<CryptoProvider>) -> Result<Self, CertError> {
-        let Found {
-            path,
-            key,
-            certificate,
-        } = found;
-        let certified = certified_key(certificate, path, key, provider)?;
+    pub(super) fn new(
+        certified: CertifiedKey,
+        about: About,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, CertError> {
         let end_point = certified
             .cert
             .first()
@@ -147,7 +147,7 @@ impl HostTls {
         // The versions are 1.2 and 1.3, and all of ring's suites use ECDHE: forward secrecy is not an option.
         let mut config = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| CertError::new(path, &error.to_string()))?
+            .map_err(|error| CertError::new(&about.file, &error.to_string()))?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
         // Choice: no resumption, by tickets or by stored sessions. It would save little (a full handshake costs about 140 us)
@@ -163,6 +163,7 @@ impl HostTls {
             starttls: Preference::new(config),
             direct: Preference::new(direct),
             end_point,
+            about,
         })
     }
 }

@@ -1,13 +1,23 @@
 //! TLS: certificates and configurations of the hosts, and a sans-IO pump over rustls that any shell can drive.
 
+mod audit;
 mod binding;
 mod certs;
+mod chain;
 mod development;
+mod file;
 mod find;
 mod hosts;
+mod keys;
+mod load;
+#[cfg(test)]
+pub(crate) mod made;
+mod pem;
 mod pump;
 
+pub use audit::{Remark, Severity};
 pub use certs::CertError;
 pub use development::generate_development_certificate;
 pub use hosts::TlsHosts;
+pub use load::{HostReport, HostState, Loaded, Source};
 pub use pump::{Ended, Pump, Received, TlsError};

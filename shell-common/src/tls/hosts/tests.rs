@@ -1,15 +1,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use super::*;
-use crate::tls::generate_development_certificate;
-use crate::tls::pump::tests::Scratch;
-
-fn domain(name: &str) -> Domain {
-    Domain::parse(name).unwrap()
-}
+use crate::tls::made::{Certs, domain};
+use crate::tls::{HostState, Loaded, generate_development_certificate};
 
 /// PEM of a certificate for `names`, valid to a year, and of its key.
 fn pair(names: &[&str], until: i32) -> (String, String) {
@@ -21,47 +18,35 @@ fn pair(names: &[&str], until: i32) -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
-struct Certs(Scratch);
-
 impl Certs {
-    fn new() -> Self {
-        Self(Scratch::new())
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.0.0.join(name)
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn put(&self, certificate: &str, key: &str, names: &[&str]) -> Vec<u8> {
-        self.put_until(certificate, key, names, 2099)
+    fn add(&self, certificate: &str, key: &str, names: &[&str]) -> Vec<u8> {
+        self.add_until(certificate, key, names, 2099)
     }
 
     /// Writes a pair; its end point, to tell it from others.
-    fn put_until(&self, certificate: &str, key: &str, names: &[&str], until: i32) -> Vec<u8> {
+    fn add_until(&self, certificate: &str, key: &str, names: &[&str], until: i32) -> Vec<u8> {
         let (certificate_pem, key_pem) = pair(names, until);
         self.write(certificate, &certificate_pem);
         self.write(key, &key_pem);
         end_point(&certificate_pem)
     }
 
-    fn load(&self, host: &str) -> Result<TlsHosts, CertError> {
-        TlsHosts::load(&self.0.0, &[domain(host)])
+    fn load(&self, host: &str) -> Loaded {
+        TlsHosts::load(self.root(), &[domain(host)])
     }
 
     fn found(&self, host: &str) -> Option<Vec<u8>> {
-        let hosts = self.load(host).unwrap();
+        let hosts = self.load(host).tls;
         let host = hosts.hosts.get(&domain(host))?;
         host.end_point.clone()
     }
 
+    /// What keeps the host from having a certificate.
     fn fault(&self, host: &str) -> String {
-        self.load(host).unwrap_err().message
+        let loaded = self.load(host);
+        let report = &loaded.hosts[0];
+        assert!(matches!(report.state, HostState::Unusable), "{report:?}");
+        report.remarks[0].text.clone()
     }
 }
 
@@ -74,8 +59,8 @@ fn end_point(pem: &str) -> Vec<u8> {
 #[test]
 fn finds_by_name_whatever_the_file_is_called() {
     let certs = Certs::new();
-    let a = certs.put("whatever.crt", "whatever.key", &["a.example", "c.example"]);
-    let b = certs.put("live/b/fullchain.pem", "live/b/privkey.pem", &["b.example"]);
+    let a = certs.add("whatever.crt", "whatever.key", &["a.example", "c.example"]);
+    let b = certs.add("live/b/fullchain.pem", "live/b/privkey.pem", &["b.example"]);
     assert_eq!(certs.found("a.example"), Some(a.clone()));
     assert_eq!(certs.found("c.example"), Some(a));
     assert_eq!(certs.found("b.example"), Some(b));
@@ -85,9 +70,9 @@ fn finds_by_name_whatever_the_file_is_called() {
 #[test]
 fn looks_three_levels_deep_and_not_into_hidden_directories() {
     let certs = Certs::new();
-    let third = certs.put("1/2/x.crt", "1/2/x.key", &["a.example"]);
-    certs.put("1/2/3/x.crt", "1/2/3/x.key", &["b.example"]);
-    certs.put(".old/x.crt", ".old/x.key", &["c.example"]);
+    let third = certs.add("1/2/x.crt", "1/2/x.key", &["a.example"]);
+    certs.add("1/2/3/x.crt", "1/2/3/x.key", &["b.example"]);
+    certs.add(".old/x.crt", ".old/x.key", &["c.example"]);
     assert_eq!(certs.found("a.example"), Some(third));
     assert_eq!(certs.found("b.example"), None);
     assert_eq!(certs.found("c.example"), None);
@@ -96,7 +81,7 @@ fn looks_three_levels_deep_and_not_into_hidden_directories() {
 #[test]
 fn a_wildcard_covers_one_label() {
     let certs = Certs::new();
-    let wildcard = certs.put("w.crt", "w.key", &["*.example.org"]);
+    let wildcard = certs.add("w.crt", "w.key", &["*.example.org"]);
     assert_eq!(certs.found("chat.example.org"), Some(wildcard));
     assert_eq!(certs.found("example.org"), None);
     assert_eq!(certs.found("a.chat.example.org"), None);
@@ -105,26 +90,26 @@ fn a_wildcard_covers_one_label() {
 #[test]
 fn prefers_the_exact_name_then_the_longest_validity_and_skips_the_expired() {
     let certs = Certs::new();
-    certs.put_until("1.crt", "1.key", &["chat.example.org"], 2001);
-    let wildcard = certs.put_until("2.crt", "2.key", &["*.example.org"], 2099);
+    certs.add_until("1.crt", "1.key", &["chat.example.org"], 2001);
+    let wildcard = certs.add_until("2.crt", "2.key", &["*.example.org"], 2099);
     assert_eq!(certs.found("chat.example.org"), Some(wildcard));
-    certs.put_until("3.crt", "3.key", &["chat.example.org"], 2090);
-    let longest = certs.put_until("4.crt", "4.key", &["chat.example.org"], 2095);
+    certs.add_until("3.crt", "3.key", &["chat.example.org"], 2090);
+    let longest = certs.add_until("4.crt", "4.key", &["chat.example.org"], 2095);
     assert_eq!(certs.found("chat.example.org"), Some(longest));
 }
 
 #[test]
 fn compares_names_as_domains() {
     let certs = Certs::new();
-    let found = certs.put("x.crt", "x.key", &["XN--BCHER-KVA.example"]);
+    let found = certs.add("x.crt", "x.key", &["XN--BCHER-KVA.example"]);
     assert_eq!(certs.found("bücher.example"), Some(found));
 }
 
 #[test]
 fn finds_by_the_name_of_the_file_what_names_no_host() {
     let certs = Certs::new();
-    let crt = certs.put("a.example.crt", "a.example.key", &[]);
-    let chain = certs.put("b.example/fullchain.pem", "b.example/privkey.pem", &[]);
+    let crt = certs.add("a.example.crt", "a.example.key", &[]);
+    let chain = certs.add("b.example/fullchain.pem", "b.example/privkey.pem", &[]);
     let (certificate, key) = pair(&["c.example"], 2099);
     certs.write("c.example.pem", &format!("{certificate}{key}"));
     assert_eq!(certs.found("a.example"), Some(crt));
@@ -148,8 +133,12 @@ fn takes_the_parents_file_only_for_its_wildcard() {
 
 #[test]
 fn a_missing_directory_is_an_empty_one() {
-    let hosts = TlsHosts::load(Path::new("/nonexistent/certs"), &[domain("a.example")]).unwrap();
-    assert!(!hosts.has(&domain("a.example")));
+    let loaded = TlsHosts::load(Path::new("/nonexistent/certs"), &[domain("a.example")]);
+    assert!(!loaded.tls.has(&domain("a.example")));
+    let HostState::Missing { why } = &loaded.hosts[0].state else {
+        panic!("{loaded:?}");
+    };
+    assert_eq!(why, "/nonexistent/certs does not exist");
 }
 
 #[test]
@@ -234,7 +223,7 @@ fn makes_a_development_certificate_once() {
     };
     assert_eq!(mode("localhost.key"), 0o600);
     assert_eq!(mode(""), 0o700);
-    let hosts = TlsHosts::load(&directory, std::slice::from_ref(&localhost)).unwrap();
+    let hosts = TlsHosts::load(&directory, std::slice::from_ref(&localhost)).tls;
     assert!(hosts.has(&localhost));
 
     let again = generate_development_certificate(&directory, &localhost).unwrap_err();
@@ -249,15 +238,15 @@ fn makes_a_development_certificate_once() {
 #[test]
 fn a_development_certificate_for_localhost_names_the_loopback_addresses() {
     let certs = Certs::new();
-    generate_development_certificate(&certs.0.0, &domain("localhost")).unwrap();
+    generate_development_certificate(certs.root(), &domain("localhost")).unwrap();
     let read = crate::tls::certs::Certificate::read(&certs.path("localhost.crt")).unwrap();
-    assert_eq!(read.names, ["localhost", "127.0.0.1", "[::1]"]);
+    assert_eq!(read.facts.names, ["localhost", "127.0.0.1", "[::1]"]);
 }
 
 #[test]
 fn a_host_that_is_not_ascii_gets_no_development_certificate() {
     let certs = Certs::new();
-    let fault = generate_development_certificate(&certs.0.0, &domain("bücher.example"))
+    let fault = generate_development_certificate(certs.root(), &domain("bücher.example"))
         .unwrap_err()
         .message;
     assert!(fault.contains("bücher.example"), "{fault}");
@@ -266,7 +255,7 @@ fn a_host_that_is_not_ascii_gets_no_development_certificate() {
 #[test]
 fn debug_output_holds_names_only() {
     let certs = Certs::new();
-    certs.put("x.crt", "x.key", &["a.example"]);
-    let text = format!("{:?}", certs.load("a.example").unwrap());
+    certs.add("x.crt", "x.key", &["a.example"]);
+    let text = format!("{:?}", certs.load("a.example").tls);
     assert_eq!(text, "{\"a.example\"}");
 }

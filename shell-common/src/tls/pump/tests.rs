@@ -51,7 +51,7 @@ impl Server {
         for host in &domains {
             generate_development_certificate(&directory.0, host).unwrap();
         }
-        let hosts = Arc::new(TlsHosts::load(&directory.0, &domains).unwrap());
+        let hosts = Arc::new(TlsHosts::load(&directory.0, &domains).tls);
         Self { directory, hosts }
     }
 

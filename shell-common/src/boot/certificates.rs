@@ -1,0 +1,230 @@
+//! What the certificates mean for the hosts: which are served, how, and what the administrator has to know. A start, a reload and
+//! `check config` say the same.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use spondee_core::config::{HostConfig, TlsAvailable};
+use spondee_core::jid::Domain;
+use spondee_core::port::Opening;
+use spondee_core::sasl::Encryption;
+
+use crate::config::Settings;
+use crate::tls::{HostReport, HostState, Loaded, Remark, Severity, TlsHosts};
+
+/// The certificates of all hosts, and what there is to say about them.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    pub(crate) tls: TlsHosts,
+    /// Their remarks are in `sentences`.
+    pub(crate) hosts: Vec<HostReport>,
+    /// Each names its hosts, its file and what to do.
+    pub(crate) sentences: Vec<Remark>,
+    service: Service,
+}
+
+/// Whether anybody can sign in at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Service {
+    Some,
+    /// Nobody until a certificate comes.
+    NoneYet,
+    /// Nobody until one is mended.
+    None,
+}
+
+/// What is served while certificates are looked for again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running<'a> {
+    pub(crate) tls: &'a TlsHosts,
+    pub(crate) hosts: &'a BTreeMap<Domain, HostConfig>,
+}
+
+impl Certificates {
+    /// Loads them, and settles for each host whether there is TLS.
+    pub(crate) fn settle(settings: &mut Settings, running: Option<Running<'_>>) -> Self {
+        let names: Vec<Domain> = settings.config.hosts.keys().cloned().collect();
+        let loaded = match running {
+            None => TlsHosts::load(&settings.certificates, &names),
+            Some(running) => running.tls.reload(&settings.certificates, &names),
+        };
+        let Loaded { tls, hosts, unread } = loaded;
+        let mut sentences = Sentences::default();
+        let mut service = Service::NoneYet;
+        for report in &hosts {
+            let host = &report.host;
+            let Some(config) = settings.config.hosts.get_mut(host) else {
+                continue;
+            };
+            let before = running.and_then(|running| running.hosts.get(host));
+            for remark in remarks(report, config, before) {
+                sentences.say(host, remark);
+            }
+            let open =
+                config.tls == TlsAvailable::Yes || config.sasl.encryption == Encryption::Optional;
+            service = match (&report.state, open) {
+                (_, true) => Service::Some,
+                (HostState::Unusable, false) if service == Service::NoneYet => Service::None,
+                (_, false) => service,
+            };
+        }
+        let mut sentences = sentences.write();
+        let is_fault = |remark: &Remark| remark.severity == Severity::Fault;
+        let is_told = sentences.iter().any(is_fault);
+        for text in unread {
+            let text = format!("{text} (skipped in the search for certificates)");
+            sentences.push(Remark {
+                severity: Severity::Warning,
+                text,
+            });
+        }
+        let direct = settings
+            .listen
+            .iter()
+            .any(|listen| listen.listener.opening == Opening::Tls);
+        if direct && !is_told && !names.is_empty() && !names.iter().any(|host| tls.has(host)) {
+            sentences.push(Remark {
+                severity: Severity::Warning,
+                text: "no host has a certificate: listeners for direct TLS refuse everybody"
+                    .to_owned(),
+            });
+        }
+        Self {
+            tls,
+            hosts,
+            sentences,
+            service,
+        }
+    }
+
+    /// What clients are shut out by.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let faults = self.sentences.iter();
+        let faults = faults.filter(|remark| remark.severity == Severity::Fault);
+        faults.map(|remark| remark.text.clone()).collect()
+    }
+
+    /// Refuses certificates with which nobody could sign in to any host. A server without any may start: they can come with a
+    /// reload. One that was given some which cannot be used is told at once.
+    pub(crate) fn must_be_of_use(&self) -> Result<(), String> {
+        match self.service {
+            Service::Some | Service::NoneYet => Ok(()),
+            Service::None => Err(self.faults().join("\n")),
+        }
+    }
+
+    /// Says which certificates are in use and what there is to warn of. Faults are for the caller to say.
+    pub(crate) fn log(&self) {
+        for HostReport { host, state, .. } in &self.hosts {
+            match state {
+                HostState::Found(source) => {
+                    let (file, until) = (source.file.display(), &source.valid_until);
+                    tracing::info!("certificate of {host}: {file}, valid until {until}");
+                    for spare in &source.spare {
+                        tracing::info!("not needed for {host}: {}", spare.display());
+                    }
+                }
+                HostState::Kept(_) | HostState::Missing { .. } | HostState::Unusable => {}
+            }
+        }
+        for remark in &self.sentences {
+            match remark.severity {
+                Severity::Fault => {}
+                Severity::Warning => tracing::warn!("{}", remark.text),
+            }
+        }
+    }
+}
+
+/// Settles whether a host has TLS, and says what that means for who wants to sign in.
+fn remarks(
+    report: &HostReport,
+    config: &mut HostConfig,
+    before: Option<&HostConfig>,
+) -> Vec<Remark> {
+    let host = &report.host;
+    let mut remarks = report.remarks.clone();
+    config.tls = match report.state {
+        HostState::Found(_) | HostState::Kept(_) => TlsAvailable::Yes,
+        HostState::Missing { .. } | HostState::Unusable => TlsAvailable::No,
+    };
+    let ending = match (&report.state, config.sasl.encryption) {
+        (HostState::Found(_) | HostState::Kept(_), _) => "",
+        (HostState::Missing { why }, Encryption::Required) => {
+            remarks.push(Remark {
+                severity: Severity::Fault,
+                text: format!(
+                    "nobody can sign in, because TLS is required and there is no certificate ({why}); put {host}.crt and {host}.key \
+                     there"
+                ),
+            });
+            ""
+        }
+        (HostState::Missing { why }, Encryption::Optional) => {
+            remarks.push(Remark {
+                severity: Severity::Warning,
+                text: format!(
+                    "no certificate, all passes in clear ({why}); put {host}.crt and {host}.key there"
+                ),
+            });
+            ""
+        }
+        (HostState::Unusable, Encryption::Required) => "; until this is mended nobody can sign in",
+        (HostState::Unusable, Encryption::Optional) if before.is_some_and(is_in_clear) => {
+            "; all passes in clear, as before"
+        }
+        (HostState::Unusable, Encryption::Optional) => {
+            // `Choice:` who gives a host a certificate does not want passwords in clear because that is broken.
+            config.sasl.encryption = Encryption::Required;
+            "; until this is mended nobody can sign in, because a host that was given a certificate is not served in clear"
+        }
+    };
+    if let Some(last) = remarks.last_mut() {
+        last.text.push_str(ending);
+    }
+    remarks
+}
+
+fn is_in_clear(config: &HostConfig) -> bool {
+    config.tls == TlsAvailable::No && config.sasl.encryption == Encryption::Optional
+}
+
+/// Remarks, each once with all its hosts: one certificate may serve hundreds.
+#[derive(Debug, Default)]
+struct Sentences(Vec<(Vec<Domain>, Remark)>);
+
+/// As many names as a line of a log bears.
+const NAMED_HOSTS: usize = 5;
+
+impl Sentences {
+    fn say(&mut self, host: &Domain, remark: Remark) {
+        let mut said = self.0.iter_mut();
+        match said.find(|(_, other)| *other == remark) {
+            Some((hosts, _)) if hosts.contains(host) => {}
+            Some((hosts, _)) => hosts.push(host.clone()),
+            None => self.0.push((vec![host.clone()], remark)),
+        }
+    }
+
+    fn write(self) -> Vec<Remark> {
+        let write = |(hosts, remark): (Vec<Domain>, Remark)| {
+            let names: Vec<_> = hosts
+                .iter()
+                .take(NAMED_HOSTS)
+                .map(|host| host.as_str())
+                .collect();
+            let more = match hosts.len() - names.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let word = if hosts.len() == 1 { "host" } else { "hosts" };
+            Remark {
+                severity: remark.severity,
+                text: format!("{word} {}{more}: {}", names.join(", "), remark.text),
+            }
+        };
+        self.0.into_iter().map(write).collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! Reading the configuration and the certificates again while the server runs (SIGHUP).
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use spondee_core::config::Config;
+
+use super::certificates::{Certificates, Running};
+use crate::config::Settings;
+use crate::rounds;
+use crate::tls::TlsHosts;
+
+/// Where the configuration came from, and what is in use.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// `None` for a development server.
+    pub file: Option<PathBuf>,
+    /// What must not change while running (data directory, shards, listeners). Its `config` has the server's secret, and the hosts
+    /// as they are served.
+    pub running: Settings,
+    /// The certificates in use.
+    pub tls: Arc<TlsHosts>,
+}
+
+/// What a configuration that was read again changes.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// For the core.
+    pub config: Arc<Config>,
+    /// For new connections.
+    pub tls: Arc<TlsHosts>,
+    /// `max_connections_per_address`.
+    pub connections_per_address: Option<usize>,
+    /// Sentences for the log: what could not be taken over, or shuts clients out. If there are any, the reload has not succeeded,
+    /// although everything else has changed.
+    pub faults: Vec<String>,
+}
+
+impl Reload {
+    /// Reads file and certificates again. What cannot change at run time is warned about and left; a host whose certificate has
+    /// gone or cannot be used keeps the one it had.
+    ///
+    /// # Errors
+    /// Sentences for the log; the server goes on as it was.
+    pub fn again(&mut self) -> Result<Reloaded, Vec<String>> {
+        let mut settings = match &self.file {
+            Some(file) => Settings::load(file).map_err(|error| error.faults)?,
+            None => self.running.clone(),
+        };
+        settings.config.shards = self.running.config.shards;
+        settings.config.server_secret = self.running.config.server_secret;
+        rounds::remember(&self.running.data_directory, &mut settings.config)
+            .map_err(|error| vec![error])?;
+        let running = Running {
+            tls: &self.tls,
+            hosts: &self.running.config.hosts,
+        };
+        let certificates = Certificates::settle(&mut settings, Some(running));
+        self.warn(&settings);
+        certificates.log();
+        let faults = certificates.faults();
+        self.tls = Arc::new(certificates.tls);
+        self.running.config.hosts.clone_from(&settings.config.hosts);
+        Ok(Reloaded {
+            config: Arc::new(settings.config),
+            tls: Arc::clone(&self.tls),
+            connections_per_address: settings.connections.per_address,
+            faults,
+        })
+    }
+
+    /// Says what is odd in the file, what a reload does not change, and whom it puts out.
+    fn warn(&self, settings: &Settings) {
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        for key in self.needs_restart(settings) {
+            tracing::warn!("{key} changes only with a restart: it stays as it is");
+        }
+        for host in self.running.config.hosts.keys() {
+            if !settings.config.hosts.contains_key(host) {
+                tracing::warn!(
+                    "host {host} is not served any more: the configuration does not name it"
+                );
+            }
+        }
+    }
+
+    /// The options that differ from what runs and are fixed at the start.
+    fn needs_restart(&self, settings: &Settings) -> Vec<&'static str> {
+        let running = &self.running;
+        let changed = [
+            (
+                "data_directory",
+                settings.data_directory != running.data_directory,
+            ),
+            ("threads", settings.config.shards != running.config.shards),
+            ("log_level", settings.log_level != running.log_level),
+            ("a listening address", settings.listen != running.listen),
+            (
+                "max_connections",
+                settings.connections.max != running.connections.max,
+            ),
+            (
+                "tcp_backlog",
+                settings.connections.backlog != running.connections.backlog,
+            ),
+        ];
+        let changed = changed.into_iter().filter(|(_, changed)| *changed);
+        changed.map(|(key, _)| key).collect()
+    }
+}

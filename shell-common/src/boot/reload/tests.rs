@@ -1,0 +1,156 @@
+use std::fs;
+
+use spondee_core::config::TlsAvailable;
+
+use super::*;
+use crate::scratch::Scratch;
+use crate::tls::made::{Certs, domain, params, self_made};
+
+#[test]
+fn a_reload_keeps_what_only_a_restart_can_change() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("spondee.toml");
+    let mut running = Settings::development(scratch.path());
+    running.config.shards = 3;
+    running.config.server_secret = [9; 32];
+    let text = "data_directory = \"elsewhere\"\nthreads = 5\ntcp_backlog = 5\nmax_connections_per_address = 7\n[host.\"x.example\"]\n";
+    fs::write(&file, text).unwrap();
+    let mut reload = Reload {
+        file: Some(file.clone()),
+        running,
+        tls: Arc::default(),
+    };
+    let settings = Settings::load(&file).unwrap();
+    let changed = reload.needs_restart(&settings);
+    assert_eq!(changed.len(), 4, "{changed:?}");
+    for option in [
+        "data_directory",
+        "threads",
+        "a listening address",
+        "tcp_backlog",
+    ] {
+        assert!(changed.contains(&option), "{changed:?}");
+    }
+    fs::create_dir(scratch.path().join("certs")).unwrap();
+    let Reloaded {
+        config,
+        connections_per_address,
+        ..
+    } = reload.again().unwrap();
+    assert_eq!(connections_per_address, Some(7));
+    assert_eq!((config.shards, config.server_secret), (3, [9; 32]));
+    assert!(config.hosts.keys().any(|host| host.as_str() == "x.example"));
+
+    fs::write(&file, "nonsense").unwrap();
+    assert!(!reload.again().unwrap_err().is_empty());
+}
+
+/// A server for two hosts with certificates, as it runs.
+fn running(certs: &Certs) -> Reload {
+    let file = certs.path("spondee.toml");
+    let text = "data_directory = \"data\"\ncertificates = \"certs\"\n[host.\"a.example\"]\n[host.\"b.example\"]\n";
+    fs::write(&file, text).unwrap();
+    fs::create_dir(certs.path("data")).unwrap();
+    for host in ["a.example", "b.example"] {
+        certs.put(&format!("certs/{host}"), &self_made(&params(&[host], 60)));
+    }
+    let mut settings = Settings::load(&file).unwrap();
+    let certificates = Certificates::settle(&mut settings, None);
+    assert_eq!(certificates.faults(), [""; 0]);
+    Reload {
+        file: Some(file),
+        running: settings,
+        tls: Arc::new(certificates.tls),
+    }
+}
+
+fn serves(reloaded: &Reloaded, host: &str) -> bool {
+    let host = domain(host);
+    let config = &reloaded.config.hosts[&host];
+    assert_eq!(config.tls == TlsAvailable::Yes, reloaded.tls.has(&host));
+    reloaded.tls.has(&host)
+}
+
+/// A renewal half way shuts nobody out.
+#[test]
+fn certificates_that_are_away_are_kept_and_the_answer_says_so() {
+    let certs = Certs::new();
+    let mut reload = running(&certs);
+    let away = certs.path("away");
+    fs::rename(certs.path("certs"), &away).unwrap();
+    for _ in 0..2 {
+        let reloaded = reload.again().unwrap();
+        assert!(serves(&reloaded, "a.example") && serves(&reloaded, "b.example"));
+        let faults = &reloaded.faults;
+        for words in [
+            "a.example",
+            "b.example",
+            "has gone",
+            "certs does not exist",
+            "it keeps the certificate it had",
+        ] {
+            assert!(
+                faults.iter().any(|fault| fault.contains(words)),
+                "{words}: {faults:?}"
+            );
+        }
+    }
+    fs::rename(&away, certs.path("certs")).unwrap();
+    certs.remove("certs/b.example.key");
+    let reloaded = reload.again().unwrap();
+    assert!(serves(&reloaded, "a.example") && serves(&reloaded, "b.example"));
+    assert!(
+        reloaded
+            .faults
+            .iter()
+            .all(|fault| fault.starts_with("host b.example: ")),
+        "{:?}",
+        reloaded.faults
+    );
+
+    certs.put("certs/b.example", &self_made(&params(&["b.example"], 60)));
+    assert_eq!(reload.again().unwrap().faults, [""; 0]);
+}
+
+/// A new host has nothing to keep; it is named, and the others are served.
+#[test]
+fn a_host_that_comes_without_a_certificate_makes_the_reload_fail() {
+    let certs = Certs::new();
+    let mut reload = running(&certs);
+    let file = certs.path("spondee.toml");
+    let mut text = fs::read_to_string(&file).unwrap();
+    text.push_str("[host.\"c.example\"]\n");
+    fs::write(&file, text).unwrap();
+    let reloaded = reload.again().unwrap();
+    assert!(serves(&reloaded, "a.example") && !serves(&reloaded, "c.example"));
+    assert_eq!(reloaded.faults.len(), 1);
+    assert!(
+        reloaded.faults[0].contains("host c.example: nobody can sign in"),
+        "{:?}",
+        reloaded.faults
+    );
+}
+
+#[test]
+fn nothing_changes_while_the_configuration_is_away_or_half_written() {
+    let certs = Certs::new();
+    let mut reload = running(&certs);
+    let file = certs.path("spondee.toml");
+    let whole = fs::read_to_string(&file).unwrap();
+    for text in [
+        None,
+        Some(""),
+        Some("data_directory = \"data\"\n"),
+        Some(&whole[..whole.len() - 4]),
+    ] {
+        match text {
+            None => fs::remove_file(&file).unwrap(),
+            Some(text) => fs::write(&file, text).unwrap(),
+        }
+        let faults = reload.again().unwrap_err();
+        assert!(faults[0].contains("spondee.toml"), "{faults:?}");
+        assert_eq!(reload.running.config.hosts.len(), 2);
+    }
+    fs::write(&file, whole).unwrap();
+    assert_eq!(reload.again().unwrap().faults, [""; 0]);
+}

@@ -1,0 +1,223 @@
+//! `check config`, the part of the certificates: what a start would say about them.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use spondee_core::jid::Domain;
+
+use super::super::source::Source;
+use crate::boot::certificates::Certificates;
+use crate::config::Settings;
+use crate::tls::{HostReport, HostState, Severity};
+
+/// What there is to say.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) hosts: Vec<Host>,
+    pub(super) faults: Vec<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// A host and its certificate.
+#[derive(Debug, Serialize)]
+pub(super) struct Host {
+    host: String,
+    certificate: Certificate,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_until: Option<String>,
+    /// Others that would do as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_needed: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Certificate {
+    /// It can be used.
+    Found,
+    /// It is used, but clients refuse it.
+    Refused,
+    Missing,
+    /// It is there and cannot be used.
+    Unusable,
+}
+
+/// Looks for the certificate of every host.
+pub(super) fn check(settings: &Settings, source: &Source) -> Checked {
+    let mut settings = settings.clone();
+    let mut checked = Checked::default();
+    if let Source::Development(_) = source {
+        let directory = settings.certificates.clone();
+        // The first start makes those that are missing.
+        let hosts = &mut settings.config.hosts;
+        let file = |host: &Domain| directory.join(format!("{host}.crt"));
+        let missing = hosts.extract_if(.., |host, _| !file(host).try_exists().unwrap_or(true));
+        for (host, _) in missing {
+            checked.warnings.push(format!(
+                "host {host}: no certificate yet; the first start makes one in {}",
+                directory.display()
+            ));
+            checked
+                .hosts
+                .push(Host::without(host.as_str(), Certificate::Missing));
+        }
+    }
+    let certificates = Certificates::settle(&mut settings, None);
+    checked
+        .hosts
+        .extend(certificates.hosts.iter().map(Host::of));
+    for remark in certificates.sentences {
+        match remark.severity {
+            Severity::Fault => checked.faults.push(remark.text),
+            Severity::Warning => checked.warnings.push(remark.text),
+        }
+    }
+    checked
+}
+
+impl Host {
+    fn of(report: &HostReport) -> Self {
+        let host = report.host.as_str();
+        let mut faults = report.remarks.iter().map(|remark| remark.severity);
+        match &report.state {
+            HostState::Found(source) | HostState::Kept(source) => Self {
+                host: host.to_owned(),
+                certificate: match faults.any(|severity| severity == Severity::Fault) {
+                    true => Certificate::Refused,
+                    false => Certificate::Found,
+                },
+                file: Some(source.file.clone()),
+                valid_until: Some(source.valid_until.clone()),
+                not_needed: source.spare.clone(),
+            },
+            HostState::Missing { .. } => Self::without(host, Certificate::Missing),
+            HostState::Unusable => Self::without(host, Certificate::Unusable),
+        }
+    }
+
+    fn without(host: &str, certificate: Certificate) -> Self {
+        Self {
+            host: host.to_owned(),
+            certificate,
+            file: None,
+            valid_until: None,
+            not_needed: Vec::new(),
+        }
+    }
+
+    /// A line for people.
+    pub(super) fn line(&self) -> String {
+        let host = &self.host;
+        let certificate = match self.certificate {
+            Certificate::Found => "has a certificate",
+            Certificate::Refused => "has a certificate that clients refuse",
+            Certificate::Missing => "has no certificate",
+            Certificate::Unusable => "has a certificate that cannot be used",
+        };
+        let mut line = format!("host {host}: {certificate}");
+        if let (Some(file), Some(until)) = (&self.file, &self.valid_until) {
+            line.push_str(&format!(" ({}, valid until {until})", file.display()));
+        }
+        for other in &self.not_needed {
+            line.push_str(&format!("; {} is not needed", other.display()));
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::tls::made::{Authority, Certs, params, self_made};
+
+    fn checked(certs: &Certs) -> Checked {
+        let text = format!("certificates = {:?}\n[host.\"a.example\"]\n", certs.root());
+        let file = Path::new("spondee.toml");
+        let settings = Settings::parse(&text, file, Path::new("/")).unwrap();
+        check(&settings, &Source::File(file.to_owned()))
+    }
+
+    #[test]
+    fn a_good_certificate_is_shown_with_its_file_and_its_end() {
+        let certs = Certs::new();
+        certs.put("a.example", &self_made(&params(&["a.example"], 60)));
+        certs.put("older", &self_made(&params(&["a.example"], 50)));
+        let checked = checked(&certs);
+        assert!(checked.faults.is_empty() && checked.warnings.is_empty());
+        let line = checked.hosts[0].line();
+        let path = |name: &str| certs.path(name).display().to_string();
+        let start = format!(
+            "host a.example: has a certificate ({}, valid until 2",
+            path("a.example.crt")
+        );
+        assert!(line.starts_with(&start), "{line}");
+        let end = format!("; {} is not needed", path("older.crt"));
+        assert!(line.ends_with(&end), "{line}");
+        let json = serde_json::to_value(&checked.hosts[0]).unwrap();
+        assert_eq!(json["certificate"], "found");
+        assert_eq!(json["file"], path("a.example.crt"));
+    }
+
+    /// Each was approved once, or only seen as missing.
+    #[test]
+    fn what_clients_refuse_is_a_fault_and_what_they_may_refuse_a_warning() {
+        let between = Authority::root("root").intermediate(Authority::params("between"));
+        let issued = between.issue(&params(&["a.example"], 60));
+        let alone = self_made(&params(&["a.example"], 60));
+        for (made, state, severity, words) in [
+            (
+                self_made(&params(&["a.example"], -1)),
+                "refused",
+                "fault",
+                "expired on",
+            ),
+            (
+                self_made(&params(&["c.example"], 60)),
+                "refused",
+                "fault",
+                "not for a.example",
+            ),
+            (
+                self_made(&params(&["a.example"], 5)),
+                "found",
+                "warning",
+                "it expires on",
+            ),
+            (issued, "found", "warning", "is not in the file"),
+        ] {
+            let certs = Certs::new();
+            certs.put("a.example", &made);
+            let checked = checked(&certs);
+            let json = serde_json::to_value(&checked.hosts[0]).unwrap();
+            assert_eq!(json["certificate"], state, "{words}");
+            let (said, other) = match severity {
+                "fault" => (&checked.faults, &checked.warnings),
+                _ => (&checked.warnings, &checked.faults),
+            };
+            assert!(said[0].contains(words) && other.is_empty(), "{checked:?}");
+            assert!(said[0].starts_with("host a.example: "), "{checked:?}");
+        }
+        let certs = Certs::new();
+        certs.write("a.example.crt", &alone.certificate);
+        let checked = checked(&certs);
+        assert!(checked.hosts[0].line().ends_with("that cannot be used"));
+        assert!(checked.faults[0].contains("private key of this certificate is missing"));
+    }
+
+    #[test]
+    fn a_development_server_makes_what_is_missing() {
+        let certs = Certs::new();
+        let settings = Settings::development(certs.root());
+        let checked = check(&settings, &Source::Development(certs.root().to_owned()));
+        assert!(checked.faults.is_empty());
+        assert!(checked.warnings[0].contains("the first start makes one"));
+        assert_eq!(
+            checked.hosts[0].line(),
+            "host localhost: has no certificate"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Certificates as a running server meets them: half renewed, joined by `cat`, or wrong for one host of two.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use spec_tests::ca::Authority;
+use spec_tests::client::{Client, Trust};
+use spec_tests::server::{Scratch, Server, Stopped};
+
+const JULIET: (&str, &str) = ("juliet@localhost", "secret");
+
+fn start(stopped: Stopped) -> Server {
+    stopped.add_user(JULIET.0, JULIET.1).unwrap();
+    let command = Command::new(stopped.binary());
+    stopped.begin(command).unwrap()
+}
+
+fn reload(server: &Server) {
+    let status = Command::new("kill")
+        .args(["-HUP", &server.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+fn sign_in(server: &Server, trust: &Trust) -> Result<Client, String> {
+    Client::session(server.clear, "localhost", trust, "juliet", "secret")
+}
+
+/// A renewal may have moved the old files away before the new ones are there, when the signal comes.
+#[test]
+fn certificates_that_are_away_at_a_reload_shut_nobody_out() {
+    let server = start(Server::prepare(Scratch::new().unwrap(), "").unwrap());
+    let trust = server.trust().unwrap();
+    let certs = server.scratch().join("certs");
+    let away = server.scratch().join("away");
+    fs::rename(&certs, &away).unwrap();
+    reload(&server);
+    server
+        .wait_for_log(&["ERROR", "host localhost", "has gone"])
+        .unwrap();
+    server
+        .wait_for_log(&["ERROR", "it keeps the certificate it had"])
+        .unwrap();
+    server
+        .wait_for_log(&["ERROR", "reloaded only in part"])
+        .unwrap();
+    sign_in(&server, &trust).unwrap();
+    let mut direct = Client::connect_tls(server.tls, "localhost", &trust, &[]).unwrap();
+    direct.open().unwrap();
+
+    // Half of it is there: the certificate is new, the key is still the old one.
+    fs::rename(&away, &certs).unwrap();
+    let old_key = fs::read(certs.join("localhost.key")).unwrap();
+    let fresh = server.scratch().join("fresh");
+    fs::create_dir(&fresh).unwrap();
+    let authority = Authority::new(&fresh).unwrap();
+    authority.issue(&certs, "localhost").unwrap();
+    let new_key = fs::read(certs.join("localhost.key")).unwrap();
+    fs::write(certs.join("localhost.key"), old_key).unwrap();
+    reload(&server);
+    server.wait_for_log(&["ERROR", "does not belong"]).unwrap();
+    sign_in(&server, &trust).unwrap();
+
+    fs::write(certs.join("localhost.key"), new_key).unwrap();
+    reload(&server);
+    server
+        .wait_for_log(&["configuration and certificates reloaded"])
+        .unwrap();
+    sign_in(&server, &Trust::pem(authority.pem()).unwrap()).unwrap();
+}
+
+#[test]
+fn a_host_with_a_wrong_key_is_named_and_leaves_the_other_alone() {
+    let host = "[host.\"b.example\"]\n";
+    let stopped = Server::prepare(Scratch::new().unwrap(), host).unwrap();
+    let certs = stopped.scratch().join("certs");
+    let authority = Authority::new(stopped.scratch()).unwrap();
+    authority.issue(&certs, "b.example").unwrap();
+    fs::copy(certs.join("localhost.key"), certs.join("b.example.key")).unwrap();
+
+    let fault = stopped.command(&["check", "config"]).unwrap_err();
+    assert!(fault.contains("1 fault is to be mended"), "{fault}");
+    let server = start(stopped);
+    sign_in(&server, &server.trust().unwrap()).unwrap();
+    let line = server.wait_for_log(&["ERROR", "host b.example"]).unwrap();
+    for words in ["b.example.key", "does not belong", "nobody can sign in"] {
+        assert!(line.contains(words), "{line}");
+    }
+    let mut other = Client::connect(server.clear, "b.example", &server.trust().unwrap()).unwrap();
+    let (_, features) = other.open().unwrap();
+    assert_eq!(
+        features.child("urn:ietf:params:xml:ns:xmpp-tls", "starttls"),
+        None
+    );
+    assert_eq!(
+        features.child(spec_tests::element::SASL, "mechanisms"),
+        None
+    );
+}
+
+/// The client knows the root alone, so it needs the certificate in between.
+#[test]
+fn certificates_joined_without_a_line_end_are_all_sent() {
+    let stopped = Server::prepare(Scratch::new().unwrap(), "").unwrap();
+    let root = issue_by_two(&stopped.scratch().join("certs"));
+    let said = stopped.command(&["check", "config"]).unwrap();
+    assert!(!said.contains("warning"), "{said}");
+    let server = start(stopped);
+    sign_in(&server, &Trust::pem(&root).unwrap()).unwrap();
+}
+
+/// Writes the certificate of `localhost` and of the authority in between, and returns the root that stands above.
+fn issue_by_two(certs: &Path) -> String {
+    let authority = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    };
+    let (root, key) = (authority("root"), KeyPair::generate().unwrap());
+    let root_pem = root.self_signed(&key).unwrap().pem();
+    let root = Issuer::new(root, key);
+    let (between, key) = (authority("between"), KeyPair::generate().unwrap());
+    let between_pem = between.signed_by(&key, &root).unwrap().pem();
+    let between = Issuer::new(between, key);
+    let own = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let own_pem = own.signed_by(&key, &between).unwrap().pem();
+    let joined = format!("{}{between_pem}", own_pem.trim_end());
+    assert!(joined.contains("-----END CERTIFICATE----------BEGIN CERTIFICATE-----"));
+    fs::write(certs.join("localhost.crt"), joined).unwrap();
+    // The file keeps the mode of the one it replaces.
+    fs::write(certs.join("localhost.key"), key.serialize_pem()).unwrap();
+    root_pem
+}
+
+#[test]
+fn a_port_in_use_is_refused_with_what_to_do() {
+    let stopped = Server::prepare(Scratch::new().unwrap(), "").unwrap();
+    let config = stopped.scratch().join("spondee.toml");
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let text = fs::read_to_string(&config).unwrap();
+    let lines = text
+        .lines()
+        .map(|line| match line.starts_with("c2s_ports") {
+            true => format!("c2s_ports = [{port}]\n"),
+            false => format!("{line}\n"),
+        });
+    fs::write(&config, lines.collect::<String>()).unwrap();
+    let fault = stopped.command(&["serve"]).unwrap_err();
+    assert!(fault.contains("exit status: 3"), "{fault}");
+    for words in [
+        format!("cannot listen on 127.0.0.1:{port}: another program"),
+        format!("ss -ltnp 'sport = :{port}'"),
+        "`c2s_ports`".to_owned(),
+    ] {
+        assert!(fault.contains(&words), "{fault}");
+    }
+}
