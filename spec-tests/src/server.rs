@@ -479,7 +479,10 @@ fn free_port() -> std::io::Result<SocketAddr> {
 }
 
 /// The server's program of the profile these tests are built with, built now if cargo has not.
-fn binary() -> Result<&'static Path, String> {
+///
+/// # Errors
+/// It cannot be built.
+pub fn binary() -> Result<&'static Path, String> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = BINARY.get_or_init(|| {
         // target/PROFILE/deps/TEST
