@@ -27,3 +27,32 @@ fn loads_every_floor_and_prints_what_they_did() {
     did("chat", "floor: relay, a write each");
     did("chat-clear ×2", "floor: relay, batched");
 }
+
+/// What cannot work is refused at once: to build a server first would take minutes. Cargo is none that builds here.
+#[test]
+fn refuses_arguments_before_it_builds_anything() {
+    for (arguments, reason) in [
+        (&["singin"][..], "invalid value 'singin'"),
+        (&["signin", "--target", "spondee,jabberd"], "jabberd"),
+        (
+            &["signin", "--binary", "no/such/spondee"],
+            "no/such/spondee",
+        ),
+        (&["chat", "--accounts", "99"], "50 pairs"),
+        (
+            &["idle", "--sessions", "51", "--accounts", "1"],
+            "51 sessions",
+        ),
+        (&["signin", "--plot", "no/such/place.svg"], "no/such"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_load"))
+            .args(arguments)
+            .env("CARGO", "false")
+            .output()
+            .expect("the generator runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+        assert!(!said.contains("cargo build"), "{arguments:?}: {said}");
+    }
+}

@@ -4,6 +4,7 @@
 //! own client side of SASL, so that no fault of the server can hide behind shared code.
 
 pub mod ca;
+pub mod cargo;
 pub mod changes;
 pub mod client;
 pub mod dice;

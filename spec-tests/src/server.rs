@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::ca::Authority;
+use crate::cargo::cargo;
 use crate::client::{PATIENCE, Trust};
 
 /// A directory for one test, 0700, removed when dropped.
@@ -478,7 +479,10 @@ fn free_port() -> std::io::Result<SocketAddr> {
 }
 
 /// The server's program of the profile these tests are built with, built now if cargo has not.
-fn binary() -> Result<&'static Path, String> {
+///
+/// # Errors
+/// It cannot be built.
+pub fn binary() -> Result<&'static Path, String> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = BINARY.get_or_init(|| {
         // target/PROFILE/deps/TEST
@@ -487,23 +491,12 @@ fn binary() -> Result<&'static Path, String> {
             .ancestors()
             .nth(2)
             .ok_or("tests lie below target/PROFILE/deps")?;
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut build = cargo();
         build.args(["build", "--quiet", "-p", "spondee-mio"]);
-        // What cargo tells this test about its own package. Some build scripts watch it: with it in sight, this build and the
-        // next one from a command line would each undo the other's.
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-                build.env_remove(name);
-            }
-        }
         if profile.ends_with("release") {
             build.arg("--release");
         }
-        let built = build
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .map_err(|e| e.to_string())?;
+        let built = build.status().map_err(|e| e.to_string())?;
         if !built.success() {
             return Err(format!("cargo build -p spondee-mio: {built}"));
         }

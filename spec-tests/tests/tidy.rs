@@ -7,6 +7,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use spec_tests::server::Scratch;
 
 /// The modules of the core from the bottom up. A module may name those of lower layers.
 const LAYERS: &[&[&str]] = &[
@@ -60,10 +63,67 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every file of the project, whether git knows it yet or not.
+/// Every file of the project: what git tracks. Whatever else lies about in a work tree is nobody's business. Files that are new
+/// and not yet added count where the code is, because there they take part in the build.
 fn files() -> Vec<PathBuf> {
+    let root = root();
+    let mut found = git_lists(&root).unwrap_or_else(|| walk(&root));
+    found.sort();
+    assert!(
+        found.len() > 20,
+        "the project is not where it is looked for"
+    );
+    found
+}
+
+/// What holds nothing but the project's own.
+const OWN: &[&str] = &[
+    "benches",
+    "core",
+    "fuzz/fuzz_targets",
+    "shell-common",
+    "shell-mio",
+    "spec-tests",
+];
+
+/// Git about this directory, also when git itself runs the tests, from a hook.
+fn git(directory: &Path) -> Command {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(directory);
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        git.env_remove(name);
+    }
+    git
+}
+
+/// `None` where there is no git or no repository.
+fn git_lists(root: &Path) -> Option<Vec<PathBuf>> {
+    let list = |arguments: &[&str]| {
+        let output = git(root)
+            .args(["ls-files", "-z"])
+            .args(arguments)
+            .output()
+            .ok()?;
+        let names = output.status.success().then_some(output.stdout)?;
+        let names = String::from_utf8(names).ok()?;
+        let paths = names.split_terminator('\0').map(|name| root.join(name));
+        // One that was removed is tracked until it is committed so.
+        Some(paths.filter(|path| path.is_file()).collect::<Vec<_>>())
+    };
+    let mut found = list(&["--cached"])?;
+    // Sources alone are a directory in somebody else's repository, perhaps.
+    if !found.contains(&root.join("Cargo.toml")) {
+        return None;
+    }
+    let others = ["--others", "--exclude-standard", "--"];
+    found.extend(list(&[&others, OWN].concat())?);
+    Some(found)
+}
+
+/// All there is, but for what is made: for sources that came without git.
+fn walk(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut open = vec![root()];
+    let mut open = vec![root.to_owned()];
     while let Some(directory) = open.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let entry = entry.unwrap();
@@ -71,17 +131,45 @@ fn files() -> Vec<PathBuf> {
             let made = ["target", ".git", "spondee-data", "node_modules"];
             if entry.file_type().unwrap().is_file() {
                 found.push(entry.path());
-            } else if !made.iter().any(|made| name == *made) {
+            } else if entry.file_type().unwrap().is_dir() && !made.iter().any(|made| name == *made)
+            {
                 open.push(entry.path());
             }
         }
     }
-    found.sort();
-    assert!(
-        found.len() > 20,
-        "the project is not where it is looked for"
-    );
     found
+}
+
+#[test]
+fn what_lies_about_is_not_looked_at_but_new_code_is() {
+    let scratch = Scratch::new().unwrap();
+    let root = scratch.path();
+    let run = |arguments: &[&str]| {
+        let done = git(root).args(arguments).output().unwrap();
+        assert!(done.status.success(), "{arguments:?}");
+    };
+    if Command::new("git").arg("--version").output().is_err() {
+        return;
+    }
+    fs::create_dir_all(root.join("core/src")).unwrap();
+    for name in [
+        "Cargo.toml",
+        "notes",
+        "core/src/new.rs",
+        "core/a.log",
+        ".gitignore",
+    ] {
+        fs::write(root.join(name), "*.log\n").unwrap();
+    }
+    run(&["init", "-q"]);
+    run(&["add", "Cargo.toml"]);
+    let found = git_lists(root).unwrap();
+    assert_eq!(
+        found,
+        [root.join("Cargo.toml"), root.join("core/src/new.rs")]
+    );
+    let walked = walk(root);
+    assert!(walked.contains(&root.join("notes")) && walked.len() == 5);
 }
 
 fn name_of(path: &Path) -> String {

@@ -1,7 +1,7 @@
 //! Loads servers and tells what they do with a second of their CPU time. See the crate's page.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use benches::load::{
@@ -11,6 +11,9 @@ use benches::load::{
 use benches::scram::Account;
 use clap::{Parser, Subcommand, ValueEnum};
 use spondee_shell_common::limits::shell::raise_descriptors;
+
+/// What Spondee allows each account by default, as `--accounts` says.
+const ACCOUNT_SESSIONS: usize = 50;
 
 /// Starts servers with fresh data, loads them over loopback, and prints medians as Markdown tables.
 ///
@@ -122,15 +125,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<String, String> {
-    // One for each session here and one in the server, which inherits the limit.
-    let descriptors = raise_descriptors();
-    let needed = arguments.sessions.saturating_add(100);
-    if descriptors < needed && arguments.scenarios.iter().any(|name| name.is_idle()) {
-        return Err(format!(
-            "{} sessions are more than the {descriptors} files this process may open",
-            arguments.sessions
-        ));
-    }
+    arguments.check()?;
     let count = arguments.accounts.max(1);
     let mut accounts: Vec<Account> = (0..count)
         .map(|n| Account::new(&format!("user{n:04}"), &format!("password {n}")))
@@ -175,6 +170,46 @@ fn run(arguments: &Arguments) -> Result<String, String> {
 }
 
 impl Arguments {
+    /// Everything that can be known to fail, before the server is built and anything is measured.
+    fn check(&self) -> Result<(), String> {
+        for server in &self.target {
+            match server {
+                Server::Spondee => Spondee::check(self.binary.as_deref())?,
+                Server::Prosody => Prosody::check()?,
+                Server::Ejabberd => drop(Ejabberd::check()?),
+                Server::Floor => {}
+            }
+        }
+        let is_wanted = |kind: fn(&Name) -> bool| self.scenarios.iter().any(kind);
+        let pairs = self.scale.iter().copied().chain([1]).max().unwrap_or(1) * self.pairs;
+        if is_wanted(Name::is_chat) && pairs * 2 > self.accounts {
+            return Err(format!("{pairs} pairs need twice as many accounts"));
+        }
+        // One for each session here and one in the server, which inherits the limit.
+        let descriptors = raise_descriptors();
+        if is_wanted(Name::is_idle) {
+            if descriptors < self.sessions.saturating_add(100) {
+                return Err(format!(
+                    "{} sessions are more than the {descriptors} files this process may open",
+                    self.sessions
+                ));
+            }
+            if self.sessions > self.accounts * ACCOUNT_SESSIONS {
+                return Err(format!(
+                    "{} sessions are more than {ACCOUNT_SESSIONS} for each account",
+                    self.sessions
+                ));
+            }
+        }
+        // It is written last of all.
+        match self.plot.as_deref().and_then(Path::parent) {
+            Some(directory) if !directory.as_os_str().is_empty() && !directory.is_dir() => {
+                Err(format!("{}: no such directory", directory.display()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// A server with these accounts; `None` for floors, which depend on the scenario.
     fn prepare(
         &self,
@@ -249,6 +284,10 @@ impl Arguments {
 impl Name {
     const fn is_idle(&self) -> bool {
         matches!(self, Self::Idle | Self::IdleClear)
+    }
+
+    const fn is_chat(&self) -> bool {
+        matches!(self, Self::Chat | Self::ChatClear)
     }
 
     const fn is_in_process(&self) -> bool {

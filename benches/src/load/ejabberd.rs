@@ -81,16 +81,24 @@ pub struct Ejabberd {
 }
 
 impl Ejabberd {
+    /// Whether it is there; returns what `ERL_LIBS` must name.
+    ///
+    /// # Errors
+    /// It is not installed, or not where Debian has it.
+    pub fn check() -> Result<PathBuf, String> {
+        if !is_installed("erl") {
+            return Err("ejabberd is not installed".to_owned());
+        }
+        libraries().ok_or_else(|| "ejabberd is not where Debian has it".to_owned())
+    }
+
     /// With a directory of its own in which these accounts exist. Their records are written into its database in one go: its own
     /// command takes a good part of a second for each.
     ///
     /// # Errors
     /// It is not installed, or does not start.
     pub fn prepare(accounts: &[Account]) -> Result<Self, String> {
-        if !is_installed("erl") {
-            return Err("ejabberd is not installed".to_owned());
-        }
-        let libraries = libraries().ok_or("ejabberd is not where Debian has it")?;
+        let libraries = Self::check()?;
         let scratch = Scratch::new().map_err(|e| e.to_string())?;
         let directory = scratch.path();
         fs::create_dir(directory.join("spool"))

@@ -31,15 +31,24 @@ pub struct Prosody {
 }
 
 impl Prosody {
+    /// Whether it is there.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub fn check() -> Result<(), String> {
+        match is_installed("prosody") {
+            true => Ok(()),
+            false => Err("prosody is not installed".to_owned()),
+        }
+    }
+
     /// With a data directory of its own in which these accounts exist. Their keys are written where Prosody keeps them: its own
     /// tool takes a good part of a second for each.
     ///
     /// # Errors
     /// It is not installed, or something cannot be written.
     pub fn prepare(accounts: &[Account]) -> Result<Self, String> {
-        if !is_installed("prosody") {
-            return Err("prosody is not installed".to_owned());
-        }
+        Self::check()?;
         let scratch = Scratch::new().map_err(|e| e.to_string())?;
         let certificates = scratch.path().join("certs");
         let kept = scratch.path().join("data").join(HOST).join("accounts");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use spec_tests::ca::Authority;
+use spec_tests::cargo::cargo;
 use spec_tests::server::Scratch;
 
 use super::client::Security;
@@ -25,6 +26,17 @@ pub struct Spondee {
 }
 
 impl Spondee {
+    /// Whether `prepare` can find or build what it measures, before anything is built.
+    ///
+    /// # Errors
+    /// The program that is named does not exist.
+    pub fn check(binary: Option<&Path>) -> Result<(), String> {
+        match binary {
+            Some(path) if !path.is_file() => Err(format!("{}: no such program", path.display())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// With a data directory of its own in which these accounts exist. `binary` is the program; without one it is built now,
     /// with optimisation, as it is installed.
     ///
@@ -150,10 +162,8 @@ impl Target for Spondee {
 }
 
 fn build() -> Result<PathBuf, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
+    let built = cargo()
         .args(["build", "--release", "--quiet", "-p", "spondee-mio"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .map_err(|e| e.to_string())?;
     if !built.success() {

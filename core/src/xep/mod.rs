@@ -1,6 +1,6 @@
 //! The extensions, one file each, and the requests that the server answers itself.
 //!
-//! Two tables: `INDEX` says which extensions there are (service discovery and the README's table come from it), `REQUESTS` who
+//! Two tables: `INDEX` says which extensions there are (service discovery comes from it; the README's table is held to it), `REQUESTS` who
 //! answers which payload. What stands here knows no sessions and keeps no state: it is told what it needs and gives back a payload
 //! or a condition; who is asked, and the stanza around the answer, are the caller's business.
 
@@ -29,7 +29,7 @@ pub struct Xep {
     pub version: &'static str,
     /// Where, from the root of the repository.
     pub file: &'static str,
-    /// What service discovery says of it.
+    /// What service discovery says of it: nothing of what is seen before anybody can ask (ports, stream features).
     pub features: &'static [&'static str],
     /// Of whom it says so.
     pub bearer: Bearer,
@@ -76,6 +76,30 @@ pub const INDEX: &[Xep] = &[
         version: "2.0",
         file: "core/src/xep/entity_time.rs",
         features: &[Ns::Time.uri()],
+        bearer: Bearer::Host,
+    },
+    Xep {
+        number: 368,
+        name: "SRV records for XMPP over TLS",
+        version: "1.1.0",
+        file: "shell-common/src/tls/hosts.rs",
+        features: &[],
+        bearer: Bearer::Host,
+    },
+    Xep {
+        number: 440,
+        name: "SASL Channel-Binding Type Capability",
+        version: "1.0.0",
+        file: "core/src/stream/features.rs",
+        features: &[],
+        bearer: Bearer::Host,
+    },
+    Xep {
+        number: 478,
+        name: "Stream Limits Advertisement",
+        version: "0.2.0",
+        file: "core/src/stream/features.rs",
+        features: &[],
         bearer: Bearer::Host,
     },
 ];
