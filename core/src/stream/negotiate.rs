@@ -203,13 +203,6 @@ impl Stream {
                 None
             }
             Step::Lookup(account, lookup) => {
-                // RFC 6120 §6.4.6: who signs in should be who the protected header said. Looked at before the password is,
-                // or it would tell that one was right without counting as an attempt.
-                let from = negotiation.from.as_ref();
-                if from.is_some_and(|from| *from != account) {
-                    self.state = State::Negotiate(negotiation);
-                    return Some(self.fail(cx, Violation::From));
-                }
                 negotiation.account = Some(account.clone());
                 self.state = State::Lookup(negotiation, lookup);
                 Some(Event::Lookup(account))

@@ -69,8 +69,6 @@ pub(super) struct Negotiation {
     pub(super) host: Domain,
     pub(super) transport: Transport,
     pub(super) offer: Offer,
-    /// `from` of the stream header, under TLS only: must be who signs in (RFC 6120 §6.4.6).
-    pub(super) from: Option<BareJid>,
     /// Failed sign-ins.
     pub(super) failures: u8,
     /// Whose sign-in is under way, as far as that is known.

@@ -123,7 +123,7 @@ impl Sent {
         (kind, to, question)
     }
 
-    /// On the wire. `from`, if it says one, is the truth.
+    /// On the wire, with this `from`.
     pub(super) fn xml(&self, from: Option<&str>, priority: Option<i8>) -> String {
         let mut out = format!("<{} id='{}'", self.kind.element(), self.id);
         for (name, value) in [
