@@ -352,6 +352,34 @@ fn nobody_is_held_up_beyond_the_time_for_signing_in() -> Outcome {
     Ok(())
 }
 
+/// A client that cannot agree on a mechanism keeps nobody out, itself least of all.
+#[test]
+fn what_fails_without_a_password_is_not_counted() -> Outcome {
+    let mut world = world(3, |config| {
+        config.limits.sasl_failures_per_address = 1;
+        config.limits.sasl_failures_per_account = 1;
+    });
+    let unoffered = Scram::new(SCRAM, "juliet", "secret", "nonce", Binding::ServerCannot)
+        .ok_or("no SCRAM")?
+        .first();
+    for n in 0..5 {
+        let mut talk = stream(&mut world, HOME, n % 3)?;
+        for _ in 0..6 {
+            let auth = format!("<auth xmlns='{SASL}' mechanism='SCRAM-SHA-256'>{unoffered}</auth>");
+            talk.send(&mut world, &auth);
+            assert_eq!(answer(&mut world, &mut talk)?, "malformed-request");
+            // The name is looked up for these, and the client thinks better of it.
+            first(&mut world, &mut talk, "juliet", "wrong")?;
+            talk.next(&mut world)?;
+            talk.send(&mut world, &format!("<abort xmlns='{SASL}'/>"));
+            assert_eq!(answer(&mut world, &mut talk)?, "aborted");
+        }
+        talk.send(&mut world, &plain_auth("juliet", "secret"));
+        assert_eq!(answer(&mut world, &mut talk)?, "success");
+    }
+    Ok(())
+}
+
 /// RFC 6120 §6.4.6: what the header says of who signs in costs nobody the sign-in, and tells nothing of the password.
 #[test]
 fn whoever_the_header_says_the_password_counts() -> Outcome {

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::state::{Negotiation, Phase, State};
+use super::state::{Failures, Negotiation, Phase, State};
 use super::{Cx, Event, Stream, Violation};
 use crate::jid::{BareJid, Domain, Jid};
 use crate::limits::STREAM_LANG_BYTES;
@@ -48,7 +48,7 @@ impl Stream {
         cx: &mut Cx<'_>,
         addressed: Addressed,
         transport: Transport,
-        failures: u8,
+        failures: Failures,
     ) -> Option<Event> {
         let Addressed { host, from } = addressed;
         self.write_header(cx, host.as_str(), from.as_ref());

@@ -45,7 +45,7 @@ impl Stream {
             // RFC 6120 §6.4.2: a new <auth/> discards the exchange under way.
             (Ns::Sasl, "auth") => self.on_auth(cx, negotiation, element),
             (Ns::Sasl, "response") => match (exchange, decode(&element.text())) {
-                (None, _) => self.sasl_failure(cx, negotiation, Failure::NotAuthorized),
+                (None, _) => self.sasl_failure(cx, negotiation, Failure::OutOfOrder),
                 (Some(_), Err(failure)) => self.sasl_failure(cx, negotiation, failure),
                 (Some(exchange), Ok(data)) => {
                     let context = context(cx.config, &negotiation);
@@ -274,7 +274,7 @@ impl Stream {
         })
     }
 
-    /// RFC 6120 §6.4.5: says why, lets the client try again a few times.
+    /// RFC 6120 §6.4.5: says why, lets the client try again a few times, or by another mechanism.
     fn sasl_failure(
         &mut self,
         cx: &mut Cx<'_>,
@@ -286,7 +286,7 @@ impl Stream {
             w.open("failure").attribute("xmlns", Ns::Sasl.uri());
             w.open(failure.name()).close().close();
         });
-        negotiation.failures = negotiation.failures.saturating_add(1);
+        negotiation.failures.add(failure);
         negotiation.record = None;
         let account = negotiation.account.take();
         self.state = State::Negotiate(negotiation);
@@ -296,7 +296,7 @@ impl Stream {
     /// Whether no more sign-ins may fail on this stream: then it ends with `SaslFailures`.
     pub(crate) fn has_failed_enough(&self, cx: &Cx<'_>) -> bool {
         match &self.state {
-            State::Negotiate(negotiation) => negotiation.failures >= cx.config.limits.sasl_failures,
+            State::Negotiate(negotiation) => negotiation.failures.are_enough(&cx.config.limits),
             State::Header(_)
             | State::Secure(_)
             | State::Exchange(..)

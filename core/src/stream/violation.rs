@@ -34,7 +34,7 @@ pub(crate) enum Violation {
     PasswordChanged,
     /// The peer left more unread than the session's queue takes.
     QueueFull,
-    /// Too many failed sign-ins (RFC 6120 §6.4.5).
+    /// Too many failed sign-ins, whatever they failed by (RFC 6120 §6.4.5).
     SaslFailures,
     /// A second stream header without a restart, or a stream element where none belongs.
     StreamElement,
