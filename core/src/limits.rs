@@ -34,8 +34,8 @@ pub const LIST_MAX: u32 = 1000;
 /// flags and one without: who tries all that there is fails eighteen times.
 pub const SASL_NEGOTIATIONS_MAX: u8 = 20;
 
-/// Addresses, and as many accounts, whose failed sign-ins each shard counts: twenty failures of each in five minutes are a
-/// thousand a second, more than a shard gives away. Full, each table takes about a megabyte. What then: see `sasl::throttle`.
+/// Addresses, as many accounts, and as many accounts at usual addresses, whose failed sign-ins each shard counts: twenty failures of each
+/// in five minutes are a thousand a second, more than a shard gives away. Full, each table takes about a megabyte. What then: see `sasl::throttle`.
 pub const SASL_COUNTED_MAX: usize = 16_384;
 
 /// Accounts of its own whose usual addresses each shard remembers, at 24 bytes each: more than have signed in lately on all but the largest

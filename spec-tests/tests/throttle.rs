@@ -248,6 +248,67 @@ fn strangers_do_not_keep_the_owner_out_of_where_it_was_before() -> Outcome {
     Ok(())
 }
 
+/// Whichever shard owns the account, and whichever the client came to.
+#[test]
+fn other_names_do_not_keep_the_owner_out_of_a_shared_address() -> Outcome {
+    let mut world = world(3, |_| {});
+    let owners = ["romeo", "juliet"];
+    for (user, shard) in owners.into_iter().zip([1, 2]) {
+        let (_, before) = attempt(&mut world, (HOME, shard), Way::Scram, (user, "secret"))?;
+        assert_eq!(before, "success");
+    }
+    let names: Vec<String> = (0..25).map(|n| format!("nobody{n}")).collect();
+    let made_up = names.iter().zip(0..);
+    let made_up = made_up.map(|(name, n)| (HOME.to_owned(), n % 3, name.as_str(), "wrong"));
+    let answers = attempts(&mut world, made_up)?;
+    assert_eq!(count(&answers, "not-authorized"), 20);
+    for shard in 0..3 {
+        for way in WAYS {
+            for user in owners {
+                let owner = (user, "secret");
+                let (_, there) = attempt(&mut world, (HOME, shard), way, owner)?;
+                assert_eq!(there, "success", "{user} by {way:?} on {shard}");
+            }
+            // Who was never there and who does not exist.
+            for stranger in ["nurse", "nobody99"] {
+                let stranger = (stranger, "secret");
+                let (_, there) = attempt(&mut world, (HOME, shard), way, stranger)?;
+                assert_eq!(there, "nothing", "{stranger:?} by {way:?} on {shard}");
+            }
+        }
+    }
+    // A guesser behind it has twenty at each of the owners, as from anywhere, and is held up at each by itself.
+    let guesses = (0..30).map(|n| (HOME.to_owned(), n % 3, "romeo", "wrong"));
+    let answers = attempts(&mut world, guesses)?;
+    assert_eq!(count(&answers, "not-authorized"), 20);
+    for (user, outcome) in [("romeo", "nothing"), ("juliet", "success")] {
+        let (_, right) = attempt(&mut world, (HOME, 0), Way::Scram, (user, "secret"))?;
+        assert_eq!(right, outcome, "{user}");
+    }
+    world.advance(FORGIVEN);
+    let (_, romeo) = attempt(&mut world, (HOME, 0), Way::Scram, ("romeo", "secret"))?;
+    assert_eq!(romeo, "success");
+    Ok(())
+}
+
+/// What a household gets wrong at its own accounts does not add up to keep out who comes to visit.
+#[test]
+fn failures_at_home_do_not_count_for_the_neighbours() -> Outcome {
+    let mut world = world(3, |_| {});
+    for user in ["romeo", "juliet"] {
+        let (_, before) = attempt(&mut world, (HOME, 0), Way::Scram, (user, "secret"))?;
+        assert_eq!(before, "success");
+        let wrong = (0..15).map(|n| (HOME.to_owned(), n % 3, user, "wrong"));
+        let answers = attempts(&mut world, wrong)?;
+        assert_eq!(count(&answers, "not-authorized"), 15);
+    }
+    for shard in 0..3 {
+        let (_, visitor) = attempt(&mut world, (HOME, shard), Way::Plain, ("nurse", "secret"))?;
+        assert_eq!(visitor, "success");
+    }
+    Ok(())
+}
+
 #[test]
 fn an_account_of_ones_own_buys_no_more_guesses() -> Outcome {
     let mut world = world(3, |_| {});
