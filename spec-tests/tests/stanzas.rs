@@ -375,16 +375,6 @@ const ERRORS: &[(&str, Option<&str>, (&str, &str))] = &[
         Some("1"),
         ("feature-not-implemented", "cancel"),
     ),
-    (
-        "<presence id='1' type='subscribe' to='juliet@localhost'/>",
-        Some("1"),
-        ("feature-not-implemented", "cancel"),
-    ),
-    (
-        "<presence id='1' type='unsubscribed' to='nobody@localhost'/>",
-        Some("1"),
-        ("feature-not-implemented", "cancel"),
-    ),
     // §8.3.3.7.
     (
         "<iq id='1' type='get' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info' node='x'/></iq>",
@@ -421,6 +411,11 @@ const ERRORS: &[(&str, Option<&str>, (&str, &str))] = &[
     // §8.3.3.16.
     (
         "<message id='1' to='a@far.example'/>",
+        Some("1"),
+        ("remote-server-not-found", "cancel"),
+    ),
+    (
+        "<presence id='1' type='subscribe' to='a@far.example'/>",
         Some("1"),
         ("remote-server-not-found", "cancel"),
     ),
