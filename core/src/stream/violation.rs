@@ -138,8 +138,6 @@ impl Violation {
             | Self::Bug
             | Self::Evicted
             | Self::NotAStream
-            | Self::From
-            | Self::FromMalformed
             | Self::HostUnknown
             | Self::HandOffFull
             | Self::Namespace
