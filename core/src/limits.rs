@@ -29,8 +29,13 @@ pub const COMMANDS_WAITING_MAX: usize = 256;
 /// Accounts in one page of a list, whatever was asked for: a page is one answer of the store.
 pub const LIST_MAX: u32 = 1000;
 
-/// Addresses, and as many accounts, whose failed sign-ins each shard counts: twenty failures of each in five minutes are a
-/// thousand a second, more than a shard gives away. Full, each table takes about a megabyte. What then: see `sasl::throttle`.
+/// Sign-ins on one stream that come to nothing before a password is looked at. RFC 6120 §6.4.5 has a client go on to its next
+/// mechanism when one fails, and poezio comes to PLAIN as the seventh. Six of our mechanisms can be tried with each of three binding
+/// flags and one without: who tries all that there is fails eighteen times.
+pub const SASL_NEGOTIATIONS_MAX: u8 = 20;
+
+/// Addresses, as many accounts, and as many accounts at usual addresses, whose failed sign-ins each shard counts: twenty failures of each
+/// in five minutes are a thousand a second, more than a shard gives away. Full, each table takes about a megabyte. What then: see `sasl::throttle`.
 pub const SASL_COUNTED_MAX: usize = 16_384;
 
 /// Accounts of its own whose usual addresses each shard remembers, at 24 bytes each: more than have signed in lately on all but the largest
@@ -86,8 +91,8 @@ pub struct Limits {
     pub name_bytes: u16,
     /// Elements of one stanza: keeps a stanza of `<a/><a/>…` from costing more than its bytes suggest.
     pub elements: u32,
-    /// Failed SASL attempts on one stream (`sasl_failures_per_stream`). RFC 6120 §6.4.5 recommends 2 to 5, and to let
-    /// administrators choose.
+    /// Passwords on one stream that were wrong or held up (`sasl_failures_per_stream`). RFC 6120 §6.4.5 recommends 2 to 5, and to
+    /// let administrators choose. What fails earlier has a count of its own: `SASL_NEGOTIATIONS_MAX`.
     pub sasl_failures: u8,
     /// Wrong passwords from one address, an IPv6 /64 being one, that are answered as such before the others have to wait
     /// (`sasl_failures_per_address`); 0 for any number. Twenty is four streams full: a household's worth of typing errors.

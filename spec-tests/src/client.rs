@@ -79,13 +79,15 @@ pub enum Versions {
     Only12,
 }
 
-/// What a client binds its sign-in to, where its mechanism is a -PLUS.
+/// What a client binds its sign-in to, where its mechanism is a -PLUS, and what it says where it is none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BindTo {
     /// `tls-exporter` (RFC 9266 §2).
     Exporter,
     /// `tls-server-end-point` (RFC 5929 §4).
     EndPoint,
+    /// Nothing: it could, and was offered nothing to bind to.
+    Unoffered,
     /// As if somebody sat in between: the right type with other data.
     Tampered(&'static str),
 }
@@ -215,6 +217,7 @@ impl Client {
         let nonce = format!("n{}", NONCES.fetch_add(1, Ordering::Relaxed));
         let binding = match mechanism {
             Mechanism::Scram(_, Plus::Yes) => self.binding(bind_to)?,
+            Mechanism::Scram(_, Plus::No) if bind_to == BindTo::Unoffered => Binding::ServerCannot,
             Mechanism::Scram(_, Plus::No) | Mechanism::Plain => Binding::Unsupported,
         };
         let scram = Scram::new(mechanism, user, password, &nonce, binding);
@@ -505,6 +508,7 @@ impl Client {
                 let hash = sha2::Sha256::digest(certificate).to_vec();
                 Ok(Binding::Bound("tls-server-end-point", hash))
             }
+            BindTo::Unoffered => Ok(Binding::ServerCannot),
             BindTo::Tampered(kind) => Ok(Binding::Bound(kind, vec![7; 32])),
         }
     }

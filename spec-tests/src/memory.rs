@@ -193,6 +193,8 @@ pub struct World {
     pub workers: Workers,
     /// Whether connections can go from shard to shard.
     pub mesh: Mesh,
+    /// Which TLS handshakes come to.
+    pub tls: TlsVersion,
     /// How many envelopes wait on the way from one shard to another; one more comes back as undeliverable.
     pub lane_capacity: usize,
     returned: Vec<Returned>,
@@ -237,6 +239,7 @@ impl World {
             store_pace: StorePace::default(),
             workers: Workers::default(),
             mesh: Mesh::default(),
+            tls: TlsVersion::V1_3,
             lane_capacity: usize::MAX,
             returned: Vec::new(),
             stuck: Vec::new(),
@@ -531,7 +534,12 @@ impl World {
             }
             (Layer::Handshake, Arrival::Hello) => {
                 pipe.layer = Layer::Tls;
-                self.tell(shard, Event::Secured(conn, tls_of(peer)));
+                let mut tls = tls_of(peer);
+                if self.tls == TlsVersion::V1_2 {
+                    tls.version = TlsVersion::V1_2;
+                    tls.bindings.exporter = None;
+                }
+                self.tell(shard, Event::Secured(conn, tls));
             }
             // As the pump of the shells: some clients end `<starttls/>` with a line.
             (Layer::Handshake, Arrival::Clear(bytes)) if is_white_space(&bytes) => {}
@@ -704,7 +712,7 @@ fn is_white_space(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| b" \t\r\n".contains(byte))
 }
 
-/// What a connection's TLS can be bound to: different for each, known to the test.
+/// What a connection's TLS 1.3 can be bound to: different for each, known to the test.
 #[must_use]
 pub fn tls_of(peer: Peer) -> TlsInfo {
     let octet = u8::try_from(peer.0 % 256).unwrap_or(0);

@@ -22,7 +22,7 @@ const ENDS: [fn(&mut World, &mut Talk) -> Outcome; 4] = [
         Ok(())
     },
     |world, talk| {
-        talk.send(world, "<message from='forged@localhost'/>");
+        talk.send(world, "<x xmlns='urn:example:x'/>");
         stream_error(world, talk).map(|_| ())
     },
     |world, talk| {

@@ -45,20 +45,19 @@ fn binds_sign_ins_to_the_channel_by_both_types() {
     }
 }
 
-/// With TLS 1.2 there is no exporter that is safe, so only the end point is offered.
+/// Clients would take `tls-unique` there, which is not to be had: neither mechanisms nor types are offered, together.
 #[test]
-fn binds_to_the_end_point_alone_below_tls_1_3() {
+fn offers_no_binding_below_tls_1_3_and_lets_in_who_says_so() {
     let server = Server::start(&[JULIET]).unwrap();
     let mut client = secured(&server, Versions::Only12);
     let (_, features) = client.open().unwrap();
-    let bindings = features
-        .child("urn:xmpp:sasl-cb:0", "sasl-channel-binding")
-        .unwrap();
-    let types: Vec<_> = bindings.children().map(|b| b.attribute("type")).collect();
-    assert_eq!(types, [Some("tls-server-end-point")]);
-    let mechanism = Mechanism::Scram(Hash::Sha256, Plus::Yes);
+    let types = features.child("urn:xmpp:sasl-cb:0", "sasl-channel-binding");
+    assert!(types.is_none(), "{features}");
+    let plus = |mechanism: &Mechanism| mechanism.binds();
+    assert!(!offered(&features).iter().any(plus), "{features}");
+    let mechanism = Mechanism::Scram(Hash::Sha256, Plus::No);
     client
-        .sign_in("juliet", "secret", mechanism, BindTo::EndPoint)
+        .sign_in("juliet", "secret", mechanism, BindTo::Unoffered)
         .unwrap();
 }
 

@@ -6,7 +6,7 @@ use crate::stanza::{Condition, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::xep::Entity;
 
 /// Delivers a stanza whose `to` is an account of ours; `account` is `None` where nobody is signed in, whether or not there is
-/// such an account, so that nobody learns which (RFC 6121 §8.1).
+/// such an account, so that nobody learns which (RFC 6121 §8.1): §8.5.1 and §8.5.2.2 are met by the same answers.
 ///
 /// What cannot be delivered is ignored or answered as the RFC says; offline storage takes its place here once it exists.
 pub(crate) fn deliver(mut account: Option<&mut Account>, cx: &mut Cx<'_>, stanza: &Stanza) {
@@ -101,7 +101,8 @@ fn presence(
                 cx.fx.deliver(session.conn, stanza);
             }
         }
-        // Subscriptions and probes are for the roster (§3, §4.3), which is still to come.
+        // Subscriptions and probes are for the roster (§3, §4.3), which is still to come; until then they are ignored, as §8.5.1 has
+        // it where there is no such account.
         PresenceType::Error
         | PresenceType::Probe
         | PresenceType::Subscribe

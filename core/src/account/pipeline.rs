@@ -40,18 +40,15 @@ impl Account {
             PresenceType::Available | PresenceType::Unavailable => {
                 self.directed(cx, conn, presence);
             }
-            // RFC 6121 §3 needs a roster, which this server does not keep yet: it says so rather than pretend.
+            // RFC 6121 §3 needs a roster, which this server does not keep yet. What is to an account of ours is ignored there: it
+            // must be where there is no such account (§8.5.1), and nothing may tell that from one there is.
             PresenceType::Subscribe
             | PresenceType::Subscribed
             | PresenceType::Unsubscribe
-            | PresenceType::Unsubscribed => {
-                if let Some(error) = presence.refusal(Condition::FeatureNotImplemented, None) {
-                    cx.fx.deliver(conn, &error);
-                }
-            }
+            | PresenceType::Unsubscribed
+            | PresenceType::Error => cx.fx.route(presence),
             // RFC 6121 §4.3: probes are for servers. One from a client says nothing.
             PresenceType::Probe => {}
-            PresenceType::Error => cx.fx.route(presence),
         }
     }
 

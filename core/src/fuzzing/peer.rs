@@ -175,12 +175,18 @@ impl Peer {
     fn stanza(&self, element: Element) -> Received {
         let mark = element.children().find(|child| child.name() == "mark");
         let mark = mark.and_then(|mark| mark.text().parse().ok());
-        let stanza = match Stanza::parse(element, None) {
+        let from = element.attribute("from");
+        let from = from.map(|from| Jid::parse(&from).expect("an address of the server's"));
+        let mut stanza = match Stanza::parse(element, None) {
             Ok(stanza) => stanza,
             // What the server forwards was a request that it could read; what it answers may have had no id.
             Err(ParseError::Refuse(stanza, _)) if matches!(stanza.kind(), Kind::Iq(_)) => *stanza,
             Err(wrong) => panic!("{wrong:?} to {:?}", self.jid),
         };
+        // What clients say of it is not read, but this is what the server says.
+        if let Some(from) = from {
+            stanza.set_from(from);
+        }
         match (&self.jid, stanza.kind()) {
             (Some(jid), _) => {
                 let right = stanza.to().is_none_or(|to| to.bare() == jid.bare());

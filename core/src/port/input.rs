@@ -89,7 +89,7 @@ pub enum Closed {
 pub struct TlsInfo {
     /// The version.
     pub version: TlsVersion,
-    /// What SASL can bind to.
+    /// What SASL can bind to. Whether it may is not the shell's business.
     pub bindings: ChannelBindings,
 }
 

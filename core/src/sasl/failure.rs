@@ -25,16 +25,31 @@ pub enum Failure {
     MechanismTooWeak,
     /// §6.5.10: wrong password, unknown user, wrong proof: all alike.
     NotAuthorized,
+    /// §6.5.10 by name: a response to no challenge. There was no password.
+    OutOfOrder,
     /// §6.5.11: the store or the workers cannot answer now, or nobody gets an answer after so many failures.
     TemporaryAuthFailure,
 }
 
+/// What a failure is about: that decides where it counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Subject {
+    /// A password that was tried. Counts for the stream, the address and the account (`throttle`).
+    Password,
+    /// How the client goes about it: no password was looked at. Counts for the stream alone, and apart from passwords.
+    Negotiation,
+    /// The server, which does not say now what the password is worth. Counts for the stream.
+    Server,
+}
+
 impl Failure {
-    /// Whether it tells something of a password that was tried: such failures are counted, and held up (`throttle`).
+    /// What it is about.
     #[must_use]
-    pub const fn is_about_a_password(self) -> bool {
+    pub const fn subject(self) -> Subject {
         match self {
-            Self::AccountDisabled | Self::CredentialsExpired | Self::NotAuthorized => true,
+            Self::AccountDisabled | Self::CredentialsExpired | Self::NotAuthorized => {
+                Subject::Password
+            }
             Self::Aborted
             | Self::EncryptionRequired
             | Self::IncorrectEncoding
@@ -42,8 +57,15 @@ impl Failure {
             | Self::InvalidMechanism
             | Self::MalformedRequest
             | Self::MechanismTooWeak
-            | Self::TemporaryAuthFailure => false,
+            | Self::OutOfOrder => Subject::Negotiation,
+            Self::TemporaryAuthFailure => Subject::Server,
         }
+    }
+
+    /// Whether it tells something of a password that was tried: such failures are counted, and held up (`throttle`).
+    #[must_use]
+    pub const fn is_about_a_password(self) -> bool {
+        matches!(self.subject(), Subject::Password)
     }
 
     /// The element's name.
@@ -59,7 +81,7 @@ impl Failure {
             Self::InvalidMechanism => "invalid-mechanism",
             Self::MalformedRequest => "malformed-request",
             Self::MechanismTooWeak => "mechanism-too-weak",
-            Self::NotAuthorized => "not-authorized",
+            Self::NotAuthorized | Self::OutOfOrder => "not-authorized",
             Self::TemporaryAuthFailure => "temporary-auth-failure",
         }
     }

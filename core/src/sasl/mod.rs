@@ -26,7 +26,7 @@ pub use credentials::{
 };
 pub use decoy::pretend_to_read;
 pub use exchange::{Context, Derive, Exchange, Lookup, Step, Verified};
-pub use failure::Failure;
+pub use failure::{Failure, Subject};
 pub use hash::Hash;
 pub use mechanism::{Mechanism, Plus};
 pub use policy::{

@@ -34,7 +34,7 @@ impl Default for SaslPolicy {
     }
 }
 
-/// What the TLS connection can be bound to.
+/// What the TLS connection can be bound to, as far as that is on offer.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ChannelBindings {
     /// `tls-exporter` (RFC 9266 §4): 32 bytes. With TLS 1.3 only.

@@ -5,6 +5,9 @@
 //! tells the others of each failure, one way. What is on its way is missing in their counts, so a burst on all shards at once
 //! gets at most as many answers from each as it would from one.
 //!
+//! Where an account signed in lately it is its own neighbour only: its failures there have a count of their own, of account and
+//! address, in the place of the two others (`Throttle::usual`).
+//!
 //! Whoever is over the limit gets the same answer to every password (`Verdict::HoldUp`), hence no more from asking. Attempts held
 //! up are not counted: otherwise a client that keeps trying would never come in again.
 //!
@@ -29,6 +32,8 @@ pub struct Throttle {
     prints: Keyed,
     addresses: Counts,
     accounts: Counts,
+    /// Of accounts at their usual addresses.
+    usual: Counts,
     regulars: Regulars,
 }
 
@@ -61,13 +66,15 @@ pub enum Verdict {
     HoldUp,
 }
 
-/// What a failure led to that was not so before, for the log.
+/// What a failure led to that was not so before.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Reached {
     /// The address has used up its failures.
     pub address: Limit,
     /// The account has.
     pub account: Limit,
+    /// The address to tell other shards of, if it counted there.
+    pub news: Option<AddressPrint>,
 }
 
 /// See `Reached`.
@@ -78,17 +85,6 @@ pub enum Limit {
     AsBefore,
     /// Just now.
     Reached,
-}
-
-impl Attempt {
-    /// The address, if a failure counts for it.
-    #[must_use]
-    pub const fn counted_address(&self) -> Option<AddressPrint> {
-        match self.counted {
-            Counted::Yes => Some(AddressPrint(self.address)),
-            Counted::Exempt => None,
-        }
-    }
 }
 
 impl Throttle {
@@ -102,6 +98,7 @@ impl Throttle {
             prints: Keyed::new(prints),
             addresses: Counts::new(key.clone()),
             accounts: Counts::new(key.clone()),
+            usual: Counts::new(key.clone()),
             regulars: Regulars::new(key),
         }
     }
@@ -133,33 +130,42 @@ impl Throttle {
         hasher.finish()
     }
 
-    /// Whether an attempt goes on. To be asked again when its outcome is known: thousands may have begun before the first failed.
+    /// Whether an attempt goes on. To be asked of the account's owner, which knows its usual addresses; and again when the outcome
+    /// is known: thousands may have begun before the first failed.
     #[must_use]
     pub fn verdict(&self, now: Instant, limits: &Limits, attempt: &Attempt) -> Verdict {
         let each = limits.sasl_failure_forgiven_after;
         let spent = |counts: &Counts, key, max| counts.is_spent(key, now, max, each);
-        let by_address = attempt.counted == Counted::Yes
-            && spent(
-                &self.addresses,
-                attempt.address,
-                limits.sasl_failures_per_address,
-            );
-        let by_account = || {
-            attempt.account.is_some_and(|account| {
-                spent(&self.accounts, account, limits.sasl_failures_per_account)
-                    && !self.is_regular(attempt, account)
-            })
+        let held_up = if let Some(usual) = self.usual(attempt) {
+            spent(&self.usual, usual, usual_limit(limits))
+        } else {
+            let by_address = || {
+                let max = limits.sasl_failures_per_address;
+                attempt.counted == Counted::Yes && spent(&self.addresses, attempt.address, max)
+            };
+            let by_account = || {
+                let max = limits.sasl_failures_per_account;
+                let account = attempt.account;
+                account.is_some_and(|account| spent(&self.accounts, account, max))
+            };
+            by_address() || by_account()
         };
-        match by_address || by_account() {
+        match held_up {
             true => Verdict::HoldUp,
             false => Verdict::Answer,
         }
     }
 
-    /// Choice: strangers' failures do not keep the owner out. An address from which an account signed in lately is held up by
-    /// its own failures only, unless it is exempt from those: then everybody behind it would be free to guess.
-    fn is_regular(&self, attempt: &Attempt, account: u64) -> bool {
-        attempt.counted == Counted::Yes && self.regulars.know(account, attempt.address)
+    /// The name of account and address together, if the account signed in from there lately.
+    ///
+    /// Choice: others' failures do not keep the owner out, neither those for the account from elsewhere nor those for other
+    /// names from there. Only its own count, so that whoever shares the address has as many guesses at it as anywhere. If there have
+    /// been too many failures for other names, who tries the account's learns from the answer that it signed in from that very
+    /// address lately; a name that no account has is never usual anywhere. An exempt address is nobody's: everybody is behind it.
+    fn usual(&self, attempt: &Attempt) -> Option<u64> {
+        let account = attempt.account?;
+        let usual = attempt.counted == Counted::Yes && self.regulars.know(account, attempt.address);
+        usual.then(|| self.print(&account.to_le_bytes(), &attempt.address.to_le_bytes()))
     }
 
     /// Counts a failure that was answered as such by another shard.
@@ -176,12 +182,21 @@ impl Throttle {
     pub fn failed(&mut self, now: Instant, limits: &Limits, attempt: &Attempt) -> Reached {
         let each = limits.sasl_failure_forgiven_after;
         let mut reached = Reached::default();
-        let max = limits.sasl_failures_per_address;
-        if attempt.counted == Counted::Yes && max > 0 {
-            reached.address = self
-                .addresses
-                .add(attempt.address, now, max, each, Log::Silent);
+        if let Some(usual) = self.usual(attempt) {
+            let max = usual_limit(limits);
+            if max > 0 {
+                self.usual.add(usual, now, max, each, Log::Told);
+            }
+        } else if attempt.counted == Counted::Yes {
+            reached.news = Some(AddressPrint(attempt.address));
+            let max = limits.sasl_failures_per_address;
+            if max > 0 {
+                reached.address = self
+                    .addresses
+                    .add(attempt.address, now, max, each, Log::Silent);
+            }
         }
+        // Wherever it came from: an account that is guessed at from a usual address is no less guessed at.
         let max = limits.sasl_failures_per_account;
         if let Some(account) = attempt.account
             && max > 0
@@ -202,6 +217,18 @@ impl Throttle {
     pub fn forgive_all(&mut self) {
         self.addresses.clear();
         self.accounts.clear();
+        self.usual.clear();
+    }
+}
+
+/// The limit of an account at a usual address: no higher than where either would be counted alone, and none only without both.
+fn usual_limit(limits: &Limits) -> u32 {
+    match (
+        limits.sasl_failures_per_address,
+        limits.sasl_failures_per_account,
+    ) {
+        (0, max) | (max, 0) => max,
+        (by_address, by_account) => by_address.min(by_account),
     }
 }
 
@@ -243,7 +270,7 @@ impl Counts {
         max > 0 && count.is_some_and(|count| count.is_spent(now, max, each))
     }
 
-    /// One more; with `Log::Told` another shard says what there is to say.
+    /// One more; with `Log::Told` somebody else says what there is to say.
     fn add(&mut self, key: u64, now: Instant, max: u32, each: Duration, log: Log) -> Limit {
         self.forget_empty(now);
         let mut count = self.take(key).unwrap_or(Count {

@@ -38,18 +38,22 @@ impl Shard {
     /// Reads the credentials of the account that a stream asks for, on the shard that owns it: here, or after a hand-off
     /// (house contract 4).
     pub(super) fn look_up(&mut self, now: Now, conn: ConnId, account: BareJid) {
-        // Before another shard, the store and a worker are troubled; what counts is the verdict on the outcome.
+        let to = self.placement.owner(account.as_str());
+        if to != self.place {
+            // Only the owner knows where the account usually signs in.
+            if let Some(seat) = self.seats.get_mut(conn) {
+                seat.role = Role::Leaving(account);
+                self.fx.act(Action::HandOff { conn, to });
+            }
+            return;
+        }
+        // Before the store and a worker are troubled; what counts is the verdict on the outcome.
         if self.weigh(now, conn, Some(&account)).is_none() {
             return;
         }
-        let to = self.placement.owner(account.as_str());
         let Some(seat) = self.seats.get_mut(conn) else {
             return;
         };
-        if to != self.place {
-            seat.role = Role::Leaving(account);
-            return self.fx.act(Action::HandOff { conn, to });
-        }
         seat.as_of = self.changes;
         self.store(read_credentials(account), Wait::Credentials(conn));
     }
@@ -78,6 +82,7 @@ impl Shard {
         let Reached {
             address: by_address,
             account: by_account,
+            news,
         } = self.throttle.failed(now.mono, limits, &attempt);
         if by_address == Limit::Reached
             && let Some(peer) = self.peer(conn)
@@ -90,7 +95,7 @@ impl Shard {
         {
             self.fx.note(Note::AccountHeldUp { account, peer });
         }
-        if let Some(address) = attempt.counted_address() {
+        if let Some(address) = news {
             self.tell_others(&Body::SignInFailed(address));
         }
         self.answered(now, conn, |stream, cx| stream.reject(cx));

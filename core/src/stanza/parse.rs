@@ -13,14 +13,12 @@ use crate::xml::{Element, Ns};
 pub enum ParseError {
     /// Neither message, presence nor iq (RFC 6120 §4.9.3.24).
     NotAStanza,
-    /// `from` is not an address at all, so it cannot be the sender's (RFC 6120 §8.1.2.1).
-    From,
     /// The sender is told with this condition. The stanza has no `to` and serves to answer.
     Refuse(Box<Stanza>, Condition),
 }
 
 impl Stanza {
-    /// Reads the head. `stream_lang` is the language of the stream (RFC 6120 §4.7.4).
+    /// Reads the head. `stream_lang` is the language of the stream (RFC 6120 §4.7.4). `from` is not read: it is ours to set (§8.1.2.1).
     ///
     /// # Errors
     /// See `ParseError`. `to` malformed, an IQ without id, type or its one child, or a presence of unknown type are
@@ -29,9 +27,14 @@ impl Stanza {
         if element.ns() != Ns::Client || !matches!(element.name(), "iq" | "message" | "presence") {
             return Err(ParseError::NotAStanza);
         }
-        let mut head = Head::read(&element)?;
+        let mut head = Head::read(&element);
         let kind = kind(&element, &head.kind);
         let mut refusal = kind.err();
+        let kind = kind.unwrap_or_else(|_| fallback(&element));
+        if let Kind::Iq(iq) = kind {
+            refusal = refusal.or_else(|| iq_fault(&element, iq, head.id));
+        }
+        // Last, so that whoever needs no `to` knows that nothing else is wrong.
         let to = match head.to.take() {
             Some(Ok(to)) => Some(to),
             Some(Err(())) => {
@@ -40,10 +43,6 @@ impl Stanza {
             }
             None => None,
         };
-        let kind = kind.unwrap_or_else(|_| fallback(&element));
-        if let Kind::Iq(iq) = kind {
-            refusal = refusal.or_else(|| iq_fault(&element, iq, head.id));
-        }
         let lang = match (head.lang, stream_lang) {
             (Some(span), _) => Lang::Own(span),
             (None, Some(lang)) => Lang::Stream(lang.clone()),
@@ -53,7 +52,7 @@ impl Stanza {
             element,
             kind,
             to,
-            from: head.from,
+            from: None,
             id: head.id,
             lang,
             rest: head.rest,
@@ -68,7 +67,6 @@ impl Stanza {
 #[derive(Default)]
 struct Head {
     to: Option<Result<Jid, ()>>,
-    from: Option<Jid>,
     id: Option<Span>,
     lang: Option<Span>,
     kind: Option<alloc::string::String>,
@@ -76,19 +74,17 @@ struct Head {
 }
 
 impl Head {
-    fn read(element: &Element) -> Result<Self, ParseError> {
+    fn read(element: &Element) -> Self {
         let raw = element.raw();
         let mut head = Self::default();
         for attribute in element.attributes() {
             match attribute.name {
                 "to" => head.to = Some(Jid::parse(&attribute.value()).map_err(|_| ())),
-                "from" => {
-                    head.from = Some(Jid::parse(&attribute.value()).map_err(|_| ParseError::From)?);
-                }
                 "id" => head.id = Some(span_of(raw, attribute.quoted)),
                 "type" => head.kind = Some(attribute.value().into_owned()),
                 "xml:lang" => head.lang = Some(span_of(raw, attribute.quoted)),
-                "xmlns" => {} // the content namespace, which the stream declares
+                // The sender is who we know it to be, and the stream declares the content namespace.
+                "from" | "xmlns" => {}
                 name => {
                     let (name, value) = (
                         span_of(raw, name.as_bytes()),
@@ -101,7 +97,7 @@ impl Head {
                 }
             }
         }
-        Ok(head)
+        head
     }
 }
 

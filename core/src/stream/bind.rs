@@ -28,12 +28,12 @@ impl Stream {
         }
         let request = match Stanza::parse(element, self.lang.as_ref()) {
             Ok(request) => request,
+            // `Choice:` nobody needs a `to` here, so one that is no address is none.
+            Err(ParseError::Refuse(request, Condition::JidMalformed)) => *request,
             Err(ParseError::Refuse(request, condition)) => {
                 return self.bind_refused(cx, &request, condition);
             }
-            Err(ParseError::NotAStanza | ParseError::From) => {
-                return Some(self.fail(cx, Violation::From));
-            }
+            Err(ParseError::NotAStanza) => return Some(self.fail(cx, violation)),
         };
         let payload = request.payload();
         let Some(bind) =

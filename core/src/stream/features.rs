@@ -6,7 +6,8 @@ use core::time::Duration;
 use super::state::Negotiation;
 use super::{Cx, Stream};
 use crate::config::TlsAvailable;
-use crate::sasl::{Encryption, Offer, OfferEmpty, Transport, offer};
+use crate::port::{TlsInfo, TlsVersion};
+use crate::sasl::{ChannelBindings, Encryption, Offer, OfferEmpty, Transport, offer};
 use crate::xml::{Ns, Writer};
 
 impl Stream {
@@ -66,6 +67,19 @@ impl Stream {
             w.close();
         });
     }
+}
+
+/// What SASL may bind to.
+///
+/// `Deviation:` XEP-0440 §3 wants `tls-server-end-point` of every server. With TLS 1.2 nothing is bound to: RFC 5802 §6.1 has clients
+/// take `tls-unique` there, which we do not have, and those that never ask what else there is fail with each -PLUS in turn
+/// before they go without. Where neither -PLUS nor a type is announced, clients that could bind say so (`y`), and whoever took
+/// both out is found. With TLS 1.3 there is no `tls-unique`, and `tls-exporter` is the default (RFC 9266).
+pub(super) fn transport(tls: TlsInfo) -> Transport {
+    Transport::Tls(match tls.version {
+        TlsVersion::V1_2 => ChannelBindings::default(),
+        TlsVersion::V1_3 => tls.bindings,
+    })
 }
 
 /// RFC 6120 §6.4.1, and XEP-0440 §3 beside it.

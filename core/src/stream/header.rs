@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::state::{Negotiation, Phase, State};
+use super::state::{Failures, Negotiation, Phase, State};
 use super::{Cx, Event, Stream, Violation};
 use crate::jid::{BareJid, Domain, Jid};
 use crate::limits::STREAM_LANG_BYTES;
@@ -17,12 +17,16 @@ impl Stream {
         let State::Header(phase) = core::mem::replace(&mut self.state, State::Closed) else {
             return None;
         };
-        let addressed = match check(cx, header) {
+        let account = match &phase {
+            Phase::Fresh(..) => None,
+            Phase::Authenticated(account) => Some(account),
+        };
+        let addressed = match check(cx, header, account) {
             Ok(addressed) => addressed,
             Err(violation) => {
                 self.state = State::Header(phase);
                 // RFC 6120 §4.7.1: the response names one of our hosts; only without a known one is it empty (§4.9.1.3).
-                let host = header.to.as_deref().and_then(|to| Domain::parse(to).ok());
+                let host = header.to.as_deref().and_then(host_of);
                 let host = host.filter(|host| cx.config.hosts.contains_key(host));
                 let from = host.as_ref().map_or("", Domain::as_str);
                 return Some(self.fail_from(cx, from, violation));
@@ -44,13 +48,11 @@ impl Stream {
         cx: &mut Cx<'_>,
         addressed: Addressed,
         transport: Transport,
-        failures: u8,
+        failures: Failures,
     ) -> Option<Event> {
         let Addressed { host, from } = addressed;
         self.write_header(cx, host.as_str(), from.as_ref());
         let mut negotiation = Box::new(Negotiation {
-            // RFC 6120 §6.4.6 trusts only what TLS protected.
-            from: from.filter(|_| transport != Transport::Clear),
             host,
             transport,
             offer: Offer::default(),
@@ -74,10 +76,6 @@ impl Stream {
         if addressed.host.as_str() != account.domain() {
             self.state = State::Header(Phase::Authenticated(account));
             return Some(self.fail(cx, Violation::ToChanged));
-        }
-        if addressed.from.as_ref().is_some_and(|from| *from != account) {
-            self.state = State::Header(Phase::Authenticated(account));
-            return Some(self.fail(cx, Violation::From));
         }
         self.write_header(cx, addressed.host.as_str(), addressed.from.as_ref());
         Self::write_bind_features(cx);
@@ -111,7 +109,14 @@ struct Addressed {
     from: Option<BareJid>,
 }
 
-fn check(cx: &Cx<'_>, header: &Header) -> Result<Addressed, Violation> {
+/// The host that an address is at. RFC 6120 §4.7.2 wants a domainpart and nothing else. `Choice:` whatever stands around it is not
+/// used, so it ends nothing.
+fn host_of(to: &str) -> Option<Domain> {
+    Jid::parse(to).ok().map(|to| to.to_bare().to_domain())
+}
+
+/// `account` is whose stream it is, after SASL.
+fn check(cx: &Cx<'_>, header: &Header, account: Option<&BareJid>) -> Result<Addressed, Violation> {
     if header.ns != Ns::Streams {
         return Err(Violation::Namespace);
     }
@@ -125,21 +130,25 @@ fn check(cx: &Cx<'_>, header: &Header) -> Result<Addressed, Violation> {
     if !header.version.as_deref().is_some_and(is_1_0_or_later) {
         return Err(Violation::Version);
     }
-    let to = header.to.as_deref().ok_or(Violation::ToMissing)?;
-    let host = Domain::parse(to).map_err(|_| Violation::ToMissing)?;
+    let host = match (header.to.as_deref(), account) {
+        (Some(to), _) => host_of(to).ok_or(Violation::ToMissing)?,
+        // RFC 6120 §4.7.2: be liberal in accepting headers without `to`; here it is known whose stream it is.
+        (None, Some(account)) => account.to_domain(),
+        (None, None) => return Err(Violation::ToMissing),
+    };
     if !cx.config.hosts.contains_key(&host) {
         return Err(Violation::HostUnknown);
     }
-    let from = match header.from.as_deref() {
-        // RFC 6120 §4.7.2: we answer to the bare address, whatever the client wrote behind it.
-        Some(from) => Some(
-            Jid::parse(from)
-                .map_err(|_| Violation::FromMalformed)?
-                .to_bare(),
-        ),
-        None => None,
-    };
-    Ok(Addressed { host, from })
+    // RFC 6120 §4.7.2: we answer to the bare address, whatever the client wrote behind it; where it wrote no address, to none.
+    //
+    // `Deviation:` RFC 6120 §6.4.6 wants a sign-in ended that is by another name than this. Clients say here what they like (the name
+    // of their machine), and nothing is ever done in this name: who signs in is known by the credentials alone.
+    let from = header.from.as_deref();
+    let from = from.and_then(|from| Jid::parse(from).ok());
+    Ok(Addressed {
+        host,
+        from: from.map(|from| from.to_bare()),
+    })
 }
 
 /// RFC 6120 §4.7.5: two numbers, compared as numbers. A missing version means 0.9, which had neither TLS nor SASL.

@@ -19,7 +19,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use self::state::{Closing, Negotiation, Phase, State};
+use self::state::{Closing, Failures, Negotiation, Phase, State};
 use crate::config::Config;
 use crate::effects::Effects;
 use crate::entropy::Entropy;
@@ -122,8 +122,8 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(listener: Listener, now: Now, config: &Config) -> Self {
         let state = match listener.opening {
-            Opening::Clear => State::Header(Phase::Fresh(Transport::Clear, 0)),
-            Opening::Tls => State::Secure(0),
+            Opening::Clear => State::Header(Phase::Fresh(Transport::Clear, Failures::default())),
+            Opening::Tls => State::Secure(Failures::default()),
         };
         Self {
             state,
@@ -222,7 +222,7 @@ impl Stream {
         };
         self.scan = Scanner::new(ScanLimits::unauthenticated(&cx.config.limits));
         self.lang = None;
-        self.state = State::Header(Phase::Fresh(Transport::Tls(tls.bindings), failures));
+        self.state = State::Header(Phase::Fresh(features::transport(tls), failures));
         None
     }
 

@@ -45,7 +45,7 @@ impl Stream {
             // RFC 6120 §6.4.2: a new <auth/> discards the exchange under way.
             (Ns::Sasl, "auth") => self.on_auth(cx, negotiation, element),
             (Ns::Sasl, "response") => match (exchange, decode(&element.text())) {
-                (None, _) => self.sasl_failure(cx, negotiation, Failure::NotAuthorized),
+                (None, _) => self.sasl_failure(cx, negotiation, Failure::OutOfOrder),
                 (Some(_), Err(failure)) => self.sasl_failure(cx, negotiation, failure),
                 (Some(exchange), Ok(data)) => {
                     let context = context(cx.config, &negotiation);
@@ -203,13 +203,6 @@ impl Stream {
                 None
             }
             Step::Lookup(account, lookup) => {
-                // RFC 6120 §6.4.6: who signs in should be who the protected header said. Looked at before the password is,
-                // or it would tell that one was right without counting as an attempt.
-                let from = negotiation.from.as_ref();
-                if from.is_some_and(|from| *from != account) {
-                    self.state = State::Negotiate(negotiation);
-                    return Some(self.fail(cx, Violation::From));
-                }
                 negotiation.account = Some(account.clone());
                 self.state = State::Lookup(negotiation, lookup);
                 Some(Event::Lookup(account))
@@ -281,7 +274,7 @@ impl Stream {
         })
     }
 
-    /// RFC 6120 §6.4.5: says why, lets the client try again a few times.
+    /// RFC 6120 §6.4.5: says why, lets the client try again a few times, or by another mechanism.
     fn sasl_failure(
         &mut self,
         cx: &mut Cx<'_>,
@@ -293,7 +286,7 @@ impl Stream {
             w.open("failure").attribute("xmlns", Ns::Sasl.uri());
             w.open(failure.name()).close().close();
         });
-        negotiation.failures = negotiation.failures.saturating_add(1);
+        negotiation.failures.add(failure);
         negotiation.record = None;
         let account = negotiation.account.take();
         self.state = State::Negotiate(negotiation);
@@ -303,7 +296,7 @@ impl Stream {
     /// Whether no more sign-ins may fail on this stream: then it ends with `SaslFailures`.
     pub(crate) fn has_failed_enough(&self, cx: &Cx<'_>) -> bool {
         match &self.state {
-            State::Negotiate(negotiation) => negotiation.failures >= cx.config.limits.sasl_failures,
+            State::Negotiate(negotiation) => negotiation.failures.are_enough(&cx.config.limits),
             State::Header(_)
             | State::Secure(_)
             | State::Exchange(..)

@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::jid::{BareJid, Domain, Jid};
-use crate::sasl::{self, Failure, Offer, Transport, Verified};
+use crate::limits::{Limits, SASL_NEGOTIATIONS_MAX};
+use crate::sasl::{self, Failure, Offer, Subject, Transport, Verified};
 use crate::time::Instant;
 
 /// ```text
@@ -31,7 +32,7 @@ pub(super) enum State {
     /// Features are sent: TLS or SASL may begin.
     Negotiate(Box<Negotiation>),
     /// `<proceed/>` is sent, or the port is a TLS port: what comes now is TLS's. Carries the failed sign-ins so far.
-    Secure(u8),
+    Secure(Failures),
     /// A SASL exchange waits for the client.
     Exchange(Box<Negotiation>, sasl::Exchange),
     /// A SASL exchange waits for the store.
@@ -58,7 +59,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) enum Phase {
     /// The first, or the one after TLS; with the failed sign-ins so far.
-    Fresh(Transport, u8),
+    Fresh(Transport, Failures),
     /// The one after SASL.
     Authenticated(BareJid),
 }
@@ -69,14 +70,37 @@ pub(super) struct Negotiation {
     pub(super) host: Domain,
     pub(super) transport: Transport,
     pub(super) offer: Offer,
-    /// `from` of the stream header, under TLS only: must be who signs in (RFC 6120 §6.4.6).
-    pub(super) from: Option<BareJid>,
     /// Failed sign-ins.
-    pub(super) failures: u8,
+    pub(super) failures: Failures,
     /// Whose sign-in is under way, as far as that is known.
     pub(super) account: Option<BareJid>,
     /// Which record the exchange was made against.
     pub(super) record: Option<[u8; 32]>,
+}
+
+/// Sign-ins of a stream that came to nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Failures {
+    /// With a password, right or wrong.
+    passwords: u8,
+    /// Before a password was looked at.
+    negotiations: u8,
+}
+
+impl Failures {
+    /// One more.
+    pub(super) const fn add(&mut self, failure: Failure) {
+        let count = match failure.subject() {
+            Subject::Password | Subject::Server => &mut self.passwords,
+            Subject::Negotiation => &mut self.negotiations,
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// Whether there may be no more.
+    pub(super) const fn are_enough(self, limits: &Limits) -> bool {
+        self.passwords >= limits.sasl_failures || self.negotiations >= SASL_NEGOTIATIONS_MAX
+    }
 }
 
 /// What `<success/>` will say.

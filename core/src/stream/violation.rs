@@ -20,10 +20,6 @@ pub(crate) enum Violation {
     Evicted,
     /// The first element is not a stream header.
     NotAStream,
-    /// `from` of a header or stanza is not the sender's.
-    From,
-    /// `from` of a header is no address.
-    FromMalformed,
     /// The host is no longer served.
     HostGone,
     /// The host is not served here.
@@ -38,7 +34,7 @@ pub(crate) enum Violation {
     PasswordChanged,
     /// The peer left more unread than the session's queue takes.
     QueueFull,
-    /// Too many failed sign-ins (RFC 6120 §6.4.5).
+    /// Too many failed sign-ins, whatever they failed by (RFC 6120 §6.4.5).
     SaslFailures,
     /// A second stream header without a restart, or a stream element where none belongs.
     StreamElement,
@@ -76,8 +72,7 @@ impl Violation {
             Self::Bug => "internal-server-error",
             Self::Conflict => "conflict",
             Self::NotAStream | Self::StreamElement => "bad-format",
-            Self::From => "invalid-from",
-            Self::FromMalformed | Self::ToMissing => "improper-addressing",
+            Self::ToMissing => "improper-addressing",
             Self::HostGone => "host-gone",
             Self::HostUnknown => "host-unknown",
             Self::Evicted | Self::HandOffFull | Self::QueueFull => "resource-constraint",
@@ -109,8 +104,6 @@ impl Violation {
             Self::UnauthenticatedBytes => Some("Too much data before authentication"),
             Self::Bug
             | Self::NotAStream
-            | Self::From
-            | Self::FromMalformed
             | Self::HostGone
             | Self::HostUnknown
             | Self::HandOffFull
@@ -145,8 +138,6 @@ impl Violation {
             | Self::Bug
             | Self::Evicted
             | Self::NotAStream
-            | Self::From
-            | Self::FromMalformed
             | Self::HostUnknown
             | Self::HandOffFull
             | Self::Namespace

@@ -1,7 +1,9 @@
 //! XEP-0030: Service Discovery, version 2.5.0.
 //!
 //! What the server says of its hosts and, to their owners, of accounts. The features come from `INDEX`. There are no nodes and no
-//! items yet.
+//! items yet, which is all that strangers learn of an account.
+
+use alloc::vec::Vec;
 
 use super::{Answer, Asked, Entity, INDEX};
 use crate::stanza::Condition;
@@ -34,17 +36,26 @@ pub(super) fn info(asked: &Asked<'_>) -> Answer {
     })
 }
 
-/// XEP-0030 §4.1: "If there are no items [..] MUST return an empty query element".
+/// XEP-0030 §4.1.
 ///
 /// `Choice:` an account's resources are not listed to its owner, whom presence tells of them.
 pub(super) fn items(asked: &Asked<'_>) -> Answer {
-    unknown_node(asked).unwrap_or_else(|| {
-        Answer::result(|w| {
-            w.open("query")
-                .attribute("xmlns", Ns::DiscoItems.uri())
-                .close();
-        })
-    })
+    unknown_node(asked).unwrap_or_else(|| no_items(asked))
+}
+
+/// XEP-0030 §4.1: "If there are no items [..] MUST return an empty query element"; §3.2: with the node that was asked for, which is
+/// copied as it came, so that the answer is no longer than the request.
+pub(super) fn no_items(asked: &Asked<'_>) -> Answer {
+    let mut xml = Vec::from(&b"<query xmlns='"[..]);
+    xml.extend_from_slice(Ns::DiscoItems.uri().as_bytes());
+    xml.push(b'\'');
+    let mut attributes = asked.payload.attributes();
+    if let Some(node) = attributes.find(|attribute| attribute.name == "node") {
+        xml.extend_from_slice(b" node=");
+        xml.extend_from_slice(node.quoted);
+    }
+    xml.extend_from_slice(b"/>");
+    Answer::Result(xml)
 }
 
 /// XEP-0030 §7: no node exists, and to say so gives nothing away to those who get an answer at all.

@@ -208,15 +208,10 @@ impl Bearer {
 
 /// Answers a request that is addressed to the server itself or that it takes for an account.
 ///
-/// An account that does not exist is refused by the caller, with `service-unavailable` (RFC 6121 §8.5.1).
+/// Whether an account exists is not known here, and shows in nothing that a stranger is answered (RFC 6120 §13.11).
 pub(crate) fn answer(asked: &Asked<'_>) -> Answer {
-    // XEP-0030 §8: disco#info of those who may not see its presence MUST be refused so.
-    // `Choice:` the same for every other request. Whatever differs from the answer for an account that does not exist tells a
-    // stranger that this one does (RFC 6120 §13.11).
-    // `Deviation:` XEP-0030 §8 wants disco#items answered with an empty set, also where there is no account; RFC 6121 §8.5.1
-    // demands `service-unavailable` there, and the two must not differ.
     if asked.entity == Entity::Account(Asker::Stranger) {
-        return Answer::Refuse(Condition::ServiceUnavailable);
+        return to_stranger(asked);
     }
     let ns = asked.payload.ns();
     let mut known = REQUESTS
@@ -238,5 +233,18 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Answer {
         }
         // RFC 6120 §8.3.3.3: "understands the namespace but does not recognize the element name".
         (None, _) => Answer::Refuse(Condition::FeatureNotImplemented),
+    }
+}
+
+/// What an account answers to who shares no presence with it, and what is answered where there is none: the same.
+fn to_stranger(asked: &Asked<'_>) -> Answer {
+    let items = asked.iq == IqType::Get && asked.payload.is(Ns::DiscoItems, "query");
+    match items {
+        // XEP-0030 §8: "MUST return an empty result set" if "the target entity does not exist" or the asker "is not authorized to
+        // receive presence". `Deviation:` RFC 6121 §8.5.1 wants an error for every IQ to an account that does not exist.
+        true => disco::no_items(asked),
+        // RFC 6121 §8.5.1; for disco#info also XEP-0030 §8, authorized or not. `Choice:` every other request is refused in the same
+        // way, or the answer would tell that there is such an account.
+        false => Answer::Refuse(Condition::ServiceUnavailable),
     }
 }

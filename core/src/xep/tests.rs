@@ -126,20 +126,35 @@ fn an_account_answers_its_owner_a_ping_but_neither_version_nor_time() {
 /// XEP-0030 §8.
 #[test]
 fn an_account_answers_a_stranger_as_if_it_did_not_exist() {
+    let stranger = Entity::Account(Asker::Stranger);
+    let refused = Answer::Refuse(Condition::ServiceUnavailable);
     for request in [
         "<ping xmlns='urn:xmpp:ping'/>",
         "<query xmlns='http://jabber.org/protocol/disco#info'/>",
-        "<query xmlns='http://jabber.org/protocol/disco#items'/>",
         "<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>",
+        "<items xmlns='http://jabber.org/protocol/disco#items'/>",
         "<x xmlns='y'/>",
     ] {
         for iq in [IqType::Get, IqType::Set] {
-            assert_eq!(
-                ask(Entity::Account(Asker::Stranger), iq, request),
-                Answer::Refuse(Condition::ServiceUnavailable),
-                "{request}"
-            );
+            assert_eq!(ask(stranger, iq, request), refused, "{request}");
         }
+    }
+    for (request, empty) in [
+        (
+            "<query xmlns='http://jabber.org/protocol/disco#items'/>",
+            "<query xmlns='http://jabber.org/protocol/disco#items'/>",
+        ),
+        (
+            "<query node='&quot;&#x41;&lt;x' xmlns='http://jabber.org/protocol/disco#items'><x/></query>",
+            "<query xmlns='http://jabber.org/protocol/disco#items' node='&quot;&#x41;&lt;x'/>",
+        ),
+        (
+            "<d:query xmlns:d='http://jabber.org/protocol/disco#items' d:node='x' node='a'/>",
+            "<query xmlns='http://jabber.org/protocol/disco#items' node='a'/>",
+        ),
+    ] {
+        assert_eq!(result(stranger, request), empty, "{request}");
+        assert_eq!(ask(stranger, IqType::Set, request), refused, "{request}");
     }
 }
 

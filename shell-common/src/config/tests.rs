@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use spondee_core::config::ConflictResolve;
 use spondee_core::rate::Rate;
-use spondee_core::sasl::{Encryption, Mechanism};
+use spondee_core::sasl::{ChannelBindings, Encryption, Mechanism, Transport, offer};
 
 use super::*;
 
@@ -103,6 +103,28 @@ fn a_host_overrides_what_stands_above() {
     assert!(b.sasl.disable.is_empty());
     assert_eq!(b.conflict, ConflictResolve::KickNew);
     assert_eq!((a.rounds, b.rounds), (5000, 5000));
+}
+
+/// As the example says for clients that bind by what there is not.
+#[test]
+fn channel_binding_is_switched_off_by_the_names_that_the_example_gives() {
+    let names = Mechanism::ALL
+        .into_iter()
+        .filter(|known| known.binds())
+        .map(|known| format!("\"{}\"", known.name()));
+    let names: Vec<String> = names.collect();
+    assert!(names.iter().all(|name| EXAMPLE.contains(name)), "{names:?}");
+    let text = format!("disable_sasl_mechanisms = [{}]\n", names.join(", "));
+    let settings = read(&format!("{text}[host.\"a.example\"]\n")).unwrap();
+    assert_eq!(settings.warnings, [""; 0]);
+    let tls = Transport::Tls(ChannelBindings {
+        exporter: Some([1; 32]),
+        end_point: Some(vec![2; 32]),
+    });
+    let offer = offer(&host(&settings, "a.example").sasl, &tls).unwrap();
+    let left = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"];
+    assert!(offer.mechanisms.iter().map(|m| m.name()).eq(left));
+    assert_eq!(offer.bindings, [""; 0]);
 }
 
 /// prosody: `allow_unencrypted_plain_auth` empties the default of `insecure_sasl_mechanisms`, not a written one.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use spondee_core::config::{Config, ConflictResolve, TlsAvailable};
 use spondee_core::jid::{BareJid, Domain};
-use spondee_core::port::{Command, Opening};
+use spondee_core::port::{Command, Opening, TlsVersion};
 use spondee_core::sasl::Encryption;
 use spondee_core::secret::Secret;
 
@@ -39,10 +39,15 @@ pub enum Cut {
 /// The first line that does not hold, with what came instead.
 pub fn run(case: &Case, cut: Cut) -> Result<(), String> {
     let mut config = config();
+    let mut tls = TlsVersion::V1_3;
     for setting in &case.settings {
-        set(&mut config, setting).map_err(|e| format!("{}: {e}: {setting:?}", case.at))?;
+        match setting.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["tls", "1.2"] => tls = TlsVersion::V1_2,
+            _ => set(&mut config, setting).map_err(|e| format!("{}: {e}: {setting:?}", case.at))?,
+        }
     }
     let mut world = World::new(config.clone());
+    world.tls = tls;
     for user in ["juliet", "romeo"] {
         world.add_user(&format!("{user}@localhost"), "secret");
     }

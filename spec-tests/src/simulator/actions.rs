@@ -295,6 +295,7 @@ impl Simulation {
         }
     }
 
+    /// What it sends is its own, whomever it says it is from (RFC 6120 §8.1.2.1).
     fn forge(&mut self, index: usize) {
         let other = self.random.pick(&NAMES);
         let from = match self.random.below(4) {
@@ -303,9 +304,10 @@ impl Simulation {
             2 => "localhost".to_owned(),
             _ => "@".to_owned(),
         };
-        let to = self.random.pick(&NAMES);
-        let message = format!("<message to='{to}' from='{from}'>{FORGED}</message>");
-        self.say(index, &message);
+        let to = To::Bare(self.random.pick(&NAMES).to_owned());
+        let kind = Kind::Message(MessageType::Normal);
+        let what = (kind, to, Question::Unknown, None);
+        self.send_as(index, Some(&from), what, String::new(), None);
     }
 
     /// A client reads no more, and somebody sends it more than it may leave unread.

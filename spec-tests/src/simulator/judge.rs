@@ -129,13 +129,6 @@ impl Ledger {
         if sent.to == To::Malformed {
             return refused("jid-malformed");
         }
-        if sent.kind == Kind::Presence(PresenceType::Subscribe) {
-            return if sent.to == To::Unsaid {
-                Verdict::Exactly(Vec::new(), None)
-            } else {
-                refused("feature-not-implemented")
-            };
-        }
         match sent.to.bare().map(|bare| faults.served(bare, sent.at)) {
             Some(Served::No) => return refused("remote-server-not-found"),
             Some(Served::Unsure) => return self.loosely(now, sent),
@@ -151,10 +144,12 @@ impl Ledger {
                 Verdict::Exactly(Vec::new(), Some("result"))
             }
             (To::Host(_), _) => refused("service-unavailable"),
+            // RFC 6121 §8.5.1, until there are rosters also for those who exist.
+            (_, Kind::Presence(PresenceType::Subscribe)) => Verdict::Exactly(Vec::new(), None),
             (To::Bare(_) | To::Unsaid, Kind::Iq(kind)) => {
                 let asks_itself = sent.to == To::Unsaid || sent.to.bare() == own.copied();
                 match (asks_itself, kind, sent.question) {
-                    (true, IqType::Get, Question::Ping) => {
+                    (true, IqType::Get, Question::Ping) | (_, IqType::Get, Question::Items) => {
                         Verdict::Exactly(Vec::new(), Some("result"))
                     }
                     _ => refused("service-unavailable"),

@@ -200,6 +200,23 @@ impl Simulation {
     pub(super) fn send_with(
         &mut self,
         index: usize,
+        what: (Kind, To, Question, Option<String>),
+        body: String,
+        priority: Option<i8>,
+    ) {
+        let from = match self.random.below(10) {
+            0 => self.clients[index].jid().map(str::to_owned),
+            1 => Some(NAMES[self.clients[index].account].to_owned()),
+            _ => None,
+        };
+        self.send_as(index, from.as_deref(), what, body, priority);
+    }
+
+    /// A session sends this and says that it is from there.
+    pub(super) fn send_as(
+        &mut self,
+        index: usize,
+        from: Option<&str>,
         (kind, to, question, id): (Kind, To, Question, Option<String>),
         body: String,
         priority: Option<i8>,
@@ -221,12 +238,7 @@ impl Simulation {
             delivered: Vec::new(),
             answers: Vec::new(),
         };
-        let from = match self.random.below(10) {
-            0 => self.clients[index].jid().map(str::to_owned),
-            1 => Some(NAMES[self.clients[index].account].to_owned()),
-            _ => None,
-        };
-        let xml = sent.xml(from.as_deref(), priority);
+        let xml = sent.xml(from, priority);
         self.ledger.sent(sent);
         self.say(index, &xml);
     }
@@ -284,7 +296,6 @@ impl Simulation {
                     || !session && age >= self.config.limits.until_tls
             }
             "policy-violation" => nature == Nature::Guesser,
-            "invalid-from" => nature == Nature::Forger,
             // The header of a stream that should have been restarted.
             "restricted-xml" if nature == Nature::Hasty => !session,
             "internal-server-error" => false,

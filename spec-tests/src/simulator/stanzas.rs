@@ -62,6 +62,8 @@ impl To {
 pub(super) enum Question {
     Ping,
     Version,
+    /// What items there are (XEP-0030).
+    Items,
     Unknown,
 }
 
@@ -115,15 +117,22 @@ impl Sent {
         let server = matches!(&to, To::Host(_) | To::Unsaid)
             || matches!(&to, To::Bare(to) if to == NAMES[own]);
         let question = match kind {
-            Kind::Iq(IqType::Get) if server => {
-                random.pick(&[Question::Ping, Question::Version, Question::Unknown])
+            Kind::Iq(IqType::Get) if server => random.pick(&[
+                Question::Ping,
+                Question::Version,
+                Question::Items,
+                Question::Unknown,
+            ]),
+            // A server answers for its accounts, existing or not.
+            Kind::Iq(IqType::Get) if matches!(to, To::Bare(_)) => {
+                random.pick(&[Question::Items, Question::Unknown])
             }
             Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_) => Question::Unknown,
         };
         (kind, to, question)
     }
 
-    /// On the wire. `from`, if it says one, is the truth.
+    /// On the wire, with this `from`.
     pub(super) fn xml(&self, from: Option<&str>, priority: Option<i8>) -> String {
         let mut out = format!("<{} id='{}'", self.kind.element(), self.id);
         for (name, value) in [
@@ -139,6 +148,9 @@ impl Sent {
         match (self.kind, self.question) {
             (Kind::Iq(_), Question::Ping) => out += "<ping xmlns='urn:xmpp:ping'/>",
             (Kind::Iq(_), Question::Version) => out += "<query xmlns='jabber:iq:version'/>",
+            (Kind::Iq(_), Question::Items) => {
+                out += "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+            }
             (Kind::Iq(_), Question::Unknown) => out += &self.marker(),
             (Kind::Message(_), _) => {
                 out += &format!("<body>{}</body>{}", escape(&self.body), self.marker());

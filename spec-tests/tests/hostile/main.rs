@@ -10,6 +10,7 @@ mod eviction;
 mod flood;
 mod flow;
 mod handshake;
+mod harvest;
 mod limits;
 mod routing;
 mod sasl;

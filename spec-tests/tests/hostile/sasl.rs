@@ -4,7 +4,8 @@ use spec_tests::element::SASL;
 use spec_tests::memory::tls_of;
 use spec_tests::sasl::{Binding, Scram, Signed, decode, encode};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
-use spondee_core::limits::Limits;
+use spondee_core::limits::{Limits, SASL_NEGOTIATIONS_MAX};
+use spondee_core::port::Note;
 use spondee_core::sasl::{Hash, Mechanism, Plus};
 
 use crate::scene::{Scene, Stage, message};
@@ -330,21 +331,101 @@ fn the_sixth_wrong_password_is_not_heard() -> Outcome {
     Ok(())
 }
 
-/// By every mechanism, and also where they are mixed.
+/// By every mechanism, and also where what fails for other reasons stands between them.
 #[test]
-fn failures_of_all_mechanisms_count_together() -> Outcome {
+fn wrong_passwords_of_all_mechanisms_count_together() -> Outcome {
     let mut scene = Scene::new()?;
     let mut attempt = Attempt::new(&mut scene)?;
+    for user in ["romeo", "nobody"] {
+        attempt.failure(&plain_auth(user, "wrong"))?;
+        attempt.failure(&auth("CRAM-MD5", ""))?;
+        let wrong = Scram::new(SHA_256, user, "wrong", NONCE, Binding::Unsupported);
+        let wrong = wrong.ok_or("no SCRAM")?;
+        let challenge = attempt.challenge(&auth(SHA_256.name(), &wrong.first()))?;
+        let (last, _) = wrong.respond(&challenge)?;
+        assert_eq!(attempt.failure(&response(&last))?, "not-authorized");
+        attempt.failure(&auth(SHA_256.name(), "*"))?;
+    }
     attempt.failure(&plain_auth("romeo", "wrong"))?;
-    attempt.failure(&auth("CRAM-MD5", ""))?;
-    attempt.failure(&auth(SHA_256.name(), "*"))?;
-    attempt.failure(&plain_auth("nobody", "wrong"))?;
-    let abort = format!("<abort xmlns='{SASL}'/>");
-    attempt.failure(&abort)?;
     let Attempt {
         scene, mut talk, ..
     } = attempt;
     scene.ends(&mut talk, "policy-violation")
+}
+
+/// What a client does wrong before its password is looked at, each by its condition.
+fn blunders() -> Vec<(String, &'static str)> {
+    let first = |message: &str| encode(message.as_bytes());
+    let plus = SHA_256_PLUS.name();
+    let scram = SHA_256.name();
+    vec![
+        (auth("CRAM-MD5", ""), "invalid-mechanism"),
+        (auth("", ""), "invalid-mechanism"),
+        (auth("PLAIN", "*"), "incorrect-encoding"),
+        (auth("PLAIN", "="), "malformed-request"),
+        (
+            auth("PLAIN", &first("juliet@localhost\0romeo\0secret")),
+            "invalid-authzid",
+        ),
+        (
+            auth(plus, &first("p=tls-unique,,n=romeo,r=x")),
+            "malformed-request",
+        ),
+        (auth(plus, &first("n,,n=romeo,r=x")), "malformed-request"),
+        (auth(scram, &first("y,,n=romeo,r=x")), "malformed-request"),
+        (
+            auth(scram, &first("n,,m=x,n=romeo,r=x")),
+            "malformed-request",
+        ),
+        (
+            auth(scram, &first("n,a=juliet,n=romeo,r=x")),
+            "invalid-authzid",
+        ),
+        (format!("<abort xmlns='{SASL}'/>"), "aborted"),
+        (response("="), "not-authorized"),
+    ]
+}
+
+/// RFC 6120 §6.4.5 limits retries with credentials, and has a client go on to its next mechanism; but not without end.
+#[test]
+fn what_fails_without_a_password_counts_for_nothing_but_itself() -> Outcome {
+    let mut scene = Scene::with(|config| {
+        config.limits.sasl_failures_per_address = 0;
+        config.limits.sasl_failures_per_account = 0;
+    })?;
+    let blunders = blunders();
+    let most = usize::from(SASL_NEGOTIATIONS_MAX);
+    for (blunder, condition) in &blunders {
+        // Four wrong passwords, and still the right one is heard.
+        let mut attempt = Attempt::new(&mut scene)?;
+        for _ in 1..most {
+            assert_eq!(&attempt.failure(blunder)?, condition, "{blunder}");
+        }
+        for _ in 1..Limits::default().sasl_failures {
+            attempt.failure(&plain_auth("nobody", "wrong"))?;
+        }
+        assert_eq!(&attempt.failure(blunder)?, condition, "{blunder}");
+        let Attempt {
+            scene, mut talk, ..
+        } = attempt;
+        scene.ends(&mut talk, "policy-violation")?;
+    }
+    // The log can tell them apart.
+    let mut attempt = Attempt::new(&mut scene)?;
+    attempt.scene.world.notes.clear();
+    for (blunder, condition) in &blunders {
+        assert_eq!(&attempt.failure(blunder)?, condition, "{blunder}");
+    }
+    let told = |note: &&Note| matches!(note, Note::SignInFailed { .. });
+    let about = |note: &&Note| matches!(note, Note::SignInFailed { failure, .. } if failure.is_about_a_password());
+    let notes = &attempt.scene.world.notes;
+    assert_eq!(notes.iter().filter(told).count(), blunders.len());
+    assert_eq!(notes.iter().filter(about).count(), 0);
+    attempt
+        .talk
+        .sign_in(&mut attempt.scene.world, "romeo@localhost", "secret")?;
+    let peer = attempt.talk.peer();
+    attempt.scene.leaves(peer)
 }
 
 #[test]
