@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &str)] = &[
         "precis-profiles",
         "localparts and resources (RFC 8265, RFC 8266)",
     ),
-    ("rxml", "the reference parser, for rare forms of XML"),
+    ("rxml", "names of XML; tests read with it as well"),
     ("serde", "the record of credentials"),
     ("serde_json", "the record of credentials"),
     ("sha1", "SCRAM-SHA-1"),

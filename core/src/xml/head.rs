@@ -23,8 +23,13 @@ impl<'a> Attribute<'a> {
     /// The value: references decoded, white space normalised (XML 1.0 §3.3.3).
     #[must_use]
     pub fn value(&self) -> Cow<'a, str> {
+        chars::attribute_value(self.inside())
+    }
+
+    /// What stands between its quotes.
+    pub(super) fn inside(&self) -> &'a [u8] {
         let inside = self.quoted.get(1..self.quoted.len().saturating_sub(1));
-        chars::attribute_value(inside.unwrap_or_default())
+        inside.unwrap_or_default()
     }
 
     /// What this declares, if it is a declaration: the prefix, empty for the default namespace.

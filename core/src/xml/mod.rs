@@ -13,6 +13,7 @@ mod error;
 mod head;
 mod item;
 mod ns;
+mod order;
 mod pull;
 mod rewrite;
 mod scan;

@@ -301,6 +301,6 @@ impl<'a> Pieces<'a> {
 }
 
 /// Prefix, empty if there is none, and local name.
-fn split(name: &str) -> (&str, &str) {
+pub(super) fn split(name: &str) -> (&str, &str) {
     name.split_once(':').unwrap_or(("", name))
 }

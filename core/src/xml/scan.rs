@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::item::{Around, Empty, Form, Found, Item, Kind};
-use super::scope::{self, Context};
+use super::scope::Context;
 use super::{Element, Ns, XmlError, chars, head, rewrite};
 use crate::limits::Limits;
 
@@ -279,7 +279,7 @@ impl Scanner {
             Found::Element => {
                 let element = match item.form {
                     Form::Standalone => Element::scanned(raw, item.top),
-                    Form::Rare => rewrite::rewrite(&raw, &self.context, &self.limits)?,
+                    Form::Rare => rewrite::rewrite(&raw, item.top.ns, &self.context, &self.limits)?,
                 };
                 Ok(Some(Token::Element(element)))
             }
@@ -303,9 +303,11 @@ impl Scanner {
         let ns = match prefix {
             "" => Ns::from_uri(self.context.default_uri()),
             "xml" => Ns::Xml,
-            prefix => Ns::from_uri(
-                scope::header_uri(&self.context, prefix.as_bytes()).unwrap_or_default(),
-            ),
+            prefix => {
+                let mut declared = self.context.prefixes();
+                let declared = declared.find(|declared| declared.name == prefix);
+                Ns::from_uri(declared.map_or("", |declared| declared.uri))
+            }
         };
         Header {
             name: name.into(),
