@@ -3,6 +3,7 @@
 //! The bytes are known to be valid, so nothing is checked again. No function here calls itself: depth is counted.
 
 use alloc::borrow::Cow;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -139,27 +140,29 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The declarations around a node: the attributes of every ancestor that declares anything, outermost first.
+/// The declarations around a node, outermost first. The children of an element share one list, or a wide start tag would be read
+/// again for each of them.
 #[derive(Clone, Debug)]
-pub(super) struct Scope<'a>(Vec<Attributes<'a>>);
+pub(super) struct Scope<'a>(Rc<Vec<Attribute<'a>>>);
 
 impl<'a> Scope<'a> {
     /// Inside a top-level element.
     pub(super) fn outermost(attributes: Attributes<'a>) -> Self {
-        Self(Vec::new()).inside(attributes)
+        Self(Rc::default()).inside(attributes)
     }
 
     fn inside(&self, attributes: Attributes<'a>) -> Self {
-        let mut scope = self.clone();
-        if attributes.clone().any(|a| a.declares().is_some()) {
-            scope.0.push(attributes);
+        let mut own = attributes.filter(|a| a.declares().is_some()).peekable();
+        if own.peek().is_none() {
+            return self.clone();
         }
-        scope
+        let outside = self.0.iter().copied();
+        Self(Rc::new(outside.chain(own).collect()))
     }
 
     fn find(&self, prefix: &str) -> Option<Attribute<'a>> {
         let mut outwards = self.0.iter().rev();
-        outwards.find_map(|a| a.clone().find(|a| a.declares() == Some(prefix)))
+        outwards.find(|a| a.declares() == Some(prefix)).copied()
     }
 }
 
