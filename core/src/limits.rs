@@ -21,7 +21,7 @@ pub const STREAM_LANG_BYTES: usize = 64;
 
 /// What leaves for one recipient is at most twice what came and 1 KiB: whoever makes the server write pays at least half of it, and
 /// a stanza that is mostly addresses costs no more than a small one. Not counted are `to` and `from`, which the server must write
-/// (RFC 6120 §8.1) and which have at most 3,071 bytes each (RFC 7622 §3.1).
+/// (RFC 6120 §8.1) and which have at most 3,071 bytes each (RFC 7622 §3.1). Every stanza written in a test is held to this.
 pub const GROWTH: usize = 1024;
 
 /// What of `GROWTH` an element may take that is written again without prefixes of its stream header (`xml::rewrite`). The

@@ -30,4 +30,4 @@ pub use head::{Attribute, Attributes};
 pub use ns::Ns;
 pub use pull::{Children, Node};
 pub use scan::{Header, ScanLimits, Scanner, Token};
-pub use write::{Writer, escape_attribute, escape_text};
+pub use write::{Writer, escape_attribute, escape_text, quote};

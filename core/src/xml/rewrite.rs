@@ -51,7 +51,7 @@ pub(super) fn rewrite(
         name: copy.name,
         inner: copy.inner,
     };
-    Ok(Element::scanned(Bytes::from(copy.out), top))
+    Ok(Element::scanned(Bytes::from(copy.out), raw.len(), top))
 }
 
 /// Takes what is written.

@@ -278,7 +278,10 @@ impl Scanner {
             }
             Found::Element => {
                 let element = match item.form {
-                    Form::Standalone => Element::scanned(raw, item.top),
+                    Form::Standalone => {
+                        let came = raw.len();
+                        Element::scanned(raw, came, item.top)
+                    }
                     Form::Rare => rewrite::rewrite(&raw, item.top.ns, &self.context, &self.limits)?,
                 };
                 Ok(Some(Token::Element(element)))
