@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The modules of the core from the bottom up. A module may name those of lower layers.
 const LAYERS: &[&[&str]] = &[
     &[
-        "arena", "entropy", "limits", "map", "rate", "secret", "time", "timer",
+        "arena", "entropy", "limits", "map", "rate", "secret", "time", "timer", "work",
     ],
     &["jid", "xml"],
     &["stanza", "sasl", "store", "envelope", "port", "config"],

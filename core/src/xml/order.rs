@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::work;
+
 /// So many names are looked at one by one: nearly every tag and stanza has fewer, and keeps no order.
 const FEW: usize = 16;
 
@@ -22,7 +24,8 @@ impl Order {
         let first = if self.0.is_empty() { 0 } else { count - 1 };
         for number in first..count {
             let own = name(number);
-            let behind = self.position(|other| name(other) <= own);
+            let behind = self.position(own, &name);
+            work::glance(self.0.len());
             self.0
                 .insert(behind, u32::try_from(number).unwrap_or(u32::MAX));
         }
@@ -36,9 +39,13 @@ impl Order {
         name: impl Fn(usize) -> &'n [u8],
     ) -> Option<usize> {
         if self.0.is_empty() {
-            return (0..count).rev().find(|number| name(*number) == wanted);
+            let found = |number: &usize| {
+                work::glance(wanted.len());
+                name(*number) == wanted
+            };
+            return (0..count).rev().find(found);
         }
-        let behind = self.position(|other| name(other) <= wanted);
+        let behind = self.position(wanted, &name);
         let number = *self.0.get(behind.checked_sub(1)?)? as usize;
         (name(number) == wanted).then_some(number)
     }
@@ -48,11 +55,16 @@ impl Order {
         if count <= FEW {
             self.0.clear();
         } else {
+            work::glance(self.0.len());
             self.0.retain(|number| (*number as usize) < count);
         }
     }
 
-    fn position(&self, before: impl Fn(usize) -> bool) -> usize {
-        self.0.partition_point(|number| before(*number as usize))
+    /// Behind all that are not behind `wanted`.
+    fn position<'n>(&self, wanted: &[u8], name: impl Fn(usize) -> &'n [u8]) -> usize {
+        self.0.partition_point(|number| {
+            work::glance(wanted.len());
+            name(*number as usize) <= wanted
+        })
     }
 }

@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Attribute, Attributes, Ns, chars, head};
+use crate::work;
 
 /// The child elements of a validated element.
 #[derive(Clone, Debug)]
@@ -161,7 +162,7 @@ impl<'a> Scope<'a> {
     }
 
     fn find(&self, prefix: &str) -> Option<Attribute<'a>> {
-        let mut outwards = self.0.iter().rev();
+        let mut outwards = self.0.iter().rev().inspect(|_| work::step(1));
         outwards.find(|a| a.declares() == Some(prefix)).copied()
     }
 }
@@ -205,6 +206,7 @@ fn borrowed_prefixes(element: &[u8]) -> Vec<&str> {
 
 /// The character data directly inside an element with this content.
 pub(super) fn text(inner: &[u8]) -> Cow<'_, str> {
+    work::step(inner.len());
     let plain = |byte: &u8| !matches!(byte, b'<' | b'&' | b'\r');
     if inner.iter().all(plain) {
         return Cow::Borrowed(core::str::from_utf8(inner).unwrap_or_default());
@@ -299,6 +301,7 @@ impl<'a> Pieces<'a> {
     fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, &[]));
         self.rest = rest;
+        work::glance(len);
         taken
     }
 }

@@ -15,6 +15,7 @@ use super::scope::{Binding, Context, Id, Range, Scope, declaration_bytes};
 use super::stack::Stack;
 use super::{Attribute, Attributes, Element, Ns, ScanLimits, XmlError, head};
 use crate::limits::COPY_GROWTH;
+use crate::work;
 
 /// Writes `raw`, an element in `ns` proven in `context`, again so that it uses nothing of the header and no prefix for the
 /// content namespace. How large that is is counted first.
@@ -68,6 +69,7 @@ struct Count {
 
 impl Sink for Count {
     fn put(&mut self, bytes: &[u8]) -> Result<(), XmlError> {
+        work::step(1);
         self.size += bytes.len();
         if self.size > self.bound {
             return Err(XmlError::Growth);
@@ -82,6 +84,7 @@ impl Sink for Count {
 
 impl Sink for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) -> Result<(), XmlError> {
+        work::glance(bytes.len());
         self.extend_from_slice(bytes);
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::item::{Around, Empty, Form, Found, Item, Kind};
 use super::scope::Context;
 use super::{Element, Ns, XmlError, chars, head, rewrite};
 use crate::limits::Limits;
+use crate::work;
 
 /// The bounds of one scanner; exceeding one is an error at the byte that exceeds it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -277,6 +278,7 @@ impl Scanner {
                 Ok(Some(Token::Header(header)))
             }
             Found::Element => {
+                work::element();
                 let element = match item.form {
                     Form::Standalone => {
                         let came = raw.len();

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use super::order::Order;
 use super::stack::Stack;
 use super::{Attributes, Ns, XmlError, chars};
+use crate::work;
 
 /// What the stream header declares for its children (RFC 6120 §4.8).
 #[derive(Debug)]
@@ -353,6 +354,7 @@ impl Scope {
         let declared = context.prefixes().enumerate();
         declared
             .map(|(number, declared)| (number, declared.name, declared.id))
+            .inspect(|_| work::step(1))
             .find(|(_, name, _)| name.as_bytes() == prefix)
             .map(|(number, _, id)| Binding::Header(id, number))
             .ok_or(XmlError::UnboundPrefix)
@@ -390,7 +392,11 @@ fn known_id<'c>(uri: &str, mut known: impl Iterator<Item = (&'c str, Id)>) -> Op
     if uri == Ns::Client.uri() {
         return Some(Id::CONTENT);
     }
-    known.find(|(bound, _)| *bound == uri).map(|(_, id)| id)
+    let found = known.find(|(bound, _)| {
+        work::glance(uri.len());
+        *bound == uri
+    });
+    found.map(|(_, id)| id)
 }
 
 /// Bytes of ` xmlns:prefix='uri'`, or of ` xmlns='uri'` where there is no prefix.

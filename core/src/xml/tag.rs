@@ -8,6 +8,7 @@ use super::scope::{self, Binding, Id, Range};
 use super::stack::Stack;
 use super::{Ns, XmlError, chars};
 use crate::limits::{HEADER_DECLARATION_BYTES, HEADER_DECLARATIONS};
+use crate::work;
 
 /// An open element.
 #[derive(Clone, Copy, Debug, Default)]
@@ -304,6 +305,7 @@ impl Item {
             let local = name.local().of(item);
             let mut others = self.tag.attributes.iter().take(index);
             let same = |other: &Attribute| {
+                work::step(1);
                 other.name.colon != 0
                     && other.ns == ns
                     && other.name.local().of(item) == local
