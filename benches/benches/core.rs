@@ -5,6 +5,7 @@ use std::hint::black_box;
 use benches::scenarios::{Route, Scan, SignIn};
 use benches::secure::SecureSignIn;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use spondee_core::jid::Jid;
 
 fn scan(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scan");
@@ -59,5 +60,27 @@ fn route(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scan, sign_in, route);
+/// Addresses as long as they may be, in letters that have a preparation of their own each.
+fn address(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("address");
+    for (name, letters) in [
+        ("ascii", "a".repeat(1000)),
+        ("greek", "\u{3b1}\u{3b2}\u{3c9}".repeat(166)),
+        (
+            "cyrillic in upper case",
+            "\u{410}\u{411}\u{412}".repeat(166),
+        ),
+        ("arabic", "\u{628}\u{62a}\u{62f}".repeat(166)),
+        ("decomposed", "e\u{301}".repeat(340)),
+    ] {
+        let text = format!("{letters}@example.com/{letters}");
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| black_box(Jid::parse(&text)))
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, scan, sign_in, route, address);
 criterion_main!(benches);

@@ -52,7 +52,7 @@
 #![warn(missing_docs)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "counting"))]
 extern crate std;
 
 mod account;
@@ -77,6 +77,7 @@ mod stream;
 pub mod time;
 pub mod timer;
 mod wait;
+pub mod work;
 pub mod xep;
 pub mod xml;
 

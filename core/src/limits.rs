@@ -19,6 +19,23 @@ pub const SCRAM_NONCE_BYTES: usize = 256;
 /// that a long one would make a stanza cost its receiver many times what it cost its sender.
 pub const STREAM_LANG_BYTES: usize = 64;
 
+/// What leaves for one recipient is at most twice what came and 1 KiB: whoever makes the server write pays at least half of it, and
+/// a stanza that is mostly addresses costs no more than a small one. Not counted are `to` and `from`, which the server must write
+/// (RFC 6120 §8.1) and which have at most 3,071 bytes each (RFC 7622 §3.1). Every stanza written in a test is held to this.
+pub const GROWTH: usize = 1024;
+
+/// What of `GROWTH` an element may take that is written again without prefixes of its stream header (`xml::rewrite`). The
+/// rest is for what the server puts into a stanza's start tag: `xml:lang` and the names of attributes.
+pub const COPY_GROWTH: usize = GROWTH - 128;
+
+/// Declarations of namespaces in a stream header. There are two in nearly all, four at most in those seen: RFC 6120 §4.8.5 wants
+/// namespaces of payloads declared in the stanzas, where they count as what was sent.
+pub const HEADER_DECLARATIONS: u16 = 16;
+
+/// Bytes of all of these together, from the white space before `xmlns` to the closing quote: sixteen of usual length. A stanza can
+/// use each of them with two bytes, and who gets it must be told what they mean, which is to fit `COPY_GROWTH`.
+pub const HEADER_DECLARATION_BYTES: usize = 768;
+
 /// Deadlines looked at in one `Tick`: bounds the work of a turn. What is left is due at once.
 pub const TICK_MAX: usize = 1024;
 

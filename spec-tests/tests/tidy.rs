@@ -14,7 +14,7 @@ use spec_tests::server::Scratch;
 /// The modules of the core from the bottom up. A module may name those of lower layers.
 const LAYERS: &[&[&str]] = &[
     &[
-        "arena", "entropy", "limits", "map", "rate", "secret", "time", "timer",
+        "arena", "entropy", "limits", "map", "rate", "secret", "time", "timer", "work",
     ],
     &["jid", "xml"],
     &["stanza", "sasl", "store", "envelope", "port", "config"],

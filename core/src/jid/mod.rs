@@ -4,6 +4,7 @@
 //! asking a map by its bare form cost no allocation. What a part may hold is `prep`'s business; this
 //! module knows only where parts begin and end.
 
+mod classes;
 pub mod prep;
 #[cfg(test)]
 mod tests;

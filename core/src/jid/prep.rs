@@ -6,19 +6,17 @@
 
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv6Addr;
 
-use icu_properties::CodePointMapData;
-use icu_properties::props::GeneralCategory;
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
-use precis_profiles::precis_core::profile::PrecisFastInvocation as _;
-use precis_profiles::precis_core::{
-    DerivedPropertyValue, FreeformClass, IdentifierClass, StringClass as _,
-};
+use precis_profiles::precis_core::StringClass as _;
+use precis_profiles::precis_core::profile::Rules as _;
 use precis_profiles::{OpaqueString, UsernameCaseMapped};
+
+use super::classes::{Freeform, Identifier};
+use crate::work;
 
 /// Bytes of each part after preparation (RFC 7622 §3.1).
 const PART_BYTES: usize = 1023;
@@ -76,7 +74,7 @@ pub fn localpart(text: &str) -> Result<Cow<'_, str>, JidError> {
     let prepared = match Ascii::of(text, &LOCAL) {
         Ascii::Prepared => Cow::Borrowed(text),
         Ascii::Upper => Cow::Owned(text.to_ascii_lowercase()),
-        Ascii::Beyond => twice(text, |text| UsernameCaseMapped::enforce(text).ok())
+        Ascii::Beyond => fixed_point(text, username)
             // RFC 7622 §3.3.1, again: width mapping can bring the excluded characters forth.
             .filter(|prepared| !prepared.contains(EXCLUDED))
             .ok_or(JidError::Local)?,
@@ -100,7 +98,7 @@ pub fn domainpart(text: &str) -> Result<Cow<'_, str>, JidError> {
         // An IPv4 address is three dots and digits: nothing to do for it.
         Ascii::Prepared if are_nr_ldh(text) => Some(Cow::Borrowed(text)),
         Ascii::Upper if are_nr_ldh(text) => Some(Cow::Owned(text.to_ascii_lowercase())),
-        Ascii::Prepared | Ascii::Upper | Ascii::Beyond => twice(text, internationalized),
+        Ascii::Prepared | Ascii::Upper | Ascii::Beyond => fixed_point(text, internationalized),
         Ascii::Forbidden => ipv6(text).map(Cow::Owned),
     };
     prepared.and_then(sized).ok_or(JidError::Domain)
@@ -121,7 +119,7 @@ pub fn domainpart(text: &str) -> Result<Cow<'_, str>, JidError> {
 pub fn resourcepart(text: &str) -> Result<Cow<'_, str>, JidError> {
     let prepared = match Ascii::of(text, &RESOURCE) {
         Ascii::Prepared => Some(Cow::Borrowed(text)),
-        Ascii::Beyond => twice(text, opaque),
+        Ascii::Beyond => fixed_point(text, opaque),
         Ascii::Upper | Ascii::Forbidden => None,
     };
     prepared.and_then(sized).ok_or(JidError::Resource)
@@ -217,18 +215,23 @@ fn sized(prepared: Cow<'_, str>) -> Option<Cow<'_, str>> {
         .then_some(prepared)
 }
 
-/// Applies `enforce` twice and takes what comes out only if the second time changes nothing.
+/// Applies `enforce` and takes what comes out only if another time would change nothing.
 ///
 /// The case mapping of precis-profiles knows letters that its tables do not: U+13A0 becomes U+AB70,
 /// which it then refuses.
-fn twice<'a>(
+fn fixed_point<'a>(
     text: &'a str,
     enforce: impl for<'b> Fn(&'b str) -> Option<Cow<'b, str>>,
 ) -> Option<Cow<'a, str>> {
     if text.len() > RAW_BYTES || !context_is_bounded(text) {
         return None;
     }
+    work::step(text.len());
     let once = sized(enforce(text)?)?;
+    if once == text {
+        return Some(Cow::Borrowed(text));
+    }
+    work::step(once.len());
     (context_is_bounded(&once) && enforce(&once)? == once).then_some(once)
 }
 
@@ -250,43 +253,22 @@ fn context_is_bounded(text: &str) -> bool {
     ruled.count().saturating_mul(text.chars().count()) <= CONTEXT_WORK
 }
 
-/// OpaqueString over the symbols of today: each newer symbol is enforced as an older one and put back.
-///
-/// That is the same as enforcing the symbol itself: OpaqueString maps no symbol, none takes part in
-/// composition, and no rule of context names one.
-fn opaque(text: &str) -> Option<Cow<'_, str>> {
-    const STAND_IN: char = '\u{2603}';
-    if !text.contains(is_newer_symbol) {
-        return OpaqueString::enforce(text).ok();
-    }
-    let mut symbols = text
-        .chars()
-        .filter(|&c| c == STAND_IN || is_newer_symbol(c))
-        .collect::<Vec<_>>()
-        .into_iter();
-    let known: String = text
-        .chars()
-        .map(|c| if is_newer_symbol(c) { STAND_IN } else { c })
-        .collect();
-    let enforced = OpaqueString::enforce(known).ok()?;
-    let restored = enforced.chars().map(|c| match c {
-        STAND_IN => symbols.next().unwrap_or(c),
-        _ => c,
-    });
-    Some(Cow::Owned(restored.collect()))
+/// UsernameCaseMapped (RFC 8265 §3.3.3), its rules in their order.
+fn username(text: &str) -> Option<Cow<'_, str>> {
+    let rules = UsernameCaseMapped::new();
+    let narrow = rules.width_mapping_rule(text).ok()?;
+    Identifier.allows(&*narrow).ok()?;
+    let lower = rules.case_mapping_rule(narrow).ok()?;
+    let composed = rules.normalization_rule(lower).ok()?;
+    rules.directionality_rule(composed).ok()
 }
 
-/// Whether this is a symbol (RFC 8264 §9.15) by today's Unicode that 6.3 did not have.
-fn is_newer_symbol(c: char) -> bool {
-    !c.is_ascii()
-        && FreeformClass::default().get_value_from_char(c) == DerivedPropertyValue::Unassigned
-        && matches!(
-            CodePointMapData::<GeneralCategory>::new().get(c),
-            GeneralCategory::CurrencySymbol
-                | GeneralCategory::MathSymbol
-                | GeneralCategory::ModifierSymbol
-                | GeneralCategory::OtherSymbol
-        )
+/// OpaqueString (RFC 8265 §4.2.2), its rules in their order, over the symbols of today.
+fn opaque(text: &str) -> Option<Cow<'_, str>> {
+    let rules = OpaqueString::new();
+    Freeform.allows(text).ok()?;
+    let spaced = rules.additional_mapping_rule(text).ok()?;
+    rules.normalization_rule(spaced).ok()
 }
 
 /// Whether all labels are NR-LDH labels (RFC 5890 §2.3.1), of letters, digits and hyphens as they are.
@@ -323,7 +305,7 @@ fn internationalized(text: &str) -> Option<Cow<'_, str>> {
     // What RFC 5892 allows is what the IdentifierClass, built on its categories, allows of mapped text.
     mapped
         .split('.')
-        .all(|label| IdentifierClass::default().allows(label).is_ok())
+        .all(|label| Identifier.allows(label).is_ok())
         .then_some(mapped)
 }
 

@@ -478,3 +478,40 @@ proptest! {
         prop_assert_eq!(parts(&jid), (Some(&*local), &*domain, Some(&*resource)));
     }
 }
+
+/// Where this fails because the tables of the dependency have changed, the runs of `classes.rs` are those printed here.
+#[test]
+fn the_classes_are_those_of_the_tables() {
+    use precis_profiles::precis_core::{FreeformClass, IdentifierClass, StringClass as _};
+    let kinds = [
+        "PValid",
+        "SpecClassDis",
+        "ContextJ",
+        "ContextO",
+        "Disallowed",
+        "Unassigned",
+    ];
+    let (mut runs, mut last, mut wrong) = (Vec::new(), None, 0);
+    for cp in 0..0x11_0000 {
+        let (id, free) = (IdentifierClass::default(), FreeformClass::default());
+        let value = id.get_value_from_codepoint(cp);
+        let right = classes::Identifier.get_value_from_codepoint(cp) == value
+            && classes::Freeform.get_value_from_codepoint(cp) == free.get_value_from_codepoint(cp);
+        wrong += usize::from(!right);
+        if let Some(c) = char::from_u32(cp)
+            && classes::Freeform.get_value_from_char(c) != free.get_value_from_char(c)
+        {
+            // A newer symbol, which no rule maps to anything else.
+            assert_eq!(resourcepart(&c.to_string()).as_deref(), Ok(&*c.to_string()));
+        }
+        let kind = kinds.iter().position(|name| format!("{value:?}") == *name);
+        if kind != last {
+            runs.push(format!(
+                "{:#x}",
+                cp << 3 | u32::try_from(kind.unwrap()).unwrap()
+            ));
+            last = kind;
+        }
+    }
+    assert_eq!(wrong, 0, "{}", runs.join(", "));
+}

@@ -1,10 +1,9 @@
 //! Stanzas of our own making: answers, errors, presence on behalf of the dead.
 
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::parse::span_of;
-use super::{Condition, IqType, Kind, Lang, Stanza};
+use super::{Condition, IqType, Kind, Lang, Stanza, bytes_at};
 use crate::jid::Jid;
 use crate::xml::{Element, Ns, Writer};
 
@@ -18,13 +17,43 @@ impl Stanza {
         to: Option<Jid>,
         payload: impl FnOnce(&mut Writer<'_>),
     ) -> Self {
+        Self::write_new(kind, from, to, |writer| {
+            if let Some(id) = id {
+                writer.attribute("id", id);
+            }
+            payload(writer);
+        })
+    }
+
+    /// An answer to this stanza, addressed back to its sender. Its `id` is copied as it stands: whatever the quotes, it becomes no
+    /// longer by being escaped again.
+    fn answer(
+        &self,
+        kind: Kind,
+        without_id: Option<&[u8]>,
+        payload: impl FnOnce(&mut Writer<'_>),
+    ) -> Self {
+        let own = self.id.map(|id| bytes_at(self.element.raw(), id));
+        let (from, to) = (self.to.clone(), self.from.clone());
+        Self::write_new(kind, from, to, |writer| {
+            if let Some(id) = own.or(without_id) {
+                writer.quoted_attribute("id", id);
+            }
+            payload(writer);
+        })
+    }
+
+    /// A new stanza; `content` writes its `id` and its children.
+    fn write_new(
+        kind: Kind,
+        from: Option<Jid>,
+        to: Option<Jid>,
+        content: impl FnOnce(&mut Writer<'_>),
+    ) -> Self {
         let mut raw = Vec::with_capacity(256);
         let mut writer = Writer::new(&mut raw);
         writer.open(kind.element());
-        if let Some(id) = id {
-            writer.attribute("id", id);
-        }
-        payload(&mut writer);
+        content(&mut writer);
         writer.close();
         let element = Element::from_written(raw);
         let quoted = element
@@ -46,32 +75,23 @@ impl Stanza {
     /// The result of this request, addressed back to its sender (RFC 6120 §8.2.3).
     #[must_use]
     pub fn result(&self, payload: impl FnOnce(&mut Writer<'_>)) -> Self {
-        let id = self.id();
-        Self::build(
-            Kind::Iq(IqType::Result),
-            id.as_deref(),
-            self.to.clone(),
-            self.from.clone(),
-            payload,
-        )
+        self.answer(Kind::Iq(IqType::Result), None, payload)
     }
 
     /// The error that answers this stanza (RFC 6120 §8.3.1), or `None` where nothing may.
+    ///
+    /// `Choice:` without what it answers, which §8.3.1 lets us leave out: it would go to whoever sent it a second time.
     #[must_use]
     pub fn refusal(&self, condition: Condition, text: Option<&str>) -> Option<Self> {
         if !self.kind.may_be_refused() {
             return None;
         }
         // RFC 6120 §8.3.1: that of an IQ always has an id, empty if the IQ had none.
-        let none = matches!(self.kind, Kind::Iq(_)).then_some(Cow::Borrowed(""));
-        let id = self.id().or(none);
-        Some(Self::build(
-            self.kind.to_error(),
-            id.as_deref(),
-            self.to.clone(),
-            self.from.clone(),
-            |w| write_error(w, condition, text),
-        ))
+        let none = matches!(self.kind, Kind::Iq(_)).then_some(&b"''"[..]);
+        let kind = self.kind.to_error();
+        let mut error = self.answer(kind, none, |w| write_error(w, condition, text));
+        error.element.caused_by(&self.element);
+        Some(error)
     }
 }
 

@@ -19,7 +19,8 @@ pub use kind::{IqType, Kind, MessageType, PresenceType};
 pub use parse::ParseError;
 
 use crate::jid::Jid;
-use crate::xml::{Children, Element, Node, escape_attribute};
+use crate::limits::GROWTH;
+use crate::xml::{Children, Element, Node, quote};
 
 /// A range of bytes in the element's raw form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -125,10 +126,13 @@ impl Stanza {
         let raw = self.element.raw();
         let inner = self.element.inner();
         out.reserve(raw.len() + 128);
+        let start = out.len();
         out.push(b'<');
         out.extend_from_slice(name);
-        write_jid(out, b" to='", to);
-        write_jid(out, b" from='", self.from.as_ref());
+        let addresses = out.len();
+        write_jid(out, b" to=", to);
+        write_jid(out, b" from=", self.from.as_ref());
+        let addresses = out.len() - addresses;
         if let Some(kind) = self.kind.type_attribute() {
             out.extend_from_slice(b" type='");
             out.extend_from_slice(kind.as_bytes());
@@ -144,9 +148,8 @@ impl Stanza {
                 out.extend_from_slice(bytes_at(raw, *span));
             }
             Lang::Stream(lang) => {
-                out.extend_from_slice(b" xml:lang='");
-                escape_attribute(out, lang);
-                out.push(b'\'');
+                out.extend_from_slice(b" xml:lang=");
+                quote(out, lang);
             }
             Lang::Unsaid => {}
         }
@@ -163,6 +166,19 @@ impl Stanza {
             out.extend_from_slice(name);
             out.push(b'>');
         }
+        self.hold_to_growth(out.len() - start - addresses);
+    }
+
+    /// Where tests make the server write stanzas, none may be larger than `limits::GROWTH` allows; `written` is its size without
+    /// addresses.
+    fn hold_to_growth(&self, written: usize) {
+        if cfg!(any(test, feature = "testing")) {
+            let came = self.element.came();
+            assert!(
+                written <= 2 * came + GROWTH,
+                "of {came} bytes {written} came"
+            );
+        }
     }
 }
 
@@ -175,7 +191,6 @@ fn bytes_at(raw: &[u8], span: Span) -> &[u8] {
 fn write_jid(out: &mut Vec<u8>, open: &[u8], jid: Option<&Jid>) {
     if let Some(jid) = jid {
         out.extend_from_slice(open);
-        escape_attribute(out, jid.as_str());
-        out.push(b'\'');
+        quote(out, jid.as_str());
     }
 }

@@ -32,9 +32,9 @@ impl Stream {
                 return Some(self.fail_from(cx, from, violation));
             }
         };
-        // `Choice:` a longer one is no language (RFC 6120 §4.7.4), and is not heard.
+        // `Choice:` what is longer, or has other characters than RFC 5646 §2.1, is no language (RFC 6120 §4.7.4) and not heard.
         let lang = header.lang.as_deref();
-        let lang = lang.filter(|lang| lang.len() <= STREAM_LANG_BYTES);
+        let lang = lang.filter(|lang| lang.len() <= STREAM_LANG_BYTES && is_language(lang));
         self.lang = lang.map(Into::into);
         match phase {
             Phase::Fresh(transport, failures) => self.open(cx, addressed, transport, failures),
@@ -101,6 +101,12 @@ impl Stream {
             out.extend_from_slice(b"'>");
         });
     }
+}
+
+/// Letters, digits and hyphens: nothing that would have to be escaped in every stanza.
+fn is_language(lang: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    lang.bytes().all(fits)
 }
 
 /// Whom a header is to, and from whom.

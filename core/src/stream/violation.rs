@@ -102,6 +102,12 @@ impl Violation {
             Self::ToChanged => Some("The host cannot change after authentication"),
             Self::ToMissing => Some("This stream has no usable 'to' attribute"),
             Self::UnauthenticatedBytes => Some("Too much data before authentication"),
+            Self::Xml(XmlError::HeaderDeclarations) => {
+                Some("The stream header declares too many or too long namespaces")
+            }
+            Self::Xml(XmlError::Growth) => {
+                Some("Its namespaces would make this element too large for others")
+            }
             Self::Bug
             | Self::NotAStream
             | Self::HostGone

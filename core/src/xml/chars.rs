@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::XmlError;
+use crate::work;
 
 const NAME: u8 = 1;
 const NAME_START: u8 = 2;
@@ -184,9 +185,11 @@ pub(super) fn needs_decoding(raw: &[u8]) -> bool {
 
 /// The value of an attribute between its quotes: references decoded, each white space character a space (XML 1.0 §3.3.3).
 pub(super) fn attribute_value(raw: &[u8]) -> Cow<'_, str> {
+    work::glance(raw.len());
     if !needs_decoding(raw) {
         return Cow::Borrowed(core::str::from_utf8(raw).unwrap_or_default());
     }
+    work::step(raw.len());
     let mut value = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((&byte, behind)) = rest.split_first() {

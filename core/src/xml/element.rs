@@ -24,6 +24,8 @@ pub struct Element {
     name_end: u32,
     head_end: u32,
     inner_end: u32,
+    /// How many bytes came for it: more or fewer than `raw` has, if it was written again.
+    came: u32,
 }
 
 impl Element {
@@ -40,13 +42,15 @@ impl Element {
             name: Range::new(1, name_end),
             inner: Range::new(Range::offset(head_end), inner_end),
         };
-        Self::scanned(Bytes::from(raw), top)
+        let came = raw.len();
+        Self::scanned(Bytes::from(raw), came, top)
     }
 
-    /// Takes what the scanner has proven.
-    pub(super) fn scanned(raw: Bytes, top: Top) -> Self {
+    /// Takes what the scanner has proven: of `came` bytes, which are `raw` or became it.
+    pub(super) fn scanned(raw: Bytes, came: usize, top: Top) -> Self {
         Self {
             raw,
+            came: Range::offset(came),
             ns: top.ns,
             name_start: top.name.start,
             name_end: top.name.end,
@@ -59,6 +63,17 @@ impl Element {
     #[must_use]
     pub const fn raw(&self) -> &Bytes {
         &self.raw
+    }
+
+    /// How many bytes came for it.
+    #[must_use]
+    pub const fn came(&self) -> usize {
+        self.came as usize
+    }
+
+    /// It is written because of `other`, so that its size is to be held against what came for that.
+    pub(crate) const fn caused_by(&mut self, other: &Self) {
+        self.came = other.came;
     }
 
     /// The namespace of the element's name.

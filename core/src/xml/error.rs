@@ -17,6 +17,10 @@ pub enum XmlError {
     DuplicateAttribute,
     /// RFC 6120 §11.6: a declared encoding other than UTF-8.
     Encoding,
+    /// `limits::COPY_GROWTH`: written again as it may be forwarded, the element would be too much larger.
+    Growth,
+    /// `limits::HEADER_DECLARATIONS` or `limits::HEADER_DECLARATION_BYTES`.
+    HeaderDeclarations,
     /// RFC 6120 §11.1: a reference to an entity that is not predefined.
     Entity,
     /// XML 1.0 §3.1: `<` in an attribute value.
@@ -103,7 +107,9 @@ impl XmlError {
             | Self::Syntax
             | Self::UnboundPrefix
             | Self::Version => XmlClass::NotWellFormed,
-            Self::NameTooLong
+            Self::Growth
+            | Self::HeaderDeclarations
+            | Self::NameTooLong
             | Self::TooDeep
             | Self::TooManyAttributes
             | Self::TooManyDeclarations

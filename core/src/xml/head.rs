@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 
 use super::chars;
+use crate::work;
 
 /// Walks the attributes of one validated start tag without allocating.
 #[derive(Clone, Debug)]
@@ -23,8 +24,13 @@ impl<'a> Attribute<'a> {
     /// The value: references decoded, white space normalised (XML 1.0 §3.3.3).
     #[must_use]
     pub fn value(&self) -> Cow<'a, str> {
+        chars::attribute_value(self.inside())
+    }
+
+    /// What stands between its quotes.
+    pub(super) fn inside(&self) -> &'a [u8] {
         let inside = self.quoted.get(1..self.quoted.len().saturating_sub(1));
-        chars::attribute_value(inside.unwrap_or_default())
+        inside.unwrap_or_default()
     }
 
     /// What this declares, if it is a declaration: the prefix, empty for the default namespace.
@@ -48,6 +54,8 @@ impl<'a> Iterator for Attributes<'a> {
         let quote = *rest.get(start)?; // at the end of the tag there is none
         let len = memchr::memchr(quote, rest.get(start + 1..)?)?;
         let end = start + len + 2;
+        work::step(start);
+        work::glance(len);
         self.rest = rest.get(end..)?;
         Some(Attribute {
             name: core::str::from_utf8(rest.get(from..name_end)?).ok()?,
@@ -81,6 +89,7 @@ pub(super) fn tag_end(tag: &[u8]) -> usize {
             return tag.len();
         };
         at += found + 1;
+        work::glance(found);
         let quote = match rest.get(found) {
             Some(quote @ (b'\'' | b'"')) => *quote,
             _ => return at,
@@ -90,5 +99,6 @@ pub(super) fn tag_end(tag: &[u8]) -> usize {
             return tag.len();
         };
         at += closing + 1;
+        work::glance(closing);
     }
 }

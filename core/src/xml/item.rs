@@ -8,6 +8,7 @@ use super::scope::{Context, Range, Scope};
 use super::stack::Stack;
 use super::tag::{Name, Open, Tag};
 use super::{Ns, ScanLimits, XmlError, declaration};
+use crate::work;
 
 /// What has been found out about an unfinished item. Offsets count from its `<`.
 #[derive(Debug)]
@@ -23,9 +24,6 @@ pub(super) struct Item {
     elements: u32,
     pub(super) form: Form,
     pub(super) top: Top,
-    /// How many bytes were looked at, for the test that says each is looked at once.
-    #[cfg(test)]
-    pub(super) examined: usize,
 }
 
 /// Which item may stand here.
@@ -189,8 +187,6 @@ impl Item {
                 name: Range::default(),
                 inner: Range::default(),
             },
-            #[cfg(test)]
-            examined: 0,
         }
     }
 
@@ -210,23 +206,16 @@ impl Item {
 
     /// Goes on in `item`, which is longer than the last time and the same so far.
     pub(super) fn advance(&mut self, item: &[u8], around: Around<'_>) -> Result<Found, XmlError> {
-        #[cfg(test)]
         let before = self.at;
         let found = loop {
-            #[cfg(test)]
-            {
-                self.examined += 1;
-            }
+            work::step(1);
             match self.step(item, around)? {
                 Step::Go => {}
                 Step::Wait => break Found::More,
                 Step::Found(found) => break found,
             }
         };
-        #[cfg(test)]
-        {
-            self.examined += self.at - before;
-        }
+        work::step(self.at - before);
         Ok(found)
     }
 

@@ -3,10 +3,12 @@
 //! The bytes are known to be valid, so nothing is checked again. No function here calls itself: depth is counted.
 
 use alloc::borrow::Cow;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Attribute, Attributes, Ns, chars, head};
+use crate::work;
 
 /// The child elements of a validated element.
 #[derive(Clone, Debug)]
@@ -139,27 +141,29 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The declarations around a node: the attributes of every ancestor that declares anything, outermost first.
+/// The declarations around a node, outermost first. The children of an element share one list, or a wide start tag would be read
+/// again for each of them.
 #[derive(Clone, Debug)]
-pub(super) struct Scope<'a>(Vec<Attributes<'a>>);
+pub(super) struct Scope<'a>(Rc<Vec<Attribute<'a>>>);
 
 impl<'a> Scope<'a> {
     /// Inside a top-level element.
     pub(super) fn outermost(attributes: Attributes<'a>) -> Self {
-        Self(Vec::new()).inside(attributes)
+        Self(Rc::default()).inside(attributes)
     }
 
     fn inside(&self, attributes: Attributes<'a>) -> Self {
-        let mut scope = self.clone();
-        if attributes.clone().any(|a| a.declares().is_some()) {
-            scope.0.push(attributes);
+        let mut own = attributes.filter(|a| a.declares().is_some()).peekable();
+        if own.peek().is_none() {
+            return self.clone();
         }
-        scope
+        let outside = self.0.iter().copied();
+        Self(Rc::new(outside.chain(own).collect()))
     }
 
     fn find(&self, prefix: &str) -> Option<Attribute<'a>> {
-        let mut outwards = self.0.iter().rev();
-        outwards.find_map(|a| a.clone().find(|a| a.declares() == Some(prefix)))
+        let mut outwards = self.0.iter().rev().inspect(|_| work::step(1));
+        outwards.find(|a| a.declares() == Some(prefix)).copied()
     }
 }
 
@@ -202,6 +206,7 @@ fn borrowed_prefixes(element: &[u8]) -> Vec<&str> {
 
 /// The character data directly inside an element with this content.
 pub(super) fn text(inner: &[u8]) -> Cow<'_, str> {
+    work::step(inner.len());
     let plain = |byte: &u8| !matches!(byte, b'<' | b'&' | b'\r');
     if inner.iter().all(plain) {
         return Cow::Borrowed(core::str::from_utf8(inner).unwrap_or_default());
@@ -296,11 +301,12 @@ impl<'a> Pieces<'a> {
     fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, &[]));
         self.rest = rest;
+        work::glance(len);
         taken
     }
 }
 
 /// Prefix, empty if there is none, and local name.
-fn split(name: &str) -> (&str, &str) {
+pub(super) fn split(name: &str) -> (&str, &str) {
     name.split_once(':').unwrap_or(("", name))
 }

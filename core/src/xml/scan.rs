@@ -10,9 +10,10 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::item::{Around, Empty, Form, Found, Item, Kind};
-use super::scope::{self, Context};
+use super::scope::Context;
 use super::{Element, Ns, XmlError, chars, head, rewrite};
 use crate::limits::Limits;
+use crate::work;
 
 /// The bounds of one scanner; exceeding one is an error at the byte that exceeds it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -277,9 +278,13 @@ impl Scanner {
                 Ok(Some(Token::Header(header)))
             }
             Found::Element => {
+                work::element();
                 let element = match item.form {
-                    Form::Standalone => Element::scanned(raw, item.top),
-                    Form::Rare => rewrite::rewrite(&raw, &self.context, &self.limits)?,
+                    Form::Standalone => {
+                        let came = raw.len();
+                        Element::scanned(raw, came, item.top)
+                    }
+                    Form::Rare => rewrite::rewrite(&raw, item.top.ns, &self.context, &self.limits)?,
                 };
                 Ok(Some(Token::Element(element)))
             }
@@ -303,9 +308,11 @@ impl Scanner {
         let ns = match prefix {
             "" => Ns::from_uri(self.context.default_uri()),
             "xml" => Ns::Xml,
-            prefix => Ns::from_uri(
-                scope::header_uri(&self.context, prefix.as_bytes()).unwrap_or_default(),
-            ),
+            prefix => {
+                let mut declared = self.context.prefixes();
+                let declared = declared.find(|declared| declared.name == prefix);
+                Ns::from_uri(declared.map_or("", |declared| declared.uri))
+            }
         };
         Header {
             name: name.into(),

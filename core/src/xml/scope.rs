@@ -2,10 +2,13 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::order::Order;
 use super::stack::Stack;
 use super::{Attributes, Ns, XmlError, chars};
+use crate::work;
 
 /// What the stream header declares for its children (RFC 6120 §4.8).
 #[derive(Debug)]
@@ -17,12 +20,34 @@ pub(super) enum Context {
     Own(Box<Own>),
 }
 
-/// A header's own choice, decoded.
+/// A header's own choice.
 #[derive(Debug)]
 pub(super) struct Own {
     root: Box<str>,
-    default: Box<str>,
-    prefixes: Vec<(Box<str>, Box<str>)>,
+    /// As it stands in the header, and decoded.
+    default: Option<(Box<[u8]>, Box<str>)>,
+    prefixes: Vec<Declared>,
+}
+
+#[derive(Debug)]
+struct Declared {
+    prefix: Box<str>,
+    /// As it stands in the header, with its quotes.
+    quoted: Box<[u8]>,
+    /// Decoded.
+    uri: Box<str>,
+    id: Id,
+}
+
+/// A prefix that the header declares.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prefix<'c> {
+    pub(super) name: &'c str,
+    /// The namespace name with its quotes, as it stands in the header.
+    pub(super) quoted: &'c [u8],
+    /// The namespace name.
+    pub(super) uri: &'c str,
+    id: Id,
 }
 
 impl Context {
@@ -30,20 +55,30 @@ impl Context {
     pub(super) fn of_header(root: &str, attributes: Attributes<'_>) -> Self {
         let mut own = Own {
             root: root.into(),
-            default: "".into(),
+            default: None,
             prefixes: Vec::new(),
         };
         for attribute in attributes {
             if attribute.name == "xmlns" {
-                own.default = attribute.value().into();
+                own.default = Some((attribute.quoted.into(), attribute.value().into()));
             } else if let Some(prefix) = attribute.name.strip_prefix("xmlns:") {
-                own.prefixes.push((prefix.into(), attribute.value().into()));
+                let uri = attribute.value();
+                let id = match known_id(&uri, own.prefixes.iter().map(|p| (&*p.uri, p.id))) {
+                    Some(id) => id,
+                    None => Id::of_header(own.prefixes.len()),
+                };
+                own.prefixes.push(Declared {
+                    prefix: prefix.into(),
+                    quoted: attribute.quoted.into(),
+                    uri: uri.into(),
+                    id,
+                });
             }
         }
         let usual = root == "stream:stream"
-            && *own.default == *Ns::Client.uri()
-            && matches!(own.prefixes.as_slice(), [(prefix, uri)]
-                if **prefix == *"stream" && **uri == *Ns::Streams.uri());
+            && own.default_uri() == Ns::Client.uri()
+            && matches!(own.prefixes.as_slice(), [only]
+                if *only.prefix == *"stream" && *only.uri == *Ns::Streams.uri());
         if usual {
             return Self::Usual;
         }
@@ -65,8 +100,18 @@ impl Context {
         match self {
             Self::None => "",
             Self::Usual => Ns::Client.uri(),
-            Self::Own(own) => &own.default,
+            Self::Own(own) => own.default_uri(),
         }
+    }
+
+    /// The default namespace with its quotes, as it stands in the header.
+    pub(super) fn quoted_default(&self) -> &[u8] {
+        let own = match self {
+            Self::None => None,
+            Self::Usual => return b"'jabber:client'",
+            Self::Own(own) => own.default.as_ref(),
+        };
+        own.map_or(b"''", |(quoted, _)| quoted)
     }
 
     /// Whether an element without prefix and declaration is in the content namespace.
@@ -74,17 +119,34 @@ impl Context {
         self.default_uri() == Ns::Client.uri()
     }
 
-    /// The prefixes with their namespaces, decoded.
-    pub(super) fn prefixes(&self) -> impl Iterator<Item = (&str, &str)> {
-        let (usual, own) = match self {
-            Self::None => (None, None),
-            Self::Usual => (Some(("stream", Ns::Streams.uri())), None),
-            Self::Own(own) => (None, Some(own.prefixes.iter())),
-        };
-        let own = own.into_iter().flatten();
-        usual
-            .into_iter()
-            .chain(own.map(|(prefix, uri)| (&**prefix, &**uri)))
+    /// The prefix with this number, in the order of the header.
+    pub(super) fn prefix(&self, number: usize) -> Option<Prefix<'_>> {
+        match self {
+            Self::None => None,
+            Self::Usual => (number == 0).then_some(Prefix {
+                name: "stream",
+                quoted: b"'http://etherx.jabber.org/streams'",
+                uri: Ns::Streams.uri(),
+                id: Id::of_header(0),
+            }),
+            Self::Own(own) => own.prefixes.get(number).map(|declared| Prefix {
+                name: &declared.prefix,
+                quoted: &declared.quoted,
+                uri: &declared.uri,
+                id: declared.id,
+            }),
+        }
+    }
+
+    /// The prefixes: at most `limits::HEADER_DECLARATIONS`.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = Prefix<'_>> {
+        (0..).map_while(|number| self.prefix(number))
+    }
+}
+
+impl Own {
+    fn default_uri(&self) -> &str {
+        self.default.as_ref().map_or("", |(_, uri)| uri)
     }
 }
 
@@ -99,8 +161,18 @@ impl Id {
     /// What the prefix `xml` is bound to.
     const XML: Self = Self(1);
     /// The first of the header's prefixes, then the first of an item's.
-    const CONTEXT: u16 = 2;
-    const ITEM: u16 = u16::MAX / 2;
+    const CONTEXT: usize = 2;
+    const ITEM: usize = u16::MAX as usize / 2;
+
+    /// That of a namespace first bound to the header's prefix of this number.
+    fn of_header(number: usize) -> Self {
+        Self(u16::try_from(number.saturating_add(Self::CONTEXT)).unwrap_or(u16::MAX))
+    }
+
+    /// That of a namespace first bound to a prefix of the item, when so many others were in scope.
+    fn of_item(number: usize) -> Self {
+        Self(u16::try_from(number.saturating_add(Self::ITEM)).unwrap_or(u16::MAX))
+    }
 }
 
 /// Where a prefix got its namespace.
@@ -108,8 +180,8 @@ impl Id {
 pub(super) enum Binding {
     /// From the item itself.
     Item(Id, Range),
-    /// From the stream header: to be written again.
-    Header(Id),
+    /// From the stream header, where it is the prefix of this number: to be written again.
+    Header(Id, usize),
     /// It is `xml`.
     Xml(Id),
 }
@@ -117,13 +189,13 @@ pub(super) enum Binding {
 impl Binding {
     pub(super) const fn id(self) -> Id {
         match self {
-            Self::Item(id, _) | Self::Header(id) | Self::Xml(id) => id,
+            Self::Item(id, _) | Self::Header(id, _) | Self::Xml(id) => id,
         }
     }
 }
 
 /// Bytes of the item, by their offsets.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Range {
     pub(super) start: u32,
     pub(super) end: u32,
@@ -144,6 +216,12 @@ impl Range {
         at as u32
     }
 
+    /// Where `part`, a slice of `item`, lies in it.
+    pub(super) fn within(item: &[u8], part: &[u8]) -> Self {
+        let start = (part.as_ptr() as usize).saturating_sub(item.as_ptr() as usize);
+        Self::new(Self::offset(start), start.saturating_add(part.len()))
+    }
+
     #[inline]
     pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
         bytes
@@ -155,25 +233,58 @@ impl Range {
 #[derive(Clone, Copy, Debug, Default)]
 struct Declaration {
     prefix: Range,
+    /// The value as it stands.
     uri: Range,
+    /// Where in `Scope::decoded` its name is, if it does not stand for itself.
+    decoded: Range,
     id: Id,
+}
+
+impl Declaration {
+    fn name<'s>(&self, item: &'s [u8], decoded: &'s str) -> &'s [u8] {
+        match self.decoded.len() {
+            0 => self.uri.of(item),
+            _ => self.decoded.of(decoded.as_bytes()),
+        }
+    }
 }
 
 /// The prefixes that the open elements of an item declare, innermost last.
 #[derive(Debug)]
-pub(super) struct Scope(Stack<Declaration, 4>);
+pub(super) struct Scope {
+    declarations: Stack<Declaration, 4>,
+    /// Names of namespaces that do not stand for themselves.
+    decoded: String,
+    by_prefix: Order,
+    by_name: Order,
+}
 
 impl Scope {
     pub(super) fn new() -> Self {
-        Self(Stack::new())
+        Self {
+            declarations: Stack::new(),
+            decoded: String::new(),
+            by_prefix: Order::new(),
+            by_name: Order::new(),
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
-        self.0.len()
+        self.declarations.len()
     }
 
     pub(super) fn truncate(&mut self, len: usize) {
-        self.0.truncate(len);
+        if len >= self.len() {
+            return;
+        }
+        if !self.decoded.is_empty() {
+            let kept = self.declarations.iter().take(len);
+            let end = kept.map(|kept| kept.decoded.end).max().unwrap_or(0);
+            self.decoded.truncate(end as usize);
+        }
+        self.declarations.truncate(len);
+        self.by_prefix.truncate(len);
+        self.by_name.truncate(len);
     }
 
     /// `xmlns:prefix='uri'`, by Namespaces in XML §3 and §5.
@@ -201,7 +312,27 @@ impl Scope {
         }
         check_unreserved(name.as_bytes())?;
         let id = self.id(item, context, &name);
-        self.0.push(Declaration { prefix, uri, id });
+        let mut declaration = Declaration {
+            prefix,
+            uri,
+            decoded: Range::default(),
+            id,
+        };
+        if let Cow::Owned(name) = &name {
+            let start = Range::offset(self.decoded.len());
+            self.decoded.push_str(name);
+            declaration.decoded = Range::new(start, self.decoded.len());
+        }
+        self.declarations.push(declaration);
+        let Self {
+            declarations,
+            decoded,
+            by_prefix,
+            by_name,
+        } = self;
+        let count = declarations.len();
+        by_prefix.add(count, |number| prefix_of(declarations, item, number));
+        by_name.add(count, |number| name_of(declarations, item, decoded, number));
         Ok(())
     }
 
@@ -215,47 +346,63 @@ impl Scope {
         if prefix == b"xml" {
             return Ok(Binding::Xml(Id::XML));
         }
-        let found = self.0.iter().rev().find(|d| d.prefix.of(item) == prefix);
-        if let Some(declaration) = found {
+        let name = |number| prefix_of(&self.declarations, item, number);
+        let found = self.by_prefix.find(self.len(), prefix, name);
+        if let Some(declaration) = found.and_then(|number| self.declarations.get(number)) {
             return Ok(Binding::Item(declaration.id, declaration.uri));
         }
-        let position = context
-            .prefixes()
-            .find(|(declared, _)| declared.as_bytes() == prefix);
-        match position {
-            Some((_, uri)) => Ok(Binding::Header(header_id(context, uri))),
-            None => Err(XmlError::UnboundPrefix),
-        }
+        let declared = context.prefixes().enumerate();
+        declared
+            .map(|(number, declared)| (number, declared.name, declared.id))
+            .inspect(|_| work::step(1))
+            .find(|(_, name, _)| name.as_bytes() == prefix)
+            .map(|(number, _, id)| Binding::Header(id, number))
+            .ok_or(XmlError::UnboundPrefix)
     }
 
     /// The number of the namespace `name`: that of a binding in scope that has the same, or a new one.
     fn id(&self, item: &[u8], context: &Context, name: &str) -> Id {
-        let own = self.0.iter().find(|declaration| {
-            let raw = declaration.uri.of(item);
-            raw == name.as_bytes()
-                || (chars::needs_decoding(raw) && chars::attribute_value(raw) == name)
-        });
-        if let Some(declaration) = own {
+        let own = |number| name_of(&self.declarations, item, &self.decoded, number);
+        let same = self.by_name.find(self.len(), name.as_bytes(), own);
+        if let Some(declaration) = same.and_then(|number| self.declarations.get(number)) {
             return declaration.id;
         }
-        match header_id(context, name) {
-            Id(u16::MAX) => {
-                let number = u16::try_from(self.0.len()).unwrap_or(0);
-                Id(Id::ITEM.saturating_add(number))
-            }
-            id => id,
-        }
+        let declared = context.prefixes().map(|prefix| (prefix.uri, prefix.id));
+        known_id(name, declared).unwrap_or_else(|| Id::of_item(self.len()))
     }
 }
 
-/// The number of a namespace known from the header (the first prefix bound to it), or `u16::MAX`.
-fn header_id(context: &Context, uri: &str) -> Id {
+fn prefix_of<'i>(all: &Stack<Declaration, 4>, item: &'i [u8], number: usize) -> &'i [u8] {
+    all.get(number)
+        .map_or(&[], |declaration| declaration.prefix.of(item))
+}
+
+fn name_of<'i>(
+    all: &Stack<Declaration, 4>,
+    item: &'i [u8],
+    decoded: &'i str,
+    number: usize,
+) -> &'i [u8] {
+    all.get(number)
+        .map_or(&[], |declaration| declaration.name(item, decoded))
+}
+
+/// The number of the namespace `uri`, if it is the content namespace or among these.
+fn known_id<'c>(uri: &str, mut known: impl Iterator<Item = (&'c str, Id)>) -> Option<Id> {
     if uri == Ns::Client.uri() {
-        return Id::CONTENT;
+        return Some(Id::CONTENT);
     }
-    let position = context.prefixes().position(|(_, bound)| bound == uri);
-    let number = position.and_then(|position| u16::try_from(position).ok());
-    Id(number.map_or(u16::MAX, |number| number.saturating_add(Id::CONTEXT)))
+    let found = known.find(|(bound, _)| {
+        work::glance(uri.len());
+        *bound == uri
+    });
+    found.map(|(_, id)| id)
+}
+
+/// Bytes of ` xmlns:prefix='uri'`, or of ` xmlns='uri'` where there is no prefix.
+pub(super) const fn declaration_bytes(prefix: u32, quoted: u32) -> usize {
+    let colon = if prefix == 0 { 0 } else { 1 };
+    b" xmlns=".len() + colon + prefix as usize + quoted as usize
 }
 
 /// Whether `uri` is what `xml` or `xmlns` is bound to, which nothing else may be (Namespaces in XML §3).
@@ -269,28 +416,4 @@ pub(super) fn check_unreserved(uri: &[u8]) -> Result<(), XmlError> {
 /// A namespace name of a declaration of an item.
 pub(super) fn decoded(item: &[u8], range: Range) -> Cow<'_, str> {
     chars::attribute_value(range.of(item))
-}
-
-/// The binding of `prefix` in the header, decoded.
-pub(super) fn header_uri<'c>(context: &'c Context, prefix: &[u8]) -> Option<&'c str> {
-    context
-        .prefixes()
-        .find(|(declared, _)| declared.as_bytes() == prefix)
-        .map(|(_, uri)| uri)
-}
-
-/// For the reader that takes the rare forms: a root that declares what the header declares.
-pub(super) fn synthetic_root(context: &Context) -> Vec<u8> {
-    let mut root = Vec::from(b"<r xmlns='".as_slice());
-    super::escape_attribute(&mut root, context.default_uri());
-    root.push(b'\'');
-    for (prefix, uri) in context.prefixes() {
-        root.extend_from_slice(b" xmlns:");
-        root.extend_from_slice(prefix.as_bytes());
-        root.extend_from_slice(b"='");
-        super::escape_attribute(&mut root, uri);
-        root.push(b'\'');
-    }
-    root.push(b'>');
-    root
 }

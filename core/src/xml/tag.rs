@@ -3,9 +3,12 @@
 use rxml::NameStr;
 
 use super::item::{Around, Empty, Form, Found, Item, Kind, Raw, State, Step};
+use super::order::Order;
 use super::scope::{self, Binding, Id, Range};
 use super::stack::Stack;
 use super::{Ns, XmlError, chars};
+use crate::limits::{HEADER_DECLARATION_BYTES, HEADER_DECLARATIONS};
+use crate::work;
 
 /// An open element.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,7 +77,11 @@ pub(super) struct Tag {
     attributes: Stack<Attribute, 12>,
     /// One bit for each attribute name so far, by its length and edges: most names need no comparison.
     seen: u64,
+    /// The attributes by their names.
+    order: Order,
     declarations: u16,
+    /// What the declarations take as bytes.
+    declaration_bytes: usize,
     prefixed: u16,
     /// The value of its `xmlns`, and what it means.
     default: Option<(Range, DefaultNs)>,
@@ -96,7 +103,9 @@ impl Tag {
             name: Name::default(),
             attributes: Stack::new(),
             seen: 0,
+            order: Order::new(),
             declarations: 0,
+            declaration_bytes: 0,
             prefixed: 0,
             default: None,
             scope: 0,
@@ -109,7 +118,9 @@ impl Tag {
         self.name = name;
         self.attributes.truncate(0);
         self.seen = 0;
+        self.order.truncate(0);
         self.declarations = 0;
+        self.declaration_bytes = 0;
         self.prefixed = 0;
         self.default = None;
         self.scope = scope;
@@ -126,13 +137,19 @@ impl Tag {
         let edge = |byte: Option<&u8>| byte.copied().map_or(0, usize::from);
         let mark = name.len() * 7 + edge(name.first()) * 3 + edge(name.last());
         let bit = 1_u64 << (mark % 64);
-        if self.seen & bit != 0 {
-            let before = self.attributes.len().saturating_sub(1);
-            let mut others = self.attributes.iter().take(before);
-            if others.any(|other| other.name.range.of(item) == name) {
-                return Err(XmlError::DuplicateAttribute);
-            }
+        let Self {
+            attributes, order, ..
+        } = self;
+        let count = attributes.len();
+        let name_of = |number| {
+            attributes
+                .get(number)
+                .map_or(&[][..], |a| a.name.range.of(item))
+        };
+        if self.seen & bit != 0 && order.find(count.saturating_sub(1), name, name_of).is_some() {
+            return Err(XmlError::DuplicateAttribute);
         }
+        order.add(count, name_of);
         self.seen |= bit;
         Ok(())
     }
@@ -175,7 +192,7 @@ impl Item {
         value: Range,
         raw: Raw,
     ) -> Result<(), XmlError> {
-        self.count_declaration(around)?;
+        self.count_declaration(around, Range::default(), value)?;
         let default = match raw {
             Raw::Plain => Self::default_ns(value.of(item))?,
             Raw::Coded => Self::default_ns(scope::decoded(item, value).as_bytes())?,
@@ -199,7 +216,7 @@ impl Item {
         prefix: Range,
         value: Range,
     ) -> Result<(), XmlError> {
-        self.count_declaration(around)?;
+        self.count_declaration(around, prefix, value)?;
         self.scope.declare(item, around.context, prefix, value)?;
         // Each level may declare a default besides, and looking a prefix up must stay cheap.
         let limits = around.limits;
@@ -210,10 +227,23 @@ impl Item {
         Ok(())
     }
 
-    fn count_declaration(&mut self, around: Around<'_>) -> Result<(), XmlError> {
+    fn count_declaration(
+        &mut self,
+        around: Around<'_>,
+        prefix: Range,
+        value: Range,
+    ) -> Result<(), XmlError> {
         self.tag.declarations += 1;
         if self.tag.declarations > around.limits.declarations {
             return Err(XmlError::TooManyDeclarations);
+        }
+        if self.kind != Kind::Content {
+            self.tag.declaration_bytes += scope::declaration_bytes(prefix.len(), value.len() + 2);
+            if self.tag.declarations > HEADER_DECLARATIONS
+                || self.tag.declaration_bytes > HEADER_DECLARATION_BYTES
+            {
+                return Err(XmlError::HeaderDeclarations);
+            }
         }
         Ok(())
     }
@@ -267,7 +297,7 @@ impl Item {
                 continue;
             }
             let binding = self.scope.resolve(item, around.context, prefix)?;
-            if let Binding::Header(_) = binding {
+            if let Binding::Header(..) = binding {
                 self.form = Form::Rare;
             }
             let ns = binding.id();
@@ -275,6 +305,7 @@ impl Item {
             let local = name.local().of(item);
             let mut others = self.tag.attributes.iter().take(index);
             let same = |other: &Attribute| {
+                work::step(1);
                 other.name.colon != 0
                     && other.ns == ns
                     && other.name.local().of(item) == local
@@ -307,7 +338,7 @@ impl Item {
         };
         if let Some(prefix) = self.tag.name.prefix() {
             let binding = self.scope.resolve(item, around.context, prefix.of(item))?;
-            if binding.id() == Id::CONTENT || matches!(binding, Binding::Header(_)) {
+            if binding.id() == Id::CONTENT || matches!(binding, Binding::Header(..)) {
                 self.form = Form::Rare;
             }
         } else if inside == DefaultNs::Header && !content {
@@ -327,9 +358,9 @@ impl Item {
             (Some(prefix), _) => {
                 match self.scope.resolve(item, around.context, prefix.of(item))? {
                     Binding::Item(_, uri) => Ns::from_uri(&scope::decoded(item, uri)),
-                    Binding::Header(_) => {
-                        let uri = scope::header_uri(around.context, prefix.of(item));
-                        Ns::from_uri(uri.unwrap_or_default())
+                    Binding::Header(_, number) => {
+                        let declared = around.context.prefix(number);
+                        Ns::from_uri(declared.map_or("", |declared| declared.uri))
                     }
                     Binding::Xml(_) => Ns::Xml,
                 }

@@ -32,6 +32,36 @@ pub fn escape_attribute(out: &mut Vec<u8>, text: &str) {
     });
 }
 
+/// Appends `text` as a value with its quotes: those of which it has fewer, and no more references than XML needs. So what came as
+/// a value in quotes, and was decoded, becomes no longer than it was.
+pub fn quote(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    if bytes.iter().all(|byte| is_plain(*byte)) {
+        out.push(b'\'');
+        out.extend_from_slice(bytes);
+        out.push(b'\'');
+        return;
+    }
+    let count = |quote: u8| memchr::memchr_iter(quote, bytes).count();
+    let quote = if count(b'\'') <= count(b'"') {
+        b'\''
+    } else {
+        b'"'
+    };
+    out.push(quote);
+    escape(out, bytes, |byte| match byte {
+        b'&' => Some(b"&amp;"),
+        b'<' => Some(b"&lt;"),
+        b'\'' if quote == b'\'' => Some(b"&#39;"),
+        b'"' if quote == b'"' => Some(b"&#34;"),
+        b'\t' => Some(b"&#9;"),
+        b'\n' => Some(b"&#10;"),
+        b'\r' => Some(b"&#13;"),
+        _ => None,
+    });
+    out.push(quote);
+}
+
 /// U+FFFD, for what XML 1.0 §2.2 allows in no form: an element must be well-formed whatever a program wants to say.
 const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
 
@@ -131,6 +161,17 @@ impl<'a> Writer<'a> {
             self.out.extend_from_slice(b"='");
             escape_attribute(self.out, value);
             self.out.push(b'\'');
+        }
+        self
+    }
+
+    /// ` name=` and a value with its quotes, as it stood in a validated tag.
+    pub(crate) fn quoted_attribute(&mut self, name: &'static str, quoted: &[u8]) -> &mut Self {
+        if self.tag == Tag::Open {
+            self.out.push(b' ');
+            self.out.extend_from_slice(name.as_bytes());
+            self.out.push(b'=');
+            self.out.extend_from_slice(quoted);
         }
         self
     }

@@ -29,28 +29,28 @@ fn what_is_taken_from_the_header_is_written_out() {
     let out = |header: &str, xml: &str| raw(&element_in(header, xml).unwrap());
     assert_eq!(
         out(HEADER, "<stream:features/>"),
-        "<features xmlns='http://etherx.jabber.org/streams'/>"
+        "<stream:features xmlns:stream='http://etherx.jabber.org/streams'/>"
     );
     assert_eq!(
         out(
             HEADER,
             "<stream:error><a xmlns='urn:a'>b</a></stream:error>"
         ),
-        "<error xmlns='http://etherx.jabber.org/streams'><a xmlns='urn:a'>b</a></error>"
+        "<stream:error xmlns:stream='http://etherx.jabber.org/streams'><a xmlns='urn:a'>b</a></stream:error>"
     );
     assert_eq!(
         out(
             PREFIXED,
             "<c:message c:x='1'><c:body>a</c:body></c:message>"
         ),
-        "<message xmlns:ns0='jabber:client' ns0:x='1'><body>a</body></message>"
+        "<message c:x='1' xmlns:c='jabber:client'><body>a</body></message>"
     );
     assert_eq!(
         out(
             PREFIXED,
             "<c:message><x:y x:a='1' xml:lang='en' b='2'/></c:message>"
         ),
-        "<message><y xmlns='urn:x' b='2' xml:lang='en' xmlns:ns0='urn:x' ns0:a='1'/></message>"
+        "<message xmlns:x='urn:x'><x:y x:a='1' xml:lang='en' b='2'/></message>"
     );
     assert_eq!(
         out(PREFIXED, "<error/>"),
@@ -61,20 +61,68 @@ fn what_is_taken_from_the_header_is_written_out() {
         "<message xmlns='jabber:client'><body/></message>"
     );
     assert_eq!(out("<s>", "<message/>"), "<message xmlns=''/>");
+    assert_eq!(
+        out(
+            "<s xmlns=\"jabber:client\" xmlns:x = \"a'b&#38;c\">",
+            "<message><x:y/></message>"
+        ),
+        "<message xmlns:x=\"a'b&#38;c\"><x:y/></message>"
+    );
 }
 
 #[test]
-fn the_content_namespace_is_written_in_one_form() {
-    for xml in [
-        "<c:message xmlns:c='jabber:client'><c:body>a</c:body></c:message>",
-        "<message><body xmlns='jabber:client'>a</body></message>",
-        "<message><x:body xmlns:x='jabber:&#99;lient'>a</x:body></message>",
-        "<message xmlns='jabber:client'><body xmlns='jabber:client'>a</body></message>",
+fn the_content_namespace_is_written_without_a_prefix() {
+    for (xml, written) in [
+        (
+            "<c:message xmlns:c='jabber:client'><c:body >a</c:body ></c:message >",
+            "<message xmlns:c='jabber:client'><body>a</body></message>",
+        ),
+        (
+            "<message><body xmlns='jabber:client'>a</body></message>",
+            "<message><body>a</body></message>",
+        ),
+        (
+            "<message><x:body xmlns:x='jabber:&#99;lient'>a</x:body></message>",
+            "<message><body xmlns:x='jabber:&#99;lient'>a</body></message>",
+        ),
+        (
+            "<message xmlns='jabber:client'><body xmlns='jabber:client'>a</body></message>",
+            "<message><body>a</body></message>",
+        ),
     ] {
         let element = element(xml);
         assert_eq!((element.ns(), element.name()), (Ns::Client, "message"));
-        assert_eq!(raw(&element), "<message><body>a</body></message>");
-        assert_eq!(element.inner(), b"<body>a</body>");
+        assert_eq!(raw(&element), written);
+        assert_eq!(element.children().next().unwrap().ns(), Ns::Client);
+    }
+}
+
+/// What an unprefixed name means is kept, whatever becomes of the names around it.
+#[test]
+fn default_namespaces_are_declared_where_they_are_needed_again() {
+    for (xml, written) in [
+        (
+            "<c:message xmlns:c='jabber:client' xmlns='urn:u'><a/><c:body/><b><d/></b></c:message>",
+            "<message xmlns:c='jabber:client'><a xmlns='urn:u'/><body/><b xmlns='urn:u'><d/></b></message>",
+        ),
+        (
+            "<message><f xmlns='urn:f' xmlns:c='jabber:client'><c:message><c:body/><g/></c:message><h/></f></message>",
+            "<message><f xmlns='urn:f' xmlns:c='jabber:client'><message xmlns='jabber:client'><body/><g xmlns='urn:f'/></message><h/></f></message>",
+        ),
+        (
+            "<message><stream:x xmlns='urn:f'><a/></stream:x><b/></message>",
+            "<message xmlns:stream='http://etherx.jabber.org/streams'><stream:x xmlns='urn:f'><a/></stream:x><b/></message>",
+        ),
+        (
+            "<message><stream:x><a xmlns:stream='urn:s'><stream:y/></a></stream:x></message>",
+            "<message xmlns:stream='http://etherx.jabber.org/streams'><stream:x><a xmlns:stream='urn:s'><stream:y/></a></stream:x></message>",
+        ),
+        (
+            "<message><a b='1' xmlns='urn:a' stream:c='2'/><![CDATA[<stream:d>]]></message>",
+            "<message xmlns:stream='http://etherx.jabber.org/streams'><a xmlns='urn:a' b='1' stream:c='2'/><![CDATA[<stream:d>]]></message>",
+        ),
+    ] {
+        assert_eq!(raw(&element(xml)), written);
     }
 }
 

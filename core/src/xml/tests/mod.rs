@@ -1,6 +1,7 @@
 //! What the scanner, the reader and the writer promise.
 
 mod content;
+mod cost;
 mod framing;
 mod properties;
 mod rules;

@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use super::super::{ScanLimits, Scanner, XmlClass, XmlError};
 use super::{HEADER, element, element_in, header_of, raw, refusal, scan_all};
+use crate::limits::{COPY_GROWTH, HEADER_DECLARATION_BYTES, HEADER_DECLARATIONS};
 
 fn is_refused(cases: &[&str], error: XmlError) {
     for case in cases {
@@ -486,19 +487,82 @@ fn an_error_is_the_last_word() {
     assert_eq!(scanner.held(), 0);
 }
 
+/// A header with this attribute besides the usual ones.
+fn header_with(attribute: &str) -> String {
+    format!(
+        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' {attribute}>"
+    )
+}
+
+/// `limits::HEADER_DECLARATIONS`, `limits::HEADER_DECLARATION_BYTES`.
+#[test]
+fn declarations_of_a_header_are_limited() {
+    let usual = " xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'".len();
+    let room = HEADER_DECLARATION_BYTES - usual - " xmlns:x=''".len();
+    let long = |bytes: usize| header_of(&header_with(&format!("xmlns:x='{}'", "u".repeat(bytes))));
+    assert!(long(room).is_ok());
+    assert_eq!(long(room + 1), Err(XmlError::HeaderDeclarations));
+    assert_eq!(long(200_000), Err(XmlError::HeaderDeclarations));
+    let many = |count: usize| {
+        let declarations = (0..count).map(|n| format!(" xmlns:b{n}='u'"));
+        header_of(&header_with(&declarations.collect::<String>()))
+    };
+    let others = usize::from(HEADER_DECLARATIONS) - 2;
+    assert!(many(others).is_ok());
+    assert_eq!(many(others + 1), Err(XmlError::HeaderDeclarations));
+    let class = XmlError::HeaderDeclarations.class();
+    assert_eq!(class.condition(), "policy-violation");
+}
+
+/// `limits::GROWTH`: all that a header may declare, used in the smallest stanza.
+#[test]
+fn what_is_taken_from_the_header_comes_once() {
+    let declarations: String = (0..14)
+        .map(|n| format!(" xmlns:b{n}='{}'", "u".repeat(37)))
+        .collect();
+    let header = header_with(&declarations);
+    let uses: String = (0..14).map(|n| format!("<b{n}:a/>")).collect();
+    let xml = format!("<message>{}</message>", uses.repeat(10));
+    let element = element_in(&header, &xml).unwrap();
+    assert_eq!(element.raw().len(), xml.len() + declarations.len());
+    assert!(declarations.len() > 680 && declarations.len() < COPY_GROWTH);
+}
+
+/// `limits::COPY_GROWTH`.
+#[test]
+fn a_rewritten_element_is_at_most_twice_as_large_and_a_little() {
+    let repeated = |count: usize| {
+        format!(
+            "<c:message xmlns:c='jabber:client' xmlns='{}'>{}</c:message>",
+            "u".repeat(1000),
+            "<x/>".repeat(count)
+        )
+    };
+    assert!(element(&repeated(1)).raw().len() > 1000);
+    assert_eq!(refusal(&repeated(190)), XmlError::Growth);
+    let nested = |count: usize| {
+        let inner = "<c:a/>".repeat(count);
+        format!("<message><f xmlns='urn:f' xmlns:c='jabber:client'>{inner}</f></message>")
+    };
+    for count in 1..100 {
+        let xml = nested(count);
+        match element_in(HEADER, &xml) {
+            Ok(element) => assert!(element.raw().len() <= 2 * xml.len() + COPY_GROWTH),
+            Err(error) => assert_eq!((error, count > 60), (XmlError::Growth, true)),
+        }
+    }
+    assert_eq!(refusal(&nested(100)), XmlError::Growth);
+    assert_eq!(XmlError::Growth.class().condition(), "policy-violation");
+}
+
 #[test]
 fn a_rewritten_element_may_not_outgrow_the_limit() {
-    let header = format!(
-        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:x='{}'>",
-        "u".repeat(5_000)
-    );
-    let xml = format!("<a>{}</a>", "<x:b/>".repeat(1_000));
-    assert_eq!(element_in(&header, &xml), Err(XmlError::TooBig));
+    let xml = "<a><stream:b/></a>";
+    let size = element(xml).raw().len();
+    let limit = |size: usize| u32::try_from(size).unwrap();
+    assert_eq!(limited(|l| l.element_bytes = limit(size), xml), None);
     assert_eq!(
-        element_in(&header, "<a><x:b/></a>")
-            .unwrap()
-            .children()
-            .count(),
-        1
+        limited(|l| l.element_bytes = limit(size - 1), xml),
+        Some(XmlError::TooBig)
     );
 }
