@@ -466,7 +466,6 @@ fn a_client_that_never_reads_its_own_answers_is_closed() -> Outcome {
         "<iq type='set' id='p'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>",
         "<iq type='get' id='p'/>",
         "<presence type='invisible'/>",
-        "<presence type='subscribe' to='juliet@localhost'/>",
         "<presence/>",
         "<message to='@'/>",
         "<message to='a@far.example'/>",

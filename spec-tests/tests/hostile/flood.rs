@@ -159,10 +159,11 @@ impl Intruder {
 
     fn judge(&self, seen: &Seen) {
         let text = String::from_utf8_lossy(&self.heard);
-        if text.contains("<stream:error>") && !text.contains("<resource-constraint ") {
-            if let Ok(mut otherwise) = seen.otherwise.lock() {
-                otherwise.push(text.into_owned());
-            }
+        if text.contains("<stream:error>")
+            && !text.contains("<resource-constraint ")
+            && let Ok(mut otherwise) = seen.otherwise.lock()
+        {
+            otherwise.push(text.into_owned());
         }
     }
 }
