@@ -138,23 +138,17 @@ pub const CONTROL_CONNECTIONS: usize = 64;
 /// Bytes of the socket's path, which a Unix socket's address has room for; on Linux 107 (`unix(7)`).
 pub const CONTROL_PATH_BYTES: usize = 107;
 
-/// Bytes of one request. The longest is an address of 3 KiB and a password of a few hundred bytes, escaped.
+/// Bytes of one request. The longest is an address of 3 KiB and a password of `PASSWORD_BYTES` of the core, escaped.
 pub const CONTROL_REQUEST_BYTES: u64 = 32 * 1024;
 
 /// Bytes of one answer: a page of the longest addresses, escaped, and more than that.
 pub const CONTROL_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Accounts in one page of a list. The page is one question to the store, which serves others in between.
-pub const CONTROL_PAGE: u32 = 1000;
+pub const CONTROL_PAGE: u32 = spondee_core::limits::LIST_MAX;
 
 /// Silence after which a connection is closed, so that a script that hangs does not keep its place.
 pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
 
 /// The longest wait for the end of a command. The slowest sets a password behind a full queue of workers: seconds.
 pub const CONTROL_ANSWER: Duration = Duration::from_secs(30);
-
-// -- Command line
-
-/// Bytes of a password typed or read from standard input. A sign-in by PLAIN must fit into `unauthenticated_element_bytes` of the
-/// core; nobody's password is a tenth as long.
-pub const PASSWORD_BYTES: usize = 1024;
