@@ -6,6 +6,14 @@ use std::time::Duration;
 pub mod log;
 pub mod shell;
 
+// -- Configuration: what a file may hold
+
+/// Bytes of a configuration. Ten thousand hosts with options of their own are half of it; anything larger was named by mistake.
+pub const CONFIG_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Lines that are not TOML and are told one by one. Whoever has more has given another kind of file.
+pub const CONFIG_SYNTAX_FAULTS: usize = 20;
+
 // -- Configuration: what an option may be set to
 
 /// `threads`. More threads than any machine has cores only divide the accounts without need.

@@ -68,20 +68,31 @@ impl Report {
             }
         };
         match settings {
-            Ok(settings) => report.look_at(settings, source),
-            Err(error) => report.faults = error.faults,
+            Ok(settings) => report.look_at(settings, source, &[]),
+            Err(error) => {
+                report.faults = error.faults;
+                if let Some(rest) = error.rest {
+                    report.look_at(rest.settings, source, &rest.doubtful);
+                }
+            }
         }
         report
     }
 
-    fn look_at(&mut self, settings: Settings, source: &Source) {
+    /// Looks at what the settings name. Of a directory that is doubtful nobody knows where it is.
+    fn look_at(&mut self, settings: Settings, source: &Source, doubtful: &[String]) {
+        let is_known = |option: &str| !doubtful.iter().any(|other| other == option);
         self.warnings.clone_from(&settings.warnings);
-        let checked = certificates::check(&settings, source);
-        self.hosts = checked.hosts;
-        self.faults.extend(checked.faults);
-        self.warnings.extend(checked.warnings);
-        self.look_at_data(&settings.data_directory);
-        self.data_directory = Some(settings.data_directory);
+        if is_known("certificates") {
+            let checked = certificates::check(&settings, source);
+            self.hosts = checked.hosts;
+            self.faults.extend(checked.faults);
+            self.warnings.extend(checked.warnings);
+        }
+        if is_known("data_directory") {
+            self.look_at_data(&settings.data_directory);
+            self.data_directory = Some(settings.data_directory);
+        }
     }
 
     /// As `boot::DataDirectory` does, but without making or locking it.
