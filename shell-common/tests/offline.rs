@@ -167,7 +167,7 @@ fn users_are_added_listed_disabled_enabled_and_deleted_without_a_server() {
     assert_eq!(list("spondee user list"), everybody);
 
     place
-        .run("spondee user delete juliet@example.org", "")
+        .run("spondee user delete --yes juliet@example.org", "")
         .is_done();
     assert_eq!(list("spondee user list"), "romeo@example.net\n");
     assert_eq!(list("spondee user list example.org --json"), "[]\n");
@@ -213,7 +213,7 @@ fn what_cannot_be_done_is_refused_with_code_1() {
             "no user romeo@example.org",
         ),
         (
-            "user delete romeo@example.org",
+            "user delete --yes romeo@example.org",
             "",
             "no user romeo@example.org",
         ),

@@ -129,7 +129,9 @@ Examples:
     #[command(after_help = "\
 Examples:
   spondee user delete juliet@example.org
-  spondee user delete --yes juliet@example.org    does not ask")]
+  spondee user delete --yes juliet@example.org    does not ask
+
+Where standard input is no terminal to ask on, --yes is needed.")]
     Delete {
         /// The address, such as juliet@example.org
         #[arg(value_name = "JID", value_parser = account)]

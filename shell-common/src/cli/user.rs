@@ -71,11 +71,13 @@ pub(super) fn perform(
     }
 }
 
-/// Asks a person whether it is meant. A script is taken at its word.
+/// Asks a person whether it is meant. A script says so itself: what it deletes is gone, and nobody sees a question.
 fn confirm_deletion(account: &BareJid, console: &mut Console<'_>) -> Result<(), Failure> {
     const ANSWER_BYTES: usize = 100;
     if matches!(console.input, Input::Pipe(_)) {
-        return Ok(());
+        return Err(Failure::Usage(format!(
+            "nothing was deleted: there is no terminal to ask on whether it is meant; `spondee user delete --yes {account}` does not ask"
+        )));
     }
     write!(
         console.err,
