@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 mod data;
+mod look;
 mod reload;
 
 use std::path::PathBuf;
@@ -12,12 +13,13 @@ use spondee_core::config::Config;
 use crate::config::{Listen, Settings};
 use crate::control::{Control, socket_path};
 use crate::rounds;
-use crate::store::{Store, open_sqlite};
+use crate::store::Store;
 use crate::tls::TlsHosts;
 use crate::work::Workers;
 use certificates::Certificates;
 
 pub use data::DataDirectory;
+pub use look::{ByRoot, Look, look, made_by_root};
 pub use reload::{Reload, Reloaded};
 
 /// Everything a shell is started with.
@@ -48,6 +50,7 @@ pub struct Booted {
 pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, String> {
     let socket = socket_path(&settings.data_directory)?;
     let data = DataDirectory::open(&settings.data_directory)?;
+    let store = data.store()?;
     settings.config.server_secret = data.server_secret()?;
     rounds::remember(data.path(), &mut settings.config)?;
     for warning in &settings.warnings {
@@ -60,13 +63,12 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         tracing::error!("{fault}");
     }
     let tls = Arc::new(certificates.tls);
-    let store = Store::start(Box::new(open_sqlite(data.path())?));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Booted {
         config: Arc::new(settings.config.clone()),
         tls: Arc::clone(&tls),
         listen: settings.listen.clone(),
-        store,
+        store: Store::start(Box::new(store)),
         workers: Workers::start(workers),
         control: Control::new(socket),
         reload: Reload {

@@ -137,6 +137,21 @@ pub const SQLITE_STATEMENTS: usize = 32;
 /// ever.
 pub const SQLITE_WAL_BYTES: u32 = 64 * 1024 * 1024;
 
+/// Bytes of a database that SQLite looks through at each start and each command without a server. It reads some hundred megabytes a
+/// second: a larger one is only measured.
+pub const SQLITE_CHECKED_BYTES: i64 = 16 * 1024 * 1024;
+
+// -- Data directory
+
+/// Bytes that must be free where the data directory is, for a server to start: SQLite's files grow by about 100 KiB.
+pub const DATA_BYTES_TO_START: u64 = 256 * 1024;
+
+/// Bytes that had better be free: SQLite's write-ahead log alone may grow to this.
+pub const DATA_BYTES_TO_RUN: u64 = SQLITE_WAL_BYTES as u64;
+
+/// Bytes of `/etc/passwd` that are looked through for a user's name.
+pub const PASSWD_BYTES: u64 = 1024 * 1024;
+
 // -- Control socket
 
 /// Connections at a time. Each holds a thread that waits, which costs little: enough for a script that runs dozens of commands in

@@ -2,18 +2,18 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::geteuid;
 
+use super::look::{self, Found};
+use crate::remedy::{User, explain};
 use crate::seed;
+use crate::store::{History, Sqlite, open_sqlite};
 
-const LOCK_NAME: &str = "lock";
-const SECRET_NAME: &str = "server_secret";
+pub(super) const LOCK_NAME: &str = "lock";
+pub(super) const SECRET_NAME: &str = "server_secret";
 /// What the secret is called until it is whole.
 const NEW_SECRET_NAME: &str = "server_secret.new";
 
@@ -31,29 +31,36 @@ impl DataDirectory {
     /// # Errors
     /// A sentence for the administrator: the mode and the chmod to run, or that a server is running.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let shown = path.display();
-        create_private(path)
-            .map_err(|error| format!("cannot create the data directory {shown}: {error}"))?;
-        let metadata = fs::metadata(path)
-            .map_err(|error| format!("cannot look at the data directory {shown}: {error}"))?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(format!(
-                "others can enter the data directory {shown} (its mode is {mode:04o}): run `chmod 0700 {shown}`"
-            ));
-        }
-        // Root could use it, but would leave files in it that its owner cannot read.
-        let (owner, user) = (metadata.uid(), geteuid().as_raw());
-        if owner != user {
-            return Err(format!(
-                "the data directory {shown} belongs to user {owner} and this process to user {user}: run it as that user, as \
-                 with `sudo -u '#{owner}'`"
-            ));
+        let metadata = match look::find(path)? {
+            Found::Directory(metadata) => metadata,
+            Found::Missing { above } => {
+                look::may_be_made(path, &above)?;
+                let made = create_private(path).and_then(|()| fs::metadata(path));
+                made.map_err(|error| {
+                    let (shown, why) = (path.display(), explain(&error, path));
+                    format!("cannot make the data directory {shown}: {why}")
+                })?
+            }
+        };
+        if let Some(fault) = look::faults(path, &metadata, User::own())
+            .into_iter()
+            .next()
+        {
+            return Err(fault);
         }
         Ok(Self {
             path: path.to_owned(),
             _lock: lock(path)?,
         })
+    }
+
+    /// Opens the database in it.
+    ///
+    /// # Errors
+    /// A sentence for the administrator.
+    pub fn store(&self) -> Result<Sqlite, String> {
+        let secret = self.path.join(SECRET_NAME);
+        open_sqlite(&self.path, history(&secret))
     }
 
     /// Its path.
@@ -62,23 +69,29 @@ impl DataDirectory {
         &self.path
     }
 
-    /// `server_secret`: 32 bytes made once and stored 0600.
+    /// `server_secret`: 32 bytes made once and stored 0600. To be asked for after the store: a secret without a database tells that the
+    /// database is lost.
     ///
     /// # Errors
     /// A sentence for the administrator.
     pub fn server_secret(&self) -> Result<[u8; 32], String> {
         let path = self.path.join(SECRET_NAME);
+        let say = |what: &str, error: &io::Error| {
+            format!(
+                "cannot {what} {}: {}",
+                path.display(),
+                explain(error, &path)
+            )
+        };
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self
-                    .make_secret(&path)
-                    .map_err(|error| format!("cannot make {}: {error}", path.display()));
+                return self.make_secret(&path).map_err(|error| say("make", &error));
             }
-            Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+            Err(error) => return Err(say("read", &error)),
         };
         fs::set_permissions(&path, Permissions::from_mode(0o600))
-            .map_err(|error| format!("cannot protect {}: {error}", path.display()))?;
+            .map_err(|error| say("protect", &error))?;
         <[u8; 32]>::try_from(bytes).map_err(|bytes| {
             format!(
                 "{} is damaged, it has {} bytes instead of 32: restore it from a backup; without one remove it, and a new one \
@@ -111,6 +124,14 @@ impl DataDirectory {
     }
 }
 
+/// What this file, made behind the database, tells of it.
+pub(super) fn history(secret: &Path) -> History<'_> {
+    match secret.exists() {
+        true => History::Used(secret),
+        false => History::Unknown,
+    }
+}
+
 /// Creates a directory 0700, and those it is in, where they are missing. Each name is on disk only when the directory it is in is
 /// synced: else a power cut could take the directory with every account that was ever reported done.
 fn create_private(path: &Path) -> io::Result<()> {
@@ -134,7 +155,8 @@ fn create_private(path: &Path) -> io::Result<()> {
 
 fn lock(directory: &Path) -> Result<File, String> {
     let path = directory.join(LOCK_NAME);
-    let say = |error: io::Error| format!("cannot lock {}: {error}", path.display());
+    let say =
+        |error: io::Error| format!("cannot lock {}: {}", path.display(), explain(&error, &path));
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -13,6 +13,7 @@ use super::password::new_password;
 use super::source::Source;
 use super::terminal::Line;
 use super::{Console, Input};
+use crate::boot::{ByRoot, made_by_root};
 use crate::config::Settings;
 use crate::control::{CallError, call, socket_path};
 use crate::limits::CONTROL_PAGE;
@@ -32,9 +33,14 @@ pub(super) fn perform(
     match task {
         UserTask::Add { account } => {
             office.serves(account.domain())?;
+            let note = office.begins()?;
             let password = new_password(&account, console)?;
             let said = format!("{account} was added");
-            office.change(Command::Add { account, password }, &said, console)
+            office.change(Command::Add { account, password }, &said, console)?;
+            match note {
+                Some(note) => Ok(writeln!(console.err, "spondee: {note}")?),
+                None => Ok(()),
+            }
         }
         UserTask::Passwd { account } => {
             office.serves(account.domain())?;
@@ -147,6 +153,18 @@ impl Office<'_> {
                 "there is no {shown}: run this where the server was started, or name its configuration with --config"
             ),
         }))
+    }
+
+    /// Whether root may begin a data directory here, and what is to be said if so.
+    fn begins(&self) -> Result<Option<String>, Failure> {
+        match self.source {
+            Source::File(file) => match made_by_root(&self.settings.data_directory, file) {
+                Some(ByRoot::Refused(why)) => Err(Failure::Unusable(why)),
+                Some(ByRoot::Noted(note)) => Ok(Some(note)),
+                None => Ok(None),
+            },
+            Source::Development(_) => Ok(None),
+        }
     }
 
     /// Changes an account and says so.

@@ -26,6 +26,7 @@ use spondee_core::port::{Listener, Opening};
 
 use crate::limits::shell::BACKLOG;
 use crate::limits::{CONFIG_FILE_BYTES, THREADS};
+use crate::remedy::explain;
 
 /// A file with every option, its default and what it does.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -193,7 +194,7 @@ fn text(path: &Path) -> Result<String, String> {
         } else if error.kind() == io::ErrorKind::IsADirectory {
             "it is a directory; name the file in it".to_owned()
         } else {
-            error.to_string()
+            explain(&error, path)
         };
         format!("cannot be read: {why}")
     })?;

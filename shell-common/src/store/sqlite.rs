@@ -12,7 +12,7 @@ use spondee_core::jid::BareJid;
 use spondee_core::store::{Batch, Expect, Op, Reply, StoreError, Table};
 use tracing::Level;
 
-use super::{Backend, schema};
+use super::{Backend, History, schema};
 use crate::log::{Cause, Subject, may_write};
 
 /// One connection.
@@ -23,13 +23,13 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file, creating it 0600 or migrating it.
+    /// Opens the file, creating it 0600 if there never was one, or migrating it.
     ///
     /// # Errors
     /// A sentence for the administrator.
-    pub fn open(path: &Path) -> Result<Self, String> {
+    pub fn open(path: &Path, history: History<'_>) -> Result<Self, String> {
         Ok(Self {
-            connection: schema::open(path)?,
+            connection: schema::open(path, history)?,
             path: path.to_owned(),
         })
     }
