@@ -195,9 +195,7 @@ fn account(text: &str) -> Result<BareJid, String> {
         JidError::Domain | JidError::Local => error.to_string(),
     })?;
     if account.local().is_none() {
-        return Err(format!(
-            "an account is written USER@HOST, such as {text}@localhost or juliet@{text}"
-        ));
+        return Err("an account is written USER@HOST, such as juliet@example.org".to_owned());
     }
     Ok(account)
 }

@@ -102,6 +102,9 @@ fn confirm_deletion(account: &BareJid, console: &mut Console<'_>) -> Result<(), 
     }
 }
 
+/// Hosts that are named when another one was meant.
+const HOSTS_SHOWN: usize = 20;
+
 /// Where commands go.
 struct Office<'a> {
     source: &'a Source,
@@ -123,8 +126,12 @@ impl Office<'_> {
         if hosts.contains_key(host) {
             return Ok(());
         }
-        let served: Vec<_> = hosts.keys().map(Domain::as_str).collect();
-        let served = served.join(", ");
+        let served: Vec<_> = hosts.keys().map(Domain::as_str).take(HOSTS_SHOWN).collect();
+        let more = match hosts.len().saturating_sub(HOSTS_SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let served = served.join(", ") + &more;
         Err(Failure::Refused(match self.source {
             Source::File(file) => format!(
                 "the host {host} is not served; those of {} are: {served}",
