@@ -216,7 +216,7 @@ fn damaged(path: &Path, how: &str) -> String {
 }
 
 /// Why SQLite cannot write: it keeps the system's reason to itself, so the same is tried beside its file.
-fn refusal(path: &Path) -> Option<String> {
+pub(super) fn refusal(path: &Path) -> Option<String> {
     let directory = path.parent()?;
     let beside = directory.join(TRIAL_NAME);
     let trial = || {
