@@ -46,6 +46,10 @@ pub const COMMANDS_WAITING_MAX: usize = 256;
 /// Accounts in one page of a list, whatever was asked for: a page is one answer of the store.
 pub const LIST_MAX: u32 = 1000;
 
+/// Bytes of a new password as it is typed. A sign-in by PLAIN must fit into `unauthenticated_element_bytes`; nobody's password is a
+/// tenth as long.
+pub const PASSWORD_BYTES: usize = 1024;
+
 /// Sign-ins on one stream that come to nothing before a password is looked at. RFC 6120 §6.4.5 has a client go on to its next
 /// mechanism when one fails, and poezio comes to PLAIN as the seventh. Six of our mechanisms can be tried with each of three binding
 /// flags and one without: who tries all that there is fails eighteen times.

@@ -1,180 +1,26 @@
 //! From settings to what a shell needs to run: data directory, secret, certificates, store, workers.
 
 pub(crate) mod certificates;
+mod data;
+mod look;
 mod reload;
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::process::geteuid;
 use spondee_core::config::Config;
 
 use crate::config::{Listen, Settings};
 use crate::control::{Control, socket_path};
 use crate::rounds;
-use crate::seed;
-use crate::store::{Store, open_sqlite};
+use crate::store::Store;
 use crate::tls::TlsHosts;
 use crate::work::Workers;
 use certificates::Certificates;
+
+pub use data::DataDirectory;
+pub use look::{ByRoot, Look, look, made_by_root};
 pub use reload::{Reload, Reloaded};
-
-const LOCK_NAME: &str = "lock";
-const SECRET_NAME: &str = "server_secret";
-/// What the secret is called until it is whole.
-const NEW_SECRET_NAME: &str = "server_secret.new";
-
-/// A locked data directory: mode 0700 checked, one process at a time.
-#[derive(Debug)]
-pub struct DataDirectory {
-    path: PathBuf,
-    /// Locked as long as it is open: the system frees it however the process ends.
-    _lock: File,
-}
-
-impl DataDirectory {
-    /// Creates the directory 0700 if missing, refuses one that others can enter, takes its lock.
-    ///
-    /// # Errors
-    /// A sentence for the administrator: the mode and the chmod to run, or that a server is running.
-    pub fn open(path: &Path) -> Result<Self, String> {
-        let shown = path.display();
-        create_private(path)
-            .map_err(|error| format!("cannot create the data directory {shown}: {error}"))?;
-        let metadata = fs::metadata(path)
-            .map_err(|error| format!("cannot look at the data directory {shown}: {error}"))?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(format!(
-                "others can enter the data directory {shown} (its mode is {mode:04o}): run `chmod 0700 {shown}`"
-            ));
-        }
-        // Root could use it, but would leave files in it that its owner cannot read.
-        let (owner, user) = (metadata.uid(), geteuid().as_raw());
-        if owner != user {
-            return Err(format!(
-                "the data directory {shown} belongs to user {owner} and this process to user {user}: run it as that user, as \
-                 with `sudo -u '#{owner}'`"
-            ));
-        }
-        Ok(Self {
-            path: path.to_owned(),
-            _lock: lock(path)?,
-        })
-    }
-
-    /// Its path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// `server_secret`: 32 bytes made once and stored 0600.
-    ///
-    /// # Errors
-    /// A sentence for the administrator.
-    pub fn server_secret(&self) -> Result<[u8; 32], String> {
-        let path = self.path.join(SECRET_NAME);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self
-                    .make_secret(&path)
-                    .map_err(|error| format!("cannot make {}: {error}", path.display()));
-            }
-            Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
-        };
-        fs::set_permissions(&path, Permissions::from_mode(0o600))
-            .map_err(|error| format!("cannot protect {}: {error}", path.display()))?;
-        <[u8; 32]>::try_from(bytes).map_err(|bytes| {
-            format!(
-                "{} is damaged, it has {} bytes instead of 32: restore it from a backup; without one remove it, and a new one \
-                 is made (no account is lost)",
-                path.display(),
-                bytes.len()
-            )
-        })
-    }
-
-    /// Whole or not at all, also after a power cut.
-    fn make_secret(&self, path: &Path) -> io::Result<[u8; 32]> {
-        let secret = seed::fresh().map_err(io::Error::other)?;
-        let new = self.path.join(NEW_SECRET_NAME);
-        // Left over from a start that was cut off.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(&secret)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(&self.path)?.sync_all()?;
-        Ok(secret)
-    }
-}
-
-/// Creates a directory 0700, and those it is in, where they are missing. Each name is on disk only when the directory it is in is
-/// synced: else a power cut could take the directory with every account that was ever reported done.
-fn create_private(path: &Path) -> io::Result<()> {
-    let above = match path.parent() {
-        Some(above) if above.as_os_str().is_empty() => Path::new("."),
-        Some(above) => above,
-        // There is always a root.
-        None => return Ok(()),
-    };
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => File::open(above)?.sync_all(),
-        Err(_) if path.is_dir() => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_private(above)?;
-            DirBuilder::new().mode(0o700).create(path)?;
-            File::open(above)?.sync_all()
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn lock(directory: &Path) -> Result<File, String> {
-    let path = directory.join(LOCK_NAME);
-    let say = |error: io::Error| format!("cannot lock {}: {error}", path.display());
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(say)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut process = String::new();
-            // Only to say more: the number may be missing at the very beginning.
-            let _ = file.take(20).read_to_string(&mut process);
-            return Err(format!(
-                "the data directory {} is in use: a Spondee server or command is running (process {})",
-                directory.display(),
-                process.trim()
-            ));
-        }
-        Err(error) => return Err(say(error.into())),
-    }
-    // For people; only the lock itself counts.
-    file.set_len(0).map_err(say)?;
-    writeln!(file, "{}", std::process::id()).map_err(say)?;
-    Ok(file)
-}
 
 /// Everything a shell is started with.
 #[derive(Debug)]
@@ -204,6 +50,7 @@ pub struct Booted {
 pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, String> {
     let socket = socket_path(&settings.data_directory)?;
     let data = DataDirectory::open(&settings.data_directory)?;
+    let store = data.store()?;
     settings.config.server_secret = data.server_secret()?;
     rounds::remember(data.path(), &mut settings.config)?;
     for warning in &settings.warnings {
@@ -216,13 +63,12 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         tracing::error!("{fault}");
     }
     let tls = Arc::new(certificates.tls);
-    let store = Store::start(Box::new(open_sqlite(data.path())?));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Booted {
         config: Arc::new(settings.config.clone()),
         tls: Arc::clone(&tls),
         listen: settings.listen.clone(),
-        store,
+        store: Store::start(Box::new(store)),
         workers: Workers::start(workers),
         control: Control::new(socket),
         reload: Reload {
@@ -242,60 +88,6 @@ mod tests {
     use super::*;
     use crate::scratch::Scratch;
     use crate::tls::generate_development_certificate;
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn makes_a_directory_for_its_owner_only() {
-        let scratch = Scratch::new();
-        let path = scratch.path().join("var/spondee");
-        let data = DataDirectory::open(&path).unwrap();
-        assert_eq!(mode(&path), 0o700);
-        assert_eq!(mode(&path.join(LOCK_NAME)), 0o600);
-        assert_eq!(data.path(), path);
-    }
-
-    #[test]
-    fn refuses_a_directory_that_others_can_enter_and_says_what_to_run() {
-        let scratch = Scratch::new();
-        for open in [0o755, 0o750, 0o701] {
-            fs::set_permissions(scratch.path(), Permissions::from_mode(open)).unwrap();
-            let refusal = DataDirectory::open(scratch.path()).unwrap_err();
-            let advice = format!("chmod 0700 {}", scratch.path().display());
-            assert!(refusal.contains(&advice), "{refusal}");
-        }
-        fs::set_permissions(scratch.path(), Permissions::from_mode(0o700)).unwrap();
-        DataDirectory::open(scratch.path()).unwrap();
-    }
-
-    #[test]
-    fn refuses_a_second_process_and_names_the_first() {
-        let scratch = Scratch::new();
-        let first = DataDirectory::open(scratch.path()).unwrap();
-        let refusal = DataDirectory::open(scratch.path()).unwrap_err();
-        let process = format!("process {}", std::process::id());
-        assert!(refusal.contains(&process), "{refusal}");
-        drop(first);
-        DataDirectory::open(scratch.path()).unwrap();
-    }
-
-    #[test]
-    fn makes_the_secret_once_and_keeps_it_private() {
-        let scratch = Scratch::new();
-        let data = DataDirectory::open(scratch.path()).unwrap();
-        fs::write(scratch.path().join(NEW_SECRET_NAME), "half").unwrap();
-        let secret = data.server_secret().unwrap();
-        assert_ne!(secret, [0; 32]);
-        assert_eq!(data.server_secret().unwrap(), secret);
-        let path = scratch.path().join(SECRET_NAME);
-        assert_eq!(mode(&path), 0o600);
-        assert!(!scratch.path().join(NEW_SECRET_NAME).exists());
-        fs::write(&path, "short").unwrap();
-        let refusal = data.server_secret().unwrap_err();
-        assert!(refusal.contains("5 bytes instead of 32"), "{refusal}");
-    }
 
     #[test]
     fn boots_a_development_server_and_reloads_it() {

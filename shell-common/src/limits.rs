@@ -6,6 +6,14 @@ use std::time::Duration;
 pub mod log;
 pub mod shell;
 
+// -- Configuration: what a file may hold
+
+/// Bytes of a configuration. Ten thousand hosts with options of their own are half of it; anything larger was named by mistake.
+pub const CONFIG_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Lines that are not TOML and are told one by one. Whoever has more has given another kind of file.
+pub const CONFIG_SYNTAX_FAULTS: usize = 20;
+
 // -- Configuration: what an option may be set to
 
 /// `threads`. More threads than any machine has cores only divide the accounts without need.
@@ -129,6 +137,21 @@ pub const SQLITE_STATEMENTS: usize = 32;
 /// ever.
 pub const SQLITE_WAL_BYTES: u32 = 64 * 1024 * 1024;
 
+/// Bytes of a database that SQLite looks through at each start and each command without a server. It reads some hundred megabytes a
+/// second: a larger one is only measured.
+pub const SQLITE_CHECKED_BYTES: i64 = 16 * 1024 * 1024;
+
+// -- Data directory
+
+/// Bytes that must be free where the data directory is, for a server to start: SQLite's files grow by about 100 KiB.
+pub const DATA_BYTES_TO_START: u64 = 256 * 1024;
+
+/// Bytes that had better be free: SQLite's write-ahead log alone may grow to this.
+pub const DATA_BYTES_TO_RUN: u64 = SQLITE_WAL_BYTES as u64;
+
+/// Bytes of `/etc/passwd` that are looked through for a user's name.
+pub const PASSWD_BYTES: u64 = 1024 * 1024;
+
 // -- Control socket
 
 /// Connections at a time. Each holds a thread that waits, which costs little: enough for a script that runs dozens of commands in
@@ -138,23 +161,17 @@ pub const CONTROL_CONNECTIONS: usize = 64;
 /// Bytes of the socket's path, which a Unix socket's address has room for; on Linux 107 (`unix(7)`).
 pub const CONTROL_PATH_BYTES: usize = 107;
 
-/// Bytes of one request. The longest is an address of 3 KiB and a password of a few hundred bytes, escaped.
+/// Bytes of one request. The longest is an address of 3 KiB and a password of `PASSWORD_BYTES` of the core, escaped.
 pub const CONTROL_REQUEST_BYTES: u64 = 32 * 1024;
 
 /// Bytes of one answer: a page of the longest addresses, escaped, and more than that.
 pub const CONTROL_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Accounts in one page of a list. The page is one question to the store, which serves others in between.
-pub const CONTROL_PAGE: u32 = 1000;
+pub const CONTROL_PAGE: u32 = spondee_core::limits::LIST_MAX;
 
 /// Silence after which a connection is closed, so that a script that hangs does not keep its place.
 pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
 
 /// The longest wait for the end of a command. The slowest sets a password behind a full queue of workers: seconds.
 pub const CONTROL_ANSWER: Duration = Duration::from_secs(30);
-
-// -- Command line
-
-/// Bytes of a password typed or read from standard input. A sign-in by PLAIN must fit into `unauthenticated_element_bytes` of the
-/// core; nobody's password is a tenth as long.
-pub const PASSWORD_BYTES: usize = 1024;

@@ -14,7 +14,7 @@ use spondee_core::store::{Batch, Reply, StoreError};
 use crate::boot::DataDirectory;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::store::{Backend, open_sqlite};
+use crate::store::Backend;
 use crate::{note, rounds, seed};
 
 /// One shard over an open store.
@@ -41,7 +41,7 @@ impl Offline {
     /// A sentence for the administrator.
     pub fn open(settings: &Settings) -> Result<Self, String> {
         let data = DataDirectory::open(&settings.data_directory)?;
-        let backend = open_sqlite(data.path())?;
+        let backend = data.store()?;
         let mut config = settings.config.clone();
         config.server_secret = data.server_secret()?;
         rounds::remember(data.path(), &mut config)?;

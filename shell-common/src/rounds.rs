@@ -13,9 +13,10 @@ use std::path::Path;
 use spondee_core::config::Config;
 
 use crate::limits::FORMER_ROUNDS;
+use crate::remedy::explain;
 
 /// A line for each host: its name, then counts, the last one first.
-const NAME: &str = "iteration_counts";
+pub(crate) const NAME: &str = "iteration_counts";
 /// What the file is called until it is whole.
 const NEW_NAME: &str = "iteration_counts.new";
 
@@ -28,7 +29,10 @@ pub fn remember(directory: &Path, config: &mut Config) -> Result<(), String> {
     let before = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+        Err(error) => {
+            let (shown, why) = (path.display(), explain(&error, &path));
+            return Err(format!("cannot read {shown}: {why}"));
+        }
     };
     let mut known = parse(&before);
     for (host, config) in &mut config.hosts {
@@ -42,7 +46,10 @@ pub fn remember(directory: &Path, config: &mut Config) -> Result<(), String> {
     if after == before {
         return Ok(());
     }
-    write(directory, &after).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    write(directory, &after).map_err(|error| {
+        let (shown, why) = (path.display(), explain(&error, &path));
+        format!("cannot write {shown}: {why}")
+    })
 }
 
 /// What is no count is left out: the worst that comes of it is that an unknown user can be told from an old account.

@@ -11,11 +11,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use spondee_core::envelope::placement::Placement;
-use spondee_core::port::{Command, CommandReply};
+use spondee_core::jid::BareJid;
+use spondee_core::limits::PASSWORD_BYTES;
+use spondee_core::port::{Command, CommandError, CommandReply};
+use spondee_core::secret::Secret;
 use spondee_shell_common::boot::{Booted, DataDirectory};
 use spondee_shell_common::cli::{Console, Input, Serve, Surroundings, main_with};
-use spondee_shell_common::control::{Control, SOCKET_NAME};
+use spondee_shell_common::config::Settings;
+use spondee_shell_common::control::{Control, SOCKET_NAME, call, socket_path};
 use spondee_shell_common::mailbox::{Letter, Mailbox};
+use spondee_shell_common::offline::Offline;
 
 /// A directory with a configuration of two hosts, gone afterwards.
 struct Place(PathBuf);
@@ -162,7 +167,7 @@ fn users_are_added_listed_disabled_enabled_and_deleted_without_a_server() {
     assert_eq!(list("spondee user list"), everybody);
 
     place
-        .run("spondee user delete juliet@example.org", "")
+        .run("spondee user delete --yes juliet@example.org", "")
         .is_done();
     assert_eq!(list("spondee user list"), "romeo@example.net\n");
     assert_eq!(list("spondee user list example.org --json"), "[]\n");
@@ -208,7 +213,7 @@ fn what_cannot_be_done_is_refused_with_code_1() {
             "no user romeo@example.org",
         ),
         (
-            "user delete romeo@example.org",
+            "user delete --yes romeo@example.org",
             "",
             "no user romeo@example.org",
         ),
@@ -378,6 +383,115 @@ fn beside_a_running_server_commands_go_through_its_socket() {
     assert_eq!(account.as_str(), "juliet@example.org");
     assert_eq!(password.expose(), b"secret");
     control.stop();
+}
+
+/// A server in all that commands see of one.
+struct Serving(Mutex<Offline>, Control);
+
+impl std::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Serving")
+    }
+}
+
+impl Mailbox for Serving {
+    fn post(&self, letters: Vec<Letter>) {
+        for letter in letters {
+            if let Letter::Command(id, command) = letter {
+                let result = self.0.lock().unwrap().call(command);
+                self.1.answer(id, result);
+            }
+        }
+    }
+}
+
+/// Serves a place while this lives.
+struct Server(Control);
+
+impl Server {
+    fn over(place: &Place) -> Self {
+        let settings = Settings::load(&place.path("spondee.toml")).unwrap();
+        let control = Control::new(socket_path(&settings.data_directory).unwrap());
+        let offline = Offline::open(&settings).unwrap();
+        let serving = Serving(Mutex::new(offline), control.clone());
+        control
+            .serve(vec![Arc::new(serving)], Placement::new(&[0; 32], 1))
+            .unwrap();
+        Self(control)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Bounds and words are the same, so that nothing works one day and not the next.
+#[test]
+fn commands_are_taken_and_refused_alike_with_a_server_and_without() {
+    let (alone, served) = (Place::new(), Place::new());
+    let server = Server::over(&served);
+    let longest = "x".repeat(PASSWORD_BYTES);
+    let too_long = format!("{longest}x");
+    let twenty = "x".repeat(20_000);
+    for (line, input) in [
+        ("user add juliet@example.org", "secret\n"),
+        ("user add juliet@example.org", "secret\n"),
+        ("user add romeo@example.net", longest.as_str()),
+        ("user add viola@example.net", too_long.as_str()),
+        ("user add viola@example.net", twenty.as_str()),
+        ("user add viola@example.net", ""),
+        ("user add viola@example.net", "\u{7}"),
+        ("user add viola@example.com", "secret"),
+        ("user passwd juliet@example.org", too_long.as_str()),
+        ("user passwd juliet@example.org", longest.as_str()),
+        ("user passwd nobody@example.org", "secret"),
+        ("user disable juliet@example.org", ""),
+        ("user disable juliet@example.org", ""),
+        ("user disable nobody@example.org", ""),
+        ("user list", ""),
+        ("user list --json", ""),
+        ("user list example.com", ""),
+        ("user enable juliet@example.org", ""),
+        ("user enable nobody@example.com", ""),
+        ("user delete juliet@example.org", ""),
+        ("user delete --yes juliet@example.org", ""),
+        ("user delete --yes juliet@example.org", ""),
+        ("user list", ""),
+    ] {
+        let line = format!("spondee {line}");
+        let mut outcomes = [&alone, &served].map(|place| place.run(&line, input));
+        for (outcome, place) in outcomes.iter_mut().zip([&alone, &served]) {
+            let data = place.path("data");
+            let aside = format!(" (in {}; no server runs there)", data.display());
+            outcome.out = outcome.out.replace(&aside, "");
+            let own = place.0.display().to_string();
+            outcome.err = outcome.err.replace(&own, "PLACE");
+        }
+        assert_eq!(outcomes[0], outcomes[1], "{line}");
+    }
+    drop(server);
+}
+
+/// The command looks at a password first, but whoever asks the socket otherwise is held to the same.
+#[test]
+fn the_control_socket_takes_no_longer_password_than_the_command() {
+    let place = Place::new();
+    let server = Server::over(&place);
+    let ask = |bytes: usize| {
+        let settings = Settings::load(&place.path("spondee.toml")).unwrap();
+        let command = Command::Add {
+            account: BareJid::parse("juliet@example.org").unwrap(),
+            password: Secret::new(vec![b'x'; bytes]),
+        };
+        call(&socket_path(&settings.data_directory).unwrap(), &command).unwrap()
+    };
+    for bytes in [PASSWORD_BYTES + 1, 20_000] {
+        assert_eq!(ask(bytes), Err(CommandError::Password), "{bytes}");
+    }
+    assert_eq!(ask(PASSWORD_BYTES), Ok(CommandReply::Done));
+    drop(server);
 }
 
 #[test]

@@ -6,5 +6,6 @@ mod shard;
 mod signal;
 
 fn main() -> std::process::ExitCode {
+    signal::outlive_file_limit();
     spondee_shell_common::cli::run(serve::serve)
 }

@@ -20,6 +20,7 @@ use spondee_shell_common::log;
 use spondee_shell_common::mailbox::Mailbox;
 use spondee_shell_common::mesh::{Inbox, Mesh, Order};
 use spondee_shell_common::permits::Permits;
+use spondee_shell_common::remedy;
 use spondee_shell_common::seed;
 
 use crate::conn::Moved;
@@ -33,7 +34,8 @@ const SIGNAL: Token = Token(0);
 /// # Errors
 /// A sentence for the administrator: why it could not start, or what broke.
 pub(crate) fn serve(booted: Booted, ready: &mut dyn FnMut()) -> Result<(), String> {
-    let fail = |error: io::Error| format!("cannot start: {error}");
+    let fail =
+        |error: io::Error| format!("cannot start: {}", remedy::explain(&error, "/".as_ref()));
     let poll = Poll::new().map_err(fail)?;
     let signals = Signals::catch(poll.registry(), SIGNAL).map_err(fail)?;
     let waker = bell(&poll).map_err(fail)?;
@@ -57,7 +59,8 @@ struct Server {
 
 impl Server {
     fn start(booted: Booted, waker: Waker) -> Result<Self, String> {
-        let fail = |error: io::Error| format!("cannot start: {error}");
+        let fail =
+            |error: io::Error| format!("cannot start: {}", remedy::explain(&error, "/".as_ref()));
         let config = Arc::clone(&booted.config);
         let shards = config.shards.max(1);
         let descriptors = limits::raise_descriptors();

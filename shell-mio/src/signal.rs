@@ -8,6 +8,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook_mio::v1_0::Signals as Pipe;
 
+/// From now on a write beyond the limit on a file's size (RLIMIT_FSIZE) fails, as on a full disk, and does not end the process: neither
+/// that of a server nor that of a command.
+pub(crate) fn outlive_file_limit() {
+    // Where it cannot be done, there is nothing to be done about it.
+    let _ = flag::register(SIGXFSZ, Arc::default());
+}
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Signal {
@@ -31,8 +38,6 @@ impl std::fmt::Debug for Signals {
 impl Signals {
     /// Catches them from now on; `token` becomes readable when one came.
     pub(crate) fn catch(registry: &Registry, token: Token) -> io::Result<Self> {
-        // A write beyond the limit on a file's size (RLIMIT_FSIZE) fails then, as on a full disk, and does not end the process.
-        flag::register(SIGXFSZ, Arc::default())?;
         let mut pipe = Pipe::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
         registry.register(&mut pipe, token, Interest::READABLE)?;
         Ok(Self(pipe))

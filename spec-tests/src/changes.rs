@@ -19,7 +19,7 @@ use spondee_core::jid::{BareJid, Domain};
 use spondee_core::sasl::{Credentials, DeriveParams, Status};
 use spondee_core::secret::Secret;
 use spondee_core::store::{Batch, Op, Reply, Table};
-use spondee_shell_common::store::{Backend as _, FILE_NAME, open_sqlite};
+use spondee_shell_common::store::{Backend as _, FILE_NAME, History, open_sqlite};
 
 use crate::client::PATIENCE;
 use crate::dice::Dice;
@@ -228,7 +228,7 @@ impl Kept {
         if !data.join(FILE_NAME).exists() {
             return Ok(Self::default());
         }
-        let mut store = open_sqlite(data)?;
+        let mut store = open_sqlite(data, History::Unknown)?;
         let host = Domain::parse(HOST).map_err(|e| format!("{e:?}"))?;
         let batch = Batch {
             owner: BareJid::of_domain(&host),

@@ -9,6 +9,7 @@ use spec_tests::memory::{Drain, Mesh, StorePace, World};
 use spec_tests::sasl::{Binding, Scram};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
 use spondee_core::jid::{BareJid, Domain};
+use spondee_core::limits::PASSWORD_BYTES;
 use spondee_core::port::{Command, CommandError, CommandReply, CommandResult, Opening};
 use spondee_core::sasl::{Hash, Mechanism, Plus, Status};
 use spondee_core::secret::Secret;
@@ -97,7 +98,11 @@ fn add_makes_an_account_that_can_sign_in() -> Outcome {
 #[test]
 fn add_is_refused_for_an_account_that_exists_a_bad_password_or_a_strange_host() -> Outcome {
     let mut world = world(3, |_| {});
+    let longest = "x".repeat(PASSWORD_BYTES);
+    let too_long = format!("{longest}x");
     for (command, error) in [
+        (add("viola@localhost", &too_long), CommandError::Password),
+        (passwd(&too_long), CommandError::Password),
         (add(ROMEO, "other"), CommandError::Exists),
         (add("ROMEO@LOCALHOST", "other"), CommandError::Exists),
         (add("viola@localhost", ""), CommandError::Password),
@@ -115,6 +120,7 @@ fn add_is_refused_for_an_account_that_exists_a_bad_password_or_a_strange_host() 
         password: bytes,
     };
     assert_eq!(world.command(command), Err(CommandError::Password));
+    assert_eq!(world.command(add("cesario@localhost", &longest)), DONE);
     assert_eq!(attempt(&mut world, ROMEO, "other")?, "not-authorized");
     assert_eq!(attempt(&mut world, ROMEO, "secret")?, "success");
     assert_eq!(

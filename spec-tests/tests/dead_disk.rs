@@ -50,10 +50,10 @@ fn a_disk_that_takes_no_more_is_told_and_survived() {
     };
     limit(&fs::metadata(wal).unwrap().len().to_string());
     for command in [
-        ["user", "disable", "juliet@localhost"],
-        ["user", "delete", "juliet@localhost"],
+        &["user", "disable", "juliet@localhost"][..],
+        &["user", "delete", "--yes", "juliet@localhost"],
     ] {
-        let refusal = server.command(&command).unwrap_err();
+        let refusal = server.command(command).unwrap_err();
         tells_what_to_do(&server, &refusal);
         let list = server.command(&["user", "list"]).unwrap();
         assert_eq!(list, "juliet@localhost\n");

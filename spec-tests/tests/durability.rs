@@ -338,14 +338,15 @@ fn nothing_an_offline_command_reported_is_lost_by_a_power_cut() {
         ("add", juliet, Change::Add("two".to_owned()), "two\n"),
         ("passwd", romeo, typed("three"), "three\n"),
         ("disable", romeo, Change::Disable, ""),
-        ("delete", juliet, Change::Delete, ""),
+        ("delete --yes", juliet, Change::Delete, ""),
         ("enable", romeo, Change::Enable, ""),
     ] {
         let mut command = strace::tracing(&trace);
         command.arg(prepared.binary());
         ledger.begin(account, change);
+        let arguments: Vec<_> = ["user"].into_iter().chain(word.split(' ')).collect();
         prepared
-            .administer(command, &["user", word, account], input)
+            .administer(command, &[&arguments[..], &[account]].concat(), input)
             .unwrap();
         ledger.done(account);
         strace::wait_for_end(&trace).unwrap();

@@ -239,7 +239,7 @@ fn commands_reach_a_running_server() {
         .unwrap();
     sign_in("nurse").unwrap();
     server
-        .command(&["user", "delete", "nurse@localhost"])
+        .command(&["user", "delete", "--yes", "nurse@localhost"])
         .unwrap();
     assert_eq!(sign_in("nurse").unwrap_err(), "failure: not-authorized");
 }

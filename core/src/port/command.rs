@@ -100,7 +100,7 @@ pub enum CommandError {
     NoSuchHost,
     /// There is no such account.
     NoSuchUser,
-    /// The password is empty or holds a prohibited character.
+    /// This cannot be a new password: see `sasl::PasswordError`.
     Password,
     /// The store failed; the log says how.
     Store,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Hash;
 use crate::entropy::Entropy;
+use crate::limits::PASSWORD_BYTES;
 use crate::secret::Secret;
 
 /// Bytes of a fresh salt, and of the fake ones that must look like them.
@@ -189,13 +190,29 @@ pub fn prepare_password(password: &str) -> Result<String, PasswordError> {
     Ok(prepared)
 }
 
+/// Judges and prepares a new password, however it comes here. One that was set earlier is only prepared, so that a bound that
+/// moves keeps nobody out.
+///
+/// # Errors
+/// It cannot be a password.
+pub fn prepare_new_password(typed: &[u8]) -> Result<String, PasswordError> {
+    if typed.len() > PASSWORD_BYTES {
+        return Err(PasswordError::TooLong);
+    }
+    prepare_password(core::str::from_utf8(typed).map_err(|_| PasswordError::Encoding)?)
+}
+
 /// Why a text cannot be a password.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PasswordError {
     /// Nothing is left of it.
     Empty,
+    /// It is not UTF-8.
+    Encoding,
     /// It holds a character that SASLprep prohibits.
     Prohibited,
+    /// It has more than `PASSWORD_BYTES`.
+    TooLong,
 }
 
 #[cfg(test)]
@@ -289,6 +306,24 @@ mod tests {
         let record = credentials().to_record();
         for end in 0..record.len() {
             assert!(Credentials::from_record(&record[..end]).is_none());
+        }
+    }
+
+    #[test]
+    fn a_new_password_is_bounded_and_utf8() {
+        let longest = "\u{e9}".repeat(PASSWORD_BYTES / 2);
+        assert_eq!(
+            prepare_new_password(longest.as_bytes()),
+            Ok(longest.clone())
+        );
+        for (typed, error) in [
+            ((longest + "x").as_bytes(), PasswordError::TooLong),
+            (b"\xff\xfe", PasswordError::Encoding),
+            (b"", PasswordError::Empty),
+            ("\u{ad}".as_bytes(), PasswordError::Empty),
+            (b"a\x07b", PasswordError::Prohibited),
+        ] {
+            assert_eq!(prepare_new_password(typed), Err(error));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::port::{
     AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult,
     DeriveError, Note, UserEntry,
 };
-use crate::sasl::{Credentials, DeriveParams, ScramKeys, Status, prepare_password};
+use crate::sasl::{Credentials, DeriveParams, ScramKeys, Status, prepare_new_password};
 use crate::secret::Secret;
 use crate::store::{Batch, Expect, Op, Reply, StoreError, Table};
 use crate::stream::{Violation, record_hash};
@@ -76,10 +76,8 @@ impl Shard {
         password: &Secret,
         step: CommandStep,
     ) {
-        let prepared = core::str::from_utf8(password.expose())
-            .ok()
-            .and_then(|password| prepare_password(password).ok());
-        let Some(prepared) = prepared.map(String::into_bytes).map(Secret::new) else {
+        let prepared = prepare_new_password(password.expose());
+        let Ok(prepared) = prepared.map(String::into_bytes).map(Secret::new) else {
             return self.finish(now, id, &account, Err(CommandError::Password));
         };
         let Some(host) = self.config.hosts.get(account.domain()) else {

@@ -129,7 +129,9 @@ Examples:
     #[command(after_help = "\
 Examples:
   spondee user delete juliet@example.org
-  spondee user delete --yes juliet@example.org    does not ask")]
+  spondee user delete --yes juliet@example.org    does not ask
+
+Where standard input is no terminal to ask on, --yes is needed.")]
     Delete {
         /// The address, such as juliet@example.org
         #[arg(value_name = "JID", value_parser = account)]
@@ -193,9 +195,7 @@ fn account(text: &str) -> Result<BareJid, String> {
         JidError::Domain | JidError::Local => error.to_string(),
     })?;
     if account.local().is_none() {
-        return Err(format!(
-            "an account is written USER@HOST, such as {text}@localhost or juliet@{text}"
-        ));
+        return Err("an account is written USER@HOST, such as juliet@example.org".to_owned());
     }
     Ok(account)
 }

@@ -2,9 +2,7 @@
 
 mod certificates;
 
-use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -13,6 +11,7 @@ use super::Console;
 use super::args::Form;
 use super::failure::Failure;
 use super::source::Source;
+use crate::boot::{self, Look};
 use crate::config::Settings;
 use crate::control::socket_path;
 use certificates::Host;
@@ -68,20 +67,31 @@ impl Report {
             }
         };
         match settings {
-            Ok(settings) => report.look_at(settings, source),
-            Err(error) => report.faults = error.faults,
+            Ok(settings) => report.look_at(settings, source, &[]),
+            Err(error) => {
+                report.faults = error.faults;
+                if let Some(rest) = error.rest {
+                    report.look_at(rest.settings, source, &rest.doubtful);
+                }
+            }
         }
         report
     }
 
-    fn look_at(&mut self, settings: Settings, source: &Source) {
+    /// Looks at what the settings name. Of a directory that is doubtful nobody knows where it is.
+    fn look_at(&mut self, settings: Settings, source: &Source, doubtful: &[String]) {
+        let is_known = |option: &str| !doubtful.iter().any(|other| other == option);
         self.warnings.clone_from(&settings.warnings);
-        let checked = certificates::check(&settings, source);
-        self.hosts = checked.hosts;
-        self.faults.extend(checked.faults);
-        self.warnings.extend(checked.warnings);
-        self.look_at_data(&settings.data_directory);
-        self.data_directory = Some(settings.data_directory);
+        if is_known("certificates") {
+            let checked = certificates::check(&settings, source);
+            self.hosts = checked.hosts;
+            self.faults.extend(checked.faults);
+            self.warnings.extend(checked.warnings);
+        }
+        if is_known("data_directory") {
+            self.look_at_data(&settings.data_directory);
+            self.data_directory = Some(settings.data_directory);
+        }
     }
 
     /// As `boot::DataDirectory` does, but without making or locking it.
@@ -89,25 +99,9 @@ impl Report {
         if let Err(fault) = socket_path(path) {
             self.faults.push(fault);
         }
-        let shown = path.display();
-        match fs::metadata(path) {
-            Ok(metadata) if !metadata.is_dir() => self.faults.push(format!(
-                "the data directory {shown} is not a directory; move it away or set another data_directory"
-            )),
-            Ok(metadata) => {
-                let mode = metadata.permissions().mode() & 0o777;
-                if mode & 0o077 != 0 {
-                    self.faults.push(format!(
-                        "others can enter the data directory {shown} (its mode is {mode:04o}): run `chmod 0700 {shown}`"
-                    ));
-                }
-            }
-            // The first start makes it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => self.warnings.push(format!(
-                "the data directory {shown} was not looked at ({error}); run this as the user that runs the server"
-            )),
-        }
+        let Look { faults, warnings } = boot::look(path, self.file.as_deref());
+        self.faults.extend(faults);
+        self.warnings.extend(warnings);
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use spondee_core::limits::PASSWORD_BYTES;
 use spondee_core::port::{Command, CommandError};
 
 /// What went wrong. The exit codes are in `--help` (args.rs).
@@ -78,18 +79,17 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         CommandError::NoSuchUser => Failure::Refused(format!(
             "there is no user {who}; `spondee user list` shows which there are"
         )),
-        CommandError::Password => Failure::Refused(PASSWORD_PROHIBITED.into()),
+        // What this program lets pass and the core does not: they are of two versions.
+        CommandError::Password => Failure::Refused(format!(
+            "nothing was changed: the server does not take this password for {who}; choose one of letters, digits, signs and \
+             spaces, of {PASSWORD_BYTES} bytes at most"
+        )),
         CommandError::Store => Failure::Unusable(
             "nothing was changed: the database failed; the log says how (the server's, or above if none runs)"
                 .into(),
         ),
     }
 }
-
-pub(super) const PASSWORD_EMPTY: &str =
-    "the password is empty; one character is the least, twelve and more are better";
-pub(super) const PASSWORD_PROHIBITED: &str = "this cannot be a password: it holds a character that clients cannot \
-     send alike, such as a control character or an emoji; use letters, digits, signs and spaces";
 
 #[cfg(test)]
 mod tests {
@@ -110,7 +110,7 @@ mod tests {
             (CommandError::Exists, 1, "juliet@example.org"),
             (CommandError::NoSuchHost, 1, "SIGHUP"),
             (CommandError::NoSuchUser, 1, "no user juliet@example.org"),
-            (CommandError::Password, 1, "control character"),
+            (CommandError::Password, 1, "signs and spaces"),
             (CommandError::Store, 3, "log"),
         ] {
             let failure = refused(&disable, error);

@@ -10,6 +10,7 @@ mod password;
 mod serve;
 mod source;
 mod terminal;
+mod usage;
 mod user;
 
 use std::ffi::OsString;
@@ -116,9 +117,9 @@ where
         || "spondee".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     );
-    let done = match Args::try_parse_from(args) {
+    let done = match Args::try_parse_from(&args) {
         Ok(args) => perform(&program, args, &mut console, serve),
-        Err(error) => return explain(&error, &mut console),
+        Err(error) => return explain(&error, &args, &mut console),
     };
     match done.and_then(|()| console.out.flush().map_err(Failure::from)) {
         Ok(()) => 0,
@@ -133,8 +134,11 @@ where
 }
 
 /// Help, the version, or what is wrong with the arguments.
-fn explain(error: &clap::Error, console: &mut Console<'_>) -> u8 {
-    let text = error.render();
+fn explain(error: &clap::Error, args: &[OsString], console: &mut Console<'_>) -> u8 {
+    let text = match usage::advise(error, args, &console.surroundings) {
+        Some(advice) => format!("error: {advice}\n\nFor more information, try '--help'.\n"),
+        None => error.render().to_string(),
+    };
     // There is nobody left to tell.
     let _ = if error.use_stderr() {
         write!(console.err, "{text}")

@@ -1,14 +1,14 @@
 //! A new password: typed twice without being shown, or the first line of standard input. Never an argument.
 
 use spondee_core::jid::BareJid;
-use spondee_core::sasl::{PasswordError, prepare_password};
+use spondee_core::limits::PASSWORD_BYTES;
+use spondee_core::sasl::{PasswordError, prepare_new_password};
 use spondee_core::secret::Secret;
 use zeroize::Zeroizing;
 
-use super::failure::{Failure, PASSWORD_EMPTY, PASSWORD_PROHIBITED};
+use super::failure::Failure;
 use super::terminal::{Hidden, Line};
 use super::{Console, Input};
-use crate::limits::PASSWORD_BYTES;
 
 /// Asks for the new password of an account.
 ///
@@ -54,25 +54,34 @@ fn password(line: Line) -> Result<Secret, Failure> {
     let bytes = match line {
         Line::Read(bytes) => bytes,
         Line::Interrupted => return refused("interrupted; nothing was changed"),
-        Line::TooLong => {
-            return Err(Failure::Refused(format!(
-                "the password is too long; {PASSWORD_BYTES} bytes are the most"
-            )));
-        }
+        Line::TooLong => return Err(Failure::Refused(cannot_be(PasswordError::TooLong))),
         Line::End => {
             return refused(
                 "there is no password on standard input; write it there as one line, or run this on a terminal",
             );
         }
     };
-    match std::str::from_utf8(&bytes).map(prepare_password) {
-        Ok(Ok(prepared)) => {
+    match prepare_new_password(&bytes) {
+        Ok(prepared) => {
             drop(Zeroizing::new(prepared));
             Ok(Secret::new(bytes.to_vec()))
         }
-        Ok(Err(PasswordError::Empty)) => refused(PASSWORD_EMPTY),
-        Ok(Err(PasswordError::Prohibited)) => refused(PASSWORD_PROHIBITED),
-        Err(_) => refused("this cannot be a password: it is not in UTF-8"),
+        Err(error) => Err(Failure::Refused(cannot_be(error))),
+    }
+}
+
+fn cannot_be(error: PasswordError) -> String {
+    match error {
+        PasswordError::Empty => {
+            "the password is empty; one character is the least, twelve and more are better".into()
+        }
+        PasswordError::Encoding => "this cannot be a password: it is not in UTF-8".into(),
+        PasswordError::Prohibited => "this cannot be a password: it holds a character that clients cannot send alike, such as a \
+             control character or an emoji; use letters, digits, signs and spaces"
+            .into(),
+        PasswordError::TooLong => {
+            format!("the password is too long; {PASSWORD_BYTES} bytes are the most")
+        }
     }
 }
 

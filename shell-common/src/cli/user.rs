@@ -13,6 +13,7 @@ use super::password::new_password;
 use super::source::Source;
 use super::terminal::Line;
 use super::{Console, Input};
+use crate::boot::{ByRoot, made_by_root};
 use crate::config::Settings;
 use crate::control::{CallError, call, socket_path};
 use crate::limits::CONTROL_PAGE;
@@ -32,9 +33,14 @@ pub(super) fn perform(
     match task {
         UserTask::Add { account } => {
             office.serves(account.domain())?;
+            let note = office.begins()?;
             let password = new_password(&account, console)?;
             let said = format!("{account} was added");
-            office.change(Command::Add { account, password }, &said, console)
+            office.change(Command::Add { account, password }, &said, console)?;
+            match note {
+                Some(note) => Ok(writeln!(console.err, "spondee: {note}")?),
+                None => Ok(()),
+            }
         }
         UserTask::Passwd { account } => {
             office.serves(account.domain())?;
@@ -71,11 +77,13 @@ pub(super) fn perform(
     }
 }
 
-/// Asks a person whether it is meant. A script is taken at its word.
+/// Asks a person whether it is meant. A script says so itself: what it deletes is gone, and nobody sees a question.
 fn confirm_deletion(account: &BareJid, console: &mut Console<'_>) -> Result<(), Failure> {
     const ANSWER_BYTES: usize = 100;
     if matches!(console.input, Input::Pipe(_)) {
-        return Ok(());
+        return Err(Failure::Usage(format!(
+            "nothing was deleted: there is no terminal to ask on whether it is meant; `spondee user delete --yes {account}` does not ask"
+        )));
     }
     write!(
         console.err,
@@ -93,6 +101,9 @@ fn confirm_deletion(account: &BareJid, console: &mut Console<'_>) -> Result<(), 
         }
     }
 }
+
+/// Hosts that are named when another one was meant.
+const HOSTS_SHOWN: usize = 20;
 
 /// Where commands go.
 struct Office<'a> {
@@ -115,8 +126,12 @@ impl Office<'_> {
         if hosts.contains_key(host) {
             return Ok(());
         }
-        let served: Vec<_> = hosts.keys().map(Domain::as_str).collect();
-        let served = served.join(", ");
+        let served: Vec<_> = hosts.keys().map(Domain::as_str).take(HOSTS_SHOWN).collect();
+        let more = match hosts.len().saturating_sub(HOSTS_SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let served = served.join(", ") + &more;
         Err(Failure::Refused(match self.source {
             Source::File(file) => format!(
                 "the host {host} is not served; those of {} are: {served}",
@@ -145,6 +160,18 @@ impl Office<'_> {
                 "there is no {shown}: run this where the server was started, or name its configuration with --config"
             ),
         }))
+    }
+
+    /// Whether root may begin a data directory here, and what is to be said if so.
+    fn begins(&self) -> Result<Option<String>, Failure> {
+        match self.source {
+            Source::File(file) => match made_by_root(&self.settings.data_directory, file) {
+                Some(ByRoot::Refused(why)) => Err(Failure::Unusable(why)),
+                Some(ByRoot::Noted(note)) => Ok(Some(note)),
+                None => Ok(None),
+            },
+            Source::Development(_) => Ok(None),
+        }
     }
 
     /// Changes an account and says so.

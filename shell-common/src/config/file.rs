@@ -1,8 +1,6 @@
 //! The TOML syntax: keys with Prosody's names, unknown ones refused with line number and suggestion.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use spondee_core::config::{ConflictResolve, HostConfig, TlsAvailable};
@@ -10,15 +8,14 @@ use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::Limits;
 use spondee_core::port::{Listener, Opening};
 use spondee_core::sasl::{Encryption, Mechanism, SaslPolicy};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::options::{Place, fault_of};
-use super::rate;
+use super::options::HOST;
 use super::value::{
     Faults, Section, account, choice, interface, network, number, path, period, text, word,
 };
-use super::{Connections, Listen, LogLevel, Settings, core_config, default_threads};
+use super::{ConfigError, Connections, Listen, LogLevel, Settings, core_config, default_threads};
+use super::{foreign, rate, sections, syntax};
 use crate::limits::{
     C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT,
     CONNECTIONS, CONNECTIONS_PER_ADDRESS, ITERATION_COUNT, SASL_FAILURE_FORGIVEN_AFTER,
@@ -28,33 +25,39 @@ use crate::limits::{
 /// Reads the text of a file. Relative paths start at `base`.
 ///
 /// # Errors
-/// All faults.
-pub(super) fn read(source: &str, file: &Path, base: &Path) -> Result<Settings, Vec<String>> {
+/// All faults, with what can be read in spite of them.
+pub(super) fn read(source: &str, file: &Path, base: &Path) -> Result<Settings, ConfigError> {
     let mut faults = Faults::new(source);
     let (document, errors) = DeTable::parse_recoverable(source);
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        faults.at(&span, format!("not TOML: {}", error.message()));
+    if errors.is_empty() {
+        let settings = settings(document.get_ref(), base, &mut faults);
+        return match faults.is_empty() {
+            true => Ok(settings),
+            false => {
+                let rest = faults.rest(settings);
+                Err(faults.into_error(file, Some(rest)))
+            }
+        };
     }
-    // What is left of a broken tree would only give faults that are none.
-    let settings = match faults.is_empty() {
-        true => settings(document.get_ref(), base, &mut faults),
-        false => None,
+    if let Some(sentence) = foreign::recognise(source) {
+        faults.whole(sentence);
+        return Err(faults.into_error(file, None));
+    }
+    let Some(left) = syntax::diagnose(source, errors, &mut faults) else {
+        return Err(faults.into_error(file, None));
     };
-    match settings {
-        Some(settings) if faults.is_empty() => Ok(settings),
-        Some(_) | None => Err(faults.sentences(&file.display())),
-    }
+    let (document, _) = DeTable::parse_recoverable(&left.text);
+    let mut more = Faults::new(&left.text);
+    more.miss(left.headers);
+    let settings = settings(document.get_ref(), base, &mut more);
+    let rest = more.rest(settings);
+    faults.merge(more);
+    Err(faults.into_error(file, Some(rest)))
 }
 
-fn settings(table: &DeTable<'_>, base: &Path, faults: &mut Faults<'_>) -> Option<Settings> {
-    for (key, _) in table {
-        if key.get_ref() != HOSTS
-            && let Some(fault) = fault_of(key.get_ref(), Place::Server)
-        {
-            faults.at(&key.span(), fault);
-        }
-    }
+/// Everything the file says; what it says wrong is noted and at its default.
+fn settings(table: &DeTable<'_>, base: &Path, faults: &mut Faults<'_>) -> Settings {
+    sections::misplaced(table, faults);
     let mut section = Section { table, faults };
     let directory = |path: Option<String>, default: &str| -> PathBuf {
         base.join(path.as_deref().unwrap_or(default))
@@ -71,10 +74,15 @@ fn settings(table: &DeTable<'_>, base: &Path, faults: &mut Faults<'_>) -> Option
     let connections = connections(&mut section);
     let limits = limits(&mut section);
     let common = HostOptions::read(&mut section);
+    section.doubt_missing(&["data_directory", "certificates"]);
 
     let mut warnings = Vec::new();
-    let hosts = hosts(table, &common, faults, &mut warnings)?;
-    Some(Settings {
+    let hosts = sections::hosts(table, &common, faults, &mut warnings);
+    if HOST.iter().any(|option| !faults.trusts(option)) {
+        // They might be of a default that nobody chose.
+        warnings.clear();
+    }
+    Settings {
         config: core_config(hosts, limits, threads),
         listen,
         data_directory,
@@ -82,11 +90,8 @@ fn settings(table: &DeTable<'_>, base: &Path, faults: &mut Faults<'_>) -> Option
         log_level,
         connections,
         warnings,
-    })
+    }
 }
-
-/// The table of the hosts' sections.
-const HOSTS: &str = "host";
 
 const LOG_LEVELS: &[(&str, LogLevel)] = &[
     ("error", LogLevel::Error),
@@ -95,55 +100,108 @@ const LOG_LEVELS: &[(&str, LogLevel)] = &[
     ("debug", LogLevel::Debug),
 ];
 
+/// The options of one kind of port.
+struct Ports {
+    ports: &'static str,
+    interfaces: &'static str,
+    default: u16,
+    opening: Opening,
+}
+
+const CLEAR: Ports = Ports {
+    ports: "c2s_ports",
+    interfaces: "c2s_interfaces",
+    default: 5222,
+    opening: Opening::Clear,
+};
+
+/// Choice: on by default, as Prosody's is not: direct TLS saves a client round trips and needs no further option.
+const TLS: Ports = Ports {
+    ports: "c2s_direct_tls_ports",
+    interfaces: "c2s_direct_tls_interfaces",
+    default: 5223,
+    opening: Opening::Tls,
+};
+
 /// All listening addresses: each interface with each port.
 fn listen(section: &mut Section<'_, '_, '_>) -> Vec<Listen> {
     let everywhere = section
         .list("interfaces", interface)
         .unwrap_or_else(|| vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]);
-    let kinds = [
-        ("c2s_ports", "c2s_interfaces", 5222, Opening::Clear),
-        // Choice: on by default, as Prosody's is not: direct TLS saves a client round trips and needs no further option.
-        (
-            "c2s_direct_tls_ports",
-            "c2s_direct_tls_interfaces",
-            5223,
-            Opening::Tls,
-        ),
-    ];
     let mut all: Vec<Listen> = Vec::new();
-    for (ports_option, interfaces_option, default_port, opening) in kinds {
+    let mut twice: Vec<u16> = Vec::new();
+    for kind in [CLEAR, TLS] {
         let ports = section
-            .list(ports_option, number(1..=u16::MAX))
-            .unwrap_or_else(|| vec![default_port]);
+            .list(kind.ports, number(1..=u16::MAX))
+            .unwrap_or_else(|| vec![kind.default]);
         let interfaces: Vec<IpAddr> = section
-            .list(interfaces_option, interface)
+            .list(kind.interfaces, interface)
             .unwrap_or_else(|| everywhere.clone());
         for port in ports {
             for address in &interfaces {
                 let listen = Listen {
                     address: SocketAddr::new(*address, port),
-                    listener: Listener { opening },
+                    listener: Listener {
+                        opening: kind.opening,
+                    },
                 };
                 match all.iter().find(|other| other.address == listen.address) {
                     None => all.push(listen),
-                    Some(other) if *other == listen => {}
-                    Some(_) => {
-                        let span = section.span(ports_option);
-                        let fault = format!(
-                            "`{ports_option}` names port {port}, which `c2s_ports` has already"
-                        );
-                        section.faults.at(&span, fault);
-                    }
+                    Some(other) if *other == listen || twice.contains(&port) => {}
+                    Some(_) => twice.push(port),
                 }
             }
         }
     }
-    if all.is_empty() {
-        section
-            .faults
-            .whole("there is nothing to listen on: no port or no interface is left".to_owned());
+    let options = [
+        CLEAR.ports,
+        TLS.ports,
+        "interfaces",
+        CLEAR.interfaces,
+        TLS.interfaces,
+    ];
+    if options.iter().all(|option| section.faults.trusts(option)) {
+        for port in twice {
+            clash(section, port);
+        }
+        if all.is_empty() {
+            let written = options
+                .into_iter()
+                .find(|option| section.table.contains_key(*option));
+            let span = section.span(written.unwrap_or_default());
+            let fault = "there is nothing to listen on: no port or no interface is left".to_owned();
+            section.faults.at(&span, fault);
+        }
     }
     all
+}
+
+/// A port that would have both kinds of clients. Told at an option that the file has: the other one may be at its default.
+fn clash(section: &mut Section<'_, '_, '_>, port: u16) {
+    let what = |kind: &Ports| match kind.opening {
+        Opening::Clear => "a stream starts in clear",
+        Opening::Tls => "TLS comes first",
+    };
+    let has = |kind: &Ports| section.table.contains_key(kind.ports);
+    let (here, other) = if has(&TLS) {
+        (TLS, CLEAR)
+    } else {
+        (CLEAR, TLS)
+    };
+    let remedy = match has(&other) {
+        true => format!("take it out of `{}` or of `{}`", here.ports, other.ports),
+        false => format!(
+            "take it out here, or set `{}`, which is [{}] where nothing is said",
+            other.ports, other.default
+        ),
+    };
+    let fault = format!(
+        "`{}` names port {port}, which `{}` has already, where {}: {remedy}",
+        here.ports,
+        other.ports,
+        what(&other)
+    );
+    section.faults.at(&section.span_of(here.ports, port), fault);
 }
 
 fn limits(section: &mut Section<'_, '_, '_>) -> Limits {
@@ -164,7 +222,10 @@ fn limits(section: &mut Section<'_, '_, '_>) -> Limits {
     }
     // What is longer than a queue could never be delivered.
     let stanza = usize::try_from(limits.c2s_stanza_bytes).unwrap_or(usize::MAX);
-    if limits.session_queue_bytes < stanza {
+    let trusted = ["c2s_queue_size_limit", "c2s_stanza_size_limit"]
+        .iter()
+        .all(|option| section.faults.trusts(option));
+    if trusted && limits.session_queue_bytes < stanza {
         let option = match section.table.contains_key("c2s_queue_size_limit") {
             true => "c2s_queue_size_limit",
             false => "c2s_stanza_size_limit",
@@ -193,7 +254,7 @@ fn account_queue(section: &mut Section<'_, '_, '_>, limits: &mut Limits) {
         return;
     };
     limits.account_queue_bytes = bytes;
-    if bytes < limits.session_queue_bytes {
+    if section.faults.trusts("c2s_queue_size_limit") && bytes < limits.session_queue_bytes {
         let fault = format!(
             "`{OPTION}` ({bytes}) must not be below `c2s_queue_size_limit` ({}): that of one client would never be reached",
             limits.session_queue_bytes
@@ -238,7 +299,7 @@ fn connections(section: &mut Section<'_, '_, '_>) -> Connections {
 
 /// What a section says of the options each host can have for itself.
 #[derive(Clone, Debug, Default)]
-struct HostOptions {
+pub(super) struct HostOptions {
     encryption: Option<Encryption>,
     unencrypted_plain: Option<UnencryptedPlain>,
     insecure: Option<Vec<String>>,
@@ -263,7 +324,7 @@ const CONFLICTS: &[(&str, ConflictResolve)] = &[
 ];
 
 impl HostOptions {
-    fn read(section: &mut Section<'_, '_, '_>) -> Self {
+    pub(super) fn read(section: &mut Section<'_, '_, '_>) -> Self {
         Self {
             encryption: section.get(
                 "c2s_require_encryption",
@@ -282,7 +343,7 @@ impl HostOptions {
     }
 
     /// What this says, and what `common` says where this says nothing.
-    fn or(self, common: &Self) -> Self {
+    pub(super) fn or(self, common: &Self) -> Self {
         Self {
             encryption: self.encryption.or(common.encryption),
             unencrypted_plain: self.unencrypted_plain.or(common.unencrypted_plain),
@@ -294,7 +355,7 @@ impl HostOptions {
         }
     }
 
-    fn host_config(&self) -> HostConfig {
+    pub(super) fn host_config(&self) -> HostConfig {
         let default = HostConfig::default();
         let allowed = self.unencrypted_plain == Some(UnencryptedPlain::Allowed);
         // As Prosody: allowing PLAIN without TLS empties the default list and leaves one that was written.
@@ -320,7 +381,7 @@ impl HostOptions {
     }
 
     /// What is not wrong, but hardly meant.
-    fn warn(&self, host: &Domain, warnings: &mut Vec<String>) {
+    pub(super) fn warn(&self, host: &Domain, warnings: &mut Vec<String>) {
         let config = self.host_config();
         let mut warn = |text: &str| warnings.push(format!("host {host}: {text}"));
         let has = |list: &[String], name: &str| list.iter().any(|other| other == name);
@@ -374,80 +435,4 @@ const OTHER_MECHANISMS: &[&str] = &[
 fn mechanisms() -> String {
     let names: Vec<_> = Mechanism::ALL.iter().map(|known| known.name()).collect();
     format!("there are {}", names.join(", "))
-}
-
-fn hosts(
-    table: &DeTable<'_>,
-    common: &HostOptions,
-    faults: &mut Faults<'_>,
-    warnings: &mut Vec<String>,
-) -> Option<BTreeMap<Domain, HostConfig>> {
-    const EXAMPLE: &str = "[host.\"example.org\"]";
-    let Some(sections) = table.get(HOSTS) else {
-        faults.whole(format!(
-            "no host is served; add a section such as {EXAMPLE}"
-        ));
-        return None;
-    };
-    let Some(sections) = sections.get_ref().as_table() else {
-        let fault = format!("`{HOSTS}` is not an option but begins a section: {EXAMPLE}");
-        faults.at(&sections.span(), fault);
-        return None;
-    };
-    let mut hosts = BTreeMap::new();
-    for (name, value) in sections {
-        let Some((host, options)) = host(name, value, faults) else {
-            continue;
-        };
-        let options = options.or(common);
-        options.warn(&host, warnings);
-        if hosts.insert(host.clone(), options.host_config()).is_some() {
-            faults.at(&name.span(), format!("the host {host} has two sections"));
-        }
-    }
-    if sections.is_empty() {
-        faults.whole(format!(
-            "no host is served; add a section such as {EXAMPLE}"
-        ));
-    }
-    Some(hosts)
-}
-
-fn host(
-    name: &Spanned<std::borrow::Cow<'_, str>>,
-    value: &Spanned<DeValue<'_>>,
-    faults: &mut Faults<'_>,
-) -> Option<(Domain, HostOptions)> {
-    let span: Range<usize> = name.span();
-    let name = name.get_ref();
-    let Some(table) = value.get_ref().as_table() else {
-        faults.at(
-            &span,
-            format!("`{HOSTS}.{name}` is not an option but begins a section: [host.\"{name}\"]"),
-        );
-        return None;
-    };
-    // Without quotes each dot begins a table inside the table.
-    let nested = table.iter().find(|(_, value)| value.get_ref().is_table());
-    if let Some((key, _)) = nested {
-        let rest = key.get_ref();
-        faults.at(
-            &span,
-            format!("the name of a host stands in quotes: [host.\"{name}.{rest}…\"]"),
-        );
-        return None;
-    }
-    for (key, _) in table {
-        if let Some(fault) = fault_of(key.get_ref(), Place::Host) {
-            faults.at(&key.span(), fault);
-        }
-    }
-    let options = HostOptions::read(&mut Section { table, faults });
-    match Domain::parse(name) {
-        Ok(host) => Some((host, options)),
-        Err(_) => {
-            faults.at(&span, format!("\"{name}\" is not the name of a host"));
-            None
-        }
-    }
 }

@@ -1,15 +1,20 @@
 //! The configuration file: TOML in, the core's `Config` and the shell's settings out.
 
 mod file;
+mod foreign;
 mod options;
 mod rate;
+mod sections;
+mod statements;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -19,8 +24,9 @@ use spondee_core::jid::Domain;
 use spondee_core::limits::Limits;
 use spondee_core::port::{Listener, Opening};
 
-use crate::limits::THREADS;
 use crate::limits::shell::BACKLOG;
+use crate::limits::{CONFIG_FILE_BYTES, THREADS};
+use crate::remedy::explain;
 
 /// A file with every option, its default and what it does.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -94,6 +100,18 @@ pub enum LogLevel {
 pub struct ConfigError {
     /// One sentence each, `FILE:LINE: …`, with a suggestion for an unknown key.
     pub faults: Vec<String>,
+    /// What can be read in spite of them, to look for more.
+    pub rest: Option<Box<Rest>>,
+}
+
+/// What a file with faults says besides. No server runs with it.
+#[derive(Debug)]
+pub struct Rest {
+    /// Everything that was read, and the defaults of what could not be.
+    pub settings: Settings,
+    /// The options whose value is not known: those that hold something wrong, and of the directories those that a line may be meant for
+    /// which could not be read.
+    pub doubtful: Vec<String>,
 }
 
 impl fmt::Display for ConfigError {
@@ -112,9 +130,9 @@ impl Settings {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let one = |fault: String| ConfigError {
             faults: vec![format!("{}: {fault}", path.display())],
+            rest: None,
         };
-        let bytes = fs::read(path).map_err(|error| one(format!("cannot be read: {error}")))?;
-        let text = String::from_utf8(bytes).map_err(|_| one("not UTF-8".to_owned()))?;
+        let text = text(path).map_err(one)?;
         let absolute = std::path::absolute(path)
             .map_err(|error| one(format!("cannot be made absolute: {error}")))?;
         let base = absolute.parent().unwrap_or_else(|| Path::new("/"));
@@ -126,7 +144,7 @@ impl Settings {
     /// # Errors
     /// All faults at once.
     pub fn parse(text: &str, file: &Path, base: &Path) -> Result<Self, ConfigError> {
-        file::read(text, file, base).map_err(|faults| ConfigError { faults })
+        file::read(text, file, base)
     }
 
     /// What a server without a configuration uses: host `localhost`, loopback ports 5222 and 5223, data and certificates in
@@ -158,6 +176,42 @@ impl Settings {
             warnings: Vec::new(),
         }
     }
+}
+
+/// The text of a file.
+fn text(path: &Path) -> Result<String, String> {
+    let read = || {
+        let mut bytes = Vec::new();
+        let file = File::open(path)?;
+        // One more than allowed tells that there is more.
+        file.take(CONFIG_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error: io::Error| {
+        let why = if error.kind() == io::ErrorKind::NotFound {
+            let shown = path.display();
+            format!("there is no such file; `spondee example-config > {shown}` begins one")
+        } else if error.kind() == io::ErrorKind::IsADirectory {
+            "it is a directory; name the file in it".to_owned()
+        } else {
+            explain(&error, path)
+        };
+        format!("cannot be read: {why}")
+    })?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > CONFIG_FILE_BYTES) {
+        return Err(format!(
+            "this is no configuration: it is longer than {CONFIG_FILE_BYTES} bytes"
+        ));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("this is UTF-16; save it as UTF-8".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..valid).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("line {line} is not UTF-8; save the file as UTF-8")
+    })
 }
 
 fn core_config(hosts: BTreeMap<Domain, HostConfig>, limits: Limits, threads: u16) -> Config {

@@ -1,5 +1,7 @@
 //! The names of all options, and what to say of a name that is none of them.
 
+use super::EXAMPLE;
+
 /// Options of the whole server.
 pub(super) const SERVER: &[&str] = &[
     "c2s_account_queue_size_limit",
@@ -39,6 +41,62 @@ pub(super) const HOST: &[&str] = &[
     "unlimited_jids",
 ];
 
+/// What the value of an option is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    Number,
+    /// One number or a list of them.
+    Numbers,
+    /// A number of seconds, or text that says how many minutes.
+    Period,
+    Table,
+    Text,
+    /// One text or a list of them.
+    Texts,
+    /// True or false.
+    Truth,
+}
+
+/// The options that are periods: the example shows some of them as numbers.
+const PERIODS: &[&str] = &[
+    "c2s_close_timeout",
+    "c2s_timeout",
+    "sasl_failure_forgiven_after",
+];
+
+/// Whether there is such an option.
+pub(super) fn is_known(name: &str) -> bool {
+    SERVER.contains(&name) || HOST.contains(&name)
+}
+
+/// The line of the example that has this option.
+pub(super) fn example(name: &str) -> Option<&'static str> {
+    EXAMPLE
+        .lines()
+        .map(|line| line.strip_prefix('#').unwrap_or(line))
+        .find(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(" = "))
+        })
+}
+
+/// What the value of an option is, as the example has it.
+pub(super) fn kind(name: &str) -> Option<Kind> {
+    if PERIODS.contains(&name) {
+        return Some(Kind::Period);
+    }
+    let (_, value) = example(name)?.split_once(" = ")?;
+    let (first, second) = (value.chars().next()?, value.chars().nth(1));
+    Some(match first {
+        '"' => Kind::Text,
+        '[' if second.is_some_and(|c| c.is_ascii_digit()) => Kind::Numbers,
+        '[' => Kind::Texts,
+        '{' => Kind::Table,
+        '0'..='9' => Kind::Number,
+        _ => Kind::Truth,
+    })
+}
+
 /// Where an option stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Place {
@@ -77,6 +135,15 @@ pub(super) fn fault_of(name: &str, place: Place) -> Option<String> {
     })
 }
 
+/// Whether `fault_of` has more to say of a name than that there is no such option.
+pub(super) fn is_prosodys(name: &str) -> bool {
+    INSTEAD.iter().any(|(other, _)| *other == name)
+        || NOT_YET.contains(&name)
+        || NOT_YET_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
 /// The option most like `name`, if one is like it at all: one letter in three may differ.
 fn nearest(name: &str, place: Place) -> Option<&'static str> {
     let server = match place {
@@ -91,7 +158,7 @@ fn nearest(name: &str, place: Place) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// Options of Prosody for which there is something else, or no need.
+/// Options of Prosody, and names that come to mind, for which there is something else, or no need.
 const INSTEAD: &[(&str, &str)] = &[
     (
         "VirtualHost",
@@ -101,13 +168,18 @@ const INSTEAD: &[(&str, &str)] = &[
         "authentication",
         "accounts are kept by the server itself, passwords as salted hashes",
     ),
+    ("cert_dir", "use `certificates`"),
+    ("certs", "use `certificates`"),
     ("daemonize", "the server stays in the foreground"),
+    ("data", "use `data_directory`"),
+    ("data_dir", "use `data_directory`"),
     ("data_path", "use `data_directory`"),
     (
         "hosts",
         "begin a section [host.\"example.org\"] for each host",
     ),
     ("legacy_ssl_ports", "use `c2s_direct_tls_ports`"),
+    ("listen", "use `interfaces` and `c2s_ports`"),
     ("log", "use `log_level`"),
     ("modules_disabled", "features are built in, not loaded"),
     ("modules_enabled", "features are built in, not loaded"),
@@ -123,6 +195,8 @@ const INSTEAD: &[(&str, &str)] = &[
         "pidfile",
         "the server stays in the foreground, where its service manager knows it",
     ),
+    ("port", "use `c2s_ports`"),
+    ("ports", "use `c2s_ports`"),
     ("require_encryption", "use `c2s_require_encryption`"),
     (
         "ssl",
@@ -191,6 +265,25 @@ const NOT_YET_PREFIXES: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_option_is_of_the_kind_its_example_shows() {
+        for option in SERVER.iter().chain(HOST) {
+            assert!(kind(option).is_some(), "{option}");
+        }
+        for (option, expected) in [
+            ("c2s_ports", Kind::Numbers),
+            ("c2s_close_timeout", Kind::Period),
+            ("c2s_require_encryption", Kind::Truth),
+            ("interfaces", Kind::Texts),
+            ("limits", Kind::Table),
+            ("log_level", Kind::Text),
+            ("threads", Kind::Number),
+            ("unlimited_addresses", Kind::Texts),
+        ] {
+            assert_eq!(kind(option), Some(expected), "{option}");
+        }
+    }
 
     #[test]
     fn suggests_the_option_that_was_meant() {

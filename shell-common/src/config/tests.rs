@@ -1,3 +1,6 @@
+mod mistakes;
+
+use std::fs;
 use std::time::Duration;
 
 use spondee_core::config::ConflictResolve;
@@ -8,6 +11,7 @@ use super::*;
 
 fn read(text: &str) -> Result<Settings, Vec<String>> {
     file::read(text, Path::new("spondee.toml"), Path::new("/etc/spondee"))
+        .map_err(|error| error.faults)
 }
 
 fn faults(text: &str) -> Vec<String> {
@@ -257,8 +261,8 @@ fn tells_all_faults_at_once_in_the_order_of_lines() {
     let expected = [
         "spondee.toml:1: there is no option `c2s_prots`; did you mean `c2s_ports`?",
         "spondee.toml:2: `threads` must be a whole number from 1 to 256, not 0",
-        "spondee.toml:3: `c2s_require_encryption` must be true or false, not a string",
-        "spondee.toml:6: `c2s_ports` must be a whole number from 1 to 65535, not a string",
+        "spondee.toml:3: `c2s_require_encryption` must be true or false, not a string; write true, without quotes",
+        "spondee.toml:6: `c2s_ports` must be a whole number from 1 to 65535, not a string; write 5223, without quotes",
         "spondee.toml:7: `c2s_ports` must be a whole number from 1 to 65535, not 70000",
         "spondee.toml:9: `s2s_secure_auth` is an option of Prosody that is not supported yet; remove it",
         "spondee.toml:11: `conflict_resolve` must be one of \"kick_old\", \"kick_new\", \"random\", \"increment\", not \"kick\"",
@@ -358,9 +362,10 @@ fn explains_hosts_that_are_written_wrong() {
 
 #[test]
 fn tells_where_the_syntax_is_broken() {
-    let faults = faults("threads = 2\nc2s_ports = [5222\nlog_level = \"info\"\n");
-    assert!(faults[0].starts_with("spondee.toml:"), "{faults:?}");
-    assert!(faults[0].contains("not TOML"), "{faults:?}");
+    let faults =
+        faults("threads = 2\nc2s_ports = [5222\nlog_level = \"info\"\n[host.\"a.example\"]\n");
+    let expected = "spondee.toml:2: not TOML: the list that begins here does not end: put ] behind its last value";
+    assert_eq!(faults, [expected]);
     let twice = fault("threads = 2\nthreads = 3\n");
     assert!(twice.starts_with("spondee.toml:2: not TOML"), "{twice}");
 }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::{Range, RangeInclusive};
+use std::path::Path;
 use std::time::Duration;
 
 use spondee_core::jid::BareJid;
@@ -10,12 +11,29 @@ use spondee_core::limits::Network;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::syntax::Headers;
+use super::{ConfigError, Rest, Settings};
+
 /// The faults of one file.
 #[derive(Debug)]
 pub(super) struct Faults<'a> {
     text: &'a str,
     /// Each with its line; 0 for those of the file as a whole.
     found: Vec<(usize, String)>,
+    /// Options whose value is not known: they are at their defaults, and nothing may be concluded from that.
+    doubtful: Vec<String>,
+    names: Names,
+    headers: Headers,
+}
+
+/// Whether all names of options are such.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Names {
+    Known,
+    /// One or more are not: any option that is not there may be meant by them.
+    Doubtful,
+    /// Lines are missing, too.
+    Missing,
 }
 
 impl<'a> Faults<'a> {
@@ -23,6 +41,9 @@ impl<'a> Faults<'a> {
         Self {
             text,
             found: Vec::new(),
+            doubtful: Vec::new(),
+            names: Names::Known,
+            headers: Headers::Whole,
         }
     }
 
@@ -42,15 +63,60 @@ impl<'a> Faults<'a> {
         self.found.is_empty()
     }
 
+    /// There is a name that is no option's.
+    pub(super) fn doubt_names(&mut self) {
+        if self.names == Names::Known {
+            self.names = Names::Doubtful;
+        }
+    }
+
+    /// Lines have been left out of the text.
+    pub(super) const fn miss(&mut self, headers: Headers) {
+        self.names = Names::Missing;
+        self.headers = headers;
+    }
+
+    /// Whether an option holds what the file says.
+    pub(super) fn trusts(&self, option: &str) -> bool {
+        self.names != Names::Missing && !self.doubtful.iter().any(|other| other == option)
+    }
+
+    /// A section that is not a host's may be meant for one.
+    pub(super) const fn miss_host(&mut self) {
+        self.headers = Headers::Missing;
+    }
+
+    /// Whether every section that is there could be read.
+    pub(super) fn has_all_sections(&self) -> bool {
+        self.headers == Headers::Whole
+    }
+
+    /// Takes those of another text with the same lines.
+    pub(super) fn merge(&mut self, other: Faults<'_>) {
+        self.found.extend(other.found);
+    }
+
+    /// What can be worked with in spite of these faults.
+    pub(super) fn rest(&self, settings: Settings) -> Rest {
+        Rest {
+            settings,
+            doubtful: self.doubtful.clone(),
+        }
+    }
+
     /// `FILE:LINE: …` in the order of lines.
-    pub(super) fn sentences(mut self, file: &dyn Display) -> Vec<String> {
+    pub(super) fn into_error(mut self, file: &Path, rest: Option<Rest>) -> ConfigError {
         self.found.sort();
         self.found.dedup();
+        let file = file.display();
         let sentence = |(line, message)| match line {
             0 => format!("{file}: {message}"),
             line => format!("{file}:{line}: {message}"),
         };
-        self.found.into_iter().map(sentence).collect()
+        ConfigError {
+            faults: self.found.into_iter().map(sentence).collect(),
+            rest: rest.map(Box::new),
+        }
     }
 }
 
@@ -73,6 +139,7 @@ impl Section<'_, '_, '_> {
             Ok(read) => Some(read),
             Err(wrong) => {
                 self.faults.at(&value.span(), format!("`{option}` {wrong}"));
+                self.faults.doubtful.push(option.to_owned());
                 None
             }
         }
@@ -97,7 +164,41 @@ impl Section<'_, '_, '_> {
             }
         }
         // A list with a hole would be something else than was meant.
-        (list.len() == items.len()).then_some(list)
+        if list.len() < items.len() {
+            self.faults.doubtful.push(option.to_owned());
+            return None;
+        }
+        Some(list)
+    }
+
+    /// Doubts those of these options that are not there, if what is there may be meant to be them.
+    pub(super) fn doubt_missing(&mut self, options: &[&str]) {
+        if self.faults.names == Names::Known {
+            return;
+        }
+        let missing = options
+            .iter()
+            .filter(|option| !self.table.contains_key(**option))
+            .map(|option| (*option).to_owned());
+        self.faults.doubtful.extend(missing);
+    }
+
+    /// Where this number stands in the option's value.
+    pub(super) fn span_of(&self, option: &str, number: u16) -> Range<usize> {
+        let whole = self.span(option);
+        let items = self
+            .table
+            .get(option)
+            .and_then(|value| value.get_ref().as_array());
+        let is_it = |item: &&Spanned<DeValue<'_>>| {
+            let integer = item.get_ref().as_integer();
+            integer.is_some_and(|integer| {
+                i64::from_str_radix(integer.as_str(), integer.radix()) == Ok(i64::from(number))
+            })
+        };
+        items
+            .and_then(|items| items.iter().find(is_it))
+            .map_or(whole, Spanned::span)
     }
 
     /// Where the option's value stands.
@@ -127,7 +228,7 @@ pub(super) fn choice<T>(if_true: T, if_false: T) -> impl FnOnce(&DeValue<'_>) ->
     move |value| match value.as_bool() {
         Some(true) => Ok(if_true),
         Some(false) => Ok(if_false),
-        None => Err(not("true or false", value)),
+        None => Err(not(TRUTH, value)),
     }
 }
 
@@ -148,7 +249,13 @@ pub(super) fn word<T: Copy>(words: &[(&str, T)]) -> impl FnOnce(&DeValue<'_>) ->
             .iter()
             .find(|(word, _)| *word == text)
             .map(|(_, meaning)| *meaning)
-            .ok_or_else(|| format!("must be one of {}, not \"{text}\"", all()))
+            .ok_or_else(|| {
+                let lower = text.to_ascii_lowercase();
+                let near = words.iter().find(|(word, _)| *word == lower);
+                let near = near.map(|(word, _)| format!("; did you mean \"{word}\"?"));
+                let near = near.unwrap_or_default();
+                format!("must be one of {}, not \"{text}\"{near}", all())
+            })
     }
 }
 
@@ -158,7 +265,7 @@ where
     T: TryFrom<i64> + PartialOrd + Display,
 {
     move |value| {
-        let what = || format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        let what = || format!("{WHOLE_NUMBER} from {} to {}", bounds.start(), bounds.end());
         let Some(integer) = value.as_integer() else {
             return Err(not(&what(), value));
         };
@@ -194,7 +301,7 @@ pub(super) fn period(
 const PERIOD: &str = "a number of seconds, or text such as \"2 minutes\"";
 
 /// `90`, `90 s`, `1 minute`, `2h`, `1 day`.
-fn seconds(text: &str) -> Option<u64> {
+pub(super) fn seconds(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
@@ -255,8 +362,37 @@ fn not(wanted: &str, value: &DeValue<'_>) -> String {
         "integer" | "array" => "an",
         _ => "a",
     };
-    format!("must be {wanted}, not {article} {}", value.type_str())
+    let meant = value
+        .as_str()
+        .and_then(|text| meant(wanted, text.trim()))
+        .map(|meant| format!("; write {meant}, without quotes"));
+    format!(
+        "must be {wanted}, not {article} {}{}",
+        value.type_str(),
+        meant.unwrap_or_default()
+    )
 }
+
+/// What somebody meant who put into quotes what has none.
+fn meant(wanted: &str, text: &str) -> Option<String> {
+    match wanted {
+        TRUTH => truth(text).map(|meant| meant.to_string()),
+        _ if wanted.starts_with(WHOLE_NUMBER) => text.parse::<u64>().ok().map(|n| n.to_string()),
+        _ => None,
+    }
+}
+
+/// What stands for true or false in other languages.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+const TRUTH: &str = "true or false";
+const WHOLE_NUMBER: &str = "a whole number";
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::wire::{Answer, Request};
 use crate::limits::{CONTROL_ANSWER, CONTROL_ANSWER_BYTES, CONTROL_IDLE};
+use crate::remedy::explain;
 
 /// Why there is no result.
 #[derive(Debug)]
@@ -24,13 +25,20 @@ pub enum CallError {
 /// # Errors
 /// There is no server, or its answer did not come.
 pub fn call(socket: &Path, command: &Command) -> Result<CommandResult, CallError> {
-    // A socket that nobody listens to is left over from a server that was killed.
-    let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+    // A socket that nobody listens to is left over from a server that was killed. Where we may not look, or cannot, the data directory
+    // itself tells why.
+    let nobody = [
+        io::ErrorKind::ConnectionRefused,
+        io::ErrorKind::NotADirectory,
+        io::ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied,
+    ];
     let stream = UnixStream::connect(socket).map_err(|error| {
         if nobody.contains(&error.kind()) {
             CallError::NoServer
         } else {
-            CallError::Lost(format!("cannot reach {}: {error}", socket.display()))
+            let (shown, why) = (socket.display(), explain(&error, socket));
+            CallError::Lost(format!("cannot reach {shown}: {why}"))
         }
     })?;
     let answer = ask(&stream, command).map_err(|error| {

@@ -40,6 +40,7 @@ use crate::limits::{
 };
 use crate::log::{Cause, Subject, may_write};
 use crate::mailbox::{Letter, Mailbox};
+use crate::remedy::explain;
 
 pub use client::{CallError, call};
 use wire::{Answer, Refusal, Request};
@@ -139,8 +140,10 @@ impl Control {
         if !matches!(state.phase, Phase::New) {
             return Err(io::Error::other("the control socket was started before"));
         }
-        remove(&self.shared.path)?;
-        let listener = UnixListener::bind(&self.shared.path)?;
+        let path = &self.shared.path;
+        let say = |error: io::Error| io::Error::other(explain(&error, path));
+        remove(path).map_err(say)?;
+        let listener = UnixListener::bind(path).map_err(say)?;
         // Nobody else can enter the directory, so nobody connects between these two lines.
         std::fs::set_permissions(&self.shared.path, Permissions::from_mode(0o600))?;
         let shared = self.shared.clone();

@@ -9,6 +9,7 @@ mod schema;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod worker;
 
 use std::path::Path;
@@ -90,10 +91,27 @@ impl Store {
     }
 }
 
-/// Opens the SQLite store in a data directory (see `boot::DataDirectory`), creating it 0600.
+/// What is known of the past of a data directory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum History<'a> {
+    /// There may have been none.
+    Unknown,
+    /// This file, made after the database, shows that there must be one.
+    Used(&'a Path),
+}
+
+/// Opens the SQLite store in a data directory (see `boot::DataDirectory`), creating it 0600 if there never was one.
 ///
 /// # Errors
 /// A sentence for the administrator.
-pub fn open_sqlite(directory: &Path) -> Result<Sqlite, String> {
-    Sqlite::open(&directory.join(FILE_NAME))
+pub fn open_sqlite(directory: &Path, history: History<'_>) -> Result<Sqlite, String> {
+    Sqlite::open(&directory.join(FILE_NAME), history)
+}
+
+/// Whether the database in a data directory is there, if it must be, and not cut off. Changes nothing.
+///
+/// # Errors
+/// A sentence for the administrator.
+pub fn examine(directory: &Path, history: History<'_>) -> Result<(), String> {
+    whole::examine(&directory.join(FILE_NAME), history)
 }

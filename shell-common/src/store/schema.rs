@@ -4,14 +4,17 @@
 //! entry of `MIGRATIONS`; entries that were released never change.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::limits::{SQLITE_BUSY_MS, SQLITE_STATEMENTS, SQLITE_WAL_BYTES};
+use super::{History, whole};
+use crate::limits::{SQLITE_BUSY_MS, SQLITE_CHECKED_BYTES, SQLITE_STATEMENTS, SQLITE_WAL_BYTES};
+use crate::remedy;
 
 /// `Spnd` in ASCII.
 const APPLICATION_ID: i32 = 0x5370_6e64;
@@ -41,14 +44,55 @@ const MIGRATIONS: [&str; 1] = ["
 "];
 
 /// Opens the database for reading and writing, creating or migrating it.
-pub(super) fn open(path: &Path) -> Result<Connection, String> {
-    create_private(path).map_err(|error| format!("cannot create {}: {error}", path.display()))?;
+pub(super) fn open(path: &Path, history: History<'_>) -> Result<Connection, String> {
+    whole::examine(path, history)?;
+    create_private(path).map_err(|error| {
+        format!(
+            "cannot use {}: {}",
+            path.display(),
+            remedy::explain(&error, path)
+        )
+    })?;
     let say = |error| explain(path, &error);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(say)?;
+    // Closed after a fault it must not write the log back into a damaged file.
+    let keep_log =
+        |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
+    keep_log(true).map_err(say)?;
     let version = examine(path, &connection)?;
+    if let (0, History::Used(sign)) = (version, history) {
+        let directory = path.parent().unwrap_or(path);
+        return Err(whole::lost(
+            &path.display().to_string(),
+            directory,
+            sign,
+            "is empty",
+        ));
+    }
+    check(path, &connection)?;
+    keep_log(false).map_err(say)?;
     configure(&connection).map_err(say)?;
     migrate(&mut connection, version).map_err(say)?;
     Ok(connection)
+}
+
+/// Has SQLite look through a database that is small enough for that.
+fn check(path: &Path, connection: &Connection) -> Result<(), String> {
+    let say = |error| explain(path, &error);
+    let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    let size: i64 = connection
+        .query_row(size, [], |row| row.get(0))
+        .map_err(say)?;
+    if size > SQLITE_CHECKED_BYTES {
+        return Ok(());
+    }
+    let found: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(say)?;
+    match found.as_str() {
+        "ok" => Ok(()),
+        found => Err(damaged(path, found)),
+    }
 }
 
 /// Opens a database that `open` made, for reading only.
@@ -147,18 +191,54 @@ fn migrate(connection: &mut Connection, version: usize) -> rusqlite::Result<()> 
 
 /// A sentence for the administrator.
 fn explain(path: &Path, error: &rusqlite::Error) -> String {
-    let path = path.display();
+    let shown = path.display();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => format!(
-            "{path} is not an SQLite database, or its beginning is damaged: restore it from a backup, or move it away to start \
+            "{shown} is not an SQLite database, or its beginning is damaged: restore it from a backup, or move it away to start \
              with an empty one"
         ),
-        Some(ErrorCode::DatabaseCorrupt) => format!(
-            "{path} is damaged ({error}): restore it from a backup, or try `sqlite3 {path} .recover`"
-        ),
+        Some(ErrorCode::DatabaseCorrupt) => damaged(path, &error.to_string()),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            format!("{path} is locked by another program: end it and try again")
+            format!("{shown} is locked by another program: end it and try again")
         }
-        _ => format!("cannot open {path}: {error}"),
+        _ => match refusal(path) {
+            Some(reason) => format!("cannot open {shown}: {reason}"),
+            None => format!(
+                "cannot open {shown}: {error}; look at the disk (its health, free space, quotas and limits)"
+            ),
+        },
     }
 }
+
+fn damaged(path: &Path, how: &str) -> String {
+    let path = path.display();
+    format!("{path} is damaged ({how}): restore it from a backup, or try `sqlite3 {path} .recover`")
+}
+
+/// Why SQLite cannot write: it keeps the system's reason to itself, so the same is tried beside its file.
+pub(super) fn refusal(path: &Path) -> Option<String> {
+    let directory = path.parent()?;
+    let beside = directory.join(TRIAL_NAME);
+    let trial = || {
+        OpenOptions::new().write(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
+        // As much as the first transaction writes, and the memory that connections share.
+        file.write_all(&vec![0x55; TRIAL_BYTES])?;
+        file.sync_all()
+    };
+    let outcome = trial();
+    // There may be nothing to remove.
+    let _ = std::fs::remove_file(&beside);
+    outcome
+        .err()
+        .map(|error| remedy::explain(&error, directory))
+}
+
+/// A file that is there for a moment, after something failed.
+const TRIAL_NAME: &str = "write_trial";
+const TRIAL_BYTES: usize = 128 * 1024;

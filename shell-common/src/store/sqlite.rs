@@ -12,7 +12,7 @@ use spondee_core::jid::BareJid;
 use spondee_core::store::{Batch, Expect, Op, Reply, StoreError, Table};
 use tracing::Level;
 
-use super::{Backend, schema};
+use super::{Backend, History, schema};
 use crate::log::{Cause, Subject, may_write};
 
 /// One connection.
@@ -23,13 +23,13 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file, creating it 0600 or migrating it.
+    /// Opens the file, creating it 0600 if there never was one, or migrating it.
     ///
     /// # Errors
     /// A sentence for the administrator.
-    pub fn open(path: &Path) -> Result<Self, String> {
+    pub fn open(path: &Path, history: History<'_>) -> Result<Self, String> {
         Ok(Self {
-            connection: schema::open(path)?,
+            connection: schema::open(path, history)?,
             path: path.to_owned(),
         })
     }
@@ -49,7 +49,7 @@ impl Backend for Sqlite {
                     file = %self.path.display(),
                     batches = batches.len(),
                     "storage failed, nothing of this was kept: {error}; {}",
-                    advice(&error)
+                    advice(&error, &self.path)
                 );
             }
             self.roll_back();
@@ -317,16 +317,20 @@ fn spoils(error: &rusqlite::Error) -> bool {
 }
 
 /// What the administrator should do first.
-fn advice(error: &rusqlite::Error) -> &'static str {
+fn advice(error: &rusqlite::Error, path: &Path) -> String {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "the disk is full: make room on it, then try again",
+        Some(ErrorCode::DiskFull) => "the disk is full: make room on it, then try again".to_owned(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another program uses the file: end it, then try again"
+            "another program uses the file: end it, then try again".to_owned()
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "the file is damaged: restore it from a backup"
+            "the file is damaged: restore it from a backup".to_owned()
         }
-        _ => "look at the disk (its health, free space, quotas and limits), then try again",
+        _ => match schema::refusal(path) {
+            Some(reason) => format!("{reason}; mend that, then try again"),
+            None => "look at the disk (its health, free space, quotas and limits), then try again"
+                .to_owned(),
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod backends;
 mod threads;
+mod whole;
 
 use bytes::Bytes;
 use spondee_core::jid::BareJid;

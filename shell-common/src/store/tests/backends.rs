@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use proptest::prelude::*;
 use spondee_core::store::{Reply, StoreError};
 
-use super::super::{Backend, FILE_NAME, Memory, Sqlite, open_sqlite};
+use super::super::{Backend, FILE_NAME, History, Memory, Sqlite, open_sqlite};
 use super::*;
 use crate::scratch::Scratch;
 
@@ -24,7 +24,7 @@ impl Both {
         let directory = Scratch::new();
         Self {
             memory: Memory::default(),
-            sqlite: open_sqlite(directory.path()).unwrap(),
+            sqlite: open_sqlite(directory.path(), History::Unknown).unwrap(),
             _directory: directory,
         }
     }
@@ -237,7 +237,7 @@ proptest! {
 #[test]
 fn files_are_for_their_owner_only() {
     let directory = Scratch::new();
-    let mut sqlite = open_sqlite(directory.path()).unwrap();
+    let mut sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
     let _reader = sqlite.reader().unwrap();
     sqlite.apply(&[batch("a@x.example", vec![put("k", "v", Expect::Absent)])]);
     for name in [
@@ -254,9 +254,9 @@ fn files_are_for_their_owner_only() {
 fn a_file_that_others_could_read_is_closed_to_them() {
     let directory = Scratch::new();
     let path = directory.path().join(FILE_NAME);
-    drop(open_sqlite(directory.path()).unwrap());
+    drop(open_sqlite(directory.path(), History::Unknown).unwrap());
     std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    drop(open_sqlite(directory.path()).unwrap());
+    drop(open_sqlite(directory.path(), History::Unknown).unwrap());
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -265,10 +265,10 @@ fn a_file_that_others_could_read_is_closed_to_them() {
 fn what_was_answered_is_there_after_opening_again() {
     let directory = Scratch::new();
     let write = batch("a@x.example", vec![put("k", "v", Expect::Absent)]);
-    let mut sqlite = open_sqlite(directory.path()).unwrap();
+    let mut sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
     assert_eq!(sqlite.apply(&[write]), [Ok(vec![Reply::Done])]);
     drop(sqlite);
-    let mut sqlite = open_sqlite(directory.path()).unwrap();
+    let mut sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
     let read = batch("a@x.example", vec![get("k")]);
     assert_eq!(sqlite.apply(&[read]), [Ok(vec![value("v")])]);
 }
@@ -276,7 +276,7 @@ fn what_was_answered_is_there_after_opening_again() {
 #[test]
 fn every_commit_is_synced() {
     let directory = Scratch::new();
-    let sqlite = open_sqlite(directory.path()).unwrap();
+    let sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
     let pragma = |name| {
         let read = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
         sqlite
@@ -293,7 +293,7 @@ fn every_commit_is_synced() {
 #[test]
 fn values_are_readable_with_the_databases_own_tools() {
     let directory = Scratch::new();
-    let mut sqlite = open_sqlite(directory.path()).unwrap();
+    let mut sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
     let json = r#"{"status":"enabled"}"#;
     sqlite.apply(&[batch(
         "a@x.example",
@@ -316,7 +316,7 @@ fn values_are_readable_with_the_databases_own_tools() {
 #[test]
 fn a_full_disk_fails_the_batches_and_nothing_else() {
     let directory = Scratch::new();
-    let mut sqlite = open_sqlite(directory.path()).unwrap();
+    let mut sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
     let pages: i64 = sqlite
         .connection()
         .pragma_query_value(None, "page_count", |row| row.get(0))
@@ -356,7 +356,7 @@ fn a_full_disk_fails_the_batches_and_nothing_else() {
 #[test]
 fn a_transaction_left_open_by_a_panic_is_rolled_back() {
     let directory = Scratch::new();
-    let mut sqlite = open_sqlite(directory.path()).unwrap();
+    let mut sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
     sqlite
         .connection()
         .execute_batch("BEGIN; INSERT INTO owner (jid, domain) VALUES ('z@x', 'x')")
@@ -373,7 +373,7 @@ fn a_transaction_left_open_by_a_panic_is_rolled_back() {
 #[test]
 fn a_reader_refuses_to_write() {
     let directory = Scratch::new();
-    let sqlite = open_sqlite(directory.path()).unwrap();
+    let sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
     let write = batch("a@x.example", vec![put("k", "v", Expect::Absent)]);
     let refused = sqlite.reader().unwrap().apply(&[write]);
     assert_eq!(refused, [Err(StoreError::Failed)]);
@@ -382,13 +382,13 @@ fn a_reader_refuses_to_write() {
 #[test]
 fn refuses_a_database_of_a_newer_version() {
     let directory = Scratch::new();
-    let sqlite = open_sqlite(directory.path()).unwrap();
+    let sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
     sqlite
         .connection()
         .pragma_update(None, "user_version", 99)
         .unwrap();
     drop(sqlite);
-    let refusal = open_sqlite(directory.path()).unwrap_err();
+    let refusal = open_sqlite(directory.path(), History::Unknown).unwrap_err();
     assert!(refusal.contains("newer version of Spondee"), "{refusal}");
     assert!(refusal.contains("schema 99"), "{refusal}");
 }
@@ -402,12 +402,12 @@ fn refuses_what_is_not_its_database() {
         "not a database, but long enough to be taken for one".repeat(20),
     )
     .unwrap();
-    let refusal = open_sqlite(directory.path()).unwrap_err();
+    let refusal = open_sqlite(directory.path(), History::Unknown).unwrap_err();
     assert!(refusal.contains("is not an SQLite database"), "{refusal}");
     std::fs::remove_file(&path).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("CREATE TABLE theirs (x)").unwrap();
     drop(other);
-    let refusal = open_sqlite(directory.path()).unwrap_err();
+    let refusal = open_sqlite(directory.path(), History::Unknown).unwrap_err();
     assert!(refusal.contains("of another program"), "{refusal}");
 }

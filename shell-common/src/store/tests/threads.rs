@@ -8,7 +8,7 @@ use spondee_core::port::Ticket;
 use spondee_core::store::{Reply, StoreError};
 
 use super::super::lanes::{Job, Lanes, Server};
-use super::super::{Backend, Memory, Store, StoreCounters, open_sqlite};
+use super::super::{Backend, History, Memory, Store, StoreCounters, open_sqlite};
 use super::*;
 use crate::limits::STORE_QUEUE_BATCHES;
 use crate::mailbox::{Letter, Mailbox};
@@ -380,7 +380,9 @@ fn a_back_end_that_panics_fails_its_group_and_is_asked_again() {
 #[test]
 fn batches_of_one_owner_are_answered_in_the_order_submitted() {
     let directory = Scratch::new();
-    let store = Store::start(Box::new(open_sqlite(directory.path()).unwrap()));
+    let store = Store::start(Box::new(
+        open_sqlite(directory.path(), History::Unknown).unwrap(),
+    ));
     let mut shard = Shard::new();
     let rounds = 300;
     for n in 0..rounds {

@@ -1,0 +1,247 @@
+//! The sections of a file: one for each host, and what was written where one should be.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use spondee_core::config::HostConfig;
+use spondee_core::jid::Domain;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::file::HostOptions;
+use super::options::{self, Place, fault_of};
+use super::value::{Faults, Section};
+
+/// The table of the hosts' sections.
+const HOSTS: &str = "host";
+
+/// What others call it.
+const OTHER_HOSTS: &[&str] = &[
+    "domain",
+    "domains",
+    "hosts",
+    "vhost",
+    "vhosts",
+    "virtual_host",
+    "virtual_hosts",
+    "virtualhost",
+    "virtualhosts",
+];
+
+const EXAMPLE: &str = "[host.\"example.org\"]";
+
+type Key<'a> = Spanned<Cow<'a, str>>;
+
+/// What has no place above the hosts' sections.
+pub(super) fn misplaced(table: &DeTable<'_>, faults: &mut Faults<'_>) {
+    for (key, value) in table {
+        if key.get_ref() == HOSTS {
+            continue;
+        }
+        let name = key.get_ref();
+        match value.get_ref().as_table() {
+            Some(section) if !options::is_known(name) => {
+                for (span, fault) in no_section(key, section) {
+                    faults.at(&span, fault);
+                }
+                faults.miss_host();
+            }
+            Some(_) | None => {
+                if let Some(fault) = fault_of(name, Place::Server) {
+                    faults.at(&key.span(), fault);
+                    faults.doubt_names();
+                }
+            }
+        }
+    }
+}
+
+/// What is wrong with a section that is not a host's.
+fn no_section(key: &Key<'_>, section: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
+    let name = key.get_ref();
+    let begins = |host: &str| format!("the section of a host begins with [{HOSTS}.\"{host}\"]");
+    let lower = name.to_ascii_lowercase();
+    if lower == HOSTS || OTHER_HOSTS.contains(&lower.as_str()) {
+        let mut hosts = leaves("", section);
+        if hosts.is_empty() {
+            hosts.push((key.span(), "example.org".to_owned()));
+        }
+        return hosts
+            .into_iter()
+            .map(|(span, host)| {
+                (
+                    span,
+                    format!("there is no section [{name}]: {}", begins(&host)),
+                )
+            })
+            .collect();
+    }
+    if let Some(fault) = fault_of(name, Place::Server).filter(|_| options::is_prosodys(name)) {
+        return vec![(key.span(), fault)];
+    }
+    let mut hosts = leaves(name, section);
+    if hosts.is_empty() {
+        hosts.push((key.span(), name.clone().into_owned()));
+    }
+    hosts
+        .into_iter()
+        .map(|(span, path)| {
+            let fault = match path.contains('.') && Domain::parse(&path).is_ok() {
+                true => begins(&path),
+                false => format!(
+                    "there is no section [{path}]: options of the whole server stand above the first section, and {}",
+                    begins("example.org")
+                ),
+            };
+            (span, fault)
+        })
+        .collect()
+}
+
+/// The tables in a table that hold no tables, by the names that dots without quotes made of one name.
+fn leaves(name: &str, table: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
+    let mut found = Vec::new();
+    let mut left = vec![(name.to_owned(), table)];
+    while let Some((above, table)) = left.pop() {
+        for (key, value) in table {
+            let Some(below) = value.get_ref().as_table() else {
+                continue;
+            };
+            let key_name = key.get_ref();
+            let path = match above.is_empty() {
+                true => key_name.clone().into_owned(),
+                false => format!("{above}.{key_name}"),
+            };
+            if below.iter().any(|(_, value)| value.get_ref().is_table()) {
+                left.push((path, below));
+            } else {
+                found.push((key.span(), path));
+            }
+        }
+    }
+    found
+}
+
+/// The hosts, each with what `common` says where its section says nothing.
+pub(super) fn hosts(
+    table: &DeTable<'_>,
+    common: &HostOptions,
+    faults: &mut Faults<'_>,
+    warnings: &mut Vec<String>,
+) -> BTreeMap<Domain, HostConfig> {
+    let mut hosts = BTreeMap::new();
+    let Some(written) = table.get(HOSTS) else {
+        no_host(faults);
+        return hosts;
+    };
+    let Some(sections) = written.get_ref().as_table() else {
+        let name = named(written.get_ref());
+        let fault =
+            format!("`{HOSTS}` is not an option but begins a section: [{HOSTS}.\"{name}\"]");
+        faults.at(&written.span(), fault);
+        return hosts;
+    };
+    for (name, value) in sections {
+        let Some((host, options)) = host(name, value, faults) else {
+            continue;
+        };
+        let options = options.or(common);
+        options.warn(&host, warnings);
+        if hosts.insert(host.clone(), options.host_config()).is_some() {
+            faults.at(&name.span(), format!("the host {host} has two sections"));
+        }
+    }
+    if sections.is_empty() {
+        no_host(faults);
+    }
+    hosts
+}
+
+/// Said only where nothing else was: what was found before may be the host.
+fn no_host(faults: &mut Faults<'_>) {
+    if faults.has_all_sections() {
+        faults.whole(format!(
+            "no host is served; add a section such as {EXAMPLE}"
+        ));
+    }
+}
+
+/// The first name of what was written in place of sections.
+fn named(value: &DeValue<'_>) -> String {
+    let first = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
+    let name = first(value).or_else(|| {
+        let item = value.as_array()?.iter().next()?;
+        let table = item.get_ref().as_table();
+        first(item.get_ref()).or_else(|| first(table?.get("name")?.get_ref()))
+    });
+    name.filter(|name| Domain::parse(name).is_ok())
+        .unwrap_or_else(|| "example.org".to_owned())
+}
+
+fn host(
+    name: &Key<'_>,
+    value: &Spanned<DeValue<'_>>,
+    faults: &mut Faults<'_>,
+) -> Option<(Domain, HostOptions)> {
+    let span: Range<usize> = name.span();
+    let name = name.get_ref();
+    let Some(table) = value.get_ref().as_table() else {
+        let fault = match options::is_known(name) {
+            true => format!(
+                "`{name}` stands above the first [{HOSTS}] section, or in that of a host: {EXAMPLE}"
+            ),
+            false => format!(
+                "`{HOSTS}.{name}` is not an option but begins a section: [{HOSTS}.\"{name}\"]"
+            ),
+        };
+        faults.at(&span, fault);
+        return None;
+    };
+    // Without quotes each dot begins a table inside the table.
+    if table.iter().any(|(_, value)| value.get_ref().is_table()) {
+        for (span, host) in leaves(name, table) {
+            let fault = format!("the name of a host stands in quotes: [{HOSTS}.\"{host}\"]");
+            faults.at(&span, fault);
+        }
+        return None;
+    }
+    for (key, _) in table {
+        if let Some(fault) = fault_of(key.get_ref(), Place::Host) {
+            faults.at(&key.span(), fault);
+        }
+    }
+    let options = HostOptions::read(&mut Section { table, faults });
+    match Domain::parse(name) {
+        Ok(host) => Some((host, options)),
+        Err(_) => {
+            faults.at(
+                &span,
+                format!("\"{name}\" is not the name of a host{}", why(name)),
+            );
+            None
+        }
+    }
+}
+
+/// What was probably meant.
+fn why(name: &str) -> String {
+    let rest = |at: usize| name.get(at..).unwrap_or_default();
+    if let Some(at) = name.find("://") {
+        let host = rest(at + "://".len()).trim_end_matches('/');
+        return format!(": it is a URL; write {host} alone");
+    }
+    if let Some((_, host)) = name.split_once('@') {
+        return format!(": it is an account's address; write {host} alone");
+    }
+    if name.contains('*') {
+        return ": there are no wildcards; each host has a section of its own".to_owned();
+    }
+    let port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match name.rsplit_once(':') {
+        Some((host, number)) if port(number) => {
+            format!(": write {host} alone; ports are set by `c2s_ports`")
+        }
+        Some(_) | None => String::new(),
+    }
+}
