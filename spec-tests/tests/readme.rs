@@ -274,3 +274,14 @@ fn the_supported_extensions_are_those_of_the_index() {
         );
     }
 }
+
+/// Each extension has a transcript of what it looks like on the wire.
+#[test]
+fn the_supported_extensions_have_transcripts() {
+    for xep in INDEX {
+        let number = format!("xep-{:04}", xep.number);
+        let directory = root().join("spec-tests/transcripts").join(&number);
+        let files = fs::read_dir(&directory).map_or(0, Iterator::count);
+        assert!(files > 0, "there is no {}", directory.display());
+    }
+}

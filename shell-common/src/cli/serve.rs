@@ -101,7 +101,7 @@ fn greeting(program: &str, settings: &Settings, certificates: &[PathBuf]) -> Str
         "\
 Serving {hosts} for development, to this machine only; everything is kept in {data}
 Add users:  {program} user add juliet@{hosts}    (in this directory, from another terminal)
-Connect:    any XMPP client as juliet@{hosts} to 127.0.0.1 port {clear} (STARTTLS) or {direct} (direct TLS)
+Connect:    as juliet@{hosts} to 127.0.0.1 port {clear} (STARTTLS) or {direct} (direct TLS)
 Trust:      the client must trust the self-made certificate {certificates}
 Stop:       Ctrl-C. For real hosts: {program} example-config > spondee.toml, then {program} --config spondee.toml
 "

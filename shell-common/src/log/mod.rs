@@ -21,8 +21,10 @@ use std::time::Instant;
 
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::LogLevel;
 use crate::limits::log::FLUSH;
@@ -33,7 +35,8 @@ pub(crate) use budget::{Cause, Subject};
 pub(crate) use capture::capture;
 use queue::{Queue, Unlocked, Writer, line};
 
-/// The environment variable that overrides the level: a filter of the crate `tracing-subscriber`, such as `debug`.
+/// The environment variable that overrides the level: one such as `debug`, or several with the modules they are for, such as
+/// `info,spondee_shell_common::tls=debug`.
 pub const FILTER: &str = "SPONDEE_LOG";
 
 /// The log of this process, if it is a server's.
@@ -75,9 +78,9 @@ where
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    let default = || EnvFilter::default().add_directive(level.into());
+    let default = || Targets::new().with_default(level);
     let (filter, fault) = match std::env::var(FILTER) {
-        Ok(text) if !text.is_empty() => match text.parse() {
+        Ok(text) if !text.is_empty() => match text.parse::<Targets>() {
             Ok(filter) => (filter, None),
             Err(error) => (default(), Some(error)),
         },
@@ -85,13 +88,15 @@ where
     };
     // The convention of https://no-color.org.
     let colourless = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(io::stderr().is_terminal() && !colourless)
         .with_target(false)
         // It would be told to standard error, which is what failed.
-        .log_internal_errors(false)
+        .log_internal_errors(false);
+    let started = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
         .try_init();
     if let (Ok(()), Some(error)) = (started, fault) {
         tracing::warn!(
