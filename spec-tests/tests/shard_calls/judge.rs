@@ -32,9 +32,16 @@ fn is_socket(moment: &Moment<'_>) -> bool {
     is(moment, "socket:")
 }
 
-/// Where glibc's allocator looks how many processors there are, once in the life of a process, when the ninth thread asks it for
-/// memory. The file is memory of the kernel's.
-const PROCESSORS: &str = "/sys/devices/system/cpu/online";
+/// Where glibc's allocator looks, once each in the life of a process: how many processors there are, when the ninth thread asks it
+/// for memory, and how memory is to be given back, when it first does. They are on no disk: the kernel makes them up.
+const KERNELS_FILES: [&str; 2] = [
+    "/sys/devices/system/cpu/online",
+    "/proc/sys/vm/overcommit_memory",
+];
+
+fn is_kernels(moment: &Moment<'_>) -> bool {
+    KERNELS_FILES.iter().any(|file| is(moment, file))
+}
 
 fn is_bell(moment: &Moment<'_>) -> bool {
     is(moment, "anon_inode:[eventfd]")
@@ -60,6 +67,11 @@ const ALLOWED: &[Allowed] = &[
         why: "on listeners that do not block; nor do the sockets it makes",
     },
     Allowed {
+        call: "ppoll",
+        only: |moment| says(moment, "{tv_sec=0") && says(moment, "tv_nsec=0}"),
+        why: "looks whether somebody is to be accepted, and does not wait",
+    },
+    Allowed {
         call: "recvfrom",
         only: is_socket,
         why: "on sockets that do not block",
@@ -76,7 +88,7 @@ const ALLOWED: &[Allowed] = &[
     },
     Allowed {
         call: "close",
-        only: |moment| is_socket(moment) || is(moment, "anon_inode:") || is(moment, PROCESSORS),
+        only: |moment| is_socket(moment) || is(moment, "anon_inode:") || is_kernels(moment),
         why: "no socket lingers",
     },
     Allowed {
@@ -91,16 +103,16 @@ const ALLOWED: &[Allowed] = &[
     },
     Allowed {
         call: "read",
-        only: |moment| is_bell(moment) || is(moment, PROCESSORS),
+        only: |moment| is_bell(moment) || is_kernels(moment),
         why: "resets a bell",
     },
     Allowed {
         call: "openat",
         only: |moment| {
             let path = moment.argument(1).unwrap_or_default();
-            path.trim_matches('"') == PROCESSORS
+            KERNELS_FILES.contains(&path.trim_matches('"'))
         },
-        why: "the allocator asks once how many processors there are, which is no file on a disk",
+        why: "the allocator asks the kernel, which keeps the answer on no disk",
     },
     Allowed {
         call: "futex",
@@ -219,7 +231,9 @@ struct Wait {
     line: usize,
     lock: String,
     /// What other threads called meanwhile, in order.
-    meanwhile: Vec<(u32, String, String)>,
+    meanwhile: Vec<(u32, String)>,
+    /// Who let go of the lock.
+    holder: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -247,13 +261,9 @@ impl Judge {
         } else {
             self.other(moment);
         }
-        if moment.result.is_none() {
-            let lock = moment.arguments.first().copied().unwrap_or_default();
-            for (waiting, wait) in &mut self.waits {
-                if *waiting != moment.thread {
-                    let call = moment.call.to_owned();
-                    wait.meanwhile.push((moment.thread, call, lock.to_owned()));
-                }
+        for (waiting, wait) in &mut self.waits {
+            if *waiting != moment.thread {
+                wait.see(moment);
             }
         }
         if moment.call == "futex" && says_wait(moment) {
@@ -324,6 +334,7 @@ impl Judge {
                     line: moment.line,
                     lock: lock.to_owned(),
                     meanwhile: Vec::new(),
+                    holder: None,
                 };
                 self.waits.insert(moment.thread, wait);
             }
@@ -331,6 +342,10 @@ impl Judge {
                 let Some(wait) = self.waits.remove(&moment.thread) else {
                     return;
                 };
+                // Free again before the call, however late that is seen: it did not wait.
+                if moment.result != Some(0) {
+                    return;
+                }
                 self.lock_waits += 1;
                 if let Some(call) = wait.holders_call() {
                     self.faults.push(format!(
@@ -364,13 +379,29 @@ fn says_wait(moment: &Moment<'_>) -> bool {
 }
 
 impl Wait {
+    fn see(&mut self, moment: &Moment<'_>) {
+        // What comes behind that, the holder does without the lock.
+        if self.holder.is_some() {
+            return;
+        }
+        match moment.result {
+            None => self.meanwhile.push((moment.thread, moment.call.to_owned())),
+            Some(woken) => {
+                let lets_go = moment.call == "futex" && !says_wait(moment);
+                let lock = moment.arguments.first().copied();
+                if lets_go && woken > 0 && lock == Some(&self.lock) {
+                    self.holder = Some(moment.thread);
+                }
+            }
+        }
+    }
+
+    /// A call that the holder made with the lock.
     fn holders_call(&self) -> Option<&str> {
-        let wakes =
-            |(_, call, lock): &&(u32, String, String)| call == "futex" && *lock == self.lock;
-        let (holder, ..) = self.meanwhile.iter().rev().find(wakes)?;
-        let calls = self.meanwhile.iter().filter(|(who, ..)| who == holder);
+        let holder = self.holder?;
+        let calls = self.meanwhile.iter().filter(|(who, _)| *who == holder);
         calls
-            .map(|(_, call, _)| call.as_str())
+            .map(|(_, call)| call.as_str())
             .find(|call| !WITH_LOCK.contains(call))
     }
 }
@@ -443,6 +474,7 @@ mod tests {
                  9 fsync(4</x>) = 0\n\
                  8 {call}\n\
                  8 futex(0x10, FUTEX_WAKE_PRIVATE, 1) = 1\n\
+                 8 close(5</x>) = 0\n\
                  7 <... futex resumed>) = 0\n"
             )
         };

@@ -1,6 +1,6 @@
 //! What a shard's thread may wait for: its poller, and nothing else. The real server is traced by strace under load, while it
-//! reloads, with a disk that is slow and then full, with a client of the control socket that reads nothing, and with a log that
-//! nobody reads. strace is needed, so this runs as interop.rs does; `-- --nocapture` prints the calls with their number.
+//! reloads, with more connections than there is room for, a disk that is slow and then full, a client of the control socket that
+//! reads nothing, and a log that nobody reads. strace is needed, so this runs as interop.rs does; `-- --nocapture` prints the calls with their number.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -127,6 +127,12 @@ fn load(server: &Server) {
     }
 }
 
+/// More silent strangers than there is room for.
+fn crowd(server: &Server) -> Vec<TcpStream> {
+    let crowd = (0..150).map(|_| TcpStream::connect(server.clear).unwrap());
+    crowd.collect()
+}
+
 fn signal(server: &Server, name: &str) {
     let sent = Command::new("kill")
         .args([name, &server.id().to_string()])
@@ -238,54 +244,72 @@ fn tell(what: &str) {
     let _ = writeln!(std::io::stdout(), "{what}");
 }
 
-#[test]
-fn a_shard_waits_for_its_poller_alone() {
-    if left_out("what a shard's thread calls, which needs strace") {
-        return;
-    }
+/// A server under strace whose log is this pipe, with descriptors for a hundred clients.
+fn traced(trace: &Path) -> (Server, Unread) {
     let prepared = Server::prepare(Scratch::in_memory().unwrap(), QUICK).unwrap();
     for user in USERS {
         let account = format!("{user}@localhost");
         prepared.add_user(&account, "secret").unwrap();
     }
-    let trace = prepared.scratch().join("trace");
     let mut log = Unread::new(prepared.scratch()).unwrap();
     log.wait_for(&["in the way"]).unwrap();
-    let strace = strace::watching(&trace, "fsync,fdatasync", SYNC);
-    let mut command = log.command(Path::new(strace.get_program()));
-    command.args(strace.get_args()).arg(prepared.binary());
-    let mut server = prepared.begin(command).unwrap();
-    let mut judge = Judge::new(shards(&server));
-    listeners_do_not_block(&server);
-    let pingers = ["juliet", "nurse"].map(|user| Pinger::start(&server, user));
-    let answered = || pingers.iter().for_each(Pinger::is_answered);
+    let strace = strace::watching(trace, "fsync,fdatasync", SYNC);
+    let mut command = log.command(Path::new("sh"));
+    command.args(["-c", "ulimit -n 200 && exec \"$@\"", "sh"]);
+    command
+        .arg(strace.get_program())
+        .args(strace.get_args())
+        .arg(prepared.binary());
+    (prepared.begin(command).unwrap(), log)
+}
 
-    load(&server);
-    signal(&server, "-HUP");
+/// One trouble after the other. Two sessions are answered all the while.
+fn trouble(server: &Server, log: &mut Unread) {
+    let pingers = ["juliet", "nurse"].map(|user| Pinger::start(server, user));
+    let answered = || pingers.iter().for_each(Pinger::is_answered);
+    load(server);
+    signal(server, "-HUP");
     log.wait_for(&["certificates reloaded"]).unwrap();
     answered();
     // Syncs are slow all the while.
     for word in ["disable", "enable"] {
         server.command(&["user", word, "romeo@localhost"]).unwrap();
     }
-    with_full_disk(&server, || {
+    with_full_disk(server, || {
         let refused = server.command(&["user", "disable", "romeo@localhost"]);
         assert!(refused.is_err());
         log.wait_for(&["storage failed"]).unwrap();
-        signed_in(&server, "romeo", SCRAM).close().unwrap();
+        signed_in(server, "romeo", SCRAM).close().unwrap();
         answered();
     });
-    let deaf = deaf(&server);
+    let crowd = crowd(server);
+    log.wait_for(&["connections run low"]).unwrap();
+    answered();
+    drop(crowd);
+    let deaf = deaf(server);
     server.command(&["user", "list"]).unwrap();
     answered();
     log.fill().unwrap();
-    load(&server);
+    load(server);
     server.command(&["user", "list"]).unwrap();
     answered();
     for pinger in pingers {
         pinger.end();
     }
     drop(deaf);
+}
+
+#[test]
+fn a_shard_waits_for_its_poller_alone() {
+    if left_out("what a shard's thread calls, which needs strace") {
+        return;
+    }
+    let scratch = Scratch::in_memory().unwrap();
+    let trace = scratch.path().join("trace");
+    let (mut server, mut log) = traced(&trace);
+    let mut judge = Judge::new(shards(&server));
+    listeners_do_not_block(&server);
+    trouble(&server, &mut log);
     server.stop().unwrap();
     strace::wait_for_end(&trace).unwrap();
 
