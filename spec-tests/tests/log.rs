@@ -315,10 +315,7 @@ fn an_error_at_the_start_is_shown_and_not_waited_for() {
     let prepared = Server::prepare(Scratch::in_memory().unwrap(), QUICK).unwrap();
     std::fs::write(prepared.data(), "no directory").unwrap();
     let error = prepared.command(&["serve"]).unwrap_err();
-    assert!(
-        error.contains("spondee: cannot create the data directory"),
-        "{error}"
-    );
+    assert!(error.contains("spondee: the data directory "), "{error}");
     let pipe = Unread::new(prepared.scratch()).unwrap();
     let command = pipe.command(prepared.binary());
     // It ends, though nobody reads.
