@@ -179,15 +179,32 @@ fn the_tour_does_what_it_says_however_it_is_pasted() {
     }
 }
 
+/// A block each: what is pasted behind a command that goes on would be run when it ends, or be its input.
 #[test]
 fn the_two_commands_exist() {
-    let [block] = blocks("Two commands").try_into().unwrap();
-    let commands: Vec<_> = block
-        .lines()
-        .map(|line| line.split('#').next().unwrap().trim())
-        .collect();
-    assert_eq!(commands, ["cargo run --release", "spec-tests/run"]);
+    let commands = blocks("Two commands");
+    assert_eq!(commands, ["cargo run --release\n", "spec-tests/run\n"]);
     assert!(root().join("spec-tests/run").is_file());
+}
+
+/// What asks for a password on the terminal, or goes on until it is stopped, comes last in its block.
+#[test]
+fn nothing_is_pasted_behind_what_reads_the_terminal() {
+    let readme = readme();
+    let mut seen = 0;
+    for block in readme.split("```sh\n").skip(1) {
+        let lines: Vec<_> = block.split("```").next().unwrap().lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let asks = line.starts_with("sudo ")
+                || line.starts_with("spondee user add")
+                || line.starts_with("spondee user passwd")
+                || line.starts_with("spondee --config")
+                || *line == "cargo run --release";
+            seen += usize::from(asks);
+            assert!(!asks || index + 1 == lines.len(), "{line}");
+        }
+    }
+    assert!(seen > 2, "only {seen}");
 }
 
 /// An alias of cargo's configuration begins with its name.
