@@ -466,6 +466,8 @@ fn a_client_that_never_reads_its_own_answers_is_closed() -> Outcome {
         "<iq type='set' id='p'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>",
         "<iq type='get' id='p'/>",
         "<presence type='invisible'/>",
+        "<presence type='subscribe' to='a@far.example'/>",
+        "<iq type='get' id='p' to='nobody@localhost'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>",
         "<presence/>",
         "<message to='@'/>",
         "<message to='a@far.example'/>",
