@@ -60,7 +60,10 @@ impl Simulation {
                 self.ledger.bound(self.now, index, &jid)?;
             }
             Heard::BindRefused(condition) => self.bind_refused(index, &condition)?,
-            Heard::Stanza(stanza) => self.heard(index, &stanza)?,
+            Heard::Stanza(stanza, size) => {
+                self.scales.heard(&stanza, size)?;
+                self.heard(index, &stanza)?;
+            }
             Heard::Failed(condition) => self.failed(index, &condition)?,
             Heard::Closed => self.closed(index)?,
         }
@@ -226,7 +229,10 @@ impl Simulation {
             1 => Some(NAMES[self.clients[index].account].to_owned()),
             _ => None,
         };
-        let xml = sent.xml(from.as_deref(), priority);
+        let xml = sent.xml(from.as_deref(), priority, self.clients[index].manner);
+        for name in [&sent.mark, &sent.id] {
+            self.scales.sent(name, &xml);
+        }
         self.ledger.sent(sent);
         self.say(index, &xml);
     }
@@ -282,6 +288,7 @@ impl Simulation {
                     || self.flooded.contains(self.ledger.name(index))
                     || !session && age >= self.config.limits.until_tls
             }
+            "policy-violation" if nature == Nature::Babbler => session,
             "policy-violation" => nature == Nature::Guesser,
             "invalid-from" => nature == Nature::Forger,
             // The header of a stream that should have been restarted.
