@@ -7,7 +7,7 @@
 pub const STEPS_PER_BYTE: u64 = 16;
 
 /// Steps for one element of a stream on top of those for its bytes, at most: what its stream header adds.
-pub const STEPS_PER_ELEMENT: u64 = 4096;
+pub const STEPS_PER_ELEMENT: u64 = 1024;
 
 /// What was done so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -19,12 +19,29 @@ pub struct Done {
 }
 
 impl Done {
-    /// Whether these steps since `before` are as few as `bytes` may cost.
+    /// What was done since.
     #[must_use]
-    pub const fn is_within_bounds(self, before: Self, bytes: u64) -> bool {
-        let steps = self.steps - before.steps;
-        let elements = self.elements - before.elements + 1;
-        steps <= bytes * STEPS_PER_BYTE + elements * STEPS_PER_ELEMENT
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            steps: self.steps - before.steps,
+            elements: self.elements - before.elements,
+        }
+    }
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, more: Self) -> Self {
+        Self {
+            steps: self.steps + more.steps,
+            elements: self.elements + more.elements,
+        }
+    }
+
+    /// Whether that is no more than so many bytes may cost; they may end in the middle of an element.
+    #[must_use]
+    pub const fn is_worth(self, bytes: usize) -> bool {
+        let elements = self.elements + 1;
+        self.steps <= bytes as u64 * STEPS_PER_BYTE + elements * STEPS_PER_ELEMENT
     }
 }
 

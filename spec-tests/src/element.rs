@@ -185,6 +185,9 @@ pub struct Reader {
     unread: Vec<u8>,
     /// The stream header first, then the elements that are open.
     open: Vec<Element>,
+    /// Bytes of the item being read, and of the last one.
+    used: usize,
+    size: usize,
 }
 
 impl Default for Reader {
@@ -205,7 +208,15 @@ impl Reader {
             parser: Parser::with_options(options),
             unread: Vec::new(),
             open: Vec::new(),
+            used: 0,
+            size: 0,
         }
+    }
+
+    /// How many bytes the last item was.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
     }
 
     /// Takes bytes that arrived.
@@ -240,6 +251,7 @@ impl Reader {
                 Ok(Some(event)) => event,
                 Ok(None) | Err(EndOrError::NeedMoreData) => {
                     self.unread.drain(..used);
+                    self.used += used;
                     return Ok(None);
                 }
                 Err(EndOrError::Error(error)) => {
@@ -247,8 +259,13 @@ impl Reader {
                 }
             };
             self.unread.drain(..used);
+            self.used += used;
             if let Some(item) = self.take(event).map_err(|e| fault(e, &self.unread))? {
+                self.size = std::mem::take(&mut self.used);
                 return Ok(Some(item));
+            }
+            if self.open.len() <= 1 {
+                self.used = 0; // it was space
             }
         }
     }

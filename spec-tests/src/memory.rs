@@ -25,6 +25,7 @@ use spondee_core::secret::Secret;
 use spondee_core::shard::Shard;
 use spondee_core::store::{Batch, StoreError};
 use spondee_core::time::{Instant, Now, UnixTime};
+use spondee_core::work::{self, Done};
 use spondee_shell_common::store::{Backend as _, Memory};
 
 pub use record::{Event, Log};
@@ -204,6 +205,9 @@ pub struct World {
     pub notes: Vec<Note>,
     answers: BTreeMap<CommandId, CommandResult>,
     handed_off: usize,
+    /// How many bytes the shards were told, and what they did with them: held to a bound, if steps are counted.
+    told: usize,
+    done: Done,
 }
 
 impl World {
@@ -246,6 +250,8 @@ impl World {
             notes: Vec::new(),
             answers: BTreeMap::new(),
             handed_off: 0,
+            told: 0,
+            done: Done::default(),
         }
     }
 
@@ -512,7 +518,14 @@ impl World {
     }
 
     fn tell(&mut self, shard: usize, event: Event) {
+        if let Event::Bytes(_, bytes) = &event {
+            self.told += bytes.len();
+        }
+        let before = work::done();
         self.logs[shard].handle(&mut self.shards[shard], self.now, event);
+        self.done = self.done.and(work::done().since(before));
+        let Self { told, done, .. } = self;
+        assert!(done.is_worth(*told), "{done:?} for {told} bytes");
         self.undrained.insert(shard);
         if self.drain == Drain::EachInput {
             self.drain_all();

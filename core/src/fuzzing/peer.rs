@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::jid::{BareJid, Jid};
+use crate::limits::GROWTH;
 use crate::port::{ConnId, Standing};
 use crate::stanza::{IqType, Kind, ParseError, Stanza};
 use crate::xml::differential::check_well_formed;
@@ -50,6 +51,9 @@ pub(super) struct Peer {
     pub(super) tried: BTreeSet<(BareJid, &'static str)>,
     /// All it was told.
     pub(super) heard: Vec<u8>,
+    /// By how much the stanzas it was told exceed what may be added to each, addresses not counted; each of them came once, which
+    /// is not so of presence.
+    pub(super) surplus: usize,
     scanner: Scanner,
     /// Where in `heard` the present document begins.
     document: usize,
@@ -116,6 +120,7 @@ impl Peer {
             speech: Speech::Phrases,
             tried: BTreeSet::new(),
             heard: Vec::new(),
+            surplus: 0,
             scanner: Scanner::new(LIMITS),
             document: 0,
             end: Course::On,
@@ -160,6 +165,10 @@ impl Peer {
     fn element(&mut self, element: Element) -> Option<Received> {
         let ns = element.ns();
         if ns == Ns::Client {
+            if element.name() != "presence" {
+                let size = element.raw().len() - addresses(&element);
+                self.surplus += size.saturating_sub(GROWTH);
+            }
             return Some(self.stanza(element));
         }
         assert!(
@@ -209,4 +218,13 @@ impl Peer {
             check_well_formed(document);
         }
     }
+}
+
+/// What the addresses of a stanza take.
+fn addresses(element: &Element) -> usize {
+    let sizes = element.attributes().map(|attribute| match attribute.name {
+        "to" | "from" => attribute.name.len() + attribute.quoted.len() + 2,
+        _ => 0,
+    });
+    sizes.sum()
 }

@@ -77,6 +77,54 @@ pub(super) fn any(world: &mut World, peer: usize, bytes: &mut Cursor<'_>) -> Str
     }
 }
 
+/// What few say: content and payloads with prefixes, of the stream header and of the stanza, and ids that would be longer if they were
+/// escaped.
+pub(super) fn rare(world: &mut World, peer: usize, bytes: &mut Cursor<'_>) -> String {
+    match bytes.below(4) {
+        0 => {
+            let (account, password) = (bytes.below(ACCOUNTS.len()), bytes.below(3));
+            sign_in(world, peer, account, password)
+                + &declaring_header(account / 3, bytes)
+                + &bind("r0")
+        }
+        1 => {
+            let uses = ["<h:a/>", "<h:a>", "<a h:b=''/>", "<c:h/>"];
+            let used = bytes.pick(&uses).repeat(usize::from(bytes.byte()));
+            format!("<message{}><mark>{peer}</mark>{used}</message>", to(bytes))
+        }
+        2 => {
+            let uri = "u".repeat(usize::from(bytes.byte()) * 4);
+            let children = [
+                "<x/>",
+                "<c:x/>",
+                "<x><c:y/></x>",
+                "<x xmlns:c='v'><c:y/></x>",
+            ];
+            let inside = bytes.pick(&children).repeat(usize::from(bytes.byte()));
+            format!(
+                "<c:message xmlns:c='jabber:client' xmlns='{uri}'{}><c:mark>{peer}</c:mark>{inside}</c:message>",
+                to(bytes)
+            )
+        }
+        _ => {
+            let id = bytes
+                .pick(&["'", ">", "&quot;", "\t"])
+                .repeat(usize::from(bytes.byte()) * 8);
+            format!(
+                "<iq{} type='get' id=\"{id}\"><x xmlns='u'/></iq>",
+                to(bytes)
+            )
+        }
+    }
+}
+
+/// A header with more declarations than are usual, and perhaps longer ones than are allowed.
+fn declaring_header(host: usize, bytes: &mut Cursor<'_>) -> String {
+    let uri = "u".repeat(usize::from(bytes.byte()) * 16);
+    let declared = format!(" xmlns:c='jabber:client' xmlns:h='{uri}'>");
+    header(host).replace('>', &declared)
+}
+
 /// Header, TLS where it is needed, and PLAIN: the whole way, without waiting.
 fn sign_in(world: &mut World, peer: usize, account: usize, password: usize) -> String {
     let host = account / 3; // see `ACCOUNTS`

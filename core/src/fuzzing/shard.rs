@@ -84,7 +84,12 @@ fn step(world: &mut World, what: u8, bytes: &mut Cursor<'_>) {
             let peer = peer(world, bytes);
             world.secure_falsely(peer);
         }
-        120..=121 => {
+        120..=123 => {
+            let peer = peer(world, bytes);
+            let phrase = phrase::rare(world, peer, bytes);
+            world.say(peer, phrase.as_bytes());
+        }
+        124..=125 => {
             let peer = peer(world, bytes);
             world.evict(peer);
         }

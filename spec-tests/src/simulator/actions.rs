@@ -5,7 +5,7 @@ use spondee_core::sasl::Mechanism;
 use spondee_core::stanza::{Kind, MessageType, PresenceType};
 
 use super::accounts::{NAMES, PASSWORDS, WRONG};
-use super::client::{Client, Intent, MECHANISMS, Nature, Phase, Stage};
+use super::client::{Client, Intent, MECHANISMS, Manner, Nature, Phase, Stage};
 use super::lives::State;
 use super::stanzas::{Question, Sent, To};
 use super::weather::Action;
@@ -31,6 +31,15 @@ const BABBLE: [&str; 9] = [
     "<x:message/>",
     "]]>",
 ];
+
+/// A stanza that would be many times as large if each child declared its namespace.
+fn much_of_little() -> String {
+    let uri = "u".repeat(1_000);
+    let children = "<x/>".repeat(190);
+    format!(
+        "<c:message to='romeo@localhost' xmlns:c='jabber:client' xmlns='{uri}'>{children}</c:message>"
+    )
+}
 
 impl Simulation {
     pub(super) fn perform(&mut self, action: Action) -> Result<(), String> {
@@ -150,7 +159,12 @@ impl Simulation {
         ));
         let peer = self.world.connect_to(shard, opening);
         let accepted = self.world.now().mono;
-        self.clients.push(Client::new(peer, intent, accepted));
+        let manner = match self.random.percent(20) {
+            true => Manner::Prefixed,
+            false => Manner::Plain,
+        };
+        self.clients
+            .push(Client::new(peer, intent, manner, accepted));
         self.active.insert(index);
         if nature == Nature::Silent {
             return index;
@@ -286,8 +300,11 @@ impl Simulation {
         let index = self.random.pick(&sessions);
         let nature = self.clients[index].nature;
         if nature == Nature::Babbler {
-            let words = self.random.pick(&BABBLE);
-            self.say(index, words);
+            let words = match self.random.percent(10) {
+                true => much_of_little(),
+                false => self.random.pick(&BABBLE).to_owned(),
+            };
+            self.say(index, &words);
         } else if nature == Nature::Forger {
             self.forge(index);
         } else {

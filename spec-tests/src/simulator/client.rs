@@ -8,6 +8,7 @@ use spondee_core::time::Instant;
 
 use super::Moment;
 use super::accounts::NAMES;
+use super::stanzas::MARKS;
 use crate::element::{BIND, CLIENT, Element, Item, Reader, SASL, STREAMS, TLS};
 use crate::memory::Peer;
 use crate::sasl::{Binding, Scram, Signed};
@@ -38,6 +39,15 @@ pub(super) enum Nature {
     Forger,
     /// Once it is bound, it reads no more.
     Deaf,
+}
+
+/// How it writes namespaces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Manner {
+    /// As nearly everybody.
+    Plain,
+    /// With prefixes that its header declares, also for the content namespace.
+    Prefixed,
 }
 
 /// Where it stands.
@@ -92,7 +102,8 @@ pub(super) enum Heard {
     Bind(String),
     Bound(String),
     BindRefused(String),
-    Stanza(Element),
+    /// With its size in bytes.
+    Stanza(Element, usize),
     /// The server ended its stream with this error.
     Failed(String),
     Closed,
@@ -107,6 +118,7 @@ pub(super) struct Client {
     pub(super) password: &'static str,
     pub(super) resource: String,
     pub(super) mechanism: Mechanism,
+    pub(super) manner: Manner,
     pub(super) stage: Stage,
     pub(super) accepted: Instant,
     /// When its sign-in began.
@@ -141,7 +153,7 @@ pub(super) struct Intent {
 }
 
 impl Client {
-    pub(super) fn new(peer: Peer, intent: Intent, accepted: Instant) -> Self {
+    pub(super) fn new(peer: Peer, intent: Intent, manner: Manner, accepted: Instant) -> Self {
         let Intent {
             nature,
             account,
@@ -157,6 +169,7 @@ impl Client {
             password,
             resource,
             mechanism,
+            manner,
             stage: Stage::Header(match opening {
                 Opening::Clear => Phase::Clear,
                 Opening::Tls => Phase::Tls,
@@ -183,7 +196,15 @@ impl Client {
     }
 
     pub(super) fn header(&self) -> String {
-        header(self.host())
+        let plain = header(self.host());
+        match self.manner {
+            Manner::Plain => plain,
+            Manner::Prefixed => {
+                let start = plain.strip_suffix('>').unwrap_or(&plain);
+                let long = "u".repeat(500);
+                format!("{start} xmlns:c='{CLIENT}' xmlns:m='{MARKS}' xmlns:u='{long}'>")
+            }
+        }
     }
 
     /// Everything up to the binding, for those who do not wait.
@@ -293,12 +314,12 @@ impl Client {
             }
             stage @ Stage::Session(_) if element.ns == CLIENT => {
                 self.stage = stage;
-                Ok(Heard::Stanza(element))
+                Ok(Heard::Stanza(element, self.reader.size()))
             }
             // A stanza may be on its way when a session ends.
             stage @ Stage::Leaving if element.ns == CLIENT => {
                 self.stage = stage;
-                Ok(Heard::Stanza(element))
+                Ok(Heard::Stanza(element, self.reader.size()))
             }
             // After a failure the rest of what was pipelined may be answered, but not with stanzas.
             Stage::Over if element.ns != CLIENT => Ok(Heard::Nothing),

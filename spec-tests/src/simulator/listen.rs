@@ -60,7 +60,10 @@ impl Simulation {
                 self.ledger.bound(self.now, index, &jid)?;
             }
             Heard::BindRefused(condition) => self.bind_refused(index, &condition)?,
-            Heard::Stanza(stanza) => self.heard(index, &stanza)?,
+            Heard::Stanza(stanza, size) => {
+                self.scales.heard(&stanza, size)?;
+                self.heard(index, &stanza)?;
+            }
             Heard::Failed(condition) => self.failed(index, &condition)?,
             Heard::Closed => self.closed(index)?,
         }
@@ -238,7 +241,11 @@ impl Simulation {
             delivered: Vec::new(),
             answers: Vec::new(),
         };
-        let xml = sent.xml(from, priority);
+        let manner = self.clients[index].manner;
+        let xml = sent.xml(from, priority, manner);
+        for name in [&sent.mark, &sent.id] {
+            self.scales.sent(name, &xml);
+        }
         self.ledger.sent(sent);
         self.say(index, &xml);
     }
@@ -295,6 +302,7 @@ impl Simulation {
                     || self.flooded.contains(self.ledger.name(index))
                     || !session && age >= self.config.limits.until_tls
             }
+            "policy-violation" if nature == Nature::Babbler => session,
             "policy-violation" => nature == Nature::Guesser,
             // The header of a stream that should have been restarted.
             "restricted-xml" if nature == Nature::Hasty => !session,

@@ -2,7 +2,7 @@
 //!
 //! A run is some epochs of disorder, each followed by rest: everything under way comes to its end, and the oracles are asked.
 //! What can happen is the table in `weather.rs`, how it happens `actions.rs` and `trouble.rs`; what must be true of it stands in the oracles:
-//! `client` (what a stream may say), `ledger` and `judge` (stanzas), `accounts` (sign-ins and commands), `rest` (what must hold
+//! `client` (what a stream may say), `ledger` and `judge` (stanzas), `scales` (their size), `accounts` (sign-ins and commands), `rest` (what must hold
 //! when nothing is under way). There are no threads here and no real time, and the same seed gives the same run to the byte.
 
 mod accounts;
@@ -15,6 +15,7 @@ mod listen;
 mod lives;
 mod random;
 mod rest;
+mod scales;
 mod stanzas;
 mod trace;
 mod trouble;
@@ -34,6 +35,7 @@ use self::client::Client;
 use self::faults::Faults;
 use self::ledger::Ledger;
 use self::random::Random;
+use self::scales::Scales;
 use self::trace::Trace;
 use self::weather::Weather;
 use crate::memory::{Mesh, StorePace, Workers, World, config};
@@ -163,6 +165,7 @@ struct Simulation {
     clients: Vec<Client>,
     accounts: Accounts,
     ledger: Ledger,
+    scales: Scales,
     faults: Faults,
     config: Config,
     counts: Counts,
@@ -200,6 +203,7 @@ impl Simulation {
             clients: Vec::new(),
             accounts: Accounts::new(),
             ledger: Ledger::default(),
+            scales: Scales::default(),
             faults: Faults::default(),
             config,
             counts: Counts::default(),

@@ -4,11 +4,12 @@ use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
 
 use super::Moment;
 use super::accounts::NAMES;
+use super::client::Manner;
 use super::random::Random;
 use crate::element::{CLIENT, Element, escape};
 
 /// The namespace of marks.
-const MARKS: &str = "urn:example:mark";
+pub(super) const MARKS: &str = "urn:example:mark";
 
 /// Whom a stanza is addressed to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -133,8 +134,13 @@ impl Sent {
     }
 
     /// On the wire, with this `from`.
-    pub(super) fn xml(&self, from: Option<&str>, priority: Option<i8>) -> String {
-        let mut out = format!("<{} id='{}'", self.kind.element(), self.id);
+    pub(super) fn xml(&self, from: Option<&str>, priority: Option<i8>, manner: Manner) -> String {
+        let (c, mark) = match manner {
+            Manner::Plain => ("", format!("<mark xmlns='{MARKS}' n='{}'/>", self.mark)),
+            Manner::Prefixed => ("c:", format!("<m:mark n='{}' u:u=''/>", self.mark)),
+        };
+        let name = format!("{c}{}", self.kind.element());
+        let mut out = format!("<{name} id='{}'", self.id);
         for (name, value) in [
             ("to", self.to.address()),
             ("from", from),
@@ -151,21 +157,16 @@ impl Sent {
             (Kind::Iq(_), Question::Items) => {
                 out += "<query xmlns='http://jabber.org/protocol/disco#items'/>";
             }
-            (Kind::Iq(_), Question::Unknown) => out += &self.marker(),
+            (Kind::Iq(_), Question::Unknown) | (Kind::Presence(_), _) => out += &mark,
             (Kind::Message(_), _) => {
-                out += &format!("<body>{}</body>{}", escape(&self.body), self.marker());
+                out += &format!("<{c}body>{}</{c}body>{mark}", escape(&self.body));
             }
-            (Kind::Presence(_), _) => out += &self.marker(),
         }
         if let Some(priority) = priority {
-            out += &format!("<priority>{priority}</priority>");
+            out += &format!("<{c}priority>{priority}</{c}priority>");
         }
-        out += &format!("</{}>", self.kind.element());
+        out += &format!("</{name}>");
         out
-    }
-
-    fn marker(&self) -> String {
-        format!("<mark xmlns='{MARKS}' n='{}'/>", self.mark)
     }
 
     /// Whether this is presence for everybody concerned.

@@ -4,6 +4,7 @@
 //! `crowd`, `flood` and `sockets` use the real server. After each attack the stream has ended with the right error and its connection is
 //! closed, nothing has reached anybody, nothing is left in memory, and the others are served.
 
+mod amplification;
 mod before_sign_in;
 mod crowd;
 mod eviction;

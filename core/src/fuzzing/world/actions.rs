@@ -151,6 +151,11 @@ impl World {
             return;
         }
         let received = peer.hear(shard.outgoing(conn));
+        let (surplus, told) = (peer.surplus, self.told);
+        assert!(
+            surplus <= 2 * told,
+            "{surplus} bytes too many of {told} that came"
+        );
         // In two steps: a socket rarely takes all.
         shard.sent(conn, owed / 2);
         let owed = shard.outgoing(conn).len();

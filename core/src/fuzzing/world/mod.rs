@@ -31,6 +31,7 @@ use crate::secret::Secret;
 use crate::shard::Shard;
 use crate::store::{Reply, StoreError};
 use crate::time::{Instant, Now, UnixTime};
+use crate::work::{self, Done};
 
 pub(super) use answers::{Answer, Way};
 pub(super) use setup::{ACCOUNTS, HOSTS, PASSWORDS, account};
@@ -57,6 +58,9 @@ pub(super) struct World {
     /// Which passwords were ever good.
     passwords: BTreeSet<(BareJid, &'static str)>,
     conduct: Conduct,
+    /// How many bytes the core was told, and what it did with them.
+    told: usize,
+    done: Done,
 }
 
 /// A question that was asked and not answered.
@@ -118,6 +122,8 @@ impl World {
             bound: BTreeMap::new(),
             passwords: accounts.map(|at| (account(at), PASSWORDS[0])).collect(),
             conduct: Conduct::Good,
+            told: 0,
+            done: Done::default(),
             config,
         }
     }
@@ -280,9 +286,16 @@ impl World {
     }
 
     fn tell(&mut self, shard: usize, input: Input<'_>) {
+        if let Input::Bytes { bytes, .. } = &input {
+            self.told += bytes.len();
+        }
+        let before = work::done();
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.handle(self.now, input);
         }
+        self.done = self.done.and(work::done().since(before));
+        let Self { told, done, .. } = self;
+        assert!(done.is_worth(*told), "{done:?} for {told} bytes");
     }
 }
 

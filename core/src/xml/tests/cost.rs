@@ -154,14 +154,10 @@ fn a_stanza_costs_what_its_bytes_cost() {
             assert_eq!(scan_all(&mut scanner, header.as_bytes()).1, None);
             let before = work::done();
             read(&mut scanner, &xml);
-            let done = work::done();
-            let steps = done.steps - before.steps;
-            let bytes = xml.len() as u64;
-            assert!(
-                done.is_within_bounds(before, bytes),
-                "{name}: {steps} steps for {bytes} bytes"
-            );
-            accepted += done.elements - before.elements;
+            let done = work::done().since(before);
+            let bytes = xml.len();
+            assert!(done.is_worth(bytes), "{name}: {done:?} for {bytes} bytes");
+            accepted += done.elements;
         }
     }
     // Some use prefixes that only one of the headers declares.
