@@ -178,8 +178,8 @@ impl Id {
 /// Where a prefix got its namespace.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Binding {
-    /// From the item itself.
-    Item(Id, Range),
+    /// From the declaration of the item that has this number.
+    Item(Id, usize),
     /// From the stream header, where it is the prefix of this number: to be written again.
     Header(Id, usize),
     /// It is `xml`.
@@ -233,18 +233,27 @@ impl Range {
 #[derive(Clone, Copy, Debug, Default)]
 struct Declaration {
     prefix: Range,
-    /// The value as it stands.
+    /// The name of the namespace.
     uri: Range,
-    /// Where in `Scope::decoded` its name is, if it does not stand for itself.
-    decoded: Range,
+    kept: Kept,
     id: Id,
 }
 
+/// Where the name of a namespace is.
+#[derive(Clone, Copy, Debug, Default)]
+enum Kept {
+    /// In the item, which says it as it is.
+    #[default]
+    Item,
+    /// In `Scope::decoded`.
+    Decoded,
+}
+
 impl Declaration {
-    fn name<'s>(&self, item: &'s [u8], decoded: &'s str) -> &'s [u8] {
-        match self.decoded.len() {
-            0 => self.uri.of(item),
-            _ => self.decoded.of(decoded.as_bytes()),
+    fn uri<'s>(&self, item: &'s [u8], decoded: &'s str) -> &'s [u8] {
+        match self.kept {
+            Kept::Item => self.uri.of(item),
+            Kept::Decoded => self.uri.of(decoded.as_bytes()),
         }
     }
 }
@@ -279,7 +288,8 @@ impl Scope {
         }
         if !self.decoded.is_empty() {
             let kept = self.declarations.iter().take(len);
-            let end = kept.map(|kept| kept.decoded.end).max().unwrap_or(0);
+            let ends = kept.filter(|d| matches!(d.kept, Kept::Decoded));
+            let end = ends.last().map_or(0, |declaration| declaration.uri.end);
             self.decoded.truncate(end as usize);
         }
         self.declarations.truncate(len);
@@ -312,18 +322,20 @@ impl Scope {
         }
         check_unreserved(name.as_bytes())?;
         let id = self.id(item, context, &name);
-        let mut declaration = Declaration {
+        let (uri, kept) = match &name {
+            Cow::Borrowed(_) => (uri, Kept::Item),
+            Cow::Owned(name) => {
+                let start = Range::offset(self.decoded.len());
+                self.decoded.push_str(name);
+                (Range::new(start, self.decoded.len()), Kept::Decoded)
+            }
+        };
+        self.declarations.push(Declaration {
             prefix,
             uri,
-            decoded: Range::default(),
+            kept,
             id,
-        };
-        if let Cow::Owned(name) = &name {
-            let start = Range::offset(self.decoded.len());
-            self.decoded.push_str(name);
-            declaration.decoded = Range::new(start, self.decoded.len());
-        }
-        self.declarations.push(declaration);
+        });
         let Self {
             declarations,
             decoded,
@@ -347,9 +359,10 @@ impl Scope {
             return Ok(Binding::Xml(Id::XML));
         }
         let name = |number| prefix_of(&self.declarations, item, number);
-        let found = self.by_prefix.find(self.len(), prefix, name);
-        if let Some(declaration) = found.and_then(|number| self.declarations.get(number)) {
-            return Ok(Binding::Item(declaration.id, declaration.uri));
+        if let Some(number) = self.by_prefix.find(self.len(), prefix, name)
+            && let Some(declaration) = self.declarations.get(number)
+        {
+            return Ok(Binding::Item(declaration.id, number));
         }
         let declared = context.prefixes().enumerate();
         declared
@@ -358,6 +371,11 @@ impl Scope {
             .find(|(_, name, _)| name.as_bytes() == prefix)
             .map(|(number, _, id)| Binding::Header(id, number))
             .ok_or(XmlError::UnboundPrefix)
+    }
+
+    /// The namespace that the declaration of this number names.
+    pub(super) fn uri<'s>(&'s self, item: &'s [u8], number: usize) -> &'s [u8] {
+        name_of(&self.declarations, item, &self.decoded, number)
     }
 
     /// The number of the namespace `name`: that of a binding in scope that has the same, or a new one.
@@ -384,7 +402,7 @@ fn name_of<'i>(
     number: usize,
 ) -> &'i [u8] {
     all.get(number)
-        .map_or(&[], |declaration| declaration.name(item, decoded))
+        .map_or(&[], |declaration| declaration.uri(item, decoded))
 }
 
 /// The number of the namespace `uri`, if it is the content namespace or among these.

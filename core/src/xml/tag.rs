@@ -357,7 +357,10 @@ impl Item {
             (None, Some((uri, _))) => Ns::from_uri(&scope::decoded(item, uri)),
             (Some(prefix), _) => {
                 match self.scope.resolve(item, around.context, prefix.of(item))? {
-                    Binding::Item(_, uri) => Ns::from_uri(&scope::decoded(item, uri)),
+                    Binding::Item(_, number) => {
+                        let uri = self.scope.uri(item, number);
+                        Ns::from_uri(core::str::from_utf8(uri).unwrap_or_default())
+                    }
                     Binding::Header(_, number) => {
                         let declared = around.context.prefix(number);
                         Ns::from_uri(declared.map_or("", |declared| declared.uri))

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::super::{ScanLimits, Scanner, XmlClass, XmlError};
 use super::{HEADER, element, element_in, header_of, raw, refusal, scan_all};
@@ -564,5 +565,37 @@ fn a_rewritten_element_may_not_outgrow_the_limit() {
     assert_eq!(
         limited(|l| l.element_bytes = limit(size - 1), xml),
         Some(XmlError::TooBig)
+    );
+}
+
+/// Namespaces in XML §6.1, where so many prefixes are in scope that they are kept in order.
+#[test]
+fn one_of_many_prefixes_means_what_was_declared_last() {
+    let declarations = |uri: &str| {
+        (0..40)
+            .map(|n| format!(" xmlns:p{}='{uri}{n}'", n * 7 % 40))
+            .collect::<String>()
+    };
+    let xml = format!(
+        "<m{}><a{} p0:x=''><p7:y/></a><p7:y p0:x='' p1:x=''/></m>",
+        declarations("u"),
+        declarations("v&amp;")
+    );
+    let element = element(&xml);
+    let children: Vec<_> = element.children().collect();
+    assert_eq!(children[0].children().next().unwrap().ns_uri(), "v&1");
+    assert_eq!(children[1].ns_uri(), "u1");
+    // Two prefixes for one namespace are one, however many there are.
+    let same = xml.replace(
+        "<p7:y p0:x='' p1:x=''/>",
+        "<b xmlns:q='u&#48;' q:x='' p0:x=''/>",
+    );
+    assert_eq!(refusal(&same), XmlError::DuplicateAttribute);
+    let unbound = xml.replace("<p7:y p0:x='' p1:x=''/>", "<p40:y/>");
+    assert_eq!(refusal(&unbound), XmlError::UnboundPrefix);
+    let names: String = (0..60).map(|n| format!(" a{n}=''")).collect();
+    assert_eq!(
+        refusal(&format!("<m{names} a37=''/>")),
+        XmlError::DuplicateAttribute
     );
 }
