@@ -28,13 +28,20 @@ pub const GROWTH: usize = 1024;
 /// rest is for what the server puts into a stanza's start tag: `xml:lang` and the names of attributes.
 pub const COPY_GROWTH: usize = GROWTH - 128;
 
-/// Declarations of namespaces in a stream header. There are two in nearly all, four at most in those seen: RFC 6120 §4.8.5 wants
-/// namespaces of payloads declared in the stanzas, where they count as what was sent.
+/// Declarations of namespaces in a stream header. There are two in nearly all, and a handful in the others. One more ends the stream
+/// with `policy-violation`.
+///
+/// `Deviation:` RFC 6120 §4.8.5 would have a stream closed with `invalid-namespace` whose header declares namespaces of payloads at
+/// all. Libraries do so, and their users are not to blame.
 pub const HEADER_DECLARATIONS: u16 = 16;
 
 /// Bytes of all of these together, from the white space before `xmlns` to the closing quote: sixteen of usual length. A stanza can
 /// use each of them with two bytes, and who gets it must be told what they mean, which is to fit `COPY_GROWTH`.
 pub const HEADER_DECLARATION_BYTES: usize = 768;
+
+/// Bytes of a presence that a session may make known to all: it is kept, and repeated to each resource that becomes available later,
+/// for no more than the few bytes which that one sends. As many as RFC 6120 §13.12 asks of any stanza; those of clients have a few hundred.
+pub const PRESENCE_BYTES: usize = 10_000;
 
 /// Deadlines looked at in one `Tick`: bounds the work of a turn. What is left is due at once.
 pub const TICK_MAX: usize = 1024;

@@ -5,6 +5,7 @@ use alloc::collections::BTreeSet;
 use super::session::Presence;
 use super::{Account, Cx, Session};
 use crate::jid::Jid;
+use crate::limits::PRESENCE_BYTES;
 use crate::port::ConnId;
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
 use crate::xml::Ns;
@@ -26,6 +27,13 @@ impl Account {
         let Some(session) = self.session_on(conn) else {
             return;
         };
+        if presence.size() > PRESENCE_BYTES {
+            // RFC 6120 §13.12: the client may recover.
+            if let Some(refusal) = presence.refusal(Condition::PolicyViolation, None) {
+                cx.fx.deliver(conn, &refusal);
+            }
+            return;
+        }
         let initial = session.priority().is_none();
         session.presence = Presence::Available(priority(&presence), presence.clone());
         let jid = session.jid.clone();

@@ -5,7 +5,7 @@
 use spec_tests::element::{CLIENT, Element, Item, STREAMS};
 use spec_tests::memory::World;
 use spec_tests::talk::{Talk, plain_auth};
-use spondee_core::limits::{GROWTH, HEADER_DECLARATION_BYTES};
+use spondee_core::limits::{GROWTH, HEADER_DECLARATION_BYTES, PRESENCE_BYTES};
 use spondee_core::port::Opening;
 
 use crate::scene::{Scene, Stage, VICTIM};
@@ -162,6 +162,34 @@ fn a_resource_of_quotes_is_no_longer_for_others() -> Outcome {
         scene.leaves(romeo.peer())?;
     }
     Ok(())
+}
+
+/// Presence is kept and told to every resource that becomes available, again and again.
+#[test]
+fn a_long_presence_is_not_made_known_to_all() -> Outcome {
+    let mut scene = Scene::new()?;
+    let presence = |bytes: usize| {
+        let empty = "<presence id='p'><status></status></presence>";
+        let status = "x".repeat(bytes - empty.len());
+        empty.replacen("></", &format!(">{status}</"), 1)
+    };
+    let mut romeo = scene.enter(Stage::Session)?;
+    let mut other = Talk::session(&mut scene.world, "romeo@localhost", "garden")?;
+    other.send(&mut scene.world, "<presence/>");
+    other.rest(&mut scene.world)?;
+    romeo.send(&mut scene.world, &presence(PRESENCE_BYTES + 1));
+    let answer = romeo.next(&mut scene.world)?;
+    let error = answer.child(CLIENT, "error").and_then(Element::condition);
+    assert_eq!(
+        (answer.name.as_str(), error),
+        ("presence", Some("policy-violation"))
+    );
+    assert_eq!(other.rest(&mut scene.world)?, []);
+    romeo.send(&mut scene.world, &presence(PRESENCE_BYTES));
+    let heard = other.next(&mut scene.world)?;
+    assert_eq!(heard.attribute("from"), Some("romeo@localhost/orchard"));
+    scene.world.hang_up(other.peer());
+    scene.leaves(romeo.peer())
 }
 
 /// Headers as programs write them, each with a stanza in its manner and what must arrive of it.
