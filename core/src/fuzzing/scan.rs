@@ -87,7 +87,11 @@ impl Item {
     ) -> Result<Option<Token>, XmlError> {
         let (size, before) = (piece.len(), work::done());
         let token = scanner.scan(piece);
-        self.bytes += size - piece.len();
+        // Where it finds an error, it takes nothing.
+        self.bytes += match token {
+            Ok(_) => size - piece.len(),
+            Err(_) => size,
+        };
         self.done = self.done.and(work::done().since(before));
         let Self { bytes, done } = self;
         assert!(done.is_worth(*bytes), "{done:?} for {bytes} bytes");
