@@ -596,7 +596,8 @@ fn what_is_in_place_of_the_data_directory_is_told_by_every_command() {
 fn the_example_is_a_configuration() {
     let place = Place::new();
     let example = place.run("spondee example-config", "");
-    place.configure(&example.is_done().out);
+    // Whether this user may make a directory in /var/lib is a matter of the machine.
+    place.configure(&example.is_done().out.replace("/var/lib/spondee", "data"));
     let check = place.run("spondee check config --json", "");
     let report: serde_json::Value = serde_json::from_str(&check.out).unwrap();
     // Only the certificate is missing.
