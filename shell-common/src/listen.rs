@@ -6,6 +6,7 @@ mod tests;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -13,6 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use spondee_core::port::{Listener, Opening};
 
 use crate::config::Listen;
+use crate::remedy::explain;
 
 /// Opens the listeners of all threads, not blocking, with this much `backlog` each; port 0 becomes one free port for all of them.
 ///
@@ -170,7 +172,7 @@ fn advice(listen: Listen, error: &io::Error) -> String {
             "this address means something only together with an interface, which cannot be given here; take another one in \
              {interfaces} of the configuration"
         ),
-        _ => error.to_string(),
+        _ => explain(error, Path::new("/")),
     }
 }
 

@@ -530,11 +530,74 @@ fn check_config_tells_all_faults_and_ends_with_their_code() {
     );
 }
 
+/// Options, syntax, certificates and the data directory: one answer tells of all of them.
+#[test]
+fn a_fault_in_an_option_hides_none_of_another_kind() {
+    let place = Place::new();
+    fs::create_dir(place.path("data")).unwrap();
+    fs::set_permissions(place.path("data"), Permissions::from_mode(0o755)).unwrap();
+    for (first, words) in [
+        ("threads = 0", "`threads` must be a whole number"),
+        ("log_level = info", "log_level = \"info\""),
+    ] {
+        place.configure(&format!(
+            "{first}\ndata_directory = \"data\"\ncertificates = \"certs\"\n[host.\"example.org\"]\n[host.\"b..example\"]\n"
+        ));
+        let bad = place.run("spondee check config", "");
+        bad.is_refused(3, "4 faults");
+        for words in [words, "\"b..example\"", "example.org", "chmod 0700"] {
+            let mut faults = bad.out.lines().filter(|line| line.starts_with("fault: "));
+            assert!(faults.any(|line| line.contains(words)), "{words}: {bad:?}");
+        }
+    }
+    // Nothing is said of where the directory is not.
+    place.configure("data_directory = data\n[host.\"example.org\"]\n");
+    let bad = place.run("spondee check config", "");
+    bad.is_refused(3, "1 fault");
+    assert!(!bad.out.contains("/var/lib/spondee"), "{bad:?}");
+}
+
+#[test]
+fn a_deletion_that_nobody_can_be_asked_about_needs_yes() {
+    let place = Place::new();
+    place
+        .run("spondee user add juliet@example.org", "secret")
+        .is_done();
+    for input in ["", "y\n", "yes\n"] {
+        place
+            .run("spondee user delete juliet@example.org", input)
+            .is_refused(2, "`spondee user delete --yes juliet@example.org`");
+    }
+    let list = place.run("spondee user list", "");
+    assert_eq!(list.is_done().out, "juliet@example.org\n");
+    place
+        .run("spondee user delete juliet@example.org --yes", "")
+        .is_done();
+}
+
+/// Who is told by a socket that it may not enter is told by the directory whom to be.
+#[test]
+fn what_is_in_place_of_the_data_directory_is_told_by_every_command() {
+    let place = Place::new();
+    fs::write(place.path("data"), "").unwrap();
+    for (line, input) in [
+        ("spondee serve", ""),
+        ("spondee user list", ""),
+        ("spondee user add juliet@example.org", "secret"),
+    ] {
+        let refused = place.run(line, input);
+        refused.is_refused(3, "is not a directory; move it away");
+    }
+    let check = place.run("spondee check config", "");
+    assert!(check.out.contains("is not a directory; move it away"));
+}
+
 #[test]
 fn the_example_is_a_configuration() {
     let place = Place::new();
     let example = place.run("spondee example-config", "");
-    place.configure(&example.is_done().out);
+    // Whether this user may make a directory in /var/lib is a matter of the machine.
+    place.configure(&example.is_done().out.replace("/var/lib/spondee", "data"));
     let check = place.run("spondee check config --json", "");
     let report: serde_json::Value = serde_json::from_str(&check.out).unwrap();
     // Only the certificate is missing.

@@ -74,7 +74,12 @@ Examples:
   spondee user list example.org --json
 
 A password is asked for on a terminal; else it is the first line of standard input. It is never an argument,
-because every user of a machine can see those.";
+because every user of a machine can see those.
+
+While the server runs it is asked to do this. Otherwise the data directory is changed by the command itself, which must
+then be run as the user that the directory belongs to: `sudo -u spondee spondee user list`. The first account makes the
+directory, for whoever runs the command: where that is root and another user is to run the server, make it first, with
+`install -d -m 0700 -o spondee /var/lib/spondee`, or start the server first.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserTask {
@@ -151,7 +156,8 @@ Examples:
   spondee check config spondee.toml
   spondee check config --json spondee.toml
 
-Warnings leave the exit code 0; faults make it 3. Nothing is changed.
+Warnings leave the exit code 0; faults make it 3. Nothing is changed. Whether files may be read and written is judged for the
+user that runs this: run it as the one that runs the server, `sudo -u spondee spondee check config`.
 
 {FILES}"))]
     Config {
