@@ -7,6 +7,10 @@ use std::time::Duration;
 /// may be in the middle of being written.
 pub const QUEUE_BYTES: usize = 256 * 1024;
 
+/// How long the thread that writes the log gathers lines before it writes them: nobody who reads a log notices, and a busy server
+/// wakes it fifty times a second and not for every line.
+pub const GATHER: Duration = Duration::from_millis(20);
+
 /// Lines about failures from one address in one minute, an IPv6 /64 being one: as many as the server answers wrong passwords
 /// (`sasl_failures_per_address` of the core), so that a program that bans sees each of them. Wrong passwords, other failures and
 /// warnings have as many each, so that none of them hides another.

@@ -10,7 +10,7 @@ use tracing::Level;
 use tracing_subscriber::fmt::format::Writer as Text;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
-use crate::limits::log::{QUEUE_BYTES, RETRY};
+use crate::limits::log::{GATHER, QUEUE_BYTES, RETRY};
 
 /// The queue.
 #[derive(Debug, Default)]
@@ -29,6 +29,16 @@ struct State {
     /// Lines that there was no room for, behind those that wait.
     lost: u64,
     thread: Thread,
+    haste: Haste,
+}
+
+/// Whether somebody waits for the lines to be written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Haste {
+    #[default]
+    None,
+    /// Until everything is.
+    Flush,
 }
 
 /// The thread that writes.
@@ -60,7 +70,11 @@ impl Queue {
         } else {
             state.waiting.extend_from_slice(lines);
         }
+        let half_full = state.waiting.len() >= QUEUE_BYTES / 2;
         self.ring(state);
+        if half_full {
+            self.rung.notify_one();
+        }
     }
 
     /// Wakes the thread to look at what else it has to do.
@@ -71,10 +85,11 @@ impl Queue {
     /// Waits until everything is written, or the time is over.
     pub(super) fn flush(&self, patience: Duration) {
         let unwritten = |state: &mut State| state.thread != Thread::Asleep;
+        let mut state = self.lock();
+        state.haste = Haste::Flush;
+        self.rung.notify_one();
         // Whichever it was, there is nothing more to be done.
-        let _ = self
-            .written
-            .wait_timeout_while(self.lock(), patience, unwritten);
+        let _ = self.written.wait_timeout_while(state, patience, unwritten);
     }
 
     /// Writes what comes, until `due` at the latest; then there may be something else to do.
@@ -91,6 +106,7 @@ impl Queue {
         let mut state = self.lock();
         while state.thread != Thread::Rung {
             state.thread = Thread::Asleep;
+            state.haste = Haste::None;
             self.written.notify_all();
             state = match due.map(|at| at.saturating_duration_since(Instant::now())) {
                 None => self
@@ -106,6 +122,16 @@ impl Queue {
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+        }
+        // Lines that come in a row are written together: to wake this thread for each costs more than the line.
+        let gathered_at = Instant::now() + GATHER;
+        while state.haste == Haste::None && state.waiting.len() < QUEUE_BYTES / 2 {
+            let left = gathered_at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.rung.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.thread = Thread::Busy;
         Taken {
