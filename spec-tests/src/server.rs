@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use spondee_shell_common::limits::log::GATHER;
+
 use crate::ca::Authority;
 use crate::cargo::cargo;
 use crate::client::{PATIENCE, Trust};
@@ -263,9 +265,10 @@ impl Server {
             .ok_or_else(|| format!("{path}: no Pss"))
     }
 
-    /// What it has logged.
+    /// What it has logged, with the lines that it gathered when this was called.
     #[must_use]
     pub fn log(&self) -> String {
+        std::thread::sleep(2 * GATHER);
         self.place.log()
     }
 
