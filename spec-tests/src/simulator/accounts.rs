@@ -4,6 +4,7 @@
 //! is a set of possibilities, and every sign-in and every session is held to it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 use spondee_core::jid::BareJid;
 use spondee_core::limits::Limits;
@@ -12,6 +13,7 @@ use spondee_core::secret::Secret;
 
 use super::Moment;
 use super::faults::{Faults, Served};
+use super::guesses::Guesses;
 
 /// The accounts of the play. The last does not exist at first.
 pub(super) const NAMES: [&str; 5] = [
@@ -86,8 +88,6 @@ struct Account {
     history: Vec<(Moment, Possible)>,
     /// Given and done, or perhaps done, with the moment they were given.
     orders: Vec<(Moment, Order)>,
-    /// Sign-ins with a password that is perhaps wrong, since the server was started.
-    guesses: u32,
     /// The same with those that failed: to delete ends the sessions first.
     tried: Vec<(Moment, Order)>,
 }
@@ -100,7 +100,6 @@ impl Account {
             base,
             pending: VecDeque::new(),
             orders: Vec::new(),
-            guesses: 0,
             tried: Vec::new(),
         }
     }
@@ -130,10 +129,11 @@ pub(super) struct Accounts {
     accounts: Vec<Account>,
     of_command: BTreeMap<CommandId, usize>,
     next: u64,
+    guesses: Guesses,
 }
 
 impl Accounts {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         let record = |index| match index + 1 == NAMES.len() {
             true => Record::Absent,
             false => Record::Enabled(PASSWORDS[0]),
@@ -142,6 +142,7 @@ impl Accounts {
             accounts: (0..NAMES.len()).map(record).map(Account::new).collect(),
             of_command: BTreeMap::new(),
             next: 1 << 32,
+            guesses: Guesses::new(limits),
         }
     }
 
@@ -166,6 +167,7 @@ impl Accounts {
         let id = CommandId(self.next);
         self.next += 1;
         self.of_command.insert(id, account);
+        self.guesses.order(account);
         let entry = &mut self.accounts[account];
         entry.pending.push_back((id, order, at));
         entry.orders.push((at, order));
@@ -233,26 +235,29 @@ impl Accounts {
                 account.base = possible.clone();
             }
             account.pending.clear();
-            account.guesses = 0;
         }
+        self.guesses.crash(at);
     }
 
     /// A sign-in begins.
-    pub(super) fn begin(&mut self, index: usize, password: &str) {
-        let account = &mut self.accounts[index];
+    pub(super) fn begin(&mut self, index: usize, address: IpAddr, password: &str) {
+        let account = &self.accounts[index];
         let sure = matches!(account.base.first(), Some(Record::Enabled(p)) if *p == password);
         if account.base.len() > 1 || !account.pending.is_empty() || !sure {
-            account.guesses += 1;
+            self.guesses.guess(index, address);
+        } else {
+            self.guesses.begin(index, address);
         }
     }
 
     /// Whether sign-ins may be held up after so many failures.
-    pub(super) fn may_be_held_up(&self, index: usize) -> bool {
-        self.accounts[index].guesses >= Limits::default().sasl_failures_per_account
+    pub(super) fn may_be_held_up(&self, index: usize, address: IpAddr) -> bool {
+        self.guesses.may_hold_up(index, address)
     }
 
-    /// Whether every order was answered.
-    pub(super) fn rest(&self) -> Result<(), String> {
+    /// Nothing is under way: whether every order was answered.
+    pub(super) fn rest(&mut self) -> Result<(), String> {
+        self.guesses.rest();
         for (name, account) in NAMES.iter().zip(&self.accounts) {
             if let Some((_, order, _)) = account.pending.front() {
                 return Err(format!("{order:?} on {name} was never answered"));
@@ -266,8 +271,10 @@ impl Accounts {
         &mut self,
         (began, now): (Moment, Moment),
         index: usize,
+        address: IpAddr,
         password: &str,
     ) -> Result<(), String> {
+        self.guesses.signed_in(began, index, address);
         let account = &mut self.accounts[index];
         let possible = account.possible(began, now);
         let good = |record: &Record| matches!(record, Record::Enabled(p) if *p == password);
@@ -290,7 +297,7 @@ impl Accounts {
     pub(super) fn refused(
         &self,
         (began, now): (Moment, Moment),
-        index: usize,
+        (index, address): (usize, IpAddr),
         password: &str,
         condition: &str,
         faults: &Faults,
@@ -310,7 +317,7 @@ impl Accounts {
             )),
             "temporary-auth-failure" => {
                 faults.store_since(began)
-                    || self.may_be_held_up(index)
+                    || self.may_be_held_up(index, address)
                     || faults.reload_since(began)
                     || !account.pending.is_empty()
                     || account.history.last().is_some_and(|(at, _)| *at >= began)

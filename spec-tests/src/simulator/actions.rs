@@ -9,7 +9,7 @@ use super::client::{Client, Intent, MECHANISMS, Manner, Nature, Phase, Stage};
 use super::lives::State;
 use super::stanzas::{Question, Sent, To};
 use super::weather::Action;
-use super::{Disk, QUEUE_BYTES, Simulation};
+use super::{Disk, QUEUE_BYTES, Simulation, guesses};
 use crate::memory::Step;
 use crate::talk::{bind_request, plain_auth};
 
@@ -134,6 +134,7 @@ impl Simulation {
             self.random.pick(&MECHANISMS)
         };
         let resource = self.random.pick(&["a", "b", "c", "d"]).to_owned();
+        let address = guesses::home(&mut self.random);
         self.connect_as(Intent {
             nature,
             account,
@@ -145,6 +146,7 @@ impl Simulation {
             resource,
             mechanism,
             opening,
+            address,
         });
     }
 
@@ -157,7 +159,8 @@ impl Simulation {
         self.note(format_args!(
             "client {index}, {intent:?}, connects to shard {shard}"
         ));
-        let peer = self.world.connect_to(shard, opening);
+        let address = intent.address;
+        let peer = self.world.connect_from(address, shard, opening);
         let accepted = self.world.now().mono;
         let manner = match self.random.percent(20) {
             true => Manner::Prefixed,

@@ -2,6 +2,8 @@
 //!
 //! Oracle: nothing but what belongs to its phase may reach it, above all no stanza before it is bound.
 
+use std::net::IpAddr;
+
 use spondee_core::port::Opening;
 use spondee_core::sasl::{Hash, Mechanism, Plus};
 use spondee_core::time::Instant;
@@ -113,6 +115,7 @@ pub(super) enum Heard {
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) peer: Peer,
+    pub(super) address: IpAddr,
     pub(super) nature: Nature,
     pub(super) account: usize,
     pub(super) password: &'static str,
@@ -150,6 +153,7 @@ pub(super) struct Intent {
     pub(super) resource: String,
     pub(super) mechanism: Mechanism,
     pub(super) opening: Opening,
+    pub(super) address: IpAddr,
 }
 
 impl Client {
@@ -161,9 +165,11 @@ impl Client {
             resource,
             mechanism,
             opening,
+            address,
         } = intent;
         Self {
             peer,
+            address,
             nature,
             account,
             password,

@@ -74,7 +74,8 @@ impl Simulation {
     pub(super) fn begin(&mut self, index: usize) {
         let client = &mut self.clients[index];
         client.began = self.now;
-        self.accounts.begin(client.account, client.password);
+        let (account, address) = (client.account, client.address);
+        self.accounts.begin(account, address, client.password);
     }
 
     /// From here on somebody may have that address.
@@ -90,6 +91,7 @@ impl Simulation {
         let client = &mut self.clients[index];
         client.signed = self.now;
         let (account, password) = (client.account, client.password);
+        let address = client.address;
         let window = (client.began, self.now);
         if matches!(
             client.nature,
@@ -101,7 +103,7 @@ impl Simulation {
             "client {index} signed in to {}",
             NAMES[account]
         ));
-        self.accounts.signed_in(window, account, password)
+        self.accounts.signed_in(window, account, address, password)
     }
 
     fn sign_in_failed(&mut self, index: usize, condition: &str) -> Result<(), String> {
@@ -109,9 +111,9 @@ impl Simulation {
         let client = &self.clients[index];
         let window = (client.began, self.now);
         if client.nature != Nature::Careless || condition != "encryption-required" {
-            let (account, password) = (client.account, client.password);
+            let whose = (client.account, client.address);
             self.accounts
-                .refused(window, account, password, condition, &self.faults)?;
+                .refused(window, whose, client.password, condition, &self.faults)?;
         }
         if self.clients[index].nature == Nature::Guesser {
             if let Heard::Begin(words) = self.clients[index].begin() {

@@ -9,6 +9,7 @@ mod accounts;
 mod actions;
 mod client;
 mod faults;
+mod guesses;
 mod judge;
 mod ledger;
 mod listen;
@@ -51,7 +52,8 @@ const RATE: Rate = Rate {
     bytes_per_second: 100_000,
     burst: Duration::from_millis(100),
 };
-const RATE_REST: Duration = Duration::from_secs(5);
+/// A hundred pieces and more, each of which may cost a step of the timers.
+const RATE_REST: Duration = Duration::from_secs(20);
 
 /// What may come on top of the bound: one stanza and the end of the stream.
 const QUEUE_SLACK: usize = 4 * 1024;
@@ -186,6 +188,7 @@ impl Simulation {
         if random.below(3) == 0 {
             config.limits.c2s_rate = Some(RATE);
         }
+        guesses::limit(&mut random, &mut config.limits);
         for host in config.hosts.values_mut() {
             host.rounds = 1; // nothing here is secret, and time is spent better
         }
@@ -201,7 +204,7 @@ impl Simulation {
             trace: Trace::default(),
             now: 1,
             clients: Vec::new(),
-            accounts: Accounts::new(),
+            accounts: Accounts::new(config.limits.clone()),
             ledger: Ledger::default(),
             scales: Scales::default(),
             faults: Faults::default(),

@@ -9,7 +9,7 @@ use spondee_core::sasl::Mechanism;
 use super::accounts::{NAMES, PASSWORDS};
 use super::client::{Intent, Nature, Stage};
 use super::lives::Attention;
-use super::{RATE_REST, Simulation};
+use super::{RATE_REST, Simulation, guesses};
 use crate::memory::{Mesh, World};
 
 /// Rest comes long before that many rounds.
@@ -27,10 +27,6 @@ impl Simulation {
             self.take_again(index);
         }
         self.exhaust()?;
-        if self.config.limits.c2s_rate.is_some() {
-            self.world.advance(RATE_REST);
-            self.exhaust()?;
-        }
         self.wait_for_slowed()?;
         self.wait_for_held_up()?;
         if self.random.percent(20) {
@@ -66,6 +62,11 @@ impl Simulation {
     fn wait_for_slowed(&mut self) -> Result<(), String> {
         let slowed = |world: &World| world.residue().iter().any(|residue| residue[6] > 0);
         for _ in 0..ROUNDS_MAX {
+            // Also for those who waited until now.
+            if self.config.limits.c2s_rate.is_some() {
+                self.world.advance(RATE_REST);
+                self.exhaust()?;
+            }
             if !slowed(&self.world) {
                 return Ok(());
             }
@@ -80,10 +81,12 @@ impl Simulation {
         for _ in 0..=self.config.limits.sasl_failures {
             let held_up = |index: &usize| {
                 let client = &self.clients[*index];
-                client.waits() && self.accounts.may_be_held_up(client.account)
+                client.waits() && self.accounts.may_be_held_up(client.account, client.address)
             };
             if self.active.iter().any(held_up) {
-                self.world.advance(self.config.limits.sasl_delay);
+                // Timers are a little late.
+                let delay = self.config.limits.sasl_delay;
+                self.world.advance(delay + Duration::from_secs(1));
                 self.exhaust()?;
             }
         }
@@ -198,6 +201,7 @@ impl Simulation {
         self.note(format_args!("the end: every password is tried"));
         for account in 0..NAMES.len() {
             for password in PASSWORDS {
+                let address = guesses::home(&mut self.random);
                 self.connect_as(Intent {
                     nature: Nature::Hasty,
                     account,
@@ -205,6 +209,7 @@ impl Simulation {
                     resource: "probe".to_owned(),
                     mechanism: Mechanism::Plain,
                     opening: Opening::Tls,
+                    address,
                 });
                 self.exhaust()?;
                 self.wait_for_held_up()?;
