@@ -53,7 +53,7 @@ pub fn log(note: &Note) {
         Note::AddressHeldUp { peer } => {
             if allows(Level::WARN, *peer, Subject::Warning) {
                 let peer = peer.to_canonical();
-                tracing::warn!(%peer, "too many failed sign-ins: for a while nobody signs in from this address");
+                tracing::warn!(%peer, "too many failed sign-ins: for a while nobody signs in from this address to an account that did not before");
             }
         }
         Note::Bug(what) => {
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use crate::log::capture;
 
-    const FAILURES: [Failure; 11] = [
+    const FAILURES: [Failure; 12] = [
         Failure::Aborted,
         Failure::AccountDisabled,
         Failure::CredentialsExpired,
@@ -216,6 +216,7 @@ mod tests {
         Failure::MalformedRequest,
         Failure::MechanismTooWeak,
         Failure::NotAuthorized,
+        Failure::OutOfOrder,
         Failure::TemporaryAuthFailure,
     ];
 

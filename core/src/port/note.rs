@@ -26,7 +26,7 @@ pub enum Note {
         /// From where the last of these failures came.
         peer: IpAddr,
     },
-    /// The same for everybody at an address.
+    /// The same for everybody at an address, but for the accounts that signed in from there lately.
     AddressHeldUp {
         /// The address; for IPv6, the /64 around it.
         peer: IpAddr,
