@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use memchr::memmem;
 use spondee_core::config::{Config, HostConfig, Software};
 use spondee_core::entropy::Entropy;
@@ -16,10 +15,10 @@ use spondee_core::limits::Limits;
 use spondee_core::port::{
     Action, Closed, ConnId, Input, Listener, Opening, Ticket, TlsInfo, TlsVersion,
 };
-use spondee_core::sasl::{ChannelBindings, Credentials, DeriveParams, Status};
+use spondee_core::sasl::{ChannelBindings, Credentials, Dates, DeriveParams, Status};
 use spondee_core::secret::Secret;
 use spondee_core::shard::Shard;
-use spondee_core::store::{Batch, Op, Reply};
+use spondee_core::store::{Batch, Op, Reply, Row};
 use spondee_core::time::Now;
 use spondee_core::xml::{ScanLimits, Scanner, Token};
 
@@ -163,7 +162,7 @@ enum Step {
 }
 
 /// The credentials of all accounts, as the store has them.
-type Records = BTreeMap<BareJid, Bytes>;
+type Records = BTreeMap<BareJid, Row>;
 
 impl Default for SignIn {
     fn default() -> Self {
@@ -506,10 +505,19 @@ impl One {
 
     fn stored(&mut self, ticket: Ticket, batch: &Batch, records: &Records) {
         let reply = |op: &Op| match op {
-            Op::Get { .. } => Reply::Value(records.get(&batch.owner).cloned()),
-            Op::List { .. } => Reply::List(Vec::new()),
-            Op::Owners { .. } => Reply::Owners(Vec::new()),
-            Op::Delete { .. } | Op::Purge | Op::Put { .. } => Reply::Done,
+            Op::Get { .. } => Reply::Row(records.get(&batch.owner).cloned()),
+            Op::Append { .. }
+            | Op::Blank { .. }
+            | Op::Count { .. }
+            | Op::Delete { .. }
+            | Op::DeletePrefix { .. }
+            | Op::List { .. }
+            | Op::Load
+            | Op::Owners { .. }
+            | Op::Page { .. }
+            | Op::Purge
+            | Op::Put { .. }
+            | Op::Trim { .. } => unreachable!("no part of any scenario: {op:?}"),
         };
         let outcome = Ok(batch.ops.iter().map(reply).collect());
         self.shard
@@ -599,7 +607,7 @@ fn config(shards: u16) -> Arc<Config> {
     })
 }
 
-fn record(name: &str) -> (BareJid, Bytes) {
+fn record(name: &str) -> (BareJid, Row) {
     let account = BareJid::parse(&format!("{name}@{HOST}")).expect("an address");
     let mut entropy = Entropy::new([1; 32]);
     let password = Secret::new(PASSWORD.as_bytes().to_vec());
@@ -608,7 +616,7 @@ fn record(name: &str) -> (BareJid, Bytes) {
         status: Status::Enabled,
         keys: jobs.iter().map(|job| job.derive(&password)).collect(),
     };
-    (account, credentials.to_record().into())
+    (account, credentials.to_row(Dates::default()))
 }
 
 fn tls() -> TlsInfo {

@@ -194,3 +194,32 @@ impl Default for Limits {
         }
     }
 }
+
+// -- Storage: what a batch and an answer may be
+
+/// Operations in one batch.
+pub const STORE_BATCH_OPS: usize = 512;
+
+/// Bytes in one batch of several operations. It is one part of a group, and those in the same group wait for it.
+pub const STORE_BATCH_BYTES: usize = 1024 * 1024;
+
+/// Rows in one answer to `Op::List`, and rows that one `Op::DeletePrefix` forgets: about a millisecond of work.
+pub const STORE_LIST_ROWS: u32 = 512;
+
+/// Bytes in one answer to `Op::List`. One row is always given.
+pub const STORE_LIST_BYTES: usize = 256 * 1024;
+
+/// Entries in one page of a log. As many as clients ask for, and more.
+pub const STORE_PAGE_ENTRIES: u32 = 256;
+
+/// Bytes in one page of a log. One entry is always given.
+pub const STORE_PAGE_BYTES: usize = 1024 * 1024;
+
+/// Entries that one `Op::Trim` takes: two milliseconds of the writer's time, which others wait for.
+pub const STORE_TRIM_ENTRIES: u32 = 500;
+
+/// Rows that one owner may have in tables that are loaded. Contacts, blocked addresses and the like have bounds far below it.
+pub const STORE_LOAD_ROWS: usize = 16_384;
+
+/// Bytes in them.
+pub const STORE_LOAD_BYTES: usize = 8 * 1024 * 1024;

@@ -123,15 +123,43 @@ pub const STORE_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// group waits for the last: a thousand take about a tenth of a second on a slow disk.
 pub const STORE_GROUP_BATCHES: usize = 1024;
 
-/// Threads that serve batches which only read. Reads are short and mostly from the page cache; two keep one slow read
-/// from holding up all others.
+/// Bytes in one commit. Whoever changes something may wait for all of them: about a tenth of a second.
+pub const STORE_GROUP_BYTES: usize = 8 * 1024 * 1024;
+
+/// Threads that serve batches which only read. One is for sign-ins and loads alone, so that nobody's pages hold them up.
 pub const STORE_READERS: usize = 2;
+
+/// Sign-ins and loads that one transaction reads, so that locks and a cold cache are paid for once. Each waits for the others:
+/// half a millisecond.
+pub const STORE_URGENT_READS: usize = 64;
+
+/// Other reads in one transaction: sign-ins may come meanwhile.
+pub const STORE_PATIENT_READS: usize = 4;
 
 /// Milliseconds that SQLite waits for a lock held by another program, such as an administrator's `sqlite3`.
 pub const SQLITE_BUSY_MS: u64 = 5_000;
 
 /// Prepared statements that each SQLite connection keeps: more than there are.
-pub const SQLITE_STATEMENTS: usize = 32;
+pub const SQLITE_STATEMENTS: usize = 256;
+
+/// Numbers of owners that the writer remembers: a tenth of a megabyte for each thousand. Beyond it they are looked up anew.
+pub const SQLITE_OWNERS: usize = 65_536;
+
+/// Days of contacts that the writer remembers to have seen. Beyond it each costs a statement once more.
+pub const SQLITE_DAYS: usize = 65_536;
+
+/// Entries of purged owners that one step of upkeep forgets: two milliseconds, which others wait for.
+pub const SQLITE_UPKEEP_ENTRIES: u32 = 500;
+
+/// Of so many groups, one is followed by a step of upkeep when the store is never quiet: a twentieth of the writer's time.
+pub const SQLITE_UPKEEP_GROUPS: u32 = 16;
+
+/// Bytes in the write-ahead log that are not in the database yet, at which the writer brings them there. It takes about 30 ms, which
+/// others wait for; less often makes the log long, more often writes the same pages again and again.
+pub const SQLITE_CHECKPOINT_BYTES: i64 = 16 * 1024 * 1024;
+
+/// Without work for this long, the writer brings the log into the database and does its upkeep.
+pub const STORE_QUIET: Duration = Duration::from_secs(1);
 
 /// Bytes to which SQLite cuts its write-ahead log after a checkpoint. One long transaction must not leave a long file for
 /// ever.

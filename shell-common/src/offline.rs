@@ -119,14 +119,13 @@ impl Offline {
 mod tests {
     use std::collections::BTreeMap;
 
-    use bytes::Bytes;
     use spondee_core::config::{HostConfig, Software};
     use spondee_core::jid::{BareJid, Domain};
     use spondee_core::limits::Limits;
     use spondee_core::port::{CommandReply, UserEntry};
-    use spondee_core::sasl::{Credentials, Hash, Status};
+    use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Status};
     use spondee_core::secret::Secret;
-    use spondee_core::store::{Op, Table};
+    use spondee_core::store::{Class, Op, Row};
 
     use super::*;
     use crate::store::Memory;
@@ -240,15 +239,17 @@ mod tests {
     fn credentials(mut memory: Memory, name: &str) -> Credentials {
         let batch = Batch {
             owner: BareJid::parse(&format!("{name}@example.org")).unwrap(),
+            tenure: 0,
+            class: Class::SignIn,
             ops: vec![Op::Get {
-                map: Table::Credentials,
-                key: Bytes::from_static(b"scram"),
+                table: &CREDENTIALS,
+                key: Row::default(),
             }],
         };
         let replies = memory.apply(&[batch]).remove(0).unwrap();
-        let [Reply::Value(Some(record))] = &replies[..] else {
+        let [Reply::Row(Some(row))] = &replies[..] else {
             panic!("{replies:?}");
         };
-        Credentials::from_record(record).unwrap()
+        Credentials::from_row(row).unwrap()
     }
 }

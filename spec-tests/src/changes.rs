@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use spondee_core::jid::{BareJid, Domain};
-use spondee_core::sasl::{Credentials, DeriveParams, Status};
+use spondee_core::limits::LIST_MAX;
+use spondee_core::sasl::{CREDENTIALS, Credentials, DeriveParams, Status};
 use spondee_core::secret::Secret;
-use spondee_core::store::{Batch, Op, Reply, Table};
+use spondee_core::store::{Batch, Class, Op, Reply};
 use spondee_shell_common::store::{Backend as _, FILE_NAME, History, open_sqlite};
 
 use crate::client::PATIENCE;
@@ -230,31 +231,36 @@ impl Kept {
         }
         let mut store = open_sqlite(data, History::Unknown)?;
         let host = Domain::parse(HOST).map_err(|e| format!("{e:?}"))?;
-        let batch = Batch {
-            owner: BareJid::of_domain(&host),
-            ops: vec![Op::Owners {
-                map: Table::Credentials,
-                after: None,
-                limit: u32::MAX,
-            }],
-        };
-        let replies = store.apply(&[batch]).pop();
-        drop(store);
-        examine(&data.join(FILE_NAME))?;
-        let Some(Ok(replies)) = replies else {
-            return Err(format!("the store says {replies:?}"));
-        };
         let mut accounts = BTreeMap::new();
-        for reply in replies {
-            let Reply::Owners(owners) = reply else {
-                return Err(format!("the store says {reply:?}"));
+        let mut after = None;
+        loop {
+            let batch = Batch {
+                owner: BareJid::of_domain(&host),
+                tenure: 0,
+                class: Class::Change,
+                ops: vec![Op::Owners {
+                    table: &CREDENTIALS,
+                    after: after.take(),
+                    limit: LIST_MAX,
+                }],
             };
-            for (owner, record) in owners {
-                let credentials = Credentials::from_record(&record)
-                    .ok_or_else(|| format!("the record of {owner} is damaged"))?;
+            let mut outcomes = store.apply(&[batch]);
+            let Some(Ok([Reply::Owners(owners)])) = outcomes.first_mut().map(Result::as_deref_mut)
+            else {
+                return Err(format!("the store says {outcomes:?}"));
+            };
+            for (owner, row) in std::mem::take(owners) {
+                let credentials = Credentials::from_row(&row)
+                    .ok_or_else(|| format!("the row of {owner} is damaged"))?;
                 accounts.insert(owner.to_string(), credentials);
+                after = Some(owner);
+            }
+            if after.is_none() {
+                break;
             }
         }
+        drop(store);
+        examine(&data.join(FILE_NAME))?;
         Ok(Self { accounts })
     }
 
@@ -397,8 +403,11 @@ impl Teller {
             self.ledger.done(&account);
             return Ok(Outcome::Done);
         }
-        self.ledger.refused(&account);
         let error = answer["error"].as_str().unwrap_or_default();
+        // Then it took effect or not.
+        if error != "unknown" {
+            self.ledger.refused(&account);
+        }
         Ok(Outcome::Refused(error.to_owned()))
     }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -191,6 +191,21 @@ impl Server {
         let command = Command::new(&self.place.binary);
         self.child = self.place.spawn(command)?;
         self.wait()
+    }
+
+    /// Waits until it has ended by itself. Its exit status.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn wait_for_end(&mut self) -> Result<ExitStatus, String> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().map_err(|e| e.to_string())? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(format!("it does not end\n{}", self.log()))
     }
 
     /// Adds an account while the server runs.

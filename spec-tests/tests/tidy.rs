@@ -35,6 +35,7 @@ const EDGES: &[(&str, &str)] = &[
     ("port", "envelope"),
     ("port", "sasl"),
     ("port", "store"),
+    ("sasl", "store"),
     ("account", "effects"),
     ("account", "xep"),
     ("stream", "effects"),

@@ -89,13 +89,15 @@ pub struct UserEntry {
     pub status: Status,
 }
 
-/// Why a command failed. Nothing of it took effect.
+/// Why a command failed. Nothing of it took effect, but for `Unknown`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CommandError {
     /// The workers or the store are too busy.
     Busy,
     /// There is such an account already.
     Exists,
+    /// There is no room on the disk.
+    Full,
     /// The host is not served here.
     NoSuchHost,
     /// There is no such account.
@@ -104,4 +106,6 @@ pub enum CommandError {
     Password,
     /// The store failed; the log says how.
     Store,
+    /// The store failed in a way that leaves open whether it took effect.
+    Unknown,
 }

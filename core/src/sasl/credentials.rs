@@ -3,14 +3,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Hash;
 use crate::entropy::Entropy;
 use crate::limits::PASSWORD_BYTES;
 use crate::secret::Secret;
+use crate::store::{Column, Field, Kind, Loading, Row, Shape};
+use crate::time::UnixTime;
 
 /// Bytes of a fresh salt, and of the fake ones that must look like them.
 pub const SALT_BYTES: usize = 16;
@@ -91,34 +92,189 @@ pub struct Credentials {
     pub keys: Vec<ScramKeys>,
 }
 
-impl Credentials {
-    /// The record as kept: one JSON object, binary values in base64.
+/// The table of credentials: one row for each account, looked up alone. Each hash has four columns, empty where the account has no
+/// keys for it.
+pub static CREDENTIALS: Shape = Shape {
+    name: "credentials",
+    key: &[],
+    columns: &[
+        Column::new("status", Kind::Text),
+        Column::new("sha1_iterations", Kind::Int).optional(),
+        Column::new("sha1_salt", Kind::Bytes).optional(),
+        Column::new("sha1_stored", Kind::Bytes).optional(),
+        Column::new("sha1_server", Kind::Bytes).optional(),
+        Column::new("sha256_iterations", Kind::Int).optional(),
+        Column::new("sha256_salt", Kind::Bytes).optional(),
+        Column::new("sha256_stored", Kind::Bytes).optional(),
+        Column::new("sha256_server", Kind::Bytes).optional(),
+        Column::new("sha512_iterations", Kind::Int).optional(),
+        Column::new("sha512_salt", Kind::Bytes).optional(),
+        Column::new("sha512_stored", Kind::Bytes).optional(),
+        Column::new("sha512_server", Kind::Bytes).optional(),
+        Column::new("created", Kind::Time).optional(),
+        Column::new("updated", Kind::Time).optional(),
+    ],
+    loading: Loading::Alone,
+};
+
+/// When an account was made and last changed, for people to see. Unknown for accounts of the first schema.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Dates {
+    /// The first time it got a password.
+    pub created: Option<UnixTime>,
+    /// The last change of password or status.
+    pub updated: Option<UnixTime>,
+}
+
+impl Dates {
+    /// Of an account that is made now.
     #[must_use]
-    pub fn to_record(&self) -> Vec<u8> {
-        let record = Record {
-            status: self.status,
-            keys: self.keys.iter().map(KeysRecord::of).collect(),
-        };
-        // Writing strings and numbers to memory does not fail; an empty record would let nobody in.
-        serde_json::to_vec(&record).unwrap_or_default()
+    pub const fn new(now: UnixTime) -> Self {
+        Self {
+            created: Some(now),
+            updated: Some(now),
+        }
     }
 
-    /// Reads what `to_record` wrote. `None` is a damaged record: nobody is let in by it.
+    /// Of an account that is changed now.
+    #[must_use]
+    pub fn changed(row: &Row, now: UnixTime) -> Self {
+        let created = match row.0.get(CREATED) {
+            Some(Field::Time(us)) => Some(UnixTime(us.div_euclid(1000))),
+            Some(
+                Field::Absent | Field::Bytes(_) | Field::Int(_) | Field::Text(_) | Field::Xml(_),
+            )
+            | None => None,
+        };
+        let updated = Some(now);
+        Self { created, updated }
+    }
+}
+
+/// The place of `created` in a row: behind the status and four columns for each hash.
+const CREATED: usize = 1 + 4 * Hash::ALL.len();
+
+impl Credentials {
+    /// The row as kept.
+    #[must_use]
+    pub fn to_row(&self, dates: Dates) -> Row {
+        let bytes = |secret: &Secret| Field::Bytes(Bytes::copy_from_slice(secret.expose()));
+        let time = |time: Option<UnixTime>| {
+            time.map_or(Field::Absent, |time| {
+                Field::Time(time.0.saturating_mul(1000))
+            })
+        };
+        let mut fields = Vec::with_capacity(CREDENTIALS.width());
+        fields.push(Field::Text(Bytes::from_static(match self.status {
+            Status::Disabled => b"disabled",
+            Status::Enabled => b"enabled",
+        })));
+        for hash in Hash::ALL {
+            match self.keys_for(hash) {
+                Some(keys) => fields.extend([
+                    Field::Int(keys.rounds.into()),
+                    Field::Bytes(Bytes::copy_from_slice(&keys.salt)),
+                    bytes(&keys.stored_key),
+                    bytes(&keys.server_key),
+                ]),
+                None => fields.extend([const { Field::Absent }; 4]),
+            }
+        }
+        fields.extend([time(dates.created), time(dates.updated)]);
+        Row(fields)
+    }
+
+    /// Reads what `to_row` wrote. `None` is a damaged row: nobody is let in by it.
+    #[must_use]
+    pub fn from_row(row: &Row) -> Option<Self> {
+        Self::from_record(&Self::record(row))
+    }
+
+    /// What a row says of sign-ins, in one piece: what streams read, and what tells whether the row has changed. A damaged row
+    /// makes an empty record, by which nobody is let in.
+    #[must_use]
+    pub fn record(row: &Row) -> Bytes {
+        Self::write_record(row).map_or_else(Bytes::new, Bytes::from)
+    }
+
+    fn write_record(row: &Row) -> Option<Vec<u8>> {
+        let [Field::Text(status), fields @ ..] = &row.0[..] else {
+            return None;
+        };
+        let mut record = Vec::with_capacity(RECORD_BYTES_MAX);
+        record.push(match &status[..] {
+            b"enabled" => ENABLED,
+            b"disabled" => DISABLED,
+            _ => return None,
+        });
+        let (keys, []) = fields.get(..CREATED - 1)?.as_chunks::<4>() else {
+            return None;
+        };
+        for (hash, keys) in Hash::ALL.into_iter().zip(keys) {
+            match keys {
+                [Field::Absent, Field::Absent, Field::Absent, Field::Absent] => {
+                    record.extend(0_u32.to_be_bytes());
+                }
+                [
+                    Field::Int(rounds),
+                    Field::Bytes(salt),
+                    Field::Bytes(stored),
+                    Field::Bytes(server),
+                ] if stored.len() == hash.output_bytes() && server.len() == hash.output_bytes() => {
+                    let rounds = u32::try_from(*rounds).ok().filter(|rounds| *rounds > 0)?;
+                    let length = u8::try_from(salt.len()).ok().filter(|length| *length > 0)?;
+                    record.extend(rounds.to_be_bytes());
+                    record.push(length);
+                    record.extend_from_slice(salt);
+                    record.extend_from_slice(stored);
+                    record.extend_from_slice(server);
+                }
+                _ => return None,
+            }
+        }
+        Some(record)
+    }
+
+    /// Reads a record. `None` is a damaged one: nobody is let in by it.
     #[must_use]
     pub fn from_record(record: &[u8]) -> Option<Self> {
-        let record: Record = serde_json::from_slice(record).ok()?;
-        let mut keys: Vec<ScramKeys> = Vec::with_capacity(record.keys.len().min(Hash::ALL.len()));
-        for entry in record.keys {
-            let entry = entry.read()?;
-            if keys.iter().any(|earlier| earlier.hash == entry.hash) {
+        let (status, mut rest) = record.split_first()?;
+        let status = match *status {
+            ENABLED => Status::Enabled,
+            DISABLED => Status::Disabled,
+            _ => return None,
+        };
+        let mut keys = Vec::with_capacity(Hash::ALL.len());
+        for hash in Hash::ALL {
+            let (rounds, behind) = rest.split_first_chunk()?;
+            rest = behind;
+            let rounds = u32::from_be_bytes(*rounds);
+            if rounds == 0 {
+                continue;
+            }
+            let (length, behind) = rest.split_first()?;
+            let (salt, behind) = behind.split_at_checked(usize::from(*length))?;
+            let (stored, behind) = behind.split_at_checked(hash.output_bytes())?;
+            let (server, behind) = behind.split_at_checked(hash.output_bytes())?;
+            rest = behind;
+            if salt.is_empty() {
                 return None;
             }
-            keys.push(entry);
+            keys.push(ScramKeys {
+                hash,
+                salt: salt.to_vec(),
+                rounds,
+                stored_key: Secret::new(stored.to_vec()),
+                server_key: Secret::new(server.to_vec()),
+            });
         }
-        Some(Self {
-            status: record.status,
-            keys,
-        })
+        rest.is_empty().then_some(Self { status, keys })
+    }
+
+    /// The record that this makes.
+    #[must_use]
+    pub fn to_record(&self) -> Bytes {
+        Self::record(&self.to_row(Dates::default()))
     }
 
     /// The keys under `hash`.
@@ -128,53 +284,40 @@ impl Credentials {
     }
 }
 
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Record {
-    status: Status,
-    keys: Vec<KeysRecord>,
-}
+// A record: a byte for the status; for each hash the iteration count (four bytes, the highest first; 0 if there are no keys), the
+// length of the salt, the salt, StoredKey, ServerKey. It never leaves memory.
+const DISABLED: u8 = 0;
+const ENABLED: u8 = 1;
 
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct KeysRecord {
-    hash: String,
-    salt: String,
-    rounds: u32,
-    stored_key: String,
-    server_key: String,
-}
-
-impl KeysRecord {
-    fn of(keys: &ScramKeys) -> Self {
-        Self {
-            hash: keys.hash.name().into(),
-            salt: STANDARD.encode(&keys.salt),
-            rounds: keys.rounds,
-            stored_key: STANDARD.encode(keys.stored_key.expose()),
-            server_key: STANDARD.encode(keys.server_key.expose()),
-        }
+/// A record with salts as we make them and keys for every hash.
+pub(super) const RECORD_BYTES: usize = {
+    let mut sum = 1;
+    let mut at = 0;
+    while at < Hash::ALL.len() {
+        sum += 4 + 1 + SALT_BYTES + 2 * Hash::ALL[at].output_bytes();
+        at += 1;
     }
+    sum
+};
 
-    fn read(self) -> Option<ScramKeys> {
-        let hash = Hash::from_name(&self.hash)?;
-        let key = |text: &str| {
-            let key = Secret::new(STANDARD.decode(text).ok()?);
-            (key.expose().len() == hash.output_bytes()).then_some(key)
-        };
-        let salt = STANDARD.decode(&self.salt).ok()?;
-        if salt.is_empty() || self.rounds == 0 {
-            return None;
-        }
-        Some(ScramKeys {
-            hash,
-            salt,
-            rounds: self.rounds,
-            stored_key: key(&self.stored_key)?,
-            server_key: key(&self.server_key)?,
-        })
+/// Room for longer salts, too.
+const RECORD_BYTES_MAX: usize = RECORD_BYTES + 64;
+
+/// Such a record, of nobody: everything is zero, but for what makes it whole.
+pub(super) const RECORD_OF_NOBODY: [u8; RECORD_BYTES] = {
+    let mut record = [0; RECORD_BYTES];
+    record[0] = ENABLED;
+    let mut from = 1;
+    let mut at = 0;
+    while at < Hash::ALL.len() {
+        [record[from + 2], record[from + 3]] = 10_000_u16.to_be_bytes();
+        record[from + 4] = 16;
+        from += 4 + 1 + SALT_BYTES + 2 * Hash::ALL[at].output_bytes();
+        at += 1;
     }
-}
+    record
+};
+const _: () = assert!(SALT_BYTES == 16);
 
 /// Prepares a password as SCRAM has it (RFC 5802 §2.2: SASLprep).
 ///
@@ -217,8 +360,7 @@ pub enum PasswordError {
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
-    use alloc::string::ToString as _;
+    use alloc::{format, vec};
 
     use super::*;
 
@@ -234,10 +376,14 @@ mod tests {
         }
     }
 
-    fn is_damaged(change: impl Fn(&mut serde_json::Value)) -> bool {
-        let mut record = serde_json::from_slice(&credentials().to_record()).unwrap();
-        change(&mut record);
-        Credentials::from_record(record.to_string().as_bytes()).is_none()
+    fn row() -> Row {
+        credentials().to_row(Dates::new(UnixTime(7)))
+    }
+
+    fn is_damaged(change: impl Fn(&mut Vec<Field>)) -> bool {
+        let mut row = row();
+        change(&mut row.0);
+        Credentials::from_row(&row).is_none()
     }
 
     #[test]
@@ -254,59 +400,63 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_readable_json_and_reads_back() {
+    fn a_row_has_a_column_for_each_value_and_reads_back() {
         let mut credentials = credentials();
-        let text = String::from_utf8(credentials.to_record()).unwrap();
-        assert!(
-            text.starts_with(r#"{"status":"enabled","keys":[{"hash":"SHA-1","salt":""#),
-            "{text}"
-        );
-        assert!(text.contains(r#","rounds":7,"stored_key":""#), "{text}");
-        assert_eq!(
-            Credentials::from_record(text.as_bytes()),
-            Some(credentials.clone())
-        );
+        let row = row();
+        assert!(row.fits(&CREDENTIALS));
+        assert_eq!(row.0[0], Field::text("enabled"));
+        assert_eq!(row.0[1], Field::Int(7));
+        assert_eq!(row.0[13..], [Field::Time(7000), Field::Time(7000)]);
+        assert_eq!(Credentials::from_row(&row), Some(credentials.clone()));
         credentials.status = Status::Disabled;
-        credentials.keys.clear();
-        let record = credentials.to_record();
-        assert_eq!(record, br#"{"status":"disabled","keys":[]}"#);
-        assert_eq!(Credentials::from_record(&record), Some(credentials));
+        credentials.keys.remove(1);
+        let row = credentials.to_row(Dates::default());
+        assert!(row.fits(&CREDENTIALS));
+        assert_eq!(row.0[5..9], [const { Field::Absent }; 4]);
+        assert_eq!(Credentials::from_row(&row), Some(credentials));
     }
 
     #[test]
-    fn a_damaged_record_lets_nobody_in() {
+    fn a_change_keeps_the_day_of_creation() {
+        let dates = Dates::changed(&row(), UnixTime(9));
+        assert_eq!(dates.created, Some(UnixTime(7)));
+        assert_eq!(dates.updated, Some(UnixTime(9)));
+        let unknown = Dates::changed(&credentials().to_row(Dates::default()), UnixTime(9));
+        assert_eq!(unknown.created, None);
+    }
+
+    #[test]
+    fn a_record_tells_passwords_and_status_apart_and_nothing_else() {
+        let record = Credentials::record(&row());
+        assert_eq!(record, credentials().to_record(), "whatever the dates");
+        let mut disabled = credentials();
+        disabled.status = Status::Disabled;
+        assert_ne!(record, disabled.to_record());
+        let mut other = credentials();
+        other.keys[2].salt[0] ^= 1;
+        assert_ne!(record, other.to_record());
+    }
+
+    #[test]
+    fn a_damaged_row_or_record_lets_nobody_in() {
         assert!(!is_damaged(|_| ()));
-        assert!(is_damaged(|record| record["status"] = "maybe".into()));
-        assert!(is_damaged(|record| record["more"] = 1.into()));
-        assert!(is_damaged(|record| record["keys"][0]["hash"] = "MD5".into()));
-        assert!(is_damaged(
-            |record| record["keys"][0]["hash"] = "SHA-256".into()
-        ));
-        assert!(is_damaged(|record| record["keys"][0]["rounds"] = 0.into()));
-        assert!(is_damaged(
-            |record| record["keys"][0]["rounds"] = (-1).into()
-        ));
-        assert!(is_damaged(|record| record["keys"][0]["salt"] = "".into()));
-        assert!(is_damaged(
-            |record| record["keys"][0]["salt"] = "no base64".into()
-        ));
-        assert!(is_damaged(
-            |record| record["keys"][0]["stored_key"] = "AAAA".into()
-        ));
-        assert!(is_damaged(
-            |record| record["keys"][0]["server_key"] = "".into()
-        ));
-        assert!(is_damaged(
-            |record| record["keys"][2]["hash"] = "SHA-1".into()
-        ));
-        assert!(is_damaged(|record| {
-            let twice = record["keys"][0].clone();
-            record["keys"].as_array_mut().unwrap().push(twice);
-        }));
+        assert!(is_damaged(|row| row[0] = Field::text("maybe")));
+        assert!(is_damaged(|row| row[0] = Field::Int(1)));
+        assert!(is_damaged(|row| row[1] = Field::Int(0)));
+        assert!(is_damaged(|row| row[1] = Field::Int(-1)));
+        assert!(is_damaged(|row| row[1] = Field::Int(1 << 32)));
+        assert!(is_damaged(|row| row[1] = Field::Absent));
+        assert!(is_damaged(|row| row[2] = Field::Bytes(Bytes::new())));
+        assert!(is_damaged(|row| row[2] = Field::text("salt")));
+        assert!(is_damaged(|row| row[3] = Field::Bytes(vec![0; 3].into())));
+        assert!(is_damaged(|row| row[4] = Field::Bytes(Bytes::new())));
+        assert!(is_damaged(|row| row.truncate(5)));
+        assert!(is_damaged(Vec::clear));
         let record = credentials().to_record();
         for end in 0..record.len() {
             assert!(Credentials::from_record(&record[..end]).is_none());
         }
+        assert!(Credentials::from_record(&[&record[..], b"x"].concat()).is_none());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::credentials::SALT_BYTES;
+use super::credentials::{RECORD_OF_NOBODY, SALT_BYTES};
 use super::{Context, Credentials, DeriveParams, Hash, ScramKeys};
 use crate::entropy::keyed_hash;
 use crate::jid::BareJid;
@@ -59,16 +59,10 @@ pub(super) fn keys(account: &BareJid, hash: Hash, cx: Context<'_>) -> ScramKeys 
 
 /// Reads a record as an account's would be read, for nobody, and returns it: so an unknown user takes as long as a known one.
 pub fn pretend_to_read() -> Bytes {
-    let record = core::hint::black_box(RECORD);
-    core::hint::black_box(Credentials::from_record(record));
-    Bytes::from_static(record)
+    let record = Bytes::copy_from_slice(core::hint::black_box(&RECORD_OF_NOBODY));
+    core::hint::black_box(Credentials::from_record(&record));
+    record
 }
-
-/// As long as the records of accounts are, with keys for all hashes.
-const RECORD: &[u8] = br#"{"status":"enabled","keys":[
-{"hash":"SHA-1","salt":"AAAAAAAAAAAAAAAAAAAAAA==","rounds":10000,"stored_key":"AAAAAAAAAAAAAAAAAAAAAAAAAAA=","server_key":"AAAAAAAAAAAAAAAAAAAAAAAAAAA="},
-{"hash":"SHA-256","salt":"AAAAAAAAAAAAAAAAAAAAAA==","rounds":10000,"stored_key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","server_key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
-{"hash":"SHA-512","salt":"AAAAAAAAAAAAAAAAAAAAAA==","rounds":10000,"stored_key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==","server_key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="}]}"#;
 
 fn block(label: &str, account: &BareJid, hash: Hash, cx: Context<'_>) -> [u8; 32] {
     // No label and no name of a hash holds the separator, so no two questions share an answer.
@@ -84,10 +78,9 @@ mod tests {
 
     #[test]
     fn what_is_read_for_nobody_is_a_whole_record() {
-        let read = Credentials::from_record(RECORD).unwrap();
+        let read = Credentials::from_record(&RECORD_OF_NOBODY).unwrap();
         assert_eq!(read.keys.len(), Hash::ALL.len());
-        let own = read.to_record();
-        assert!(RECORD.len().abs_diff(own.len()) < 8, "{}", own.len());
+        assert_eq!(read.to_record()[..], RECORD_OF_NOBODY);
     }
 
     #[test]

@@ -22,8 +22,8 @@ mod tests;
 mod throttle;
 
 pub use credentials::{
-    Credentials, DeriveParams, PasswordError, SALT_BYTES, ScramKeys, Status, prepare_new_password,
-    prepare_password,
+    CREDENTIALS, Credentials, Dates, DeriveParams, PasswordError, SALT_BYTES, ScramKeys, Status,
+    prepare_new_password, prepare_password,
 };
 pub use decoy::pretend_to_read;
 pub use exchange::{Context, Derive, Exchange, Lookup, Step, Verified};

@@ -7,19 +7,19 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-
 use super::Shard;
-use super::signin::{CREDENTIALS_KEY, read_credentials};
+use super::signin::{first_row, read_credentials};
 use crate::jid::{BareJid, Domain};
 use crate::limits::{COMMANDS_WAITING_MAX, LIST_MAX};
 use crate::port::{
     AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult,
     DeriveError, Note, UserEntry,
 };
-use crate::sasl::{Credentials, DeriveParams, ScramKeys, Status, prepare_new_password};
+use crate::sasl::{
+    CREDENTIALS, Credentials, Dates, DeriveParams, ScramKeys, Status, prepare_new_password,
+};
 use crate::secret::Secret;
-use crate::store::{Batch, Expect, Op, Reply, StoreError, Table};
+use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError};
 use crate::stream::{Violation, record_hash};
 use crate::time::Now;
 use crate::wait::{After, Change, CommandStep, CommandWait, Wait};
@@ -122,7 +122,8 @@ impl Shard {
                     status: Status::Enabled,
                     keys,
                 };
-                self.write(id, account, &credentials, Expect::Absent, After::Added);
+                let row = credentials.to_row(Dates::new(now.wall));
+                self.write(id, account, row, Expect::Absent, After::Added);
             }
             CommandStep::DeriveChange => self.change(id, account, Change::Keys(keys)),
             CommandStep::List | CommandStep::Read(_) | CommandStep::Write(_) => {}
@@ -130,35 +131,24 @@ impl Shard {
     }
 
     fn change(&mut self, id: CommandId, account: BareJid, change: Change) {
-        let batch = read_credentials(account.clone());
+        let batch = read_credentials(account.clone(), Class::Change);
         self.ask(id, Some(account), batch, CommandStep::Read(change));
     }
 
-    fn write(
-        &mut self,
-        id: CommandId,
-        account: BareJid,
-        credentials: &Credentials,
-        expect: Expect,
-        after: After,
-    ) {
-        let value = Bytes::from(credentials.to_record());
+    fn write(&mut self, id: CommandId, account: BareJid, row: Row, expect: Expect, after: After) {
         let after = match after {
             After::PasswordChanged(_) => {
-                After::PasswordChanged(record_hash(&self.config.server_secret, &value))
+                let record = Credentials::record(&row);
+                After::PasswordChanged(record_hash(&self.config.server_secret, &record))
             }
             After::Added | After::Deleted | After::Disabled | After::Enabled => after,
         };
         let put = Op::Put {
-            map: Table::Credentials,
-            key: CREDENTIALS_KEY,
-            value,
+            table: &CREDENTIALS,
+            row,
             expect,
         };
-        let batch = Batch {
-            owner: account.clone(),
-            ops: vec![put],
-        };
+        let batch = change_of(account.clone(), put);
         self.ask_for_change(id, account, batch, after);
     }
 
@@ -187,22 +177,26 @@ impl Shard {
         let CommandWait { id, account, step } = wait;
         match (account, step) {
             (_, CommandStep::List) => {
-                let result = outcome.map(users).map_err(store_error);
+                let result = outcome.map(users).map_err(read_error);
                 self.reply(id, result);
             }
             (Some(account), CommandStep::Read(change)) => match outcome {
                 Ok(replies) => {
-                    let record = super::first_value(replies);
-                    self.apply(now, id, account, record.as_ref(), change);
+                    self.apply(now, id, account, first_row(replies), change);
                 }
-                Err(error) => self.finish(now, id, &account, Err(store_error(error))),
+                Err(error) => self.finish(now, id, &account, Err(read_error(error))),
             },
             (Some(account), CommandStep::Write(after)) => match outcome {
                 Ok(_) => {
                     self.take_effect(now, &account, after);
                     self.finish(now, id, &account, Ok(CommandReply::Done));
                 }
-                Err(error) => self.finish(now, id, &account, Err(store_error(error))),
+                Err(error) => {
+                    if error == StoreError::Unknown {
+                        self.take_effect_perhaps(now, &account, after);
+                    }
+                    self.finish(now, id, &account, Err(store_error(error)));
+                }
             },
             (Some(_), CommandStep::DeriveNew | CommandStep::DeriveChange) | (None, _) => {}
         }
@@ -214,16 +208,16 @@ impl Shard {
         now: Now,
         id: CommandId,
         account: BareJid,
-        record: Option<&Bytes>,
+        row: Option<Row>,
         change: Change,
     ) {
-        let Some(record) = record else {
+        let Some(row) = row else {
             return self.finish(now, id, &account, Err(CommandError::NoSuchUser));
         };
         if matches!(change, Change::Delete) {
             return self.delete(now, id, account);
         }
-        let Some(mut credentials) = Credentials::from_record(record) else {
+        let Some(mut credentials) = Credentials::from_row(&row) else {
             return self.finish(now, id, &account, Err(CommandError::Store));
         };
         let after = match change {
@@ -240,16 +234,14 @@ impl Shard {
                 }
             }
         };
-        self.write(id, account, &credentials, Expect::Present, after);
+        let row = credentials.to_row(Dates::changed(&row, now.wall));
+        self.write(id, account, row, Expect::Present, after);
     }
 
     /// Nobody comes in and nobody stays while everything goes.
     fn delete(&mut self, now: Now, id: CommandId, account: BareJid) {
         self.shut_out(now, &account);
-        let batch = Batch {
-            owner: account.clone(),
-            ops: vec![Op::Purge],
-        };
+        let batch = change_of(account.clone(), Op::Purge);
         self.ask_for_change(id, account, batch, After::Deleted);
     }
 
@@ -276,6 +268,18 @@ impl Shard {
                     account.set_record(record);
                 }
                 self.dismiss(now, account, Violation::PasswordChanged);
+            }
+        }
+    }
+
+    /// Nobody can know whether the commit is done: whoever would have to go goes, and signs in again by what is kept.
+    fn take_effect_perhaps(&mut self, now: Now, account: &BareJid, after: After) {
+        match after {
+            After::Added | After::Enabled => {}
+            After::Deleted | After::Disabled => self.shut_out(now, account),
+            After::PasswordChanged(_) => {
+                self.dismiss(now, account, Violation::PasswordChanged);
+                self.shut_out(now, account);
             }
         }
     }
@@ -309,14 +313,11 @@ impl Shard {
             return self.reply(id, Err(CommandError::NoSuchHost));
         }
         let owners = Op::Owners {
-            map: Table::Credentials,
+            table: &CREDENTIALS,
             after,
             limit: limit.clamp(1, LIST_MAX),
         };
-        let batch = Batch {
-            owner: BareJid::of_domain(host),
-            ops: vec![owners],
-        };
+        let batch = change_of(BareJid::of_domain(host), owners);
         self.ask(id, None, batch, CommandStep::List);
     }
 
@@ -343,24 +344,44 @@ impl Shard {
     }
 }
 
+/// An administrator waits for it.
+fn change_of(owner: BareJid, op: Op) -> Batch {
+    Batch {
+        owner,
+        tenure: 0,
+        class: Class::Change,
+        ops: vec![op],
+    }
+}
+
 fn users(replies: Vec<Reply>) -> CommandReply {
     let mut users = Vec::new();
     for reply in replies {
         if let Reply::Owners(owners) = reply {
-            users.extend(owners.into_iter().map(|(account, record)| UserEntry {
+            users.extend(owners.into_iter().map(|(account, row)| UserEntry {
                 account,
-                // A damaged record lets nobody in: that is what disabled means.
-                status: Credentials::from_record(&record).map_or(Status::Disabled, |c| c.status),
+                // A damaged row lets nobody in: that is what disabled means.
+                status: Credentials::from_row(&row).map_or(Status::Disabled, |c| c.status),
             }));
         }
     }
     CommandReply::Users(users)
 }
 
+/// What was only read has changed nothing, whatever became of it.
+fn read_error(error: StoreError) -> CommandError {
+    if error == StoreError::Unknown {
+        return CommandError::Store;
+    }
+    store_error(error)
+}
+
 const fn store_error(error: StoreError) -> CommandError {
     match error {
         StoreError::Busy => CommandError::Busy,
         StoreError::Conflict => CommandError::Exists,
-        StoreError::Failed => CommandError::Store,
+        StoreError::Failed | StoreError::Fenced => CommandError::Store,
+        StoreError::Full => CommandError::Full,
+        StoreError::Unknown => CommandError::Unknown,
     }
 }

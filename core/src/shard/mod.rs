@@ -24,16 +24,23 @@ use crate::jid::BareJid;
 use crate::limits::TICK_MAX;
 use crate::map::{Keyed, Map};
 use crate::port::{Action, Command, CommandId, ConnId, Input, Listener, Ticket};
-use crate::sasl::Throttle;
-use crate::store::{Batch, Reply, StoreError};
+use crate::sasl::{CREDENTIALS, Throttle};
+use crate::store::{Batch, Catalog, Log, Reply, StoreError};
 use crate::stream::{Stream, Violation};
 use crate::time::{Instant, Now};
 use crate::timer::Timers;
 use crate::wait::Wait;
 
 use self::flow::Slowed;
+use self::signin::first_record;
 pub use seats::Detached;
 use seats::Seat;
+
+/// All that features keep.
+pub static CATALOG: Catalog = Catalog {
+    tables: &[&CREDENTIALS],
+    logs: &[Log("archive")],
+};
 
 /// A shard: connections, accounts, questions under way, deadlines.
 #[derive(Debug)]
@@ -201,10 +208,10 @@ impl Shard {
     ) {
         match self.waits.remove(ticket) {
             Some(Wait::Credentials(conn)) => {
-                let record = outcome.map(first_value);
+                let record = outcome.map(first_record);
                 self.answered(now, conn, |stream, cx| stream.credentials(cx, record));
             }
-            Some(Wait::Load(account)) => self.loaded(now, account, outcome.map(first_value)),
+            Some(Wait::Load(account)) => self.loaded(now, account, outcome.map(first_record)),
             Some(Wait::Command(wait)) => self.command_stored(now, *wait, outcome),
             Some(Wait::Derive(_)) | None => {}
         }
@@ -255,13 +262,5 @@ impl Shard {
         self.fail_all(now, Violation::HostGone, |host| {
             host.is_some_and(|host| !hosts.hosts.contains_key(host))
         });
-    }
-}
-
-/// The value of the single `Get` of a batch.
-fn first_value(replies: alloc::vec::Vec<Reply>) -> Option<bytes::Bytes> {
-    match replies.into_iter().next() {
-        Some(Reply::Value(value)) => value,
-        Some(Reply::Done | Reply::List(_) | Reply::Owners(_)) | None => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -12,26 +13,50 @@ use crate::envelope::{Body, Envelope, Place};
 use crate::jid::BareJid;
 use crate::port::{Action, ConnId, Note, Standing};
 use crate::sasl::{
-    Attempt, Credentials, DeriveParams, Failure, Limit, Mechanism, Reached, Status, Verdict,
+    Attempt, CREDENTIALS, Credentials, DeriveParams, Failure, Limit, Mechanism, Reached, Status,
+    Verdict,
 };
 use crate::secret::Secret;
-use crate::store::{Batch, Op, StoreError, Table};
+use crate::store::{Batch, Class, Op, Reply, Row, StoreError};
 use crate::stream::{Violation, record_hash};
 use crate::time::Now;
 use crate::wait::Wait;
 
-/// The key of an account's only record in `Table::Credentials`.
-pub(super) const CREDENTIALS_KEY: Bytes = Bytes::from_static(b"scram");
-
 /// Reads an account's credentials.
-pub(super) fn read_credentials(owner: BareJid) -> Batch {
+pub(super) fn read_credentials(owner: BareJid, class: Class) -> Batch {
     Batch {
         owner,
+        tenure: 0,
+        class,
         ops: vec![Op::Get {
-            map: Table::Credentials,
-            key: CREDENTIALS_KEY,
+            table: &CREDENTIALS,
+            key: Row::default(),
         }],
     }
+}
+
+/// The row of the single `Get` of a batch.
+pub(super) fn first_row(replies: Vec<Reply>) -> Option<Row> {
+    match replies.into_iter().next() {
+        Some(Reply::Row(row)) => row,
+        Some(
+            Reply::Count(_)
+            | Reply::Deleted { .. }
+            | Reply::Done
+            | Reply::Loaded(_)
+            | Reply::Missing
+            | Reply::Owners(_)
+            | Reply::Page(_)
+            | Reply::Rows { .. }
+            | Reply::Trimmed { .. },
+        )
+        | None => None,
+    }
+}
+
+/// The record that the row of a single `Get` of credentials makes.
+pub(super) fn first_record(replies: Vec<Reply>) -> Option<Bytes> {
+    first_row(replies).map(|row| Credentials::record(&row))
 }
 
 impl Shard {
@@ -55,7 +80,8 @@ impl Shard {
             return;
         };
         seat.as_of = self.changes;
-        self.store(read_credentials(account), Wait::Credentials(conn));
+        let batch = read_credentials(account, Class::SignIn);
+        self.store(batch, Wait::Credentials(conn));
     }
 
     /// Sends a change of an account's credentials to the store: sign-ins under way must look again.
@@ -198,7 +224,8 @@ impl Shard {
                 let key = self.accounts.insert(account);
                 self.by_name.insert(jid.clone(), key);
                 if !current {
-                    self.store(read_credentials(jid), Wait::Load(key));
+                    let batch = read_credentials(jid, Class::Load);
+                    self.store(batch, Wait::Load(key));
                 }
                 key
             }

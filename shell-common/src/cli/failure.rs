@@ -71,6 +71,10 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         CommandError::Exists => Failure::Refused(format!(
             "nothing was changed: somebody else changed {who} at the same moment; try again"
         )),
+        CommandError::Full => Failure::Unusable(
+            "nothing was changed: there is no room left on the disk with the database; make some, then try again"
+                .into(),
+        ),
         // The configuration read here has the host.
         CommandError::NoSuchHost => Failure::Refused(format!(
             "the running server does not know the host of {who}, because its configuration was changed after it \
@@ -88,6 +92,10 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
             "nothing was changed: the database failed; the log says how (the server's, or above if none runs)"
                 .into(),
         ),
+        CommandError::Unknown => Failure::Unusable(format!(
+            "nobody can tell whether {who} was changed: the database failed while it was written; the log says how (the \
+             server's, or above if none runs); once it is well, look with `spondee user list`"
+        )),
     }
 }
 
@@ -108,10 +116,12 @@ mod tests {
         for (error, code, words) in [
             (CommandError::Busy, 3, "try again"),
             (CommandError::Exists, 1, "juliet@example.org"),
+            (CommandError::Full, 3, "no room"),
             (CommandError::NoSuchHost, 1, "SIGHUP"),
             (CommandError::NoSuchUser, 1, "no user juliet@example.org"),
             (CommandError::Password, 1, "signs and spaces"),
             (CommandError::Store, 3, "log"),
+            (CommandError::Unknown, 3, "juliet@example.org"),
         ] {
             let failure = refused(&disable, error);
             assert_eq!(failure.code(), code, "{error:?}");

@@ -141,10 +141,12 @@ fn every_error_comes_back_as_itself() {
     for error in [
         CommandError::Busy,
         CommandError::Exists,
+        CommandError::Full,
         CommandError::NoSuchHost,
         CommandError::NoSuchUser,
         CommandError::Password,
         CommandError::Store,
+        CommandError::Unknown,
     ] {
         let command = Command::Delete {
             account: jid("a@x.example"),

@@ -86,6 +86,8 @@ pub(super) enum Refusal {
     Busy,
     /// `CommandError::Exists`.
     Exists,
+    /// `CommandError::Full`.
+    Full,
     /// Not a request; `detail` says why.
     Malformed,
     /// `CommandError::NoSuchHost`.
@@ -98,6 +100,8 @@ pub(super) enum Refusal {
     Store,
     /// No answer in time: whether it takes effect is not known.
     Timeout,
+    /// `CommandError::Unknown`.
+    Unknown,
 }
 
 impl<'a> Request<'a> {
@@ -213,10 +217,12 @@ impl Answer {
             Self::Error { error, detail } => Err(match error {
                 Refusal::Busy => CommandError::Busy,
                 Refusal::Exists => CommandError::Exists,
+                Refusal::Full => CommandError::Full,
                 Refusal::NoSuchHost => CommandError::NoSuchHost,
                 Refusal::NoSuchUser => CommandError::NoSuchUser,
                 Refusal::Password => CommandError::Password,
                 Refusal::Store => CommandError::Store,
+                Refusal::Unknown => CommandError::Unknown,
                 Refusal::Malformed => {
                     let detail = detail.unwrap_or_default();
                     return Err(format!(
@@ -244,10 +250,12 @@ impl From<CommandResult> for Answer {
             Err(error) => Self::refused(match error {
                 CommandError::Busy => Refusal::Busy,
                 CommandError::Exists => Refusal::Exists,
+                CommandError::Full => Refusal::Full,
                 CommandError::NoSuchHost => Refusal::NoSuchHost,
                 CommandError::NoSuchUser => Refusal::NoSuchUser,
                 CommandError::Password => Refusal::Password,
                 CommandError::Store => Refusal::Store,
+                CommandError::Unknown => Refusal::Unknown,
             }),
         }
     }

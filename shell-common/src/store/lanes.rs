@@ -1,19 +1,23 @@
 //! Which thread serves which batch, and when: queues and the order of each owner, without threads.
 //!
-//! An owner with anything unanswered is either reading or writing. While it writes, all its batches go to the writer, in
-//! order. While it reads, reads go to its one reader; the first write, and whatever follows it, is parked until those reads
-//! are answered. So the batches of one owner take effect and are answered in the order submitted, and no owner waits for
-//! another's reads.
+//! The writer never reads for others. An owner's read waits until its earlier writes are answered, then a reader serves it; a write
+//! waits until its owner's earlier reads are answered, but for pages of a log, which have a bound of their own (`Pick::upto`). Of an
+//! owner's other reads there is one at a time. What follows a batch that waits, waits behind it. So the batches of one owner
+//! take effect and are answered in the order submitted, and no owner waits for another's reads.
+//!
+//! One reader serves sign-ins and loads alone; the other takes those first, then everything else.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use spondee_core::jid::BareJid;
 use spondee_core::port::Ticket;
-use spondee_core::store::{Batch, Op, StoreError};
+use spondee_core::store::{Batch, Class, StoreError};
 
-use crate::limits::{STORE_GROUP_BATCHES, STORE_QUEUE_BATCHES, STORE_QUEUE_BYTES};
+use crate::limits::{
+    STORE_GROUP_BATCHES, STORE_GROUP_BYTES, STORE_PATIENT_READS, STORE_QUEUE_BATCHES,
+    STORE_QUEUE_BYTES, STORE_URGENT_READS,
+};
 use crate::mailbox::Mailbox;
 
 /// A batch and where its answer goes.
@@ -37,11 +41,14 @@ pub(super) struct Lanes {
     phase: Phase,
     batches: usize,
     bytes: usize,
-    writer: VecDeque<Job>,
-    readers: Vec<VecDeque<Job>>,
+    writes: VecDeque<Job>,
+    /// Sign-ins and loads.
+    urgent: VecDeque<Job>,
+    /// Other reads.
+    patient: VecDeque<Job>,
     owners: HashMap<BareJid, Lane>,
-    /// Keyed at random: nobody outside can crowd one reader with chosen names.
-    shards: RandomState,
+    writer: Sleep,
+    readers: Vec<Sleep>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,13 +57,70 @@ enum Phase {
     Stopping,
 }
 
-/// One owner's unanswered batches.
-#[derive(Debug)]
-enum Lane {
-    /// So many with its reader; behind them, jobs for the writer.
-    Reading { reads: usize, parked: Vec<Job> },
-    /// So many with the writer.
-    Writing(usize),
+/// Whether a thread must be woken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Sleep {
+    Asleep,
+    Awake,
+}
+
+/// One owner's unanswered batches, but for pages under way.
+#[derive(Debug, Default)]
+struct Lane {
+    reads: usize,
+    writes: usize,
+    /// In the order submitted.
+    parked: VecDeque<Job>,
+}
+
+/// What a batch waits for and holds up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Manner {
+    Page,
+    Read,
+    Write,
+}
+
+impl Manner {
+    fn of(batch: &Batch) -> Self {
+        match (batch.is_read_only(), batch.class) {
+            (false, _) => Self::Write,
+            (true, Class::Page) => Self::Page,
+            (true, Class::Append | Class::Change | Class::Load | Class::SignIn | Class::Upkeep) => {
+                Self::Read
+            }
+        }
+    }
+}
+
+impl Lane {
+    fn admits(&self, manner: Manner) -> bool {
+        match manner {
+            Manner::Page => self.writes == 0,
+            // Two readers could answer two of them in the wrong order.
+            Manner::Read => self.writes == 0 && self.reads == 0,
+            Manner::Write => self.reads == 0,
+        }
+    }
+
+    /// The number of batches under way that this one is counted in.
+    const fn count(&mut self, manner: Manner) -> Option<&mut usize> {
+        match manner {
+            Manner::Page => None,
+            Manner::Read => Some(&mut self.reads),
+            Manner::Write => Some(&mut self.writes),
+        }
+    }
+
+    const fn begin(&mut self, manner: Manner) {
+        if let Some(count) = self.count(manner) {
+            *count += 1;
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.reads == 0 && self.writes == 0 && self.parked.is_empty()
+    }
 }
 
 impl Lanes {
@@ -66,14 +130,16 @@ impl Lanes {
             phase: Phase::Running,
             batches: 0,
             bytes: 0,
-            writer: VecDeque::new(),
-            readers: (0..readers).map(|_| VecDeque::new()).collect(),
+            writes: VecDeque::new(),
+            urgent: VecDeque::new(),
+            patient: VecDeque::new(),
             owners: HashMap::new(),
-            shards: RandomState::new(),
+            writer: Sleep::Awake,
+            readers: vec![Sleep::Awake; readers],
         }
     }
 
-    /// Queues a job and tells whose queue grew, if it can be served now.
+    /// Queues a job and tells who must be woken for it.
     pub(super) fn submit(&mut self, job: Job) -> Result<Option<Server>, StoreError> {
         let bytes = weight(&job.batch);
         // One batch alone is always taken: a bound must not make it impossible.
@@ -84,58 +150,58 @@ impl Lanes {
         }
         self.batches += 1;
         self.bytes += bytes;
-        let reader = self.reader_for(&job.batch);
-        let owner = job.batch.owner.clone();
-        Ok(match (self.owners.get_mut(&owner), reader) {
-            (Some(Lane::Reading { reads, parked }), Some(reader)) if parked.is_empty() => {
-                *reads += 1;
-                self.push(Server::Reader(reader), job)
+        let manner = Manner::of(&job.batch);
+        if let Some(lane) = self.owners.get_mut(&job.batch.owner) {
+            if !lane.parked.is_empty() || !lane.admits(manner) {
+                lane.parked.push_back(job);
+                return Ok(None);
             }
-            (Some(Lane::Reading { parked, .. }), _) => {
-                parked.push(job);
-                None
-            }
-            (Some(Lane::Writing(writes)), _) => {
-                *writes += 1;
-                self.push(Server::Writer, job)
-            }
-            (None, Some(reader)) => {
-                let lane = Lane::Reading {
-                    reads: 1,
-                    parked: Vec::new(),
-                };
-                self.owners.insert(owner, lane);
-                self.push(Server::Reader(reader), job)
-            }
-            (None, None) => {
-                self.owners.insert(owner, Lane::Writing(1));
-                self.push(Server::Writer, job)
-            }
-        })
-    }
-
-    /// All that waits for this thread, up to one group.
-    pub(super) fn take(&mut self, server: Server) -> Vec<Job> {
-        let Some(queue) = self.queue(server) else {
-            return Vec::new();
-        };
-        let group = queue.len().min(STORE_GROUP_BATCHES);
-        let jobs = queue.drain(..group).collect();
-        if queue.is_empty() {
-            queue.shrink_to(STORE_GROUP_BATCHES);
+            lane.begin(manner);
+        } else if manner != Manner::Page {
+            let mut lane = Lane::default();
+            lane.begin(manner);
+            self.owners.insert(job.batch.owner.clone(), lane);
         }
-        jobs
+        Ok(self.push(job, manner))
     }
 
-    /// These batches, taken by `server`, have been answered. Tells whether the writer has more to do now.
-    pub(super) fn answered(&mut self, server: Server, batches: &[Batch]) -> Option<Server> {
-        let queued = self.writer.len();
+    /// What waits for this thread, up to one group.
+    pub(super) fn take(&mut self, server: Server) -> Vec<Job> {
+        match server {
+            Server::Writer => self.group(),
+            Server::Reader(0) if self.readers.len() > 1 => {
+                some(&mut self.urgent, STORE_URGENT_READS)
+            }
+            Server::Reader(_) if self.urgent.is_empty() => {
+                some(&mut self.patient, STORE_PATIENT_READS)
+            }
+            Server::Reader(_) => some(&mut self.urgent, STORE_URGENT_READS),
+        }
+    }
+
+    /// These batches have been answered. Tells who has more to do now and must be woken.
+    pub(super) fn answered(&mut self, batches: &[Batch]) -> Vec<Server> {
+        let mut woken = Vec::new();
         for batch in batches {
             self.batches = self.batches.saturating_sub(1);
             self.bytes = self.bytes.saturating_sub(weight(batch));
-            self.step(server, &batch.owner);
+            self.step(batch, &mut woken);
         }
-        (self.writer.len() > queued).then_some(Server::Writer)
+        woken
+    }
+
+    /// This thread has nothing to do.
+    pub(super) fn sleeps(&mut self, server: Server) {
+        if let Some(sleep) = self.sleep(server) {
+            *sleep = Sleep::Asleep;
+        }
+    }
+
+    /// This thread looks for work, whoever woke it.
+    pub(super) fn wakes(&mut self, server: Server) {
+        if let Some(sleep) = self.sleep(server) {
+            *sleep = Sleep::Awake;
+        }
     }
 
     /// Refuses what comes from now on.
@@ -148,73 +214,92 @@ impl Lanes {
         self.phase == Phase::Stopping && self.batches == 0
     }
 
-    /// The reader that may serve this batch. A list of owners goes to the writer: it must see what other owners' batches
-    /// wrote that were submitted before.
-    fn reader_for(&self, batch: &Batch) -> Option<usize> {
-        let lists = |op: &Op| matches!(op, Op::Owners { .. });
-        if !batch.is_read_only() || batch.ops.iter().any(lists) {
-            return None;
-        }
-        let readers = u64::try_from(self.readers.len()).ok()?;
-        let shard = self.shards.hash_one(&batch.owner).checked_rem(readers)?;
-        usize::try_from(shard).ok()
+    fn group(&mut self) -> Vec<Job> {
+        let mut bytes = 0_usize;
+        let fits = |job: &&Job| {
+            bytes = bytes.saturating_add(weight(&job.batch));
+            bytes <= STORE_GROUP_BYTES
+        };
+        // The first fits, however long it is.
+        let count = self
+            .writes
+            .iter()
+            .take(STORE_GROUP_BATCHES)
+            .take_while(fits)
+            .count();
+        some(&mut self.writes, count.max(1))
     }
 
-    fn queue(&mut self, server: Server) -> Option<&mut VecDeque<Job>> {
+    fn push(&mut self, job: Job, manner: Manner) -> Option<Server> {
+        // Without readers the writer does everything.
+        if manner == Manner::Write || self.readers.is_empty() {
+            self.writes.push_back(job);
+            return self.wake(Server::Writer);
+        }
+        let last = self.readers.len() - 1;
+        match job.batch.class {
+            Class::Load | Class::SignIn => {
+                self.urgent.push_back(job);
+                let mut readers = (0..=last).map(Server::Reader);
+                readers.find_map(|reader| self.wake(reader))
+            }
+            Class::Append | Class::Change | Class::Page | Class::Upkeep => {
+                self.patient.push_back(job);
+                self.wake(Server::Reader(last))
+            }
+        }
+    }
+
+    /// One batch of this owner less; what waited for it goes on.
+    fn step(&mut self, batch: &Batch, woken: &mut Vec<Server>) {
+        let Some(lane) = self.owners.get_mut(&batch.owner) else {
+            return;
+        };
+        if let Some(count) = lane.count(Manner::of(batch)) {
+            *count = count.saturating_sub(1);
+        }
+        let mut free = Vec::new();
+        while let Some(next) = lane.parked.front()
+            && lane.admits(Manner::of(&next.batch))
+            && let Some(job) = lane.parked.pop_front()
+        {
+            let manner = Manner::of(&job.batch);
+            lane.begin(manner);
+            free.push((job, manner));
+        }
+        if lane.is_idle() {
+            self.owners.remove(&batch.owner);
+        }
+        for (job, manner) in free {
+            woken.extend(self.push(job, manner));
+        }
+    }
+
+    fn sleep(&mut self, server: Server) -> Option<&mut Sleep> {
         match server {
             Server::Writer => Some(&mut self.writer),
             Server::Reader(reader) => self.readers.get_mut(reader),
         }
     }
 
-    fn push(&mut self, server: Server, job: Job) -> Option<Server> {
-        self.queue(server)?.push_back(job);
-        Some(server)
+    /// Names this thread if somebody must wake it: once.
+    fn wake(&mut self, server: Server) -> Option<Server> {
+        let sleep = self.sleep(server)?;
+        (std::mem::replace(sleep, Sleep::Awake) == Sleep::Asleep).then_some(server)
     }
+}
 
-    /// One batch of this owner less.
-    fn step(&mut self, server: Server, owner: &BareJid) {
-        let Some(lane) = self.owners.get_mut(owner) else {
-            return;
-        };
-        match (lane, server) {
-            (Lane::Reading { reads, parked }, Server::Reader(_)) => {
-                *reads = reads.saturating_sub(1);
-                if *reads > 0 {
-                    return;
-                }
-                let parked = std::mem::take(parked);
-                if parked.is_empty() {
-                    self.owners.remove(owner);
-                } else {
-                    self.owners
-                        .insert(owner.clone(), Lane::Writing(parked.len()));
-                    self.writer.extend(parked);
-                }
-            }
-            (Lane::Writing(writes), Server::Writer) => {
-                *writes = writes.saturating_sub(1);
-                if *writes == 0 {
-                    self.owners.remove(owner);
-                }
-            }
-            (Lane::Reading { .. }, Server::Writer) | (Lane::Writing(_), Server::Reader(_)) => {
-                debug_assert!(false, "an owner is served by one thread at a time");
-            }
-        }
+/// The first of a queue. Room that a crowd needed is given back.
+fn some(queue: &mut VecDeque<Job>, count: usize) -> Vec<Job> {
+    let count = queue.len().min(count);
+    let jobs = queue.drain(..count).collect();
+    if queue.is_empty() {
+        queue.shrink_to(STORE_GROUP_BATCHES);
     }
+    jobs
 }
 
 /// About how many bytes a batch holds.
 fn weight(batch: &Batch) -> usize {
-    let ops = batch.ops.iter().map(|op| {
-        size_of::<Op>()
-            + match op {
-                Op::Delete { key, .. } | Op::Get { key, .. } => key.len(),
-                Op::List { after, .. } => after.len(),
-                Op::Owners { .. } | Op::Purge => 0,
-                Op::Put { key, value, .. } => key.len() + value.len(),
-            }
-    });
-    ops.sum::<usize>() + size_of::<Job>()
+    batch.weight() + size_of::<Job>()
 }

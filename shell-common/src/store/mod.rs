@@ -3,6 +3,7 @@
 //! `Sqlite` is the back end of a server, `Memory` that of tests; both pass one test suite. `Store` puts either behind a
 //! bounded queue and answers into mailboxes. Nothing here knows what the values mean.
 
+mod cut;
 mod lanes;
 mod memory;
 mod schema;
@@ -16,8 +17,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use spondee_core::port::Ticket;
+use spondee_core::shard::CATALOG;
 use spondee_core::store::{Batch, Reply, StoreError};
 
+use crate::log::UntilWritten;
 use crate::mailbox::Mailbox;
 
 pub use memory::Memory;
@@ -28,12 +31,36 @@ pub const FILE_NAME: &str = "spondee.sqlite";
 
 /// A back end. Blocking; called on storage threads only.
 pub trait Backend: Send {
-    /// Applies the batches in order in one transaction and returns when it is on disk: one outcome for each batch. A batch
-    /// whose `Expect` fails takes no effect and leaves the others alone; if the commit fails, all fail.
+    /// Applies the batches in order in one transaction and returns when it is on disk: one outcome for each batch. A batch that is
+    /// refused takes no effect and leaves the others alone; if the commit fails, all fail.
     fn apply(&mut self, batches: &[Batch]) -> Vec<Result<Vec<Reply>, StoreError>>;
 
     /// A second handle that serves read-only batches beside this one, if the back end can.
     fn reader(&self) -> Option<Box<dyn Backend>>;
+
+    /// One step of what must be done some time: called by the writer when it has answered.
+    fn tend(&mut self, quiet: Quiet) -> Tended {
+        let _ = quiet;
+        Tended::Done
+    }
+}
+
+/// Whether anybody waits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Quiet {
+    /// More may come at any moment.
+    No,
+    /// Nothing has come for a while.
+    Yes,
+}
+
+/// Whether something is left to tend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Tended {
+    /// Nothing.
+    Done,
+    /// Another step.
+    More,
 }
 
 /// What a commit contained, for the counters.
@@ -55,14 +82,19 @@ pub struct Store {
 
 impl Store {
     /// Starts the threads of `backend`: one writer with adaptive group commit, readers beside it that never overtake an
-    /// owner's pending batch.
+    /// owner's pending batch. When the outcome of a commit cannot be known, the process ends: see `StoreError::Unknown`.
     ///
     /// # Panics
     /// If the operating system refuses a thread: nothing runs yet that could go on without.
     #[must_use]
     pub fn start(backend: Box<dyn Backend>) -> Self {
+        Self::start_with(backend, end_process)
+    }
+
+    /// As `start`; `give_up` is called in place of the end of the process.
+    fn start_with(backend: Box<dyn Backend>, give_up: fn()) -> Self {
         Self {
-            threads: Arc::new(worker::Threads::start(backend)),
+            threads: Arc::new(worker::Threads::start(backend, give_up)),
         }
     }
 
@@ -91,6 +123,18 @@ impl Store {
     }
 }
 
+fn end_process() {
+    tracing::error!(
+        "the disk did not say whether it kept what was written, so nobody can know what is there: the server ends; start it \
+         again once the disk is well, and it goes on with what was kept"
+    );
+    drop(UntilWritten);
+    std::process::exit(EXIT_UNKNOWN);
+}
+
+/// The exit status when the disk failed in that way: that of other troubles that are not the administrator's.
+const EXIT_UNKNOWN: i32 = 3;
+
 /// What is known of the past of a data directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum History<'a> {
@@ -105,7 +149,7 @@ pub enum History<'a> {
 /// # Errors
 /// A sentence for the administrator.
 pub fn open_sqlite(directory: &Path, history: History<'_>) -> Result<Sqlite, String> {
-    Sqlite::open(&directory.join(FILE_NAME), history)
+    Sqlite::open(&directory.join(FILE_NAME), &CATALOG, history)
 }
 
 /// Whether the database in a data directory is there, if it must be, and not cut off. Changes nothing.

@@ -3,6 +3,11 @@
 //! `PRAGMA user_version` counts schemas, `PRAGMA application_id` says whose file it is. A change of the schema is one more
 //! entry of `MIGRATIONS`; entries that were released never change.
 
+mod first;
+mod second;
+#[cfg(test)]
+mod tests;
+
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -10,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 
 use super::{History, whole};
 use crate::limits::{SQLITE_BUSY_MS, SQLITE_CHECKED_BYTES, SQLITE_STATEMENTS, SQLITE_WAL_BYTES};
@@ -19,29 +24,19 @@ use crate::remedy;
 /// `Spnd` in ASCII.
 const APPLICATION_ID: i32 = 0x5370_6e64;
 
-/// What brings the database from version n to n + 1, beginning with the empty one.
-///
-/// Version 1: owners are numbered, so that a row names its owner in a few bytes. Keys are always BLOB, because SQLite sorts
-/// every TEXT before every BLOB and `Op::List` wants the order of bytes. `readable` shows it all to people.
-const MIGRATIONS: [&str; 1] = ["
-    CREATE TABLE owner (
-        id     INTEGER PRIMARY KEY,
-        jid    TEXT NOT NULL UNIQUE,
-        domain TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX owner_by_domain ON owner (domain, jid);
-    CREATE TABLE entry (
-        id    INTEGER PRIMARY KEY,
-        owner INTEGER NOT NULL REFERENCES owner (id) ON DELETE CASCADE,
-        map   TEXT NOT NULL,
-        key   BLOB NOT NULL,
-        value ANY NOT NULL,
-        UNIQUE (owner, map, key)
-    ) STRICT;
-    CREATE VIEW readable AS
-        SELECT owner.jid, entry.map, CAST(entry.key AS TEXT) AS key, entry.value
-        FROM entry JOIN owner ON owner.id = entry.owner;
-"];
+/// Bytes of a page, which is what a frame of the write-ahead log holds.
+pub(super) const PAGE_BYTES: i64 = 4096;
+
+/// What brings the database from version n to n + 1.
+enum Step {
+    /// By words alone.
+    Say(&'static str),
+    /// By more than words.
+    Convert(fn(&Transaction<'_>) -> rusqlite::Result<()>),
+}
+
+/// Beginning with the empty database.
+const MIGRATIONS: [Step; 2] = [Step::Say(first::SCHEMA), Step::Convert(second::convert)];
 
 /// Opens the database for reading and writing, creating or migrating it.
 pub(super) fn open(path: &Path, history: History<'_>) -> Result<Connection, String> {
@@ -72,6 +67,12 @@ pub(super) fn open(path: &Path, history: History<'_>) -> Result<Connection, Stri
     check(path, &connection)?;
     keep_log(false).map_err(say)?;
     configure(&connection).map_err(say)?;
+    if version > 0 {
+        // Before any question about what is kept: if a server ended because it could not sync its log, nothing may be built on
+        // what the system only remembers of it.
+        let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
+        connection.query_row(fold, [], |_| Ok(())).map_err(say)?;
+    }
     migrate(&mut connection, version).map_err(say)?;
     Ok(connection)
 }
@@ -174,14 +175,19 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", SQLITE_WAL_BYTES)?;
     // A damaged page is better found when read than when written over.
     connection.pragma_update(None, "cell_size_check", true)?;
-    // What was deleted is wiped where that costs no additional write: keys of deleted accounts should not linger.
-    connection.pragma_update(None, "secure_delete", "FAST")
+    // The writer does it, after it has answered.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // What was deleted is wiped: neither keys nor messages of deleted accounts should linger.
+    connection.pragma_update(None, "secure_delete", true)
 }
 
 fn migrate(connection: &mut Connection, version: usize) -> rusqlite::Result<()> {
-    for (from, sql) in MIGRATIONS.iter().enumerate().skip(version) {
+    for (from, how) in MIGRATIONS.iter().enumerate().skip(version) {
         let step = connection.transaction()?;
-        step.execute_batch(sql)?;
+        match how {
+            Step::Say(sql) => step.execute_batch(sql)?,
+            Step::Convert(convert) => convert(&step)?,
+        }
         step.pragma_update(None, "application_id", APPLICATION_ID)?;
         step.pragma_update(None, "user_version", i64::try_from(from + 1).unwrap_or(0))?;
         step.commit()?;

@@ -1,18 +1,29 @@
 //! SQLite: one file, WAL, synchronous=FULL.
 //!
-//! A group of batches is one transaction, each batch a savepoint in it. Values are kept as TEXT where they are text, so that
-//! the database's own tools show them (`SELECT * FROM readable`).
+//! A group of batches is one transaction. What a batch insists on is read before its first write, so a batch that is refused has
+//! changed nothing, and no savepoints are needed. Any other error rolls the group back, and its batches are run one by one.
+
+mod fields;
+mod logs;
+mod owners;
+mod sql;
+mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Params, Row, ToSql, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ffi};
 use spondee_core::jid::BareJid;
-use spondee_core::store::{Batch, Expect, Op, Reply, StoreError, Table};
+use spondee_core::store::{Batch, Catalog, Expect, Op, Reply, StoreError};
 use tracing::Level;
 
-use super::{Backend, History, schema};
+use self::owners::Remembered;
+use self::sql::Sql;
+use self::tables::key_of;
+use super::{Backend, History, Quiet, Tended, schema};
+use crate::limits::{SQLITE_CHECKPOINT_BYTES, SQLITE_UPKEEP_GROUPS};
 use crate::log::{Cause, Subject, may_write};
 
 /// One connection.
@@ -20,17 +31,33 @@ use crate::log::{Cause, Subject, may_write};
 pub struct Sqlite {
     connection: Connection,
     path: PathBuf,
+    sql: Arc<Sql>,
+    role: Role,
+    /// Of the writer: a reader could not know what others have done since.
+    remembered: Remembered,
+    /// How often it was tended.
+    groups: u32,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Role {
+    Reader,
+    Writer,
 }
 
 impl Sqlite {
-    /// Opens the file, creating it 0600 if there never was one, or migrating it.
+    /// Opens the file, creating it 0600 if there never was one, or migrating it. It keeps what `catalog` names.
     ///
     /// # Errors
     /// A sentence for the administrator.
-    pub fn open(path: &Path, history: History<'_>) -> Result<Self, String> {
+    pub fn open(path: &Path, catalog: &Catalog, history: History<'_>) -> Result<Self, String> {
         Ok(Self {
             connection: schema::open(path, history)?,
             path: path.to_owned(),
+            sql: Arc::new(Sql::new(catalog)),
+            role: Role::Writer,
+            remembered: Remembered::default(),
+            groups: 0,
         })
     }
 
@@ -41,19 +68,27 @@ impl Sqlite {
 }
 
 impl Backend for Sqlite {
-    fn apply(&mut self, batches: &[Batch]) -> Vec<Result<Vec<Reply>, StoreError>> {
+    fn apply(&mut self, batches: &[Batch]) -> Vec<Outcome> {
         self.transact(batches).unwrap_or_else(|error| {
             // Whoever signs in makes it be read, and may do so as often as they like.
             if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
                 tracing::error!(
                     file = %self.path.display(),
                     batches = batches.len(),
-                    "storage failed, nothing of this was kept: {error}; {}",
+                    "storage failed, {}: {error}; {}",
+                    match meaning(&error) {
+                        StoreError::Unknown => "and nobody can know what of this was kept",
+                        StoreError::Busy
+                        | StoreError::Conflict
+                        | StoreError::Failed
+                        | StoreError::Fenced
+                        | StoreError::Full => "nothing of this was kept",
+                    },
                     advice(&error, &self.path)
                 );
             }
             self.roll_back();
-            batches.iter().map(|_| Err(StoreError::Failed)).collect()
+            batches.iter().map(|_| Err(meaning(&error))).collect()
         })
     }
 
@@ -62,6 +97,10 @@ impl Backend for Sqlite {
             Ok(connection) => Some(Box::new(Self {
                 connection,
                 path: self.path.clone(),
+                sql: self.sql.clone(),
+                role: Role::Reader,
+                remembered: Remembered::default(),
+                groups: 0,
             })),
             Err(error) => {
                 tracing::warn!(
@@ -71,13 +110,33 @@ impl Backend for Sqlite {
             }
         }
     }
+
+    fn tend(&mut self, quiet: Quiet) -> Tended {
+        self.groups = self.groups.wrapping_add(1);
+        let leftovers = quiet == Quiet::Yes || self.groups.is_multiple_of(SQLITE_UPKEEP_GROUPS);
+        self.tend_log(quiet)
+            .and_then(|()| match leftovers {
+                true => self.tend_leftovers(),
+                false => Ok(Tended::Done),
+            })
+            .unwrap_or_else(|fault| {
+                // What failed here was asked by nobody, and is tried again.
+                tracing::warn!(file = %self.path.display(), "upkeep of the database failed: {fault}");
+                self.roll_back();
+                Tended::Done
+            })
+    }
 }
 
 type Outcome = Result<Vec<Reply>, StoreError>;
+type Answer = Result<Reply, Fault>;
 
 /// Why a batch stopped half-way.
+#[derive(Debug)]
 enum Fault {
-    /// An `Expect` did not hold.
+    /// A fault of this program.
+    Bug(&'static str),
+    /// An `Expect` did not hold. Nothing was written.
     Conflict,
     /// What SQLite says.
     Sqlite(rusqlite::Error),
@@ -89,211 +148,327 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bug(what) => write!(f, "an error of this program, please report it: {what}"),
+            Self::Conflict => f.write_str("what was expected is not so"),
+            Self::Sqlite(error) => error.fmt(f),
+        }
+    }
+}
+
 impl Sqlite {
-    fn transact(&self, batches: &[Batch]) -> rusqlite::Result<Vec<Outcome>> {
+    fn transact(&mut self, batches: &[Batch]) -> rusqlite::Result<Vec<Outcome>> {
         // A panic in the last call may have left its transaction open.
         self.roll_back();
         if let [batch] = batches
             && let [Op::Get { .. }] = batch.ops[..]
         {
             // One statement is a transaction of its own, and half the work of one in a transaction.
-            return Ok(vec![self.judge(batch)?]);
+            return Ok(vec![self.look(batch)]);
         }
         let reads = batches.iter().all(Batch::is_read_only);
         // Immediate: a deferred transaction that reads first cannot wait for another writer's lock later.
-        self.execute(if reads { "BEGIN" } else { "BEGIN IMMEDIATE" }, [])?;
-        let outcomes = batches
-            .iter()
-            .map(|batch| self.apply_batch(batch))
-            .collect::<rusqlite::Result<_>>()?;
-        self.execute("COMMIT", [])?;
+        self.execute(if reads { "BEGIN" } else { "BEGIN IMMEDIATE" })?;
+        let mut outcomes = Vec::with_capacity(batches.len());
+        for batch in batches {
+            if batch.is_read_only() {
+                outcomes.push(self.look(batch));
+                continue;
+            }
+            match self.change(batch) {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) if spoils(&error) => return Err(error),
+                Err(error) => {
+                    self.roll_back();
+                    return Ok(self.one_by_one(batches, &error));
+                }
+            }
+        }
+        self.execute("COMMIT")?;
+        self.remembered.committed();
         Ok(outcomes)
     }
 
-    fn roll_back(&self) {
+    /// Finds the batch that spoils its group: the others take effect.
+    fn one_by_one(&mut self, batches: &[Batch], error: &rusqlite::Error) -> Vec<Outcome> {
+        if let [batch] = batches {
+            if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+                tracing::error!(owner = %batch.owner, "storage refused a batch: {error}");
+            }
+            return vec![Err(StoreError::Failed)];
+        }
+        batches
+            .iter()
+            .flat_map(|batch| self.apply(std::slice::from_ref(batch)))
+            .collect()
+    }
+
+    fn roll_back(&mut self) {
+        self.remembered.rolled_back();
         if !self.connection.is_autocommit()
-            && let Err(error) = self.execute("ROLLBACK", [])
+            && let Err(error) = self.execute("ROLLBACK")
             && may_write(Level::ERROR, Cause::Server, Subject::Warning)
         {
             tracing::error!("cannot roll back: {error}");
         }
     }
 
-    /// Inside a transaction. An `Err` spoils the whole transaction.
-    fn apply_batch(&self, batch: &Batch) -> rusqlite::Result<Outcome> {
-        if batch.is_read_only() {
-            return self.judge(batch);
+    /// A batch that reads.
+    fn look(&self, batch: &Batch) -> Outcome {
+        if let Err(flaw) = batch.check() {
+            return refuse(batch, &format!("{flaw:?}"));
         }
-        self.execute("SAVEPOINT batch", [])?;
-        let outcome = self.judge(batch)?;
-        if outcome.is_err() {
-            self.execute("ROLLBACK TO batch", [])?;
-        }
-        self.execute("RELEASE batch", [])?;
-        Ok(outcome)
+        let read = |op| self.read(&batch.owner, op);
+        let replies: Result<_, Fault> = batch.ops.iter().map(read).collect();
+        replies.map_err(|fault| {
+            if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+                tracing::error!(owner = %batch.owner, "storage cannot read: {fault}");
+            }
+            match fault {
+                Fault::Sqlite(error) => meaning(&error),
+                Fault::Bug(_) | Fault::Conflict => StoreError::Failed,
+            }
+        })
     }
 
-    /// Whose fault it is: the batch's alone or everybody's.
-    fn judge(&self, batch: &Batch) -> rusqlite::Result<Outcome> {
-        match self.run(batch) {
+    fn read(&self, owner: &BareJid, op: &Op) -> Answer {
+        match op {
+            Op::Get { table, key } => return self.get(owner, table, key),
+            Op::Owners {
+                table,
+                after,
+                limit,
+            } => return self.owners(owner, table, after.as_ref(), *limit),
+            Op::Append { .. }
+            | Op::Blank { .. }
+            | Op::Count { .. }
+            | Op::Delete { .. }
+            | Op::DeletePrefix { .. }
+            | Op::List { .. }
+            | Op::Load
+            | Op::Page { .. }
+            | Op::Purge
+            | Op::Put { .. }
+            | Op::Trim { .. } => {}
+        }
+        let id = self.find_owner(owner)?;
+        match op {
+            Op::Count {
+                log,
+                kept,
+                peer,
+                upto,
+            } => self.count(id, *log, *kept, peer.as_ref(), *upto),
+            Op::List {
+                table,
+                prefix,
+                after,
+                limit,
+            } => self.list(id, table, prefix, after.as_ref(), *limit),
+            Op::Load => self.load(id),
+            Op::Page { log, pick } => self.page(id, *log, pick),
+            Op::Get { .. } | Op::Owners { .. } => Err(Fault::Bug("read already")),
+            Op::Append { .. }
+            | Op::Blank { .. }
+            | Op::Delete { .. }
+            | Op::DeletePrefix { .. }
+            | Op::Purge
+            | Op::Put { .. }
+            | Op::Trim { .. } => Err(Fault::Bug("a write among reads")),
+        }
+    }
+
+    /// A batch that writes, inside a transaction. An `Err` spoils the whole transaction; an `Ok(Err(_))` has changed nothing.
+    fn change(&mut self, batch: &Batch) -> rusqlite::Result<Outcome> {
+        if self.role == Role::Reader {
+            return Ok(refuse(batch, "a reader does not write"));
+        }
+        if let Err(flaw) = batch.check() {
+            return Ok(refuse(batch, &format!("{flaw:?}")));
+        }
+        let written = self.expect(batch).and_then(|()| {
+            batch
+                .ops
+                .iter()
+                .map(|op| self.write(&batch.owner, op))
+                .collect()
+        });
+        match written {
             Ok(replies) => Ok(Ok(replies)),
             Err(Fault::Conflict) => Ok(Err(StoreError::Conflict)),
-            Err(Fault::Sqlite(error)) if spoils(&error) || self.connection.is_autocommit() => {
-                Err(error)
-            }
-            Err(Fault::Sqlite(error)) => {
-                if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
-                    tracing::error!(owner = %batch.owner, "storage refused a batch: {error}");
-                }
-                Ok(Err(StoreError::Failed))
+            Err(Fault::Sqlite(error)) => Err(error),
+            Err(Fault::Bug(what)) => {
+                tracing::error!("an error of this program, please report it: {what}");
+                Err(rusqlite::Error::InvalidQuery)
             }
         }
     }
 
-    fn run(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
-        let owner = &batch.owner;
-        let mut replies = Vec::with_capacity(batch.ops.len());
+    /// Whether everything is as the batch insists on.
+    fn expect(&mut self, batch: &Batch) -> Result<(), Fault> {
         for op in &batch.ops {
-            replies.push(match op {
-                Op::Delete { map, key } => self.delete(owner, *map, key)?,
-                Op::Get { map, key } => Reply::Value(self.get(owner, *map, key)?),
-                Op::List { map, after, limit } => {
-                    Reply::List(self.list(owner, *map, after, *limit)?)
-                }
-                Op::Owners { map, after, limit } => {
-                    Reply::Owners(self.owners(owner, *map, after.as_ref(), *limit)?)
-                }
-                Op::Purge => self.purge(owner)?,
-                Op::Put {
-                    map,
-                    key,
-                    value,
-                    expect,
-                } => self.put(owner, *map, key, value, *expect)?,
-            });
+            let Op::Put { table, row, expect } = op else {
+                continue;
+            };
+            let wanted = match expect {
+                Expect::Anything => continue,
+                Expect::Absent => false,
+                Expect::Present => true,
+            };
+            let found = match self.owner_id(&batch.owner)? {
+                Some(owner) => self.exists(owner, table, &key_of(table, row))?,
+                None => false,
+            };
+            if found != wanted {
+                return Err(Fault::Conflict);
+            }
         }
-        Ok(replies)
+        Ok(())
     }
 
-    fn delete(&self, owner: &BareJid, map: Table, key: &Bytes) -> rusqlite::Result<Reply> {
-        self.execute(
-            "DELETE FROM entry
-             WHERE owner = (SELECT id FROM owner WHERE jid = ?1) AND map = ?2 AND key = ?3",
-            params![owner.as_str(), map.name(), &key[..]],
-        )?;
-        Ok(Reply::Done)
+    fn write(&mut self, owner: &BareJid, op: &Op) -> Answer {
+        let id = match op {
+            Op::Purge => return self.purge(owner),
+            Op::Append { .. } | Op::Put { .. } => Some(self.make_owner(owner)?),
+            Op::Blank { .. }
+            | Op::Count { .. }
+            | Op::Delete { .. }
+            | Op::DeletePrefix { .. }
+            | Op::Get { .. }
+            | Op::List { .. }
+            | Op::Load
+            | Op::Owners { .. }
+            | Op::Page { .. }
+            | Op::Trim { .. } => self.owner_id(owner)?,
+        };
+        let (rows, more) = (0, false);
+        match (op, id) {
+            (Op::Append { log, entries }, Some(id)) => self.append(id, *log, entries),
+            (Op::Blank { log, key }, Some(id)) => self.blank(id, *log, *key),
+            (Op::Delete { table, key }, Some(id)) => self.delete(id, table, key),
+            (Op::DeletePrefix { table, prefix }, Some(id)) => self.delete_prefix(id, table, prefix),
+            (Op::Put { table, row, .. }, Some(id)) => self.put(id, table, row),
+            (
+                Op::Trim {
+                    log,
+                    before,
+                    kept,
+                    limit,
+                },
+                Some(id),
+            ) => self.trim(id, *log, *before, *kept, *limit),
+            (Op::Blank { .. } | Op::Delete { .. }, None) => Ok(Reply::Done),
+            (Op::DeletePrefix { .. }, None) => Ok(Reply::Deleted { rows, more }),
+            (Op::Trim { .. }, None) => Ok(Reply::Trimmed {
+                entries: rows,
+                more,
+            }),
+            (Op::Append { .. } | Op::Put { .. } | Op::Purge, _) => {
+                Err(Fault::Bug("an owner without a number"))
+            }
+            (
+                Op::Count { .. }
+                | Op::Get { .. }
+                | Op::List { .. }
+                | Op::Load
+                | Op::Owners { .. }
+                | Op::Page { .. },
+                _,
+            ) => Err(Fault::Bug("a read among writes")),
+        }
     }
 
-    fn get(&self, owner: &BareJid, map: Table, key: &Bytes) -> rusqlite::Result<Option<Bytes>> {
-        self.connection
-            .prepare_cached(
-                "SELECT value FROM entry
-                 WHERE owner = (SELECT id FROM owner WHERE jid = ?1) AND map = ?2 AND key = ?3",
-            )?
-            .query_row(params![owner.as_str(), map.name(), &key[..]], |row| {
-                bytes(row, 0)
-            })
+    fn find_owner(&self, owner: &BareJid) -> rusqlite::Result<Option<i64>> {
+        let mut find = self.connection.prepare_cached(sql::OWNER)?;
+        find.query_row([owner.as_str()], |row| row.get(0))
             .optional()
     }
 
-    fn list(
-        &self,
-        owner: &BareJid,
-        map: Table,
-        after: &Bytes,
-        limit: u32,
-    ) -> rusqlite::Result<Vec<(Bytes, Bytes)>> {
-        self.connection
-            .prepare_cached(
-                "SELECT key, value FROM entry
-                 WHERE owner = (SELECT id FROM owner WHERE jid = ?1) AND map = ?2 AND key > ?3
-                 ORDER BY key LIMIT ?4",
-            )?
-            .query_map(
-                params![owner.as_str(), map.name(), &after[..], limit],
-                |row| Ok((bytes(row, 0)?, bytes(row, 1)?)),
-            )?
-            .collect()
-    }
-
-    fn owners(
-        &self,
-        host: &BareJid,
-        map: Table,
-        after: Option<&BareJid>,
-        limit: u32,
-    ) -> rusqlite::Result<Vec<(BareJid, Bytes)>> {
-        // No address is empty, so behind the empty text is the beginning. The host itself is not below the host.
-        self.connection
-            .prepare_cached(
-                "SELECT owner.jid,
-                     (SELECT value FROM entry
-                      WHERE entry.owner = owner.id AND map = ?2 ORDER BY key LIMIT 1)
-                 FROM owner
-                 WHERE domain = ?1 AND jid > ?3 AND jid <> ?1
-                     AND EXISTS (SELECT 1 FROM entry WHERE entry.owner = owner.id AND map = ?2)
-                 ORDER BY jid LIMIT ?4",
-            )?
-            .query_map(
-                params![
-                    host.domain(),
-                    map.name(),
-                    after.map_or("", BareJid::as_str),
-                    limit
-                ],
-                |row| Ok((address(row, 0)?, bytes(row, 1)?)),
-            )?
-            .collect()
-    }
-
-    fn purge(&self, owner: &BareJid) -> rusqlite::Result<Reply> {
-        // What it keeps goes with it: ON DELETE CASCADE.
-        self.execute("DELETE FROM owner WHERE jid = ?1", params![owner.as_str()])?;
-        Ok(Reply::Done)
-    }
-
-    fn put(
-        &self,
-        owner: &BareJid,
-        map: Table,
-        key: &Bytes,
-        value: &Bytes,
-        expect: Expect,
-    ) -> Result<Reply, Fault> {
-        if expect != Expect::Present {
-            self.execute(
-                "INSERT INTO owner (jid, domain) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                params![owner.as_str(), owner.domain()],
-            )?;
+    /// The writer's number for an owner.
+    fn owner_id(&mut self, owner: &BareJid) -> rusqlite::Result<Option<i64>> {
+        if let Some(id) = self.remembered.owner(owner) {
+            return Ok(Some(id));
         }
-        let sql = match expect {
-            Expect::Absent => {
-                "INSERT INTO entry (owner, map, key, value)
-                 SELECT id, ?2, ?3, ?4 FROM owner WHERE jid = ?1
-                 ON CONFLICT DO NOTHING"
-            }
-            Expect::Anything => {
-                "INSERT INTO entry (owner, map, key, value)
-                 SELECT id, ?2, ?3, ?4 FROM owner WHERE jid = ?1
-                 ON CONFLICT (owner, map, key) DO UPDATE SET value = excluded.value"
-            }
-            Expect::Present => {
-                "UPDATE entry SET value = ?4
-                 WHERE owner = (SELECT id FROM owner WHERE jid = ?1) AND map = ?2 AND key = ?3"
-            }
+        let found = self.find_owner(owner)?;
+        if let Some(id) = found {
+            self.remembered.learn_owner(owner, id);
+        }
+        Ok(found)
+    }
+
+    fn make_owner(&mut self, owner: &BareJid) -> rusqlite::Result<i64> {
+        if let Some(id) = self.owner_id(owner)? {
+            return Ok(id);
+        }
+        let mut make = self.connection.prepare_cached(sql::NEW_OWNER)?;
+        let id = make.insert([owner.as_str(), owner.domain()])?;
+        self.remembered.learn_owner(owner, id);
+        Ok(id)
+    }
+
+    /// Brings what the log holds into the database, when there is much of it or nothing else to do.
+    fn tend_log(&self, quiet: Quiet) -> Result<(), Fault> {
+        let pages = |mode: &str| {
+            let sql = format!("PRAGMA wal_checkpoint({mode})");
+            let mut checkpoint = self.connection.prepare_cached(&sql)?;
+            checkpoint.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
         };
-        let changed = self.execute(
-            sql,
-            params![owner.as_str(), map.name(), &key[..], Value(value)],
-        )?;
-        if changed == 0 {
-            return Err(Fault::Conflict);
+        let (written, moved) = pages("NOOP")?;
+        let bytes = (written - moved).max(0).saturating_mul(schema::PAGE_BYTES);
+        let due = match quiet {
+            Quiet::Yes => bytes > 0,
+            Quiet::No => bytes >= SQLITE_CHECKPOINT_BYTES,
+        };
+        if due {
+            pages("PASSIVE")?;
         }
-        Ok(Reply::Done)
+        Ok(())
     }
 
-    fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-        self.connection.prepare_cached(sql)?.execute(params)
+    fn tend_leftovers(&mut self) -> Result<Tended, Fault> {
+        let left = self.connection.prepare_cached(sql::LEFT)?.exists([])?;
+        if !left {
+            return Ok(Tended::Done);
+        }
+        self.execute("BEGIN IMMEDIATE")?;
+        self.forget_some()?;
+        self.execute("COMMIT")?;
+        self.remembered.committed();
+        Ok(Tended::More)
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute([])
+    }
+}
+
+/// The core made a batch that no back end takes.
+fn refuse(batch: &Batch, why: &str) -> Outcome {
+    tracing::error!(
+        owner = %batch.owner,
+        "an error of this program, please report it: a batch that cannot be applied: {why}"
+    );
+    Err(StoreError::Failed)
+}
+
+/// What an error means to who asked.
+fn meaning(error: &rusqlite::Error) -> StoreError {
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+        // The system may have dropped what it could not write, or write it yet: a sync that is tried again proves nothing.
+        Some(ErrorCode::SystemIoFailure)
+            if matches!(
+                extended,
+                Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
+            ) =>
+        {
+            StoreError::Unknown
+        }
+        _ => StoreError::Failed,
     }
 }
 
@@ -332,33 +507,4 @@ fn advice(error: &rusqlite::Error, path: &Path) -> String {
                 .to_owned(),
         },
     }
-}
-
-/// A value as TEXT where it is text. SQLite's own functions end a text at NUL, so a value with one stays a BLOB.
-struct Value<'a>(&'a [u8]);
-
-impl ToSql for Value<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let text = !self.0.contains(&0) && std::str::from_utf8(self.0).is_ok();
-        Ok(ToSqlOutput::Borrowed(if text {
-            ValueRef::Text(self.0)
-        } else {
-            ValueRef::Blob(self.0)
-        }))
-    }
-}
-
-fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
-    Ok(Bytes::copy_from_slice(row.get_ref(column)?.as_bytes()?))
-}
-
-fn address(row: &Row<'_>, column: usize) -> rusqlite::Result<BareJid> {
-    let text = row.get_ref(column)?.as_str()?;
-    BareJid::parse(text).map_err(|_| {
-        rusqlite::Error::FromSqlConversionFailure(
-            column,
-            rusqlite::types::Type::Text,
-            format!("{text:?} is not an address").into(),
-        )
-    })
 }

@@ -1,54 +1,201 @@
 //! What both back ends must do, and what the threads in front of them must.
 
 mod backends;
+mod files;
+mod logs;
+mod random;
 mod threads;
 mod whole;
 
+use std::path::Path;
+
 use bytes::Bytes;
 use spondee_core::jid::BareJid;
-use spondee_core::store::{Batch, Expect, Op, Table};
+use spondee_core::store::{
+    Batch, Catalog, Class, Column, Expect, Field, Kind, Loading, Log, Op, Reply, Row, Shape,
+    StoreError,
+};
 
-const MAP: Table = Table::Credentials;
+use super::{Backend, FILE_NAME, History, Memory, Sqlite};
+use crate::scratch::Scratch;
+
+/// One text under each key.
+pub(super) static NOTES: Shape = Shape {
+    name: "notes",
+    key: &[Column::new("key", Kind::Text)],
+    columns: &[Column::new("value", Kind::Text)],
+    loading: Loading::Alone,
+};
+
+/// Every kind of column.
+pub(super) static PLACES: Shape = Shape {
+    name: "places",
+    key: &[
+        Column::new("room", Kind::Text),
+        Column::new("number", Kind::Int),
+    ],
+    columns: &[
+        Column::new("since", Kind::Time).optional(),
+        Column::new("card", Kind::Xml),
+        Column::new("raw", Kind::Bytes).optional(),
+    ],
+    loading: Loading::Loaded,
+};
+
+/// One row for each owner.
+pub(super) static STATE: Shape = Shape {
+    name: "state",
+    key: &[],
+    columns: &[Column::new("word", Kind::Text)],
+    loading: Loading::Loaded,
+};
+
+pub(super) const LOG: Log = Log("archive");
+
+/// The tables of these tests, and the log of the server.
+pub(super) static TESTED: Catalog = Catalog {
+    tables: &[&NOTES, &PLACES, &STATE],
+    logs: &[LOG],
+};
+
+pub(super) fn open(directory: &Scratch) -> Sqlite {
+    open_in(directory.path(), History::Unknown).unwrap()
+}
+
+/// With the tables of these tests.
+fn open_in(directory: &Path, history: History<'_>) -> Result<Sqlite, String> {
+    let sqlite = Sqlite::open(&directory.join(FILE_NAME), &TESTED, history)?;
+    for table in TESTED.tables {
+        let columns = table.all().map(|column| {
+            let kind = match column.kind {
+                Kind::Bytes => "BLOB",
+                Kind::Int | Kind::Time => "INTEGER",
+                Kind::Text | Kind::Xml => "TEXT",
+            };
+            format!(", {} {kind}", column.name)
+        });
+        let keys = table.key.iter().map(|column| format!(", {}", column.name));
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS {} (owner INTEGER NOT NULL REFERENCES owner (id){}, \
+             PRIMARY KEY (owner{})) STRICT, WITHOUT ROWID",
+            table.name,
+            columns.collect::<String>(),
+            keys.collect::<String>(),
+        );
+        sqlite.connection().execute_batch(&sql).unwrap();
+    }
+    Ok(sqlite)
+}
+
+type Outcomes = Vec<Result<Vec<Reply>, StoreError>>;
+
+/// Asks both back ends and returns their common answer.
+struct Both {
+    memory: Memory,
+    sqlite: Sqlite,
+    _directory: Scratch,
+}
+
+impl Both {
+    fn new() -> Self {
+        let directory = Scratch::new();
+        Self {
+            memory: Memory::default(),
+            sqlite: open(&directory),
+            _directory: directory,
+        }
+    }
+
+    fn apply(&mut self, batches: &[Batch]) -> Outcomes {
+        let outcomes = self.memory.apply(batches);
+        assert_eq!(self.sqlite.apply(batches), outcomes, "{batches:?}");
+        outcomes
+    }
+
+    fn all(&mut self, owner: &str, ops: Vec<Op>) -> Result<Vec<Reply>, StoreError> {
+        self.apply(&[batch(owner, ops)]).remove(0)
+    }
+
+    fn one(&mut self, owner: &str, op: Op) -> Reply {
+        self.all(owner, vec![op]).unwrap().remove(0)
+    }
+}
 
 fn jid(text: &str) -> BareJid {
     BareJid::parse(text).unwrap()
 }
 
 fn batch(owner: &str, ops: Vec<Op>) -> Batch {
-    Batch {
+    let mut batch = Batch {
         owner: jid(owner),
+        tenure: 0,
+        class: Class::Change,
         ops,
+    };
+    if batch.is_read_only() {
+        batch.class = Class::SignIn;
     }
+    batch
 }
 
-fn put(key: &'static str, value: &'static str, expect: Expect) -> Op {
+fn note(key: &str, value: &str) -> Row {
+    Row(vec![Field::text(key), Field::text(value)])
+}
+
+fn put(key: &str, value: &str, expect: Expect) -> Op {
     Op::Put {
-        map: MAP,
-        key: Bytes::from(key),
-        value: Bytes::from(value),
+        table: &NOTES,
+        row: note(key, value),
         expect,
     }
 }
 
-fn get(key: &'static str) -> Op {
+fn get(key: &str) -> Op {
     Op::Get {
-        map: MAP,
-        key: Bytes::from(key),
+        table: &NOTES,
+        key: Row(vec![Field::text(key)]),
     }
 }
 
-fn list(after: &'static str, limit: u32) -> Op {
-    Op::List {
-        map: MAP,
-        after: Bytes::from(after),
-        limit,
+fn state(word: &str) -> Op {
+    Op::Put {
+        table: &STATE,
+        row: Row(vec![Field::text(word)]),
+        expect: Expect::Anything,
     }
 }
 
 fn owners(after: Option<&str>, limit: u32) -> Op {
     Op::Owners {
-        map: MAP,
+        table: &STATE,
         after: after.map(jid),
+        limit,
+    }
+}
+
+fn place(room: &str, number: i64, card: &str) -> Row {
+    Row(vec![
+        Field::text(room),
+        Field::Int(number),
+        Field::Absent,
+        Field::Xml(Bytes::copy_from_slice(card.as_bytes())),
+        Field::Absent,
+    ])
+}
+
+fn put_place(row: Row) -> Op {
+    Op::Put {
+        table: &PLACES,
+        row,
+        expect: Expect::Anything,
+    }
+}
+
+fn list(prefix: Row, after: Option<Row>, limit: u32) -> Op {
+    Op::List {
+        table: &PLACES,
+        prefix,
+        after,
         limit,
     }
 }

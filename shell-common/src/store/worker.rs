@@ -1,19 +1,20 @@
 //! The writer thread with adaptive group commit, and the readers beside it.
 //!
 //! A thread takes everything that waits for it, up to one group, applies it as one transaction and answers it: an idle store
-//! commits at once, a busy one commits ever larger groups. Nothing ever waits for a clock.
+//! commits at once, a busy one commits ever larger groups. Only what nobody waits for is left until nothing else is to do.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use spondee_core::port::Ticket;
 use spondee_core::store::{Batch, Reply, StoreError};
 use tracing::Level;
 
 use super::lanes::{Job, Lanes, Server};
-use super::{Backend, StoreCounters};
-use crate::limits::STORE_READERS;
+use super::{Backend, Quiet, StoreCounters, Tended};
+use crate::limits::{STORE_QUIET, STORE_READERS};
 use crate::log::{Cause, Subject, may_write};
 use crate::mailbox::{Letter, Mailbox};
 
@@ -26,6 +27,8 @@ pub(super) struct Threads {
 
 #[derive(Debug)]
 struct Shared {
+    /// What to do once nobody can know what is on the disk.
+    give_up: fn(),
     state: Mutex<State>,
     writer: Condvar,
     readers: Vec<Condvar>,
@@ -47,9 +50,10 @@ struct Running {
 }
 
 impl Threads {
-    pub(super) fn start(backend: Box<dyn Backend>) -> Self {
+    pub(super) fn start(backend: Box<dyn Backend>, give_up: fn()) -> Self {
         let readers: Vec<_> = (0..STORE_READERS).map_while(|_| backend.reader()).collect();
         let shared = Arc::new(Shared {
+            give_up,
             state: Mutex::new(State {
                 lanes: Lanes::new(readers.len()),
                 counters: StoreCounters::default(),
@@ -83,7 +87,9 @@ impl Threads {
             batch,
         };
         let woken = lock(&self.shared.state).lanes.submit(job)?;
-        self.shared.ring(woken);
+        if let Some(server) = woken {
+            self.shared.ring(server);
+        }
         Ok(())
     }
 
@@ -119,49 +125,114 @@ fn spawn(shared: &Arc<Shared>, server: Server, mut backend: Box<dyn Backend>) ->
     };
     let shared = shared.clone();
     let thread = std::thread::Builder::new().name(name).spawn(move || {
-        while let Some(jobs) = shared.next(server) {
-            shared.serve(server, &mut *backend, jobs);
+        let mut leisure = Leisure::Due;
+        loop {
+            match shared.next(server, leisure) {
+                Work::Serve(jobs) => {
+                    shared.serve(&mut *backend, jobs);
+                    if server == Server::Writer {
+                        tend(&mut *backend, Quiet::No);
+                        leisure = Leisure::Due;
+                    }
+                }
+                Work::Tend => {
+                    leisure = match tend(&mut *backend, Quiet::Yes) {
+                        Tended::Done => Leisure::Used,
+                        Tended::More => Leisure::More,
+                    }
+                }
+                Work::End => return backend,
+            }
         }
-        backend
     });
     thread.expect("the operating system gives the store its threads")
 }
 
+/// What a thread is to do next.
+enum Work {
+    End,
+    Serve(Vec<Job>),
+    Tend,
+}
+
+/// What the writer does when nothing comes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Leisure {
+    /// It tends the database after a while.
+    Due,
+    /// It goes on with that, unless somebody waits.
+    More,
+    /// It sleeps.
+    Used,
+}
+
 impl Shared {
-    /// Waits for work. `None` is the end.
-    fn next(&self, server: Server) -> Option<Vec<Job>> {
+    /// Waits for work.
+    fn next(&self, server: Server, leisure: Leisure) -> Work {
         let mut state = lock(&self.state);
+        let mut deadline = None;
         loop {
+            state.lanes.wakes(server);
             let jobs = state.lanes.take(server);
             if !jobs.is_empty() {
-                return Some(jobs);
+                return Work::Serve(jobs);
             }
             if state.lanes.is_finished() {
-                return None;
+                return Work::End;
             }
-            let bell = self.bell(server)?;
-            state = bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let Some(bell) = self.bell(server) else {
+                return Work::End;
+            };
+            let sleeping = match (server, leisure) {
+                (Server::Writer, Leisure::More) => return Work::Tend,
+                (Server::Writer, Leisure::Due) => {
+                    let now = Instant::now();
+                    let end = *deadline.get_or_insert(now + STORE_QUIET);
+                    if now >= end {
+                        return Work::Tend;
+                    }
+                    state.lanes.sleeps(server);
+                    let waited = bell.wait_timeout(state, end - now);
+                    waited
+                        .map(|(state, _)| state)
+                        .map_err(|poison| poison.into_inner().0)
+                }
+                (Server::Writer, Leisure::Used) | (Server::Reader(_), _) => {
+                    state.lanes.sleeps(server);
+                    bell.wait(state).map_err(PoisonError::into_inner)
+                }
+            };
+            state = match sleeping {
+                Ok(state) | Err(state) => state,
+            };
         }
     }
 
     /// One transaction, its answers, and only then the next batches of these owners.
-    fn serve(&self, server: Server, backend: &mut dyn Backend, jobs: Vec<Job>) {
+    fn serve(&self, backend: &mut dyn Backend, jobs: Vec<Job>) {
         let (returns, batches): (Vec<_>, Vec<_>) = jobs
             .into_iter()
             .map(|job| ((job.mailbox, job.ticket), job.batch))
             .unzip();
         let outcomes = apply(backend, &batches);
         let counted = count(&batches, &outcomes);
+        let unknown = outcomes.contains(&Err(StoreError::Unknown));
         post(returns, outcomes);
+        if unknown {
+            // Nothing may be built on what is perhaps not on the disk, not even a read. The next start looks at what is there.
+            (self.give_up)();
+        }
         let mut state = lock(&self.state);
         let total = &mut state.counters;
         total.commits += counted.commits;
         total.batches += counted.batches;
         total.reads += counted.reads;
-        let woken = state.lanes.answered(server, &batches);
+        let woken = state.lanes.answered(&batches);
         let finished = state.lanes.is_finished();
         drop(state);
-        self.ring(woken);
+        for server in woken {
+            self.ring(server);
+        }
         if finished {
             self.ring_all();
         }
@@ -174,8 +245,8 @@ impl Shared {
         }
     }
 
-    fn ring(&self, server: Option<Server>) {
-        if let Some(bell) = server.and_then(|server| self.bell(server)) {
+    fn ring(&self, server: Server) {
+        if let Some(bell) = self.bell(server) {
             bell.notify_one();
         }
     }
@@ -199,6 +270,13 @@ fn apply(backend: &mut dyn Backend, batches: &[Batch]) -> Vec<Outcome> {
         });
     outcomes.resize(batches.len(), Err(StoreError::Failed));
     outcomes
+}
+
+fn tend(backend: &mut dyn Backend, quiet: Quiet) -> Tended {
+    catch_unwind(AssertUnwindSafe(|| backend.tend(quiet))).unwrap_or_else(|_| {
+        tracing::error!("the storage back end panicked while nobody waited");
+        Tended::Done
+    })
 }
 
 fn count(batches: &[Batch], outcomes: &[Outcome]) -> StoreCounters {

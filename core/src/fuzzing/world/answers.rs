@@ -98,11 +98,12 @@ impl World {
             self.store_failures -= 1;
             return Err(StoreError::Busy);
         }
-        let Batch { owner, ops } = batch;
+        assert_eq!(batch.check(), Ok(()), "{batch:?}");
+        let Batch { owner, ops, .. } = batch;
         let mut replies = Vec::with_capacity(ops.len());
         for op in ops {
             replies.push(match op {
-                Op::Get { .. } => Reply::Value(self.store.get(&owner).cloned()),
+                Op::Get { .. } => Reply::Row(self.store.get(&owner).cloned()),
                 Op::Owners { after, limit, .. } => {
                     let below = |account: &&crate::jid::BareJid| {
                         account.domain() == owner.as_str()
@@ -117,7 +118,7 @@ impl World {
                     self.store.remove(&owner);
                     Reply::Done
                 }
-                Op::Put { value, expect, .. } => {
+                Op::Put { row, expect, .. } => {
                     let met = match expect {
                         Expect::Absent => !self.store.contains_key(&owner),
                         Expect::Anything => true,
@@ -126,10 +127,18 @@ impl World {
                     if !met {
                         return Err(StoreError::Conflict);
                     }
-                    self.store.insert(owner.clone(), value);
+                    self.store.insert(owner.clone(), row);
                     Reply::Done
                 }
-                Op::Delete { .. } | Op::List { .. } => panic!("not asked of credentials"),
+                Op::Append { .. }
+                | Op::Blank { .. }
+                | Op::Count { .. }
+                | Op::Delete { .. }
+                | Op::DeletePrefix { .. }
+                | Op::List { .. }
+                | Op::Load
+                | Op::Page { .. }
+                | Op::Trim { .. } => panic!("not asked of credentials"),
             });
         }
         Ok(replies)

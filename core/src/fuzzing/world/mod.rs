@@ -14,8 +14,6 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use bytes::Bytes;
-
 use super::peer::{Course, Ears, Peer, Reading, Wire};
 use crate::config::Config;
 use crate::entropy::Entropy;
@@ -26,10 +24,10 @@ use crate::port::{
     Closed, Command, CommandId, ConnId, Input, Listener, Opening, Standing, Ticket, TlsInfo,
     TlsVersion,
 };
-use crate::sasl::{ChannelBindings, Credentials, DeriveParams, Status};
+use crate::sasl::{ChannelBindings, Credentials, Dates, DeriveParams, Status};
 use crate::secret::Secret;
 use crate::shard::Shard;
-use crate::store::{Reply, StoreError};
+use crate::store::{Reply, Row, StoreError};
 use crate::time::{Instant, Now, UnixTime};
 use crate::work::{self, Done};
 
@@ -45,7 +43,7 @@ pub(super) struct World {
     config: Arc<Config>,
     placement: Placement,
     now: Now,
-    store: BTreeMap<BareJid, Bytes>,
+    store: BTreeMap<BareJid, Row>,
     /// How many of the next batches fail.
     pub(super) store_failures: u8,
     questions: VecDeque<Question>,
@@ -99,7 +97,7 @@ impl World {
             status: Status::Enabled,
             keys: jobs.iter().map(|job| job.derive(&password)).collect(),
         };
-        let record = Bytes::from(credentials.to_record());
+        let row = credentials.to_row(Dates::default());
         let accounts = 0..ACCOUNTS.len() - 1;
         Self {
             shards: (0..shards).map(shard).collect(),
@@ -111,7 +109,7 @@ impl World {
             },
             store: accounts
                 .clone()
-                .map(|at| (account(at), record.clone()))
+                .map(|at| (account(at), row.clone()))
                 .collect(),
             store_failures: 0,
             questions: VecDeque::new(),

@@ -1,18 +1,17 @@
 //! What the threads do: order, groups, bounds, the end. A gate in the back end stands for a slow disk.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use spondee_core::arena::Arena;
 use spondee_core::port::Ticket;
-use spondee_core::store::{Reply, StoreError};
 
 use super::super::lanes::{Job, Lanes, Server};
-use super::super::{Backend, History, Memory, Store, StoreCounters, open_sqlite};
+use super::super::{Store, StoreCounters};
 use super::*;
-use crate::limits::STORE_QUEUE_BATCHES;
+use crate::limits::{STORE_GROUP_BYTES, STORE_PATIENT_READS, STORE_QUEUE_BATCHES};
 use crate::mailbox::{Letter, Mailbox};
-use crate::scratch::Scratch;
 
 /// Each call of `apply` announces its batches, then waits for a word. Readers wait on words of their own.
 #[derive(Debug)]
@@ -26,6 +25,7 @@ struct Gate {
 #[derive(Clone, Copy, Debug)]
 enum Word {
     Go,
+    LoseTrack,
     Panic,
 }
 
@@ -71,6 +71,7 @@ impl Backend for Gate {
         let word = self.words.lock().unwrap().recv();
         match word.unwrap_or(Word::Go) {
             Word::Go => self.inner.apply(batches),
+            Word::LoseTrack => batches.iter().map(|_| Err(StoreError::Unknown)).collect(),
             Word::Panic => panic!("as the test wants"),
         }
     }
@@ -169,7 +170,7 @@ fn done() -> Result<Vec<Reply>, StoreError> {
 }
 
 fn value(text: &'static str) -> Result<Vec<Reply>, StoreError> {
-    Ok(vec![Reply::Value(Some(Bytes::from(text)))])
+    Ok(vec![Reply::Row(Some(note("k", text)))])
 }
 
 #[test]
@@ -209,7 +210,7 @@ fn each_mailbox_gets_its_own_answers() {
     writer.say(Word::Go);
     writer.say(Word::Go);
     assert_eq!(one.post(), [(0, done())]);
-    assert_eq!(one.post(), [(1, value("v")), (2, done())]);
+    assert_eq!(one.post(), [(2, done()), (1, value("v"))]);
     assert_eq!(two.post(), [(0, done())]);
 }
 
@@ -224,38 +225,134 @@ fn a_read_does_not_overtake_its_owners_write() {
     shard.submit(&store, "b@x.example", vec![get("k")]).unwrap();
     assert_eq!(reader.group()[0].owner, jid("b@x.example"));
     reader.say(Word::Go);
-    assert_eq!(shard.post(), [(2, Ok(vec![Reply::Value(None)]))]);
+    assert_eq!(shard.post(), [(2, Ok(vec![Reply::Row(None)]))]);
     writer.say(Word::Go);
     assert_eq!(shard.post(), [(0, done())]);
-    writer.say(Word::Go);
+    // The writer does not read for others.
+    assert_eq!(reader.group()[0].owner, jid("a@x.example"));
+    reader.say(Word::Go);
     assert_eq!(shard.post(), [(1, value("v"))]);
 }
 
+/// Jobs of one owner, and who serves them.
+struct Play {
+    lanes: Lanes,
+    mailbox: Arc<dyn Mailbox>,
+    tickets: Arena<Ticket, ()>,
+}
+
+const QUICK: Server = Server::Reader(0);
+const OTHER: Server = Server::Reader(1);
+
+impl Play {
+    fn new() -> Self {
+        let mut lanes = Lanes::new(2);
+        for server in [Server::Writer, QUICK, OTHER] {
+            lanes.sleeps(server);
+        }
+        Self {
+            lanes,
+            mailbox: Shard::new().mailbox,
+            tickets: Arena::default(),
+        }
+    }
+
+    fn submit(&mut self, owner: &str, class: Class, ops: Vec<Op>) -> Option<Server> {
+        let job = Job {
+            mailbox: self.mailbox.clone(),
+            ticket: self.tickets.insert(()),
+            batch: Batch {
+                class,
+                ..batch(owner, ops)
+            },
+        };
+        self.lanes.submit(job).unwrap()
+    }
+
+    fn take(&mut self, server: Server) -> Vec<Batch> {
+        self.lanes
+            .take(server)
+            .into_iter()
+            .map(|job| job.batch)
+            .collect()
+    }
+}
+
 #[test]
-fn with_nothing_pending_a_read_goes_to_a_reader_again() {
-    let shard = Shard::new();
-    let mut tickets = Arena::default();
-    let mut job = |ops| Job {
-        mailbox: shard.mailbox.clone(),
-        ticket: tickets.insert(()),
-        batch: batch("a@x.example", ops),
+fn a_parked_read_goes_to_a_reader_when_the_write_before_it_is_answered() {
+    let mut play = Play::new();
+    let a = "a@x.example";
+    assert_eq!(play.submit(a, Class::Change, write()), Some(Server::Writer));
+    assert_eq!(play.submit(a, Class::SignIn, vec![get("k")]), None);
+    assert_eq!(play.submit(a, Class::Change, write()), None);
+    let written = play.take(Server::Writer);
+    assert_eq!(written.len(), 1, "a write behind a read waits for it");
+    assert_eq!(play.lanes.answered(&written), [QUICK]);
+    let read = play.take(QUICK);
+    // It is still awake: nobody must wake it.
+    assert_eq!(play.lanes.answered(&read), []);
+    assert_eq!(play.take(Server::Writer).len(), 1);
+}
+
+#[test]
+fn reads_of_one_owner_are_answered_in_their_order_whichever_reader_is_quicker() {
+    let mut play = Play::new();
+    let a = "a@x.example";
+    assert_eq!(play.submit(a, Class::SignIn, vec![get("k")]), Some(QUICK));
+    assert_eq!(play.submit(a, Class::SignIn, vec![get("l")]), None);
+    let first = play.take(QUICK);
+    assert_eq!(play.take(OTHER).len(), 0, "the second waits for the first");
+    assert_eq!(play.lanes.answered(&first), [OTHER]);
+    assert_eq!(play.take(OTHER).len(), 1);
+}
+
+#[test]
+fn a_write_does_not_wait_for_a_page() {
+    let mut play = Play::new();
+    let a = "a@x.example";
+    assert_eq!(play.submit(a, Class::Page, vec![get("k")]), Some(OTHER));
+    assert_eq!(play.submit(a, Class::Change, write()), Some(Server::Writer));
+    // But a page waits for the writes before it.
+    assert_eq!(play.submit(a, Class::Page, vec![get("k")]), None);
+    assert_eq!(play.take(OTHER).len(), 1);
+    let written = play.take(Server::Writer);
+    play.lanes.answered(&written);
+    assert_eq!(play.take(OTHER).len(), 1);
+}
+
+#[test]
+fn sign_ins_have_a_reader_of_their_own_and_go_first_at_the_other() {
+    let mut play = Play::new();
+    for n in 0..20 {
+        let owner = format!("p{n}@x.example");
+        play.submit(&owner, Class::Page, vec![get("k")]);
+    }
+    assert_eq!(play.take(QUICK).len(), 0);
+    let sign_in = |play: &mut Play, n| {
+        let owner = format!("s{n}@x.example");
+        play.submit(&owner, Class::SignIn, vec![get("k")])
     };
-    let mut lanes = Lanes::new(1);
-    let reader = Server::Reader(0);
-    assert_eq!(lanes.submit(job(write())), Ok(Some(Server::Writer)));
-    assert_eq!(lanes.submit(job(vec![get("k")])), Ok(Some(Server::Writer)));
-    let taken: Vec<_> = lanes.take(Server::Writer);
-    let batches: Vec<_> = taken.into_iter().map(|job| job.batch).collect();
-    assert_eq!(lanes.answered(Server::Writer, &batches), None);
-    assert_eq!(lanes.submit(job(vec![get("k")])), Ok(Some(reader)));
-    assert_eq!(lanes.submit(job(write())), Ok(None), "parked");
-    let batches: Vec<_> = lanes
-        .take(reader)
-        .into_iter()
-        .map(|job| job.batch)
+    assert_eq!(sign_in(&mut play, 0), Some(QUICK));
+    assert_eq!(play.take(QUICK).len(), 1);
+    assert_eq!(sign_in(&mut play, 1), None, "both are awake");
+    assert_eq!(sign_in(&mut play, 2), None);
+    assert_eq!(play.take(OTHER).len(), 2, "before any page");
+    assert_eq!(play.take(OTHER).len(), STORE_PATIENT_READS);
+}
+
+#[test]
+fn a_group_has_a_bound_in_bytes() {
+    let mut play = Play::new();
+    let long = || "x".repeat(STORE_GROUP_BYTES / 3);
+    for n in 0..7 {
+        let owner = format!("u{n}@x.example");
+        let ops = vec![put("k", &long(), Expect::Anything)];
+        play.submit(&owner, Class::Change, ops);
+    }
+    let groups: Vec<usize> = std::iter::repeat_with(|| play.take(Server::Writer).len())
+        .take_while(|count| *count > 0)
         .collect();
-    assert_eq!(lanes.answered(reader, &batches), Some(Server::Writer));
-    assert_eq!(lanes.take(Server::Writer).len(), 1);
+    assert_eq!(groups, [2, 2, 2, 1]);
 }
 
 #[test]
@@ -275,27 +372,29 @@ fn a_write_waits_for_its_owners_earlier_reads_and_what_follows_waits_for_it() {
     reader.say(Word::Go);
     reader.say(Word::Go);
     writer.say(Word::Go);
-    let nothing = Ok(vec![Reply::Value(None)]);
+    let nothing = Ok(vec![Reply::Row(None)]);
     assert_eq!(shard.post(), [(0, nothing.clone())]);
     assert_eq!(shard.post(), [(1, nothing)]);
-    assert_eq!(shard.post(), [(2, done()), (3, value("v"))]);
+    assert_eq!(shard.post(), [(2, done())]);
+    reader.say(Word::Go);
+    assert_eq!(shard.post(), [(3, value("v"))]);
 }
 
 #[test]
-fn a_list_of_owners_sees_every_write_submitted_before() {
-    let (store, writer, _reader) = gated_readers();
+fn a_list_of_owners_sees_every_write_answered_before() {
+    let directory = Scratch::new();
+    let store = Store::start(Box::new(open(&directory)));
     let mut shard = Shard::new();
-    shard.submit(&store, "a@x.example", write()).unwrap();
-    writer.group();
-    shard.submit(&store, "b@x.example", write()).unwrap();
-    let everybody = vec![owners(None, 9)];
-    shard.submit(&store, "x.example", everybody).unwrap();
-    writer.say(Word::Go);
-    writer.say(Word::Go);
-    shard.post();
-    let entry = |owner| (jid(owner), Bytes::from("v"));
+    for owner in ["a@x.example", "b@x.example"] {
+        shard.submit(&store, owner, vec![state("on")]).unwrap();
+        shard.post();
+    }
+    shard
+        .submit(&store, "x.example", vec![owners(None, 9)])
+        .unwrap();
+    let entry = |owner| (jid(owner), Row(vec![Field::text("on")]));
     let listed = Reply::Owners(vec![entry("a@x.example"), entry("b@x.example")]);
-    assert_eq!(shard.post(), [(1, done()), (2, Ok(vec![listed]))]);
+    assert_eq!(shard.post(), [(2, Ok(vec![listed]))]);
 }
 
 #[test]
@@ -321,12 +420,8 @@ fn a_full_queue_says_busy_and_takes_more_when_answered() {
 fn bytes_count_towards_the_bound_but_one_batch_always_fits() {
     let (store, writer) = gated();
     let mut shard = Shard::new();
-    let huge = vec![Op::Put {
-        map: MAP,
-        key: Bytes::from("k"),
-        value: Bytes::from(vec![b'x'; crate::limits::STORE_QUEUE_BYTES]),
-        expect: Expect::Anything,
-    }];
+    let huge = "x".repeat(crate::limits::STORE_QUEUE_BYTES);
+    let huge = vec![put("k", &huge, Expect::Anything)];
     shard.submit(&store, "a@x.example", huge).unwrap();
     let refused = shard.submit(&store, "b@x.example", write());
     assert_eq!(refused, Err(StoreError::Busy));
@@ -380,9 +475,7 @@ fn a_back_end_that_panics_fails_its_group_and_is_asked_again() {
 #[test]
 fn batches_of_one_owner_are_answered_in_the_order_submitted() {
     let directory = Scratch::new();
-    let store = Store::start(Box::new(
-        open_sqlite(directory.path(), History::Unknown).unwrap(),
-    ));
+    let store = Store::start(Box::new(open(&directory)));
     let mut shard = Shard::new();
     let rounds = 300;
     for n in 0..rounds {
@@ -400,6 +493,26 @@ fn batches_of_one_owner_are_answered_in_the_order_submitted() {
         assert!(numbers.is_sorted(), "{numbers:?}");
     }
     // After the first write every read finds it.
-    let nothing = Ok(vec![Reply::Value(None)]);
+    let nothing = Ok(vec![Reply::Row(None)]);
     assert!(answers.iter().all(|(_, outcome)| *outcome != nothing));
+}
+
+#[test]
+fn when_nobody_can_know_what_is_kept_that_is_said_and_the_server_gives_up() {
+    static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+    let ((entered, words), writer) = gate();
+    let backend = Gate {
+        inner: Memory::default(),
+        entered,
+        words,
+        readers: Readers::None,
+    };
+    let store = Store::start_with(Box::new(backend), || GIVEN_UP.store(true, Ordering::SeqCst));
+    let mut shard = Shard::new();
+    shard.submit(&store, "a@x.example", write()).unwrap();
+    writer.group();
+    writer.say(Word::LoseTrack);
+    assert_eq!(shard.post(), [(0, Err(StoreError::Unknown))]);
+    store.stop();
+    assert!(GIVEN_UP.load(Ordering::SeqCst));
 }

@@ -3,11 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use spondee_core::store::Reply;
-
-use super::super::{Backend, FILE_NAME, History, Sqlite, examine, open_sqlite};
+use super::super::examine;
 use super::*;
-use crate::scratch::Scratch;
 
 const ACCOUNTS: usize = 60;
 
@@ -50,16 +47,8 @@ fn wal(directory: &Path) -> PathBuf {
 
 /// One account, some of them with more than a page holds.
 fn account(number: usize) -> Batch {
-    let value = vec![b'v'; if number.is_multiple_of(7) { 9000 } else { 300 }];
-    Batch {
-        owner: jid(&format!("user{number}@x.example")),
-        ops: vec![Op::Put {
-            map: MAP,
-            key: Bytes::from("k"),
-            value: Bytes::from(value),
-            expect: Expect::Anything,
-        }],
-    }
+    let word = "v".repeat(if number.is_multiple_of(7) { 9000 } else { 300 });
+    batch(&format!("user{number}@x.example"), vec![state(&word)])
 }
 
 fn add(sqlite: &mut Sqlite, numbers: std::ops::Range<usize>) {
@@ -84,13 +73,13 @@ fn is_whole(sqlite: &mut Sqlite) -> bool {
     let expected: usize = (0..ACCOUNTS).map(bytes).sum();
     checked == "ok"
         && owners.len() == ACCOUNTS
-        && owners.iter().map(|(_, value)| value.len()).sum::<usize>() == expected
+        && owners.iter().map(|(_, row)| row.weight()).sum::<usize>() == expected
 }
 
 /// Closed in good order, so that there is no log.
 fn closed() -> Files {
     let directory = Scratch::new();
-    let mut sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
+    let mut sqlite = open_in(directory.path(), History::Unknown).unwrap();
     add(&mut sqlite, 0..ACCOUNTS);
     drop(sqlite);
     let files = Files::of(directory.path());
@@ -101,7 +90,7 @@ fn closed() -> Files {
 /// Killed, with some of it written back from the log and some not.
 fn killed(written_back: usize) -> Files {
     let directory = Scratch::new();
-    let mut sqlite = open_sqlite(directory.path(), History::Unknown).unwrap();
+    let mut sqlite = open_in(directory.path(), History::Unknown).unwrap();
     add(&mut sqlite, 0..written_back);
     if written_back > 0 {
         sqlite
@@ -131,7 +120,7 @@ fn a_database_cut_anywhere_is_refused_and_left_as_it_is() {
     let whole = closed();
     for length in lengths(whole.database.len()).filter(|length| *length > 0) {
         whole.cut(length).put(directory);
-        let refusal = open_sqlite(directory, History::Unknown).unwrap_err();
+        let refusal = open_in(directory, History::Unknown).unwrap_err();
         assert!(refusal.contains("is cut off"), "{length}: {refusal}");
         assert!(
             refusal.contains("restore it from a backup"),
@@ -142,9 +131,7 @@ fn a_database_cut_anywhere_is_refused_and_left_as_it_is() {
         assert_eq!(after.len(), length);
     }
     whole.put(directory);
-    assert!(is_whole(
-        &mut open_sqlite(directory, History::Unknown).unwrap()
-    ));
+    assert!(is_whole(&mut open_in(directory, History::Unknown).unwrap()));
 }
 
 /// What is in the log may be missing from the file.
@@ -157,7 +144,7 @@ fn a_database_cut_beside_its_log_is_refused_or_whole() {
         let (mut refused, mut opened) = (0, 0);
         for length in lengths(whole.database.len()) {
             whole.cut(length).put(directory);
-            match open_sqlite(directory, History::Unknown) {
+            match open_in(directory, History::Unknown) {
                 Ok(mut sqlite) => {
                     assert!(is_whole(&mut sqlite), "{written_back}: {length}");
                     opened += 1;
@@ -175,9 +162,7 @@ fn a_database_cut_beside_its_log_is_refused_or_whole() {
             "{written_back}"
         );
         whole.put(directory);
-        assert!(is_whole(
-            &mut open_sqlite(directory, History::Unknown).unwrap()
-        ));
+        assert!(is_whole(&mut open_in(directory, History::Unknown).unwrap()));
     }
 }
 
@@ -189,7 +174,7 @@ fn a_database_whose_log_was_half_written_back_is_whole() {
     for written_back in [0, 20] {
         let before = killed(written_back);
         before.put(directory);
-        let sqlite = open_sqlite(directory, History::Unknown).unwrap();
+        let sqlite = open_in(directory, History::Unknown).unwrap();
         sqlite
             .connection()
             .query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
@@ -203,7 +188,7 @@ fn a_database_whose_log_was_half_written_back_is_whole() {
                 log: before.log.clone(),
             };
             half.put(directory);
-            let opened = open_sqlite(directory, History::Unknown);
+            let opened = open_in(directory, History::Unknown);
             let mut sqlite = opened.unwrap_or_else(|refusal| panic!("{length}: {refusal}"));
             assert!(is_whole(&mut sqlite), "{length}");
         }
@@ -220,7 +205,7 @@ fn a_log_cut_anywhere_is_one_that_was_not_finished() {
         let mut files = whole.clone();
         files.log.truncate(length);
         files.put(directory);
-        let sqlite = open_sqlite(directory, History::Unknown).unwrap();
+        let sqlite = open_in(directory, History::Unknown).unwrap();
         let checked: String = sqlite
             .connection()
             .query_row("PRAGMA integrity_check", [], |row| row.get(0))
@@ -237,7 +222,7 @@ fn a_database_that_is_gone_is_not_taken_for_a_new_one() {
     let files = killed(20);
     let used = History::Used(&sign);
     let refused = |history, words: &str| {
-        let refusal = open_sqlite(directory, history).unwrap_err();
+        let refusal = open_in(directory, history).unwrap_err();
         assert!(refusal.contains(words), "{refusal}");
         assert!(refusal.contains("restore it from a backup"), "{refusal}");
         assert!(refusal.contains("to begin anew"), "{refusal}");
@@ -265,8 +250,8 @@ fn a_database_that_is_gone_is_not_taken_for_a_new_one() {
     empty.execute_batch("VACUUM").unwrap();
     drop(empty);
     refused(used, "is empty");
-    open_sqlite(directory, History::Unknown).unwrap();
-    open_sqlite(directory, used).unwrap();
+    open_in(directory, History::Unknown).unwrap();
+    open_in(directory, used).unwrap();
 }
 
 #[test]
@@ -274,11 +259,11 @@ fn what_is_no_file_is_refused() {
     let scratch = Scratch::new();
     let path = scratch.path().join(FILE_NAME);
     fs::create_dir(&path).unwrap();
-    let refusal = open_sqlite(scratch.path(), History::Unknown).unwrap_err();
+    let refusal = open_in(scratch.path(), History::Unknown).unwrap_err();
     assert!(refusal.contains("is not a file"), "{refusal}");
     fs::remove_dir(&path).unwrap();
     std::os::unix::fs::symlink("elsewhere/db", &path).unwrap();
-    let refusal = open_sqlite(scratch.path(), History::Unknown).unwrap_err();
+    let refusal = open_in(scratch.path(), History::Unknown).unwrap_err();
     assert!(refusal.contains("is a link to elsewhere/db"), "{refusal}");
 }
 
@@ -294,7 +279,7 @@ fn a_page_of_nonsense_is_found_at_the_start() {
         let good = files.database[nonsense.clone()].to_vec();
         files.database[nonsense.clone()].fill(0xa5);
         files.put(scratch.path());
-        match open_sqlite(scratch.path(), History::Unknown) {
+        match open_in(scratch.path(), History::Unknown) {
             Err(refusal) => {
                 assert!(refusal.contains("is damaged"), "{refusal}");
                 assert!(refusal.contains(".recover"), "{refusal}");

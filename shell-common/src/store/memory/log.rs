@@ -1,0 +1,112 @@
+//! Logs in memory.
+
+use std::collections::BTreeMap;
+
+use spondee_core::limits::STORE_PAGE_BYTES;
+use spondee_core::store::{Entry, Kept, Order, Page, Payload, Peer, Pick, Reply};
+
+use crate::store::cut::Cut;
+
+type Entries = BTreeMap<i64, Entry>;
+
+pub(super) fn append(log: &mut Entries, entries: &[Entry]) {
+    for entry in entries {
+        let payload = entry.payload.joined();
+        let parts = if payload.is_empty() {
+            Vec::new()
+        } else {
+            vec![payload]
+        };
+        let payload = Payload(parts);
+        let entry = Entry {
+            payload,
+            ..entry.clone()
+        };
+        log.insert(entry.key, entry);
+    }
+}
+
+pub(super) fn page(log: Option<&Entries>, pick: &Pick) -> Reply {
+    let entries = || log.into_iter().flatten().map(|(_, entry)| entry);
+    let oldest = entries().next().map(|entry| entry.key);
+    let wanted =
+        |entry: &&Entry| is_picked(entry, pick.kept, pick.peer.as_ref()) && entry.key <= pick.upto;
+    if let Some(ids) = &pick.ids {
+        let found: Vec<&Entry> = entries()
+            .filter(wanted)
+            .filter(|entry| ids.contains(&entry.key))
+            .collect();
+        let mut ids = ids.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        if found.len() < ids.len() {
+            return Reply::Missing;
+        }
+        let (entries, more) = cut(found.into_iter(), u32::MAX);
+        return Reply::Page(Page {
+            entries,
+            oldest,
+            more,
+        });
+    }
+    let mut found: Vec<&Entry> = entries()
+        .filter(wanted)
+        .filter(|entry| pick.after.is_none_or(|after| entry.key > after))
+        .filter(|entry| pick.before.is_none_or(|before| entry.key < before))
+        .collect();
+    if pick.order == Order::Backward {
+        found.reverse();
+    }
+    let (mut entries, more) = cut(found.into_iter(), pick.limit);
+    entries.sort_by_key(|entry| entry.key);
+    Reply::Page(Page {
+        entries,
+        oldest,
+        more,
+    })
+}
+
+fn cut<'a>(found: impl Iterator<Item = &'a Entry>, limit: u32) -> (Vec<Entry>, bool) {
+    let mut cut = Cut::new(limit, STORE_PAGE_BYTES);
+    let mut entries = Vec::new();
+    for entry in found {
+        if !cut.takes(entry.weight()) {
+            return (entries, true);
+        }
+        entries.push(entry.clone());
+    }
+    (entries, false)
+}
+
+pub(super) fn count(log: Option<&Entries>, kept: Kept, peer: Option<&Peer>, upto: i64) -> Reply {
+    let entries = log.into_iter().flatten().map(|(_, entry)| entry);
+    let counted = entries.filter(|entry| is_picked(entry, kept, peer) && entry.key <= upto);
+    Reply::Count(counted.count() as u64)
+}
+
+pub(super) fn trim(log: &mut Entries, before: i64, kept: Kept, limit: u32) -> Reply {
+    let old: Vec<i64> = log
+        .range(..before)
+        .filter(|(_, entry)| entry.kept.meets(kept))
+        .map(|(key, _)| *key)
+        .collect();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut entries = 0;
+    for key in old.iter().take(limit) {
+        let left = log.get(key).and_then(|entry| entry.kept.without(kept));
+        match (left, log.get_mut(key)) {
+            (Some(left), Some(entry)) => entry.kept = left,
+            (_, _) => drop(log.remove(key)),
+        }
+        entries += 1;
+    }
+    let more = old.len() > limit;
+    Reply::Trimmed { entries, more }
+}
+
+fn is_picked(entry: &Entry, kept: Kept, peer: Option<&Peer>) -> bool {
+    let with = |peer: &Peer| {
+        entry.peer == peer.bare && (peer.resource.is_none() || entry.resource == peer.resource)
+    };
+    entry.kept.meets(kept) && peer.is_none_or(with)
+}

@@ -1,0 +1,147 @@
+//! Version 2: a table for each kind of thing, with columns that a person can read; a log of messages.
+//!
+//! Numbers of owners are never given again (`AUTOINCREMENT`), so that what a deleted account left belongs to nobody who comes
+//! after. A purged owner has no address any more and is emptied in steps. Small rows are `WITHOUT ROWID`: those of one owner lie
+//! together. The archive is not: its rows lie in the order of arrival, so that long texts are only ever appended; and it names its
+//! owner without `REFERENCES`, which would be a look-up a row.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rusqlite::types::Value;
+use rusqlite::{Transaction, params_from_iter};
+use serde::Deserialize;
+
+/// The tables of before under another name, and those of now.
+const BEGIN: &str = "
+    DROP VIEW readable;
+    DROP INDEX owner_by_domain;
+    ALTER TABLE owner RENAME TO owner_before;
+    CREATE TABLE owner (
+        id     INTEGER PRIMARY KEY AUTOINCREMENT,
+        jid    TEXT UNIQUE,
+        domain TEXT
+    ) STRICT;
+    CREATE INDEX owner_by_domain ON owner (domain, jid);
+    INSERT INTO owner (id, jid, domain) SELECT id, jid, domain FROM owner_before;
+    CREATE TABLE credentials (
+        owner             INTEGER NOT NULL REFERENCES owner (id),
+        status            TEXT NOT NULL,
+        sha1_iterations   INTEGER,
+        sha1_salt         BLOB,
+        sha1_stored       BLOB,
+        sha1_server       BLOB,
+        sha256_iterations INTEGER,
+        sha256_salt       BLOB,
+        sha256_stored     BLOB,
+        sha256_server     BLOB,
+        sha512_iterations INTEGER,
+        sha512_salt       BLOB,
+        sha512_stored     BLOB,
+        sha512_server     BLOB,
+        created           INTEGER,
+        updated           INTEGER,
+        PRIMARY KEY (owner)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE archive (
+        id       INTEGER PRIMARY KEY,
+        owner    INTEGER NOT NULL,
+        key      INTEGER NOT NULL,
+        tag      INTEGER NOT NULL,
+        peer     TEXT NOT NULL,
+        resource TEXT,
+        kept     INTEGER NOT NULL,
+        xml      TEXT,
+        UNIQUE (owner, key, tag)
+    ) STRICT;
+    CREATE INDEX archive_owed ON archive (owner, key) WHERE kept >= 2;
+    CREATE TABLE archive_day (
+        owner INTEGER NOT NULL,
+        tag   INTEGER NOT NULL,
+        day   INTEGER NOT NULL,
+        PRIMARY KEY (owner, tag, day)
+    ) STRICT, WITHOUT ROWID;
+    CREATE VIEW readable_credentials AS
+        SELECT owner.jid AS address, status,
+            sha1_iterations, hex(sha1_salt) AS sha1_salt,
+            hex(sha1_stored) AS sha1_stored, hex(sha1_server) AS sha1_server,
+            sha256_iterations, hex(sha256_salt) AS sha256_salt,
+            hex(sha256_stored) AS sha256_stored, hex(sha256_server) AS sha256_server,
+            sha512_iterations, hex(sha512_salt) AS sha512_salt,
+            hex(sha512_stored) AS sha512_stored, hex(sha512_server) AS sha512_server,
+            strftime('%Y-%m-%dT%H:%M:%fZ', created / 1e6, 'unixepoch') AS created,
+            strftime('%Y-%m-%dT%H:%M:%fZ', updated / 1e6, 'unixepoch') AS updated
+        FROM credentials JOIN owner ON owner.id = credentials.owner;
+    CREATE VIEW readable_archive AS
+        SELECT owner.jid AS address, strftime('%Y-%m-%dT%H:%M:%fZ', key / 1e6, 'unixepoch') AS time,
+            peer, resource,
+            CASE kept WHEN 1 THEN 'archived' WHEN 2 THEN 'owed' ELSE 'archived and owed' END AS kept,
+            xml
+        FROM archive JOIN owner ON owner.id = archive.owner;
+";
+
+const END: &str = "
+    DROP TABLE entry;
+    DROP TABLE owner_before;
+";
+
+/// A record of version 1.
+#[derive(Deserialize)]
+struct Record {
+    status: String,
+    keys: Vec<Keys>,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    hash: String,
+    salt: String,
+    rounds: u32,
+    stored_key: String,
+    server_key: String,
+}
+
+/// The only map there was is that of credentials.
+pub(super) fn convert(step: &Transaction<'_>) -> rusqlite::Result<()> {
+    step.execute_batch(BEGIN)?;
+    let mut before = step.prepare("SELECT owner, value FROM entry WHERE map = 'credentials'")?;
+    let mut after = step.prepare(
+        "INSERT INTO credentials VALUES
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, NULL, NULL)",
+    )?;
+    let mut records = before.query([])?;
+    while let Some(record) = records.next()? {
+        let owner = record.get(0)?;
+        let value = String::from_utf8_lossy(record.get_ref(1)?.as_bytes()?);
+        let columns = columns(&value).unwrap_or_else(|| damaged(&value));
+        after.execute(params_from_iter(std::iter::once(owner).chain(columns)))?;
+    }
+    drop(records);
+    drop((before, after));
+    step.execute_batch(END)
+}
+
+fn columns(record: &str) -> Option<Vec<Value>> {
+    let record: Record = serde_json::from_str(record).ok()?;
+    let bytes = |text: &str| Some(Value::Blob(STANDARD.decode(text).ok()?));
+    let mut columns = vec![Value::Text(record.status)];
+    for hash in ["SHA-1", "SHA-256", "SHA-512"] {
+        match record.keys.iter().find(|keys| keys.hash == hash) {
+            Some(keys) => columns.extend([
+                Value::Integer(keys.rounds.into()),
+                bytes(&keys.salt)?,
+                bytes(&keys.stored_key)?,
+                bytes(&keys.server_key)?,
+            ]),
+            None => columns.extend([const { Value::Null }; 4]),
+        }
+    }
+    Some(columns)
+}
+
+/// What could not be read stands where the status was: nobody is let in by it, and nothing of it is lost.
+fn damaged(record: &str) -> Vec<Value> {
+    let text = record.replace('\0', "\u{fffd}");
+    let mut columns = vec![Value::Text(text)];
+    columns.resize(13, Value::Null);
+    columns
+}

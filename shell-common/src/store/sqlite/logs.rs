@@ -1,0 +1,406 @@
+//! What is asked of logs.
+//!
+//! A log has one index for everything, (owner, key, tag); the tag is 24 bits of a hash of the peer's address, so that most entries
+//! with others are passed over without reading them. Which days hold entries with a peer is kept beside it: a page by
+//! contact looks at those days only, and somebody who is not there costs one look.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension as _, ToSql, params};
+use spondee_core::limits::STORE_PAGE_BYTES;
+use spondee_core::store::{Entry, Kept, Log, Order, Page, Payload, Peer, Pick, Reply};
+
+use super::fields::{Text, text};
+use super::owners::Day;
+use super::sql::{self, KeptSql, LogSql};
+use super::{Answer, Fault, Sqlite};
+use crate::limits::SQLITE_UPKEEP_ENTRIES;
+use crate::store::cut::Cut;
+
+/// Microseconds of a day: keys are times.
+const DAY: i64 = 86_400_000_000;
+
+/// 24 bits of FNV-1a: as small as a number, and no table of strangers that somebody must sweep. Equal tags cost a row read in
+/// vain.
+fn tag(peer: &[u8]) -> i64 {
+    let hash = peer.iter().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    });
+    i64::from((hash >> 24) ^ (hash & 0x00ff_ffff))
+}
+
+/// Entries of an owner with keys between these two, the bounds not included.
+#[derive(Clone, Copy)]
+struct Range {
+    owner: i64,
+    behind: i64,
+    before: i64,
+}
+
+impl Range {
+    fn day(self, day: i64) -> Self {
+        let first = day.saturating_mul(DAY);
+        Self {
+            behind: self.behind.max(first.saturating_sub(1)),
+            before: self.before.min(first.saturating_add(DAY)),
+            ..self
+        }
+    }
+}
+
+impl Sqlite {
+    fn log_sql(&self, log: Log) -> Result<&LogSql, Fault> {
+        self.sql.log(log).ok_or(Fault::Bug("there is no such log"))
+    }
+
+    pub(super) fn append(&mut self, owner: i64, log: Log, entries: &[Entry]) -> Answer {
+        let sql = self.sql.clone();
+        let sql = sql.log(log).ok_or(Fault::Bug("there is no such log"))?;
+        for entry in entries {
+            let tag = tag(&entry.peer);
+            let payload = entry.payload.joined();
+            let mut append = self.connection.prepare_cached(&sql.append)?;
+            append.execute(params![
+                owner,
+                entry.key,
+                tag,
+                Text(Some(&entry.peer)),
+                Text(entry.resource.as_deref()),
+                entry.kept.bits(),
+                Text((!payload.is_empty()).then_some(&payload[..])),
+            ])?;
+            let day = entry.key.div_euclid(DAY);
+            let seen = Day {
+                log,
+                owner,
+                tag,
+                day,
+            };
+            if !self.remembered.knows_day(&seen) {
+                let mut append = self.connection.prepare_cached(&sql.append_day)?;
+                append.execute([owner, tag, day])?;
+                self.remembered.learn_day(seen);
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn blank(&self, owner: i64, log: Log, key: i64) -> Answer {
+        let mut blank = self.connection.prepare_cached(&self.log_sql(log)?.blank)?;
+        blank.execute([owner, key])?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn page(&self, owner: Option<i64>, log: Log, pick: &Pick) -> Answer {
+        let sql = self.log_sql(log)?;
+        let Some(owner) = owner else {
+            return Ok(match pick.ids {
+                Some(_) => Reply::Missing,
+                None => Reply::Page(Page::default()),
+            });
+        };
+        let oldest = self.first(&sql.oldest, owner)?;
+        if let Some(ids) = &pick.ids {
+            return self.ids(owner, sql, pick, ids, oldest);
+        }
+        let range = Range {
+            owner,
+            behind: pick.after.unwrap_or(i64::MIN),
+            before: pick
+                .before
+                .unwrap_or(i64::MAX)
+                .min(pick.upto.saturating_add(1)),
+        };
+        let mut filling = Filling {
+            cut: Cut::new(pick.limit, STORE_PAGE_BYTES),
+            entries: Vec::new(),
+            more: false,
+        };
+        let kept = sql.kept(pick.kept);
+        match &pick.peer {
+            None => self.fill(&mut filling, kept, range, pick)?,
+            Some(peer) => self.fill_with(&mut filling, sql, range, pick, peer)?,
+        }
+        let Filling {
+            mut entries, more, ..
+        } = filling;
+        if pick.order == Order::Backward {
+            entries.reverse();
+        }
+        Ok(Reply::Page(Page {
+            entries,
+            oldest,
+            more,
+        }))
+    }
+
+    fn fill(
+        &self,
+        filling: &mut Filling,
+        sql: &KeptSql,
+        range: Range,
+        pick: &Pick,
+    ) -> Result<(), Fault> {
+        let sql = match pick.order {
+            Order::Backward => &sql.backward,
+            Order::Forward => &sql.forward,
+        };
+        let limit = i64::from(pick.limit) + 1;
+        let params = params![range.owner, range.behind, range.before, limit];
+        self.pour(filling, sql, params)
+    }
+
+    /// Day by day, as long as there is room.
+    fn fill_with(
+        &self,
+        filling: &mut Filling,
+        sql: &LogSql,
+        range: Range,
+        pick: &Pick,
+        peer: &Peer,
+    ) -> Result<(), Fault> {
+        let kept = sql.kept(pick.kept);
+        let (days, sql) = match pick.order {
+            Order::Backward => (&sql.days_backward, &kept.backward_with),
+            Order::Forward => (&sql.days_forward, &kept.forward_with),
+        };
+        let tag = tag(&peer.bare);
+        let mut days = self.connection.prepare_cached(days)?;
+        let mut days = days.query(days_of(range, tag))?;
+        while let Some(day) = days.next()?
+            && !filling.more
+        {
+            let range = range.day(day.get(0)?);
+            let params = params![
+                range.owner,
+                range.behind,
+                range.before,
+                tag,
+                Text(Some(&peer.bare)),
+                Text(peer.resource.as_deref()),
+                i64::from(pick.limit) + 1,
+            ];
+            self.pour(filling, sql, params)?;
+        }
+        Ok(())
+    }
+
+    fn pour(&self, filling: &mut Filling, sql: &str, params: &[&dyn ToSql]) -> Result<(), Fault> {
+        let mut page = self.connection.prepare_cached(sql)?;
+        let mut rows = page.query(params)?;
+        while let Some(row) = rows.next()? {
+            let entry = read_entry(row)?;
+            if !filling.cut.takes(entry.weight()) {
+                filling.more = true;
+                break;
+            }
+            filling.entries.push(entry);
+        }
+        Ok(())
+    }
+
+    /// One look for each.
+    fn ids(
+        &self,
+        owner: i64,
+        sql: &LogSql,
+        pick: &Pick,
+        ids: &[i64],
+        oldest: Option<i64>,
+    ) -> Answer {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut one = self.connection.prepare_cached(&sql.kept(pick.kept).one)?;
+        let mut entries = Vec::with_capacity(ids.len());
+        let mut more = false;
+        let mut cut = Cut::new(u32::MAX, STORE_PAGE_BYTES);
+        for key in ids {
+            let found = one.query_row([owner, key], read_entry).optional()?;
+            let with = |entry: &Entry| {
+                key <= pick.upto && pick.peer.as_ref().is_none_or(|peer| is_with(entry, peer))
+            };
+            let Some(entry) = found.filter(with) else {
+                return Ok(Reply::Missing);
+            };
+            if more || !cut.takes(entry.weight()) {
+                more = true;
+                continue;
+            }
+            entries.push(entry);
+        }
+        Ok(Reply::Page(Page {
+            entries,
+            oldest,
+            more,
+        }))
+    }
+
+    pub(super) fn count(
+        &self,
+        owner: Option<i64>,
+        log: Log,
+        kept: Kept,
+        peer: Option<&Peer>,
+        upto: i64,
+    ) -> Answer {
+        let sql = self.log_sql(log)?;
+        let Some(owner) = owner else {
+            return Ok(Reply::Count(0));
+        };
+        let range = Range {
+            owner,
+            behind: i64::MIN,
+            before: upto.saturating_add(1),
+        };
+        let kept = sql.kept(kept);
+        let number =
+            |row: &rusqlite::Row<'_>| Ok(u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default());
+        let Some(peer) = peer else {
+            let mut count = self.connection.prepare_cached(&kept.count)?;
+            let count = count.query_row([owner, range.behind, range.before], number)?;
+            return Ok(Reply::Count(count));
+        };
+        let tag = tag(&peer.bare);
+        let mut days = self.connection.prepare_cached(&sql.days_forward)?;
+        let mut days = days.query(days_of(range, tag))?;
+        let mut count = self.connection.prepare_cached(&kept.count_with)?;
+        let mut sum = 0_u64;
+        while let Some(day) = days.next()? {
+            let range = range.day(day.get(0)?);
+            let params = params![
+                owner,
+                range.behind,
+                range.before,
+                tag,
+                Text(Some(&peer.bare)),
+                Text(peer.resource.as_deref()),
+            ];
+            sum = sum.saturating_add(count.query_row(params, number)?);
+        }
+        Ok(Reply::Count(sum))
+    }
+
+    pub(super) fn trim(
+        &mut self,
+        owner: i64,
+        log: Log,
+        before: i64,
+        kept: Kept,
+        limit: u32,
+    ) -> Answer {
+        let sql = self.sql.clone();
+        let sql = sql.log(log).ok_or(Fault::Bug("there is no such log"))?;
+        let old: Vec<(i64, i64)> = self
+            .connection
+            .prepare_cached(&sql.kept(kept).old)?
+            .query_map([owner, before, i64::from(limit) + 1], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = old.len() > limit;
+        let mut entries = 0;
+        for (id, bits) in old.into_iter().take(limit) {
+            match Kept::from_bits(bits).and_then(|was| was.without(kept)) {
+                Some(left) => {
+                    let mut less = self.connection.prepare_cached(&sql.keep_less)?;
+                    less.execute([id, left.bits()])?;
+                }
+                None => {
+                    self.connection.prepare_cached(&sql.forget)?.execute([id])?;
+                }
+            }
+            entries += 1;
+        }
+        if !more {
+            self.trim_days(owner, sql)?;
+        }
+        Ok(Reply::Trimmed { entries, more })
+    }
+
+    /// Days that lie wholly before what is left.
+    fn trim_days(&mut self, owner: i64, sql: &LogSql) -> Result<(), Fault> {
+        let oldest = self.first(&sql.oldest, owner)?;
+        let first = oldest.map_or(i64::MAX, |key| key.div_euclid(DAY));
+        let mut forget = self.connection.prepare_cached(&sql.forget_days)?;
+        if forget.execute([owner, first])? > 0 {
+            self.remembered.forget_days();
+        }
+        Ok(())
+    }
+
+    /// One step towards emptying what purged owners have left. Tells whether there was anything to do.
+    pub(super) fn forget_some(&self) -> Result<bool, Fault> {
+        let left = self.connection.prepare_cached(sql::LEFT)?;
+        let Some(owner) = Self::first_of(left, [])? else {
+            return Ok(false);
+        };
+        let sql = self.sql.clone();
+        for (_, sql) in sql.logs() {
+            let mut some = self.connection.prepare_cached(&sql.some)?;
+            let ids: Vec<i64> = some
+                .query_map([owner, i64::from(SQLITE_UPKEEP_ENTRIES)], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            if ids.is_empty() {
+                continue;
+            }
+            let mut forget = self.connection.prepare_cached(&sql.forget)?;
+            for id in ids {
+                forget.execute([id])?;
+            }
+            return Ok(true);
+        }
+        for (_, sql) in sql.logs() {
+            let mut forget = self.connection.prepare_cached(&sql.forget_days)?;
+            forget.execute([owner, i64::MAX])?;
+        }
+        let mut forget = self.connection.prepare_cached(sql::FORGET_OWNER)?;
+        forget.execute([owner])?;
+        Ok(true)
+    }
+
+    fn first(&self, sql: &str, owner: i64) -> Result<Option<i64>, Fault> {
+        Self::first_of(self.connection.prepare_cached(sql)?, [owner])
+    }
+
+    fn first_of(
+        mut statement: rusqlite::CachedStatement<'_>,
+        params: impl rusqlite::Params,
+    ) -> Result<Option<i64>, Fault> {
+        Ok(statement.query_row(params, |row| row.get(0)).optional()?)
+    }
+}
+
+/// A page that is being filled.
+struct Filling {
+    cut: Cut,
+    entries: Vec<Entry>,
+    more: bool,
+}
+
+/// The days on which entries of a range can lie.
+fn days_of(range: Range, tag: i64) -> [i64; 4] {
+    let first = range.behind.saturating_add(1).div_euclid(DAY);
+    let last = range.before.saturating_sub(1).div_euclid(DAY);
+    [range.owner, tag, first, last]
+}
+
+fn is_with(entry: &Entry, peer: &Peer) -> bool {
+    entry.peer == peer.bare
+        && peer
+            .resource
+            .as_ref()
+            .is_none_or(|resource| entry.resource.as_ref() == Some(resource))
+}
+
+fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+    let bits = row.get(3)?;
+    let kept = Kept::from_bits(bits).ok_or(rusqlite::Error::IntegralValueOutOfRange(3, bits))?;
+    Ok(Entry {
+        key: row.get(0)?,
+        peer: text(row, 1)?.unwrap_or_else(Bytes::new),
+        resource: text(row, 2)?,
+        kept,
+        payload: Payload(text(row, 4)?.into_iter().collect()),
+    })
+}

@@ -1,0 +1,312 @@
+//! The statements, made once from what there is to keep. `plan_test` looks at how SQLite carries each of them out.
+
+use spondee_core::store::{Catalog, Kept, Log, Table};
+
+/// Everything that is ever said to the database about an owner's data.
+#[derive(Debug)]
+pub(super) struct Sql {
+    tables: Vec<(Table, TableSql)>,
+    logs: Vec<(Log, LogSql)>,
+}
+
+/// About one table. Parameters: the owner first, then fields in their order, then what else is named.
+#[derive(Debug)]
+pub(super) struct TableSql {
+    /// One row of the owner with this address.
+    pub(super) get: String,
+    /// Whether there is a row of this key.
+    pub(super) exists: String,
+    pub(super) put: String,
+    pub(super) delete: String,
+    /// All rows of an owner.
+    pub(super) load: String,
+    /// By the number of fields in the prefix.
+    pub(super) by_prefix: Vec<PrefixSql>,
+    /// Domain, address behind which, limit.
+    pub(super) owners: String,
+    /// All rows of an owner.
+    pub(super) purge: String,
+}
+
+#[derive(Debug)]
+pub(super) struct PrefixSql {
+    /// Limit last.
+    pub(super) list: String,
+    /// The same behind a key, of which the fields after the prefix come before the limit.
+    pub(super) list_after: Option<String>,
+    /// The key of the row that many rows behind the first; how many comes last.
+    pub(super) nth: String,
+    /// All of them.
+    pub(super) delete: String,
+    /// Those before a key.
+    pub(super) delete_before: Option<String>,
+}
+
+/// About one log.
+#[derive(Debug)]
+pub(super) struct LogSql {
+    pub(super) append: String,
+    pub(super) append_day: String,
+    pub(super) blank: String,
+    pub(super) oldest: String,
+    pub(super) last: String,
+    /// For each `Kept`.
+    pub(super) by_kept: [KeptSql; 3],
+    pub(super) days_forward: String,
+    pub(super) days_backward: String,
+    pub(super) forget: String,
+    pub(super) forget_days: String,
+    pub(super) keep_less: String,
+    /// Some entries of an owner, by their number.
+    pub(super) some: String,
+}
+
+/// Owner; keys behind which and before which; then tag, peer and resource; the limit last.
+#[derive(Debug)]
+pub(super) struct KeptSql {
+    pub(super) forward: String,
+    pub(super) backward: String,
+    pub(super) forward_with: String,
+    pub(super) backward_with: String,
+    pub(super) count: String,
+    pub(super) count_with: String,
+    /// Owner and key.
+    pub(super) one: String,
+    /// Owner, key before which, limit: what a trim may take.
+    pub(super) old: String,
+}
+
+/// One row of this address, and those that are purged and not yet empty.
+pub(super) const OWNER: &str = "SELECT id FROM owner WHERE jid = ?1";
+pub(super) const NEW_OWNER: &str = "INSERT INTO owner (jid, domain) VALUES (?1, ?2)";
+pub(super) const LEAVE: &str = "UPDATE owner SET jid = NULL, domain = NULL WHERE id = ?1";
+pub(super) const LEFT: &str = "SELECT id FROM owner WHERE jid IS NULL LIMIT 1";
+pub(super) const FORGET_OWNER: &str = "DELETE FROM owner WHERE id = ?1";
+
+impl Sql {
+    pub(super) fn new(catalog: &Catalog) -> Self {
+        let table = |table: &Table| (*table, TableSql::new(table));
+        let log = |log: &Log| (*log, LogSql::new(log.0));
+        Self {
+            tables: catalog.tables.iter().map(table).collect(),
+            logs: catalog.logs.iter().map(log).collect(),
+        }
+    }
+
+    pub(super) fn table(&self, table: Table) -> Option<&TableSql> {
+        let mut tables = self.tables.iter();
+        tables
+            .find(|(other, _)| *other == table)
+            .map(|(_, sql)| sql)
+    }
+
+    pub(super) fn log(&self, log: Log) -> Option<&LogSql> {
+        let mut logs = self.logs.iter();
+        logs.find(|(other, _)| *other == log).map(|(_, sql)| sql)
+    }
+
+    pub(super) fn tables(&self) -> impl Iterator<Item = (Table, &TableSql)> {
+        self.tables.iter().map(|(table, sql)| (*table, sql))
+    }
+
+    pub(super) fn logs(&self) -> impl Iterator<Item = (Log, &LogSql)> {
+        self.logs.iter().map(|(log, sql)| (*log, sql))
+    }
+
+    /// All of them.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> Vec<&str> {
+        let mut all = vec![OWNER, NEW_OWNER, LEAVE, LEFT, FORGET_OWNER];
+        for (_, sql) in self.tables() {
+            all.extend([&sql.get, &sql.exists, &sql.put, &sql.delete].map(String::as_str));
+            all.extend([&sql.load, &sql.owners, &sql.purge].map(String::as_str));
+            for sql in &sql.by_prefix {
+                all.extend([&sql.list, &sql.nth, &sql.delete].map(String::as_str));
+                let some = [&sql.list_after, &sql.delete_before];
+                all.extend(some.into_iter().flatten().map(String::as_str));
+            }
+        }
+        for (_, sql) in self.logs() {
+            all.extend([&sql.append, &sql.append_day, &sql.blank].map(String::as_str));
+            all.extend([&sql.oldest, &sql.last, &sql.some].map(String::as_str));
+            all.extend([&sql.days_forward, &sql.days_backward].map(String::as_str));
+            all.extend([&sql.forget, &sql.forget_days, &sql.keep_less].map(String::as_str));
+            for sql in &sql.by_kept {
+                all.extend([&sql.forward, &sql.backward, &sql.count].map(String::as_str));
+                all.extend([&sql.forward_with, &sql.backward_with].map(String::as_str));
+                all.extend([&sql.count_with, &sql.one, &sql.old].map(String::as_str));
+            }
+        }
+        all
+    }
+}
+
+impl TableSql {
+    fn new(table: Table) -> Self {
+        let name = table.name;
+        let keys: Vec<&str> = table.key.iter().map(|column| column.name).collect();
+        let all: Vec<&str> = table.all().map(|column| column.name).collect();
+        let fields = all.join(", ");
+        let is_key = equal(&keys, 2);
+        let by_key = in_order(&keys);
+        let values: Vec<String> = (1..=all.len() + 1).map(|n| format!("?{n}")).collect();
+        let update: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| format!("{0} = excluded.{0}", column.name))
+            .collect();
+        let conflict = [&["owner"], &keys[..]].concat().join(", ");
+        let columns = [&["owner"], &all[..]].concat().join(", ");
+        let qualified: Vec<String> = all.iter().map(|name| format!("kept.{name}")).collect();
+        Self {
+            get: format!("SELECT {fields} FROM {name} WHERE owner = ({OWNER}){is_key}"),
+            exists: format!("SELECT 1 FROM {name} WHERE owner = ?1{is_key}"),
+            put: format!(
+                "INSERT INTO {name} ({columns}) VALUES ({}) ON CONFLICT ({conflict}) DO UPDATE SET {}",
+                values.join(", "),
+                update.join(", "),
+            ),
+            delete: format!("DELETE FROM {name} WHERE owner = ?1{is_key}"),
+            load: format!("SELECT {fields} FROM {name} WHERE owner = ?1{by_key}"),
+            by_prefix: (0..=keys.len()).map(|n| PrefixSql::new(table, n)).collect(),
+            // No address is empty, so behind the empty text is the beginning. The host itself is not below the host.
+            owners: format!(
+                "SELECT owner.jid, {} FROM owner CROSS JOIN {name} AS kept ON kept.owner = owner.id
+                 WHERE owner.domain = ?1 AND owner.jid > ?2 AND owner.jid <> ?1
+                 ORDER BY owner.jid LIMIT ?3",
+                qualified.join(", "),
+            ),
+            purge: format!("DELETE FROM {name} WHERE owner = ?1"),
+        }
+    }
+}
+
+impl PrefixSql {
+    fn new(table: Table, length: usize) -> Self {
+        let name = table.name;
+        let keys: Vec<&str> = table.key.iter().map(|column| column.name).collect();
+        let fields: Vec<&str> = table.all().map(|column| column.name).collect();
+        let fields = fields.join(", ");
+        let (prefix, rest) = keys.split_at(length);
+        let within = format!("FROM {name} WHERE owner = ?1{}", equal(prefix, 2));
+        let by_key = in_order(rest);
+        let behind = length + 2;
+        let limit = behind + rest.len();
+        let compare = |sign| {
+            let places: Vec<String> = (behind..limit).map(|n| format!("?{n}")).collect();
+            format!(" AND ({}) {sign} ({})", rest.join(", "), places.join(", "))
+        };
+        let some = |sql: String| (!rest.is_empty()).then_some(sql);
+        let which = if keys.is_empty() {
+            "1"
+        } else {
+            &keys.join(", ")
+        };
+        Self {
+            list: format!("SELECT {fields} {within}{by_key} LIMIT ?{behind}"),
+            list_after: some(format!(
+                "SELECT {fields} {within}{}{by_key} LIMIT ?{limit}",
+                compare(">")
+            )),
+            nth: format!("SELECT {which} {within}{by_key} LIMIT 1 OFFSET ?{behind}"),
+            delete: format!("DELETE {within}"),
+            delete_before: some(format!("DELETE {within}{}", compare("<"))),
+        }
+    }
+}
+
+impl LogSql {
+    fn new(name: &str) -> Self {
+        let by_kept = [Kept::Archived, Kept::Owed, Kept::Both];
+        let days = |order| {
+            format!(
+                "SELECT day FROM {name}_day WHERE owner = ?1 AND tag = ?2 AND day >= ?3 AND day <= ?4
+                 ORDER BY day {order}"
+            )
+        };
+        let end =
+            |order| format!("SELECT key FROM {name} WHERE owner = ?1 ORDER BY key {order} LIMIT 1");
+        Self {
+            append: format!(
+                "INSERT INTO {name} (owner, key, tag, peer, resource, kept, xml)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+            ),
+            append_day: format!(
+                "INSERT OR IGNORE INTO {name}_day (owner, tag, day) VALUES (?1, ?2, ?3)"
+            ),
+            blank: format!("UPDATE {name} SET xml = NULL WHERE owner = ?1 AND key = ?2"),
+            oldest: end("ASC"),
+            last: end("DESC"),
+            by_kept: by_kept.map(|kept| KeptSql::new(name, kept)),
+            days_forward: days("ASC"),
+            days_backward: days("DESC"),
+            forget: format!("DELETE FROM {name} WHERE id = ?1"),
+            forget_days: format!("DELETE FROM {name}_day WHERE owner = ?1 AND day < ?2"),
+            keep_less: format!("UPDATE {name} SET kept = ?2 WHERE id = ?1"),
+            some: format!("SELECT id FROM {name} WHERE owner = ?1 LIMIT ?2"),
+        }
+    }
+
+    pub(super) const fn kept(&self, kept: Kept) -> &KeptSql {
+        let [archived, owed, both] = &self.by_kept;
+        match kept {
+            Kept::Archived => archived,
+            Kept::Owed => owed,
+            Kept::Both => both,
+        }
+    }
+}
+
+impl KeptSql {
+    fn new(name: &str, kept: Kept) -> Self {
+        // What is owed has an index of its own.
+        let (index, only) = match kept {
+            Kept::Archived => ("", " AND kept <> 2"),
+            Kept::Owed => (" INDEXED BY {name}_owed", " AND kept >= 2"),
+            Kept::Both => ("", ""),
+        };
+        let index = index.replace("{name}", name);
+        let fields = "SELECT key, peer, resource, kept, xml";
+        let between = "owner = ?1 AND key > ?2 AND key < ?3";
+        let with = " AND tag = ?4 AND peer = ?5 AND (?6 IS NULL OR resource = ?6)";
+        let page = |order| {
+            format!(
+                "{fields} FROM {name}{index} WHERE {between}{only} ORDER BY key {order} LIMIT ?4"
+            )
+        };
+        let page_with = |order| {
+            format!(
+                "{fields} FROM {name} WHERE {between}{with}{only} ORDER BY key {order} LIMIT ?7"
+            )
+        };
+        Self {
+            forward: page("ASC"),
+            backward: page("DESC"),
+            forward_with: page_with("ASC"),
+            backward_with: page_with("DESC"),
+            count: format!("SELECT count(*) FROM {name}{index} WHERE {between}{only}"),
+            count_with: format!("SELECT count(*) FROM {name} WHERE {between}{with}{only}"),
+            one: format!("{fields} FROM {name} WHERE owner = ?1 AND key = ?2{only}"),
+            old: format!(
+                "SELECT id, kept FROM {name}{index} WHERE owner = ?1 AND key < ?2{only}
+                 ORDER BY key LIMIT ?3"
+            ),
+        }
+    }
+}
+
+/// Conditions on these columns, whose values begin with this parameter.
+fn equal(columns: &[&str], first: usize) -> String {
+    let number = first..;
+    let terms = columns.iter().zip(number);
+    terms
+        .map(|(name, n)| format!(" AND {name} = ?{n}"))
+        .collect()
+}
+
+fn in_order(columns: &[&str]) -> String {
+    match columns {
+        [] => String::new(),
+        columns => format!(" ORDER BY {}", columns.join(", ")),
+    }
+}

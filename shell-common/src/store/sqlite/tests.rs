@@ -1,0 +1,109 @@
+//! How SQLite carries out what it is told, and what is left of purged owners.
+
+use spondee_core::store::{Entry, Kept, Log, Payload};
+
+use super::sql::Sql;
+use super::*;
+use crate::scratch::Scratch;
+use crate::store::tests::{LOG, TESTED, open};
+
+#[test]
+fn no_statement_scans_or_sorts() {
+    let directory = Scratch::new();
+    let sqlite = open(&directory);
+    let sql = Sql::new(&TESTED);
+    let server = Sql::new(&spondee_core::shard::CATALOG);
+    let mut all = sql.all();
+    all.extend(server.all());
+    assert!(all.len() > 80);
+    for statement in all {
+        let explain = format!("EXPLAIN QUERY PLAN {statement}");
+        let mut explain = sqlite.connection.prepare(&explain).unwrap();
+        let count = explain.parameter_count();
+        let nulls = std::iter::repeat_n(rusqlite::types::Null, count);
+        let plan: Vec<String> = explain
+            .query_map(rusqlite::params_from_iter(nulls), |row| row.get(3))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for step in &plan {
+            // A row of constants is no table.
+            let scans = step.starts_with("SCAN") && step != "SCAN CONSTANT ROW";
+            let sorts = step.contains("TEMP B-TREE");
+            assert!(!scans && !sorts, "{statement}\n{plan:?}");
+        }
+    }
+}
+
+fn append(owner: &str, keys: std::ops::Range<i64>) -> Batch {
+    let entry = |key| Entry {
+        key,
+        peer: "b@y.example".into(),
+        resource: None,
+        kept: Kept::Archived,
+        payload: Payload(vec!["<message/>".into()]),
+    };
+    Batch {
+        owner: BareJid::parse(owner).unwrap(),
+        tenure: 0,
+        class: spondee_core::store::Class::Append,
+        ops: vec![Op::Append {
+            log: LOG,
+            entries: keys.map(entry).collect(),
+        }],
+    }
+}
+
+fn count(sqlite: &Sqlite, table: &str) -> i64 {
+    let count = format!("SELECT count(*) FROM {table}");
+    sqlite
+        .connection
+        .query_row(&count, [], |row| row.get(0))
+        .unwrap()
+}
+
+#[test]
+fn what_a_purged_owner_left_goes_in_steps_and_nothing_stays() {
+    let directory = Scratch::new();
+    let mut sqlite = open(&directory);
+    let purge = Batch {
+        ops: vec![Op::Purge],
+        ..append("a@x.example", 0..1)
+    };
+    let outcomes = sqlite.apply(&[
+        append("a@x.example", 0..1200),
+        append("b@x.example", 0..5),
+        purge,
+    ]);
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(count(&sqlite, "archive"), 1205, "still there, and nobody's");
+    // The namesake sees nothing of it.
+    let outcomes = sqlite.apply(&[append("a@x.example", 7..8)]);
+    assert!(outcomes[0].is_ok(), "{outcomes:?}");
+    let mut steps = 0;
+    while sqlite.tend(Quiet::Yes) == Tended::More {
+        steps += 1;
+    }
+    assert_eq!(steps, 4, "three with entries, and the owner itself");
+    assert_eq!(count(&sqlite, "archive"), 6);
+    assert_eq!(count(&sqlite, "archive_day"), 2);
+    assert_eq!(count(&sqlite, "owner"), 2);
+}
+
+#[test]
+fn days_of_a_group_that_was_rolled_back_are_not_remembered() {
+    let directory = Scratch::new();
+    let mut sqlite = open(&directory);
+    let unknown = Batch {
+        ops: vec![Op::Blank {
+            log: Log("nowhere"),
+            key: 1,
+        }],
+        ..append("a@x.example", 0..1)
+    };
+    let first = append("a@x.example", 1..2);
+    let outcomes = sqlite.apply(&[first, unknown]);
+    assert_eq!(outcomes, [Ok(vec![Reply::Done]), Err(StoreError::Failed)]);
+    assert_eq!(count(&sqlite, "archive_day"), 1);
+    assert_eq!(count(&sqlite, "archive"), 1);
+}

@@ -1,0 +1,477 @@
+//! What a back end does with logs: `Memory` and `Sqlite` alike.
+
+use spondee_core::limits::{STORE_PAGE_BYTES, STORE_PAGE_ENTRIES, STORE_TRIM_ENTRIES};
+use spondee_core::store::{Entry, Kept, Order, Page, Payload, Peer, Pick};
+
+use super::*;
+
+const DAY: i64 = 86_400_000_000;
+const A: &str = "a@x.example";
+
+fn entry(key: i64, peer: &str, kept: Kept) -> Entry {
+    Entry {
+        key,
+        peer: Bytes::copy_from_slice(peer.as_bytes()),
+        resource: None,
+        kept,
+        payload: Payload(vec![Bytes::from(format!("<message id='{key}'/>"))]),
+    }
+}
+
+fn append(entries: Vec<Entry>) -> Op {
+    Op::Append { log: LOG, entries }
+}
+
+fn everything() -> Pick {
+    Pick {
+        kept: Kept::Archived,
+        peer: None,
+        ids: None,
+        after: None,
+        before: None,
+        upto: i64::MAX,
+        order: Order::Forward,
+        limit: STORE_PAGE_ENTRIES,
+    }
+}
+
+fn with(peer: &str) -> Option<Peer> {
+    Some(Peer {
+        bare: Bytes::copy_from_slice(peer.as_bytes()),
+        resource: None,
+    })
+}
+
+fn ask(both: &mut Both, pick: Pick) -> Reply {
+    let pick = Box::new(pick);
+    both.one(A, Op::Page { log: LOG, pick })
+}
+
+fn page(both: &mut Both, pick: Pick) -> (Vec<i64>, bool) {
+    let reply = ask(both, pick);
+    let Reply::Page(Page { entries, more, .. }) = reply else {
+        panic!("{reply:?}");
+    };
+    (entries.iter().map(|entry| entry.key).collect(), more)
+}
+
+fn trim(both: &mut Both, before: i64, kept: Kept, limit: u32) -> (u32, bool) {
+    let op = Op::Trim {
+        log: LOG,
+        before,
+        kept,
+        limit,
+    };
+    let reply = both.one(A, op);
+    let Reply::Trimmed { entries, more } = reply else {
+        panic!("{reply:?}");
+    };
+    (entries, more)
+}
+
+/// Ten entries, three days apart from the first to the last: even keys with `b`, odd ones with `c`.
+fn filled() -> Both {
+    let mut both = Both::new();
+    let entries = (0..10).map(|n| {
+        let peer = if n % 2 == 0 {
+            "b@y.example"
+        } else {
+            "c@y.example"
+        };
+        entry(n * DAY / 3, peer, Kept::Archived)
+    });
+    both.one(A, append(entries.collect()));
+    both
+}
+
+fn keys(numbers: impl IntoIterator<Item = i64>) -> Vec<i64> {
+    numbers.into_iter().map(|n| n * DAY / 3).collect()
+}
+
+#[test]
+fn pages_go_forward_and_backward_and_are_in_order_either_way() {
+    let mut both = filled();
+    let mut forward = |after: Option<i64>, limit| {
+        let after = after.map(|n| n * DAY / 3);
+        page(
+            &mut both,
+            Pick {
+                after,
+                limit,
+                ..everything()
+            },
+        )
+    };
+    assert_eq!(forward(None, 4), (keys(0..4), true));
+    assert_eq!(forward(Some(3), 4), (keys(4..8), true));
+    assert_eq!(forward(Some(7), 4), (keys(8..10), false));
+    assert_eq!(forward(Some(9), 4), (Vec::new(), false));
+    let mut backward = |before: Option<i64>, limit| {
+        let before = before.map(|n| n * DAY / 3);
+        let order = Order::Backward;
+        page(
+            &mut both,
+            Pick {
+                before,
+                limit,
+                order,
+                ..everything()
+            },
+        )
+    };
+    assert_eq!(backward(None, 4), (keys(6..10), true));
+    assert_eq!(backward(Some(6), 4), (keys(2..6), true));
+    assert_eq!(backward(Some(2), 4), (keys(0..2), false));
+}
+
+#[test]
+fn what_is_appended_after_a_page_was_asked_for_does_not_show() {
+    let mut both = filled();
+    let upto = 5 * DAY / 3;
+    let picked = Pick {
+        upto,
+        ..everything()
+    };
+    assert_eq!(page(&mut both, picked.clone()), (keys(0..6), false));
+    let backward = Pick {
+        order: Order::Backward,
+        limit: 2,
+        ..picked
+    };
+    assert_eq!(page(&mut both, backward), (keys(4..6), true));
+    let count = |peer, upto| Op::Count {
+        log: LOG,
+        kept: Kept::Archived,
+        peer,
+        upto,
+    };
+    assert_eq!(both.one(A, count(None, upto)), Reply::Count(6));
+    assert_eq!(
+        both.one(A, count(with("c@y.example"), upto)),
+        Reply::Count(3)
+    );
+    assert_eq!(both.one(A, count(None, i64::MAX)), Reply::Count(10));
+    assert_eq!(
+        both.one(A, count(with("d@y.example"), i64::MAX)),
+        Reply::Count(0)
+    );
+}
+
+#[test]
+fn a_page_by_contact_crosses_days_and_knows_who_is_not_there() {
+    let mut both = filled();
+    let peer = with("c@y.example");
+    let all = Pick {
+        peer,
+        ..everything()
+    };
+    assert_eq!(page(&mut both, all.clone()), (keys([1, 3, 5, 7, 9]), false));
+    let some = Pick {
+        after: Some(DAY),
+        limit: 2,
+        ..all.clone()
+    };
+    assert_eq!(page(&mut both, some), (keys([5, 7]), true));
+    let last = Pick {
+        order: Order::Backward,
+        limit: 2,
+        ..all.clone()
+    };
+    assert_eq!(page(&mut both, last), (keys([7, 9]), true));
+    let before = Pick {
+        order: Order::Backward,
+        before: Some(DAY),
+        ..all.clone()
+    };
+    assert_eq!(page(&mut both, before), (keys([1]), false));
+    let nobody = Pick {
+        peer: with("d@y.example"),
+        ..all
+    };
+    assert_eq!(page(&mut both, nobody), (Vec::new(), false));
+}
+
+#[test]
+fn a_page_by_full_address_has_only_that_resource() {
+    let mut both = Both::new();
+    let mut entries = Vec::new();
+    for (key, resource) in [(1, None), (2, Some("phone")), (3, Some("phone2"))] {
+        let mut one = entry(key, "b@y.example", Kept::Archived);
+        one.resource = resource.map(Bytes::from);
+        entries.push(one);
+    }
+    both.one(A, append(entries));
+    let peer = Some(Peer {
+        bare: Bytes::from("b@y.example"),
+        resource: Some(Bytes::from("phone")),
+    });
+    assert_eq!(
+        page(
+            &mut both,
+            Pick {
+                peer,
+                ..everything()
+            }
+        ),
+        (vec![2], false)
+    );
+}
+
+#[test]
+fn contacts_with_the_same_tag_are_told_apart() {
+    // FNV-1a, folded to 24 bits, of both is the same; found by trying.
+    let tag = |text: &str| {
+        let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        (hash >> 24) ^ (hash & 0x00ff_ffff)
+    };
+    let mut seen = std::collections::HashMap::new();
+    let mut names = (0..).map(|n| format!("{n}@y.example"));
+    let (one, two) = loop {
+        let name = names.next().unwrap();
+        if let Some(other) = seen.insert(tag(&name), name.clone()) {
+            break (other, name);
+        }
+    };
+    let mut both = Both::new();
+    let entries = vec![
+        entry(1, &one, Kept::Archived),
+        entry(2, &two, Kept::Archived),
+    ];
+    both.one(A, append(entries));
+    let peer = with(&one);
+    assert_eq!(
+        page(
+            &mut both,
+            Pick {
+                peer,
+                ..everything()
+            }
+        ),
+        (vec![1], false)
+    );
+}
+
+#[test]
+fn ids_are_all_there_or_missing() {
+    let mut both = filled();
+    let pick = |numbers: &[i64]| Pick {
+        ids: Some(keys(numbers.iter().copied())),
+        ..everything()
+    };
+    assert_eq!(page(&mut both, pick(&[7, 2, 2])), (keys([2, 7]), false));
+    assert_eq!(ask(&mut both, pick(&[2, 11])), Reply::Missing);
+    let with_b = Pick {
+        peer: with("b@y.example"),
+        ..pick(&[2, 4])
+    };
+    assert_eq!(page(&mut both, with_b), (keys([2, 4]), false));
+    let with_b = Pick {
+        peer: with("b@y.example"),
+        ..pick(&[2, 3])
+    };
+    assert_eq!(ask(&mut both, with_b), Reply::Missing);
+    let future = Pick {
+        upto: DAY,
+        ..pick(&[7])
+    };
+    assert_eq!(ask(&mut both, future), Reply::Missing);
+    let pick = Box::new(pick(&[2]));
+    let stranger = both.one("z@x.example", Op::Page { log: LOG, pick });
+    assert_eq!(stranger, Reply::Missing);
+}
+
+#[test]
+fn what_is_owed_and_what_is_archived_are_two_views_of_one_log() {
+    let mut both = Both::new();
+    let kept = [Kept::Archived, Kept::Owed, Kept::Both, Kept::Archived];
+    let entries = (1..)
+        .zip(kept)
+        .map(|(key, kept)| entry(key, "b@y.example", kept));
+    both.one(A, append(entries.collect()));
+    let mut view = |kept, peer| {
+        page(
+            &mut both,
+            Pick {
+                kept,
+                peer,
+                ..everything()
+            },
+        )
+        .0
+    };
+    for peer in [None, with("b@y.example")] {
+        assert_eq!(view(Kept::Archived, peer.clone()), [1, 3, 4]);
+        assert_eq!(view(Kept::Owed, peer.clone()), [2, 3]);
+        assert_eq!(view(Kept::Both, peer), [1, 2, 3, 4]);
+    }
+    // Retention ends the archive and leaves what is owed, and the reverse.
+    assert_eq!(trim(&mut both, 4, Kept::Archived, 500), (2, false));
+    let mut view = |kept| {
+        page(
+            &mut both,
+            Pick {
+                kept,
+                ..everything()
+            },
+        )
+        .0
+    };
+    assert_eq!(view(Kept::Both), [2, 3, 4]);
+    assert_eq!(view(Kept::Archived), [4]);
+    assert_eq!(view(Kept::Owed), [2, 3]);
+    assert_eq!(trim(&mut both, i64::MAX, Kept::Owed, 500), (2, false));
+    let left = page(
+        &mut both,
+        Pick {
+            kept: Kept::Both,
+            ..everything()
+        },
+    );
+    assert_eq!(left.0, [4]);
+}
+
+#[test]
+fn a_trim_takes_the_oldest_and_leaves_no_holes() {
+    let mut both = filled();
+    assert_eq!(trim(&mut both, 7 * DAY / 3, Kept::Archived, 3), (3, true));
+    assert_eq!(page(&mut both, everything()).0, keys(3..10));
+    assert_eq!(
+        trim(&mut both, 7 * DAY / 3, Kept::Archived, 500),
+        (4, false)
+    );
+    let Reply::Page(left) = ask(&mut both, everything()) else {
+        panic!();
+    };
+    assert_eq!(left.oldest, Some(7 * DAY / 3));
+    // Half a day is left of the day of the cut, and its contacts are found.
+    let c = Pick {
+        peer: with("c@y.example"),
+        ..everything()
+    };
+    assert_eq!(page(&mut both, c), (keys([7, 9]), false));
+}
+
+#[test]
+fn a_log_that_was_emptied_takes_entries_of_the_same_day() {
+    let mut both = filled();
+    assert_eq!(
+        trim(&mut both, i64::MAX, Kept::Both, STORE_TRIM_ENTRIES),
+        (10, false)
+    );
+    assert_eq!(page(&mut both, everything()), (Vec::new(), false));
+    both.one(
+        A,
+        append(vec![entry(3 * DAY + 1, "c@y.example", Kept::Archived)]),
+    );
+    let c = Pick {
+        peer: with("c@y.example"),
+        ..everything()
+    };
+    assert_eq!(page(&mut both, c), (vec![3 * DAY + 1], false));
+}
+
+#[test]
+fn a_blanked_entry_stays_without_what_it_said() {
+    let mut both = filled();
+    for key in [DAY, 77] {
+        assert_eq!(both.one(A, Op::Blank { log: LOG, key }), Reply::Done);
+    }
+    let Reply::Page(all) = ask(&mut both, everything()) else {
+        panic!();
+    };
+    assert_eq!(all.entries.len(), 10);
+    let blank = |entry: &&Entry| entry.payload.is_empty();
+    let blank: Vec<i64> = all.entries.iter().filter(blank).map(|e| e.key).collect();
+    assert_eq!(blank, [DAY]);
+    assert_eq!(&all.entries[3].peer[..], b"c@y.example");
+}
+
+#[test]
+fn a_payload_of_several_parts_comes_back_in_one() {
+    let mut both = Both::new();
+    let mut whole = entry(1, "b@y.example", Kept::Archived);
+    // A character may be cut between two parts.
+    let parts: [&'static [u8]; 3] = [b"<message>\xc3", b"\xa9", b"</message>"];
+    whole.payload = Payload(parts.map(Bytes::from_static).to_vec());
+    both.one(A, append(vec![whole]));
+    let Reply::Page(all) = ask(&mut both, everything()) else {
+        panic!();
+    };
+    let text = Bytes::from("<message>\u{e9}</message>");
+    assert_eq!(all.entries[0].payload, Payload(vec![text]));
+}
+
+#[test]
+fn a_page_is_cut_at_its_bytes_but_never_before_its_first_entry() {
+    let mut both = Both::new();
+    for key in 1..=4 {
+        let mut long = entry(key, "b@y.example", Kept::Archived);
+        let text = "x".repeat(STORE_PAGE_BYTES / 3);
+        long.payload = Payload(vec![Bytes::from(text)]);
+        both.one(A, append(vec![long]));
+    }
+    let mut huge = entry(5, "b@y.example", Kept::Archived);
+    huge.payload = Payload(vec![Bytes::from("x".repeat(2 * STORE_PAGE_BYTES))]);
+    both.one(A, append(vec![huge]));
+    let ids = Some((1..=5).collect());
+    for pick in [
+        everything(),
+        Pick {
+            peer: with("b@y.example"),
+            ..everything()
+        },
+        Pick {
+            ids,
+            ..everything()
+        },
+    ] {
+        assert_eq!(page(&mut both, pick), (vec![1, 2], true));
+    }
+    let order = Order::Backward;
+    assert_eq!(
+        page(
+            &mut both,
+            Pick {
+                order,
+                ..everything()
+            }
+        ),
+        (vec![5], true)
+    );
+}
+
+#[test]
+fn a_load_tells_the_last_key_and_a_purge_leaves_nothing() {
+    let mut both = filled();
+    let Reply::Loaded(loaded) = both.one(A, Op::Load) else {
+        panic!();
+    };
+    assert_eq!(loaded.ends, [(LOG, 3 * DAY)]);
+    both.one(A, Op::Purge);
+    assert_eq!(page(&mut both, everything()), (Vec::new(), false));
+    both.one(A, append(vec![entry(1, "c@y.example", Kept::Archived)]));
+    let c = Pick {
+        peer: with("c@y.example"),
+        ..everything()
+    };
+    assert_eq!(page(&mut both, c), (vec![1], false));
+}
+
+#[test]
+fn entries_whose_keys_do_not_rise_are_refused() {
+    let mut both = Both::new();
+    let two = |first, second| {
+        let peer = "b@y.example";
+        let first = entry(first, peer, Kept::Archived);
+        vec![append(vec![first, entry(second, peer, Kept::Archived)])]
+    };
+    assert_eq!(both.all(A, two(2, 1)), Err(StoreError::Failed));
+    assert_eq!(both.all(A, two(2, 2)), Err(StoreError::Failed));
+    assert_eq!(
+        both.all(A, vec![append(Vec::new())]),
+        Err(StoreError::Failed)
+    );
+    assert_eq!(both.all(A, two(1, 2)), Ok(vec![Reply::Done]));
+}

@@ -1,0 +1,186 @@
+//! Random batches: both back ends give the same answers.
+
+use proptest::prelude::*;
+use spondee_core::store::{Entry, Kept, Order, Payload, Peer, Pick};
+
+use super::*;
+
+const KEYS: [&str; 4] = ["", "a", "b", "\u{e9}"];
+const PEERS: [&str; 3] = ["b@y.example", "c@y.example", "y.example"];
+
+/// A third of a day: pages by contact cross days.
+const STEP: i64 = 28_800_000_000;
+
+fn any_text() -> impl Strategy<Value = Field> {
+    prop::sample::select(KEYS.to_vec()).prop_map(Field::text)
+}
+
+fn any_place_key() -> impl Strategy<Value = Row> {
+    (any_text(), 0..4_i64).prop_map(|(room, number)| Row(vec![room, Field::Int(number)]))
+}
+
+fn any_prefix() -> impl Strategy<Value = Row> {
+    (any_place_key(), 0..3_usize).prop_map(|(key, length)| Row(key.0[..length].to_vec()))
+}
+
+fn any_expect() -> impl Strategy<Value = Expect> {
+    prop::sample::select(vec![Expect::Absent, Expect::Anything, Expect::Present])
+}
+
+fn any_kept() -> impl Strategy<Value = Kept> {
+    prop::sample::select(vec![Kept::Archived, Kept::Owed, Kept::Both])
+}
+
+fn any_peer() -> impl Strategy<Value = Option<Peer>> {
+    let bare = prop::sample::select(PEERS.to_vec()).prop_map(Bytes::from);
+    let resource = prop::option::of(Just(Bytes::from("phone")));
+    prop::option::of((bare, resource).prop_map(|(bare, resource)| Peer { bare, resource }))
+}
+
+fn any_write() -> impl Strategy<Value = Op> {
+    let place = (any_place_key(), prop::option::of(any::<i64>()), any_text());
+    let place = place.prop_map(|(Row(mut fields), since, card)| {
+        let Field::Text(card) = card else {
+            unreachable!("a text");
+        };
+        fields.push(since.map_or(Field::Absent, Field::Time));
+        fields.extend([Field::Xml(card.clone()), Field::Bytes(card)]);
+        Row(fields)
+    });
+    let note = (any_text(), any_text()).prop_map(|(key, value)| Row(vec![key, value]));
+    prop_oneof![
+        1 => any_place_key().prop_map(|key| Op::Delete { table: &PLACES, key }),
+        1 => any_prefix().prop_map(|prefix| Op::DeletePrefix { table: &PLACES, prefix }),
+        1 => Just(Op::Purge),
+        4 => (place, any_expect())
+            .prop_map(|(row, expect)| Op::Put { table: &PLACES, row, expect }),
+        2 => (note, any_expect()).prop_map(|(row, expect)| Op::Put { table: &NOTES, row, expect }),
+        1 => any_text().prop_map(|word| Op::Put {
+            table: &STATE,
+            row: Row(vec![word]),
+            expect: Expect::Anything,
+        }),
+        2 => (0..40_i64, any_kept(), 1..6_u32).prop_map(|(before, kept, limit)| Op::Trim {
+            log: LOG,
+            before: before * STEP,
+            kept,
+            limit,
+        }),
+        1 => (0..40_i64).prop_map(|key| Op::Blank { log: LOG, key: key * STEP }),
+        // Its keys are made later: they rise.
+        5 => (any_peer(), any_kept(), any_text()).prop_map(|(peer, kept, text)| {
+            let Field::Text(text) = text else {
+                unreachable!("a text");
+            };
+            let peer = peer.unwrap_or(Peer { bare: Bytes::from("a@x.example"), resource: None });
+            Op::Append {
+                log: LOG,
+                entries: vec![Entry {
+                    key: 0,
+                    peer: peer.bare,
+                    resource: peer.resource,
+                    kept,
+                    payload: Payload(vec![text]),
+                }],
+            }
+        }),
+    ]
+}
+
+fn any_pick() -> impl Strategy<Value = Pick> {
+    let bound = || prop::option::of((0..40_i64).prop_map(|n| n * STEP));
+    let ids = prop::collection::vec((0..40_i64).prop_map(|n| n * STEP), 1..3);
+    let upto = prop_oneof![Just(i64::MAX), (0..40_i64).prop_map(|n| n * STEP)];
+    let order = prop::sample::select(vec![Order::Backward, Order::Forward]);
+    let rest = (upto, order, 1..6_u32);
+    (
+        any_kept(),
+        any_peer(),
+        prop::option::weighted(0.2, ids),
+        bound(),
+        bound(),
+        rest,
+    )
+        .prop_map(
+            |(kept, peer, ids, after, before, (upto, order, limit))| Pick {
+                kept,
+                peer,
+                ids,
+                after,
+                before,
+                upto,
+                order,
+                limit,
+            },
+        )
+}
+
+fn any_read() -> impl Strategy<Value = Op> {
+    let after = prop::option::of(any_owner());
+    let list = (any_prefix(), prop::option::of(any_place_key()), 1..4_u32);
+    prop_oneof![
+        2 => any_place_key().prop_map(|key| Op::Get { table: &PLACES, key }),
+        1 => any_text().prop_map(|key| Op::Get { table: &NOTES, key: Row(vec![key]) }),
+        3 => list.prop_map(|(prefix, after, limit)| {
+            let after = after.filter(|after| after.0.starts_with(&prefix.0));
+            Op::List { table: &PLACES, prefix, after, limit }
+        }),
+        1 => Just(Op::Load),
+        1 => (after, 1..4_u32)
+            .prop_map(|(after, limit)| Op::Owners { table: &STATE, after, limit }),
+        4 => any_pick().prop_map(|pick| Op::Page { log: LOG, pick: Box::new(pick) }),
+        1 => (any_kept(), any_peer(), 0..40_i64).prop_map(|(kept, peer, upto)| Op::Count {
+            log: LOG,
+            kept,
+            peer,
+            upto: upto * STEP,
+        }),
+    ]
+}
+
+fn any_owner() -> impl Strategy<Value = BareJid> {
+    let owners = vec!["a@x.example", "b@x.example", "a@y.example", "x.example"];
+    prop::sample::select(owners).prop_map(jid)
+}
+
+fn any_batch() -> impl Strategy<Value = Batch> {
+    let ops = prop_oneof![
+        prop::collection::vec(any_write(), 1..5),
+        prop::collection::vec(any_read(), 1..5),
+    ];
+    (any_owner(), ops).prop_map(|(owner, ops)| batch(owner.as_str(), ops))
+}
+
+fn any_groups() -> impl Strategy<Value = Vec<Vec<Batch>>> {
+    prop::collection::vec(prop::collection::vec(any_batch(), 1..8), 1..8)
+}
+
+/// Gives every entry a key above all before it.
+fn number(groups: &mut [Vec<Batch>]) {
+    let mut last = 0;
+    for op in groups.iter_mut().flatten().flat_map(|batch| &mut batch.ops) {
+        if let Op::Append { entries, .. } = op {
+            for entry in entries {
+                last += 1;
+                entry.key = last * STEP;
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn both_back_ends_give_the_same_answers(mut groups in any_groups()) {
+        number(&mut groups);
+        let mut both = Both::new();
+        let mut readers = (both.memory.reader().unwrap(), both.sqlite.reader().unwrap());
+        for batches in groups {
+            both.apply(&batches);
+            both.sqlite.tend(super::super::Quiet::Yes);
+            let reads: Vec<_> = batches.into_iter().filter(Batch::is_read_only).collect();
+            prop_assert_eq!(readers.0.apply(&reads), readers.1.apply(&reads));
+        }
+    }
+}
