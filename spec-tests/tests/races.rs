@@ -1,10 +1,11 @@
 //! Races that seeds of the simulator found, each told by itself.
 
-use spec_tests::memory::{Step, World, config};
+use spec_tests::memory::{Step, StorePace, World, config};
 use spec_tests::talk::Talk;
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{Command, CommandError, CommandId, Note, Opening};
 use spondee_core::secret::Secret;
+use spondee_core::store::StoreError;
 
 /// With three shards, each owns one or two.
 const CAST: [&str; 3] = ["romeo@localhost", "juliet@localhost", "nurse@localhost"];
@@ -74,5 +75,47 @@ fn a_command_that_waited_until_its_host_was_gone_makes_no_account() -> Result<()
     };
     assert!(first.is_ok(), "{first:?}");
     assert_eq!(*second, Err(CommandError::NoSuchHost));
+    Ok(())
+}
+
+/// Lets everything happen but commits.
+fn until_the_store(world: &mut World) {
+    let other = |step: &Step| !matches!(step, Step::Commit(_));
+    while let Some(step) = world.steps().into_iter().find(other) {
+        world.step(step);
+    }
+}
+
+/// A command reads before it writes, and what was read has changed nothing, whatever the store can tell of it.
+#[test]
+fn only_a_write_of_unknown_outcome_may_have_taken_effect() -> Result<(), String> {
+    for reads in 0..2 {
+        let mut world = World::new(config());
+        world.add_user(CAST[0], "secret");
+        let talk = Talk::session(&mut world, CAST[0], "r")?;
+        world.store_pace = StorePace::Slow;
+        let account = BareJid::parse(CAST[0]).map_err(|e| format!("{e:?}"))?;
+        world.post_command(CommandId(7), Command::Disable { account });
+        until_the_store(&mut world);
+        let expected = match reads {
+            0 => {
+                world.fail(0, StoreError::Unknown);
+                CommandError::Store
+            }
+            _ => {
+                world.step(Step::Commit(0));
+                until_the_store(&mut world);
+                world.lose_answer(0);
+                CommandError::Unknown
+            }
+        };
+        world.run();
+        let answers = world.take_answers();
+        assert_eq!(answers, [(CommandId(7), Err(expected))]);
+        // Nobody stays who perhaps may not.
+        let ended = world.take_received(talk.peer());
+        let ended = ended.ends_with(b"</stream:stream>");
+        assert_eq!(ended, expected == CommandError::Unknown);
+    }
     Ok(())
 }

@@ -14,6 +14,7 @@ use spondee_core::jid::Jid;
 use spondee_core::port::{Closed, Command, CommandId, CommandResult, ConnId, Ticket};
 use spondee_core::stanza::Kind;
 use spondee_core::store::StoreError;
+use spondee_shell_common::store::Backend as _;
 
 use super::{Arrival, Ended, Event, Log, Peer, Turn, World};
 
@@ -177,6 +178,13 @@ impl World {
         self.letters
             .push_back((shard, Event::Stored(ticket, Err(error))));
         Some(batch.owner.to_string())
+    }
+
+    /// A batch of `Step::Commit` takes effect, and nobody can know it. Whose it was.
+    pub fn lose_answer(&mut self, index: usize) -> Option<String> {
+        let (_, _, batch) = self.batches.get(index)?;
+        self.store.apply(std::slice::from_ref(batch));
+        self.fail(index, StoreError::Unknown)
     }
 
     /// The network breaks the connection. What was written and not read is lost, both ways.

@@ -206,8 +206,14 @@ impl Accounts {
                 .copied()
                 .filter(|r| order.apply(*r).is_none())
                 .collect(),
-            Err(CommandError::Busy | CommandError::Store) if faults.store_since(given) => {
+            Err(CommandError::Busy | CommandError::Full | CommandError::Store)
+                if faults.store_since(given) =>
+            {
                 before.clone()
+            }
+            Err(CommandError::Unknown) if faults.store_since(given) => {
+                let after = before.iter().filter_map(|r| order.apply(*r));
+                after.chain(before.iter().copied()).collect()
             }
             Err(CommandError::NoSuchHost) if faults.served(name, given) != Served::Yes => {
                 before.clone()
@@ -219,7 +225,7 @@ impl Accounts {
                 "{order:?} on {name}, {before:?}, was answered {result:?}"
             ));
         }
-        if result.is_err() {
+        if result.is_err() && *result != Err(CommandError::Unknown) {
             account.orders.retain(|(at, o)| (*at, *o) != (given, order));
         }
         account.note(at);

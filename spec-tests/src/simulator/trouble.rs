@@ -125,9 +125,21 @@ impl Simulation {
                 self.world.workers = Workers::Busy;
             }
             2..=3 => {
-                let error = self.random.pick(&[StoreError::Busy, StoreError::Failed]);
+                let error = self.random.pick(&[
+                    StoreError::Busy,
+                    StoreError::Failed,
+                    StoreError::Full,
+                    StoreError::Unknown,
+                ]);
                 let index = self.first_of_its_owner();
-                if let Some(owner) = index.and_then(|index| self.world.fail(index, error)) {
+                if error == StoreError::Unknown && self.random.percent(50) {
+                    let lost = index.and_then(|index| self.world.lose_answer(index));
+                    if let Some(owner) = lost {
+                        self.note(format_args!(
+                            "a batch of {owner} takes effect unknown to all"
+                        ));
+                    }
+                } else if let Some(owner) = index.and_then(|index| self.world.fail(index, error)) {
                     self.note(format_args!("a batch of {owner} fails: {error:?}"));
                 }
             }
