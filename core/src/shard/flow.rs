@@ -7,10 +7,10 @@ use core::time::Duration;
 
 use super::Shard;
 use crate::arena::{ArenaKey as _, Key};
-use crate::envelope::{Body, Envelope, Feeding, Place};
+use crate::envelope::{Body, Feeding, Place};
 use crate::jid::Jid;
 use crate::limits::FLOW_PATIENCE;
-use crate::port::{Action, ConnId};
+use crate::port::ConnId;
 use crate::time::{Instant, Now};
 
 /// A connection that others wait for, wherever it is.
@@ -79,7 +79,7 @@ impl Shard {
         if owner == self.place {
             self.slow(now, self.place, feeding);
         } else if self.config.hosts.contains_key(feeding.feeder.domain()) {
-            self.say(owner, Body::Slow(Box::new(feeding)));
+            self.send(owner, Body::Slow(Box::new(feeding)));
         }
     }
 
@@ -94,7 +94,7 @@ impl Shard {
             if owner == self.place {
                 self.go(now, self.place, &feeding);
             } else {
-                self.say(owner, Body::Go(Box::new(feeding)));
+                self.send(owner, Body::Go(Box::new(feeding)));
             }
         }
     }
@@ -116,14 +116,6 @@ impl Shard {
         {
             self.proceed(now, conn);
         }
-    }
-
-    fn say(&mut self, to: Place, body: Body) {
-        self.fx.act(Action::Send(Box::new(Envelope {
-            from: self.place,
-            to,
-            body,
-        })));
     }
 
     fn session_named(&self, jid: &Jid) -> Option<ConnId> {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::Shard;
 use crate::account::{self, answer, deliver};
-use crate::envelope::{Body, Envelope};
+use crate::envelope::{Body, Envelope, Place};
 use crate::port::Action;
 use crate::stanza::{Condition, Kind, Stanza};
 use crate::time::Now;
@@ -25,10 +25,14 @@ impl Shard {
         if owner == self.place {
             return self.deliver(now, &stanza);
         }
-        let body = Body::Deliver(Box::new(stanza));
+        self.send(owner, Body::Deliver(Box::new(stanza)));
+    }
+
+    /// Tells another shard.
+    pub(super) fn send(&mut self, to: Place, body: Body) {
         self.fx.act(Action::Send(Box::new(Envelope {
             from: self.place,
-            to: owner,
+            to,
             body,
         })));
     }

@@ -222,11 +222,10 @@ impl Shard {
         if !held.is_empty() {
             self.feed(now, conn, &held);
         }
-        let rests = !self.rest(now, conn).is_zero();
+        let rests = !self.rest(now, conn).is_zero() || self.slowed.holds(conn);
         let Some(seat) = self.seats.get_mut(conn) else {
             return;
         };
-        let rests = rests || self.slowed.holds(conn);
         if seat.reading == Reading::Paused && !rests && !seat.stream.waits() && !seat.stream.holds()
         {
             seat.reading = Reading::On;

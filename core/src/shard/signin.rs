@@ -1,6 +1,5 @@
 //! A sign-in: the connection brought to its account's owner, credentials looked up, keys derived, admission.
 
-use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use super::Shard;
 use super::seats::Role;
 use crate::account::{Account, AccountKey, Admit};
-use crate::envelope::{Body, Envelope, Place};
+use crate::envelope::{Body, Place};
 use crate::jid::BareJid;
 use crate::port::{Action, ConnId, Note, Standing};
 use crate::sasl::{
@@ -190,11 +189,7 @@ impl Shard {
                 ..self.place
             };
             if to != self.place {
-                self.fx.act(Action::Send(Box::new(Envelope {
-                    from: self.place,
-                    to,
-                    body: body.clone(),
-                })));
+                self.send(to, body.clone());
             }
         }
     }

@@ -231,24 +231,11 @@ impl Stream {
         let Some(rate) = &cx.config.limits.c2s_rate else {
             return Duration::ZERO;
         };
-        let account = match &self.state {
-            State::Established(jid) => Some(jid.bare()),
-            State::Header(Phase::Authenticated(account)) | State::Bind(account, _) => {
-                Some(account.as_str())
-            }
+        if matches!(self.state, State::Closing(_) | State::Closed) {
             // Its closing tag is waited for.
-            State::Closing(_) | State::Closed => return Duration::ZERO,
-            State::Header(Phase::Fresh(..))
-            | State::Negotiate(_)
-            | State::Secure(_)
-            | State::Exchange(..)
-            | State::Lookup(..)
-            | State::Derive(..)
-            | State::Admit(..)
-            | State::Reject(..)
-            | State::HeldUp(..) => None,
-        };
-        let unlimited = account.is_some_and(|account| {
+            return Duration::ZERO;
+        }
+        let unlimited = self.state.signed_in().is_some_and(|account| {
             let host = self.host().and_then(|host| cx.config.hosts.get(host));
             host.is_some_and(|host| {
                 host.unlimited_jids
@@ -361,8 +348,8 @@ impl Stream {
     }
 
     /// Whether its client has signed in, and the stream is not over.
-    pub(crate) const fn is_signed_in(&self) -> bool {
-        self.state.is_authenticated() && !matches!(self.state, State::Closing(_) | State::Closed)
+    pub(crate) fn is_signed_in(&self) -> bool {
+        self.state.signed_in().is_some()
     }
 
     /// The host it is to, as far as that is known and not void.

@@ -144,6 +144,27 @@ impl State {
         matches!(self, Self::Closing(Closing::Deaf) | Self::Closed)
     }
 
+    /// The account it has signed in to, while it lasts.
+    pub(super) fn signed_in(&self) -> Option<&str> {
+        match self {
+            Self::Established(jid) => Some(jid.bare()),
+            Self::Header(Phase::Authenticated(account)) | Self::Bind(account, _) => {
+                Some(account.as_str())
+            }
+            Self::Header(Phase::Fresh(..))
+            | Self::Negotiate(_)
+            | Self::Secure(_)
+            | Self::Exchange(..)
+            | Self::Lookup(..)
+            | Self::Derive(..)
+            | Self::Admit(..)
+            | Self::Reject(..)
+            | Self::HeldUp(..)
+            | Self::Closing(_)
+            | Self::Closed => None,
+        }
+    }
+
     pub(super) const fn is_authenticated(&self) -> bool {
         matches!(
             self,
