@@ -1,9 +1,9 @@
 //! One shard: everything one thread owns, driven by inputs and drained of actions.
 
 mod commands;
+mod connections;
 mod flow;
 mod route;
-mod seats;
 mod sessions;
 mod signin;
 #[cfg(test)]
@@ -33,8 +33,8 @@ use crate::wait::Wait;
 
 use self::flow::Slowed;
 use self::signin::first_record;
-pub use seats::Detached;
-use seats::Seat;
+use connections::Connection;
+pub use connections::Detached;
 
 /// All that features keep.
 pub static CATALOG: Catalog = Catalog {
@@ -50,7 +50,7 @@ pub struct Shard {
     placement: Placement,
     entropy: Entropy,
     fx: Effects,
-    seats: Arena<ConnId, Seat>,
+    connections: Arena<ConnId, Connection>,
     accounts: Arena<AccountKey, Account>,
     by_name: Map<BareJid, AccountKey>,
     waits: Arena<Ticket, Wait>,
@@ -85,7 +85,7 @@ impl Shard {
             place,
             entropy,
             fx: Effects::new(&config.limits),
-            seats: Arena::default(),
+            connections: Arena::default(),
             accounts: Arena::default(),
             by_name: Map::with_hasher(key),
             waits: Arena::default(),
@@ -140,7 +140,7 @@ impl Shard {
     /// A new connection from `peer`.
     pub fn accept(&mut self, now: Now, listener: Listener, peer: SocketAddr) -> ConnId {
         let stream = Stream::new(listener, now, &self.config);
-        let conn = self.seat(now, stream, peer);
+        let conn = self.connect(now, stream, peer);
         if self.course == Course::Stopping {
             self.fail(now, conn, Violation::Shutdown);
         }
@@ -176,13 +176,13 @@ impl Shard {
     /// Where the peer of a connection is. `None` for a connection that is dead.
     #[must_use]
     pub fn peer(&self, conn: ConnId) -> Option<IpAddr> {
-        Some(self.seats.get(conn)?.peer.ip())
+        Some(self.connections.get(conn)?.peer.ip())
     }
 
     /// How many connections live here.
     #[must_use]
     pub const fn connections(&self) -> usize {
-        self.seats.len()
+        self.connections.len()
     }
 
     /// How much is in memory: connections, accounts, their names, questions, deadlines, accounts with commands, who waits for others.
@@ -190,7 +190,7 @@ impl Shard {
     #[must_use]
     pub fn residue(&self) -> [usize; 7] {
         [
-            self.seats.len(),
+            self.connections.len(),
             self.accounts.len(),
             self.by_name.len(),
             self.waits.len(),

@@ -1,7 +1,7 @@
 //! Sessions between the stream that carries them and the account that rules them.
 
 use super::Shard;
-use super::seats::Role;
+use super::connections::Role;
 use crate::account::{self, Account, AccountKey, Binding};
 use crate::config::HostConfig;
 use crate::jid::Resource;
@@ -58,8 +58,8 @@ impl Shard {
         self.fx.relieve(conn);
         self.slowed.forget(conn);
         let key = self.member(conn)?;
-        if let Some(seat) = self.seats.get_mut(conn) {
-            seat.role = Role::Stranger;
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.role = Role::Stranger;
         }
         self.in_account(now, key, |account, cx| account.end(cx, conn));
         self.drop_if_idle(key);
@@ -85,7 +85,7 @@ impl Shard {
     }
 
     fn member(&self, conn: ConnId) -> Option<AccountKey> {
-        match self.seats.get(conn)?.role {
+        match self.connections.get(conn)?.role {
             Role::Member(key) => Some(key),
             Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => None,
         }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::Shard;
-use super::seats::Role;
+use super::connections::Role;
 use crate::account::{Account, AccountKey, Admit};
 use crate::envelope::{Body, Place};
 use crate::jid::BareJid;
@@ -65,8 +65,8 @@ impl Shard {
         let to = self.placement.owner(account.as_str());
         if to != self.place {
             // Only the owner knows where the account usually signs in.
-            if let Some(seat) = self.seats.get_mut(conn) {
-                seat.role = Role::Leaving(account);
+            if let Some(connection) = self.connections.get_mut(conn) {
+                connection.role = Role::Leaving(account);
                 self.fx.act(Action::HandOff { conn, to });
             }
             return;
@@ -75,10 +75,10 @@ impl Shard {
         if self.weigh(now, conn, Some(&account)).is_none() {
             return;
         }
-        let Some(seat) = self.seats.get_mut(conn) else {
+        let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
-        seat.as_of = self.changes;
+        connection.as_of = self.changes;
         let batch = read_credentials(account, Class::SignIn);
         self.store(batch, Wait::Credentials(conn));
     }
@@ -203,11 +203,11 @@ impl Shard {
         mechanism: Mechanism,
         record: [u8; 32],
     ) {
-        let Some(seat) = self.seats.get_mut(conn) else {
+        let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
-        seat.mechanism = Some(mechanism);
-        let current = seat.as_of == self.changes;
+        connection.mechanism = Some(mechanism);
+        let current = connection.as_of == self.changes;
         let key = match self.by_name.get(jid.as_str()) {
             Some(key) => *key,
             None => {
@@ -231,16 +231,17 @@ impl Shard {
 
     fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, record: [u8; 32]) {
         let sessions_max = self.config.limits.sessions_per_account;
-        let (Some(account), Some(seat)) = (self.accounts.get_mut(key), self.seats.get_mut(conn))
+        let (Some(account), Some(connection)) =
+            (self.accounts.get_mut(key), self.connections.get_mut(conn))
         else {
             return;
         };
         match account.admit(conn, record, sessions_max) {
-            Admit::Wait => seat.role = Role::Member(key),
+            Admit::Wait => connection.role = Role::Member(key),
             Admit::Welcome => {
-                seat.role = Role::Member(key);
-                let mechanism = seat.mechanism.take();
-                let peer = seat.peer.ip();
+                connection.role = Role::Member(key);
+                let mechanism = connection.mechanism.take();
+                let peer = connection.peer.ip();
                 let account = account.jid().clone();
                 if let Some(attempt) = self.attempt(conn, Some(&account)) {
                     self.throttle.signed_in(now.mono, &attempt);
@@ -259,7 +260,7 @@ impl Shard {
                 self.proceed(now, conn);
             }
             Admit::Refuse => {
-                seat.role = Role::Stranger;
+                connection.role = Role::Stranger;
                 // What was verified is void: the password was changed or the account left meanwhile. The next attempt
                 // will hear which.
                 self.answered(now, conn, |s, cx| {
@@ -290,8 +291,8 @@ impl Shard {
                 continue;
             }
             // Whoever was decided on before it left again at once, and the account with it.
-            let waiting = self.seats.get_mut(conn);
-            if let Some(mechanism) = waiting.and_then(|seat| seat.mechanism.take()) {
+            let waiting = self.connections.get_mut(conn);
+            if let Some(mechanism) = waiting.and_then(|connection| connection.mechanism.take()) {
                 self.seek_admission(now, conn, jid.clone(), mechanism, record);
             }
         }

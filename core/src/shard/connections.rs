@@ -14,7 +14,7 @@ use crate::time::Now;
 
 /// A connection of this shard.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct Connection {
     pub(super) stream: Stream,
     pub(super) peer: SocketAddr,
     pub(super) reading: Reading,
@@ -60,16 +60,16 @@ impl Shard {
     /// Takes a connection out after `Action::HandOff`; its id is dead from now on. `None` if it closed meanwhile (the shell
     /// then leaves it: `Action::Close` is coming or came).
     pub fn detach(&mut self, conn: ConnId) -> Option<Detached> {
-        if !matches!(self.seats.get(conn)?.role, Role::Leaving(_)) {
+        if !matches!(self.connections.get(conn)?.role, Role::Leaving(_)) {
             return None;
         }
-        let seat = self.seats.remove(conn)?;
+        let connection = self.connections.remove(conn)?;
         self.timers.stop(conn);
         let out = self.fx.close(conn);
-        match seat.role {
+        match connection.role {
             Role::Leaving(account) => Some(Detached {
-                stream: seat.stream,
-                peer: seat.peer,
+                stream: connection.stream,
+                peer: connection.peer,
                 out,
                 account,
             }),
@@ -85,11 +85,11 @@ impl Shard {
             out,
             account,
         } = detached;
-        let conn = self.seat(now, stream, peer);
+        let conn = self.connect(now, stream, peer);
         self.fx.close(conn);
         self.fx.open(conn, out);
-        if let Some(seat) = self.seats.get_mut(conn) {
-            seat.reading = Reading::Paused;
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.reading = Reading::Paused;
         }
         if self.course == Course::Stopping {
             self.fail(now, conn, Violation::Shutdown);
@@ -100,8 +100,8 @@ impl Shard {
         conn
     }
 
-    pub(super) fn seat(&mut self, now: Now, stream: Stream, peer: SocketAddr) -> ConnId {
-        let seat = Seat {
+    pub(super) fn connect(&mut self, now: Now, stream: Stream, peer: SocketAddr) -> ConnId {
+        let connection = Connection {
             stream,
             peer,
             reading: Reading::On,
@@ -109,7 +109,7 @@ impl Shard {
             mechanism: None,
             as_of: 0,
         };
-        let conn = self.seats.insert(seat);
+        let conn = self.connections.insert(connection);
         self.fx.open(conn, Vec::new());
         self.look_again(now, conn);
         conn
@@ -147,7 +147,7 @@ impl Shard {
         conn: ConnId,
         call: impl FnOnce(&mut Stream, &mut stream::Cx<'_>) -> T,
     ) -> Option<T> {
-        let seat = self.seats.get_mut(conn)?;
+        let connection = self.connections.get_mut(conn)?;
         let mut cx = stream::Cx {
             now,
             config: &self.config,
@@ -155,7 +155,7 @@ impl Shard {
             fx: &mut self.fx,
             conn,
         };
-        Some(call(&mut seat.stream, &mut cx))
+        Some(call(&mut connection.stream, &mut cx))
     }
 
     pub(super) fn bytes(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
@@ -178,21 +178,21 @@ impl Shard {
             // An answer to this element must not be lost because the next one, in the same read, ends the session.
             self.settle(now);
         }
-        let Some(seat) = self.seats.get_mut(conn) else {
+        let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
         if input.is_empty() {
             return;
         }
-        seat.stream.hold(input);
+        connection.stream.hold(input);
         self.pause(conn);
     }
 
     pub(super) fn pause(&mut self, conn: ConnId) {
-        if let Some(seat) = self.seats.get_mut(conn)
-            && seat.reading == Reading::On
+        if let Some(connection) = self.connections.get_mut(conn)
+            && connection.reading == Reading::On
         {
-            seat.reading = Reading::Paused;
+            connection.reading = Reading::Paused;
             self.fx.act(Action::Pause { conn });
         }
     }
@@ -212,23 +212,26 @@ impl Shard {
 
     /// Goes on with a stream that may have stopped waiting.
     pub(super) fn proceed(&mut self, now: Now, conn: ConnId) {
-        let Some(seat) = self.seats.get_mut(conn) else {
+        let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
-        if seat.stream.waits() || self.slowed.holds(conn) {
+        if connection.stream.waits() || self.slowed.holds(conn) {
             return;
         }
-        let held = seat.stream.take_held();
+        let held = connection.stream.take_held();
         if !held.is_empty() {
             self.feed(now, conn, &held);
         }
         let rests = !self.rest(now, conn).is_zero() || self.slowed.holds(conn);
-        let Some(seat) = self.seats.get_mut(conn) else {
+        let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
-        if seat.reading == Reading::Paused && !rests && !seat.stream.waits() && !seat.stream.holds()
+        if connection.reading == Reading::Paused
+            && !rests
+            && !connection.stream.waits()
+            && !connection.stream.holds()
         {
-            seat.reading = Reading::On;
+            connection.reading = Reading::On;
             self.fx.act(Action::Resume { conn });
         }
     }
@@ -283,11 +286,11 @@ impl Shard {
         violation: Violation,
         which: impl Fn(Option<&str>) -> bool,
     ) {
-        for conn in self.seats.keys() {
+        for conn in self.connections.keys() {
             if self
-                .seats
+                .connections
                 .get(conn)
-                .is_some_and(|seat| which(seat.stream.host()))
+                .is_some_and(|connection| which(connection.stream.host()))
             {
                 self.fail(now, conn, violation);
             }
@@ -300,15 +303,15 @@ impl Shard {
             let standing = Standing::Stranger;
             self.fx.act(Action::Standing { conn, standing });
         }
-        if let Some(seat) = self.seats.get_mut(conn)
-            && matches!(seat.role, Role::Leaving(_))
+        if let Some(connection) = self.connections.get_mut(conn)
+            && matches!(connection.role, Role::Leaving(_))
         {
             // It ends here: nobody is to take it to another shard any more.
-            seat.role = Role::Stranger;
+            connection.role = Role::Stranger;
         }
         if let Some(Ending { violation, account }) = ending {
-            if let Some(seat) = self.seats.get_mut(conn) {
-                seat.role = Role::Ending;
+            if let Some(connection) = self.connections.get_mut(conn) {
+                connection.role = Role::Ending;
             }
             let error = Box::new(violation.error());
             let reason = match violation.is_dismissal() {
@@ -322,16 +325,16 @@ impl Shard {
 
     /// One connection is over, for the log.
     fn note_end(&mut self, conn: ConnId, account: Option<BareJid>, reason: CloseReason) {
-        let Some(seat) = self.seats.get(conn) else {
+        let Some(connection) = self.connections.get(conn) else {
             return;
         };
-        let reason = match seat.stream.is_unheard() {
+        let reason = match connection.stream.is_unheard() {
             true => CloseReason::Unheard,
             false => reason,
         };
         self.fx.note(Note::Closed {
             conn,
-            peer: seat.peer.ip(),
+            peer: connection.peer.ip(),
             account,
             reason,
         });
@@ -352,10 +355,10 @@ impl Shard {
     pub(super) fn hang_up(&mut self, now: Now, conn: ConnId, reason: CloseReason) {
         let account = self.named(conn);
         self.end_session(now, conn);
-        let Some(seat) = self.seats.get_mut(conn) else {
+        let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
-        match core::mem::replace(&mut seat.role, Role::Gone) {
+        match core::mem::replace(&mut connection.role, Role::Gone) {
             Role::Gone => return,
             Role::Ending => {}
             Role::Stranger | Role::Leaving(_) | Role::Member(_) => {
@@ -371,9 +374,9 @@ impl Shard {
     pub(super) fn evict(&mut self, now: Now, conn: ConnId) {
         // It may have signed in since the shell made its choice.
         if self
-            .seats
+            .connections
             .get(conn)
-            .is_none_or(|seat| seat.stream.is_signed_in())
+            .is_none_or(|connection| connection.stream.is_signed_in())
         {
             return;
         }
@@ -385,27 +388,29 @@ impl Shard {
     pub(super) fn closed(&mut self, now: Now, conn: ConnId) {
         let account = self.named(conn);
         self.end_session(now, conn);
-        let Some(seat) = self.seats.get(conn) else {
+        let Some(connection) = self.connections.get(conn) else {
             return;
         };
-        let told = matches!(seat.role, Role::Ending | Role::Gone);
-        if seat.stream.signs_in() {
+        let told = matches!(connection.role, Role::Ending | Role::Gone);
+        if connection.stream.signs_in() {
             self.cut_off(conn, account.clone());
         }
         if !told {
             self.note_end(conn, account, CloseReason::Ended);
         }
-        self.seats.remove(conn);
+        self.connections.remove(conn);
         self.timers.stop(conn);
         self.fx.close(conn);
     }
 
     /// The account that a stream is of, or that a sign-in under way is to.
     fn named(&self, conn: ConnId) -> Option<BareJid> {
-        let seat = self.seats.get(conn)?;
-        match seat.role {
+        let connection = self.connections.get(conn)?;
+        match connection.role {
             Role::Member(key) => Some(self.accounts.get(key)?.jid().clone()),
-            Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => seat.stream.account(),
+            Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => {
+                connection.stream.account()
+            }
         }
     }
 
@@ -426,9 +431,9 @@ impl Shard {
             Some(Expiry::Close) => self.hang_up(now, conn, CloseReason::Ended),
             Some(Expiry::Fail(violation)) => {
                 let leaving = self
-                    .seats
+                    .connections
                     .get(conn)
-                    .is_some_and(|seat| matches!(seat.role, Role::Leaving(_)));
+                    .is_some_and(|connection| matches!(connection.role, Role::Leaving(_)));
                 // There was no room on the way to its shard all the while: not the client's fault.
                 let violation = if leaving {
                     Violation::HandOffFull
