@@ -6,12 +6,13 @@
 mod pressure;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::arena::ArenaKey as _;
+use crate::envelope::{Body, Delivery, Envelope, Place};
 use crate::jid::Jid;
-use crate::limits::{Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
+use crate::limits::{ENVELOPE_BYTES, Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
 use crate::port::{Action, ConnId, Note};
 use crate::stanza::{Kind, Stanza};
 use crate::time::Instant;
@@ -48,7 +49,10 @@ enum Flush {
 pub(crate) struct Effects {
     actions: VecDeque<Action>,
     outs: Vec<Option<Out>>,
-    routes: VecDeque<Stanza>,
+    routes: VecDeque<Delivery>,
+    /// Stanzas to other shards since the last drain.
+    outboxes: BTreeMap<Place, Outbox>,
+    place: Place,
     overflowed: Vec<ConnId>,
     swollen: Vec<ConnId>,
     /// Sessions that feed another faster than it reads.
@@ -58,6 +62,13 @@ pub(crate) struct Effects {
     now: Instant,
     spare: Vec<Vec<u8>>,
     queues: Queues,
+}
+
+/// An envelope that is not closed yet.
+#[derive(Debug, Default)]
+struct Outbox {
+    deliveries: Vec<Delivery>,
+    bytes: usize,
 }
 
 /// What peers may leave unread.
@@ -87,12 +98,14 @@ impl Queues {
 }
 
 impl Effects {
-    /// Nothing yet, with these bounds for queues.
-    pub(crate) const fn new(limits: &Limits) -> Self {
+    /// Nothing yet, for the shard at this place, with these bounds for queues.
+    pub(crate) const fn new(place: Place, limits: &Limits) -> Self {
         Self {
             actions: VecDeque::new(),
             outs: Vec::new(),
             routes: VecDeque::new(),
+            outboxes: BTreeMap::new(),
+            place,
             overflowed: Vec::new(),
             swollen: Vec::new(),
             feeding: Vec::new(),
@@ -163,13 +176,8 @@ impl Effects {
         }
     }
 
-    /// Writes a stanza to a session's peer.
-    pub(crate) fn deliver(&mut self, conn: ConnId, stanza: &Stanza) {
-        self.deliver_to(conn, stanza, stanza.to());
-    }
-
-    /// Writes a stanza addressed to `to`. Over the bound, the session is put down for closing instead.
-    pub(crate) fn deliver_to(&mut self, conn: ConnId, stanza: &Stanza, to: Option<&Jid>) {
+    /// Writes a stanza addressed to `to` to a session's peer. Over the bound, the session is put down for closing instead.
+    pub(crate) fn deliver(&mut self, conn: ConnId, stanza: &Stanza, to: Option<&Jid>) {
         let owed = self.outgoing(conn).len().saturating_add(stanza.size());
         if owed > self.queues.session / 2 {
             let reads = self.press(conn, stanza);
@@ -296,14 +304,35 @@ impl Effects {
         }
     }
 
-    /// A stanza, `from` and `to` set, to be routed before the turn's input is done with.
-    pub(crate) fn route(&mut self, stanza: Stanza) {
-        self.routes.push_back(stanza);
+    /// A stanza to be routed before the turn's input is done with. It has `from`, and `to` if it goes to whom it names.
+    pub(crate) fn route(&mut self, delivery: Delivery) {
+        self.routes.push_back(delivery);
     }
 
     /// The next stanza to route.
-    pub(crate) fn next_route(&mut self) -> Option<Stanza> {
+    pub(crate) fn next_route(&mut self) -> Option<Delivery> {
         self.routes.pop_front()
+    }
+
+    /// A stanza for another shard: it goes with all that this turn says to that one, in order.
+    pub(crate) fn send(&mut self, to: Place, delivery: Delivery) {
+        let outbox = self.outboxes.entry(to).or_default();
+        outbox.bytes = outbox.bytes.saturating_add(delivery.weight());
+        outbox.deliveries.push(delivery);
+        if outbox.bytes >= ENVELOPE_BYTES {
+            let full = core::mem::take(outbox);
+            self.close_envelope(to, full);
+        }
+    }
+
+    fn close_envelope(&mut self, to: Place, outbox: Outbox) {
+        if !outbox.deliveries.is_empty() {
+            self.actions.push_back(Action::Send(Box::new(Envelope {
+                from: self.place,
+                to,
+                body: Body::Deliver(outbox.deliveries),
+            })));
+        }
     }
 
     /// The next session whose queue is full.
@@ -329,6 +358,11 @@ impl Effects {
     /// Drains. A connection may be flushed again once its `Flush` was handed out.
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
         loop {
+            if self.actions.is_empty() {
+                while let Some((to, outbox)) = self.outboxes.pop_first() {
+                    self.close_envelope(to, outbox);
+                }
+            }
             let action = self.actions.pop_front()?;
             let Action::Flush { conn } = &action else {
                 return Some(action);
@@ -355,7 +389,8 @@ mod tests {
     fn what_is_owed_is_what_was_written_and_not_sent_however_it_is_sent() {
         let mut conns = Arena::<ConnId, ()>::default();
         let conn = conns.insert(());
-        let mut fx = Effects::new(&Limits::default());
+        let place = Place { node: 0, shard: 0 };
+        let mut fx = Effects::new(place, &Limits::default());
         fx.open(conn, Vec::new());
         let mut owed = VecDeque::new();
         let mut next = 0_u8;

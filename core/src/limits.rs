@@ -85,6 +85,10 @@ pub const SPARE_CAPACITY: usize = 16 * 1024;
 /// Bytes of a new output buffer: the features of a stream, or a few messages.
 pub const OUTPUT_CAPACITY: usize = 1024;
 
+/// Bytes of stanzas in one envelope from shard to shard, unless a single one has more: what a shard takes from another in one turn is a
+/// few of these, so that each comes whole and none makes a turn long.
+pub const ENVELOPE_BYTES: usize = 64 * 1024;
+
 /// How long one session that does not read may hold up another that writes to it, at most. Then it is looked at how much it took: with less
 /// than `FLOW_READ_BYTES` it ends. A person waits so long for a message to go out, and no longer.
 pub const FLOW_PATIENCE: Duration = Duration::from_secs(10);

@@ -13,8 +13,7 @@ use crate::limits::shell::{ENVELOPE_BYTES, LANE_BYTES, SPILL_BYTES, TURN_BYTES};
 use crate::mailbox::{Letter, Mailbox};
 use crate::tls::TlsHosts;
 use spondee_core::config::Config;
-use spondee_core::envelope::{Body, Envelope, Place};
-use spondee_core::stanza::Stanza;
+use spondee_core::envelope::{Envelope, Place};
 
 /// What travels between shards.
 #[derive(Debug)]
@@ -33,37 +32,13 @@ struct Load<M> {
 }
 
 impl<M> Load<M> {
-    /// `before` goes the same way just before it: bytes that both share, as the copies of one stanza to many do, are counted once. Else whoever
-    /// tells many of something long would fill the way for all others with what takes no memory.
-    fn new(parcel: Parcel<M>, before: Option<&Self>) -> Self {
+    fn new(parcel: Parcel<M>) -> Self {
         let bytes = match &parcel {
-            Parcel::Envelope(envelope) => match &envelope.body {
-                Body::Deliver(stanza) => {
-                    let to = stanza.to().map_or(0, |to| to.as_str().len());
-                    let shared = before
-                        .and_then(|before| before.parcel.stanza())
-                        .is_some_and(|before| before.shares_bytes_with(stanza));
-                    let own = if shared { 0 } else { stanza.size() };
-                    ENVELOPE_BYTES + to + own
-                }
-                Body::Go(_) | Body::SignInFailed(_) | Body::Slow(_) => ENVELOPE_BYTES,
-            },
+            Parcel::Envelope(envelope) => ENVELOPE_BYTES + envelope.body.weight(),
             // A pump, a stream and what was not written yet.
             Parcel::Moved(_) => 16 * ENVELOPE_BYTES,
         };
         Self { parcel, bytes }
-    }
-}
-
-impl<M> Parcel<M> {
-    fn stanza(&self) -> Option<&Stanza> {
-        match self {
-            Self::Envelope(envelope) => match &envelope.body {
-                Body::Deliver(stanza) => Some(stanza),
-                Body::Go(_) | Body::SignInFailed(_) | Body::Slow(_) => None,
-            },
-            Self::Moved(_) => None,
-        }
     }
 }
 
@@ -368,7 +343,7 @@ impl<M> Outbox<M> {
     }
 
     fn push(&mut self, parcel: Parcel<M>) {
-        let load = Load::new(parcel, self.parcels.back());
+        let load = Load::new(parcel);
         self.bytes += load.bytes;
         self.parcels.push_back(load);
     }

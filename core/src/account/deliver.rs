@@ -1,120 +1,82 @@
-//! Delivery to a local user by RFC 6121 §8.5, the table of §8.5.4.
+//! Delivery to an account: choosing among its sessions is one thing (`choose.rs`), sending another.
 
+use alloc::sync::Arc;
+
+use super::choose::{Recipients, Unreached, choose};
 use super::iq::{answer, asker};
-use super::{Account, Cx, Session};
-use crate::stanza::{Condition, IqType, Kind, MessageType, PresenceType, Stanza};
+use super::{Account, Cx};
+use crate::config::Config;
+use crate::jid::Jid;
+use crate::stanza::{Condition, Kind, PresenceType, Stanza};
+use crate::time::Now;
 use crate::xep::Entity;
 
-/// Delivers a stanza whose `to` is an account of ours; `account` is `None` where nobody is signed in, whether or not there is
-/// such an account, so that nobody learns which (RFC 6121 §8.1): §8.5.1 and §8.5.2.2 are met by the same answers.
-///
-/// What cannot be delivered is ignored or answered as the RFC says; offline storage takes its place here once it exists.
-pub(crate) fn deliver(mut account: Option<&mut Account>, cx: &mut Cx<'_>, stanza: &Stanza) {
-    let Some(to) = stanza.to() else { return };
-    if stanza.kind() == Kind::Presence(PresenceType::Unavailable)
-        && let (Some(account), Some(from)) = (&mut account, stanza.from())
-    {
-        account.forget_directed(from, to.resource());
-    }
-    let account = account.as_deref();
-    let sessions = account.map_or(&[][..], |account| &account.sessions);
-    let matching = to
-        .resource()
-        .and_then(|resource| account?.session_of(resource));
-    match (stanza.kind(), to.resource(), matching) {
-        (Kind::Message(kind), None, _) => to_bare(sessions, cx, kind, stanza),
-        (Kind::Message(_), Some(_), Some(session)) => cx.fx.deliver(session.conn, stanza),
-        (Kind::Message(kind), Some(_), None) => to_absent(sessions, cx, kind, stanza),
-        (Kind::Presence(kind), ..) => presence(sessions, matching, cx, kind, stanza),
-        // §8.5.2.1.3: the server answers for the account.
-        (Kind::Iq(_), None, _) => {
-            if let Some(reply) = answer(cx.now, cx.config, Entity::Account(asker(stanza)), stanza) {
-                cx.fx.route(reply);
-            }
+/// How a stanza came to be for somebody.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Manner {
+    /// Its sender named whom it is for, and is answered if that one cannot be reached.
+    Directed,
+    /// The server told everybody who is to know.
+    FanOut,
+}
+
+impl Account {
+    /// Delivers a stanza that is for this account, at `to`.
+    pub(crate) fn deliver(
+        &mut self,
+        cx: &mut Cx<'_>,
+        stanza: &Arc<Stanza>,
+        to: &Jid,
+        manner: Manner,
+    ) {
+        if stanza.kind() == Kind::Presence(PresenceType::Unavailable)
+            && let Some(from) = stanza.from()
+        {
+            self.forget_directed(from, to.resource());
         }
-        // §8.5.3.1. `Choice:` requests are delivered without looking at shared presence, as Prosody and ejabberd do: who
-        // knows the full address has it from the user, and the rule needs subscriptions.
-        (Kind::Iq(_), Some(_), Some(session)) => cx.fx.deliver(session.conn, stanza),
-        // §8.5.3.2.3.
-        (Kind::Iq(IqType::Get | IqType::Set), Some(_), None) => refuse(cx, stanza),
-        (Kind::Iq(IqType::Result | IqType::Error), Some(_), None) => {}
+        let mut tell = |session| match manner {
+            Manner::Directed => cx.tell(session, Arc::clone(stanza)),
+            Manner::FanOut => cx.tell_at(session, Arc::clone(stanza), to.clone()),
+        };
+        let unreached = match choose(&self.sessions, stanza.kind(), to) {
+            Recipients::One(session) => return tell(session),
+            Recipients::Each(each) => return each.into_iter().for_each(tell),
+            Recipients::Unreached(unreached) => unreached,
+        };
+        if let Some(reply) = reply(cx.now, cx.config, stanza, manner, unreached) {
+            cx.route(reply);
+        }
     }
 }
 
-/// §8.5.2: a message to the bare address.
-fn to_bare(sessions: &[Session], cx: &mut Cx<'_>, kind: MessageType, stanza: &Stanza) {
-    let non_negative = || {
-        sessions
-            .iter()
-            .filter(|s| s.priority().is_some_and(|p| p >= 0))
-    };
-    match kind {
-        MessageType::Normal | MessageType::Chat => {
-            // `Choice:` (a) of §8.5.2.1.1: the resources of the highest priority are the most available.
-            let Some(highest) = non_negative().filter_map(Session::priority).max() else {
-                return refuse(cx, stanza);
-            };
-            for session in non_negative().filter(|s| s.priority() == Some(highest)) {
-                cx.fx.deliver(session.conn, stanza);
-            }
-        }
-        MessageType::Headline => {
-            for session in non_negative() {
-                cx.fx.deliver(session.conn, stanza);
-            }
-        }
-        MessageType::Groupchat => refuse(cx, stanza),
-        MessageType::Error => {}
-    }
-}
-
-/// §8.5.3.2.1: a message to a resource that is not there.
-fn to_absent(sessions: &[Session], cx: &mut Cx<'_>, kind: MessageType, stanza: &Stanza) {
-    match kind {
-        MessageType::Chat => to_bare(sessions, cx, kind, stanza),
-        // `Choice:` an error rather than silence, so that nobody waits for an answer; a headline expects none.
-        MessageType::Normal | MessageType::Groupchat => refuse(cx, stanza),
-        MessageType::Headline | MessageType::Error => {}
-    }
-}
-
-/// §8.5.2.1.2, §8.5.3.1, §8.5.3.2.2.
-fn presence(
-    sessions: &[Session],
-    matching: Option<&Session>,
-    cx: &mut Cx<'_>,
-    kind: PresenceType,
+/// What a stanza is answered with where nobody is signed in, whether or not there is such an account.
+pub(crate) fn nobody(
+    now: Now,
+    config: &Config,
     stanza: &Stanza,
-) {
-    let to_full = stanza.to().is_some_and(|to| to.resource().is_some());
-    match kind {
-        PresenceType::Available | PresenceType::Unavailable | PresenceType::Error if to_full => {
-            if let Some(session) = matching {
-                cx.fx.deliver(session.conn, stanza);
-            }
-        }
-        PresenceType::Available | PresenceType::Unavailable => {
-            for session in sessions
-                .iter()
-                .filter(|session| session.priority().is_some())
-            {
-                cx.fx.deliver(session.conn, stanza);
-            }
-        }
-        // Subscriptions and probes are for the roster (§3, §4.3), which is still to come; until then they are ignored, as §8.5.1 has
-        // it where there is no such account.
-        PresenceType::Error
-        | PresenceType::Probe
-        | PresenceType::Subscribe
-        | PresenceType::Subscribed
-        | PresenceType::Unsubscribe
-        | PresenceType::Unsubscribed => {}
+    to: &Jid,
+    manner: Manner,
+) -> Option<Stanza> {
+    match choose(&[], stanza.kind(), to) {
+        Recipients::One(_) | Recipients::Each(_) => None, // there are none
+        Recipients::Unreached(unreached) => reply(now, config, stanza, manner, unreached),
     }
 }
 
-/// The sender is told, where an error may answer.
-fn refuse(cx: &mut Cx<'_>, stanza: &Stanza) {
-    if let Some(error) = stanza.refusal(Condition::ServiceUnavailable, None) {
-        cx.fx.route(error);
+fn reply(
+    now: Now,
+    config: &Config,
+    stanza: &Stanza,
+    manner: Manner,
+    unreached: Unreached,
+) -> Option<Stanza> {
+    match (unreached, manner) {
+        (Unreached::Silent, _) | (_, Manner::FanOut) => None,
+        (Unreached::Refused, Manner::Directed) => {
+            stanza.refusal(Condition::ServiceUnavailable, None)
+        }
+        (Unreached::Server, Manner::Directed) => {
+            answer(now, config, Entity::Account(asker(stanza)), stanza)
+        }
     }
 }

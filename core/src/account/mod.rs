@@ -1,7 +1,9 @@
 //! One account on the shard that owns it: its sessions, and the rules for what they send and receive.
 //!
-//! Writes to sessions and asks questions through `Cx` only; knows nothing of streams, sockets or other accounts.
+//! What a call says is a value on its `Cx` until the call ends; knows nothing of streams, sockets or other accounts.
 
+mod choose;
+mod cx;
 mod deliver;
 mod iq;
 mod pipeline;
@@ -13,30 +15,17 @@ mod tests;
 use alloc::vec::Vec;
 
 use crate::arena::arena_key;
-use crate::config::{Config, HostConfig};
-use crate::effects::Effects;
-use crate::entropy::Entropy;
 use crate::jid::BareJid;
 use crate::port::ConnId;
-use crate::time::Now;
 
-pub(crate) use deliver::deliver;
+pub(crate) use cx::{Cx, Saying};
+pub(crate) use deliver::{Manner, nobody};
 pub(crate) use iq::answer;
-pub(crate) use session::{Binding, Session};
+pub(crate) use session::{Binding, Session, SessionKey};
 
 arena_key! {
     /// Names an account in memory; dead once the account is dropped, whoever comes back under the same name.
     pub(crate) AccountKey;
-}
-
-/// What an account may use during one call.
-#[derive(Debug)]
-pub(crate) struct Cx<'a> {
-    pub(crate) now: Now,
-    pub(crate) config: &'a Config,
-    pub(crate) host: &'a HostConfig,
-    pub(crate) entropy: &'a mut Entropy,
-    pub(crate) fx: &'a mut Effects,
 }
 
 /// An account somebody is signed in to, or about to be.
@@ -47,6 +36,7 @@ pub(crate) struct Account {
     /// Signed in, no resource yet.
     admitted: Vec<ConnId>,
     sessions: Vec<Session>,
+    last_session: SessionKey,
 }
 
 #[derive(Debug)]
@@ -72,22 +62,24 @@ pub(crate) enum Admit {
 
 impl Account {
     /// An account that must still be loaded.
-    pub(crate) const fn loading(jid: BareJid) -> Self {
+    pub(crate) fn loading(jid: BareJid) -> Self {
         Self {
             jid,
             state: State::Loading(Vec::new()),
             admitted: Vec::new(),
             sessions: Vec::new(),
+            last_session: SessionKey::default(),
         }
     }
 
     /// An account whose credentials record has this hash.
-    pub(crate) const fn ready(jid: BareJid, record: [u8; 32]) -> Self {
+    pub(crate) fn ready(jid: BareJid, record: [u8; 32]) -> Self {
         Self {
             jid,
             state: State::Ready(record),
             admitted: Vec::new(),
             sessions: Vec::new(),
+            last_session: SessionKey::default(),
         }
     }
 
@@ -140,7 +132,7 @@ impl Account {
             State::Loading(waiting) => waiting,
             State::Ready(_) | State::Leaving => &[],
         };
-        let sessions = self.sessions.iter().map(|session| session.conn);
+        let sessions = self.sessions.iter().map(Session::conn);
         let waiting = waiting.iter().map(|(conn, _)| *conn);
         sessions
             .chain(self.admitted.iter().copied())

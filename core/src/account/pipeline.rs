@@ -3,20 +3,19 @@
 //! Stages still to come take their places here: blocking (XEP-0191) refuses first, then subscriptions (RFC 6121 §3) change the
 //! roster, then the archive (XEP-0313) keeps what is left, then carbons (XEP-0280) copy it, then it is routed.
 
-use super::{Account, Cx, answer};
+use super::{Account, Cx, SessionKey, answer};
 use crate::jid::Jid;
-use crate::port::ConnId;
 use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza};
 use crate::xep::{Asker, Entity};
 use crate::xml::Ns;
 
 impl Account {
     /// A stanza from one of the account's own sessions, `from` stamped.
-    pub(crate) fn outbound(&mut self, cx: &mut Cx<'_>, conn: ConnId, stanza: Stanza) {
+    pub(crate) fn outbound(&mut self, cx: &mut Cx<'_>, session: SessionKey, stanza: Stanza) {
         match stanza.kind() {
             Kind::Message(_) => self.message_out(cx, stanza),
-            Kind::Presence(kind) => self.presence_out(cx, conn, kind, stanza),
-            Kind::Iq(_) => self.iq_out(cx, conn, stanza),
+            Kind::Presence(kind) => self.presence_out(cx, session, kind, stanza),
+            Kind::Iq(_) => self.iq_out(cx, session, stanza),
         }
     }
 
@@ -25,20 +24,20 @@ impl Account {
             // RFC 6120 §10.3.1: as if to the account itself.
             message.set_to(Jid::from(self.jid.clone()));
         }
-        cx.fx.route(message);
+        cx.route(message);
     }
 
     fn presence_out(
         &mut self,
         cx: &mut Cx<'_>,
-        conn: ConnId,
+        session: SessionKey,
         kind: PresenceType,
         presence: Stanza,
     ) {
         match kind {
-            _ if presence.to().is_none() => self.broadcast(cx, conn, presence),
+            _ if presence.to().is_none() => self.broadcast(cx, session, presence),
             PresenceType::Available | PresenceType::Unavailable => {
-                self.directed(cx, conn, presence);
+                self.directed(cx, session, presence);
             }
             // RFC 6121 §3 needs a roster, which this server does not keep yet. What is to an account of ours is ignored there: it
             // must be where there is no such account (§8.5.1), and nothing may tell that from one there is.
@@ -46,28 +45,28 @@ impl Account {
             | PresenceType::Subscribed
             | PresenceType::Unsubscribe
             | PresenceType::Unsubscribed
-            | PresenceType::Error => cx.fx.route(presence),
+            | PresenceType::Error => cx.route(presence),
             // RFC 6121 §4.3: probes are for servers. One from a client says nothing.
             PresenceType::Probe => {}
         }
     }
 
-    fn iq_out(&self, cx: &mut Cx<'_>, conn: ConnId, iq: Stanza) {
+    fn iq_out(&self, cx: &mut Cx<'_>, session: SessionKey, iq: Stanza) {
         let own = iq.to().is_none_or(|to| to.as_str() == self.jid.as_str());
         let host = iq.to().is_some_and(|to| to.as_str() == self.jid.domain());
         if (own || host)
             && let Some(reply) = negotiation(&iq)
         {
-            cx.fx.deliver(conn, &reply);
+            cx.tell(session, reply.into());
             return;
         }
         if !own {
-            cx.fx.route(iq);
+            cx.route(iq);
             return;
         }
         // RFC 6120 §10.3.3: the server answers on behalf of the account.
         if let Some(reply) = answer(cx.now, cx.config, Entity::Account(Asker::Owner), &iq) {
-            cx.fx.deliver(conn, &reply);
+            cx.tell(session, reply.into());
         }
     }
 }

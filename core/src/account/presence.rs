@@ -1,56 +1,57 @@
 //! Presence that a session sends: broadcast, directed, and the end of both (RFC 6121 §4).
 
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 
 use super::session::Presence;
-use super::{Account, Cx, Session};
+use super::{Account, Cx, SessionKey};
 use crate::jid::Jid;
 use crate::limits::PRESENCE_BYTES;
-use crate::port::ConnId;
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
 use crate::xml::Ns;
 
 impl Account {
     /// Presence without `to` (RFC 6121 §4.2.2, §4.4.2, §4.5.2).
-    pub(super) fn broadcast(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: Stanza) {
+    pub(super) fn broadcast(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: Stanza) {
         match presence.kind() {
-            Kind::Presence(PresenceType::Available) => self.become_available(cx, conn, presence),
+            Kind::Presence(PresenceType::Available) => self.become_available(cx, key, presence),
             Kind::Presence(PresenceType::Unavailable) => {
-                self.become_unavailable(cx, conn, &presence);
+                self.become_unavailable(cx, key, &Arc::new(presence));
             }
             // The other types say nothing without an address.
             Kind::Presence(_) | Kind::Iq(_) | Kind::Message(_) => {}
         }
     }
 
-    fn become_available(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: Stanza) {
-        let Some(session) = self.session_on(conn) else {
+    fn become_available(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: Stanza) {
+        let presence = Arc::new(presence);
+        let Some(session) = self.session(key) else {
             return;
         };
         if presence.size() > PRESENCE_BYTES {
             // RFC 6120 §13.12: the client may recover.
             if let Some(refusal) = presence.refusal(Condition::PolicyViolation, None) {
-                cx.fx.deliver(conn, &refusal);
+                cx.tell(key, refusal.into());
             }
             return;
         }
         let initial = session.priority().is_none();
-        session.presence = Presence::Available(priority(&presence), presence.clone());
+        session.presence = Presence::Available(priority(&presence), Arc::clone(&presence));
         let jid = session.jid.clone();
         // RFC 6121 §4.2.2: to all available resources, the one that sent it included.
         self.tell_own(cx, &presence);
         if initial {
             // An account is subscribed to itself: the new resource learns of the others.
-            for other in self.sessions.iter().filter(|other| other.conn != conn) {
+            for other in self.sessions.iter().filter(|other| other.key != key) {
                 if let Presence::Available(_, last) = &other.presence {
-                    cx.fx.deliver_to(conn, last, Some(&jid));
+                    cx.tell_at(key, Arc::clone(last), jid.clone());
                 }
             }
         }
     }
 
-    fn become_unavailable(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: &Stanza) {
-        let Some(session) = self.session_on(conn) else {
+    fn become_unavailable(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: &Arc<Stanza>) {
+        let Some(session) = self.session(key) else {
             return;
         };
         let directed = core::mem::take(&mut session.directed);
@@ -58,7 +59,7 @@ impl Account {
         if session.priority().is_some() {
             self.tell_own(cx, presence);
         }
-        if let Some(session) = self.session_on(conn) {
+        if let Some(session) = self.session(key) {
             session.presence = Presence::Unavailable;
         }
         // RFC 6121 §4.6.3: those who heard by directed presence hear of the end.
@@ -66,23 +67,23 @@ impl Account {
     }
 
     /// A copy to each available resource of the account.
-    fn tell_own(&self, cx: &mut Cx<'_>, presence: &Stanza) {
+    fn tell_own(&self, cx: &mut Cx<'_>, presence: &Arc<Stanza>) {
         for session in self
             .sessions
             .iter()
             .filter(|session| session.priority().is_some())
         {
-            cx.fx.deliver_to(session.conn, presence, Some(&session.jid));
+            cx.tell_at(session.key, Arc::clone(presence), session.jid.clone());
         }
     }
 
     /// Presence to somebody (RFC 6121 §4.6): remembered, so that the end can be told.
-    pub(super) fn directed(&mut self, cx: &mut Cx<'_>, conn: ConnId, presence: Stanza) {
+    pub(super) fn directed(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: Stanza) {
         let limit = cx.config.limits.directed_presence;
         let Some(to) = presence.to().cloned() else {
             return;
         };
-        let Some(session) = self.session_on(conn) else {
+        let Some(session) = self.session(key) else {
             return;
         };
         match presence.kind() {
@@ -90,7 +91,7 @@ impl Account {
                 if session.directed.len() >= limit && !session.directed.contains(&to) {
                     let refusal = presence.refusal(Condition::ResourceConstraint, None);
                     if let Some(refusal) = refusal {
-                        cx.fx.deliver(conn, &refusal);
+                        cx.tell(key, refusal.into());
                     }
                     return;
                 }
@@ -101,7 +102,7 @@ impl Account {
             }
             Kind::Presence(_) | Kind::Iq(_) | Kind::Message(_) => {}
         }
-        cx.fx.route(presence);
+        cx.route(presence);
     }
 
     /// Somebody became unavailable to a session, or to all: it need not hear of the end (RFC 6121 §4.6.1).
@@ -114,43 +115,23 @@ impl Account {
     }
 
     /// A session is over, however it ended: everybody who thought it available is told (RFC 6121 §4.5.2).
-    pub(crate) fn end(&mut self, cx: &mut Cx<'_>, conn: ConnId) {
-        self.forget(conn);
-        let Some(jid) = self
-            .sessions
-            .iter()
-            .find(|s| s.conn == conn)
-            .map(|s| s.jid.clone())
-        else {
+    pub(crate) fn end(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        let Some(index) = self.sessions.iter().position(|session| session.key == key) else {
             return;
         };
-        let presence = unavailable(jid);
-        // Not to the connection itself: it is gone, and its output ends with the closing tag.
-        if let Some(index) = self
-            .sessions
-            .iter()
-            .position(|session| session.conn == conn)
-        {
-            let Session {
-                presence: last,
-                directed,
-                ..
-            } = self.sessions.remove(index);
-            if matches!(last, Presence::Available(..)) {
-                self.tell_own(cx, &presence);
-            }
-            tell_directed(cx, &presence, directed);
+        // Not to the session itself: its output ends with the closing tag.
+        let session = self.sessions.remove(index);
+        let presence = Arc::new(unavailable(session.jid));
+        if matches!(session.presence, Presence::Available(..)) {
+            self.tell_own(cx, &presence);
         }
+        tell_directed(cx, &presence, session.directed);
     }
 }
 
 /// A copy to each address that heard by directed presence.
-fn tell_directed(cx: &mut Cx<'_>, presence: &Stanza, directed: BTreeSet<Jid>) {
-    for to in directed {
-        let mut copy = presence.clone();
-        copy.set_to(to);
-        cx.fx.route(copy);
-    }
+fn tell_directed(cx: &mut Cx<'_>, presence: &Arc<Stanza>, directed: BTreeSet<Jid>) {
+    cx.fan_out(Arc::clone(presence), directed.into_iter().collect());
 }
 
 fn unavailable(from: Jid) -> Stanza {

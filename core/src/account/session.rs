@@ -1,18 +1,26 @@
-//! A connected resource (RFC 6120 §7.1) and how it comes about.
+//! A connected resource (RFC 6120 §7.1), how it comes about, and the one place that writes to its client.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::sync::Arc;
 
 use super::{Account, Cx};
 use crate::config::ConflictResolve;
+use crate::effects::Effects;
 use crate::jid::{Jid, Resource};
 use crate::port::ConnId;
 use crate::stanza::{Condition, Stanza};
 
+/// Names a session of its account, and none that comes after it.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct SessionKey(u64);
+
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) conn: ConnId,
+    pub(super) key: SessionKey,
+    /// The connection that carries it. Nobody but `send` writes to that.
+    conn: ConnId,
     pub(crate) jid: Jid,
     pub(super) presence: Presence,
     /// Whom it sent directed presence and who must hear of its end (RFC 6121 §4.6.3).
@@ -25,7 +33,7 @@ pub(super) enum Presence {
     /// A connected resource that has sent no presence, or has become unavailable.
     Unavailable,
     /// An available resource, with its priority and its last presence.
-    Available(i8, Stanza),
+    Available(i8, Arc<Stanza>),
 }
 
 /// The outcome of a request to bind.
@@ -38,6 +46,16 @@ pub(crate) enum Binding {
 }
 
 impl Session {
+    /// Writes a stanza to its client, addressed to `to`.
+    fn send(&self, fx: &mut Effects, stanza: &Stanza, to: Option<&Jid>) {
+        fx.deliver(self.conn, stanza, to);
+    }
+
+    /// The connection that carries it.
+    pub(crate) const fn conn(&self) -> ConnId {
+        self.conn
+    }
+
     /// The priority, if it is available.
     pub(super) const fn priority(&self) -> Option<i8> {
         match &self.presence {
@@ -68,7 +86,9 @@ impl Account {
         }
         let jid = self.jid.with_resource(&resource);
         self.admitted.retain(|admitted| *admitted != conn);
+        self.last_session = SessionKey(self.last_session.0.wrapping_add(1));
         self.sessions.push(Session {
+            key: self.last_session,
             conn,
             jid: jid.clone(),
             presence: Presence::Unavailable,
@@ -106,11 +126,28 @@ impl Account {
             .map(|session| session.conn)
     }
 
+    /// The session of this name.
+    pub(super) fn session(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.sessions.iter_mut().find(|session| session.key == key)
+    }
+
     /// The session on a connection.
-    pub(super) fn session_on(&mut self, conn: ConnId) -> Option<&mut Session> {
-        self.sessions
-            .iter_mut()
-            .find(|session| session.conn == conn)
+    pub(crate) fn session_on(&self, conn: ConnId) -> Option<SessionKey> {
+        let session = self.sessions.iter().find(|session| session.conn == conn)?;
+        Some(session.key)
+    }
+
+    /// Says something to a session; to one that is over, nothing.
+    pub(crate) fn send(
+        &self,
+        fx: &mut Effects,
+        key: SessionKey,
+        stanza: &Stanza,
+        to: Option<&Jid>,
+    ) {
+        if let Some(session) = self.sessions.iter().find(|session| session.key == key) {
+            session.send(fx, stanza, to.or_else(|| stanza.to()));
+        }
     }
 
     /// The session of a resource.

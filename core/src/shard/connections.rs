@@ -249,6 +249,7 @@ impl Shard {
             }
             Event::Derive(params, password) => self.derive(conn, params, password),
             Event::Lookup(account) => self.look_up(now, conn, account),
+            Event::Refused(error) => self.refused(now, conn, error),
             Event::Rejected(account) => self.rejected(now, conn, account.as_ref()),
             Event::NothingOffered(host, why) => {
                 if let Some(peer) = self.peer(conn) {

@@ -121,6 +121,6 @@ impl Shard {
     fn session_named(&self, jid: &Jid) -> Option<ConnId> {
         let key = self.by_name.get(jid.bare())?;
         let session = self.accounts.get(*key)?.session_of(jid.resource()?)?;
-        Some(session.conn)
+        Some(session.conn())
     }
 }

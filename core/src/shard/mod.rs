@@ -11,9 +11,10 @@ mod tests;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use crate::account::{Account, AccountKey};
+use crate::account::{Account, AccountKey, Saying};
 use crate::arena::Arena;
 use crate::config::Config;
 use crate::effects::Effects;
@@ -57,6 +58,8 @@ pub struct Shard {
     throttle: Throttle,
     timers: Timers<ConnId>,
     slowed: Slowed,
+    /// What the account that is called says; empty between calls.
+    said: Vec<Saying>,
     /// How many changes of credentials were sent to the store: what was read before the last of them may be out of date.
     changes: u64,
     /// Commands behind the one that runs, for each account that has one running.
@@ -84,13 +87,14 @@ impl Shard {
             placement: Placement::new(&config.server_secret, config.shards),
             place,
             entropy,
-            fx: Effects::new(&config.limits),
+            fx: Effects::new(place, &config.limits),
             connections: Arena::default(),
             accounts: Arena::default(),
             by_name: Map::with_hasher(key),
             waits: Arena::default(),
             timers: Timers::default(),
             slowed: Slowed::default(),
+            said: Vec::new(),
             changes: 0,
             commands: BTreeMap::new(),
             course: Course::Running,
@@ -106,7 +110,13 @@ impl Shard {
             Input::Closed { conn, how: _ } => self.closed(now, conn),
             Input::Command { id, command } => self.command(now, id, command),
             Input::Delivered(envelope) => match envelope.body {
-                Body::Deliver(stanza) => self.deliver(now, &stanza),
+                Body::Deliver(deliveries) => {
+                    for delivery in deliveries {
+                        self.deliver(now, &delivery);
+                        // A session that overflows ends before the next one is chosen.
+                        self.settle(now);
+                    }
+                }
                 Body::SignInFailed(address) => {
                     self.throttle.told(now.mono, &self.config.limits, address);
                 }
@@ -129,7 +139,7 @@ impl Shard {
             Input::Stored { ticket, outcome } => self.stored(now, ticket, outcome),
             Input::Tick => self.tick(now),
             Input::Undeliverable(envelope) => match envelope.body {
-                Body::Deliver(stanza) => self.undeliverable(&stanza),
+                Body::Deliver(deliveries) => self.undeliverable(&deliveries),
                 // It counts here all the same; and nobody waits for ever.
                 Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
             },
@@ -200,12 +210,7 @@ impl Shard {
         ]
     }
 
-    fn stored(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        outcome: Result<alloc::vec::Vec<Reply>, StoreError>,
-    ) {
+    fn stored(&mut self, now: Now, ticket: Ticket, outcome: Result<Vec<Reply>, StoreError>) {
         match self.waits.remove(ticket) {
             Some(Wait::Credentials(conn)) => {
                 let record = outcome.map(first_record);
@@ -226,8 +231,8 @@ impl Shard {
     /// What an input set off is finished before the next one: stanzas under way, sessions whose queue is full.
     fn settle(&mut self, now: Now) {
         loop {
-            if let Some(stanza) = self.fx.next_route() {
-                self.route(now, stanza);
+            if let Some(delivery) = self.fx.next_route() {
+                self.route(now, delivery);
             } else if let Some(conn) = self.fx.next_overflowed() {
                 self.overflowed(now, conn);
             } else if let Some(conn) = self.fx.next_swollen() {

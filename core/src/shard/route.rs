@@ -1,31 +1,63 @@
 //! Where a stanza goes: to the server itself, an account here, another shard, or back (RFC 6120 §10).
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::Shard;
-use crate::account::{self, answer, deliver};
-use crate::envelope::{Body, Envelope, Place};
+use crate::account::{Manner, answer, nobody};
+use crate::envelope::{Body, Delivery, Envelope, Place, To};
+use crate::jid::Jid;
 use crate::port::Action;
 use crate::stanza::{Condition, Kind, Stanza};
 use crate::time::Now;
 use crate::xep::Entity;
 
 impl Shard {
-    /// Routes a stanza whose `from` is true and whose `to` is set.
-    pub(super) fn route(&mut self, now: Now, stanza: Stanza) {
-        let Some(to) = stanza.to() else { return };
+    /// Routes a stanza whose `from` is true.
+    pub(super) fn route(&mut self, now: Now, delivery: Delivery) {
+        match delivery.to {
+            To::Named => self.route_named(now, delivery),
+            To::Each(each) => self.fan_out(now, &delivery.stanza, each),
+        }
+    }
+
+    fn route_named(&mut self, now: Now, delivery: Delivery) {
+        let Some(to) = delivery.stanza.to() else {
+            return;
+        };
         if !self.config.hosts.contains_key(to.domain()) {
             // RFC 6120 §10.4.3. Links to other servers take their place here.
-            return self.refuse(&stanza, Condition::RemoteServerNotFound);
+            return self.refuse(&delivery.stanza, Condition::RemoteServerNotFound);
         }
         if to.local().is_none() {
-            return self.serve(now, &stanza);
+            return self.serve(now, &delivery.stanza);
         }
         let owner = self.placement.owner(to.bare());
-        if owner == self.place {
-            return self.deliver(now, &stanza);
+        match owner == self.place {
+            true => self.deliver(now, &delivery),
+            false => self.fx.send(owner, delivery),
         }
-        self.send(owner, Body::Deliver(Box::new(stanza)));
+    }
+
+    /// To each of these: one copy for each shard. A host is nobody's contact, and nobody elsewhere can be reached yet.
+    fn fan_out(&mut self, now: Now, stanza: &Arc<Stanza>, each: Vec<Jid>) {
+        let mut elsewhere: BTreeMap<Place, Vec<Jid>> = BTreeMap::new();
+        for to in each {
+            if to.local().is_none() || !self.config.hosts.contains_key(to.domain()) {
+                continue;
+            }
+            let owner = self.placement.owner(to.bare());
+            match owner == self.place {
+                true => self.deliver_at(now, stanza, &to, Manner::FanOut),
+                false => elsewhere.entry(owner).or_default().push(to),
+            }
+        }
+        for (owner, each) in elsewhere {
+            let (stanza, to) = (Arc::clone(stanza), To::Each(each));
+            self.fx.send(owner, Delivery { stanza, to });
+        }
     }
 
     /// Tells another shard.
@@ -37,30 +69,47 @@ impl Shard {
         })));
     }
 
-    /// To an account of this shard.
-    pub(super) fn deliver(&mut self, now: Now, stanza: &Stanza) {
-        let Some(to) = stanza.to() else { return };
-        let Some(host) = self.config.hosts.get(to.domain()) else {
+    /// To accounts of this shard.
+    pub(super) fn deliver(&mut self, now: Now, delivery: &Delivery) {
+        let stanza = &delivery.stanza;
+        match &delivery.to {
+            To::Named => {
+                if let Some(to) = stanza.to() {
+                    self.deliver_at(now, stanza, to, Manner::Directed);
+                }
+            }
+            To::Each(each) => {
+                for to in each {
+                    self.deliver_at(now, stanza, to, Manner::FanOut);
+                }
+            }
+        }
+    }
+
+    fn deliver_at(&mut self, now: Now, stanza: &Arc<Stanza>, to: &Jid, manner: Manner) {
+        if !self.config.hosts.contains_key(to.domain()) {
             // Sent by a shard that had not heard yet that the host is gone.
-            return self.refuse(stanza, Condition::RemoteServerNotFound);
-        };
-        let account = self
-            .by_name
-            .get(to.bare())
-            .and_then(|key| self.accounts.get_mut(*key));
-        let mut cx = account::Cx {
-            now,
-            config: &self.config,
-            host,
-            entropy: &mut self.entropy,
-            fx: &mut self.fx,
-        };
-        deliver(account, &mut cx, stanza);
+            if manner == Manner::Directed {
+                self.refuse(stanza, Condition::RemoteServerNotFound);
+            }
+            return;
+        }
+        if let Some(key) = self.by_name.get(to.bare()).copied() {
+            self.in_account(now, key, |account, cx| {
+                account.deliver(cx, stanza, to, manner);
+            });
+        } else if let Some(reply) = nobody(now, &self.config, stanza, to, manner) {
+            self.fx.route(Delivery::named(reply));
+        }
     }
 
     /// The way to another shard is full: the sender is told (house contract 8).
-    pub(super) fn undeliverable(&mut self, stanza: &Stanza) {
-        self.refuse(stanza, Condition::ResourceConstraint);
+    pub(super) fn undeliverable(&mut self, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            if delivery.to == To::Named {
+                self.refuse(&delivery.stanza, Condition::ResourceConstraint);
+            }
+        }
     }
 
     /// RFC 6120 §10.5.1, §10.5.2: the server itself handles what is addressed to a host of ours.
@@ -69,7 +118,7 @@ impl Shard {
         match stanza.kind() {
             Kind::Iq(_) if to.resource().is_none() => {
                 if let Some(reply) = answer(now, &self.config, Entity::Host, stanza) {
-                    self.fx.route(reply);
+                    self.fx.route(Delivery::named(reply));
                 }
             }
             Kind::Iq(_) | Kind::Message(_) => self.refuse(stanza, Condition::ServiceUnavailable),
@@ -80,7 +129,7 @@ impl Shard {
 
     fn refuse(&mut self, stanza: &Stanza, condition: Condition) {
         if let Some(error) = stanza.refusal(condition, None) {
-            self.fx.route(error);
+            self.fx.route(Delivery::named(error));
         }
     }
 }

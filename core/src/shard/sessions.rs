@@ -2,7 +2,7 @@
 
 use super::Shard;
 use super::connections::Role;
-use crate::account::{self, Account, AccountKey, Binding};
+use crate::account::{self, Account, AccountKey, Binding, Saying, SessionKey};
 use crate::config::HostConfig;
 use crate::jid::Resource;
 use crate::port::{ConnId, Note};
@@ -47,9 +47,23 @@ impl Shard {
 
     /// A stanza from a session.
     pub(super) fn outbound(&mut self, now: Now, conn: ConnId, stanza: Stanza) {
-        if let Some(key) = self.member(conn) {
-            self.in_account(now, key, |account, cx| account.outbound(cx, conn, stanza));
+        if let Some((key, session)) = self.session(conn) {
+            self.in_account(now, key, |account, cx| {
+                account.outbound(cx, session, stanza);
+            });
         }
+    }
+
+    /// The answer to what a session sent and is no stanza to be routed.
+    pub(super) fn refused(&mut self, now: Now, conn: ConnId, error: Stanza) {
+        if let Some((key, session)) = self.session(conn) {
+            self.in_account(now, key, |_, cx| cx.tell(session, error.into()));
+        }
+    }
+
+    fn session(&self, conn: ConnId) -> Option<(AccountKey, SessionKey)> {
+        let key = self.member(conn)?;
+        Some((key, self.accounts.get(key)?.session_on(conn)?))
     }
 
     /// The session on this connection is over, if there was one: of which account.
@@ -58,10 +72,16 @@ impl Shard {
         self.fx.relieve(conn);
         self.slowed.forget(conn);
         let key = self.member(conn)?;
+        let session = self.session(conn);
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.role = Role::Stranger;
         }
-        self.in_account(now, key, |account, cx| account.end(cx, conn));
+        if let Some(account) = self.accounts.get_mut(key) {
+            account.forget(conn);
+        }
+        if let Some((_, session)) = session {
+            self.in_account(now, key, |account, cx| account.end(cx, session));
+        }
         self.drop_if_idle(key);
         Some(key)
     }
@@ -91,8 +111,8 @@ impl Shard {
         }
     }
 
-    /// Runs one call of an account; `None` if it or its host is gone.
-    fn in_account<T>(
+    /// Runs one call of an account, and says what it said; `None` if the account is gone.
+    pub(super) fn in_account<T>(
         &mut self,
         now: Now,
         key: AccountKey,
@@ -113,8 +133,17 @@ impl Shard {
             config: &self.config,
             host,
             entropy: &mut self.entropy,
-            fx: &mut self.fx,
+            said: &mut self.said,
         };
-        Some(call(account, &mut cx))
+        let outcome = call(account, &mut cx);
+        for saying in self.said.drain(..) {
+            match saying {
+                Saying::Tell(session, stanza, to) => {
+                    account.send(&mut self.fx, session, &stanza, to.as_ref());
+                }
+                Saying::Route(delivery) => self.fx.route(delivery),
+            }
+        }
+        Some(outcome)
     }
 }

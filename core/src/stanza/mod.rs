@@ -106,15 +106,6 @@ impl Stanza {
         self.element.raw().len()
     }
 
-    /// Whether it keeps the very same bytes alive as `other`: one is a copy of the other for somebody else.
-    #[must_use]
-    pub fn shares_bytes_with(&self, other: &Self) -> bool {
-        core::ptr::eq(
-            self.element.raw().as_ref() as *const [u8],
-            other.element.raw().as_ref() as *const [u8],
-        )
-    }
-
     /// Appends the whole stanza, for a stream whose default namespace is the content namespace.
     pub fn write(&self, out: &mut Vec<u8>) {
         self.write_to(self.to.as_ref(), out);

@@ -27,11 +27,8 @@ impl Stream {
             }
             Err(ParseError::Refuse(mut stanza, condition)) => {
                 stanza.set_from(jid);
-                if let Some(error) = stanza.refusal(condition, None) {
-                    // Counted like what others send: a peer that reads no answers must not make us keep them.
-                    cx.fx.deliver(cx.conn, &error);
-                }
-                None
+                // Counted like what others send: a peer that reads no answers must not make us keep them.
+                stanza.refusal(condition, None).map(Event::Refused)
             }
             Err(ParseError::NotAStanza) if ns == Ns::Streams && is_error => Some(self.on_end(cx)),
             Err(ParseError::NotAStanza) => Some(self.fail(cx, misplaced(ns, ""))),

@@ -64,6 +64,8 @@ pub(crate) enum Event {
     Lookup(BareJid),
     /// The password for this account was wrong, or the name is none: `reject` or `hold_up`.
     Rejected(Option<BareJid>),
+    /// What the session sent is answered with this.
+    Refused(Stanza),
     /// Start TLS; then `secured`. The bytes belong to TLS.
     Secure(Domain, Vec<u8>),
     /// A sign-in failed, to the account if one was named; the stream goes on, unless it `has_failed_enough`.

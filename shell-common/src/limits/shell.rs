@@ -57,7 +57,7 @@ pub const LANE_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of envelopes that wait on the sender's side for room on that way: what one turn can make of what it read and
 /// what earlier turns left incomplete. Beyond it stanzas are refused.
 pub const SPILL_BYTES: usize = 32 * 1024 * 1024;
-/// What an envelope costs beside the bytes of its stanza.
+/// What an envelope costs beside what it says.
 pub const ENVELOPE_BYTES: usize = 256;
 
 /// How many clients there is room for with so many descriptors, each of the shards with this many listeners.

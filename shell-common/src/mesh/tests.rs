@@ -3,6 +3,8 @@ use std::task::Wake;
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use spondee_core::envelope::{Body, Delivery, To};
+use spondee_core::jid::Jid;
 use spondee_core::port::{DeriveError, Ticket};
 use spondee_core::stanza::{Kind, MessageType, Stanza};
 use spondee_core::store::StoreError;
@@ -105,10 +107,15 @@ fn what_one_turn_does_not_take_in_keeps_the_thread_awake_for_the_next() {
 #[test]
 fn bytes_that_many_copies_share_fill_the_way_once() {
     let (mut first, ..) = pair();
-    let letter = letter(SECOND, 250_000);
-    for _ in 0..10_000 {
-        first.send(letter.clone()).unwrap();
+    let mut letter = letter(SECOND, 250_000);
+    let Body::Deliver(deliveries) = &mut letter.body else {
+        panic!("{letter:?}");
+    };
+    for delivery in deliveries {
+        let nurse = Jid::parse("nurse@localhost/balcony").unwrap();
+        delivery.to = To::Each(vec![nurse; 10_000]);
     }
+    first.send(letter).unwrap();
     assert!(first.has_room(SECOND), "they take no more memory than one");
 }
 
@@ -149,7 +156,7 @@ fn letter(to: Place, bytes: usize) -> Box<Envelope> {
     Box::new(Envelope {
         from: FIRST,
         to,
-        body: Body::Deliver(Box::new(stanza)),
+        body: Body::Deliver(vec![Delivery::named(stanza)]),
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use spondee_core::config::Config;
 use spondee_core::envelope::placement::Placement;
-use spondee_core::envelope::{Body, Envelope, Place};
+use spondee_core::envelope::{Body, Delivery, Envelope, Place, To};
 use spondee_core::jid::Jid;
 use spondee_core::port::{Closed, Command, CommandId, CommandResult, ConnId, Ticket};
 use spondee_core::stanza::Kind;
@@ -293,18 +293,32 @@ impl World {
             return;
         }
         match &envelope.body {
-            Body::Deliver(stanza) => self.returned.push(Returned {
-                kind: stanza.kind(),
-                id: stanza.id().map(|id| id.into_owned()),
-                from: stanza.from().cloned(),
-                to: stanza.to().cloned(),
-            }),
+            Body::Deliver(deliveries) => {
+                self.returned.extend(deliveries.iter().flat_map(returned));
+            }
             Body::Go(_) | Body::SignInFailed(_) | Body::Slow(_) => {}
         }
         let back = usize::from(from.shard);
         self.letters
             .push_back((back, Event::Undeliverable(envelope)));
     }
+}
+
+/// What a delivery that comes back says.
+fn returned(delivery: &Delivery) -> Vec<Returned> {
+    let stanza = &delivery.stanza;
+    let to = match &delivery.to {
+        To::Named => vec![stanza.to().cloned()],
+        To::Each(each) => each.iter().cloned().map(Some).collect(),
+    };
+    to.into_iter()
+        .map(|to| Returned {
+            kind: stanza.kind(),
+            id: stanza.id().map(|id| id.into_owned()),
+            from: stanza.from().cloned(),
+            to,
+        })
+        .collect()
 }
 
 /// The logs of shards that start. Their seeds differ for each shard, start and `seed`.
