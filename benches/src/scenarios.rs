@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use memchr::memmem;
-use spondee_core::config::{Config, HostConfig, Software};
+use spondee_core::config::{Config, Host, HostConfig, Software};
 use spondee_core::entropy::Entropy;
 use spondee_core::envelope::placement::Placement;
 use spondee_core::envelope::{Envelope, Place};
@@ -596,7 +596,7 @@ pub fn content<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 fn config(shards: u16) -> Arc<Config> {
     let host = Domain::parse(HOST).expect("a valid name");
     Arc::new(Config {
-        hosts: [(host, HostConfig::default())].into(),
+        hosts: [(host, Host::Accounts(HostConfig::default()))].into(),
         limits: Limits::default(),
         server_secret: SECRET,
         shards,

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 use core::fmt;
 
 use crate::jid::{BareJid, Domain};
@@ -12,8 +13,8 @@ use crate::sasl::SaslPolicy;
 /// Everything the core is told about its server.
 #[derive(Clone)]
 pub struct Config {
-    /// The hosts served here, each a realm of accounts of its own.
-    pub hosts: BTreeMap<Domain, HostConfig>,
+    /// The hosts served here.
+    pub hosts: BTreeMap<Domain, Host>,
     /// The bounds.
     pub limits: Limits,
     /// Made once and kept: keys fake salts, placement and later dialback. Not the replay seed.
@@ -22,6 +23,17 @@ pub struct Config {
     pub shards: u16,
     /// What XEP-0092 answers.
     pub software: Software,
+}
+
+impl Config {
+    /// The host of this name, if it is one that has accounts.
+    #[must_use]
+    pub fn accounts<Q: Ord + ?Sized>(&self, host: &Q) -> Option<&HostConfig>
+    where
+        Domain: Borrow<Q>,
+    {
+        self.hosts.get(host).map(|Host::Accounts(host)| host)
+    }
 }
 
 impl fmt::Debug for Config {
@@ -35,7 +47,14 @@ impl fmt::Debug for Config {
     }
 }
 
-/// One host.
+/// What a host is. Rooms and components take their places here: the compiler then names everything that must tell them apart.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Host {
+    /// A realm of accounts.
+    Accounts(HostConfig),
+}
+
+/// One host that has accounts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HostConfig {
     /// `c2s_require_encryption`, `disable_sasl_mechanisms`, `insecure_sasl_mechanisms`, `allow_unencrypted_plain_auth`.

@@ -8,14 +8,14 @@
 //! ```
 //! use std::sync::Arc;
 //! use spondee_core::{
-//!     Action, Closed, Config, HostConfig, Input, Limits, Listener, Opening, Place, Shard, Software,
+//!     Action, Closed, Config, Host, HostConfig, Input, Limits, Listener, Opening, Place, Shard, Software,
 //! };
 //! use spondee_core::jid::Domain;
 //! use spondee_core::time::Now;
 //!
 //! let host = Domain::parse("localhost").unwrap();
 //! let config = Config {
-//!     hosts: [(host, HostConfig::default())].into(),
+//!     hosts: [(host, Host::Accounts(HostConfig::default()))].into(),
 //!     limits: Limits::default(),
 //!     server_secret: [0; 32], // in earnest: made once and kept
 //!     shards: 1,
@@ -81,7 +81,7 @@ pub mod work;
 pub mod xep;
 pub mod xml;
 
-pub use config::{Config, ConflictResolve, HostConfig, Software, TlsAvailable};
+pub use config::{Config, ConflictResolve, Host, HostConfig, Software, TlsAvailable};
 pub use envelope::placement::Placement;
 pub use envelope::{Envelope, Place};
 pub use limits::Limits;

@@ -97,13 +97,13 @@ mod tests {
         let certificates = settings.certificates.clone();
         let mut booted = boot(settings, None).unwrap();
         assert_ne!(booted.config.server_secret, [0; 32]);
-        assert_eq!(booted.config.hosts[&host].tls, TlsAvailable::No);
+        assert_eq!(booted.config.accounts(&host).unwrap().tls, TlsAvailable::No);
         assert!(!booted.tls.has(&host));
 
         generate_development_certificate(&certificates, &host).unwrap();
         let Reloaded { config, tls, .. } = booted.reload.again().unwrap();
         assert!(tls.has(&host));
-        assert_eq!(config.hosts[&host].tls, TlsAvailable::Yes);
+        assert_eq!(config.accounts(&host).unwrap().tls, TlsAvailable::Yes);
         assert_eq!(config.server_secret, booted.config.server_secret);
         assert_eq!(config.shards, booted.config.shards);
         booted.workers.stop();

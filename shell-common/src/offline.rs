@@ -119,7 +119,7 @@ impl Offline {
 mod tests {
     use std::collections::BTreeMap;
 
-    use spondee_core::config::{HostConfig, Software};
+    use spondee_core::config::{Host, HostConfig, Software};
     use spondee_core::jid::{BareJid, Domain};
     use spondee_core::limits::Limits;
     use spondee_core::port::{CommandReply, UserEntry};
@@ -200,10 +200,10 @@ mod tests {
     }
 
     fn offline(memory: Memory) -> Offline {
-        let host = HostConfig {
+        let host = Host::Accounts(HostConfig {
             rounds: 4096,
             ..HostConfig::default()
-        };
+        });
         let config = Config {
             hosts: BTreeMap::from([(Domain::parse("example.org").unwrap(), host)]),
             limits: Limits::default(),

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use spondee_core::config::{Config, HostConfig, Software};
+use spondee_core::config::{Config, Host, HostConfig, Software};
 use spondee_core::envelope::Place;
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::Limits;
@@ -48,7 +48,10 @@ pub fn config() -> Config {
             rounds: ROUNDS,
             ..HostConfig::default()
         };
-        (Domain::parse(name).expect("a valid name"), host)
+        (
+            Domain::parse(name).expect("a valid name"),
+            Host::Accounts(host),
+        )
     };
     Config {
         hosts: BTreeMap::from([host("localhost"), host("other.test")]),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use spec_tests::element::{BIND, CLIENT, Element, Item, STREAMS};
 use spec_tests::memory::{Ended, Mesh, StorePace, World, tls_of};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
-use spondee_core::config::ConflictResolve;
+use spondee_core::config::{ConflictResolve, Host};
 use spondee_core::envelope::Place;
 use spondee_core::envelope::placement::Placement;
 use spondee_core::jid::BareJid;
@@ -54,7 +54,7 @@ fn a_resource_that_is_taken_is_resolved_as_configured() -> Outcome {
         ConflictResolve::Increment,
     ] {
         let mut world = world(3, |config| {
-            for host in config.hosts.values_mut() {
+            for Host::Accounts(host) in config.hosts.values_mut() {
                 host.conflict = conflict;
             }
         });
@@ -149,7 +149,7 @@ fn refuses_a_second_bind_of_the_same_stream_and_goes_on() -> Outcome {
 #[test]
 fn a_client_may_retry_to_bind_five_times() -> Outcome {
     let mut world = world(3, |config| {
-        for host in config.hosts.values_mut() {
+        for Host::Accounts(host) in config.hosts.values_mut() {
             host.conflict = ConflictResolve::KickNew;
         }
     });

@@ -10,6 +10,7 @@ use spec_tests::element::{Element, SASL};
 use spec_tests::memory::World;
 use spec_tests::sasl::{Binding, Scram, Signed};
 use spec_tests::talk::{Talk, header, plain_auth};
+use spondee_core::config::Host;
 use spondee_core::envelope::placement::Placement;
 use spondee_core::jid::BareJid;
 use spondee_core::port::{Command, Note, Opening};
@@ -544,7 +545,7 @@ fn an_account_older_than_the_default_iteration_count_is_not_told_by_it() -> Outc
     let mut world = world(2, |_| {});
     let mut config = spec_tests::memory::config();
     config.shards = 2;
-    for host in config.hosts.values_mut() {
+    for Host::Accounts(host) in config.hosts.values_mut() {
         host.former_rounds = vec![host.rounds];
         host.rounds *= 2;
     }

@@ -32,7 +32,7 @@ impl Shard {
             }
             return;
         };
-        if !self.config.hosts.contains_key(account.domain()) || account.local().is_none() {
+        if self.config.accounts(account.domain()).is_none() || account.local().is_none() {
             return self.reply(id, Err(CommandError::NoSuchHost));
         }
         match self.commands.get_mut(account.as_str()) {
@@ -80,7 +80,7 @@ impl Shard {
         let Ok(prepared) = prepared.map(String::into_bytes).map(Secret::new) else {
             return self.finish(now, id, &account, Err(CommandError::Password));
         };
-        let Some(host) = self.config.hosts.get(account.domain()) else {
+        let Some(host) = self.config.accounts(account.domain()) else {
             // It went with a reload while this waited behind another command.
             return self.finish(now, id, &account, Err(CommandError::NoSuchHost));
         };
@@ -309,7 +309,7 @@ impl Shard {
     }
 
     fn list(&mut self, id: CommandId, host: &Domain, after: Option<BareJid>, limit: u32) {
-        if !self.config.hosts.contains_key(host) {
+        if self.config.accounts(host).is_none() {
             return self.reply(id, Err(CommandError::NoSuchHost));
         }
         let owners = Op::Owners {

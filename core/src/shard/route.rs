@@ -87,7 +87,7 @@ impl Shard {
     }
 
     fn deliver_at(&mut self, now: Now, stanza: &Arc<Stanza>, to: &Jid, manner: Manner) {
-        if !self.config.hosts.contains_key(to.domain()) {
+        if self.config.accounts(to.domain()).is_none() {
             // Sent by a shard that had not heard yet that the host is gone.
             if manner == Manner::Directed {
                 self.refuse(stanza, Condition::RemoteServerNotFound);

@@ -121,7 +121,7 @@ impl Shard {
         let account = self.accounts.get_mut(key)?;
         // A host that went away with a reload: its streams are being closed. Made only then, this runs for every stanza.
         let fallback;
-        let host = match self.config.hosts.get(account.jid().domain()) {
+        let host = match self.config.accounts(account.jid().domain()) {
             Some(host) => host,
             None => {
                 fallback = HostConfig::default();

@@ -17,7 +17,7 @@ impl Stream {
         cx: &mut Cx<'_>,
         negotiation: &mut Negotiation,
     ) -> Option<OfferEmpty> {
-        let host = cx.config.hosts.get(&negotiation.host)?;
+        let host = cx.config.accounts(&negotiation.host)?;
         let (offered, nothing) = match offer(&host.sasl, &negotiation.transport) {
             Ok(offered) => (offered, None),
             Err(why) => (Offer::default(), Some(why)),

@@ -142,7 +142,7 @@ fn check(cx: &Cx<'_>, header: &Header, account: Option<&BareJid>) -> Result<Addr
         (None, Some(account)) => account.to_domain(),
         (None, None) => return Err(Violation::ToMissing),
     };
-    if !cx.config.hosts.contains_key(&host) {
+    if cx.config.accounts(&host).is_none() {
         return Err(Violation::HostUnknown);
     }
     // RFC 6120 §4.7.2: we answer to the bare address, whatever the client wrote behind it; where it wrote no address, to none.

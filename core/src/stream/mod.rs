@@ -238,7 +238,7 @@ impl Stream {
             return Duration::ZERO;
         }
         let unlimited = self.state.signed_in().is_some_and(|account| {
-            let host = self.host().and_then(|host| cx.config.hosts.get(host));
+            let host = self.host().and_then(|host| cx.config.accounts(host));
             host.is_some_and(|host| {
                 host.unlimited_jids
                     .iter()
@@ -490,8 +490,7 @@ const CLOSING_TAG: &[u8] = b"</stream:stream>";
 /// Which host's encryption policy applies, `Required` for one that is not served any more.
 fn encryption(config: &Config, host: &Domain) -> Encryption {
     config
-        .hosts
-        .get(host)
+        .accounts(host)
         .map_or(Encryption::Required, |host| host.sasl.encryption)
 }
 

@@ -64,7 +64,7 @@ impl Stream {
 
     /// RFC 6120 §5.4.2.
     fn on_starttls(&mut self, cx: &mut Cx<'_>, negotiation: &Negotiation) -> Event {
-        let tls = cx.config.hosts.get(&negotiation.host).map(|host| host.tls);
+        let tls = cx.config.accounts(&negotiation.host).map(|host| host.tls);
         if negotiation.transport != Transport::Clear || tls != Some(TlsAvailable::Yes) {
             cx.fx.out(cx.conn, |out| {
                 Writer::new(out)
@@ -95,7 +95,7 @@ impl Stream {
     ) -> Option<Event> {
         negotiation.account = None;
         let name = element.attribute("mechanism").unwrap_or(Cow::Borrowed(""));
-        let admitted = match cx.config.hosts.get(&negotiation.host) {
+        let admitted = match cx.config.accounts(&negotiation.host) {
             Some(host) => admit(&host.sasl, &negotiation.transport, &name),
             None => Err(Failure::TemporaryAuthFailure), // the host went away with a reload
         };
@@ -337,7 +337,7 @@ pub(super) fn misplaced(ns: Ns, name: &str) -> Violation {
 }
 
 fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Context<'a> {
-    let host = config.hosts.get(&negotiation.host);
+    let host = config.accounts(&negotiation.host);
     sasl::Context {
         host: &negotiation.host,
         offer: &negotiation.offer,

@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use spondee_core::config::{HostConfig, TlsAvailable};
+use spondee_core::config::{Host, HostConfig, TlsAvailable};
 use spondee_core::jid::Domain;
 use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
@@ -39,7 +39,7 @@ enum Service {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Running<'a> {
     pub(crate) tls: &'a TlsHosts,
-    pub(crate) hosts: &'a BTreeMap<Domain, HostConfig>,
+    pub(crate) hosts: &'a BTreeMap<Domain, Host>,
 }
 
 impl Certificates {
@@ -55,10 +55,11 @@ impl Certificates {
         let mut service = Service::NoneYet;
         for report in &hosts {
             let host = &report.host;
-            let Some(config) = settings.config.hosts.get_mut(host) else {
+            let Some(Host::Accounts(config)) = settings.config.hosts.get_mut(host) else {
                 continue;
             };
             let before = running.and_then(|running| running.hosts.get(host));
+            let before = before.map(|Host::Accounts(before)| before);
             for remark in remarks(report, config, before) {
                 sentences.say(host, remark);
             }

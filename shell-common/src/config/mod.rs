@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use spondee_core::config::{Config, HostConfig, Software};
+use spondee_core::config::{Config, Host, HostConfig, Software};
 use spondee_core::jid::Domain;
 use spondee_core::limits::Limits;
 use spondee_core::port::{Listener, Opening};
@@ -154,7 +154,7 @@ impl Settings {
         let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         let hosts = Domain::parse("localhost")
             .into_iter()
-            .map(|host| (host, HostConfig::default()))
+            .map(|host| (host, Host::Accounts(HostConfig::default())))
             .collect();
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let listen = [(5222, Opening::Clear), (5223, Opening::Tls)]
@@ -214,7 +214,7 @@ fn text(path: &Path) -> Result<String, String> {
     })
 }
 
-fn core_config(hosts: BTreeMap<Domain, HostConfig>, limits: Limits, threads: u16) -> Config {
+fn core_config(hosts: BTreeMap<Domain, Host>, limits: Limits, threads: u16) -> Config {
     Config {
         hosts,
         limits,

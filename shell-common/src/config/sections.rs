@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use spondee_core::config::HostConfig;
+use spondee_core::config::Host;
 use spondee_core::jid::Domain;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -129,7 +129,7 @@ pub(super) fn hosts(
     common: &HostOptions,
     faults: &mut Faults<'_>,
     warnings: &mut Vec<String>,
-) -> BTreeMap<Domain, HostConfig> {
+) -> BTreeMap<Domain, Host> {
     let mut hosts = BTreeMap::new();
     let Some(written) = table.get(HOSTS) else {
         no_host(faults);
@@ -148,7 +148,8 @@ pub(super) fn hosts(
         };
         let options = options.or(common);
         options.warn(&host, warnings);
-        if hosts.insert(host.clone(), options.host_config()).is_some() {
+        let config = Host::Accounts(options.host_config());
+        if hosts.insert(host.clone(), config).is_some() {
             faults.at(&name.span(), format!("the host {host} has two sections"));
         }
     }

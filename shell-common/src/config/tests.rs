@@ -26,7 +26,10 @@ fn fault(text: &str) -> String {
 }
 
 fn host<'a>(settings: &'a Settings, name: &str) -> &'a HostConfig {
-    &settings.config.hosts[&Domain::parse(name).unwrap()]
+    settings
+        .config
+        .accounts(&Domain::parse(name).unwrap())
+        .unwrap()
 }
 
 #[test]
@@ -187,7 +190,7 @@ fn reads_how_fast_clients_may_send_and_who_may_send_faster() {
         .config
         .hosts
         .values()
-        .map(|host| &host.unlimited_jids)
+        .map(|Host::Accounts(host)| &host.unlimited_jids)
         .collect();
     assert_eq!(jids[0][0].as_str(), "bot@localhost");
     assert_eq!(jids[1][0].as_str(), "fast@x.example");

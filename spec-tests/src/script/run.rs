@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use spondee_core::config::{Config, ConflictResolve, TlsAvailable};
+use spondee_core::config::{Config, ConflictResolve, Host, TlsAvailable};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{Command, Opening, TlsVersion};
 use spondee_core::sasl::Encryption;
@@ -82,7 +82,7 @@ fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
             config.limits.sessions_per_account = number(count)? as usize;
         }
         _ => {
-            for host in config.hosts.values_mut() {
+            for Host::Accounts(host) in config.hosts.values_mut() {
                 match words.as_slice() {
                     ["encryption", "optional"] => host.sasl.encryption = Encryption::Optional,
                     ["tls", "none"] => host.tls = TlsAvailable::No,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spondee_core::config::{ConflictResolve, HostConfig};
+use spondee_core::config::{ConflictResolve, Host, HostConfig};
 use spondee_core::jid::Domain;
 use spondee_core::store::StoreError;
 
@@ -192,19 +192,19 @@ impl Simulation {
             .hosts
             .values()
             .next()
-            .map_or(1, |host| host.rounds);
-        let host = HostConfig {
+            .map_or(1, |Host::Accounts(host)| host.rounds);
+        let host = Host::Accounts(HostConfig {
             conflict,
             rounds,
             ..HostConfig::default()
-        };
+        });
         match served {
             Served::No => drop(self.config.hosts.remove(&second)),
             Served::Yes | Served::Unsure => {
                 self.config.hosts.insert(second, host);
             }
         }
-        for host in self.config.hosts.values_mut() {
+        for Host::Accounts(host) in self.config.hosts.values_mut() {
             host.conflict = conflict;
         }
         self.note(format_args!(

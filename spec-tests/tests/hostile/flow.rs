@@ -8,6 +8,7 @@ use spec_tests::client::{Client, PATIENCE};
 use spec_tests::memory::{Ended, World, config};
 use spec_tests::server::{Server, Setup};
 use spec_tests::talk::Talk;
+use spondee_core::config::Host;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::{FLOW_PATIENCE, Limits};
 use spondee_core::rate::Rate;
@@ -317,7 +318,7 @@ fn an_unlimited_account_and_who_is_no_longer_limited_do_not_wait() -> Outcome {
     let bot = BareJid::parse("nurse@localhost").map_err(|_| "no address")?;
     let mut world = world(|config| {
         config.limits.c2s_rate = Some(RATE);
-        for host in config.hosts.values_mut() {
+        for Host::Accounts(host) in config.hosts.values_mut() {
             host.unlimited_jids = vec![bot.clone()];
         }
     });

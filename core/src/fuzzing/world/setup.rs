@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::config::{Config, ConflictResolve, HostConfig, Software, TlsAvailable};
+use crate::config::{Config, ConflictResolve, Host, HostConfig, Software, TlsAvailable};
 use crate::jid::{BareJid, Domain};
 use crate::limits::Limits;
 use crate::rate::Rate;
@@ -61,8 +61,8 @@ pub(in crate::fuzzing) fn config(shards: u16, choice: u8, queue_bytes: usize) ->
         _ => TlsAvailable::No,
     };
     let hosts = [
-        host(Encryption::Optional, tls),
-        host(Encryption::Required, TlsAvailable::Yes),
+        Host::Accounts(host(Encryption::Optional, tls)),
+        Host::Accounts(host(Encryption::Required, TlsAvailable::Yes)),
     ];
     let served = if choice & 4 == 0 { 2 } else { 1 };
     let mut limits = Limits {

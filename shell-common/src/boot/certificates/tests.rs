@@ -24,14 +24,14 @@ fn settle(settings: &mut Settings) -> Certificates {
 fn again(
     settings: &mut Settings,
     before: &Certificates,
-    hosts: &BTreeMap<Domain, HostConfig>,
+    hosts: &BTreeMap<Domain, Host>,
 ) -> Certificates {
     let tls = &before.tls;
     Certificates::settle(settings, Some(Running { tls, hosts }))
 }
 
 fn how(settings: &Settings, host: &str) -> (TlsAvailable, Encryption) {
-    let host = &settings.config.hosts[&domain(host)];
+    let host = settings.config.accounts(&domain(host)).unwrap();
     (host.tls, host.sasl.encryption)
 }
 

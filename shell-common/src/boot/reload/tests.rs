@@ -66,7 +66,7 @@ fn running(certs: &Certs) -> Reload {
 
 fn serves(reloaded: &Reloaded, host: &str) -> bool {
     let host = domain(host);
-    let config = &reloaded.config.hosts[&host];
+    let config = reloaded.config.accounts(&host).unwrap();
     assert_eq!(config.tls == TlsAvailable::Yes, reloaded.tls.has(&host));
     reloaded.tls.has(&host)
 }
