@@ -34,16 +34,18 @@ const SIGNAL: Token = Token(0);
 /// # Errors
 /// A sentence for the administrator: why it could not start, or what broke.
 pub(crate) fn serve(booted: Booted, ready: &mut dyn FnMut()) -> Result<(), String> {
-    let fail =
-        |error: io::Error| format!("cannot start: {}", remedy::explain(&error, "/".as_ref()));
-    let poll = Poll::new().map_err(fail)?;
-    let signals = Signals::catch(poll.registry(), SIGNAL).map_err(fail)?;
-    let waker = bell(&poll).map_err(fail)?;
+    let poll = Poll::new().map_err(cannot_start)?;
+    let signals = Signals::catch(poll.registry(), SIGNAL).map_err(cannot_start)?;
+    let waker = bell(&poll).map_err(cannot_start)?;
     let mut server = Server::start(booted, waker)?;
     ready();
     let outcome = server.watch(poll, signals);
     // After a failure nothing is waited for: another thread may hang on the one that broke.
     outcome.map(|()| server.end())
+}
+
+fn cannot_start(error: io::Error) -> String {
+    format!("cannot start: {}", remedy::explain(&error, "/".as_ref()))
 }
 
 /// A running server, seen from the main thread.
@@ -59,8 +61,6 @@ struct Server {
 
 impl Server {
     fn start(booted: Booted, waker: Waker) -> Result<Self, String> {
-        let fail =
-            |error: io::Error| format!("cannot start: {}", remedy::explain(&error, "/".as_ref()));
         let config = Arc::clone(&booted.config);
         let shards = config.shards.max(1);
         let descriptors = limits::raise_descriptors();
@@ -74,8 +74,8 @@ impl Server {
         let mut polls = Vec::new();
         let mut inboxes = Vec::new();
         for _ in 0..shards {
-            let poll = Poll::new().map_err(fail)?;
-            let waker = bell(&poll).map_err(fail)?;
+            let poll = Poll::new().map_err(cannot_start)?;
+            let waker = bell(&poll).map_err(cannot_start)?;
             inboxes.push(Arc::new(Inbox::new(waker, usize::from(shards))));
             polls.push(poll);
         }
@@ -109,7 +109,7 @@ impl Server {
                 waker: waker.clone(),
             };
             counters.push(counted);
-            threads.push(spawn(thread, alarm).map_err(fail)?);
+            threads.push(spawn(thread, alarm).map_err(cannot_start)?);
         }
         let mailboxes = inboxes
             .iter()
