@@ -68,7 +68,7 @@ const STARTS: [(&[&str], &str); 3] = [
 fn a_full_disk_is_told_with_where_it_is_and_what_to_do() {
     let prepared = prepared();
     for size in ["64k", "128k"] {
-        let fill = "{ cat /dev/zero > full 2> /dev/null || true; }";
+        let fill = "! cat /dev/zero > full 2> /dev/null";
         for (arguments, input) in STARTS {
             let Some(command) = mounted(&format!("size={size}"), fill, &prepared) else {
                 return;
