@@ -256,6 +256,22 @@ impl Server {
         self.child.id()
     }
 
+    /// Bounds how long a file of its may become, as a quota does, until it is told "unlimited".
+    ///
+    /// # Errors
+    /// The system does not allow it.
+    pub fn limit_files(&self, bytes: &str) -> Result<(), String> {
+        let limited = Command::new("prlimit")
+            .args(["--pid", &self.id().to_string()])
+            .arg(format!("--fsize={bytes}:"))
+            .status()
+            .map_err(|e| e.to_string())?;
+        match limited.success() {
+            true => Ok(()),
+            false => Err(format!("prlimit: {limited}")),
+        }
+    }
+
     /// How many sockets it has open, listeners included.
     #[must_use]
     pub fn sockets(&self) -> usize {

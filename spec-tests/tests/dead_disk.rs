@@ -41,14 +41,8 @@ fn a_disk_that_takes_no_more_is_told_and_survived() {
         server.command(&["user", word, "juliet@localhost"]).unwrap();
     }
     let wal = server.data().join("spondee.sqlite-wal");
-    let limit = |bytes: &str| {
-        let limited = Command::new("prlimit")
-            .args(["--pid", &server.id().to_string()])
-            .arg(format!("--fsize={bytes}:"))
-            .status();
-        assert!(limited.unwrap().success());
-    };
-    limit(&fs::metadata(wal).unwrap().len().to_string());
+    let length = fs::metadata(wal).unwrap().len().to_string();
+    server.limit_files(&length).unwrap();
     for command in [
         &["user", "disable", "juliet@localhost"][..],
         &["user", "delete", "--yes", "juliet@localhost"],
@@ -62,7 +56,7 @@ fn a_disk_that_takes_no_more_is_told_and_survived() {
     tells_what_to_do(&server, &refusal);
     signs_in(&server, "secret").unwrap();
 
-    limit("unlimited");
+    server.limit_files("unlimited").unwrap();
     server.add_user("romeo@localhost", "secret").unwrap();
     server
         .command(&["user", "disable", "romeo@localhost"])

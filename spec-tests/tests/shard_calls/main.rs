@@ -142,17 +142,11 @@ fn signal(server: &Server, name: &str) {
 
 /// A disk that takes no more, for as long as `work` takes.
 fn with_full_disk(server: &Server, work: impl FnOnce()) {
-    let limit = |bytes: &str| {
-        let limited = Command::new("prlimit")
-            .args(["--pid", &server.id().to_string()])
-            .arg(format!("--fsize={bytes}:"))
-            .status();
-        assert!(limited.unwrap().success());
-    };
     let wal = server.data().join("spondee.sqlite-wal");
-    limit(&fs::metadata(wal).unwrap().len().to_string());
+    let length = fs::metadata(wal).unwrap().len().to_string();
+    server.limit_files(&length).unwrap();
     work();
-    limit("unlimited");
+    server.limit_files("unlimited").unwrap();
 }
 
 /// A client of the control socket that asks as long as it can, and reads no answer.
