@@ -74,6 +74,8 @@ pub mod shard;
 pub mod stanza;
 pub mod store;
 mod stream;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod timer;
 mod wait;

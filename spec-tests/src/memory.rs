@@ -24,9 +24,9 @@ use spondee_core::sasl::ChannelBindings;
 use spondee_core::secret::Secret;
 use spondee_core::shard::Shard;
 use spondee_core::store::{Batch, StoreError};
+use spondee_core::testing::Memory;
 use spondee_core::time::{Instant, Now, UnixTime};
 use spondee_core::work::{self, Done};
-use spondee_shell_common::store::{Backend as _, Memory};
 
 pub use record::{Event, Log};
 pub use steps::{Returned, Step};
@@ -638,8 +638,7 @@ impl World {
     }
 
     fn apply(&mut self, shard: usize, ticket: Ticket, batch: &Batch) {
-        let mut outcomes = self.store.apply(std::slice::from_ref(batch));
-        let outcome = outcomes.pop().expect("one outcome for each batch");
+        let outcome = self.store.apply(batch);
         self.letters
             .push_back((shard, Event::Stored(ticket, outcome)));
     }

@@ -16,8 +16,8 @@ use spondee_core::limits::{FLOW_PATIENCE, Limits};
 use spondee_core::port::{Action, Command, CommandId, Input, Listener, Opening};
 use spondee_core::secret::Secret;
 use spondee_core::shard::Shard;
+use spondee_core::testing::Memory;
 use spondee_core::time::{Instant, Now, UnixTime};
-use spondee_shell_common::store::{Backend as _, Memory};
 use stage::{Outcome, stream_error, world};
 
 const ROMEO: &str = "romeo@localhost";
@@ -677,7 +677,7 @@ fn serve(shard: &mut Shard, store: &mut Memory) -> Vec<Action> {
     while let Some(action) = shard.poll_action() {
         match &action {
             Action::Store { ticket, batch } => {
-                let outcome = store.apply(std::slice::from_ref(batch)).remove(0);
+                let outcome = store.apply(batch);
                 let ticket = *ticket;
                 shard.handle(NOW, Input::Stored { ticket, outcome });
             }

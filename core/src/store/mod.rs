@@ -9,12 +9,14 @@
 //! for a page, because `Pick::upto` bounds what it may show.
 
 mod batch;
+mod cut;
 mod log;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use batch::{Batch, Class, Expect, Flaw, Loaded, Op, Reply};
+pub use cut::Cut;
 pub use log::{Entry, Kept, Log, Order, Page, Payload, Peer, Pick};
 pub use table::{Column, Field, Kind, Loading, Need, Row, Shape, Table};
 

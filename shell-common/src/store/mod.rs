@@ -1,10 +1,10 @@
 //! Storage behind one trait, driven by threads of its own.
 //!
-//! `Sqlite` is the back end of a server, `Memory` that of tests; both pass one test suite. `Store` puts either behind a
-//! bounded queue and answers into mailboxes. Nothing here knows what the values mean.
+//! `Sqlite` is the back end of a server, the store in memory of the core's tests (`spondee_core::testing`) another; both pass one
+//! test suite. `Store` puts either behind a bounded queue and answers into mailboxes. Nothing here knows what the values mean.
 
-mod cut;
 mod lanes;
+#[cfg(test)]
 mod memory;
 mod schema;
 mod sqlite;
@@ -23,7 +23,8 @@ use spondee_core::store::{Batch, Reply, StoreError};
 use crate::log::UntilWritten;
 use crate::mailbox::Mailbox;
 
-pub use memory::Memory;
+#[cfg(test)]
+pub(crate) use memory::Memory;
 pub use sqlite::Sqlite;
 
 /// The name of the database file in a data directory.

@@ -7,14 +7,13 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, ToSql, params};
 use spondee_core::limits::STORE_PAGE_BYTES;
-use spondee_core::store::{Entry, Kept, Log, Order, Page, Payload, Peer, Pick, Reply};
+use spondee_core::store::{Cut, Entry, Kept, Log, Order, Page, Payload, Peer, Pick, Reply};
 
 use super::fields::{Text, text};
 use super::owners::Day;
 use super::sql::{self, KeptSql, LogSql};
 use super::{Answer, Fault, Sqlite};
 use crate::limits::SQLITE_UPKEEP_ENTRIES;
-use crate::store::cut::Cut;
 
 /// Microseconds of a day: keys are times.
 const DAY: i64 = 86_400_000_000;

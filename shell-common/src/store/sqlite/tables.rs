@@ -3,12 +3,11 @@
 use rusqlite::{OptionalExtension as _, params_from_iter};
 use spondee_core::jid::BareJid;
 use spondee_core::limits::{STORE_LIST_BYTES, STORE_LIST_ROWS, STORE_LOAD_BYTES, STORE_LOAD_ROWS};
-use spondee_core::store::{Loaded, Loading, Reply, Row, Table};
+use spondee_core::store::{Cut, Loaded, Loading, Reply, Row, Table};
 
 use super::fields::{Bound, address, read_key, read_row};
 use super::sql::{self, TableSql};
 use super::{Answer, Fault, Sqlite};
-use crate::store::cut::Cut;
 
 /// A parameter of a statement.
 type Param<'a> = Box<dyn rusqlite::ToSql + 'a>;

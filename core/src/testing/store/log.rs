@@ -1,11 +1,11 @@
 //! Logs in memory.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
 
-use spondee_core::limits::STORE_PAGE_BYTES;
-use spondee_core::store::{Entry, Kept, Order, Page, Payload, Peer, Pick, Reply};
-
-use crate::store::cut::Cut;
+use crate::limits::STORE_PAGE_BYTES;
+use crate::store::{Cut, Entry, Kept, Order, Page, Payload, Peer, Pick, Reply};
 
 type Entries = BTreeMap<i64, Entry>;
 

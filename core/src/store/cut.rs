@@ -2,7 +2,7 @@
 
 /// Room in an answer.
 #[derive(Debug)]
-pub(super) struct Cut {
+pub struct Cut {
     items: u32,
     bytes: usize,
     taken: Taken,
@@ -16,7 +16,8 @@ enum Taken {
 
 impl Cut {
     /// For so many items and bytes.
-    pub(super) const fn new(items: u32, bytes: usize) -> Self {
+    #[must_use]
+    pub const fn new(items: u32, bytes: usize) -> Self {
         let taken = Taken::Nothing;
         Self {
             items,
@@ -26,7 +27,7 @@ impl Cut {
     }
 
     /// Whether there is room for an item of this weight: for the first one always.
-    pub(super) const fn takes(&mut self, weight: usize) -> bool {
+    pub const fn takes(&mut self, weight: usize) -> bool {
         if self.items == 0 || (matches!(self.taken, Taken::Something) && weight > self.bytes) {
             return false;
         }

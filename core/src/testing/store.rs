@@ -1,0 +1,233 @@
+//! A store in memory. The shortest statement of what a back end does; the others are held to it by the tests of `shell-common`.
+
+mod log;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::jid::BareJid;
+use crate::limits::{STORE_LIST_BYTES, STORE_LIST_ROWS, STORE_LOAD_BYTES, STORE_LOAD_ROWS};
+use crate::store::{
+    Batch, Cut, Entry, Expect, Loaded, Loading, Log, Op, Reply, Row, StoreError, Table,
+};
+
+/// Keeps everything in maps.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    owners: Owners,
+}
+
+type Owners = BTreeMap<BareJid, Kept>;
+
+/// What one owner keeps.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    tables: BTreeMap<Table, BTreeMap<Row, Row>>,
+    logs: BTreeMap<Log, BTreeMap<i64, Entry>>,
+}
+
+impl Memory {
+    /// Applies a batch, whole or not at all.
+    ///
+    /// # Errors
+    /// It is flawed, or what it insists on is not so.
+    pub fn apply(&mut self, batch: &Batch) -> Result<Vec<Reply>, StoreError> {
+        if batch.check().is_err() {
+            return Err(StoreError::Failed);
+        }
+        let owners = &mut self.owners;
+        let nothing = Kept::default();
+        if batch.is_read_only() {
+            let kept = owners.get(&batch.owner).unwrap_or(&nothing);
+            let read = |op| kept.read(owners, &batch.owner, op);
+            return batch.ops.iter().map(read).collect();
+        }
+        // Whole after a panic too: a batch works on a copy.
+        let mut kept = owners.get(&batch.owner).cloned().unwrap_or_default();
+        kept.expect(batch)?;
+        let replies = batch.ops.iter().map(|op| kept.write(op)).collect();
+        owners.insert(batch.owner.clone(), kept);
+        replies
+    }
+}
+
+impl Kept {
+    fn expect(&self, batch: &Batch) -> Result<(), StoreError> {
+        for op in &batch.ops {
+            let Op::Put { table, row, expect } = op else {
+                continue;
+            };
+            let rows = self.tables.get(table);
+            let found = rows.is_some_and(|rows| rows.contains_key(&key_of(table, row)));
+            match (expect, found) {
+                (Expect::Absent, true) | (Expect::Present, false) => {
+                    return Err(StoreError::Conflict);
+                }
+                (Expect::Absent | Expect::Anything, false)
+                | (Expect::Anything | Expect::Present, true) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, owners: &Owners, owner: &BareJid, op: &Op) -> Result<Reply, StoreError> {
+        Ok(match op {
+            Op::Count {
+                log,
+                kept,
+                peer,
+                upto,
+            } => log::count(self.logs.get(log), *kept, peer.as_ref(), *upto),
+            Op::Get { table, key } => {
+                let rows = self.tables.get(table);
+                Reply::Row(rows.and_then(|rows| rows.get(key)).cloned())
+            }
+            Op::List {
+                table,
+                prefix,
+                after,
+                limit,
+            } => self.list(table, prefix, after.as_ref(), *limit),
+            Op::Load => self.load()?,
+            Op::Owners {
+                table,
+                after,
+                limit,
+            } => list_owners(owners, owner, table, after.as_ref(), *limit),
+            Op::Page { log, pick } => log::page(self.logs.get(log), pick),
+            Op::Append { .. }
+            | Op::Blank { .. }
+            | Op::Delete { .. }
+            | Op::DeletePrefix { .. }
+            | Op::Purge
+            | Op::Put { .. }
+            | Op::Trim { .. } => return Err(StoreError::Failed),
+        })
+    }
+
+    fn write(&mut self, op: &Op) -> Result<Reply, StoreError> {
+        Ok(match op {
+            Op::Append { log, entries } => {
+                let kept = self.logs.entry(*log).or_default();
+                log::append(kept, entries);
+                Reply::Done
+            }
+            Op::Blank { log, key } => {
+                if let Some(entry) = self.logs.get_mut(log).and_then(|log| log.get_mut(key)) {
+                    entry.payload.0.clear();
+                }
+                Reply::Done
+            }
+            Op::Delete { table, key } => {
+                if let Some(rows) = self.tables.get_mut(table) {
+                    rows.remove(key);
+                }
+                Reply::Done
+            }
+            Op::DeletePrefix { table, prefix } => self.delete_prefix(table, prefix),
+            Op::Purge => {
+                *self = Self::default();
+                Reply::Done
+            }
+            Op::Put { table, row, .. } => {
+                let rows = self.tables.entry(table).or_default();
+                rows.insert(key_of(table, row), row.clone());
+                Reply::Done
+            }
+            Op::Trim {
+                log,
+                before,
+                kept,
+                limit,
+            } => log::trim(self.logs.entry(*log).or_default(), *before, *kept, *limit),
+            Op::Count { .. }
+            | Op::Get { .. }
+            | Op::List { .. }
+            | Op::Load
+            | Op::Owners { .. }
+            | Op::Page { .. } => return Err(StoreError::Failed),
+        })
+    }
+
+    fn list(&self, table: Table, prefix: &Row, after: Option<&Row>, limit: u32) -> Reply {
+        let (mut rows, mut more) = (Vec::new(), false);
+        let mut cut = Cut::new(limit, STORE_LIST_BYTES);
+        for (key, row) in self.tables.get(table).into_iter().flatten() {
+            if !key.0.starts_with(&prefix.0) || after.is_some_and(|after| key <= after) {
+                continue;
+            }
+            if !cut.takes(row.weight()) {
+                more = true;
+                break;
+            }
+            rows.push(row.clone());
+        }
+        Reply::Rows { rows, more }
+    }
+
+    fn load(&self) -> Result<Reply, StoreError> {
+        let loaded = self
+            .tables
+            .iter()
+            .filter(|(table, rows)| table.loading == Loading::Loaded && !rows.is_empty());
+        let tables: Vec<(Table, Vec<Row>)> = loaded
+            .map(|(table, rows)| (*table, rows.values().cloned().collect()))
+            .collect();
+        let rows = || tables.iter().flat_map(|(_, rows)| rows);
+        let bytes: usize = rows().map(Row::weight).sum();
+        if rows().count() > STORE_LOAD_ROWS || bytes > STORE_LOAD_BYTES {
+            return Err(StoreError::Failed);
+        }
+        let last = |(log, entries): (&Log, &BTreeMap<i64, Entry>)| {
+            entries.last_key_value().map(|(key, _)| (*log, *key))
+        };
+        let ends = self.logs.iter().filter_map(last).collect();
+        Ok(Reply::Loaded(Box::new(Loaded { tables, ends })))
+    }
+
+    fn delete_prefix(&mut self, table: Table, prefix: &Row) -> Reply {
+        let (mut rows, mut more) = (0, false);
+        if let Some(kept) = self.tables.get_mut(table) {
+            kept.retain(|key, _| {
+                if !key.0.starts_with(&prefix.0) {
+                    return true;
+                }
+                more |= rows == STORE_LIST_ROWS;
+                rows += u32::from(!more);
+                more
+            });
+        }
+        Reply::Deleted { rows, more }
+    }
+}
+
+fn list_owners(
+    owners: &Owners,
+    host: &BareJid,
+    table: Table,
+    after: Option<&BareJid>,
+    limit: u32,
+) -> Reply {
+    let below = |owner: &BareJid| {
+        owner.local().is_some()
+            && owner.domain() == host.domain()
+            && after.is_none_or(|after| owner > after)
+    };
+    let with_row = owners
+        .iter()
+        .filter(|(owner, _)| below(owner))
+        .filter_map(|(owner, kept)| {
+            let row = kept.tables.get(table)?.get(&Row::default())?;
+            Some((owner.clone(), row.clone()))
+        });
+    Reply::Owners(
+        with_row
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .collect(),
+    )
+}
+
+fn key_of(table: Table, row: &Row) -> Row {
+    Row(row.0.iter().take(table.key.len()).cloned().collect())
+}
