@@ -31,6 +31,8 @@ const EDGES: &[(&str, &str)] = &[
     ("envelope", "sasl"),
     ("envelope", "stanza"),
     ("fuzzing", "shard"),
+    ("fuzzing", "testing"),
+    ("testing", "shard"),
     ("port", "config"),
     ("port", "envelope"),
     ("port", "sasl"),

@@ -10,7 +10,7 @@ use crate::sasl::{ChannelBindings, ScramKeys};
 use crate::store::{Reply, StoreError};
 
 /// Everything that can happen to a shard. A run is a list of these with their times.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Input<'a> {
     /// Plaintext from a peer, any amount, cut anywhere. All of it is taken. Between `Action::Secure` and `Secured` there is no
     /// plaintext: anything but white space closes the connection.

@@ -1,5 +1,10 @@
 //! What tests, fuzzers and benches drive the core with; nothing of a server.
 
 mod store;
+mod world;
 
 pub use store::Memory;
+pub use world::{
+    Closing, Drain, Ended, Fate, Handshakes, Log, Mesh, Peer, Recording, Returned, Step, StorePace,
+    Taking, Told, Workers, World, tls_of,
+};

@@ -1,73 +1,33 @@
 //! What a shard was told, kept so that it can be told again: a run is a list of inputs.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
 
-use spondee_core::config::Config;
-use spondee_core::envelope::{Envelope, Place};
-use spondee_core::port::{
-    Action, Closed, Command, CommandId, ConnId, DeriveError, Input, Listener, Ticket, TlsInfo,
-};
-use spondee_core::sasl::ScramKeys;
-use spondee_core::shard::{Detached, Shard};
-use spondee_core::store::{Reply, StoreError};
-use spondee_core::time::Now;
+use super::policy::Recording;
+use crate::config::Config;
+use crate::envelope::Place;
+use crate::port::{Action, ConnId, Input, Listener};
+use crate::shard::{Detached, Shard};
+use crate::time::Now;
 
-/// An `Input` that owns what it holds.
+/// An input that can be kept.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the variants are those of Input")]
-pub enum Event {
+pub enum Told {
+    /// `Input::Bytes`, with bytes of its own.
     Bytes(ConnId, Vec<u8>),
-    Closed(ConnId, Closed),
-    Command(CommandId, Command),
-    Delivered(Envelope),
-    Derived(Ticket, Result<Vec<ScramKeys>, DeriveError>),
-    Evict(ConnId),
-    Reload(Arc<Config>),
-    Secured(ConnId, TlsInfo),
-    Shutdown,
-    Stored(Ticket, Result<Vec<Reply>, StoreError>),
-    Tick,
-    Undeliverable(Envelope),
+    /// Every other.
+    Other(Input<'static>),
 }
 
-impl Event {
+impl Told {
     fn input(&self) -> Input<'_> {
-        match self.clone() {
-            Self::Bytes(conn, _) => Input::Bytes {
-                conn,
-                bytes: self.bytes(),
-            },
-            Self::Closed(conn, how) => Input::Closed { conn, how },
-            Self::Command(id, command) => Input::Command { id, command },
-            Self::Delivered(envelope) => Input::Delivered(envelope),
-            Self::Derived(ticket, keys) => Input::Derived { ticket, keys },
-            Self::Evict(conn) => Input::Evict { conn },
-            Self::Reload(config) => Input::Reload(config),
-            Self::Secured(conn, tls) => Input::Secured { conn, tls },
-            Self::Shutdown => Input::Shutdown,
-            Self::Stored(ticket, outcome) => Input::Stored { ticket, outcome },
-            Self::Tick => Input::Tick,
-            Self::Undeliverable(envelope) => Input::Undeliverable(envelope),
-        }
-    }
-
-    const fn bytes(&self) -> &[u8] {
         match self {
-            Self::Bytes(_, bytes) => bytes.as_slice(),
-            Self::Closed(..)
-            | Self::Command(..)
-            | Self::Delivered(_)
-            | Self::Derived(..)
-            | Self::Evict(_)
-            | Self::Reload(_)
-            | Self::Secured(..)
-            | Self::Shutdown
-            | Self::Stored(..)
-            | Self::Tick
-            | Self::Undeliverable(_) => &[],
+            Self::Bytes(conn, bytes) => Input::Bytes { conn: *conn, bytes },
+            Self::Other(input) => input.clone(),
         }
     }
 }
@@ -75,7 +35,7 @@ impl Event {
 #[derive(Clone, Debug)]
 enum Call {
     Accept(Now, Listener, SocketAddr),
-    Handle(Now, Event),
+    Handle(Now, Told),
     Detach(ConnId),
     Attach,
     Poll,
@@ -88,16 +48,26 @@ pub struct Log {
     config: Arc<Config>,
     place: Place,
     seed: [u8; 32],
+    recording: Recording,
+    /// How many calls there were, kept or not.
+    count: u64,
     calls: Vec<Call>,
     transcript: String,
 }
 
 impl Log {
-    pub(super) const fn new(config: Arc<Config>, place: Place, seed: [u8; 32]) -> Self {
+    pub(super) const fn new(
+        config: Arc<Config>,
+        place: Place,
+        seed: [u8; 32],
+        recording: Recording,
+    ) -> Self {
         Self {
             config,
             place,
             seed,
+            recording,
+            count: 0,
             calls: Vec::new(),
             transcript: String::new(),
         }
@@ -108,18 +78,11 @@ impl Log {
     }
 
     /// How many calls there were.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.calls.len()
+    pub(super) const fn calls(&self) -> u64 {
+        self.count
     }
 
-    /// Whether there were none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.calls.is_empty()
-    }
-
-    /// Everything the shard answered: actions in order and the bytes it owed.
+    /// Everything the shard answered: actions in order and the bytes it owed. Empty if it is not kept.
     #[must_use]
     pub fn transcript(&self) -> &str {
         &self.transcript
@@ -129,14 +92,17 @@ impl Log {
     /// cannot be kept in a list.
     #[must_use]
     pub fn replay(&self) -> Option<String> {
-        let mut log = Self::new(self.config.clone(), self.place, self.seed);
+        let mut log = Self::new(self.config.clone(), self.place, self.seed, Recording::On);
         let mut shard = log.start();
         for call in &self.calls {
             match call.clone() {
                 Call::Accept(now, listener, peer) => {
                     log.accept(&mut shard, now, listener, peer);
                 }
-                Call::Handle(now, event) => log.handle(&mut shard, now, event),
+                Call::Handle(now, Told::Bytes(conn, bytes)) => {
+                    log.bytes(&mut shard, now, conn, &bytes);
+                }
+                Call::Handle(now, Told::Other(input)) => log.handle(&mut shard, now, input),
                 Call::Detach(conn) => {
                     log.detach(&mut shard, conn);
                 }
@@ -162,12 +128,12 @@ impl Log {
                 Call::Accept(now, listener, peer) => {
                     shard.accept(*now, *listener, *peer);
                 }
-                Call::Handle(now, event) => {
+                Call::Handle(now, told) => {
                     // The end of a connection comes when its bytes are out.
-                    if matches!(event, Event::Closed(..)) {
+                    if matches!(told, Told::Other(Input::Closed { .. })) {
                         drain(&mut shard, &mut sent);
                     }
-                    shard.handle(*now, event.input());
+                    shard.handle(*now, told.input());
                 }
                 Call::Attach | Call::Detach(_) => return None,
                 Call::Poll | Call::Sent(..) => continue,
@@ -189,47 +155,62 @@ impl Log {
         listener: Listener,
         peer: SocketAddr,
     ) -> ConnId {
-        self.calls.push(Call::Accept(now, listener, peer));
+        self.keep(|| Call::Accept(now, listener, peer));
         let conn = shard.accept(now, listener, peer);
-        self.note(format_args!("{conn:?}"));
+        self.note(|| format!("{conn:?}"));
         conn
     }
 
-    pub(super) fn handle(&mut self, shard: &mut Shard, now: Now, event: Event) {
-        shard.handle(now, event.input());
-        self.note(format_args!("{:?}", shard.poll_timeout()));
-        self.calls.push(Call::Handle(now, event));
+    pub(super) fn handle(&mut self, shard: &mut Shard, now: Now, input: Input<'static>) {
+        self.keep(|| Call::Handle(now, Told::Other(input.clone())));
+        shard.handle(now, input);
+        self.note(|| format!("{:?}", shard.poll_timeout()));
+    }
+
+    pub(super) fn bytes(&mut self, shard: &mut Shard, now: Now, conn: ConnId, bytes: &[u8]) {
+        self.keep(|| Call::Handle(now, Told::Bytes(conn, bytes.to_vec())));
+        shard.handle(now, Input::Bytes { conn, bytes });
+        self.note(|| format!("{:?}", shard.poll_timeout()));
     }
 
     pub(super) fn detach(&mut self, shard: &mut Shard, conn: ConnId) -> Option<Detached> {
-        self.calls.push(Call::Detach(conn));
+        self.keep(|| Call::Detach(conn));
         shard.detach(conn)
     }
 
     pub(super) fn attach(&mut self, shard: &mut Shard, now: Now, detached: Detached) -> ConnId {
-        self.calls.push(Call::Attach);
+        self.keep(|| Call::Attach);
         shard.attach(now, detached)
     }
 
     pub(super) fn poll(&mut self, shard: &mut Shard) -> Option<Action> {
         let action = shard.poll_action();
         if action.is_some() {
-            self.calls.push(Call::Poll);
-            self.note(format_args!("{action:?}"));
+            self.keep(|| Call::Poll);
+            self.note(|| format!("{action:?}"));
         }
         action
     }
 
     pub(super) fn sent(&mut self, shard: &mut Shard, conn: ConnId, count: usize) {
-        self.calls.push(Call::Sent(conn, count));
-        let bytes = shard.outgoing(conn).to_vec();
-        self.note(format_args!("{}", String::from_utf8_lossy(&bytes)));
+        self.keep(|| Call::Sent(conn, count));
+        let bytes = shard.outgoing(conn);
+        self.note(|| String::from_utf8_lossy(bytes).into_owned());
         shard.sent(conn, count);
     }
 
-    fn note(&mut self, what: std::fmt::Arguments<'_>) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.transcript, "{what}");
+    fn keep(&mut self, call: impl FnOnce() -> Call) {
+        self.count += 1;
+        if self.recording == Recording::On {
+            self.calls.push(call());
+        }
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        if self.recording == Recording::On {
+            self.transcript.push_str(&what());
+            self.transcript.push('\n');
+        }
     }
 }
 

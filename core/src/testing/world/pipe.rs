@@ -1,0 +1,186 @@
+//! Connections: what each client has written, what it takes, and where the server has it.
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::policy::Taking;
+use crate::arena::ArenaKey as _;
+use crate::port::{ConnId, Opening, Standing, TlsInfo, TlsVersion};
+use crate::sasl::ChannelBindings;
+
+/// About what one read brings.
+pub(super) const READ_BYTES: usize = 4096;
+
+/// One client's end of a connection.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Peer(pub(super) usize);
+
+impl Peer {
+    /// How many connected before it.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// How a connection ended, as its client sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// The server closed it.
+    Closed,
+    /// The client closed it.
+    ByPeer,
+    /// The TLS handshake failed.
+    TlsFailed,
+}
+
+#[derive(Debug)]
+pub(super) struct Pipe {
+    pub(super) seat: Option<(usize, ConnId)>,
+    pub(super) reading: Reading,
+    pub(super) layer: Layer,
+    /// Whether it was read since its shard was drained.
+    pub(super) turn: Turn,
+    pub(super) standing: Standing,
+    /// What the client has written and the server not yet read.
+    pub(super) inbox: VecDeque<Arrival>,
+    pub(super) taking: Taking,
+    pub(super) received: Vec<u8>,
+    pub(super) ended: Option<Ended>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reading {
+    On,
+    Paused,
+}
+
+/// A connection is read once for each turn of its shard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Turn {
+    Fresh,
+    Read,
+}
+
+/// The server's end of the security layer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Layer {
+    Clear,
+    Handshake,
+    Tls,
+}
+
+#[derive(Debug)]
+pub(super) enum Arrival {
+    Clear(Vec<u8>),
+    Hello,
+    Encrypted(Vec<u8>),
+    Eof,
+}
+
+impl Pipe {
+    pub(super) const fn new(seat: (usize, ConnId), opening: Opening) -> Self {
+        Self {
+            seat: Some(seat),
+            reading: Reading::On,
+            turn: Turn::Fresh,
+            layer: match opening {
+                Opening::Clear => Layer::Clear,
+                Opening::Tls => Layer::Handshake,
+            },
+            standing: Standing::Stranger,
+            inbox: VecDeque::new(),
+            taking: Taking::All,
+            received: Vec::new(),
+            ended: None,
+        }
+    }
+
+    /// The client writes, below TLS if it has said hello.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        let hello = |arrival: &Arrival| matches!(arrival, Arrival::Hello);
+        let secured = self.layer == Layer::Tls || self.inbox.iter().any(hello);
+        self.inbox.push_back(if secured {
+            Arrival::Encrypted(bytes.to_vec())
+        } else {
+            Arrival::Clear(bytes.to_vec())
+        });
+    }
+
+    /// What the client has written so far arrives together, to be read at once.
+    pub(super) fn coalesce(&mut self) {
+        let mut together: VecDeque<Arrival> = VecDeque::with_capacity(self.inbox.len());
+        for arrival in self.inbox.drain(..) {
+            match (together.back_mut(), arrival) {
+                (Some(Arrival::Clear(bytes)), Arrival::Clear(more))
+                | (Some(Arrival::Encrypted(bytes)), Arrival::Encrypted(more))
+                    if bytes.len() < READ_BYTES =>
+                {
+                    bytes.extend(more);
+                }
+                (_, arrival) => together.push_back(arrival),
+            }
+        }
+        self.inbox = together;
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        self.reading == Reading::On && self.turn == Turn::Fresh && !self.inbox.is_empty()
+    }
+}
+
+/// Which client is behind a name, for each shard by the slot of the name.
+#[derive(Debug, Default)]
+pub(super) struct Seats(Vec<Vec<Option<(ConnId, Peer)>>>);
+
+impl Seats {
+    pub(super) fn insert(&mut self, shard: usize, conn: ConnId, peer: Peer) {
+        let slot = conn.key().index();
+        let shards = self.0.len().max(shard + 1);
+        self.0.resize_with(shards, Vec::new);
+        let seats = &mut self.0[shard];
+        let slots = seats.len().max(slot + 1);
+        seats.resize(slots, None);
+        seats[slot] = Some((conn, peer));
+    }
+
+    pub(super) fn remove(&mut self, shard: usize, conn: ConnId) {
+        let seats = self.0.get_mut(shard);
+        if let Some(seat) = seats.and_then(|seats| seats.get_mut(conn.key().index())) {
+            *seat = seat.filter(|(of, _)| *of != conn);
+        }
+    }
+
+    pub(super) fn get(&self, shard: usize, conn: ConnId) -> Option<Peer> {
+        let seat = self
+            .0
+            .get(shard)?
+            .get(conn.key().index())
+            .copied()
+            .flatten();
+        seat.filter(|(of, _)| *of == conn).map(|(_, peer)| peer)
+    }
+
+    /// In the order of shards and names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Peer> + '_ {
+        self.0.iter().flatten().flatten().map(|(_, peer)| *peer)
+    }
+}
+
+pub(super) fn is_white_space(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| b" \t\r\n".contains(byte))
+}
+
+/// What a connection's TLS 1.3 can be bound to: different for each, known to the test.
+#[must_use]
+pub fn tls_of(peer: Peer) -> TlsInfo {
+    let octet = u8::try_from(peer.0 % 256).unwrap_or(0);
+    TlsInfo {
+        version: TlsVersion::V1_3,
+        bindings: ChannelBindings {
+            exporter: Some([octet; 32]),
+            end_point: Some(vec![0xce; 32]),
+        },
+    }
+}

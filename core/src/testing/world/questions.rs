@@ -1,0 +1,226 @@
+//! What the core waits for: the store and the workers, and what becomes of each question.
+
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use super::World;
+use super::policy::{Fate, StorePace, Workers};
+use crate::jid::BareJid;
+use crate::port::{DeriveError, Input, Ticket};
+use crate::sasl::DeriveParams;
+use crate::secret::Secret;
+use crate::store::{Batch, StoreError};
+
+/// A question that was asked and not answered.
+#[derive(Debug)]
+pub(super) struct Question {
+    shard: usize,
+    ticket: Ticket,
+    about: About,
+    /// It is not answered before this moment.
+    due: u64,
+}
+
+#[derive(Debug)]
+enum About {
+    Store(Batch, Fate),
+    Derive(Secret, Vec<DeriveParams>),
+}
+
+impl Question {
+    fn batch(&self) -> Option<&Batch> {
+        match &self.about {
+            About::Store(batch, _) => Some(batch),
+            About::Derive(..) => None,
+        }
+    }
+
+    fn owner(&self) -> Option<&BareJid> {
+        self.batch().map(|batch| &batch.owner)
+    }
+}
+
+impl World {
+    pub(super) fn ask_store(&mut self, shard: usize, ticket: Ticket, batch: Batch) {
+        let fate = match self.store_pace {
+            StorePace::Busy => Fate::Failed(StoreError::Busy),
+            StorePace::Prompt | StorePace::Slow => self.fates.pop_front().unwrap_or_default(),
+        };
+        let late = match fate {
+            Fate::Delayed(things) => u64::from(things),
+            Fate::Kept | Fate::Failed(_) | Fate::Lost => 0,
+        };
+        let question = Question {
+            shard,
+            ticket,
+            about: About::Store(batch, fate),
+            due: self.moment + late,
+        };
+        if self.store_pace == StorePace::Slow || late > 0 {
+            self.questions.push_back(question);
+        } else {
+            self.answer(question);
+        }
+    }
+
+    pub(super) fn ask_workers(
+        &mut self,
+        shard: usize,
+        ticket: Ticket,
+        password: Secret,
+        jobs: Vec<DeriveParams>,
+    ) {
+        let question = Question {
+            shard,
+            ticket,
+            about: About::Derive(password, jobs),
+            due: 0,
+        };
+        match self.workers {
+            Workers::Free => self.answer(question),
+            Workers::Slow => self.questions.push_back(question),
+            Workers::Busy => {
+                let keys = Err(DeriveError::Busy);
+                self.letters
+                    .push_back((shard, Input::Derived { ticket, keys }));
+            }
+        }
+    }
+
+    /// The answer is on its way.
+    fn answer(&mut self, question: Question) {
+        let letter = self.settle(question);
+        self.letters.push_back(letter);
+    }
+
+    /// What was asked takes effect, if it does, and this is to be told to whom.
+    fn settle(&mut self, question: Question) -> (usize, Input<'static>) {
+        let Question {
+            shard,
+            ticket,
+            about,
+            ..
+        } = question;
+        let input = match about {
+            About::Store(batch, fate) => {
+                let outcome = match fate {
+                    Fate::Kept | Fate::Delayed(_) => self.store.apply(&batch),
+                    Fate::Failed(error) => Err(error),
+                    // Whether it could is what nobody hears.
+                    Fate::Lost => self.store.apply(&batch).and(Err(StoreError::Unknown)),
+                };
+                Input::Stored { ticket, outcome }
+            }
+            About::Derive(password, jobs) => Input::Derived {
+                ticket,
+                keys: Ok(jobs.iter().map(|job| job.derive(&password)).collect()),
+            },
+        };
+        (shard, input)
+    }
+
+    /// In whole turns, what nobody else answers. Whether there was any.
+    pub(super) fn answer_next(&mut self) -> bool {
+        let next = self.answerable().into_iter().next();
+        // Nothing else happens for which it could be too early.
+        let next = next.or_else(|| (!self.questions.is_empty()).then_some(0));
+        let question = next.and_then(|next| self.questions.remove(next));
+        let any = question.is_some();
+        if let Some(question) = question {
+            self.answer(question);
+        }
+        any
+    }
+
+    /// The questions that may be answered next: batches of one owner in their order, nothing before it is due.
+    pub(super) fn answerable(&self) -> Vec<usize> {
+        let mut owners = BTreeSet::new();
+        let questions = self.questions.iter().enumerate();
+        let first = questions
+            .filter(|(_, question)| question.owner().is_none_or(|owner| owners.insert(owner)));
+        first
+            .filter(|(_, question)| question.due <= self.moment)
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// The waiting batches that may be committed next.
+    #[must_use]
+    pub fn commits(&self) -> Vec<usize> {
+        let mut answerable = self.answerable();
+        answerable.retain(|index| self.batch(*index).is_some());
+        answerable
+    }
+
+    /// How many questions wait.
+    #[must_use]
+    pub fn questions(&self) -> usize {
+        self.questions.len()
+    }
+
+    /// How many batches among them.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.questions.iter().filter_map(Question::batch).count()
+    }
+
+    /// What a waiting question asks of the store, if it does.
+    #[must_use]
+    pub fn batch(&self, index: usize) -> Option<&Batch> {
+        self.questions.get(index)?.batch()
+    }
+
+    /// Whether this waiting batch changes anything.
+    #[must_use]
+    pub fn is_change(&self, index: usize) -> bool {
+        self.batch(index).is_some_and(|batch| !batch.is_read_only())
+    }
+
+    /// The question that must be answered before this one can be, which may be itself.
+    #[must_use]
+    pub fn first_before(&self, index: usize) -> usize {
+        let owner = self.questions.get(index).and_then(Question::owner);
+        let first = self.questions.iter().position(|q| q.owner() == owner);
+        owner.and(first).unwrap_or(index)
+    }
+
+    /// A question is answered. That is not told to whom it is for: the user does.
+    pub fn answer_of(&mut self, index: usize) -> Option<(usize, Input<'static>)> {
+        let question = self.questions.remove(index)?;
+        Some(self.settle(question))
+    }
+
+    /// Another fate for a waiting batch.
+    pub fn doom(&mut self, index: usize, fate: Fate) {
+        if let Some(question) = self.questions.get_mut(index)
+            && let About::Store(_, fated) = &mut question.about
+        {
+            *fated = fate;
+        }
+    }
+
+    /// A waiting question is answered: the answer is on its way.
+    pub(super) fn answer_at(&mut self, index: usize) {
+        if let Some(question) = self.questions.remove(index) {
+            self.answer(question);
+        }
+    }
+
+    /// One of `commits` fails instead: nothing of it takes effect. Whose it was.
+    pub fn fail(&mut self, index: usize, error: StoreError) -> Option<String> {
+        self.end_as(index, Fate::Failed(error))
+    }
+
+    /// One of `commits` takes effect, and nobody can know it. Whose it was.
+    pub fn lose_answer(&mut self, index: usize) -> Option<String> {
+        self.end_as(index, Fate::Lost)
+    }
+
+    fn end_as(&mut self, index: usize, fate: Fate) -> Option<String> {
+        let owner = self.batch(index)?.owner.to_string();
+        self.doom(index, fate);
+        self.answer_at(index);
+        Some(owner)
+    }
+}
