@@ -506,13 +506,13 @@ impl One {
     fn stored(&mut self, ticket: Ticket, batch: &Batch, records: &Records) {
         let reply = |op: &Op| match op {
             Op::Get { .. } => Reply::Row(records.get(&batch.owner).cloned()),
+            Op::Load => Reply::Loaded(Box::default()),
             Op::Append { .. }
             | Op::Blank { .. }
             | Op::Count { .. }
             | Op::Delete { .. }
             | Op::DeletePrefix { .. }
             | Op::List { .. }
-            | Op::Load
             | Op::Owners { .. }
             | Op::Page { .. }
             | Op::Purge

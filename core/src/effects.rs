@@ -350,6 +350,11 @@ impl Effects {
         self.actions.push_back(action);
     }
 
+    /// What cannot happen did: fatal in tests, a line in the log of a server.
+    pub(crate) fn bug(&mut self, what: &'static str) {
+        self.note(Note::Bug(what));
+    }
+
     /// Something for the log.
     pub(crate) fn note(&mut self, note: Note) {
         self.actions.push_back(Action::Note(note));

@@ -58,6 +58,7 @@ extern crate std;
 mod account;
 pub mod arena;
 pub mod config;
+mod due;
 mod effects;
 pub mod entropy;
 pub mod envelope;

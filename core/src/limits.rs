@@ -89,6 +89,39 @@ pub const OUTPUT_CAPACITY: usize = 1024;
 /// few of these, so that each comes whole and none makes a turn long.
 pub const ENVELOPE_BYTES: usize = 64 * 1024;
 
+/// Stanzas that wait for an account which waits for the disk: what one turn brings to it from everywhere. Beyond it messages and requests
+/// are refused with `resource-constraint`.
+pub const INBOX_STANZAS: usize = 1024;
+
+/// Bytes of these: four of the longest. An eighth of the way from one shard to another, so that no account fills that.
+pub const INBOX_BYTES: usize = 1024 * 1024;
+
+/// Items of an inbox that are run before others have their turn.
+pub const INBOX_TURN: usize = 256;
+
+/// Reading what an account keeps: so often in all, with `LOAD_AGAIN` between, while somebody is signed in. Then its streams end.
+pub const LOAD_TRIES: u8 = 3;
+/// See `LOAD_TRIES`.
+pub const LOAD_AGAIN: Duration = Duration::from_secs(1);
+
+/// Offering a batch to a store that is busy: so often in all, with `OFFER_AGAIN` between. Together as long as anybody waits for an answer.
+pub const OFFERS: u8 = 50;
+/// See `OFFERS`.
+pub const OFFER_AGAIN: Duration = Duration::from_millis(200);
+
+/// How long an account stays in memory that nobody is signed in to: whoever comes back after the network was away needs no reading.
+pub const ACCOUNT_IDLE: Duration = Duration::from_secs(60);
+
+/// Accounts of one shard that stay for that reason. Beyond it those go that have been idle for longest.
+pub const ACCOUNTS_IDLE_MAX: usize = 4096;
+
+/// Batches of the whole server that the store has not answered. Each shard has its equal share, so that the queue of the store is
+/// never full for one that keeps to it.
+pub const STORE_CREDIT_BATCHES: usize = 16_384;
+
+/// Bytes in them.
+pub const STORE_CREDIT_BYTES: usize = 64 * 1024 * 1024;
+
 /// How long one session that does not read may hold up another that writes to it, at most. Then it is looked at how much it took: with less
 /// than `FLOW_READ_BYTES` it ends. A person waits so long for a message to go out, and no longer.
 pub const FLOW_PATIENCE: Duration = Duration::from_secs(10);

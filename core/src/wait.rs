@@ -12,7 +12,18 @@ use crate::sasl::{ScramKeys, Status};
 
 /// One question under way.
 #[derive(Debug)]
+pub(crate) struct Question {
+    /// What to do with the answer.
+    pub(crate) wait: Wait,
+    /// The credit that the store gives back with it, in bytes; `None` for questions to others.
+    pub(crate) credit: Option<usize>,
+}
+
+/// Who wants the answer.
+#[derive(Debug)]
 pub(crate) enum Wait {
+    /// What an account has changed is with the store.
+    Commit(AccountKey),
     /// An administrator's command.
     Command(Box<CommandWait>),
     /// A stream wants the credentials of who is signing in.

@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["jid", "xml"],
     &["stanza", "sasl", "store", "envelope", "port", "config"],
-    &["effects", "wait", "stream", "account", "xep"],
+    &["due", "effects", "wait", "stream", "account", "xep"],
     &["shard", "fuzzing", "testing"],
 ];
 
@@ -41,6 +41,7 @@ const EDGES: &[(&str, &str)] = &[
     ("account", "effects"),
     ("account", "xep"),
     ("stream", "effects"),
+    ("due", "account"),
     ("wait", "account"),
 ];
 

@@ -8,7 +8,8 @@ use crate::config::{Config, HostConfig};
 use crate::entropy::Entropy;
 use crate::envelope::{Delivery, To};
 use crate::jid::Jid;
-use crate::stanza::Stanza;
+use crate::stanza::{Condition, Stanza};
+use crate::store::Op;
 use crate::time::Now;
 
 /// What an account may use during one call.
@@ -18,8 +19,30 @@ pub(crate) struct Cx<'a> {
     pub(crate) config: &'a Config,
     pub(crate) host: &'a HostConfig,
     pub(crate) entropy: &'a mut Entropy,
-    /// What it says, in order.
-    pub(crate) said: &'a mut Vec<Saying>,
+    pub(crate) spoken: &'a mut Spoken,
+    /// Whether the store takes changes.
+    #[expect(dead_code, reason = "what an account keeps comes next")]
+    pub(crate) store: StoreRoom,
+}
+
+/// Whether the shard has credit left with the store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum StoreRoom {
+    /// It takes one more batch.
+    Room,
+    /// What would change something is to be refused before anything of it is said.
+    Spent,
+}
+
+/// What a call said and changed.
+#[derive(Debug, Default)]
+pub(crate) struct Spoken {
+    /// In the order it was said.
+    pub(crate) said: Vec<Saying>,
+    /// In the order it was changed.
+    pub(crate) changes: Vec<Op>,
+    /// Who asked for the changes.
+    pub(crate) asked: Option<Asked>,
 }
 
 /// Something an account says.
@@ -31,27 +54,59 @@ pub(crate) enum Saying {
     Route(Delivery),
 }
 
+/// The stanza that asked for a change, to be answered if that comes to nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Of this session.
+    pub(crate) by: SessionKey,
+    /// The request.
+    pub(crate) stanza: Arc<Stanza>,
+}
+
+impl Asked {
+    /// What is said if nothing came of it.
+    pub(crate) fn refusal(&self, condition: Condition) -> Option<Saying> {
+        let error = self.stanza.refusal(condition, None)?;
+        Some(Saying::Tell(self.by, error.into(), None))
+    }
+}
+
 impl Cx<'_> {
     /// To a session, as the stanza stands.
     pub(crate) fn tell(&mut self, session: SessionKey, stanza: Arc<Stanza>) {
-        self.said.push(Saying::Tell(session, stanza, None));
+        self.spoken.said.push(Saying::Tell(session, stanza, None));
     }
 
     /// To a session, addressed to `to`.
     pub(crate) fn tell_at(&mut self, session: SessionKey, stanza: Arc<Stanza>, to: Jid) {
-        self.said.push(Saying::Tell(session, stanza, Some(to)));
+        let said = Saying::Tell(session, stanza, Some(to));
+        self.spoken.said.push(said);
     }
 
     /// To whom the stanza names.
     pub(crate) fn route(&mut self, stanza: Stanza) {
-        self.said.push(Saying::Route(Delivery::named(stanza)));
+        let delivery = Delivery::named(stanza);
+        self.spoken.said.push(Saying::Route(delivery));
     }
 
     /// To each of these, whatever the stanza names.
     pub(crate) fn fan_out(&mut self, stanza: Arc<Stanza>, to: Vec<Jid>) {
         if !to.is_empty() {
             let to = To::Each(to);
-            self.said.push(Saying::Route(Delivery { stanza, to }));
+            let delivery = Delivery { stanza, to };
+            self.spoken.said.push(Saying::Route(delivery));
         }
+    }
+
+    #[expect(dead_code, reason = "what an account keeps comes next")]
+    /// What the call has changed in memory, for the disk. Nobody hears what is said in this call, before or after, until it is there.
+    pub(crate) fn change(&mut self, op: Op) {
+        self.spoken.changes.push(op);
+    }
+
+    #[expect(dead_code, reason = "what an account keeps comes next")]
+    /// Who is told if the changes of this call come to nothing.
+    pub(crate) fn asked_by(&mut self, asked: Asked) {
+        self.spoken.asked = Some(asked);
     }
 }

@@ -1,11 +1,13 @@
-//! One account on the shard that owns it: its sessions, and the rules for what they send and receive.
+//! One account on the shard that owns it: what it keeps, its sessions, and the rules for what they send and receive.
 //!
-//! What a call says is a value on its `Cx` until the call ends; knows nothing of streams, sockets or other accounts.
+//! What a call says and changes are values on its `Cx` until the call ends; knows nothing of streams, sockets or other accounts.
 
 mod choose;
 mod cx;
 mod deliver;
+mod gate;
 mod iq;
+mod kept;
 mod pipeline;
 mod presence;
 mod session;
@@ -18,9 +20,12 @@ use crate::arena::arena_key;
 use crate::jid::BareJid;
 use crate::port::ConnId;
 
-pub(crate) use cx::{Cx, Saying};
+pub(crate) use cx::{Asked, Cx, Saying, Spoken, StoreRoom};
 pub(crate) use deliver::{Manner, nobody};
+pub(crate) use gate::Admit;
+use gate::Gate;
 pub(crate) use iq::answer;
+pub(crate) use kept::Kept;
 pub(crate) use session::{Binding, Session, SessionKey};
 
 arena_key! {
@@ -28,55 +33,26 @@ arena_key! {
     pub(crate) AccountKey;
 }
 
-/// An account somebody is signed in to, or about to be.
+/// An account in memory.
 #[derive(Debug)]
 pub(crate) struct Account {
     jid: BareJid,
-    state: State,
+    gate: Gate,
+    /// What it keeps, while that is in memory.
+    kept: Option<Kept>,
     /// Signed in, no resource yet.
     admitted: Vec<ConnId>,
     sessions: Vec<Session>,
     last_session: SessionKey,
 }
 
-#[derive(Debug)]
-enum State {
-    /// Its data is being read; these wait for it, each with the record it verified against.
-    Loading(Vec<(ConnId, [u8; 32])>),
-    /// In memory. The hash of the credentials record that is good now.
-    Ready([u8; 32]),
-    /// Being deleted: nobody comes in until the purge is done and this key is dead.
-    Leaving,
-}
-
-/// What an account says to somebody who has verified credentials.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Admit {
-    /// Come in.
-    Welcome,
-    /// Wait until it is loaded.
-    Wait,
-    /// The credentials are no longer good, or the account is full or leaving.
-    Refuse,
-}
-
 impl Account {
-    /// An account that must still be loaded.
-    pub(crate) fn loading(jid: BareJid) -> Self {
+    /// An account of which nothing was read yet. `record` is the hash of its credentials, if it is known.
+    pub(crate) fn new(jid: BareJid, record: Option<[u8; 32]>) -> Self {
         Self {
             jid,
-            state: State::Loading(Vec::new()),
-            admitted: Vec::new(),
-            sessions: Vec::new(),
-            last_session: SessionKey::default(),
-        }
-    }
-
-    /// An account whose credentials record has this hash.
-    pub(crate) fn ready(jid: BareJid, record: [u8; 32]) -> Self {
-        Self {
-            jid,
-            state: State::Ready(record),
+            gate: record.map_or_else(|| Gate::Asking(Vec::new()), Gate::Open),
+            kept: None,
             admitted: Vec::new(),
             sessions: Vec::new(),
             last_session: SessionKey::default(),
@@ -87,70 +63,13 @@ impl Account {
         &self.jid
     }
 
-    /// A connection has proven to know the password of `record`.
-    pub(crate) fn admit(&mut self, conn: ConnId, record: [u8; 32], sessions_max: usize) -> Admit {
-        // Some more than the sessions, because the old session of a resource goes when the new one binds.
-        let full = self.admitted.len() + self.sessions.len() >= sessions_max.saturating_mul(2);
-        match &mut self.state {
-            State::Loading(waiting) if waiting.len() < sessions_max => {
-                waiting.push((conn, record));
-                Admit::Wait
-            }
-            State::Ready(good) if *good == record && !full => {
-                self.admitted.push(conn);
-                Admit::Welcome
-            }
-            State::Loading(_) | State::Ready(_) | State::Leaving => Admit::Refuse,
-        }
+    /// What it keeps was read.
+    pub(crate) fn keep(&mut self, kept: Kept) {
+        self.kept = Some(kept);
     }
 
-    /// Its data came: the hash of its record, if it may sign in. Who waited is to be asked for admission again.
-    pub(crate) fn loaded(&mut self, record: Option<[u8; 32]>) -> Vec<(ConnId, [u8; 32])> {
-        let State::Loading(waiting) = &mut self.state else {
-            return Vec::new();
-        };
-        let waiting = core::mem::take(waiting);
-        self.state = record.map_or(State::Leaving, State::Ready);
-        waiting
-    }
-
-    /// From now on only this record is good.
-    pub(crate) fn set_record(&mut self, record: [u8; 32]) {
-        if let State::Ready(good) = &mut self.state {
-            *good = record;
-        }
-    }
-
-    /// Nobody comes in any more.
-    pub(crate) fn leave(&mut self) {
-        self.state = State::Leaving;
-    }
-
-    /// Every connection that is signed in or waiting to be.
-    pub(crate) fn connections(&self) -> Vec<ConnId> {
-        let waiting: &[(ConnId, [u8; 32])] = match &self.state {
-            State::Loading(waiting) => waiting,
-            State::Ready(_) | State::Leaving => &[],
-        };
-        let sessions = self.sessions.iter().map(Session::conn);
-        let waiting = waiting.iter().map(|(conn, _)| *conn);
-        sessions
-            .chain(self.admitted.iter().copied())
-            .chain(waiting)
-            .collect()
-    }
-
-    /// Whether nothing keeps it in memory.
-    pub(crate) fn is_idle(&self) -> bool {
-        let loading = matches!(&self.state, State::Loading(_));
-        !loading && self.sessions.is_empty() && self.admitted.is_empty()
-    }
-
-    /// Forgets a connection that is not a session.
-    pub(crate) fn forget(&mut self, conn: ConnId) {
-        self.admitted.retain(|admitted| *admitted != conn);
-        if let State::Loading(waiting) = &mut self.state {
-            waiting.retain(|(waiting, _)| *waiting != conn);
-        }
+    /// What is in memory is not what is on disk: it is forgotten, and to be read again.
+    pub(crate) fn forget_kept(&mut self) {
+        self.kept = None;
     }
 }

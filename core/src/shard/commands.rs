@@ -8,7 +8,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Shard;
+use super::inbox::{Errand, Item};
+use super::owner::Life;
 use super::signin::{first_row, read_credentials};
+use crate::account::AccountKey;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{COMMANDS_WAITING_MAX, LIST_MAX};
 use crate::port::{
@@ -91,12 +94,7 @@ impl Shard {
             account: Some(account),
             step,
         };
-        let ticket = self.waits.insert(Wait::Command(Box::new(wait)));
-        self.fx.act(Action::Derive {
-            ticket,
-            password: prepared,
-            jobs,
-        });
+        self.derive_keys(prepared, jobs, Wait::Command(Box::new(wait)));
     }
 
     pub(super) fn command_derived(
@@ -238,9 +236,46 @@ impl Shard {
         self.write(id, account, row, Expect::Present, after);
     }
 
-    /// Nobody comes in and nobody stays while everything goes.
+    /// What was said to an account that is in memory comes before its end.
     fn delete(&mut self, now: Now, id: CommandId, account: BareJid) {
-        self.shut_out(now, &account);
+        match self.present(&account) {
+            Some(key) => self.send_errand(now, key, id, Errand::Delete),
+            None => self.purge(id, account),
+        }
+    }
+
+    /// The owner of this account, if it is in memory and not about to leave it.
+    fn present(&self, account: &BareJid) -> Option<AccountKey> {
+        let key = *self.by_name.get(account.as_str())?;
+        let owner = self.owners.get(key)?;
+        (!matches!(owner.life, Life::Leaving)).then_some(key)
+    }
+
+    /// Brings a command to an account that is in memory.
+    fn send_errand(&mut self, now: Now, key: AccountKey, id: CommandId, errand: Errand) {
+        self.stay(key);
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        let waits = owner.is_busy();
+        owner.inbox.push(Item::Command(id, errand));
+        if !waits {
+            self.drain(now, key);
+        }
+    }
+
+    /// Nobody comes in and nobody stays while everything goes.
+    pub(super) fn delete_owner(&mut self, now: Now, key: AccountKey, id: CommandId) {
+        let Some(owner) = self.owners.get(key) else {
+            return;
+        };
+        let account = owner.account.jid().clone();
+        self.end_all(now, key, Violation::AccountGone);
+        self.depart(now, key);
+        self.purge(id, account);
+    }
+
+    fn purge(&mut self, id: CommandId, account: BareJid) {
         let batch = change_of(account.clone(), Op::Purge);
         self.ask_for_change(id, account, batch, After::Deleted);
     }
@@ -263,9 +298,9 @@ impl Shard {
             After::Deleted | After::Disabled => self.shut_out(now, account),
             After::PasswordChanged(record) => {
                 if let Some(key) = self.by_name.get(account.as_str())
-                    && let Some(account) = self.accounts.get_mut(*key)
+                    && let Some(owner) = self.owners.get_mut(*key)
                 {
-                    account.set_record(record);
+                    owner.account.set_record(record);
                 }
                 self.dismiss(now, account, Violation::PasswordChanged);
             }
@@ -289,9 +324,9 @@ impl Shard {
         // First, because a leaving account knows of nobody who waits.
         self.dismiss(now, account, Violation::AccountGone);
         if let Some(key) = self.by_name.get(account.as_str())
-            && let Some(account) = self.accounts.get_mut(*key)
+            && let Some(owner) = self.owners.get_mut(*key)
         {
-            account.leave();
+            owner.account.shut();
         }
     }
 
@@ -300,10 +335,10 @@ impl Shard {
         let Some(key) = self.by_name.get(account.as_str()).copied() else {
             return;
         };
-        let Some(connections) = self.accounts.get(key).map(|account| account.connections()) else {
+        let Some(owner) = self.owners.get(key) else {
             return;
         };
-        for conn in connections {
+        for conn in owner.account.connections() {
             self.fail(now, conn, violation);
         }
     }
@@ -326,7 +361,13 @@ impl Shard {
     }
 
     /// Answers, and begins the next command on that account.
-    fn finish(&mut self, now: Now, id: CommandId, account: &BareJid, result: CommandResult) {
+    pub(super) fn finish(
+        &mut self,
+        now: Now,
+        id: CommandId,
+        account: &BareJid,
+        result: CommandResult,
+    ) {
         self.reply(id, result);
         let next = self
             .commands
@@ -337,7 +378,7 @@ impl Shard {
             None => {
                 self.commands.remove(account.as_str());
                 if let Some(key) = self.by_name.get(account.as_str()).copied() {
-                    self.drop_if_idle(key);
+                    self.drop_if_idle(now, key);
                 }
             }
         }

@@ -5,8 +5,11 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::inbox::Item;
+use super::owner::Owner;
 use super::{Course, Shard};
 use crate::account::AccountKey;
+use crate::due::Due;
 use crate::jid::BareJid;
 use crate::port::{Action, CloseReason, ConnId, Note, Standing};
 use crate::stream::{self, Ending, Event, Expiry, Stream, Violation};
@@ -19,6 +22,7 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) reading: Reading,
     pub(super) role: Role,
+    socket: Socket,
     /// By what it signed in, until that is noted.
     pub(super) mechanism: Option<crate::sasl::Mechanism>,
     /// `Shard::changes` when its credentials were asked for.
@@ -30,6 +34,14 @@ pub(super) struct Connection {
 pub(super) enum Reading {
     On,
     Paused,
+}
+
+/// Whether the shell still has it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Socket {
+    Open,
+    /// The shell has said its last word. What the connection brought before still waits for its account's owner.
+    Gone,
 }
 
 /// What a connection is to this shard.
@@ -64,7 +76,7 @@ impl Shard {
             return None;
         }
         let connection = self.connections.remove(conn)?;
-        self.timers.stop(conn);
+        self.timers.stop(Due::Stream(conn));
         let out = self.fx.close(conn);
         match connection.role {
             Role::Leaving(account) => Some(Detached {
@@ -106,6 +118,7 @@ impl Shard {
             peer,
             reading: Reading::On,
             role: Role::Stranger,
+            socket: Socket::Open,
             mechanism: None,
             as_of: 0,
         };
@@ -131,7 +144,7 @@ impl Shard {
             .into_iter()
             .flatten()
             .fold(patience, Duration::min);
-        self.timers.set(conn, now.mono, first);
+        self.timers.set(Due::Stream(conn), now.mono, first);
     }
 
     /// How long the peer is not to be read, having sent faster than it may.
@@ -171,7 +184,7 @@ impl Shard {
 
     /// Lets the stream take what it wants. What is left waits in the stream for an answer, and the shell is told to stop.
     fn feed(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
-        while !self.slowed.holds(conn)
+        while !self.holds_back(conn)
             && let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input))
         {
             self.on_event(now, conn, event);
@@ -193,7 +206,7 @@ impl Shard {
             && connection.reading == Reading::On
         {
             connection.reading = Reading::Paused;
-            self.fx.act(Action::Pause { conn });
+            self.act(conn, Action::Pause { conn });
         }
     }
 
@@ -212,17 +225,20 @@ impl Shard {
 
     /// Goes on with a stream that may have stopped waiting.
     pub(super) fn proceed(&mut self, now: Now, conn: ConnId) {
+        if self.holds_back(conn) {
+            return;
+        }
         let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
-        if connection.stream.waits() || self.slowed.holds(conn) {
+        if connection.stream.waits() {
             return;
         }
         let held = connection.stream.take_held();
         if !held.is_empty() {
             self.feed(now, conn, &held);
         }
-        let rests = !self.rest(now, conn).is_zero() || self.slowed.holds(conn);
+        let rests = !self.rest(now, conn).is_zero() || self.holds_back(conn);
         let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
@@ -232,12 +248,43 @@ impl Shard {
             && !connection.stream.holds()
         {
             connection.reading = Reading::On;
-            self.fx.act(Action::Resume { conn });
+            self.act(conn, Action::Resume { conn });
+        }
+    }
+
+    /// Whether what a client sends must wait: for somebody who reads it, for its account's owner, or for credit with the store.
+    fn holds_back(&mut self, conn: ConnId) -> bool {
+        if self.slowed.holds(conn) {
+            return true;
+        }
+        let Some(connection) = self.connections.get(conn) else {
+            return false;
+        };
+        let (Role::Member(key), true) = (&connection.role, connection.stream.is_at_owner()) else {
+            return false;
+        };
+        if self.owners.get(*key).is_some_and(Owner::is_busy) {
+            return true;
+        }
+        let saves = self.credit.is_low() && connection.socket == Socket::Open;
+        if saves {
+            self.credit.pause(conn);
+        }
+        saves
+    }
+
+    /// Tells the shell about a connection that it has.
+    fn act(&mut self, conn: ConnId, action: Action) {
+        let connection = self.connections.get(conn);
+        if connection.is_some_and(|connection| connection.socket == Socket::Open) {
+            self.fx.act(action);
         }
     }
 
     fn on_event(&mut self, now: Now, conn: ConnId, event: Event) {
         match event {
+            // The next element waits if the owner is busy.
+            Event::AtOwner => {}
             Event::Bind { resource, request } => {
                 self.bind(now, conn, resource, &request);
             }
@@ -271,8 +318,22 @@ impl Shard {
         }
     }
 
-    /// Ends a stream with an error.
+    /// Ends a stream with an error. A session's ends when all is done that came before for its account.
     pub(super) fn fail(&mut self, now: Now, conn: ConnId, violation: Violation) {
+        if let Some(connection) = self.connections.get(conn)
+            && let Role::Member(key) = connection.role
+            && connection.stream.is_established()
+            && let Some(owner) = self.owners.get_mut(key)
+            && owner.is_busy()
+        {
+            owner.inbox.push(Item::Fail(conn, violation));
+            return;
+        }
+        self.fail_now(now, conn, violation);
+    }
+
+    /// As `fail`, whatever waits.
+    pub(super) fn fail_now(&mut self, now: Now, conn: ConnId, violation: Violation) {
         if let Some(event) = self.with(now, conn, |stream, cx| stream.fail(cx, violation)) {
             self.on_event(now, conn, event);
         }
@@ -302,7 +363,7 @@ impl Shard {
     fn closing(&mut self, now: Now, conn: ConnId, ending: Option<Ending>) {
         if self.end_session(now, conn).is_some() {
             let standing = Standing::Stranger;
-            self.fx.act(Action::Standing { conn, standing });
+            self.act(conn, Action::Standing { conn, standing });
         }
         if let Some(connection) = self.connections.get_mut(conn)
             && matches!(connection.role, Role::Leaving(_))
@@ -320,7 +381,8 @@ impl Shard {
                 false => CloseReason::Failed(error),
             };
             self.note_end(conn, account, reason);
-            self.timers.set(conn, now.mono, self.config.limits.close);
+            self.timers
+                .set(Due::Stream(conn), now.mono, self.config.limits.close);
         }
     }
 
@@ -366,8 +428,8 @@ impl Shard {
                 self.note_end(conn, account, reason);
             }
         }
-        self.timers.stop(conn);
-        self.fx.act(Action::Close { conn });
+        self.timers.stop(Due::Stream(conn));
+        self.act(conn, Action::Close { conn });
     }
 
     /// Its place is needed. Choice: who has not signed in has no claim to one. RFC 6120 §4.4 has us wait for the peer's closing tag
@@ -385,8 +447,53 @@ impl Shard {
         self.hang_up(now, conn, CloseReason::Ended);
     }
 
-    /// The shell's last word.
+    /// The shell's last word. What came before it comes first.
     pub(super) fn closed(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else {
+            return;
+        };
+        connection.socket = Socket::Gone;
+        if let Role::Member(key) = connection.role
+            && connection.stream.is_signed_in()
+            && let Some(owner) = self.owners.get_mut(key)
+            && owner.is_busy()
+        {
+            owner.inbox.push(Item::Closed(conn));
+            self.timers.stop(Due::Stream(conn));
+            self.fx.close(conn);
+            return;
+        }
+        self.finish_input(now, conn);
+        self.gone(now, conn);
+    }
+
+    /// Hands a session's stream what it holds, as far as its owner can act: nobody is to wait for, its connection is gone.
+    pub(super) fn finish_input(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else {
+            return;
+        };
+        if !connection.stream.holds() || !connection.stream.is_signed_in() {
+            return;
+        }
+        let held = connection.stream.take_held();
+        let mut input = held.as_slice();
+        while self.member(conn).is_some_and(|key| self.can_act(key))
+            && let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input))
+        {
+            self.on_event(now, conn, event);
+            self.settle(now);
+        }
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.stream.hold(input);
+        }
+    }
+
+    fn can_act(&self, key: AccountKey) -> bool {
+        self.owners.get(key).is_some_and(Owner::is_ready)
+    }
+
+    /// A connection is over, and nothing of it is left to be done.
+    pub(super) fn gone(&mut self, now: Now, conn: ConnId) {
         let account = self.named(conn);
         self.end_session(now, conn);
         let Some(connection) = self.connections.get(conn) else {
@@ -400,7 +507,7 @@ impl Shard {
             self.note_end(conn, account, CloseReason::Ended);
         }
         self.connections.remove(conn);
-        self.timers.stop(conn);
+        self.timers.stop(Due::Stream(conn));
         self.fx.close(conn);
     }
 
@@ -408,7 +515,7 @@ impl Shard {
     fn named(&self, conn: ConnId) -> Option<BareJid> {
         let connection = self.connections.get(conn)?;
         match connection.role {
-            Role::Member(key) => Some(self.accounts.get(key)?.jid().clone()),
+            Role::Member(key) => Some(self.owners.get(key)?.account.jid().clone()),
             Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => {
                 connection.stream.account()
             }

@@ -120,7 +120,7 @@ impl Shard {
 
     fn session_named(&self, jid: &Jid) -> Option<ConnId> {
         let key = self.by_name.get(jid.bare())?;
-        let session = self.accounts.get(*key)?.session_of(jid.resource()?)?;
+        let session = self.owners.get(*key)?.account.session_of(jid.resource()?)?;
         Some(session.conn())
     }
 }

@@ -2,7 +2,12 @@
 
 mod commands;
 mod connections;
+mod credit;
 mod flow;
+mod inbox;
+mod loads;
+mod owner;
+mod owners;
 mod route;
 mod sessions;
 mod signin;
@@ -14,9 +19,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use crate::account::{Account, AccountKey, Saying};
+use crate::account::{AccountKey, Spoken};
 use crate::arena::Arena;
 use crate::config::Config;
+use crate::due::Due;
 use crate::effects::Effects;
 use crate::entropy::Entropy;
 use crate::envelope::placement::Placement;
@@ -24,15 +30,19 @@ use crate::envelope::{Body, Place};
 use crate::jid::BareJid;
 use crate::limits::TICK_MAX;
 use crate::map::{Keyed, Map};
-use crate::port::{Action, Command, CommandId, ConnId, Input, Listener, Ticket};
-use crate::sasl::{CREDENTIALS, Throttle};
+use crate::port::{Action, Command, CommandId, ConnId, DeriveError, Input, Listener, Ticket};
+use crate::sasl::{CREDENTIALS, DeriveParams, ScramKeys, Throttle};
+use crate::secret::Secret;
 use crate::store::{Batch, Catalog, Log, Reply, StoreError};
 use crate::stream::{Stream, Violation};
 use crate::time::{Instant, Now};
 use crate::timer::Timers;
-use crate::wait::Wait;
+use crate::wait::{Question, Wait};
 
+use self::credit::Credit;
 use self::flow::Slowed;
+use self::loads::Idle;
+use self::owner::Owner;
 use self::signin::first_record;
 use connections::Connection;
 pub use connections::Detached;
@@ -52,14 +62,20 @@ pub struct Shard {
     entropy: Entropy,
     fx: Effects,
     connections: Arena<ConnId, Connection>,
-    accounts: Arena<AccountKey, Account>,
+    owners: Arena<AccountKey, Owner>,
     by_name: Map<BareJid, AccountKey>,
-    waits: Arena<Ticket, Wait>,
+    waits: Arena<Ticket, Question>,
     throttle: Throttle,
-    timers: Timers<ConnId>,
+    timers: Timers<Due>,
     slowed: Slowed,
-    /// What the account that is called says; empty between calls.
-    said: Vec<Saying>,
+    /// What the account that is called says and changes; empty between calls.
+    spoken: Spoken,
+    /// How many loads there were.
+    tenures: u64,
+    credit: Credit,
+    idle: Idle,
+    /// Owners of which the inbox was too long for one turn.
+    unfinished: Vec<AccountKey>,
     /// How many changes of credentials were sent to the store: what was read before the last of them may be out of date.
     changes: u64,
     /// Commands behind the one that runs, for each account that has one running.
@@ -89,12 +105,16 @@ impl Shard {
             entropy,
             fx: Effects::new(place, &config.limits),
             connections: Arena::default(),
-            accounts: Arena::default(),
+            owners: Arena::default(),
             by_name: Map::with_hasher(key),
             waits: Arena::default(),
             timers: Timers::default(),
             slowed: Slowed::default(),
-            said: Vec::new(),
+            spoken: Spoken::default(),
+            tenures: 0,
+            credit: Credit::new(config.shards),
+            idle: Idle::default(),
+            unfinished: Vec::new(),
             changes: 0,
             commands: BTreeMap::new(),
             course: Course::Running,
@@ -123,12 +143,7 @@ impl Shard {
                 Body::Slow(feeding) => self.slow(now, envelope.from, *feeding),
                 Body::Go(feeding) => self.go(now, envelope.from, &feeding),
             },
-            Input::Derived { ticket, keys } => match self.waits.remove(ticket) {
-                Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
-                Some(Wait::Command(wait)) => self.command_derived(now, *wait, keys),
-                // An answer of another kind than the question is a fault of the shell: it falls on the floor.
-                Some(Wait::Credentials(_) | Wait::Load(_)) | None => {}
-            },
+            Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
             Input::Evict { conn } => self.evict(now, conn),
             Input::Reload(config) => self.reload(now, config),
             Input::Secured { conn, tls } => self.answered(now, conn, |s, cx| s.secured(cx, tls)),
@@ -166,10 +181,11 @@ impl Shard {
     /// was sent goes on with a `Tick`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.fx.has_relieved() {
+        if self.fx.has_relieved() || !self.unfinished.is_empty() {
             return Some(Instant::default());
         }
-        self.timers.next().map(|(at, _)| at)
+        let due = self.timers.next().map(|(at, _)| at);
+        [due, self.idle.next()].into_iter().flatten().min()
     }
 
     /// Bytes owed to the peer. Empty for a connection that is dead.
@@ -195,37 +211,68 @@ impl Shard {
         self.connections.len()
     }
 
-    /// How much is in memory: connections, accounts, their names, questions, deadlines, accounts with commands, who waits for others.
+    /// How much is in memory: connections, accounts that are not merely idle, their names, questions, deadlines, accounts with commands,
+    /// who waits for others, batches with the store.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
-    pub fn residue(&self) -> [usize; 7] {
+    pub fn residue(&self) -> [usize; 8] {
         [
             self.connections.len(),
-            self.accounts.len(),
-            self.by_name.len(),
+            self.owners.len().saturating_sub(self.idle.len()),
+            self.by_name.len().saturating_sub(self.idle.len()),
             self.waits.len(),
             usize::from(self.timers.next().is_some()),
             self.commands.len(),
             self.slowed.len(),
+            self.credit.used(),
         ]
     }
 
+    fn derived(&mut self, now: Now, ticket: Ticket, keys: Result<Vec<ScramKeys>, DeriveError>) {
+        match self.waits.remove(ticket).map(|question| question.wait) {
+            Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
+            Some(Wait::Command(wait)) => self.command_derived(now, *wait, keys),
+            // An answer of another kind than the question is a fault of the shell: it falls on the floor.
+            Some(Wait::Commit(_) | Wait::Credentials(_) | Wait::Load(_)) | None => {}
+        }
+    }
+
     fn stored(&mut self, now: Now, ticket: Ticket, outcome: Result<Vec<Reply>, StoreError>) {
-        match self.waits.remove(ticket) {
-            Some(Wait::Credentials(conn)) => {
+        let Some(Question { wait, credit }) = self.waits.remove(ticket) else {
+            return;
+        };
+        if let Some(bytes) = credit {
+            self.credit.give_back(bytes);
+        }
+        match wait {
+            Wait::Commit(account) => self.committed(now, account, outcome),
+            Wait::Credentials(conn) => {
                 let record = outcome.map(first_record);
                 self.answered(now, conn, |stream, cx| stream.credentials(cx, record));
             }
-            Some(Wait::Load(account)) => self.loaded(now, account, outcome.map(first_record)),
-            Some(Wait::Command(wait)) => self.command_stored(now, *wait, outcome),
-            Some(Wait::Derive(_)) | None => {}
+            Wait::Load(account) => self.loaded(now, account, outcome),
+            Wait::Command(wait) => self.command_stored(now, *wait, outcome),
+            Wait::Derive(_) => {}
         }
+        self.spend(now);
     }
 
     /// Asks the store; `then` says who wants the answer.
     fn store(&mut self, batch: Batch, then: Wait) {
-        let ticket = self.waits.insert(then);
+        let credit = Some(self.credit.take(&batch));
+        let ticket = self.waits.insert(Question { wait: then, credit });
         self.fx.act(Action::Store { ticket, batch });
+    }
+
+    /// Has keys derived; `then` says who wants them.
+    fn derive_keys(&mut self, password: Secret, jobs: Vec<DeriveParams>, then: Wait) {
+        let credit = None;
+        let ticket = self.waits.insert(Question { wait: then, credit });
+        self.fx.act(Action::Derive {
+            ticket,
+            password,
+            jobs,
+        });
     }
 
     /// What an input set off is finished before the next one: stanzas under way, sessions whose queue is full.
@@ -249,11 +296,14 @@ impl Shard {
 
     fn tick(&mut self, now: Now) {
         for _ in 0..TICK_MAX {
-            let Some(conn) = self.timers.expired(now.mono) else {
-                return;
-            };
-            self.expire(now, conn);
+            match self.timers.expired(now.mono) {
+                Some(Due::Account(key)) => self.ask_again(key),
+                Some(Due::Stream(conn)) => self.expire(now, conn),
+                None => break,
+            }
         }
+        self.let_idle_go(now);
+        self.drain_unfinished(now);
     }
 
     fn reload(&mut self, now: Now, config: Arc<Config>) {

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Shard;
-use crate::account::{Manner, answer, nobody};
+use crate::account::{Manner, answer};
 use crate::envelope::{Body, Delivery, Envelope, Place, To};
 use crate::jid::Jid;
 use crate::port::Action;
@@ -50,7 +50,7 @@ impl Shard {
             }
             let owner = self.placement.owner(to.bare());
             match owner == self.place {
-                true => self.deliver_at(now, stanza, &to, Manner::FanOut),
+                true => self.deliver_here(now, stanza, &to, Manner::FanOut),
                 false => elsewhere.entry(owner).or_default().push(to),
             }
         }
@@ -75,31 +75,23 @@ impl Shard {
         match &delivery.to {
             To::Named => {
                 if let Some(to) = stanza.to() {
-                    self.deliver_at(now, stanza, to, Manner::Directed);
+                    self.deliver_here(now, stanza, to, Manner::Directed);
                 }
             }
             To::Each(each) => {
                 for to in each {
-                    self.deliver_at(now, stanza, to, Manner::FanOut);
+                    self.deliver_here(now, stanza, to, Manner::FanOut);
                 }
             }
         }
     }
 
-    fn deliver_at(&mut self, now: Now, stanza: &Arc<Stanza>, to: &Jid, manner: Manner) {
-        if self.config.accounts(to.domain()).is_none() {
+    fn deliver_here(&mut self, now: Now, stanza: &Arc<Stanza>, to: &Jid, manner: Manner) {
+        if self.config.accounts(to.domain()).is_some() {
+            self.deliver_at(now, stanza, to, manner);
+        } else if manner == Manner::Directed {
             // Sent by a shard that had not heard yet that the host is gone.
-            if manner == Manner::Directed {
-                self.refuse(stanza, Condition::RemoteServerNotFound);
-            }
-            return;
-        }
-        if let Some(key) = self.by_name.get(to.bare()).copied() {
-            self.in_account(now, key, |account, cx| {
-                account.deliver(cx, stanza, to, manner);
-            });
-        } else if let Some(reply) = nobody(now, &self.config, stanza, to, manner) {
-            self.fx.route(Delivery::named(reply));
+            self.refuse(stanza, Condition::RemoteServerNotFound);
         }
     }
 
@@ -127,7 +119,7 @@ impl Shard {
         }
     }
 
-    fn refuse(&mut self, stanza: &Stanza, condition: Condition) {
+    pub(super) fn refuse(&mut self, stanza: &Stanza, condition: Condition) {
         if let Some(error) = stanza.refusal(condition, None) {
             self.fx.route(Delivery::named(error));
         }

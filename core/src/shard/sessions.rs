@@ -2,8 +2,7 @@
 
 use super::Shard;
 use super::connections::Role;
-use crate::account::{self, Account, AccountKey, Binding, Saying, SessionKey};
-use crate::config::HostConfig;
+use crate::account::{AccountKey, Binding, SessionKey};
 use crate::jid::Resource;
 use crate::port::{ConnId, Note};
 use crate::stanza::{Condition, Stanza};
@@ -63,7 +62,7 @@ impl Shard {
 
     fn session(&self, conn: ConnId) -> Option<(AccountKey, SessionKey)> {
         let key = self.member(conn)?;
-        Some((key, self.accounts.get(key)?.session_on(conn)?))
+        Some((key, self.owners.get(key)?.account.session_on(conn)?))
     }
 
     /// The session on this connection is over, if there was one: of which account.
@@ -71,30 +70,31 @@ impl Shard {
         // Nobody waits for it any more, nor it for anybody.
         self.fx.relieve(conn);
         self.slowed.forget(conn);
+        self.credit.forget(conn);
         let key = self.member(conn)?;
         let session = self.session(conn);
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.role = Role::Stranger;
         }
-        if let Some(account) = self.accounts.get_mut(key) {
-            account.forget(conn);
+        if let Some(owner) = self.owners.get_mut(key) {
+            owner.account.forget(conn);
         }
         if let Some((_, session)) = session {
             self.in_account(now, key, |account, cx| account.end(cx, session));
         }
-        self.drop_if_idle(key);
+        self.drop_if_idle(now, key);
         Some(key)
     }
 
     /// This session's queue is long. If those of its account are too long together, the one with the longest is put down for
     /// closing, and the rest is looked at again when it is gone.
     pub(super) fn bound_account(&mut self, conn: ConnId) {
-        let Some(account) = self.member(conn).and_then(|key| self.accounts.get(key)) else {
+        let Some(owner) = self.member(conn).and_then(|key| self.owners.get(key)) else {
             return;
         };
         let mut owed_together = 0_usize;
         let mut longest = (0, conn);
-        for conn in account.connections() {
+        for conn in owner.account.connections() {
             let owed = self.fx.outgoing(conn).len();
             owed_together = owed_together.saturating_add(owed);
             longest = longest.max((owed, conn));
@@ -104,46 +104,10 @@ impl Shard {
         }
     }
 
-    fn member(&self, conn: ConnId) -> Option<AccountKey> {
+    pub(super) fn member(&self, conn: ConnId) -> Option<AccountKey> {
         match self.connections.get(conn)?.role {
             Role::Member(key) => Some(key),
             Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => None,
         }
-    }
-
-    /// Runs one call of an account, and says what it said; `None` if the account is gone.
-    pub(super) fn in_account<T>(
-        &mut self,
-        now: Now,
-        key: AccountKey,
-        call: impl FnOnce(&mut Account, &mut account::Cx<'_>) -> T,
-    ) -> Option<T> {
-        let account = self.accounts.get_mut(key)?;
-        // A host that went away with a reload: its streams are being closed. Made only then, this runs for every stanza.
-        let fallback;
-        let host = match self.config.accounts(account.jid().domain()) {
-            Some(host) => host,
-            None => {
-                fallback = HostConfig::default();
-                &fallback
-            }
-        };
-        let mut cx = account::Cx {
-            now,
-            config: &self.config,
-            host,
-            entropy: &mut self.entropy,
-            said: &mut self.said,
-        };
-        let outcome = call(account, &mut cx);
-        for saying in self.said.drain(..) {
-            match saying {
-                Saying::Tell(session, stanza, to) => {
-                    account.send(&mut self.fx, session, &stanza, to.as_ref());
-                }
-                Saying::Route(delivery) => self.fx.route(delivery),
-            }
-        }
-        Some(outcome)
     }
 }

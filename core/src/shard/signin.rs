@@ -7,17 +7,16 @@ use bytes::Bytes;
 
 use super::Shard;
 use super::connections::Role;
-use crate::account::{Account, AccountKey, Admit};
+use crate::account::{AccountKey, Admit};
 use crate::envelope::{Body, Place};
 use crate::jid::BareJid;
 use crate::port::{Action, ConnId, Note, Standing};
 use crate::sasl::{
-    Attempt, CREDENTIALS, Credentials, DeriveParams, Failure, Limit, Mechanism, Reached, Status,
-    Verdict,
+    Attempt, CREDENTIALS, Credentials, DeriveParams, Failure, Limit, Mechanism, Reached, Verdict,
 };
 use crate::secret::Secret;
 use crate::store::{Batch, Class, Op, Reply, Row, StoreError};
-use crate::stream::{Violation, record_hash};
+use crate::stream::Violation;
 use crate::time::Now;
 use crate::wait::Wait;
 
@@ -27,10 +26,14 @@ pub(super) fn read_credentials(owner: BareJid, class: Class) -> Batch {
         owner,
         tenure: 0,
         class,
-        ops: vec![Op::Get {
-            table: &CREDENTIALS,
-            key: Row::default(),
-        }],
+        ops: vec![get_credentials()],
+    }
+}
+
+pub(super) fn get_credentials() -> Op {
+    Op::Get {
+        table: &CREDENTIALS,
+        key: Row::default(),
     }
 }
 
@@ -79,6 +82,10 @@ impl Shard {
             return;
         };
         connection.as_of = self.changes;
+        if self.credit.is_spent() {
+            let busy = Err(StoreError::Busy);
+            return self.answered(now, conn, |stream, cx| stream.credentials(cx, busy));
+        }
         let batch = read_credentials(account, Class::SignIn);
         self.store(batch, Wait::Credentials(conn));
     }
@@ -90,12 +97,7 @@ impl Shard {
     }
 
     pub(super) fn derive(&mut self, conn: ConnId, params: DeriveParams, password: Secret) {
-        let ticket = self.waits.insert(Wait::Derive(conn));
-        self.fx.act(Action::Derive {
-            ticket,
-            password,
-            jobs: vec![params],
-        });
+        self.derive_keys(password, vec![params], Wait::Derive(conn));
     }
 
     /// A wrong password: counted, by account here and by address on every shard, and called wrong, unless nobody there is told.
@@ -195,7 +197,7 @@ impl Shard {
     }
 
     /// Credentials are verified against the record of this hash: does the account still have it?
-    fn seek_admission(
+    pub(super) fn seek_admission(
         &mut self,
         now: Now,
         conn: ConnId,
@@ -210,39 +212,27 @@ impl Shard {
         let current = connection.as_of == self.changes;
         let key = match self.by_name.get(jid.as_str()) {
             Some(key) => *key,
-            None => {
-                let account = if current {
-                    Account::ready(jid.clone(), record)
-                } else {
-                    Account::loading(jid.clone())
-                };
-                let key = self.accounts.insert(account);
-                self.by_name.insert(jid.clone(), key);
-                if !current {
-                    let batch = read_credentials(jid, Class::Load);
-                    self.store(batch, Wait::Load(key));
-                }
-                key
-            }
+            None => self.bring_in(jid, current.then_some(record)),
         };
+        self.stay(key);
         self.admit(now, conn, key, record);
-        self.drop_if_idle(key);
+        self.drop_if_idle(now, key);
     }
 
-    fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, record: [u8; 32]) {
+    pub(super) fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, record: [u8; 32]) {
         let sessions_max = self.config.limits.sessions_per_account;
-        let (Some(account), Some(connection)) =
-            (self.accounts.get_mut(key), self.connections.get_mut(conn))
+        let (Some(owner), Some(connection)) =
+            (self.owners.get_mut(key), self.connections.get_mut(conn))
         else {
             return;
         };
-        match account.admit(conn, record, sessions_max) {
+        match owner.account.admit(conn, record, sessions_max) {
             Admit::Wait => connection.role = Role::Member(key),
             Admit::Welcome => {
                 connection.role = Role::Member(key);
                 let mechanism = connection.mechanism.take();
                 let peer = connection.peer.ip();
-                let account = account.jid().clone();
+                let account = owner.account.jid().clone();
                 if let Some(attempt) = self.attempt(conn, Some(&account)) {
                     self.throttle.signed_in(now.mono, &attempt);
                 }
@@ -267,47 +257,6 @@ impl Shard {
                     s.refused(cx, Failure::TemporaryAuthFailure)
                 });
             }
-        }
-    }
-
-    /// The account's record came: everybody who waited is decided on.
-    pub(super) fn loaded(
-        &mut self,
-        now: Now,
-        key: AccountKey,
-        record: Result<Option<Bytes>, StoreError>,
-    ) {
-        let good = record.ok().flatten().filter(|record| {
-            Credentials::from_record(record).is_some_and(|c| c.status == Status::Enabled)
-        });
-        let good = good.map(|record| record_hash(&self.config.server_secret, &record));
-        let Some(account) = self.accounts.get_mut(key) else {
-            return;
-        };
-        let jid = account.jid().clone();
-        for (conn, record) in account.loaded(good) {
-            if self.accounts.get(key).is_some() {
-                self.admit(now, conn, key, record);
-                continue;
-            }
-            // Whoever was decided on before it left again at once, and the account with it.
-            let waiting = self.connections.get_mut(conn);
-            if let Some(mechanism) = waiting.and_then(|connection| connection.mechanism.take()) {
-                self.seek_admission(now, conn, jid.clone(), mechanism, record);
-            }
-        }
-        self.drop_if_idle(key);
-    }
-
-    /// Nobody is signed in any more: the account leaves memory.
-    pub(super) fn drop_if_idle(&mut self, key: AccountKey) {
-        let Some(account) = self.accounts.get(key) else {
-            return;
-        };
-        // A command that is changing it has the last word.
-        if account.is_idle() && !self.commands.contains_key(account.jid().as_str()) {
-            self.by_name.remove(account.jid().as_str());
-            self.accounts.remove(key);
         }
     }
 }

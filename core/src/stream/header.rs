@@ -80,7 +80,7 @@ impl Stream {
         self.write_header(cx, addressed.host.as_str(), addressed.from.as_ref());
         Self::write_bind_features(cx);
         self.state = State::Bind(account, 0);
-        None
+        Some(Event::AtOwner)
     }
 
     /// Our opening tag. `from` is empty where the error is that there is no such host (RFC 6120 §4.9.1.3).

@@ -47,6 +47,8 @@ pub(crate) struct Cx<'a> {
 /// What a stream asks for or reports.
 #[derive(Debug)]
 pub(crate) enum Event {
+    /// From here on what the client sends is the business of the account's owner.
+    AtOwner,
     /// Bind this resource, or one of the server's choosing; then `bound` or `bind_refused` with the request.
     Bind {
         resource: Option<Resource>,
@@ -352,6 +354,16 @@ impl Stream {
     /// Whether its client has signed in, and the stream is not over.
     pub(crate) fn is_signed_in(&self) -> bool {
         self.state.signed_in().is_some()
+    }
+
+    /// Whether what its client sends now is the business of the account's owner.
+    pub(crate) const fn is_at_owner(&self) -> bool {
+        matches!(self.state, State::Bind(..) | State::Established(_))
+    }
+
+    /// Whether it carries a session.
+    pub(crate) const fn is_established(&self) -> bool {
+        matches!(self.state, State::Established(_))
     }
 
     /// The host it is to, as far as that is known and not void.

@@ -48,8 +48,12 @@ pub(crate) enum Violation {
     ToMissing,
     /// The host changed after authentication.
     ToChanged,
+    /// More came for the account than could wait for the disk.
+    InboxFull,
     /// More bytes before authentication than a sign-in takes.
     UnauthenticatedBytes,
+    /// What the account keeps cannot be read, or nobody knows whether it was written.
+    Store,
     /// A first-level element we do not support.
     UnsupportedElement,
     /// No version, or a version below 1.0.
@@ -69,13 +73,15 @@ impl Violation {
             Self::BindRetries | Self::SaslFailures | Self::UnauthenticatedBytes => {
                 "policy-violation"
             }
-            Self::Bug => "internal-server-error",
+            Self::Bug | Self::Store => "internal-server-error",
             Self::Conflict => "conflict",
             Self::NotAStream | Self::StreamElement => "bad-format",
             Self::ToMissing => "improper-addressing",
             Self::HostGone => "host-gone",
             Self::HostUnknown => "host-unknown",
-            Self::Evicted | Self::HandOffFull | Self::QueueFull => "resource-constraint",
+            Self::Evicted | Self::HandOffFull | Self::InboxFull | Self::QueueFull => {
+                "resource-constraint"
+            }
             Self::Namespace => "invalid-namespace",
             Self::NothingOffered => "undefined-condition",
             Self::PasswordChanged => "reset",
@@ -94,11 +100,13 @@ impl Violation {
             Self::BindRetries => Some("Too many attempts to bind a resource"),
             Self::Conflict => Some("Replaced by new connection"),
             Self::Evicted => Some("Too many connections"),
+            Self::InboxFull => Some("Too much came for the account at a time"),
             Self::NothingOffered => Some("No stream features to proceed with"),
             Self::PasswordChanged => Some("The password was changed"),
             Self::QueueFull => Some("Too much was left unread"),
             Self::SaslFailures => Some("Too many failed sign-ins"),
             Self::StanzaBeforeAuthentication => Some("Sign in and bind a resource first"),
+            Self::Store => Some("The account cannot be read or written at the moment"),
             Self::ToChanged => Some("The host cannot change after authentication"),
             Self::ToMissing => Some("This stream has no usable 'to' attribute"),
             Self::UnauthenticatedBytes => Some("Too much data before authentication"),
@@ -146,10 +154,12 @@ impl Violation {
             | Self::NotAStream
             | Self::HostUnknown
             | Self::HandOffFull
+            | Self::InboxFull
             | Self::Namespace
             | Self::NothingOffered
             | Self::QueueFull
             | Self::SaslFailures
+            | Self::Store
             | Self::StreamElement
             | Self::StanzaBeforeAuthentication
             | Self::Timeout

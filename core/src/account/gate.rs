@@ -1,0 +1,110 @@
+//! Who may come in to an account: the password that was verified must be the one that is good now.
+
+use alloc::vec::Vec;
+
+use super::{Account, Session};
+use crate::port::ConnId;
+
+/// What decides on those who have verified credentials.
+#[derive(Debug)]
+pub(super) enum Gate {
+    /// The record that is good now is being read; these wait for it, each with the hash of the one it verified against.
+    Asking(Vec<(ConnId, [u8; 32])>),
+    /// The hash of the credentials record that is good now.
+    Open([u8; 32]),
+    /// Nobody comes in any more: the account goes, or may not sign in.
+    Shut,
+}
+
+/// What an account says to somebody who has verified credentials.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Admit {
+    /// Come in.
+    Welcome,
+    /// Wait until it is known which record is good.
+    Wait,
+    /// The credentials are no longer good, or the account is full or leaving.
+    Refuse,
+}
+
+impl Account {
+    /// A connection has proven to know the password of `record`.
+    pub(crate) fn admit(&mut self, conn: ConnId, record: [u8; 32], sessions_max: usize) -> Admit {
+        // Some more than the sessions, because the old session of a resource goes when the new one binds.
+        let full = self.admitted.len() + self.sessions.len() >= sessions_max.saturating_mul(2);
+        match &mut self.gate {
+            Gate::Asking(waiting) if waiting.len() < sessions_max => {
+                waiting.push((conn, record));
+                Admit::Wait
+            }
+            Gate::Open(good) if *good == record && !full => {
+                self.admitted.push(conn);
+                Admit::Welcome
+            }
+            Gate::Asking(_) | Gate::Open(_) | Gate::Shut => Admit::Refuse,
+        }
+    }
+
+    /// Whether it must still be read which record is good.
+    pub(crate) const fn asks(&self) -> bool {
+        matches!(self.gate, Gate::Asking(_))
+    }
+
+    /// The hash of the record that is good came, if the account may sign in. Who waited for it is to be asked for admission again.
+    pub(crate) fn opened(&mut self, record: Option<[u8; 32]>) -> Vec<(ConnId, [u8; 32])> {
+        let Gate::Asking(waiting) = &mut self.gate else {
+            return Vec::new();
+        };
+        let waiting = core::mem::take(waiting);
+        self.gate = record.map_or(Gate::Shut, Gate::Open);
+        waiting
+    }
+
+    /// From now on only this record is good.
+    pub(crate) fn set_record(&mut self, record: [u8; 32]) {
+        if let Gate::Open(good) = &mut self.gate {
+            *good = record;
+        }
+    }
+
+    /// Nobody comes in any more.
+    pub(crate) fn shut(&mut self) {
+        self.gate = Gate::Shut;
+    }
+
+    /// Whether nobody will come in any more.
+    pub(crate) const fn is_shut(&self) -> bool {
+        matches!(self.gate, Gate::Shut)
+    }
+
+    /// Every connection that is signed in or waiting to be.
+    pub(crate) fn connections(&self) -> Vec<ConnId> {
+        let waiting: &[(ConnId, [u8; 32])] = match &self.gate {
+            Gate::Asking(waiting) => waiting,
+            Gate::Open(_) | Gate::Shut => &[],
+        };
+        let sessions = self.sessions.iter().map(Session::conn);
+        let waiting = waiting.iter().map(|(conn, _)| *conn);
+        sessions
+            .chain(self.admitted.iter().copied())
+            .chain(waiting)
+            .collect()
+    }
+
+    /// Whether no connection is of it.
+    pub(crate) fn is_deserted(&self) -> bool {
+        let waits = match &self.gate {
+            Gate::Asking(waiting) => !waiting.is_empty(),
+            Gate::Open(_) | Gate::Shut => false,
+        };
+        !waits && self.sessions.is_empty() && self.admitted.is_empty()
+    }
+
+    /// Forgets a connection that is not a session.
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        self.admitted.retain(|admitted| *admitted != conn);
+        if let Gate::Asking(waiting) = &mut self.gate {
+            waiting.retain(|(waiting, _)| *waiting != conn);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What a deadline is for.
+
+use crate::account::AccountKey;
+use crate::port::ConnId;
+
+/// One deadline: what is to be looked at.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Due {
+    /// An account whose store did not serve it: it is asked again.
+    Account(AccountKey),
+    /// The stream on a connection, whatever its state makes of it.
+    Stream(ConnId),
+}

@@ -1,0 +1,85 @@
+//! What a shard may have with the store at a time. Who has none left says so before anything is done; who has less than half reads its
+//! clients no more until there is.
+
+use alloc::collections::BTreeSet;
+
+use super::Shard;
+use crate::limits::{STORE_CREDIT_BATCHES, STORE_CREDIT_BYTES};
+use crate::port::ConnId;
+use crate::store::Batch;
+use crate::time::Now;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Credit {
+    batches: usize,
+    bytes: usize,
+    batches_max: usize,
+    bytes_max: usize,
+    /// Connections that are not read for want of credit.
+    paused: BTreeSet<ConnId>,
+}
+
+impl Credit {
+    /// The equal share of one of so many shards.
+    pub(super) fn new(shards: u16) -> Self {
+        let shards = usize::from(shards.max(1));
+        Self {
+            batches: 0,
+            bytes: 0,
+            batches_max: (STORE_CREDIT_BATCHES / shards).max(2),
+            bytes_max: STORE_CREDIT_BYTES / shards,
+            paused: BTreeSet::new(),
+        }
+    }
+
+    /// Takes credit for a batch; returns how many bytes to give back.
+    pub(super) fn take(&mut self, batch: &Batch) -> usize {
+        let bytes = batch.weight();
+        self.batches = self.batches.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+        bytes
+    }
+
+    /// The store has answered a batch of so many bytes.
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        self.batches = self.batches.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    pub(super) const fn is_spent(&self) -> bool {
+        self.batches >= self.batches_max || self.bytes >= self.bytes_max
+    }
+
+    /// Whether more than half is used.
+    pub(super) const fn is_low(&self) -> bool {
+        self.batches > self.batches_max / 2 || self.bytes > self.bytes_max / 2
+    }
+
+    /// How many batches are with the store.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) const fn used(&self) -> usize {
+        self.batches
+    }
+
+    pub(super) fn pause(&mut self, conn: ConnId) {
+        self.paused.insert(conn);
+    }
+
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        if !self.paused.is_empty() {
+            self.paused.remove(&conn);
+        }
+    }
+}
+
+impl Shard {
+    /// Reads those again that waited for credit, as long as there is enough.
+    pub(super) fn spend(&mut self, now: Now) {
+        while !self.credit.is_low()
+            && let Some(conn) = self.credit.paused.pop_first()
+        {
+            self.proceed(now, conn);
+        }
+    }
+}

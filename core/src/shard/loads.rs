@@ -1,0 +1,296 @@
+//! How owners come into memory, and how they leave it.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::Shard;
+use super::inbox::Item;
+use super::owner::{Life, Owner};
+use super::signin::{first_record, get_credentials};
+use crate::account::{Account, AccountKey, Kept, Manner};
+use crate::due::Due;
+use crate::jid::BareJid;
+use crate::limits::{ACCOUNT_IDLE, ACCOUNTS_IDLE_MAX, LOAD_AGAIN, LOAD_TRIES};
+use crate::port::CommandError;
+use crate::sasl::{Credentials, Status};
+use crate::stanza::Condition;
+use crate::store::{Batch, Class, Op, Reply, StoreError};
+use crate::stream::{Violation, record_hash};
+use crate::time::{Instant, Now};
+use crate::wait::Wait;
+
+/// Accounts in memory that nobody is signed in to, those first that have been idle for longest.
+#[derive(Debug, Default)]
+pub(super) struct Idle {
+    count: u64,
+    accounts: BTreeMap<u64, (Instant, AccountKey)>,
+}
+
+/// Why an owner cannot stay.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Vanishing {
+    /// There is no such account.
+    Nobody,
+    /// What it keeps cannot be read.
+    Unreadable,
+}
+
+impl Idle {
+    /// One more; returns its number.
+    fn insert(&mut self, now: Instant, key: AccountKey) -> u64 {
+        self.count = self.count.wrapping_add(1);
+        self.accounts.insert(self.count, (now, key));
+        self.count
+    }
+
+    pub(super) fn remove(&mut self, number: u64) {
+        self.accounts.remove(&number);
+    }
+
+    /// When the next one has been idle for long enough.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let (_, (since, _)) = self.accounts.first_key_value()?;
+        Some(*since + ACCOUNT_IDLE)
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn len(&self) -> usize {
+        self.accounts.len()
+    }
+}
+
+impl Shard {
+    /// Brings an account into memory. `record` is the hash of its credentials, if it is known already.
+    pub(super) fn bring_in(&mut self, jid: BareJid, record: Option<[u8; 32]>) -> AccountKey {
+        let owner = Owner::new(Account::new(jid.clone(), record));
+        let key = self.owners.insert(owner);
+        self.by_name.insert(jid, key);
+        self.load(key);
+        key
+    }
+
+    /// Asks for what an account keeps, and for its credentials if nobody knows which are good.
+    pub(super) fn load(&mut self, key: AccountKey) {
+        self.tenures = self.tenures.wrapping_add(1);
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        owner.tenure = self.tenures;
+        let mut ops = Vec::with_capacity(2);
+        if owner.account.asks() {
+            ops.push(get_credentials());
+        }
+        ops.push(Op::Load);
+        let batch = Batch {
+            owner: owner.account.jid().clone(),
+            tenure: owner.tenure,
+            class: Class::Load,
+            ops,
+        };
+        self.store(batch, Wait::Load(key));
+    }
+
+    /// What an account keeps came, or did not.
+    pub(super) fn loaded(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        outcome: Result<Vec<Reply>, StoreError>,
+    ) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return self.fx.bug("an account that was loading is gone");
+        };
+        let Life::Loading(failed) = owner.life else {
+            return self.fx.bug("loaded, and nobody asked");
+        };
+        let asked = owner.account.asks();
+        match outcome.ok().and_then(read) {
+            Some((_, None)) if asked => self.vanish(now, key, Vanishing::Nobody),
+            Some((kept, record)) => {
+                owner.account.keep(kept);
+                owner.life = Life::Ready;
+                self.open_gate(now, key, record);
+                self.drain(now, key);
+            }
+            None => self.load_failed(now, key, failed.saturating_add(1)),
+        }
+    }
+
+    /// Everybody who waited to hear which credentials are good is decided on.
+    fn open_gate(&mut self, now: Now, key: AccountKey, record: Option<Bytes>) {
+        let good = record.filter(|record| {
+            Credentials::from_record(record).is_some_and(|c| c.status == Status::Enabled)
+        });
+        let good = good.map(|record| record_hash(&self.config.server_secret, &record));
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        let jid = owner.account.jid().clone();
+        for (conn, record) in owner.account.opened(good) {
+            if self.owners.get(key).is_some() {
+                self.admit(now, conn, key, record);
+                continue;
+            }
+            // Whoever was decided on before it left again at once, and the account with it.
+            let waiting = self.connections.get_mut(conn);
+            if let Some(mechanism) = waiting.and_then(|connection| connection.mechanism.take()) {
+                self.seek_admission(now, conn, jid.clone(), mechanism, record);
+            }
+        }
+    }
+
+    /// What cannot be read is never written over: nobody can do anything until it is read.
+    fn load_failed(&mut self, now: Now, key: AccountKey, failed: u8) {
+        if let Some(owner) = self.owners.get_mut(key) {
+            owner.life = Life::Loading(failed);
+        }
+        // Who is not in yet need not wait for another attempt.
+        self.open_gate(now, key, None);
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        if owner.account.is_deserted() || failed >= LOAD_TRIES {
+            return self.vanish(now, key, Vanishing::Unreadable);
+        }
+        self.timers.set(Due::Account(key), now.mono, LOAD_AGAIN);
+    }
+
+    /// An owner goes although something may wait for it: all of that is answered, and its streams end.
+    fn vanish(&mut self, now: Now, key: AccountKey, why: Vanishing) {
+        self.open_gate(now, key, None);
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        owner.life = Life::Leaving;
+        self.turn_away(now, key, why);
+        self.end_all(now, key, Violation::Store);
+        self.drop_if_idle(now, key);
+    }
+
+    /// Answers what waits for an account that is not there any more.
+    fn turn_away(&mut self, now: Now, key: AccountKey, why: Vanishing) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        owner.account.shut();
+        let account = owner.account.jid().clone();
+        let mut inbox = core::mem::take(&mut owner.inbox);
+        while let Some(item) = inbox.pop() {
+            match (item, why) {
+                (Item::Closed(conn), _) => self.gone(now, conn),
+                (Item::Fail(conn, violation), _) => self.fail_now(now, conn, violation),
+                (Item::Command(id, _), Vanishing::Nobody) => {
+                    self.finish(now, id, &account, Err(CommandError::NoSuchUser));
+                }
+                (Item::Command(id, _), Vanishing::Unreadable) => {
+                    self.finish(now, id, &account, Err(CommandError::Store));
+                }
+                (Item::Stanza(post), Vanishing::Unreadable) if post.manner == Manner::Directed => {
+                    self.refuse(&post.stanza, Condition::InternalServerError);
+                }
+                (Item::Stanza(post), _) => {
+                    self.reach_nobody(now, &post.stanza, &post.to, post.manner);
+                }
+            }
+        }
+    }
+
+    /// The account is being deleted: what waits for it is answered as if it was gone.
+    pub(super) fn depart(&mut self, now: Now, key: AccountKey) {
+        if let Some(owner) = self.owners.get_mut(key) {
+            owner.life = Life::Leaving;
+            self.turn_away(now, key, Vanishing::Nobody);
+        }
+    }
+
+    /// Ends every stream of an account that can act, or leaves.
+    pub(super) fn end_all(&mut self, now: Now, key: AccountKey, violation: Violation) {
+        let Some(owner) = self.owners.get(key) else {
+            return;
+        };
+        for conn in owner.account.connections() {
+            self.fail_now(now, conn, violation);
+        }
+    }
+
+    /// An account that nobody is signed in to stays for a while, or leaves memory.
+    pub(super) fn drop_if_idle(&mut self, now: Now, key: AccountKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        // A command that is changing it has the last word.
+        if !owner.account.is_deserted()
+            || !owner.inbox.is_empty()
+            || owner.idle.is_some()
+            || self.commands.contains_key(owner.account.jid().as_str())
+        {
+            return;
+        }
+        match owner.life {
+            Life::Ready if !owner.account.is_shut() => {
+                owner.idle = Some(self.idle.insert(now.mono, key));
+                if self.idle.accounts.len() > ACCOUNTS_IDLE_MAX
+                    && let Some((_, (_, longest))) = self.idle.accounts.pop_first()
+                {
+                    self.let_idle_one_go(longest);
+                }
+            }
+            Life::Ready | Life::Leaving => self.let_go(key),
+            // The store has the last word.
+            Life::Committing(_) | Life::Loading(_) => {}
+        }
+    }
+
+    /// Somebody needs it again.
+    pub(super) fn stay(&mut self, key: AccountKey) {
+        if let Some(owner) = self.owners.get_mut(key)
+            && let Some(number) = owner.idle.take()
+        {
+            self.idle.remove(number);
+        }
+    }
+
+    fn let_go(&mut self, key: AccountKey) {
+        if let Some(owner) = self.owners.remove(key) {
+            self.by_name.remove(owner.account.jid().as_str());
+            if let Some(number) = owner.idle {
+                self.idle.remove(number);
+            }
+            if !owner.inbox.is_empty() {
+                self.fx
+                    .bug("an account leaves although something waits for it");
+            }
+        }
+    }
+
+    /// Accounts that have been idle for long leave memory.
+    pub(super) fn let_idle_go(&mut self, now: Now) {
+        while self.idle.next().is_some_and(|at| at <= now.mono)
+            && let Some((_, (_, key))) = self.idle.accounts.pop_first()
+        {
+            self.let_idle_one_go(key);
+        }
+    }
+
+    fn let_idle_one_go(&mut self, key: AccountKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        owner.idle = None;
+        // What it is busy with has the last word.
+        if !owner.is_busy() {
+            self.let_go(key);
+        }
+    }
+}
+
+/// What an account keeps, and its credentials if they were asked for. `None` if any of it makes no sense.
+fn read(mut replies: Vec<Reply>) -> Option<(Kept, Option<Bytes>)> {
+    let Some(Reply::Loaded(loaded)) = replies.pop() else {
+        return None;
+    };
+    let kept = Kept::from_loaded(&loaded).ok()?;
+    Some((kept, first_record(replies)))
+}

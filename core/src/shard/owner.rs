@@ -1,0 +1,103 @@
+//! An owner: an account and what it is about to do. It speaks after the disk.
+//!
+//! ```text
+//!            a verified sign-in, a command      its data came              a call changed something kept
+//!  (absent) -----------------------> Loading ---------> Ready <---------------------------> Committing
+//!     ^                                 ^                 |    the batch took effect: what was held is said,
+//!     |                                 |                 |    then the inbox runs
+//!     +---- idle, deserted -------------|-----------------+
+//!     +---- gone with its account ------|------- Leaving  |
+//!                                       +-----------------+--- it did not: what was kept in memory is dropped
+//! ```
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::inbox::{Inbox, Post};
+use crate::account::{Account, Asked, Saying};
+use crate::store::Batch;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Owner {
+    pub(super) account: Account,
+    pub(super) life: Life,
+    pub(super) inbox: Inbox,
+    /// Which load of it this is, among all of its shard.
+    pub(super) tenure: u64,
+    /// Since when it is idle, by the count of those that became so.
+    pub(super) idle: Option<u64>,
+    /// With which of its connections it went on last.
+    pub(super) turn: usize,
+}
+
+/// What an owner can do.
+#[derive(Debug)]
+pub(super) enum Life {
+    /// Its batch is with the store; nothing of it was said.
+    Committing(Box<Commit>),
+    /// All of it is being deleted: there is no such account any more.
+    Leaving,
+    /// What it keeps is being read, or is to be read again after so many failures.
+    Loading(u8),
+    /// It acts at once.
+    Ready,
+}
+
+/// What waits for the disk.
+#[derive(Debug)]
+pub(super) struct Commit {
+    /// Its calls, in the order in which they were made.
+    pub(super) calls: Vec<Call>,
+    /// For another attempt, where the store was busy.
+    pub(super) batch: Batch,
+    /// How often it was offered.
+    pub(super) offered: u8,
+}
+
+/// One call that waits for the disk.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// What it said.
+    pub(super) held: Vec<Saying>,
+    pub(super) otherwise: Otherwise,
+}
+
+/// What becomes of a call if its commit takes no effect.
+#[derive(Debug)]
+pub(super) enum Otherwise {
+    /// It changed nothing itself: it is made again.
+    Again(Post),
+    /// Who asked is answered with an error.
+    Refuse(Asked),
+    /// It changed something that nobody asked for.
+    Silent,
+}
+
+impl Owner {
+    pub(super) fn new(account: Account) -> Self {
+        Self {
+            account,
+            life: Life::Loading(0),
+            inbox: Inbox::default(),
+            tenure: 0,
+            idle: None,
+            turn: 0,
+        }
+    }
+
+    /// Whether calls can be made.
+    pub(super) const fn is_ready(&self) -> bool {
+        matches!(self.life, Life::Ready)
+    }
+
+    /// Whether what comes must wait, because the owner cannot act or something else came before.
+    pub(super) fn is_busy(&self) -> bool {
+        match self.life {
+            Life::Ready => !self.inbox.is_empty(),
+            Life::Committing(_) | Life::Loading(_) => true,
+            // Nobody is there any more who could wait.
+            Life::Leaving => false,
+        }
+    }
+}

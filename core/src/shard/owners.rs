@@ -1,0 +1,358 @@
+//! Owners at work: called, committed, drained, let go. See `owner.rs` for their life, `loads.rs` for how they come into memory.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Shard;
+use super::inbox::{Errand, Item, Placed, Post};
+use super::owner::{Call, Commit, Life, Otherwise};
+use crate::account::{self, Account, AccountKey, Manner, Saying, StoreRoom, nobody};
+use crate::config::HostConfig;
+use crate::due::Due;
+use crate::envelope::Delivery;
+use crate::jid::Jid;
+use crate::limits::{INBOX_TURN, OFFER_AGAIN, OFFERS};
+use crate::port::{CommandId, ConnId};
+use crate::stanza::{Condition, Stanza};
+use crate::store::{Batch, Class, Op, Reply, StoreError};
+use crate::stream::Violation;
+use crate::time::Now;
+use crate::wait::Wait;
+
+/// What calls leave for the disk.
+#[derive(Debug, Default)]
+struct Gathered {
+    calls: Vec<Call>,
+    changes: Vec<Op>,
+}
+
+impl Shard {
+    /// Runs one call of an account that can act, and sees to what it said and changed; `None` if the account is gone.
+    pub(super) fn in_account<T>(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        call: impl FnOnce(&mut Account, &mut account::Cx<'_>) -> T,
+    ) -> Option<T> {
+        let outcome = self.call(now, key, call)?;
+        if self.spoken.changes.is_empty() {
+            self.say(key);
+        } else {
+            let mut gathered = Gathered::default();
+            self.gather(&mut gathered, None);
+            self.commit(key, gathered);
+        }
+        Some(outcome)
+    }
+
+    /// Runs one call of an account. What it leaves is in `spoken`.
+    fn call<T>(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        call: impl FnOnce(&mut Account, &mut account::Cx<'_>) -> T,
+    ) -> Option<T> {
+        let owner = self.owners.get_mut(key)?;
+        match owner.life {
+            Life::Ready | Life::Leaving => {}
+            Life::Committing(_) | Life::Loading(_) => {
+                self.fx.bug("a call of an account that cannot act");
+                return None;
+            }
+        }
+        let account = &mut owner.account;
+        // A host that went away with a reload: its streams are being closed. Made only then, this runs for every stanza.
+        let fallback;
+        let host = match self.config.accounts(account.jid().domain()) {
+            Some(host) => host,
+            None => {
+                fallback = HostConfig::default();
+                &fallback
+            }
+        };
+        let store = match self.credit.is_spent() {
+            true => StoreRoom::Spent,
+            false => StoreRoom::Room,
+        };
+        let mut cx = account::Cx {
+            now,
+            config: &self.config,
+            host,
+            entropy: &mut self.entropy,
+            spoken: &mut self.spoken,
+            store,
+        };
+        Some(call(account, &mut cx))
+    }
+
+    /// Says what the last call said.
+    fn say(&mut self, key: AccountKey) {
+        let Some(owner) = self.owners.get(key) else {
+            return;
+        };
+        for saying in self.spoken.said.drain(..) {
+            match saying {
+                Saying::Tell(session, stanza, to) => {
+                    let to = to.as_ref();
+                    owner.account.send(&mut self.fx, session, &stanza, to);
+                }
+                Saying::Route(delivery) => self.fx.route(delivery),
+            }
+        }
+    }
+
+    /// Keeps what the last call said and changed. `again` is what it was called with.
+    fn gather(&mut self, gathered: &mut Gathered, again: Option<Post>) {
+        let spoken = core::mem::take(&mut self.spoken);
+        let otherwise = match (spoken.changes.is_empty(), again, spoken.asked) {
+            (true, Some(post), _) => Otherwise::Again(post),
+            (_, _, Some(asked)) => Otherwise::Refuse(asked),
+            (_, _, None) => Otherwise::Silent,
+        };
+        gathered.changes.extend(spoken.changes);
+        gathered.calls.push(Call {
+            held: spoken.said,
+            otherwise,
+        });
+    }
+
+    /// Brings changes to the disk. Until they are there nobody hears of anything.
+    fn commit(&mut self, key: AccountKey, gathered: Gathered) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        if !owner.is_ready() {
+            return self.fx.bug("a change of an account that cannot act");
+        }
+        let batch = Batch {
+            owner: owner.account.jid().clone(),
+            tenure: owner.tenure,
+            class: Class::Change,
+            ops: gathered.changes,
+        };
+        owner.life = Life::Committing(Box::new(Commit {
+            calls: gathered.calls,
+            batch: batch.clone(),
+            offered: 1,
+        }));
+        self.store(batch, Wait::Commit(key));
+    }
+
+    /// The store has answered.
+    pub(super) fn committed(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        outcome: Result<Vec<Reply>, StoreError>,
+    ) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return self.fx.bug("an account that was committing is gone");
+        };
+        let Life::Committing(commit) = &mut owner.life else {
+            return self.fx.bug("committed, and nothing was to be");
+        };
+        match outcome {
+            Ok(_) => {
+                let calls = core::mem::take(&mut commit.calls);
+                owner.life = Life::Ready;
+                for call in calls {
+                    self.spoken.said = call.held;
+                    self.say(key);
+                }
+                self.drain(now, key);
+            }
+            // Nothing is lost by it.
+            Err(StoreError::Busy) if commit.offered < OFFERS => {
+                self.timers.set(Due::Account(key), now.mono, OFFER_AGAIN);
+            }
+            Err(StoreError::Busy | StoreError::Full) => {
+                self.undone(key, Condition::ResourceConstraint);
+            }
+            Err(StoreError::Conflict | StoreError::Failed | StoreError::Fenced) => {
+                self.undone(key, Condition::InternalServerError);
+            }
+            Err(StoreError::Unknown) => {
+                // What was held cannot be said, and nobody may believe what it was told before.
+                self.undone(key, Condition::InternalServerError);
+                self.end_later(key, Violation::Store);
+            }
+        }
+    }
+
+    /// The changes took no effect: what is in memory is wrong.
+    fn undone(&mut self, key: AccountKey, condition: Condition) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        let Life::Committing(commit) = core::mem::replace(&mut owner.life, Life::Loading(0)) else {
+            return;
+        };
+        owner.account.forget_kept();
+        for call in commit.calls.into_iter().rev() {
+            match call.otherwise {
+                Otherwise::Again(post) => owner.inbox.put_back(Item::Stanza(post)),
+                Otherwise::Refuse(asked) => self.spoken.said.extend(asked.refusal(condition)),
+                Otherwise::Silent => {}
+            }
+        }
+        self.spoken.said.reverse();
+        self.say(key);
+        self.load(key);
+    }
+
+    /// Time has come to ask the store again.
+    pub(super) fn ask_again(&mut self, key: AccountKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        match &mut owner.life {
+            Life::Committing(commit) => {
+                commit.offered = commit.offered.saturating_add(1);
+                let batch = commit.batch.clone();
+                self.store(batch, Wait::Commit(key));
+            }
+            Life::Loading(_) => self.load(key),
+            Life::Ready | Life::Leaving => {}
+        }
+    }
+
+    /// A stanza for an account of this shard: now, or when its owner can act.
+    pub(super) fn deliver_at(&mut self, now: Now, stanza: &Arc<Stanza>, to: &Jid, manner: Manner) {
+        let key = self.by_name.get(to.bare()).copied();
+        let Some((key, owner)) = key.and_then(|key| Some((key, self.owners.get_mut(key)?))) else {
+            return self.reach_nobody(now, stanza, to, manner);
+        };
+        if owner.is_busy() {
+            let post = Post {
+                stanza: Arc::clone(stanza),
+                to: to.clone(),
+                manner,
+            };
+            match owner.inbox.post(post) {
+                Placed::Waits | Placed::Dropped => {}
+                Placed::Refuse => self.refuse(stanza, Condition::ResourceConstraint),
+                Placed::Lost => self.end_later(key, Violation::InboxFull),
+            }
+        } else if matches!(owner.life, Life::Leaving) {
+            self.reach_nobody(now, stanza, to, manner);
+        } else {
+            self.in_account(now, key, |account, cx| {
+                account.deliver(cx, stanza, to, manner);
+            });
+        }
+    }
+
+    pub(super) fn reach_nobody(&mut self, now: Now, stanza: &Stanza, to: &Jid, manner: Manner) {
+        if let Some(reply) = nobody(now, &self.config, stanza, to, manner) {
+            self.fx.route(Delivery::named(reply));
+        }
+    }
+
+    /// Everything that an owner's streams could believe is void: they end when all that came before is done.
+    fn end_later(&mut self, key: AccountKey, violation: Violation) {
+        if let Some(owner) = self.owners.get_mut(key) {
+            for conn in owner.account.connections() {
+                owner.inbox.push(Item::Fail(conn, violation));
+            }
+        }
+    }
+
+    /// Runs what waits for an owner that can act, then what its own streams hold.
+    pub(super) fn drain(&mut self, now: Now, key: AccountKey) {
+        let mut gathered = Gathered::default();
+        for _ in 0..INBOX_TURN {
+            let Some(owner) = self.owners.get_mut(key) else {
+                return;
+            };
+            // What is no stanza changes more than what is kept, and is done only once: not before the disk has the rest.
+            let stop = match owner.inbox.front() {
+                Some(Item::Stanza(_)) => false,
+                Some(Item::Closed(_) | Item::Command(..) | Item::Fail(..)) => {
+                    !gathered.changes.is_empty()
+                }
+                None => true,
+            };
+            if stop || !owner.is_ready() {
+                break;
+            }
+            match owner.inbox.pop() {
+                Some(Item::Stanza(post)) => self.run_post(now, key, post, &mut gathered),
+                Some(Item::Closed(conn)) => self.run_closed(now, key, conn),
+                Some(Item::Fail(conn, violation)) => self.fail_now(now, conn, violation),
+                Some(Item::Command(id, errand)) => self.run_errand(now, key, id, errand),
+                None => {}
+            }
+        }
+        if !gathered.changes.is_empty() {
+            return self.commit(key, gathered);
+        }
+        let Some(owner) = self.owners.get(key) else {
+            return;
+        };
+        match owner.is_busy() {
+            true if owner.is_ready() => self.unfinished.push(key),
+            true => {}
+            false => self.resume_streams(now, key),
+        }
+    }
+
+    /// One stanza of the inbox. As long as nothing was changed it is said at once what comes of it.
+    fn run_post(&mut self, now: Now, key: AccountKey, post: Post, gathered: &mut Gathered) {
+        let Post { stanza, to, manner } = &post;
+        let ran = self.call(now, key, |account, cx| {
+            account.deliver(cx, stanza, to, *manner);
+        });
+        if ran.is_none() {
+            return;
+        }
+        if gathered.changes.is_empty() && self.spoken.changes.is_empty() {
+            self.say(key);
+        } else {
+            self.gather(gathered, Some(post));
+        }
+    }
+
+    /// A connection was closed: what it brought before comes first.
+    fn run_closed(&mut self, now: Now, key: AccountKey, conn: ConnId) {
+        self.finish_input(now, conn);
+        match self.owners.get_mut(key) {
+            Some(owner) if !owner.is_ready() && self.connections.get(conn).is_some() => {
+                owner.inbox.put_back(Item::Closed(conn));
+            }
+            Some(_) | None => self.gone(now, conn),
+        }
+    }
+
+    fn run_errand(&mut self, now: Now, key: AccountKey, id: CommandId, errand: Errand) {
+        match errand {
+            Errand::Delete => self.delete_owner(now, key, id),
+        }
+    }
+
+    /// The streams of an owner that can act go on where they stopped, each time beginning with another.
+    fn resume_streams(&mut self, now: Now, key: AccountKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        let mut connections = owner.account.connections();
+        if !connections.is_empty() {
+            owner.turn = owner.turn.wrapping_add(1) % connections.len();
+            connections.rotate_left(owner.turn);
+        }
+        for conn in connections {
+            if self.owners.get(key).is_none_or(|owner| !owner.is_ready()) {
+                return;
+            }
+            self.proceed(now, conn);
+        }
+        self.drop_if_idle(now, key);
+    }
+
+    /// Goes on with owners whose inbox was too long for one turn.
+    pub(super) fn drain_unfinished(&mut self, now: Now) {
+        for key in core::mem::take(&mut self.unfinished) {
+            self.drain(now, key);
+        }
+    }
+}
