@@ -7,7 +7,8 @@ use core::borrow::Borrow;
 use core::fmt;
 
 use crate::jid::{BareJid, Domain};
-use crate::limits::Limits;
+use crate::limits::{ITERATION_COUNT, Limits};
+use crate::options::{Source, Unsaid, of_host};
 use crate::sasl::SaslPolicy;
 
 /// Everything the core is told about its server.
@@ -74,20 +75,61 @@ pub struct HostConfig {
 impl HostConfig {
     /// Prosody's `default_iteration_count`. RFC 7677 §4 asks for at least 4096.
     pub const DEFAULT_ROUNDS: u32 = 10_000;
+
+    /// What `from` says of one. Each feature reads what is its own.
+    pub fn read(from: &mut impl Source) -> Self {
+        from.part(
+            "Options that each host can have for itself, in its section below; here for all that say nothing",
+        );
+        Self {
+            sasl: SaslPolicy::read(from),
+            // Settled when the certificates have been looked for.
+            tls: TlsAvailable::Yes,
+            conflict: from.word(
+                &of_host(
+                    "conflict_resolve",
+                    "What happens when a second client asks for a resource that is in use: \"kick_old\" closes the older session, \
+                     \"kick_new\" refuses the newer one, \"random\" and \"increment\" give the newer one another resource.",
+                )
+                .elsewhere("\"increment\""),
+                ConflictResolve::KickOld,
+                CONFLICTS,
+            ),
+            rounds: from.number(
+                &of_host(
+                    "default_iteration_count",
+                    "Rounds of PBKDF2 for new passwords. At least 4096; more make a stolen database more expensive to try passwords \
+                     on, and signing in slower for the client.",
+                )
+                .elsewhere("20000"),
+                Self::DEFAULT_ROUNDS,
+                ITERATION_COUNT,
+            ),
+            // Known from what the server remembers of itself.
+            former_rounds: Vec::new(),
+            unlimited_jids: from.list(
+                &of_host(
+                    "unlimited_jids",
+                    "Accounts for which `limits` does not count, such as [\"bot@example.org\"].",
+                ),
+                &[],
+            ),
+        }
+    }
 }
 
 impl Default for HostConfig {
     fn default() -> Self {
-        Self {
-            sasl: SaslPolicy::default(),
-            tls: TlsAvailable::Yes,
-            conflict: ConflictResolve::KickOld,
-            rounds: Self::DEFAULT_ROUNDS,
-            former_rounds: Vec::new(),
-            unlimited_jids: Vec::new(),
-        }
+        Self::read(&mut Unsaid)
     }
 }
+
+const CONFLICTS: &[(&str, ConflictResolve)] = &[
+    ("kick_old", ConflictResolve::KickOld),
+    ("kick_new", ConflictResolve::KickNew),
+    ("random", ConflictResolve::Random),
+    ("increment", ConflictResolve::Increment),
+];
 
 /// Whether a host has a certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

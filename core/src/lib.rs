@@ -67,6 +67,7 @@ pub mod fuzzing;
 pub mod jid;
 pub mod limits;
 pub mod map;
+pub mod options;
 pub mod port;
 pub mod rate;
 pub mod sasl;

@@ -6,8 +6,14 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 mod network;
+mod options;
 
 pub use network::{Network, NotANetwork};
+pub use options::{
+    C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT,
+    ITERATION_COUNT, SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES, SASL_FAILURES_PER_STREAM,
+    SESSIONS_PER_ACCOUNT,
+};
 
 use crate::rate::Rate;
 
@@ -133,7 +139,7 @@ pub const FLOW_READ_BYTES: usize = 40 * 1024;
 /// account. News crosses shards within a turn or two, which are milliseconds.
 pub const FLOW_NEWS: Duration = Duration::from_secs(1);
 
-/// The bounds of one server. `Default` is what an administrator gets who says nothing.
+/// The bounds of one server. `Default` is what an administrator gets who says nothing, `read` (in `options.rs`) what one gets who does.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Bytes of one stanza from a client (`c2s_stanza_size_limit`). Prosody's default; RFC 6120 §13.12 asks for at least

@@ -19,34 +19,11 @@ pub const CONFIG_SYNTAX_FAULTS: usize = 20;
 /// `threads`. More threads than any machine has cores only divide the accounts without need.
 pub const THREADS: RangeInclusive<u16> = 1..=256;
 
-/// `c2s_stanza_size_limit` in bytes. RFC 6120 §13.12 asks for at least 10,000; a stanza above 4 MiB does not fit the queue of
-/// the session it goes to (`session_queue_bytes` of the core).
-pub const C2S_STANZA_BYTES: RangeInclusive<u32> = 10_000..=4 * 1024 * 1024;
-
-/// `c2s_timeout`. Half of it is for TLS; beyond an hour a connection that never signs in would be kept for nothing.
-pub const C2S_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_secs(2)..=Duration::from_secs(60 * 60);
-
-/// `c2s_close_timeout`. A peer that does not close its stream within ten minutes never will.
-pub const C2S_CLOSE_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(10 * 60);
-
-/// `c2s_queue_size_limit` in bytes. At least the shortest stanza limit; more than a quarter of a gigabyte for each session that does
-/// not read ends in want of memory.
-pub const C2S_QUEUE_BYTES: RangeInclusive<usize> = 10_000..=256 * 1024 * 1024;
-
-/// `c2s_account_queue_size_limit` in bytes. Never below `c2s_queue_size_limit`; more than a gigabyte for each account whose clients do not read
-/// ends in want of memory.
-pub const C2S_ACCOUNT_QUEUE_BYTES: RangeInclusive<usize> = 10_000..=1024 * 1024 * 1024;
-
 /// `rate` of `limits` in bytes per second. Below a hundred nobody could sign in within `c2s_timeout`; nobody is faster than the most.
 pub const RATE: RangeInclusive<u32> = 100..=4_000_000_000;
 
 /// `burst` of `limits`. A longer one limits nothing.
 pub const RATE_BURST: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60 * 60);
-
-/// `max_sessions_per_account`. Each makes a message to the bare address cost one more.
-pub const SESSIONS_PER_ACCOUNT: RangeInclusive<usize> = 1..=1000;
 
 /// `max_connections`. There are never more than the limit of open files allows.
 pub const CONNECTIONS: RangeInclusive<usize> = 1..=100_000_000;
@@ -56,20 +33,6 @@ pub const CONNECTIONS_PER_ADDRESS: RangeInclusive<usize> = 0..=100_000_000;
 
 /// `tcp_backlog`. Linux takes no more than 65,535, and no more than `net.core.somaxconn` whatever we ask for.
 pub const TCP_BACKLOG: RangeInclusive<i32> = 1..=65_535;
-
-/// `sasl_failures_per_stream`. RFC 6120 §6.4.5: at least 2 and no more than 5.
-pub const SASL_FAILURES_PER_STREAM: RangeInclusive<u8> = 2..=5;
-
-/// `sasl_failures_per_address` and `sasl_failures_per_account`; 0 is no limit.
-pub const SASL_FAILURES: RangeInclusive<u32> = 0..=1_000_000;
-
-/// `sasl_failure_forgiven_after`. Beyond a day, one afternoon's typing errors would last for weeks.
-pub const SASL_FAILURE_FORGIVEN_AFTER: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
-
-/// `default_iteration_count`. RFC 5802 §5.1 recommends at least 4096; ten million are seconds of work for each client that
-/// signs in and for the server at each PLAIN.
-pub const ITERATION_COUNT: RangeInclusive<u32> = 4096..=10_000_000;
 
 /// Former iteration counts remembered for each host. Nobody changes it more often and has accounts from all those times.
 pub const FORMER_ROUNDS: usize = 8;

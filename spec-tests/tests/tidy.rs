@@ -14,7 +14,7 @@ use spec_tests::server::Scratch;
 /// The modules of the core from the bottom up. A module may name those of lower layers.
 const LAYERS: &[&[&str]] = &[
     &[
-        "arena", "entropy", "limits", "map", "rate", "secret", "time", "timer", "work",
+        "arena", "entropy", "limits", "map", "options", "rate", "secret", "time", "timer", "work",
     ],
     &["jid", "xml"],
     &["stanza", "sasl", "store", "envelope", "port", "config"],
@@ -24,7 +24,9 @@ const LAYERS: &[&[&str]] = &[
 
 /// What modules may name in their own layer.
 const EDGES: &[(&str, &str)] = &[
+    ("limits", "options"),
     ("limits", "rate"),
+    ("options", "rate"),
     ("rate", "time"),
     ("timer", "time"),
     ("config", "sasl"),

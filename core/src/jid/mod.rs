@@ -20,6 +20,8 @@ use memchr::memchr;
 
 pub use prep::JidError;
 
+use crate::options::Item;
+
 /// A prepared domainpart (RFC 7622 §3.2).
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Domain(Arc<str>);
@@ -134,6 +136,17 @@ impl BareJid {
             at: self.at,
             slash: offset(self.text.len()),
         }
+    }
+}
+
+/// The address of an account.
+impl Item for BareJid {
+    const WANTED: &'static str = "a list of addresses in quotes, such as \"bot@example.org\"";
+    const NONE: &'static str = "no account's address such as \"bot@example.org\"";
+
+    fn read(text: &str) -> Option<Self> {
+        let account = Self::parse(text).ok();
+        account.filter(|account| account.local().is_some())
     }
 }
 

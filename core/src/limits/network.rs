@@ -3,6 +3,8 @@
 use core::net::IpAddr;
 use core::str::FromStr;
 
+use crate::options::Item;
+
 /// All addresses that begin with the same bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Network {
@@ -53,6 +55,15 @@ impl FromStr for Network {
             true => Ok(Self { address, bits }),
             false => Err(NotANetwork),
         }
+    }
+}
+
+impl Item for Network {
+    const WANTED: &'static str = "a list of addresses or networks in quotes";
+    const NONE: &'static str = "neither an IP address nor a network such as \"192.0.2.0/24\"";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
     }
 }
 

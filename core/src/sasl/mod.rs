@@ -12,6 +12,7 @@ mod failure;
 mod hash;
 mod identity;
 mod mechanism;
+mod options;
 mod plain;
 mod policy;
 mod regulars;

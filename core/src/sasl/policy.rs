@@ -24,16 +24,6 @@ pub struct SaslPolicy {
     pub insecure: Vec<alloc::string::String>,
 }
 
-impl Default for SaslPolicy {
-    fn default() -> Self {
-        Self {
-            encryption: Encryption::Required,
-            disable: alloc::vec!["DIGEST-MD5".into()],
-            insecure: alloc::vec!["PLAIN".into(), "LOGIN".into()],
-        }
-    }
-}
-
 /// What the TLS connection can be bound to, as far as that is on offer.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ChannelBindings {
@@ -131,7 +121,7 @@ pub fn admit(policy: &SaslPolicy, transport: &Transport, name: &str) -> Result<M
 }
 
 /// As written: `SCRAM-SHA-1` in a list does not mean `SCRAM-SHA-1-PLUS`.
-fn names(list: &[alloc::string::String], name: &str) -> bool {
+pub(super) fn names(list: &[alloc::string::String], name: &str) -> bool {
     list.iter().any(|entry| entry == name)
 }
 

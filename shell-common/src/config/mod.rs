@@ -1,10 +1,14 @@
 //! The configuration file: TOML in, the core's `Config` and the shell's settings out.
 
+mod example;
 mod file;
 mod foreign;
+mod listen;
 mod options;
 mod rate;
+mod reader;
 mod sections;
+mod server;
 mod statements;
 mod syntax;
 #[cfg(test)]
@@ -28,8 +32,7 @@ use crate::limits::shell::BACKLOG;
 use crate::limits::{CONFIG_FILE_BYTES, THREADS};
 use crate::remedy::explain;
 
-/// A file with every option, its default and what it does.
-pub const EXAMPLE: &str = include_str!("example.toml");
+pub use example::EXAMPLE;
 
 /// Everything the file says, checked.
 #[derive(Clone, Debug)]

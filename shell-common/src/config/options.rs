@@ -1,45 +1,55 @@
-//! The names of all options, and what to say of a name that is none of them.
+//! All options, as they are asked for, and what to say of a name that is none of them.
 
-use super::EXAMPLE;
+use std::sync::LazyLock;
 
-/// Options of the whole server.
-pub(super) const SERVER: &[&str] = &[
-    "c2s_account_queue_size_limit",
-    "c2s_close_timeout",
-    "c2s_direct_tls_interfaces",
-    "c2s_direct_tls_ports",
-    "c2s_interfaces",
-    "c2s_ports",
-    "c2s_queue_size_limit",
-    "c2s_stanza_size_limit",
-    "c2s_timeout",
-    "certificates",
-    "data_directory",
-    "interfaces",
-    "limits",
-    "log_level",
-    "max_connections",
-    "max_connections_per_address",
-    "max_sessions_per_account",
-    "sasl_failure_forgiven_after",
-    "sasl_failures_per_account",
-    "sasl_failures_per_address",
-    "sasl_failures_per_stream",
-    "tcp_backlog",
-    "threads",
-    "unlimited_addresses",
-];
+use spondee_core::options::{Description, Place as Section, Shown};
+use toml::de::DeTable;
 
-/// Options that stand in a host's section, or above the sections for all hosts.
-pub(super) const HOST: &[&str] = &[
-    "allow_unencrypted_plain_auth",
-    "c2s_require_encryption",
-    "conflict_resolve",
-    "default_iteration_count",
-    "disable_sasl_mechanisms",
-    "insecure_sasl_mechanisms",
-    "unlimited_jids",
-];
+use super::file;
+use super::reader::Reader;
+use super::value::Faults;
+
+/// Everything that is asked for, in that order.
+pub(super) static ASKED: LazyLock<Vec<Asked>> = LazyLock::new(|| {
+    let mut asked = Vec::new();
+    let (nothing, mut faults) = (DeTable::new(), Faults::new(""));
+    let mut reader = Reader::new(&nothing, &mut faults).remembering(&mut asked);
+    file::ask(&mut reader);
+    asked
+});
+
+/// An option that was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The heading it stands below.
+    pub(super) part: &'static str,
+    pub(super) option: Description,
+    pub(super) kind: Kind,
+    /// As the example has it, but for a `#` in front of what is no default.
+    pub(super) line: String,
+}
+
+impl Asked {
+    pub(super) fn new(part: &'static str, option: Description, kind: Kind, default: &str) -> Self {
+        let value = match option.shown {
+            Shown::Default => default,
+            Shown::Instead(value) => value,
+        };
+        Self {
+            part,
+            option,
+            kind,
+            line: format!("{} = {value}", option.name),
+        }
+    }
+
+    const fn is_of_host(&self) -> bool {
+        match self.option.place {
+            Section::Host(_) => true,
+            Section::Server => false,
+        }
+    }
+}
 
 /// What the value of an option is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,44 +67,31 @@ pub(super) enum Kind {
     Truth,
 }
 
-/// The options that are periods: the example shows some of them as numbers.
-const PERIODS: &[&str] = &[
-    "c2s_close_timeout",
-    "c2s_timeout",
-    "sasl_failure_forgiven_after",
-];
+fn asked(name: &str) -> Option<&'static Asked> {
+    ASKED.iter().find(|asked| asked.option.name == name)
+}
+
+/// The options that can stand in the section of a host.
+pub(super) fn of_hosts() -> impl Iterator<Item = &'static str> {
+    ASKED
+        .iter()
+        .filter(|asked| asked.is_of_host())
+        .map(|asked| asked.option.name)
+}
 
 /// Whether there is such an option.
 pub(super) fn is_known(name: &str) -> bool {
-    SERVER.contains(&name) || HOST.contains(&name)
+    asked(name).is_some()
 }
 
 /// The line of the example that has this option.
 pub(super) fn example(name: &str) -> Option<&'static str> {
-    EXAMPLE
-        .lines()
-        .map(|line| line.strip_prefix('#').unwrap_or(line))
-        .find(|line| {
-            line.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with(" = "))
-        })
+    asked(name).map(|asked| asked.line.as_str())
 }
 
-/// What the value of an option is, as the example has it.
+/// What the value of an option is.
 pub(super) fn kind(name: &str) -> Option<Kind> {
-    if PERIODS.contains(&name) {
-        return Some(Kind::Period);
-    }
-    let (_, value) = example(name)?.split_once(" = ")?;
-    let (first, second) = (value.chars().next()?, value.chars().nth(1));
-    Some(match first {
-        '"' => Kind::Text,
-        '[' if second.is_some_and(|c| c.is_ascii_digit()) => Kind::Numbers,
-        '[' => Kind::Texts,
-        '{' => Kind::Table,
-        '0'..='9' => Kind::Number,
-        _ => Kind::Truth,
-    })
+    asked(name).map(|asked| asked.kind)
 }
 
 /// Where an option stands.
@@ -108,14 +105,15 @@ pub(super) enum Place {
 
 /// What is wrong with this name at this place; `None` if nothing is.
 pub(super) fn fault_of(name: &str, place: Place) -> Option<String> {
-    let known = HOST.contains(&name) || SERVER.contains(&name) && place == Place::Server;
-    if known {
-        return None;
-    }
-    if SERVER.contains(&name) {
-        return Some(format!(
-            "`{name}` is an option of the whole server; put it above the first [host] section"
-        ));
+    match (asked(name), place) {
+        (Some(_), Place::Server) => return None,
+        (Some(asked), Place::Host) if asked.is_of_host() => return None,
+        (Some(_), Place::Host) => {
+            return Some(format!(
+                "`{name}` is an option of the whole server; put it above the first [host] section"
+            ));
+        }
+        (None, Place::Server | Place::Host) => {}
     }
     if let Some((_, advice)) = INSTEAD.iter().find(|(other, _)| *other == name) {
         return Some(format!("`{name}` is not an option here: {advice}"));
@@ -146,13 +144,11 @@ pub(super) fn is_prosodys(name: &str) -> bool {
 
 /// The option most like `name`, if one is like it at all: one letter in three may differ.
 fn nearest(name: &str, place: Place) -> Option<&'static str> {
-    let server = match place {
-        Place::Server => SERVER,
-        Place::Host => &[],
-    };
-    HOST.iter()
-        .chain(server)
-        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
+    ASKED
+        .iter()
+        .filter(|asked| place == Place::Server || asked.is_of_host())
+        .map(|asked| asked.option.name)
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
         .filter(|(distance, known)| *distance <= known.len() / 3)
         .min()
         .map(|(_, known)| known)
@@ -268,9 +264,6 @@ mod tests {
 
     #[test]
     fn every_option_is_of_the_kind_its_example_shows() {
-        for option in SERVER.iter().chain(HOST) {
-            assert!(kind(option).is_some(), "{option}");
-        }
         for (option, expected) in [
             ("c2s_ports", Kind::Numbers),
             ("c2s_close_timeout", Kind::Period),

@@ -1,78 +1,73 @@
 //! `limits`: how fast connections may send, in the words of Prosody's mod_limits.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use spondee_core::rate::Rate;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::value::{Section, period, text};
+use super::reader::Wrongs;
+use super::value::{period, text};
 use crate::limits::{RATE, RATE_BURST};
-
-/// The option of the whole server.
-const OPTION: &str = "limits";
 
 /// As in Prosody.
 const DEFAULT_BURST: Duration = Duration::from_secs(2);
 
-/// What `limits` says of clients; `None` where it says nothing or something wrong, which is noted.
-pub(super) fn c2s(section: &mut Section<'_, '_, '_>) -> Option<Rate> {
-    let value = section.table.get(OPTION)?;
+/// What the option says of connections of one kind; `None` where it says nothing, or something wrong.
+pub(super) fn read(
+    option: &str,
+    wanted: &str,
+    value: &Spanned<DeValue<'_>>,
+    wrongs: &mut Wrongs,
+) -> Option<Rate> {
     let Some(kinds) = value.get_ref().as_table() else {
-        let fault = format!(
-            "`{OPTION}` must name a kind of connection: {OPTION} = {{ c2s = {{ rate = \"10kb/s\", burst = \"2s\" }} }}"
+        let wrong = format!(
+            "`{option}` must name a kind of connection: {option} = {{ {wanted} = {{ rate = \"10kb/s\", burst = \"2s\" }} }}"
         );
-        section.faults.at(&value.span(), fault);
+        wrongs.push((value.span(), wrong));
         return None;
     };
     let mut found = None;
     for (kind, value) in kinds {
         match kind.get_ref().as_ref() {
-            "c2s" => found = one(section, kind, value),
+            kind if kind == wanted => found = one(&format!("{option}.{kind}"), value, wrongs),
             other => {
                 let what = match other {
                     "s2sin" | "s2sout" | "component" => "there are no such connections yet",
                     _ => "there is no such kind of connection",
                 };
-                let fault = format!("`{OPTION}.{other}`: {what}; `c2s` are those of clients");
-                section.faults.at(&kind.span(), fault);
+                let wrong = format!("`{option}.{other}`: {what}; `{wanted}` are those of clients");
+                wrongs.push((kind.span(), wrong));
             }
         }
     }
     found
 }
 
-fn one(
-    section: &mut Section<'_, '_, '_>,
-    kind: &Spanned<Cow<'_, str>>,
-    value: &Spanned<DeValue<'_>>,
-) -> Option<Rate> {
-    let name = format!("{OPTION}.{}", kind.get_ref());
+fn one(name: &str, value: &Spanned<DeValue<'_>>, wrongs: &mut Wrongs) -> Option<Rate> {
     let Some(table) = value.get_ref().as_table() else {
-        let fault = format!("`{name}` must be {{ rate = \"10kb/s\", burst = \"2s\" }}");
-        section.faults.at(&value.span(), fault);
+        let wrong = format!("`{name}` must be {{ rate = \"10kb/s\", burst = \"2s\" }}");
+        wrongs.push((value.span(), wrong));
         return None;
     };
     for (key, _) in table {
         if !matches!(key.get_ref().as_ref(), "rate" | "burst") {
-            let fault = format!(
+            let wrong = format!(
                 "there is no option `{name}.{}`; there are `rate` and `burst`",
                 key.get_ref()
             );
-            section.faults.at(&key.span(), fault);
+            wrongs.push((key.span(), wrong));
         }
     }
     let Some(rate) = table.get("rate") else {
-        let fault = format!("`{name}` has no `rate`, such as rate = \"10kb/s\"");
-        section.faults.at(&value.span(), fault);
+        let wrong = format!("`{name}` has no `rate`, such as rate = \"10kb/s\"");
+        wrongs.push((value.span(), wrong));
         return None;
     };
     let bytes_per_second = match bytes_per_second(rate.get_ref()) {
         Ok(bytes) => Some(bytes),
         Err(wrong) => {
-            let fault = format!("`{name}.rate` {wrong}");
-            section.faults.at(&rate.span(), fault);
+            wrongs.push((rate.span(), format!("`{name}.rate` {wrong}")));
             None
         }
     };
@@ -81,8 +76,7 @@ fn one(
         Some(burst) => match period(RATE_BURST)(burst.get_ref()) {
             Ok(burst) => Some(burst),
             Err(wrong) => {
-                let fault = format!("`{name}.burst` {wrong}");
-                section.faults.at(&burst.span(), fault);
+                wrongs.push((burst.span(), format!("`{name}.burst` {wrong}")));
                 None
             }
         },

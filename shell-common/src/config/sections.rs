@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use spondee_core::config::Host;
+use spondee_core::config::{Host, HostConfig};
 use spondee_core::jid::Domain;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::HostOptions;
 use super::options::{self, Place, fault_of};
-use super::value::{Faults, Section};
+use super::reader::{Asks, Reader};
+use super::value::Faults;
 
 /// The table of the hosts' sections.
 const HOSTS: &str = "host";
@@ -123,38 +123,37 @@ fn leaves(name: &str, table: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
     found
 }
 
-/// The hosts, each with what `common` says where its section says nothing.
-pub(super) fn hosts(
-    table: &DeTable<'_>,
-    common: &HostOptions,
-    faults: &mut Faults<'_>,
+/// The hosts, each with what stands above where its section says nothing.
+pub(super) fn hosts<'a, 't>(
+    table: &'a DeTable<'t>,
+    reader: &mut Reader<'a, 't, '_>,
     warnings: &mut Vec<String>,
 ) -> BTreeMap<Domain, Host> {
     let mut hosts = BTreeMap::new();
     let Some(written) = table.get(HOSTS) else {
-        no_host(faults);
+        no_host(reader.faults);
         return hosts;
     };
     let Some(sections) = written.get_ref().as_table() else {
         let name = named(written.get_ref());
         let fault =
             format!("`{HOSTS}` is not an option but begins a section: [{HOSTS}.\"{name}\"]");
-        faults.at(&written.span(), fault);
+        reader.faults.at(&written.span(), fault);
         return hosts;
     };
     for (name, value) in sections {
-        let Some((host, options)) = host(name, value, faults) else {
+        let Some((host, config)) = host(name, value, reader) else {
             continue;
         };
-        let options = options.or(common);
-        options.warn(&host, warnings);
-        let config = Host::Accounts(options.host_config());
+        let warned = reader.take_warnings();
+        warnings.extend(warned.iter().map(|text| format!("host {host}: {text}")));
         if hosts.insert(host.clone(), config).is_some() {
-            faults.at(&name.span(), format!("the host {host} has two sections"));
+            let fault = format!("the host {host} has two sections");
+            reader.faults.at(&name.span(), fault);
         }
     }
     if sections.is_empty() {
-        no_host(faults);
+        no_host(reader.faults);
     }
     hosts
 }
@@ -180,11 +179,11 @@ fn named(value: &DeValue<'_>) -> String {
         .unwrap_or_else(|| "example.org".to_owned())
 }
 
-fn host(
+fn host<'a, 't>(
     name: &Key<'_>,
-    value: &Spanned<DeValue<'_>>,
-    faults: &mut Faults<'_>,
-) -> Option<(Domain, HostOptions)> {
+    value: &'a Spanned<DeValue<'t>>,
+    reader: &mut Reader<'a, 't, '_>,
+) -> Option<(Domain, Host)> {
     let span: Range<usize> = name.span();
     let name = name.get_ref();
     let Some(table) = value.get_ref().as_table() else {
@@ -196,30 +195,30 @@ fn host(
                 "`{HOSTS}.{name}` is not an option but begins a section: [{HOSTS}.\"{name}\"]"
             ),
         };
-        faults.at(&span, fault);
+        reader.faults.at(&span, fault);
         return None;
     };
     // Without quotes each dot begins a table inside the table.
     if table.iter().any(|(_, value)| value.get_ref().is_table()) {
         for (span, host) in leaves(name, table) {
             let fault = format!("the name of a host stands in quotes: [{HOSTS}.\"{host}\"]");
-            faults.at(&span, fault);
+            reader.faults.at(&span, fault);
         }
         return None;
     }
     for (key, _) in table {
         if let Some(fault) = fault_of(key.get_ref(), Place::Host) {
-            faults.at(&key.span(), fault);
+            reader.faults.at(&key.span(), fault);
         }
     }
-    let options = HostOptions::read(&mut Section { table, faults });
+    reader.on_behalf_of(Asks::Host(table));
+    let config = HostConfig::read(reader);
     match Domain::parse(name) {
-        Ok(host) => Some((host, options)),
+        Ok(host) => Some((host, Host::Accounts(config))),
         Err(_) => {
-            faults.at(
-                &span,
-                format!("\"{name}\" is not the name of a host{}", why(name)),
-            );
+            reader.take_warnings();
+            let fault = format!("\"{name}\" is not the name of a host{}", why(name));
+            reader.faults.at(&span, fault);
             None
         }
     }

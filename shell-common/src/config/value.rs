@@ -1,15 +1,11 @@
 //! Values of the syntax tree made into what an option holds, every fault noted with its line.
 
-use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::time::Duration;
 
-use spondee_core::jid::BareJid;
-use spondee_core::limits::Network;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use spondee_core::options::{Item, Number};
+use toml::de::DeValue;
 
 use super::syntax::Headers;
 use super::{ConfigError, Rest, Settings};
@@ -76,6 +72,18 @@ impl<'a> Faults<'a> {
         self.headers = headers;
     }
 
+    /// This option's value is not known.
+    pub(super) fn doubt(&mut self, option: &str) {
+        if !self.doubtful.iter().any(|other| other == option) {
+            self.doubtful.push(option.to_owned());
+        }
+    }
+
+    /// Whether every name is an option's.
+    pub(super) fn has_known_names(&self) -> bool {
+        self.names == Names::Known
+    }
+
     /// Whether an option holds what the file says.
     pub(super) fn trusts(&self, option: &str) -> bool {
         self.names != Names::Missing && !self.doubtful.iter().any(|other| other == option)
@@ -120,93 +128,6 @@ impl<'a> Faults<'a> {
     }
 }
 
-/// A table whose options are read one by one. What is missing or wrong is `None`; what is wrong is noted.
-#[derive(Debug)]
-pub(super) struct Section<'a, 't, 'f> {
-    pub(super) table: &'a DeTable<'t>,
-    pub(super) faults: &'a mut Faults<'f>,
-}
-
-impl Section<'_, '_, '_> {
-    /// The option's value, by a reader that completes the sentence "`option` …" if it fails.
-    pub(super) fn get<T>(
-        &mut self,
-        option: &str,
-        read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
-    ) -> Option<T> {
-        let value = self.table.get(option)?;
-        match read(value.get_ref()) {
-            Ok(read) => Some(read),
-            Err(wrong) => {
-                self.faults.at(&value.span(), format!("`{option}` {wrong}"));
-                self.faults.doubtful.push(option.to_owned());
-                None
-            }
-        }
-    }
-
-    /// The option's values. As in Prosody a single value is a list of one.
-    pub(super) fn list<T>(
-        &mut self,
-        option: &str,
-        read: impl Fn(&DeValue<'_>) -> Result<T, String>,
-    ) -> Option<Vec<T>> {
-        let value = self.table.get(option)?;
-        let items: &[Spanned<DeValue<'_>>] = match value.get_ref().as_array() {
-            Some(items) => items,
-            None => std::slice::from_ref(value),
-        };
-        let mut list = Vec::with_capacity(items.len());
-        for item in items {
-            match read(item.get_ref()) {
-                Ok(item) => list.push(item),
-                Err(wrong) => self.faults.at(&item.span(), format!("`{option}` {wrong}")),
-            }
-        }
-        // A list with a hole would be something else than was meant.
-        if list.len() < items.len() {
-            self.faults.doubtful.push(option.to_owned());
-            return None;
-        }
-        Some(list)
-    }
-
-    /// Doubts those of these options that are not there, if what is there may be meant to be them.
-    pub(super) fn doubt_missing(&mut self, options: &[&str]) {
-        if self.faults.names == Names::Known {
-            return;
-        }
-        let missing = options
-            .iter()
-            .filter(|option| !self.table.contains_key(**option))
-            .map(|option| (*option).to_owned());
-        self.faults.doubtful.extend(missing);
-    }
-
-    /// Where this number stands in the option's value.
-    pub(super) fn span_of(&self, option: &str, number: u16) -> Range<usize> {
-        let whole = self.span(option);
-        let items = self
-            .table
-            .get(option)
-            .and_then(|value| value.get_ref().as_array());
-        let is_it = |item: &&Spanned<DeValue<'_>>| {
-            let integer = item.get_ref().as_integer();
-            integer.is_some_and(|integer| {
-                i64::from_str_radix(integer.as_str(), integer.radix()) == Ok(i64::from(number))
-            })
-        };
-        items
-            .and_then(|items| items.iter().find(is_it))
-            .map_or(whole, Spanned::span)
-    }
-
-    /// Where the option's value stands.
-    pub(super) fn span(&self, option: &str) -> Range<usize> {
-        self.table.get(option).map_or(0..0, Spanned::span)
-    }
-}
-
 pub(super) fn text(value: &DeValue<'_>) -> Result<String, String> {
     value
         .as_str()
@@ -224,7 +145,10 @@ pub(super) fn path(value: &DeValue<'_>) -> Result<String, String> {
 }
 
 /// One of two things, told by `true` and `false`.
-pub(super) fn choice<T>(if_true: T, if_false: T) -> impl FnOnce(&DeValue<'_>) -> Result<T, String> {
+pub(super) fn choice<T: Copy>(
+    if_true: T,
+    if_false: T,
+) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
     move |value| match value.as_bool() {
         Some(true) => Ok(if_true),
         Some(false) => Ok(if_false),
@@ -233,7 +157,7 @@ pub(super) fn choice<T>(if_true: T, if_false: T) -> impl FnOnce(&DeValue<'_>) ->
 }
 
 /// One of several words.
-pub(super) fn word<T: Copy>(words: &[(&str, T)]) -> impl FnOnce(&DeValue<'_>) -> Result<T, String> {
+pub(super) fn word<T: Copy>(words: &[(&str, T)]) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
     move |value| {
         let all = || {
             let quoted: Vec<_> = words
@@ -260,10 +184,9 @@ pub(super) fn word<T: Copy>(words: &[(&str, T)]) -> impl FnOnce(&DeValue<'_>) ->
 }
 
 /// A whole number within bounds.
-pub(super) fn number<T>(bounds: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Result<T, String>
-where
-    T: TryFrom<i64> + PartialOrd + Display,
-{
+pub(super) fn number<T: Number>(
+    bounds: RangeInclusive<T>,
+) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
     move |value| {
         let what = || format!("{WHOLE_NUMBER} from {} to {}", bounds.start(), bounds.end());
         let Some(integer) = value.as_integer() else {
@@ -280,7 +203,7 @@ where
 /// Prosody's periods: a number of seconds, or text such as `"2 minutes"`.
 pub(super) fn period(
     bounds: RangeInclusive<Duration>,
-) -> impl FnOnce(&DeValue<'_>) -> Result<Duration, String> {
+) -> impl Fn(&DeValue<'_>) -> Result<Duration, String> {
     move |value| {
         let seconds = if let Some(integer) = value.as_integer() {
             u64::from_str_radix(integer.as_str(), integer.radix()).ok()
@@ -317,44 +240,10 @@ pub(super) fn seconds(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// An address to listen on; `*` is all of IPv4, as in Prosody.
-pub(super) fn interface(value: &DeValue<'_>) -> Result<IpAddr, String> {
-    let text = value
-        .as_str()
-        .ok_or_else(|| not("a list of addresses in quotes", value))?;
-    match text {
-        "*" => Ok(Ipv4Addr::UNSPECIFIED.into()),
-        "::" => Ok(Ipv6Addr::UNSPECIFIED.into()),
-        text => text.parse().map_err(|_| {
-            format!("holds \"{text}\", which is no IP address, nor \"*\" (all of IPv4) or \"::\" (all of IPv6)")
-        }),
-    }
-}
-
-/// Addresses that begin alike; one alone is a network too.
-pub(super) fn network(value: &DeValue<'_>) -> Result<Network, String> {
-    let text = value
-        .as_str()
-        .ok_or_else(|| not("a list of addresses or networks in quotes", value))?;
-    text.parse().map_err(|_| {
-        format!("holds \"{text}\", which is neither an IP address nor a network such as \"192.0.2.0/24\"")
-    })
-}
-
-/// The address of an account.
-pub(super) fn account(value: &DeValue<'_>) -> Result<BareJid, String> {
-    let text = value.as_str().ok_or_else(|| {
-        not(
-            "a list of addresses in quotes, such as \"bot@example.org\"",
-            value,
-        )
-    })?;
-    BareJid::parse(text)
-        .ok()
-        .filter(|account| account.local().is_some())
-        .ok_or_else(|| {
-            format!("holds \"{text}\", which is no account's address such as \"bot@example.org\"")
-        })
+/// One of the things in a list.
+pub(super) fn item<T: Item>(value: &DeValue<'_>) -> Result<T, String> {
+    let text = value.as_str().ok_or_else(|| not(T::WANTED, value))?;
+    T::read(text).ok_or_else(|| format!("holds \"{text}\", which is {}", T::NONE))
 }
 
 fn not(wanted: &str, value: &DeValue<'_>) -> String {

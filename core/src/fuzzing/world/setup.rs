@@ -53,8 +53,7 @@ pub(in crate::fuzzing) fn config(shards: u16, choice: u8, queue_bytes: usize) ->
         tls,
         conflict,
         rounds: 1,
-        former_rounds: Vec::new(),
-        unlimited_jids: Vec::new(),
+        ..HostConfig::default()
     };
     let tls = match choice & 8 {
         0 => TlsAvailable::Yes,

@@ -1,0 +1,194 @@
+//! Which of the bounds an administrator can set, and to what: each range with its reason.
+
+use alloc::format;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use super::Limits;
+use crate::options::{Source, of_server};
+
+/// `c2s_stanza_size_limit` in bytes. RFC 6120 §13.12 asks for at least 10,000; a stanza above 4 MiB does not fit the queue of
+/// the session it goes to (`session_queue_bytes` of the core).
+pub const C2S_STANZA_BYTES: RangeInclusive<u32> = 10_000..=4 * 1024 * 1024;
+
+/// `c2s_timeout`. Half of it is for TLS; beyond an hour a connection that never signs in would be kept for nothing.
+pub const C2S_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(2)..=Duration::from_secs(60 * 60);
+
+/// `c2s_close_timeout`. A peer that does not close its stream within ten minutes never will.
+pub const C2S_CLOSE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(10 * 60);
+
+/// `c2s_queue_size_limit` in bytes. At least the shortest stanza limit; more than a quarter of a gigabyte for each session that does
+/// not read ends in want of memory.
+pub const C2S_QUEUE_BYTES: RangeInclusive<usize> = 10_000..=256 * 1024 * 1024;
+
+/// `c2s_account_queue_size_limit` in bytes. Never below `c2s_queue_size_limit`; more than a gigabyte for each account whose clients do not read
+/// ends in want of memory.
+pub const C2S_ACCOUNT_QUEUE_BYTES: RangeInclusive<usize> = 10_000..=1024 * 1024 * 1024;
+
+/// `max_sessions_per_account`. Each makes a message to the bare address cost one more.
+pub const SESSIONS_PER_ACCOUNT: RangeInclusive<usize> = 1..=1000;
+
+/// `sasl_failures_per_stream`. RFC 6120 §6.4.5: at least 2 and no more than 5.
+pub const SASL_FAILURES_PER_STREAM: RangeInclusive<u8> = 2..=5;
+
+/// `sasl_failures_per_address` and `sasl_failures_per_account`; 0 is no limit.
+pub const SASL_FAILURES: RangeInclusive<u32> = 0..=1_000_000;
+
+/// `sasl_failure_forgiven_after`. Beyond a day, one afternoon's typing errors would last for weeks.
+pub const SASL_FAILURE_FORGIVEN_AFTER: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+
+/// `default_iteration_count`. RFC 5802 §5.1 recommends at least 4096; ten million are seconds of work for each client that
+/// signs in and for the server at each PLAIN.
+pub const ITERATION_COUNT: RangeInclusive<u32> = 4096..=10_000_000;
+
+const STANZA: &str = "c2s_stanza_size_limit";
+const QUEUE: &str = "c2s_queue_size_limit";
+const ACCOUNT_QUEUE: &str = "c2s_account_queue_size_limit";
+
+impl Limits {
+    /// What `from` says of them; the others are as they are by default.
+    pub fn read(from: &mut impl Source) -> Self {
+        let mut limits = Self::default();
+        from.part("What a client may do");
+        limits.read_streams(from);
+        limits.read_queues(from);
+        limits.c2s_rate = from.rate(
+            &of_server(
+                "limits",
+                "How fast a client may send, and for how long it may be ahead of that: beyond it the server reads no more from it \
+                 for a while. Without this a client may send as fast as it can.",
+            )
+            .shown_as("{ c2s = { rate = \"10kb/s\", burst = \"2s\" } }"),
+            "c2s",
+        );
+        limits.sessions_per_account = from.number(
+            &of_server(
+                "max_sessions_per_account",
+                "How many clients of one account may be connected at a time.",
+            ),
+            limits.sessions_per_account,
+            SESSIONS_PER_ACCOUNT,
+        );
+        from.part("Wrong passwords");
+        limits.read_failures(from);
+        limits
+    }
+
+    fn read_streams(&mut self, from: &mut impl Source) {
+        self.negotiation = from.period(
+            &of_server(
+                "c2s_timeout",
+                "How long a client may take to sign in: a number of seconds, or text such as \"2 minutes\". Prosody gives five \
+                 minutes.",
+            ),
+            self.negotiation,
+            C2S_TIMEOUT,
+        );
+        // The share that TLS has by default.
+        self.until_tls = self.negotiation / 2;
+        self.close = from.period(
+            &of_server(
+                "c2s_close_timeout",
+                "How long to wait for a client to close its stream after we have closed ours.",
+            ),
+            self.close,
+            C2S_CLOSE_TIMEOUT,
+        );
+        self.c2s_stanza_bytes = from.number(
+            &of_server(
+                STANZA,
+                "The longest stanza a client may send, in bytes. At least 10000.",
+            ),
+            self.c2s_stanza_bytes,
+            C2S_STANZA_BYTES,
+        );
+    }
+
+    fn read_queues(&mut self, from: &mut impl Source) {
+        self.session_queue_bytes = from.number(
+            &of_server(
+                QUEUE,
+                "How much may wait for a client that does not read, in bytes. Beyond it its session ends.",
+            ),
+            self.session_queue_bytes,
+            C2S_QUEUE_BYTES,
+        );
+        let queue = self.session_queue_bytes;
+        // What is longer than a queue could never be delivered.
+        let stanza = usize::try_from(self.c2s_stanza_bytes).unwrap_or(usize::MAX);
+        if queue < stanza {
+            from.contradiction(
+                &[QUEUE, STANZA],
+                format!(
+                    "`{QUEUE}` ({queue}) must not be below `{STANZA}` ({stanza}): such a stanza could not be delivered"
+                ),
+            );
+        }
+        // Four times what one client has, so that who raises the one option need not know of the other.
+        self.account_queue_bytes = from.number(
+            &of_server(
+                ACCOUNT_QUEUE,
+                "How much may wait for all clients of one account together that do not read. Beyond it the session that owes most \
+                 ends. The default is four times c2s_queue_size_limit.",
+            ),
+            queue.saturating_mul(4),
+            C2S_ACCOUNT_QUEUE_BYTES,
+        );
+        if self.account_queue_bytes < queue {
+            from.contradiction(
+                &[ACCOUNT_QUEUE, QUEUE],
+                format!(
+                    "`{ACCOUNT_QUEUE}` ({}) must not be below `{QUEUE}` ({queue}): that of one client would never be reached",
+                    self.account_queue_bytes
+                ),
+            );
+        }
+    }
+
+    fn read_failures(&mut self, from: &mut impl Source) {
+        self.sasl_failures = from.number(
+            &of_server(
+                "sasl_failures_per_stream",
+                "After how many failed sign-ins a stream is closed: 2 to 5.",
+            ),
+            self.sasl_failures,
+            SASL_FAILURES_PER_STREAM,
+        );
+        self.sasl_failures_per_address = from.number(
+            &of_server(
+                "sasl_failures_per_address",
+                "After how many from one address (of IPv6, a /64), or for one account, nobody there is told any more whether a \
+                 password is right: the answer to every sign-in is then \"try again later\", and comes late. From an address where an \
+                 account signed in during the last weeks, only wrong passwords for that very account from there count: neither what \
+                 others do to it elsewhere nor what is tried with other names behind the same address keeps its owner out. 0 is no \
+                 limit.",
+            ),
+            self.sasl_failures_per_address,
+            SASL_FAILURES,
+        );
+        self.sasl_failures_per_account = from.number(
+            &of_server("sasl_failures_per_account", ""),
+            self.sasl_failures_per_account,
+            SASL_FAILURES,
+        );
+        self.sasl_failure_forgiven_after = from.period(
+            &of_server(
+                "sasl_failure_forgiven_after",
+                "How soon one of these failures is forgiven: a number of seconds, or text such as \"1 minute\".",
+            ),
+            self.sasl_failure_forgiven_after,
+            SASL_FAILURE_FORGIVEN_AFTER,
+        );
+        self.unlimited_addresses = from.list(
+            &of_server(
+                "unlimited_addresses",
+                "Addresses and networks to which neither sasl_failures_per_address nor max_connections_per_address applies, such as \
+                 [\"192.0.2.7\", \"2001:db8:7::/48\"]: those of a proxy through which all clients come.",
+            ),
+            &[],
+        );
+    }
+}

@@ -1,0 +1,304 @@
+//! A file as the source of options. In the section of a host it answers from there, and where that says nothing from above the sections.
+
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use spondee_core::options::{Description, Item, Number, Place, Source};
+use spondee_core::rate::Rate;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::example::{period_text, quoted, quoted_list};
+use super::options::{Asked, Kind};
+use super::rate;
+use super::value::{Faults, choice, item, number, path, period, word};
+
+/// What a file says, asked for option by option.
+#[derive(Debug)]
+pub(super) struct Reader<'a, 't, 'f> {
+    /// What stands above the sections.
+    server: &'a DeTable<'t>,
+    asks: Asks<'a, 't>,
+    pub(super) faults: &'a mut Faults<'f>,
+    warnings: Vec<String>,
+    part: &'static str,
+    /// Everything that was asked for, where that is to be known.
+    asked: Option<&'a mut Vec<Asked>>,
+}
+
+/// On whose behalf is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asks<'a, 't> {
+    /// The server.
+    Server,
+    /// All hosts: what stands above the sections is looked at once, whatever sections there are.
+    Hosts,
+    /// One host, by its section. What is wrong above the sections has been told.
+    Host(&'a DeTable<'t>),
+}
+
+/// What is wrong with a value: where, and what.
+pub(super) type Wrongs = Vec<(Range<usize>, String)>;
+
+impl<'a, 't, 'f> Reader<'a, 't, 'f> {
+    pub(super) const fn new(server: &'a DeTable<'t>, faults: &'a mut Faults<'f>) -> Self {
+        Self {
+            server,
+            asks: Asks::Server,
+            faults,
+            warnings: Vec::new(),
+            part: "",
+            asked: None,
+        }
+    }
+
+    /// One that remembers what it is asked for.
+    pub(super) fn remembering(mut self, asked: &'a mut Vec<Asked>) -> Self {
+        self.asked = Some(asked);
+        self
+    }
+
+    /// From now on it is asked on behalf of these.
+    pub(super) const fn on_behalf_of(&mut self, asks: Asks<'a, 't>) {
+        self.asks = asks;
+    }
+
+    /// The warnings since this was called last.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Text that names a file or directory.
+    pub(super) fn path(&mut self, option: &Description, default: &str) -> String {
+        self.remember(option, Kind::Text, || quoted(default));
+        self.one(option, path).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// A number for which there is none by default.
+    pub(super) fn number_if_any<T: Number>(
+        &mut self,
+        option: &Description,
+        bounds: RangeInclusive<T>,
+    ) -> Option<T> {
+        self.remember(option, Kind::Number, String::new);
+        self.one(option, number(bounds))
+    }
+
+    /// Any number of numbers.
+    pub(super) fn numbers<T: Number>(
+        &mut self,
+        option: &Description,
+        default: T,
+        bounds: RangeInclusive<T>,
+    ) -> Vec<T> {
+        self.remember(option, Kind::Numbers, || format!("[{default}]"));
+        self.many(option, number(bounds))
+            .unwrap_or_else(|| vec![default])
+    }
+
+    /// A list for which there is none by default.
+    pub(super) fn list_if_any<T: Item>(&mut self, option: &Description) -> Option<Vec<T>> {
+        self.remember(option, Kind::Texts, String::new);
+        self.many(option, item)
+    }
+
+    /// Doubts those of these options that are not there, if what is there may be meant to be them.
+    pub(super) fn doubt_missing(&mut self, options: &[&str]) {
+        if self.faults.has_known_names() {
+            return;
+        }
+        for option in options {
+            if !self.is_written(option) {
+                self.faults.doubt(option);
+            }
+        }
+    }
+
+    /// Whether it stands above the sections.
+    pub(super) fn is_written(&self, option: &str) -> bool {
+        self.server.contains_key(option)
+    }
+
+    /// Where the option's value stands above the sections.
+    pub(super) fn span(&self, option: &str) -> Range<usize> {
+        self.server.get(option).map_or(0..0, Spanned::span)
+    }
+
+    /// Where this number stands in the option's value.
+    pub(super) fn span_of(&self, option: &str, number: u16) -> Range<usize> {
+        let whole = self.span(option);
+        let items = self
+            .server
+            .get(option)
+            .and_then(|value| value.get_ref().as_array());
+        let is_it = |item: &&Spanned<DeValue<'_>>| {
+            let integer = item.get_ref().as_integer();
+            integer.is_some_and(|integer| {
+                i64::from_str_radix(integer.as_str(), integer.radix()) == Ok(i64::from(number))
+            })
+        };
+        items
+            .and_then(|items| items.iter().find(is_it))
+            .map_or(whole, Spanned::span)
+    }
+
+    fn remember(&mut self, option: &Description, kind: Kind, default: impl FnOnce() -> String) {
+        if let Some(asked) = &mut self.asked {
+            asked.push(Asked::new(self.part, *option, kind, &default()));
+        }
+    }
+
+    /// The option's value, by a reader that completes the sentence "`option` …" if it fails.
+    fn one<T>(
+        &mut self,
+        option: &Description,
+        read: impl Fn(&DeValue<'_>) -> Result<T, String>,
+    ) -> Option<T> {
+        self.find(option, |value, wrongs| match read(value.get_ref()) {
+            Ok(read) => Some(read),
+            Err(wrong) => {
+                wrongs.push((value.span(), format!("`{}` {wrong}", option.name)));
+                None
+            }
+        })
+    }
+
+    /// The option's values. As in Prosody a single value is a list of one.
+    fn many<T>(
+        &mut self,
+        option: &Description,
+        read: impl Fn(&DeValue<'_>) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        self.find(option, |value, wrongs| {
+            let items: &[Spanned<DeValue<'_>>] = match value.get_ref().as_array() {
+                Some(items) => items,
+                None => std::slice::from_ref(value),
+            };
+            let mut list = Vec::with_capacity(items.len());
+            for item in items {
+                match read(item.get_ref()) {
+                    Ok(item) => list.push(item),
+                    Err(wrong) => {
+                        wrongs.push((item.span(), format!("`{}` {wrong}", option.name)));
+                    }
+                }
+            }
+            Some(list)
+        })
+    }
+
+    /// What is said, first by the host, then for all of them. What is wrong is noted, doubted and passed over: a list with a hole would
+    /// be something else than was meant.
+    fn find<T>(
+        &mut self,
+        option: &Description,
+        read: impl Fn(&Spanned<DeValue<'t>>, &mut Wrongs) -> Option<T>,
+    ) -> Option<T> {
+        let common = self.server.get(option.name);
+        let (own, is_told) = match (option.place, self.asks) {
+            (Place::Host(_), Asks::Host(section)) => (section.get(option.name), true),
+            (Place::Host(_), Asks::Server | Asks::Hosts) | (Place::Server, _) => (None, false),
+        };
+        let places = [(own, false), (common, is_told)];
+        for (value, is_told) in places {
+            let Some(value) = value else { continue };
+            let mut wrongs = Wrongs::new();
+            let found = read(value, &mut wrongs);
+            if wrongs.is_empty() {
+                return found;
+            }
+            if !is_told {
+                self.faults.doubt(option.name);
+                for (span, wrong) in wrongs {
+                    self.faults.at(&span, wrong);
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Source for Reader<'_, '_, '_> {
+    fn part(&mut self, title: &'static str) {
+        self.part = title;
+    }
+
+    fn number<T: Number>(
+        &mut self,
+        option: &Description,
+        default: T,
+        bounds: RangeInclusive<T>,
+    ) -> T {
+        self.remember(option, Kind::Number, || default.to_string());
+        self.one(option, number(bounds)).unwrap_or(default)
+    }
+
+    fn either<T: Copy + PartialEq>(
+        &mut self,
+        option: &Description,
+        default: T,
+        [if_true, if_false]: [T; 2],
+    ) -> T {
+        self.remember(option, Kind::Truth, || (default == if_true).to_string());
+        self.one(option, choice(if_true, if_false))
+            .unwrap_or(default)
+    }
+
+    fn word<T: Copy + PartialEq>(
+        &mut self,
+        option: &Description,
+        default: T,
+        words: &[(&'static str, T)],
+    ) -> T {
+        self.remember(option, Kind::Text, || {
+            let word = words.iter().find(|(_, meaning)| *meaning == default);
+            quoted(word.map_or("", |(word, _)| word))
+        });
+        self.one(option, word(words)).unwrap_or(default)
+    }
+
+    fn period(
+        &mut self,
+        option: &Description,
+        default: Duration,
+        bounds: RangeInclusive<Duration>,
+    ) -> Duration {
+        self.remember(option, Kind::Period, || period_text(default));
+        self.one(option, period(bounds)).unwrap_or(default)
+    }
+
+    fn list<T: Item>(&mut self, option: &Description, default: &[&'static str]) -> Vec<T> {
+        self.remember(option, Kind::Texts, || quoted_list(default));
+        self.many(option, item)
+            .unwrap_or_else(|| default.iter().filter_map(|item| T::read(item)).collect())
+    }
+
+    fn rate(&mut self, option: &Description, kind: &'static str) -> Option<Rate> {
+        self.remember(option, Kind::Table, String::new);
+        self.find(option, |value, wrongs| {
+            rate::read(option.name, kind, value, wrongs)
+        })
+    }
+
+    fn contradiction(&mut self, options: &[&'static str], sentence: String) {
+        if !options.iter().all(|option| self.faults.trusts(option)) {
+            return;
+        }
+        let written = |option: &&'static str| match self.asks {
+            Asks::Host(section) => section.get(*option),
+            Asks::Server | Asks::Hosts => self.server.get(*option),
+        };
+        // For a host of which no section says any of them, it has been told.
+        if let Some(value) = options.iter().find_map(written) {
+            self.faults.at(&value.span(), sentence);
+        }
+    }
+
+    fn warn(&mut self, sentence: String) {
+        match self.asks {
+            Asks::Server | Asks::Host(_) => self.warnings.push(sentence),
+            // Of each host by itself.
+            Asks::Hosts => {}
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The options of the server that are no business of the core.
+
+use spondee_core::limits::Limits;
+use spondee_core::options::{Source as _, of_server};
+
+use super::reader::Reader;
+use super::{Connections, Listen, LogLevel, default_threads, listen};
+use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, TCP_BACKLOG, THREADS};
+
+/// What a file says of the whole server.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) data_directory: String,
+    pub(super) certificates: String,
+    pub(super) threads: u16,
+    pub(super) log_level: LogLevel,
+    pub(super) listen: Vec<Listen>,
+    pub(super) connections: Connections,
+    pub(super) limits: Limits,
+}
+
+const LOG_LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+];
+
+impl Server {
+    pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> Self {
+        from.part("The server");
+        let data_directory = from.path(
+            &of_server(
+                "data_directory",
+                "Accounts, messages and the server's secret. Only the user that runs the server may enter this directory (mode 0700). \
+                 The first start makes it, where that user may; else make it for that user: \
+                 `install -d -m 0700 -o spondee /var/lib/spondee`. Keep it on a local disk.",
+            ),
+            "/var/lib/spondee",
+        );
+        let certificates = from.path(
+            &of_server(
+                "certificates",
+                "Where certificates and keys are looked for: by the names in all *.crt and *fullchain*.pem files, three directories \
+                 deep, then as HOST.crt, HOST/fullchain.pem or HOST.pem. A path that is not absolute starts at the directory of this \
+                 file.",
+            ),
+            "certs",
+        );
+        let threads = from.number(
+            &of_server(
+                "threads",
+                "How many threads serve connections. The default is the number of processor cores.",
+            )
+            .shown_as("2"),
+            default_threads(),
+            THREADS,
+        );
+        let log_level = from.word(
+            &of_server(
+                "log_level",
+                "What is logged: \"error\", \"warn\", \"info\" or \"debug\". Programs that ban addresses match \
+                 `sign-in failed: [a-z-]+ peer=ADDRESS`, the words for a refused password and for nothing else.",
+            ),
+            LogLevel::Info,
+            LOG_LEVELS,
+        );
+        from.part("Where clients connect");
+        Self {
+            data_directory,
+            certificates,
+            threads,
+            log_level,
+            listen: listen::read(from),
+            connections: Connections::read(from),
+            limits: Limits::read(from),
+        }
+    }
+}
+
+impl Connections {
+    fn read(from: &mut Reader<'_, '_, '_>) -> Self {
+        let default = Self::default();
+        let backlog = from.number(
+            &of_server(
+                "tcp_backlog",
+                "How many connections may wait to be accepted. The kernel may allow less (net.core.somaxconn).",
+            ),
+            default.backlog,
+            TCP_BACKLOG,
+        );
+        let max = from.number_if_any(
+            &of_server(
+                "max_connections",
+                "How many connections there may be. The default is what the limit of open files allows. When they run low, each new \
+                 one has another closed that has not signed in: the oldest from the address that has most of those; of IPv6, a /64 is \
+                 one address, and so are all clients behind one proxy. Who has signed in stays. The last few, four at most, serve for \
+                 signing in only.",
+            )
+            .shown_as("10000"),
+            CONNECTIONS,
+        );
+        let per_address = from.number(
+            &of_server(
+                "max_connections_per_address",
+                "How many there may be from one address at a time; of IPv6, a /64 is one address. 0 is any number: whole companies and \
+                 mobile networks share one address.",
+            ),
+            default.per_address.unwrap_or(0),
+            CONNECTIONS_PER_ADDRESS,
+        );
+        Self {
+            max,
+            per_address: (per_address > 0).then_some(per_address),
+            backlog,
+        }
+    }
+}
