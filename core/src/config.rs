@@ -9,6 +9,7 @@ use core::fmt;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{ITERATION_COUNT, Limits};
 use crate::options::{Source, Unsaid, of_host};
+use crate::roster::RosterOptions;
 use crate::sasl::SaslPolicy;
 
 /// Everything the core is told about its server.
@@ -70,6 +71,8 @@ pub struct HostConfig {
     pub former_rounds: Vec<u32>,
     /// `unlimited_jids`: accounts of this host whose clients may send as fast as they can, whatever `Limits::c2s_rate` says.
     pub unlimited_jids: Vec<BareJid>,
+    /// What rosters may be.
+    pub roster: RosterOptions,
 }
 
 impl HostConfig {
@@ -114,6 +117,7 @@ impl HostConfig {
                 ),
                 &[],
             ),
+            roster: RosterOptions::read(from),
         }
     }
 }

@@ -70,6 +70,7 @@ pub mod map;
 pub mod options;
 pub mod port;
 pub mod rate;
+pub mod roster;
 pub mod sasl;
 pub mod secret;
 pub mod shard;

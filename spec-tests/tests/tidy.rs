@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["jid", "xml"],
     &["stanza", "sasl", "store", "envelope", "port", "config"],
-    &["due", "effects", "wait", "stream", "account", "xep"],
+    &["due", "effects", "wait", "stream", "account", "roster", "xep"],
     &["shard", "fuzzing", "testing"],
 ];
 
@@ -29,6 +29,8 @@ const EDGES: &[(&str, &str)] = &[
     ("options", "rate"),
     ("rate", "time"),
     ("timer", "time"),
+    // The options of a feature are plain data.
+    ("config", "roster"),
     ("config", "sasl"),
     ("envelope", "sasl"),
     ("envelope", "stanza"),

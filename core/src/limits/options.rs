@@ -4,7 +4,7 @@ use alloc::format;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use super::Limits;
+use super::{Limits, STORE_LOAD_ROWS};
 use crate::options::{Source, of_server};
 
 /// `c2s_stanza_size_limit` in bytes. RFC 6120 §13.12 asks for at least 10,000; a stanza above 4 MiB does not fit the queue of
@@ -43,6 +43,12 @@ pub const SASL_FAILURE_FORGIVEN_AFTER: RangeInclusive<Duration> =
 /// `default_iteration_count`. RFC 5802 §5.1 recommends at least 4096; ten million are seconds of work for each client that
 /// signs in and for the server at each PLAIN.
 pub const ITERATION_COUNT: RangeInclusive<u32> = 4096..=10_000_000;
+
+/// `roster_max_contacts`. A roster is kept in memory as long as its account is, and sent whole to a client that has none; with more rows an
+/// account could not be loaded. None would be no roster.
+pub const ROSTER_CONTACTS: RangeInclusive<usize> = 1..=10_000;
+
+const _: () = assert!(*ROSTER_CONTACTS.end() < STORE_LOAD_ROWS);
 
 const STANZA: &str = "c2s_stanza_size_limit";
 const QUEUE: &str = "c2s_queue_size_limit";

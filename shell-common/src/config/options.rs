@@ -177,6 +177,7 @@ const INSTEAD: &[(&str, &str)] = &[
     ("legacy_ssl_ports", "use `c2s_direct_tls_ports`"),
     ("listen", "use `interfaces` and `c2s_ports`"),
     ("log", "use `log_level`"),
+    ("max_roster_size", "use `roster_max_contacts`"),
     ("modules_disabled", "features are built in, not loaded"),
     ("modules_enabled", "features are built in, not loaded"),
     (

@@ -45,6 +45,26 @@ fn a_reload_keeps_what_only_a_restart_can_change() {
     assert!(!reload.again().unwrap_err().is_empty());
 }
 
+/// Options of a host are asked for anew, and each host has its own.
+#[test]
+fn a_reload_brings_the_options_of_hosts() {
+    let certs = Certs::new();
+    let mut reload = running(&certs);
+    let contacts = |config: &Config| {
+        ["a.example", "b.example"].map(|host| {
+            let host = config.accounts(host).unwrap();
+            host.roster.max_contacts
+        })
+    };
+    assert_eq!(contacts(&reload.running.config), [1000, 1000]);
+    let text = "roster_max_contacts = 20\n[host.\"a.example\"]\n[host.\"b.example\"]\nroster_max_contacts = 30\n";
+    let text = format!("data_directory = \"data\"\ncertificates = \"certs\"\n{text}");
+    fs::write(certs.path("spondee.toml"), text).unwrap();
+    let reloaded = reload.again().unwrap();
+    assert_eq!(contacts(&reloaded.config), [20, 30]);
+    assert_eq!(reloaded.faults, [""; 0]);
+}
+
 /// A server for two hosts with certificates, as it runs.
 fn running(certs: &Certs) -> Reload {
     let file = certs.path("spondee.toml");

@@ -1,4 +1,4 @@
-//! That there is one list of options: what is asked for.
+//! That there is one list of options: what is asked for. The roster's shows the way of each.
 
 use spondee_core::options::{Place, Shown};
 use toml::de::DeTable;
@@ -7,6 +7,78 @@ use super::super::options::{self, ASKED, Asked, fault_of, kind};
 use super::super::reader::{Asks, Reader};
 use super::super::value::Faults;
 use super::*;
+
+fn contacts(settings: &Settings, name: &str) -> usize {
+    host(settings, name).roster.max_contacts
+}
+
+#[test]
+fn a_roster_has_a_thousand_contacts_where_nothing_is_said() {
+    let settings = read("[host.\"a.example\"]\n").unwrap();
+    assert_eq!(contacts(&settings, "a.example"), 1000);
+    assert!(EXAMPLE.contains("\nroster_max_contacts = 1000\n"));
+}
+
+#[test]
+fn a_host_has_its_own_number_of_contacts_or_that_of_all() {
+    let settings = read(
+        "roster_max_contacts = 20\n\
+         [host.\"a.example\"]\n\
+         [host.\"b.example\"]\n\
+         roster_max_contacts = 30\n",
+    )
+    .unwrap();
+    assert_eq!(contacts(&settings, "a.example"), 20);
+    assert_eq!(contacts(&settings, "b.example"), 30);
+}
+
+#[test]
+fn a_wrong_number_of_contacts_is_told_where_it_stands() {
+    for (text, expected) in [
+        (
+            "roster_max_contacts = 0\n[host.\"a.example\"]\n",
+            "spondee.toml:1: `roster_max_contacts` must be a whole number from 1 to 10000, not 0",
+        ),
+        (
+            "roster_max_contacts = 10\n[host.\"a.example\"]\n\nroster_max_contacts = \"many\"\n",
+            "spondee.toml:4: `roster_max_contacts` must be a whole number from 1 to 10000, not a string",
+        ),
+        (
+            "\nroster_max_contact = 10\n[host.\"a.example\"]\n",
+            "spondee.toml:2: there is no option `roster_max_contact`; did you mean `roster_max_contacts`?",
+        ),
+        (
+            "[host.\"a.example\"]\nroster_max_contcats = 10\n",
+            "spondee.toml:2: there is no option `roster_max_contcats`; did you mean `roster_max_contacts`?",
+        ),
+        (
+            "max_roster_size = 100\n[host.\"a.example\"]\n",
+            "spondee.toml:1: `max_roster_size` is not an option here: use `roster_max_contacts`",
+        ),
+        (
+            "roster_max_contacts\n[host.\"a.example\"]\n",
+            "spondee.toml:1: not TOML: `roster_max_contacts` has no value: such as roster_max_contacts = 1000",
+        ),
+    ] {
+        assert_eq!(faults(text), [expected], "{text}");
+    }
+}
+
+/// What is wrong above the sections is wrong once, however many hosts take it from there.
+#[test]
+fn what_is_wrong_for_all_hosts_is_told_once() {
+    let mut text = "roster_max_contacts = 0\nunlimited_jids = [1]\n".to_owned();
+    for host in 0..300 {
+        text += &format!("[host.\"h{host}.example\"]\n");
+    }
+    let text = format!("{text}roster_max_contacts = 5\n");
+    let error = file::read(&text, Path::new("f"), Path::new("/etc")).unwrap_err();
+    assert_eq!(error.faults.len(), 2, "{error}");
+    let rest = error.rest.unwrap();
+    assert_eq!(rest.doubtful, ["unlimited_jids", "roster_max_contacts"]);
+    assert_eq!(contacts(&rest.settings, "h0.example"), 1000);
+    assert_eq!(contacts(&rest.settings, "h299.example"), 5);
+}
 
 #[test]
 fn every_option_is_asked_for_once_and_has_words() {
