@@ -18,7 +18,9 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["jid", "xml"],
     &["stanza", "sasl", "store", "envelope", "port", "config"],
-    &["due", "effects", "wait", "stream", "account", "roster", "xep"],
+    &[
+        "due", "effects", "wait", "stream", "account", "roster", "xep",
+    ],
     &["shard", "fuzzing", "testing"],
 ];
 

@@ -1,4 +1,4 @@
-//! A client as the fuzzers' shell sees it: where it sits, and whether what it is told makes sense.
+//! A client of the fuzzers: whether what it is told makes sense.
 //!
 //! Reads the server's output with our own scanner and hands each whole stream to rxml, so both have to find it well-formed.
 
@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use crate::jid::{BareJid, Jid};
 use crate::limits::GROWTH;
-use crate::port::{ConnId, Standing};
 use crate::stanza::{IqType, Kind, ParseError, Stanza};
+use crate::testing;
 use crate::xml::differential::check_well_formed;
 use crate::xml::{Element, Ns, ScanLimits, Scanner, Token};
 
@@ -28,19 +28,14 @@ const LIMITS: ScanLimits = ScanLimits {
 /// One client.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// Its shard and its name there, until it is closed.
-    pub(super) seat: Option<(usize, ConnId)>,
-    pub(super) wire: Wire,
-    pub(super) reading: Reading,
+    /// Its end of the connection.
+    pub(super) line: testing::Peer,
     /// What it sent and nobody read yet.
     pub(super) backlog: Vec<u8>,
     /// Whether it reads what it is sent.
     pub(super) ears: Ears,
     /// Whether the core said that its stream is over.
     pub(super) stream: Course,
-    /// Whether the core told to close the connection.
-    pub(super) connection: Course,
-    pub(super) standing: Standing,
     /// Whose it is, once it is signed in.
     pub(super) account: Option<BareJid>,
     /// Its full address, once it is bound.
@@ -58,21 +53,6 @@ pub(super) struct Peer {
     /// Where in `heard` the present document begins.
     document: usize,
     end: Course,
-}
-
-/// What goes over the connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Wire {
-    Stream,
-    /// A TLS handshake: what the client sends meanwhile comes behind it.
-    Handshake,
-}
-
-/// Whether the shell reads from it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Reading {
-    On,
-    Paused,
 }
 
 /// Whether it reads.
@@ -105,16 +85,12 @@ pub(super) struct Received {
 }
 
 impl Peer {
-    pub(super) fn new(seat: (usize, ConnId), wire: Wire) -> Self {
+    pub(super) fn new(line: testing::Peer) -> Self {
         Self {
-            seat: Some(seat),
-            wire,
-            reading: Reading::On,
+            line,
             backlog: Vec::new(),
             ears: Ears::Open,
             stream: Course::On,
-            connection: Course::On,
-            standing: Standing::Stranger,
             account: None,
             jid: None,
             speech: Speech::Phrases,

@@ -8,10 +8,11 @@ use core::time::Duration;
 use super::cursor::Cursor;
 use super::peer::{Ears, Speech};
 use super::phrase;
-use super::world::{ACCOUNTS, Answer, HOSTS, PASSWORDS, Way, World, account};
+use super::world::{ACCOUNTS, Answer, HOSTS, PASSWORDS, World, account};
 use crate::jid::Domain;
 use crate::port::{Closed, Command, Opening};
 use crate::secret::Secret;
+use crate::testing::Mesh;
 
 /// Enough to come anywhere, and few enough to be fast.
 const STEPS_MAX: usize = 200;
@@ -55,8 +56,8 @@ fn step(world: &mut World, what: u8, bytes: &mut Cursor<'_>) {
             world.answer(at, Answer::True);
         }
         64..=71 => world.hand_off(usize::from(what & 7)),
-        72..=78 => world.deliver(Way::Free),
-        79 => world.deliver(Way::Full),
+        72..=78 => world.deliver(Mesh::Free),
+        79 => world.deliver(Mesh::Full),
         80..=83 => {
             let peer = peer(world, bytes);
             world.secure(peer);
@@ -74,7 +75,7 @@ fn step(world: &mut World, what: u8, bytes: &mut Cursor<'_>) {
         100..=103 => say_freely(world, bytes),
         104..=107 => world.settle(),
         108..=109 => toggle_ears(world, bytes),
-        110..=111 => world.store_failures = bytes.byte() % 3,
+        110..=111 => world.fail_batches(bytes.byte() % 3),
         112 => world.reload(bytes.byte()),
         113 => world.shut_down(),
         114..=115 => world.answer(bytes.below(8), Answer::Twice),
@@ -124,13 +125,14 @@ fn say_freely(world: &mut World, bytes: &mut Cursor<'_>) {
 
 fn toggle_ears(world: &mut World, bytes: &mut Cursor<'_>) {
     let at = peer(world, bytes);
-    if let Some(peer) = world.peers.get_mut(at) {
-        peer.ears = match peer.ears {
-            Ears::Open => Ears::Shut,
-            Ears::Shut => Ears::Open,
-        };
-    }
-    world.flush(at);
+    let ears = world.peers.get(at).map(|peer| peer.ears);
+    world.set_ears(
+        at,
+        match ears {
+            Some(Ears::Open) | None => Ears::Shut,
+            Some(Ears::Shut) => Ears::Open,
+        },
+    );
 }
 
 fn command(world: &mut World, bytes: &mut Cursor<'_>) {

@@ -4,13 +4,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{About, Conduct, Question, World};
-use crate::fuzzing::peer::{Course, Ears, Reading, Wire};
+use super::{Conduct, World};
+use crate::fuzzing::peer::{Course, Ears, Peer};
 use crate::limits::FLOW_PATIENCE;
-use crate::port::{Closed, DeriveError, Input};
-use crate::shard::Shard;
-use crate::store::{Batch, Expect, Op, Reply, StoreError};
-use crate::time::Instant;
+use crate::port::{Closed, Input};
+use crate::store::Reply;
+use crate::testing::Mesh;
 
 /// More turns than anything under way takes to come to rest.
 const TURNS_MAX: usize = 10_000;
@@ -21,168 +20,63 @@ pub(in crate::fuzzing) enum Answer {
     True,
     /// And once more.
     Twice,
-    /// The workers are busy; what the store says was settled when it was asked.
+    /// The workers are busy; what becomes of a batch was settled when it was asked.
     Busy,
     /// As if it had been another kind of question, against the contract.
     Mismatched,
 }
 
-/// Whether another shard takes envelopes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::fuzzing) enum Way {
-    Free,
-    Full,
-}
-
 impl World {
     /// Answers a question. Those of the store about one owner are answered in the order they were asked.
     pub(in crate::fuzzing) fn answer(&mut self, at: usize, how: Answer) {
-        if self.questions.is_empty() {
-            return;
-        }
-        let at = at % self.questions.len();
-        let owner = |question: &Question| match &question.about {
-            About::Store(owner, _) => Some(owner.clone()),
-            About::Derive(..) => None,
-        };
-        let wanted = self.questions.get(at).and_then(owner);
-        let first = match wanted {
-            Some(_) => self.questions.iter().position(|q| owner(q) == wanted),
-            None => Some(at),
-        };
-        let Some(question) = first.and_then(|first| self.questions.remove(first)) else {
+        let Some(at) = at.checked_rem(self.world.questions()) else {
             return;
         };
-        let Question {
-            shard,
-            ticket,
-            about,
-        } = question;
+        let first = self.world.first_before(at);
+        let answer = match how {
+            Answer::Busy => self.world.busy_answer_of(first),
+            Answer::True | Answer::Twice | Answer::Mismatched => self.world.answer_of(first),
+        };
+        let Some((shard, input)) = answer else {
+            return;
+        };
         if how == Answer::Mismatched {
             self.conduct = Conduct::Bad;
-            let wrong = match about {
-                About::Store(..) => Input::Derived {
-                    ticket,
-                    keys: Ok(Vec::new()),
-                },
-                About::Derive(..) => Input::Stored {
-                    ticket,
-                    outcome: Ok(vec![Reply::Done]),
-                },
+            let wrong = if let Input::Stored { ticket, .. } = input {
+                let keys = Ok(Vec::new());
+                Some(Input::Derived { ticket, keys })
+            } else if let Input::Derived { ticket, .. } = input {
+                let outcome = Ok(vec![Reply::Done]);
+                Some(Input::Stored { ticket, outcome })
+            } else {
+                None
             };
-            self.tell(shard, wrong);
+            if let Some(wrong) = wrong {
+                self.world.tell(shard, wrong);
+            }
         }
-        let input = move || match &about {
-            About::Store(_, outcome) => Input::Stored {
-                ticket,
-                outcome: outcome.clone(),
-            },
-            About::Derive(..) if how == Answer::Busy => Input::Derived {
-                ticket,
-                keys: Err(DeriveError::Busy),
-            },
-            About::Derive(password, jobs) => Input::Derived {
-                ticket,
-                keys: Ok(jobs.iter().map(|job| job.derive(password)).collect()),
-            },
-        };
-        self.tell(shard, input());
         if how == Answer::Twice {
-            self.tell(shard, input());
+            self.world.tell(shard, input.clone());
         }
-    }
-
-    /// The store: what is asked takes effect at once, or not at all.
-    pub(super) fn apply(&mut self, batch: Batch) -> Result<Vec<Reply>, StoreError> {
-        if self.store_failures > 0 {
-            self.store_failures -= 1;
-            return Err(StoreError::Busy);
-        }
-        assert_eq!(batch.check(), Ok(()), "{batch:?}");
-        let Batch { owner, ops, .. } = batch;
-        let mut replies = Vec::with_capacity(ops.len());
-        for op in ops {
-            replies.push(match op {
-                Op::Get { .. } => Reply::Row(self.store.get(&owner).cloned()),
-                Op::Owners { after, limit, .. } => {
-                    let below = |account: &&crate::jid::BareJid| {
-                        account.domain() == owner.as_str()
-                            && after.as_ref().is_none_or(|after| *account > after)
-                    };
-                    let owners = self.store.iter().filter(|(account, _)| below(account));
-                    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                    let owners = owners.take(limit);
-                    Reply::Owners(owners.map(|(a, r)| (a.clone(), r.clone())).collect())
-                }
-                Op::Purge => {
-                    self.store.remove(&owner);
-                    Reply::Done
-                }
-                Op::Put { row, expect, .. } => {
-                    let met = match expect {
-                        Expect::Absent => !self.store.contains_key(&owner),
-                        Expect::Anything => true,
-                        Expect::Present => self.store.contains_key(&owner),
-                    };
-                    if !met {
-                        return Err(StoreError::Conflict);
-                    }
-                    self.store.insert(owner.clone(), row);
-                    Reply::Done
-                }
-                Op::Load => Reply::Loaded(alloc::boxed::Box::default()),
-                Op::Append { .. }
-                | Op::Blank { .. }
-                | Op::Count { .. }
-                | Op::Delete { .. }
-                | Op::DeletePrefix { .. }
-                | Op::List { .. }
-                | Op::Page { .. }
-                | Op::Trim { .. } => panic!("not asked of credentials"),
-            });
-        }
-        Ok(replies)
+        self.world.tell(shard, input);
     }
 
     /// Delivers the oldest envelope, or hands it back.
-    pub(in crate::fuzzing) fn deliver(&mut self, way: Way) {
-        let Some(envelope) = self.envelopes.pop_front() else {
-            return;
-        };
-        let (from, to) = (envelope.from, envelope.to);
-        match way {
-            Way::Free => self.tell(usize::from(to.shard), Input::Delivered(*envelope)),
-            Way::Full => self.tell(usize::from(from.shard), Input::Undeliverable(*envelope)),
-        }
+    pub(in crate::fuzzing) fn deliver(&mut self, way: Mesh) {
+        self.world.deliver(way);
     }
 
     /// Brings a connection to another shard.
     pub(in crate::fuzzing) fn hand_off(&mut self, at: usize) {
-        if self.hand_offs.is_empty() {
-            return;
-        }
-        let at = at % self.hand_offs.len();
-        let Some((shard, conn, to)) = self.hand_offs.remove(at) else {
+        let Some(at) = at.checked_rem(self.world.waiting_hand_offs()) else {
             return;
         };
         // What the shard has said of the connection must be known before its name there dies.
         self.drain();
-        let Some(detached) = self.shards.get_mut(shard).and_then(|s| s.detach(conn)) else {
-            return;
-        };
-        let new = usize::from(to.shard);
-        let now = self.now;
-        let attached = self
-            .shards
-            .get_mut(new)
-            .map(|s| s.attach(now, detached))
-            .map(|conn| (new, conn));
-        let seat = Some((shard, conn));
-        let peer = self.peers.iter_mut().find(|peer| peer.seat == seat);
-        let peer = peer.expect("a connection that was never closed");
-        assert_eq!(peer.stream, Course::On, "handed over after the end");
-        peer.seat = attached;
-        peer.reading = Reading::Paused;
+        if let Some(line) = self.world.bring(at) {
+            let stream = self.peers.get(line.index()).map(|peer| peer.stream);
+            assert_eq!(stream, Some(Course::On), "handed over after the end");
+        }
     }
 
     /// Lets everything under way come to its end.
@@ -192,35 +86,20 @@ impl World {
     pub(in crate::fuzzing) fn settle(&mut self) {
         for _ in 0..TURNS_MAX {
             self.drain();
-            let handshake = self.peers.iter().position(|peer| {
-                peer.wire == Wire::Handshake && peer.connection == Course::On && peer.seat.is_some()
-            });
-            if let Some(peer) = handshake {
+            let shakes_hands = |peer: &Peer| self.world.shakes_hands(peer.line);
+            if let Some(peer) = self.peers.iter().position(shakes_hands) {
                 self.secure(peer);
-            } else if !self.questions.is_empty() {
+            } else if self.world.questions() > 0 {
                 self.answer(0, Answer::True);
-            } else if !self.hand_offs.is_empty() {
+            } else if self.world.waiting_hand_offs() > 0 {
                 self.hand_off(0);
-            } else if !self.envelopes.is_empty() {
-                self.deliver(Way::Free);
-            } else if !self.tick_at_once() {
+            } else if self.world.letters() > 0 {
+                self.deliver(Mesh::Free);
+            } else if !self.world.tick_at_once() {
                 return;
             }
         }
         panic!("no end of questions");
-    }
-
-    /// Lets those go on who waited for what was sent. Whether there were any.
-    fn tick_at_once(&mut self) -> bool {
-        let now = self.now;
-        let mut any = false;
-        for shard in &mut self.shards {
-            if shard.poll_timeout() == Some(Instant::default()) {
-                shard.handle(now, Input::Tick);
-                any = true;
-            }
-        }
-        any
     }
 
     /// Everybody leaves, and nothing may be left of them.
@@ -231,8 +110,9 @@ impl World {
         let mut waits = 0;
         self.settle();
         // More than anybody waits for others, or can have ahead of its rate.
-        let slowed = |world: &Self| world.shards.iter().any(|shard| shard.residue()[6] > 0);
-        let rated = self.config.limits.c2s_rate.is_some();
+        let slowed = |world: &Self| world.world.residue().iter().any(|left| left[6] > 0);
+        let limits = self.world.config().limits.clone();
+        let rated = limits.c2s_rate.is_some();
         while slowed(&self) || rated && waits == 0 {
             self.wait(FLOW_PATIENCE);
             self.settle();
@@ -240,8 +120,8 @@ impl World {
             assert!(waits < TURNS_MAX, "some wait for others without end");
         }
         // Sign-ins held up, one behind the other as they were written.
-        for _ in 0..self.config.limits.sasl_failures {
-            self.wait(self.config.limits.sasl_delay + Duration::from_secs(1));
+        for _ in 0..limits.sasl_failures {
+            self.wait(limits.sasl_delay + Duration::from_secs(1));
             self.settle();
         }
         if self.conduct == Conduct::Good {
@@ -252,7 +132,7 @@ impl World {
             let stuck = self
                 .peers
                 .iter()
-                .find(|peer| peer.stream == Course::On && peer.seat.is_some());
+                .find(|peer| peer.stream == Course::On && self.world.seat(peer.line).is_some());
             assert!(stuck.is_none(), "not answered: {stuck:?}");
             assert!(self.commands.is_empty(), "{:?}", self.commands);
         }
@@ -262,18 +142,17 @@ impl World {
         self.wait(Duration::from_secs(120));
         self.settle();
         for at in 0..self.peers.len() {
-            if let Some(peer) = self.peers.get_mut(at) {
-                let told = peer.connection == Course::Over || peer.seat.is_none();
+            if let Some(peer) = self.peers.get(at) {
+                let told = self.connection(peer.line) == Course::Over;
                 assert!(told || self.conduct == Conduct::Bad, "kept: {peer:?}");
-                peer.ears = Ears::Open;
             }
-            self.flush(at);
+            self.set_ears(at, Ears::Open);
             self.close(at, Closed::Eof);
         }
         self.settle();
         self.peers.iter().for_each(|peer| peer.check_document());
         if self.conduct == Conduct::Good {
-            for residue in self.shards.iter().map(Shard::residue) {
+            for residue in self.world.residue() {
                 assert_eq!(residue, [0; 8], "something is left");
             }
         }
@@ -281,15 +160,14 @@ impl World {
 
     /// Whatever the client was in the middle of, this ends its stream: as the closing tag, or as an error.
     fn say_goodbye(&mut self, at: usize) {
-        let Some(peer) = self.peers.get_mut(at) else {
+        let Some(peer) = self.peers.get(at) else {
             return;
         };
-        peer.ears = Ears::Open;
         let waits = peer.stream == Course::On
-            && peer.seat.is_some()
-            && (peer.reading == Reading::Paused || peer.wire == Wire::Handshake);
+            && self.world.seat(peer.line).is_some()
+            && !self.world.reads(peer.line);
         assert!(!waits, "waits for nothing: {peer:?}");
-        self.flush(at);
+        self.set_ears(at, Ears::Open);
         self.say(at, b"]]></stream:stream>");
         self.drain();
     }

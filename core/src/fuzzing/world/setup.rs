@@ -23,7 +23,7 @@ pub(in crate::fuzzing) const ACCOUNTS: [&str; 5] = [
 /// The password of all accounts, one that a command sets, and one that is always wrong.
 pub(in crate::fuzzing) const PASSWORDS: [&str; 3] = ["pencil", "eraser", "wrong"];
 
-pub(super) const SECRET: [u8; 32] = [7; 32];
+const SECRET: [u8; 32] = [7; 32];
 /// What may come on top: the last stanza's head, a stream error, a restarted stream's header and features.
 pub(super) const QUEUE_SLACK: usize = 8 * 1024;
 

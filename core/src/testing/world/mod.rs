@@ -30,8 +30,10 @@ use crate::port::{
     Closed, Command, CommandId, CommandResult, ConnId, Input, Listener, Note, Opening, Standing,
     TlsVersion,
 };
+use crate::sasl::CREDENTIALS;
 use crate::secret::Secret;
 use crate::shard::Shard;
+use crate::store::{Batch, Class, Expect, Op, Reply, Row};
 use crate::time::{Instant, Now, UnixTime};
 use crate::work::{self, Done};
 
@@ -332,9 +334,29 @@ impl World {
         &self.config
     }
 
-    /// What the store has.
-    pub const fn store(&mut self) -> &mut Memory {
-        &mut self.store
+    /// How many shards there are.
+    #[must_use]
+    pub const fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// An account is there from the beginning.
+    ///
+    /// # Panics
+    /// It is there already.
+    pub fn keep_account(&mut self, account: BareJid, record: Row) {
+        let put = Op::Put {
+            table: &CREDENTIALS,
+            row: record,
+            expect: Expect::Absent,
+        };
+        let outcome = self.store.apply(&Batch {
+            owner: account,
+            tenure: 0,
+            class: Class::Change,
+            ops: vec![put],
+        });
+        assert_eq!(outcome, Ok(vec![Reply::Done]));
     }
 
     /// How many bytes the shards were told.

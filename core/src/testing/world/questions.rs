@@ -42,7 +42,10 @@ impl Question {
 }
 
 impl World {
+    /// # Panics
+    /// The batch is none that the core may make.
     pub(super) fn ask_store(&mut self, shard: usize, ticket: Ticket, batch: Batch) {
+        assert_eq!(batch.check(), Ok(()), "{batch:?}");
         let fate = match self.store_pace {
             StorePace::Busy => Fate::Failed(StoreError::Busy),
             StorePace::Prompt | StorePace::Slow => self.fates.pop_front().unwrap_or_default(),
@@ -185,10 +188,19 @@ impl World {
         owner.and(first).unwrap_or(index)
     }
 
-    /// A question is answered. That is not told to whom it is for: the user does.
+    /// A question is answered, and the user tells it whom it is for.
     pub fn answer_of(&mut self, index: usize) -> Option<(usize, Input<'static>)> {
         let question = self.questions.remove(index)?;
         Some(self.settle(question))
+    }
+
+    /// The same, but all workers are busy. What becomes of a batch does not depend on them.
+    pub fn busy_answer_of(&mut self, index: usize) -> Option<(usize, Input<'static>)> {
+        let (shard, mut input) = self.answer_of(index)?;
+        if let Input::Derived { keys, .. } = &mut input {
+            *keys = Err(DeriveError::Busy);
+        }
+        Some((shard, input))
     }
 
     /// Another fate for a waiting batch.

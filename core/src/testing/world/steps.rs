@@ -141,9 +141,14 @@ impl World {
         !self.pipes[peer.0].received.is_empty()
     }
 
+    /// Time passes, and nobody has heard of it yet.
+    pub fn pass(&mut self, wait: Duration) {
+        self.move_to(self.now.mono + wait);
+    }
+
     /// Time passes; the shards hear of it when their letters arrive.
     pub fn elapse(&mut self, wait: Duration) {
-        self.move_to(self.now.mono + wait);
+        self.pass(wait);
         for shard in 0..self.shards.len() {
             let due = self.shards[shard].poll_timeout();
             if due.is_some_and(|at| at <= self.now.mono) {
@@ -173,13 +178,19 @@ impl World {
         core::mem::take(&mut self.answers).into_iter().collect()
     }
 
-    /// Tells every shard of a new configuration; each hears it when its letter arrives.
-    pub fn post_reload(&mut self, config: Config) {
+    /// Another configuration is in force, which no shard has heard of yet.
+    pub fn configure(&mut self, config: Config) -> Arc<Config> {
         self.placement = Placement::new(&config.server_secret, config.shards);
         self.config = Arc::new(config);
+        self.config.clone()
+    }
+
+    /// Tells every shard of a new configuration; each hears it when its letter arrives.
+    pub fn post_reload(&mut self, config: Config) {
+        let config = self.configure(config);
         for shard in 0..self.shards.len() {
-            let config = self.config.clone();
-            self.letters.push_back((shard, Input::Reload(config)));
+            self.letters
+                .push_back((shard, Input::Reload(config.clone())));
         }
     }
 

@@ -106,7 +106,7 @@ impl World {
         self.pipes[peer.0].reading = Reading::Paused;
         match self.mesh {
             Mesh::Full => self.stuck.push((shard, conn, to)),
-            Mesh::Free => self.carry(shard, conn, to, peer),
+            Mesh::Free => drop(self.carry(shard, conn, to, peer)),
         }
     }
 
@@ -116,19 +116,17 @@ impl World {
         self.stuck.len()
     }
 
-    /// Brings one of them. What its shard has said of it must have been done: its name there dies.
-    pub fn bring(&mut self, index: usize) {
+    /// Brings one of them, if it is still there; whose it is. What its shard has said of it must have been done: its name there
+    /// dies.
+    pub fn bring(&mut self, index: usize) -> Option<Peer> {
         let (shard, conn, to) = self.stuck.remove(index);
-        if let Some(peer) = self.peer(shard, conn) {
-            self.carry(shard, conn, to, peer);
-        }
+        let peer = self.peer(shard, conn)?;
+        self.carry(shard, conn, to, peer)
     }
 
-    fn carry(&mut self, shard: usize, old: ConnId, to: Place, peer: Peer) {
+    fn carry(&mut self, shard: usize, old: ConnId, to: Place, peer: Peer) -> Option<Peer> {
         let to = usize::from(to.shard);
-        let Some(detached) = self.logs[shard].detach(&mut self.shards[shard], old) else {
-            return;
-        };
+        let detached = self.logs[shard].detach(&mut self.shards[shard], old)?;
         self.handed_off += 1;
         self.seats.remove(shard, old);
         let conn = self.logs[to].attach(&mut self.shards[to], self.now, detached);
@@ -143,5 +141,6 @@ impl World {
         }
         self.pipes[peer.0].seat = Some((to, conn));
         self.undrained.insert(to);
+        Some(peer)
     }
 }

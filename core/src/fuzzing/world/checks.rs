@@ -1,10 +1,10 @@
-//! What the core wants done, and whether it may.
+//! What the core must not do.
 
 use alloc::vec::Vec;
 
 use super::setup::QUEUE_SLACK;
-use super::{About, Conduct, Question, World};
-use crate::fuzzing::peer::{Course, Ears, Reading, Received, Speech, Wire};
+use super::{Conduct, World};
+use crate::fuzzing::peer::{Course, Received, Speech};
 use crate::jid::{BareJid, Jid};
 use crate::port::{
     Action, Command, CommandId, CommandReply, CommandResult, ConnId, Note, Standing,
@@ -17,14 +17,11 @@ impl World {
     /// # Panics
     /// If the core does what it must not.
     pub(in crate::fuzzing) fn drain(&mut self) {
-        while (0..self.shards.len()).any(|shard| self.turn(shard)) {}
+        while (0..self.world.shards()).any(|shard| self.turn(shard)) {}
     }
 
     fn turn(&mut self, shard: usize) -> bool {
-        let mut actions = Vec::new();
-        while let Some(action) = self.shards.get_mut(shard).and_then(|s| s.poll_action()) {
-            actions.push(action);
-        }
+        let actions = self.world.poll_actions(shard);
         let any = !actions.is_empty();
         // What is noted in a turn holds for what is written in it.
         let (notes, actions): (Vec<_>, Vec<_>) = actions
@@ -35,131 +32,99 @@ impl World {
                 self.note(shard, note);
             }
         }
+        self.check_owed();
         for action in actions {
             self.act(shard, action);
+        }
+        for (id, result) in self.world.take_answers() {
+            self.answered(id, &result);
         }
         any
     }
 
-    fn peer(&self, shard: usize, conn: ConnId) -> Option<usize> {
-        let seat = Some((shard, conn));
-        self.peers.iter().position(|peer| peer.seat == seat)
+    fn at(&self, shard: usize, conn: ConnId) -> Option<usize> {
+        self.world.peer(shard, conn).map(|line| line.index())
     }
 
+    /// Has an action carried out, and looks at it before and after.
     fn act(&mut self, shard: usize, action: Action) {
-        match action {
-            Action::Answer { id, result } => self.answered(id, &result),
-            Action::Close { conn } => self.close_at(shard, conn),
-            Action::Derive {
-                ticket,
-                password,
-                jobs,
-            } => {
-                let about = About::Derive(password, jobs);
-                self.questions.push_back(Question {
-                    shard,
-                    ticket,
-                    about,
-                });
-            }
-            Action::Flush { conn } => {
-                if let Some(peer) = self.peer(shard, conn) {
-                    self.flush(peer);
-                }
-            }
-            Action::HandOff { conn, to } => self.hand_offs.push_back((shard, conn, to)),
-            Action::Note(note) => self.note(shard, note),
-            Action::Pause { conn } => self.set_reading(shard, conn, Reading::Paused),
-            Action::Resume { conn } => self.set_reading(shard, conn, Reading::On),
-            Action::Secure { conn, behind, .. } => {
-                if let Some(at) = self.peer(shard, conn)
-                    && let Some(peer) = self.peers.get_mut(at)
-                {
-                    assert_eq!(peer.wire, Wire::Stream, "TLS twice");
-                    peer.wire = Wire::Handshake;
-                    peer.backlog.splice(..0, behind);
-                }
-            }
-            Action::Send(envelope) => {
-                assert_ne!(envelope.from, envelope.to);
-                self.envelopes.push_back(envelope);
-            }
-            Action::Standing { conn, standing } => {
-                if let Some(at) = self.peer(shard, conn)
-                    && let Some(peer) = self.peers.get_mut(at)
-                {
-                    let over = peer.stream == Course::Over;
-                    assert!(over || standing == Standing::Member, "estranged: {peer:?}");
-                    assert!(peer.account.is_some() || over, "nobody's: {peer:?}");
-                    peer.standing = standing;
-                }
-            }
-            Action::Store { ticket, batch } => {
-                let owner = batch.owner.clone();
-                let about = About::Store(owner, self.apply(batch));
-                self.questions.push_back(Question {
-                    shard,
-                    ticket,
-                    about,
-                });
-            }
+        if let Action::Close { conn } = action {
+            self.check_close(shard, conn);
+        }
+        if let Action::Secure { conn, behind, .. } = &action {
+            self.check_secure(shard, *conn, behind);
+        }
+        if let Action::Standing { conn, standing } = action {
+            self.check_standing(shard, conn, standing);
+        }
+        let read = if let Action::Pause { conn } | Action::Resume { conn } = action {
+            self.at(shard, conn)
+        } else {
+            None
+        };
+        self.world.carry_out(shard, action);
+        for at in 0..self.peers.len() {
+            self.hear(at);
+        }
+        if let Some(at) = read {
+            self.read(at);
         }
     }
 
-    fn set_reading(&mut self, shard: usize, conn: ConnId, reading: Reading) {
-        let Some(at) = self.peer(shard, conn) else {
-            return;
-        };
-        if let Some(peer) = self.peers.get_mut(at) {
-            peer.reading = reading;
-        }
-        self.read(at);
-    }
-
-    fn close_at(&mut self, shard: usize, conn: ConnId) {
-        let Some(at) = self.peer(shard, conn) else {
-            return;
-        };
-        self.flush(at);
-        if let Some(peer) = self.peers.get_mut(at) {
-            assert_eq!(peer.connection, Course::On, "closed twice");
+    fn check_close(&self, shard: usize, conn: ConnId) {
+        if let Some(at) = self.at(shard, conn)
+            && let Some(peer) = self.peers.get(at)
+        {
+            let connection = self.connection(peer.line);
+            assert_eq!(connection, Course::On, "closed twice");
             assert_eq!(peer.stream, Course::Over, "closed without a word");
-            peer.connection = Course::Over;
         }
     }
 
-    /// Writes what is owed to a peer, if it reads.
-    pub(in crate::fuzzing) fn flush(&mut self, at: usize) {
+    fn check_secure(&mut self, shard: usize, conn: ConnId, behind: &[u8]) {
+        if let Some(at) = self.at(shard, conn)
+            && let Some(peer) = self.peers.get_mut(at)
+        {
+            assert!(!self.world.shakes_hands(peer.line), "TLS twice");
+            peer.backlog.splice(..0, behind.iter().copied());
+        }
+    }
+
+    fn check_standing(&self, shard: usize, conn: ConnId, standing: Standing) {
+        if let Some(at) = self.at(shard, conn)
+            && let Some(peer) = self.peers.get(at)
+        {
+            let over = peer.stream == Course::Over;
+            assert!(over || standing == Standing::Member, "estranged: {peer:?}");
+            assert!(peer.account.is_some() || over, "nobody's: {peer:?}");
+        }
+    }
+
+    /// No more is owed to anybody than may be.
+    fn check_owed(&self) {
+        let limits = &self.world.config().limits;
+        let limit = limits.account_queue_bytes.max(limits.session_queue_bytes) + QUEUE_SLACK;
+        for peer in &self.peers {
+            let owed = self.world.owed(peer.line);
+            assert!(owed <= limit, "{owed} bytes are owed");
+        }
+    }
+
+    /// A peer reads what it was written.
+    pub(super) fn hear(&mut self, at: usize) {
         let Some(peer) = self.peers.get_mut(at) else {
             return;
         };
-        let Some((shard, conn)) = peer.seat else {
-            return;
-        };
-        let Some(shard) = self.shards.get_mut(shard) else {
-            return;
-        };
-        let owed = shard.outgoing(conn).len();
-        let limit = self
-            .config
-            .limits
-            .account_queue_bytes
-            .max(self.config.limits.session_queue_bytes)
-            + QUEUE_SLACK;
-        assert!(owed <= limit, "{owed} bytes are owed");
-        if peer.ears == Ears::Shut {
+        let bytes = self.world.take_received(peer.line);
+        if bytes.is_empty() {
             return;
         }
-        let received = peer.hear(shard.outgoing(conn));
-        let (surplus, told) = (peer.surplus, self.told);
+        let received = peer.hear(&bytes);
+        let (surplus, told) = (peer.surplus, self.world.told());
         assert!(
             surplus <= 2 * told,
             "{surplus} bytes too many of {told} that came"
         );
-        // In two steps: a socket rarely takes all.
-        shard.sent(conn, owed / 2);
-        let owed = shard.outgoing(conn).len();
-        shard.sent(conn, owed);
         for stanza in &received {
             self.check(stanza);
         }
@@ -208,7 +173,7 @@ impl World {
         for peer in &self.peers {
             let out = peer.account.as_ref() != Some(gone)
                 || peer.stream == Course::Over
-                || peer.seat.is_none();
+                || self.world.seat(peer.line).is_none();
             assert!(out, "{command:?} leaves {:?}", peer.jid);
         }
     }
@@ -217,12 +182,12 @@ impl World {
         match note {
             Note::Bug(what) => assert_eq!(self.conduct, Conduct::Bad, "{what}"),
             Note::Bound { conn, jid } => {
-                if let Some(peer) = self.peer(shard, conn) {
+                if let Some(peer) = self.at(shard, conn) {
                     self.note_bound(peer, &jid);
                 }
             }
             Note::Closed { conn, .. } => {
-                if let Some(at) = self.peer(shard, conn)
+                if let Some(at) = self.at(shard, conn)
                     && let Some(peer) = self.peers.get_mut(at)
                 {
                     assert_eq!(peer.stream, Course::On, "over twice");
@@ -230,7 +195,7 @@ impl World {
                 }
             }
             Note::SignedIn { conn, account, .. } => {
-                if let Some(peer) = self.peer(shard, conn) {
+                if let Some(peer) = self.at(shard, conn) {
                     self.note_signed_in(peer, account);
                 }
             }
@@ -247,7 +212,7 @@ impl World {
         for other in &self.peers {
             let gone = other.jid.as_ref() != Some(jid)
                 || other.stream == Course::Over
-                || other.seat.is_none();
+                || self.world.seat(other.line).is_none();
             assert!(gone, "{jid} is bound twice");
         }
         if let Some(peer) = self.peers.get_mut(at) {
