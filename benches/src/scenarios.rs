@@ -2,24 +2,19 @@
 //!
 //! For criterion today, for a count of instructions as well: a scenario depends on no clock and no chance.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use memchr::memmem;
 use spondee_core::config::{Config, Host, HostConfig, Software};
 use spondee_core::entropy::Entropy;
 use spondee_core::envelope::placement::Placement;
-use spondee_core::envelope::{Envelope, Place};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::Limits;
-use spondee_core::port::{
-    Action, Closed, ConnId, Input, Listener, Opening, Ticket, TlsInfo, TlsVersion,
-};
-use spondee_core::sasl::{ChannelBindings, Credentials, Dates, DeriveParams, Status};
+use spondee_core::port::{Closed, Input, Opening, TlsInfo};
+use spondee_core::sasl::{Credentials, Dates, DeriveParams, Status};
 use spondee_core::secret::Secret;
-use spondee_core::shard::Shard;
-use spondee_core::store::{Batch, Op, Reply, Row};
-use spondee_core::time::Now;
+use spondee_core::store::Row;
+use spondee_core::testing::{Handshakes, Peer, Taking, World};
 use spondee_core::xml::{ScanLimits, Scanner, Token};
 
 use crate::scram::{Account, Proven};
@@ -150,7 +145,7 @@ impl Scan {
 #[derive(Debug)]
 pub struct SignIn {
     config: Arc<Config>,
-    records: Records,
+    record: (BareJid, Row),
     script: Vec<Step>,
 }
 
@@ -160,9 +155,6 @@ enum Step {
     Bytes(Vec<u8>),
     Secured,
 }
-
-/// The credentials of all accounts, as the store has them.
-type Records = BTreeMap<BareJid, Row>;
 
 impl Default for SignIn {
     fn default() -> Self {
@@ -177,62 +169,48 @@ impl SignIn {
     /// The server refuses.
     #[must_use]
     pub fn new() -> Self {
-        let config = config(1);
         let mut account = Account::new("juliet", PASSWORD);
-        let records = Records::from([record(account.name())]);
-        let mut one = One::new(&config, 0);
-        let conn = one.accept();
-        let mut script = Vec::new();
-        sign_in(
-            &mut one,
-            conn,
-            &records,
-            &mut account,
-            RESOURCE,
-            &mut script,
-        );
-        Self {
-            config,
-            records,
-            script,
-        }
+        let mut scenario = Self {
+            config: config(1),
+            record: record(account.name()),
+            script: Vec::new(),
+        };
+        let mut world = scenario.server().0;
+        let peer = accept(&mut world, &scenario.record.0);
+        scenario.script = sign_in(&mut world, peer, &mut account, RESOURCE);
+        scenario
     }
 
     /// The server before the client comes.
     #[must_use]
     pub fn server(&self) -> Server {
-        Server(One::new(&self.config, 0))
+        Server(world(&self.config, [self.record.clone()].into_iter()))
     }
 
     /// Signs in, and returns how many bytes the server wrote.
     pub fn run(&self, server: &mut Server) -> usize {
-        let one = &mut server.0;
-        let conn = one.accept();
-        let mut written = 0;
+        let world = &mut server.0;
+        let peer = accept(world, &self.record.0);
+        world.set_taking(peer, Taking::Counted);
+        let before = world.taken();
         for step in &self.script {
-            one.step(conn, step);
-            one.settle(&self.records, |_, bytes| written += bytes.len());
+            self::step(world, peer, step);
         }
-        written
+        world.taken() - before
     }
-}
 
-impl SignIn {
     /// What the server answers to a client, round trip by round trip: two before TLS begins, five after. The address at the end is
     /// `juliet`'s, whoever asked.
     #[must_use]
     pub fn replies(&self) -> Replies {
-        let mut server = self.server();
-        let one = &mut server.0;
-        let conn = one.accept();
+        let mut world = self.server().0;
+        let peer = accept(&mut world, &self.record.0);
         let mut replies = Replies::default();
         let mut now = &mut replies.before_tls;
         for step in &self.script {
-            let mut said = Vec::new();
-            one.step(conn, step);
-            one.settle(&self.records, |_, bytes| said.extend_from_slice(bytes));
+            self::step(&mut world, peer, step);
             match step {
-                Step::Bytes(_) => now.push(said),
+                Step::Bytes(_) => now.push(world.take_received(peer)),
                 Step::Secured => now = &mut replies.after_tls,
             }
         }
@@ -251,22 +229,14 @@ pub struct Replies {
 
 /// A server with a single shard.
 #[derive(Debug)]
-pub struct Server(One);
+pub struct Server(World);
 
 /// Messages between two sessions, signed in already.
 #[derive(Debug)]
 pub struct Route {
-    shards: Vec<One>,
-    from: Seat,
-    records: Records,
+    world: World,
+    from: Peer,
     input: Vec<u8>,
-}
-
-/// Where a session lives.
-#[derive(Clone, Copy, Debug)]
-pub struct Seat {
-    shard: usize,
-    conn: ConnId,
 }
 
 impl Route {
@@ -289,7 +259,7 @@ impl Route {
     #[must_use]
     pub fn fan_out(sessions: usize) -> Self {
         let (mut route, receiver) = Self::between(2, sessions);
-        let message = chat_message(&format!("{receiver}@{HOST}"));
+        let message = chat_message(&receiver);
         let text = String::from_utf8(message).expect("text");
         route.input = text.replace("type='chat'", "type='headline'").into_bytes();
         let written = route.run();
@@ -302,13 +272,13 @@ impl Route {
 
     fn new(shards: u16, count: usize) -> Self {
         let (mut route, receiver) = Self::between(shards, 1);
-        route.input = chat_message(&format!("{receiver}@{HOST}/{RESOURCE}")).repeat(count);
+        route.input = chat_message(&format!("{receiver}/{RESOURCE}")).repeat(count);
         let written = route.run();
         assert!(written > route.input.len(), "the messages do not arrive");
         route
     }
 
-    /// A sender on the first shard, and a receiver on the last with so many available sessions; whose name that is.
+    /// A sender on the first shard, and a receiver on the last with so many available sessions; whose address that is.
     fn between(shards: u16, sessions: usize) -> (Self, String) {
         let config = config(shards);
         let placement = Placement::new(&config.server_secret, shards);
@@ -316,30 +286,30 @@ impl Route {
         let mut names = (0..).map(|n| format!("user{n}"));
         let mut on = |shard| names.find(|name| owner(name) == shard).expect("a name");
         let (sender, receiver) = (on(0), on(shards - 1));
-        let records = Records::from([record(&sender), record(&receiver)]);
-        let mut all: Vec<One> = (0..shards).map(|shard| One::new(&config, shard)).collect();
-        let mut seat = |name: &str, resource: &str| {
-            let shard = usize::from(owner(&name.to_owned()));
-            let one = &mut all[shard];
-            let conn = one.accept();
+        let mut world = world(
+            &config,
+            [&sender, &receiver].map(|name| record(name)).into_iter(),
+        );
+        let mut session = |name: &str, resource: &str| {
             let mut account = Account::new(name, PASSWORD);
-            sign_in(one, conn, &records, &mut account, resource, &mut Vec::new());
-            one.step(conn, &Step::Bytes(b"<presence/>".to_vec()));
-            one.settle(&records, |_, _| {});
-            Seat { shard, conn }
+            let peer = accept(&mut world, &address(name));
+            sign_in(&mut world, peer, &mut account, resource);
+            world.tell_bytes(peer, b"<presence/>");
+            world.settle();
+            world.set_taking(peer, Taking::Counted);
+            peer
         };
-        let from = seat(&sender, RESOURCE);
-        seat(&receiver, RESOURCE);
+        let from = session(&sender, RESOURCE);
+        session(&receiver, RESOURCE);
         for n in 1..sessions {
-            seat(&receiver, &format!("{RESOURCE}{n}"));
+            session(&receiver, &format!("{RESOURCE}{n}"));
         }
         let route = Self {
-            shards: all,
+            world,
             from,
-            records,
             input: Vec::new(),
         };
-        (route, receiver)
+        (route, address(&receiver).to_string())
     }
 
     /// Bytes that go in.
@@ -348,198 +318,88 @@ impl Route {
         self.input.len() as u64
     }
 
-    /// Sends the messages, and returns how many bytes the receiver gets.
+    /// Sends the messages, and returns how many bytes the receivers get.
     pub fn run(&mut self) -> usize {
-        let Self {
-            shards,
-            from,
-            records,
-            input,
-        } = self;
-        let mut written = 0;
-        let one = &mut shards[from.shard];
-        one.shard.handle(
-            Now::default(),
-            Input::Bytes {
-                conn: from.conn,
-                bytes: input,
-            },
-        );
-        let mut letters = one.settle(records, |_, bytes| written += bytes.len());
-        for letter in letters.drain(..) {
-            let to = &mut shards[usize::from(letter.to.shard)].shard;
-            to.handle(Now::default(), Input::Delivered(*letter));
-        }
-        for one in shards {
-            one.settle(records, |_, bytes| written += bytes.len());
-        }
-        written
+        let before = self.world.taken();
+        self.world.tell_bytes(self.from, &self.input);
+        self.world.settle();
+        self.world.taken() - before
     }
 }
 
 /// Shards with any number of accounts, for connections that come with an account and are brought to its shard at once.
 #[derive(Debug)]
-pub struct Many {
-    shards: Vec<One>,
-    placement: Placement,
-    records: Records,
-}
+pub struct Many(World);
 
 impl Many {
     /// Accounts by their localparts, all with [`PASSWORD`].
     #[must_use]
     pub fn new(shards: u16, accounts: impl Iterator<Item = String>) -> Self {
-        let config = config(shards);
-        Self {
-            placement: Placement::new(&config.server_secret, shards),
-            shards: (0..shards).map(|shard| One::new(&config, shard)).collect(),
-            records: accounts.map(|name| record(&name)).collect(),
-        }
+        Self(world(&config(shards), accounts.map(|name| record(&name))))
     }
 
     /// A connection of someone who will sign in to this account.
-    pub fn accept(&mut self, account: &str) -> Seat {
-        let shard = self
-            .placement
-            .owner(&format!("{account}@{HOST}"))
-            .shard
-            .into();
-        Seat {
-            shard,
-            conn: self.shards[shard].accept(),
-        }
+    pub fn accept(&mut self, account: &str) -> Peer {
+        accept(&mut self.0, &address(account))
     }
 
     /// Its TLS is up.
-    pub fn secured(&mut self, seat: Seat, tls: TlsInfo) {
-        let conn = seat.conn;
-        let shard = &mut self.shards[seat.shard].shard;
-        shard.handle(Now::default(), Input::Secured { conn, tls });
+    pub fn secured(&mut self, peer: Peer, tls: TlsInfo) {
+        if let Some((shard, conn)) = self.0.seat(peer) {
+            self.0.tell(shard, Input::Secured { conn, tls });
+        }
     }
 
     /// It is gone.
-    pub fn close(&mut self, seat: Seat) {
-        let conn = seat.conn;
-        let how = Closed::Eof;
-        let one = &mut self.shards[seat.shard];
-        one.shard
-            .handle(Now::default(), Input::Closed { conn, how });
-        one.settle(&self.records, |_, _| {});
+    pub fn close(&mut self, peer: Peer) {
+        self.0.tell_closed(peer, Closed::Eof);
+        self.settle();
     }
 
-    /// It says this; `wrote` gets what it is answered.
-    pub fn bytes(&mut self, seat: Seat, bytes: &[u8], mut wrote: impl FnMut(&[u8])) {
-        let conn = seat.conn;
-        let one = &mut self.shards[seat.shard];
-        one.shard
-            .handle(Now::default(), Input::Bytes { conn, bytes });
-        one.settle(&self.records, |to, bytes| {
-            if to == conn {
-                wrote(bytes);
-            }
-        });
+    /// It says this, and is answered.
+    pub fn bytes(&mut self, peer: Peer, bytes: &[u8]) -> Vec<u8> {
+        self.0.tell_bytes(peer, bytes);
+        self.settle();
+        self.0.take_received(peer)
+    }
+
+    fn settle(&mut self) {
+        self.0.settle();
+        // Nobody reads them, and there may be a hundred thousand sessions.
+        self.0.notes.clear();
     }
 }
 
-/// A shard and the least of shells: answers come at once.
-#[derive(Debug)]
-struct One {
-    shard: Shard,
+/// A server with these accounts that does at once what is to be done.
+fn world(config: &Arc<Config>, records: impl Iterator<Item = (BareJid, Row)>) -> World {
+    let mut world = World::unrecorded(Arc::clone(config));
+    world.handshakes = Handshakes::WhenTold;
+    for (account, row) in records {
+        world.keep_account(account, row);
+    }
+    world
 }
 
-impl One {
-    fn new(config: &Arc<Config>, shard: u16) -> Self {
-        let place = Place { node: 0, shard };
-        Self {
-            shard: Shard::new(Arc::clone(config), place, [7; 32]),
-        }
-    }
-
-    fn accept(&mut self) -> ConnId {
-        let peer = ([127, 0, 0, 1], 40_000).into();
-        let listener = Listener {
-            opening: Opening::Clear,
-        };
-        self.shard.accept(Now::default(), listener, peer)
-    }
-
-    fn step(&mut self, conn: ConnId, step: &Step) {
-        let input = match step {
-            Step::Bytes(bytes) => Input::Bytes { conn, bytes },
-            Step::Secured => Input::Secured { conn, tls: tls() },
-        };
-        self.shard.handle(Now::default(), input);
-    }
-
-    /// Does what is to be done until nothing is left; returns what is for other shards.
-    #[expect(clippy::vec_box, reason = "they come in boxes")]
-    fn settle(
-        &mut self,
-        records: &Records,
-        mut wrote: impl FnMut(ConnId, &[u8]),
-    ) -> Vec<Box<Envelope>> {
-        let mut letters = Vec::new();
-        while let Some(action) = self.shard.poll_action() {
-            match action {
-                Action::Flush { conn } => {
-                    let bytes = self.shard.outgoing(conn);
-                    let count = bytes.len();
-                    wrote(conn, bytes);
-                    self.shard.sent(conn, count);
-                }
-                Action::Send(envelope) => letters.push(envelope),
-                Action::Store { ticket, batch } => self.stored(ticket, &batch, records),
-                Action::Note(_)
-                | Action::Pause { .. }
-                | Action::Resume { .. }
-                | Action::Secure { .. }
-                | Action::Standing { .. } => {}
-                Action::Answer { .. }
-                | Action::Close { .. }
-                | Action::Derive { .. }
-                | Action::HandOff { .. } => unreachable!("no part of any scenario: {action:?}"),
-            }
-        }
-        letters
-    }
-
-    fn stored(&mut self, ticket: Ticket, batch: &Batch, records: &Records) {
-        let reply = |op: &Op| match op {
-            Op::Get { .. } => Reply::Row(records.get(&batch.owner).cloned()),
-            Op::Load => Reply::Loaded(Box::default()),
-            Op::Append { .. }
-            | Op::Blank { .. }
-            | Op::Count { .. }
-            | Op::Delete { .. }
-            | Op::DeletePrefix { .. }
-            | Op::List { .. }
-            | Op::Owners { .. }
-            | Op::Page { .. }
-            | Op::Purge
-            | Op::Put { .. }
-            | Op::Trim { .. } => unreachable!("no part of any scenario: {op:?}"),
-        };
-        let outcome = Ok(batch.ops.iter().map(reply).collect());
-        self.shard
-            .handle(Now::default(), Input::Stored { ticket, outcome });
-    }
+/// Somebody connects to the shard of an account.
+fn accept(world: &mut World, account: &BareJid) -> Peer {
+    world.connect_to(world.owner(account.as_str()), Opening::Clear)
 }
 
-/// Signs in for real, and writes down what the client said.
-fn sign_in(
-    one: &mut One,
-    conn: ConnId,
-    records: &Records,
-    account: &mut Account,
-    resource: &str,
-    script: &mut Vec<Step>,
-) {
+fn step(world: &mut World, peer: Peer, step: &Step) {
+    match step {
+        Step::Bytes(bytes) => world.tell_bytes(peer, bytes),
+        Step::Secured => world.shake_hands(peer),
+    }
+    world.settle();
+}
+
+/// Signs in for real, and returns what the client said.
+fn sign_in(world: &mut World, peer: Peer, account: &mut Account, resource: &str) -> Vec<Step> {
+    let mut script = Vec::new();
     let mut say = |step: Step| {
-        let mut heard = Vec::new();
-        one.step(conn, &step);
+        self::step(world, peer, &step);
         script.push(step);
-        one.settle(records, |_, bytes| heard.extend_from_slice(bytes));
-        String::from_utf8(heard).expect("text")
+        String::from_utf8(world.take_received(peer)).expect("text")
     };
     let bytes = |text: &str| Step::Bytes(text.as_bytes().to_vec());
     say(Step::Bytes(HEADER.to_vec()));
@@ -554,6 +414,7 @@ fn sign_in(
     say(Step::Bytes(HEADER.to_vec()));
     let bound = say(bytes(&bind(resource)));
     assert!(bound.contains("</jid>"), "{bound}");
+    script
 }
 
 fn scram(account: &mut Account, challenge: &str) -> (String, Proven) {
@@ -607,8 +468,11 @@ fn config(shards: u16) -> Arc<Config> {
     })
 }
 
+fn address(name: &str) -> BareJid {
+    BareJid::parse(&format!("{name}@{HOST}")).expect("an address")
+}
+
 fn record(name: &str) -> (BareJid, Row) {
-    let account = BareJid::parse(&format!("{name}@{HOST}")).expect("an address");
     let mut entropy = Entropy::new([1; 32]);
     let password = Secret::new(PASSWORD.as_bytes().to_vec());
     let jobs = DeriveParams::for_new_password(ROUNDS, &mut entropy);
@@ -616,17 +480,7 @@ fn record(name: &str) -> (BareJid, Row) {
         status: Status::Enabled,
         keys: jobs.iter().map(|job| job.derive(&password)).collect(),
     };
-    (account, credentials.to_row(Dates::default()))
-}
-
-fn tls() -> TlsInfo {
-    TlsInfo {
-        version: TlsVersion::V1_3,
-        bindings: ChannelBindings {
-            exporter: Some([9; 32]),
-            end_point: Some(vec![8; 32]),
-        },
-    }
+    (address(name), credentials.to_row(Dates::default()))
 }
 
 #[cfg(test)]

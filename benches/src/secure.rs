@@ -12,11 +12,12 @@ use spec_tests::ca::Authority;
 use spec_tests::server::Scratch;
 use spondee_core::jid::Domain;
 use spondee_core::port::Opening;
+use spondee_core::testing::Peer;
 use spondee_shell_common::tls::{Pump, TlsHosts};
 
 use crate::load::Security;
 use crate::scenarios::{
-    HEADER, HOST, Many, PASSWORD, RESOURCE, STARTTLS, Seat, auth, bind, content, response,
+    HEADER, HOST, Many, PASSWORD, RESOURCE, STARTTLS, auth, bind, content, response,
 };
 use crate::scram::Account;
 
@@ -37,7 +38,7 @@ impl fmt::Debug for Host {
 /// What a server keeps of a connection.
 #[derive(Debug)]
 pub struct Guest {
-    seat: Seat,
+    peer: Peer,
     pump: Option<Pump>,
 }
 
@@ -67,7 +68,7 @@ impl Host {
     /// Someone who will sign in to this account.
     pub fn accept(&mut self, account: &str) -> Guest {
         Guest {
-            seat: self.shards.accept(account),
+            peer: self.shards.accept(account),
             pump: None,
         }
     }
@@ -77,35 +78,31 @@ impl Host {
     /// # Errors
     /// TLS fails.
     pub fn take(&mut self, guest: &mut Guest, mut bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-        let mut out = Vec::new();
-        let seat = guest.seat;
+        let peer = guest.peer;
         let Some(pump) = &mut guest.pump else {
-            self.shards
-                .bytes(seat, &bytes, |said| out.extend_from_slice(said));
+            let out = self.shards.bytes(peer, &bytes);
             if bytes == STARTTLS.as_bytes() {
                 let hosts = Arc::clone(&self.hosts);
                 guest.pump = Some(Pump::new(hosts, Some(self.name.clone()), Opening::Clear));
             }
             return Ok(out);
         };
+        let mut out = Vec::new();
         self.plain.clear();
         let received = pump.receive(&mut bytes, &mut self.plain, &mut out);
         if let Some(tls) = received.map_err(|e| e.message)?.secured {
-            self.shards.secured(seat, tls);
+            self.shards.secured(peer, tls);
         }
-        let mut sent = Ok(());
-        self.shards.bytes(seat, &self.plain, |said| {
-            if sent.is_ok() {
-                sent = pump.send(said, &mut out);
-            }
-        });
-        sent.map_err(|e| e.message)?;
+        let said = self.shards.bytes(peer, &self.plain);
+        if !said.is_empty() {
+            pump.send(&said, &mut out).map_err(|e| e.message)?;
+        }
         Ok(out)
     }
 
     /// The client is gone.
     pub fn close(&mut self, guest: &Guest) {
-        self.shards.close(guest.seat);
+        self.shards.close(guest.peer);
     }
 }
 

@@ -88,7 +88,7 @@ impl World {
         };
         let owed = self.shards[shard].outgoing(conn).len();
         match self.pipes[peer.0].taking {
-            Taking::All => self.take(peer, owed),
+            Taking::All | Taking::Counted => self.take(peer, owed),
             Taking::Halves => {
                 self.take(peer, owed / 2);
                 self.take(peer, owed - owed / 2);
@@ -102,9 +102,11 @@ impl World {
         if let Some((shard, conn)) = self.pipes[peer.0].seat {
             let owed = self.shards[shard].outgoing(conn);
             let count = count.min(owed.len());
-            self.pipes[peer.0]
-                .received
-                .extend_from_slice(&owed[..count]);
+            let pipe = &mut self.pipes[peer.0];
+            if pipe.taking != Taking::Counted {
+                pipe.received.extend_from_slice(&owed[..count]);
+            }
+            self.taken += count;
             self.logs[shard].sent(&mut self.shards[shard], conn, count);
         }
     }

@@ -95,6 +95,7 @@ pub struct World {
     pub notes: Vec<Note>,
     answers: BTreeMap<CommandId, CommandResult>,
     handed_off: usize,
+    taken: usize,
     /// How many bytes the shards were told, and what they did with them: held to a bound, if steps are counted.
     told: usize,
     done: Done,
@@ -154,6 +155,7 @@ impl World {
             notes: Vec::new(),
             answers: BTreeMap::new(),
             handed_off: 0,
+            taken: 0,
             told: 0,
             done: Done::default(),
         }
@@ -278,6 +280,12 @@ impl World {
         core::mem::take(&mut self.pipes[peer.0].received)
     }
 
+    /// How many bytes all clients took so far.
+    #[must_use]
+    pub const fn taken(&self) -> usize {
+        self.taken
+    }
+
     /// How the connection ended, if it did.
     #[must_use]
     pub fn ended(&self, peer: Peer) -> Option<Ended> {
@@ -395,6 +403,20 @@ impl World {
             }
         }
         panic!("the server does not come to rest");
+    }
+
+    /// Lets everything happen but what clients have written and not yet been heard of, without turns: what is told first is done
+    /// first.
+    pub fn settle(&mut self) {
+        loop {
+            while let Some((shard, input)) = self.letters.pop_front() {
+                self.tell(shard, input);
+            }
+            let Some(shard) = self.undrained.first().copied() else {
+                return;
+            };
+            self.drain_shard(shard);
+        }
     }
 
     /// Lets at most this many turns happen, to leave the server in the middle of something.

@@ -86,6 +86,8 @@ pub enum Taking {
     /// All that is there.
     #[default]
     All,
+    /// All, and nobody looks at it.
+    Counted,
     /// All, a half and then the rest.
     Halves,
     /// Nothing: it piles up.

@@ -93,12 +93,12 @@ impl World {
 
     /// The answer is on its way.
     fn answer(&mut self, question: Question) {
-        let letter = self.settle(question);
+        let letter = self.decide(question);
         self.letters.push_back(letter);
     }
 
     /// What was asked takes effect, if it does, and this is to be told to whom.
-    fn settle(&mut self, question: Question) -> (usize, Input<'static>) {
+    fn decide(&mut self, question: Question) -> (usize, Input<'static>) {
         let Question {
             shard,
             ticket,
@@ -191,7 +191,7 @@ impl World {
     /// A question is answered, and the user tells it whom it is for.
     pub fn answer_of(&mut self, index: usize) -> Option<(usize, Input<'static>)> {
         let question = self.questions.remove(index)?;
-        Some(self.settle(question))
+        Some(self.decide(question))
     }
 
     /// The same, but all workers are busy. What becomes of a batch does not depend on them.

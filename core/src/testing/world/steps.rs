@@ -157,13 +157,17 @@ impl World {
         }
     }
 
-    /// The shard that owns what a command is about.
+    /// The shard that owns an account.
+    #[must_use]
+    pub fn owner(&self, account: &str) -> usize {
+        usize::from(self.placement.owner(account).shard)
+    }
+
+    /// The shard that a command is for.
     #[must_use]
     pub fn owner_of(&self, command: &Command) -> usize {
-        let owner = |account: &str| usize::from(self.placement.owner(account).shard);
-        command
-            .account()
-            .map_or(0, |account| owner(account.as_str()))
+        let account = command.account();
+        account.map_or(0, |account| self.owner(account.as_str()))
     }
 
     /// Gives a command to the shard it is for.
