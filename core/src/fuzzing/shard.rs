@@ -75,7 +75,7 @@ fn step(world: &mut World, what: u8, bytes: &mut Cursor<'_>) {
         100..=103 => say_freely(world, bytes),
         104..=107 => world.settle(),
         108..=109 => toggle_ears(world, bytes),
-        110..=111 => world.fail_batches(bytes.byte() % 3),
+        110..=111 => world.doom_batches(bytes.byte()),
         112 => world.reload(bytes.byte()),
         113 => world.shut_down(),
         114..=115 => world.answer(bytes.below(8), Answer::Twice),

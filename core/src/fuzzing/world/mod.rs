@@ -209,10 +209,16 @@ impl World {
         self.passwords.insert((account, password));
     }
 
-    /// So many of the next batches are refused, because the store is busy.
-    pub(super) fn fail_batches(&mut self, count: u8) {
-        let refused = Fate::Failed(StoreError::Busy);
-        self.world.fates = (0..count).map(|_| refused).collect();
+    /// What becomes of the next batches: one or two, or none, meet a fate out of a few.
+    pub(super) fn doom_batches(&mut self, choice: u8) {
+        let fate = match choice / 3 % 5 {
+            0 => Fate::Failed(StoreError::Busy),
+            1 => Fate::Failed(StoreError::Failed),
+            2 => Fate::Failed(StoreError::Full),
+            3 => Fate::Failed(StoreError::Unknown),
+            _ => Fate::Lost,
+        };
+        self.world.fates = (0..choice % 3).map(|_| fate).collect();
     }
 
     /// Time passes, and the shards look at their deadlines.
