@@ -12,7 +12,7 @@ use spondee_core::port::{Command, CommandError, CommandId, CommandReply, Command
 use spondee_core::secret::Secret;
 
 use super::Moment;
-use super::faults::{Faults, Served};
+use super::faults::{Faults, Served, Struck};
 use super::guesses::Guesses;
 
 /// The accounts of the play. The last does not exist at first.
@@ -206,12 +206,20 @@ impl Accounts {
                 .copied()
                 .filter(|r| order.apply(*r).is_none())
                 .collect(),
-            Err(CommandError::Busy | CommandError::Full | CommandError::Store)
-                if faults.store_since(given) =>
+            Err(CommandError::Busy) if faults.struck_since(given, name, Struck::Busy) => {
+                before.clone()
+            }
+            Err(CommandError::Full) if faults.struck_since(given, name, Struck::Full) => {
+                before.clone()
+            }
+            // A read of which nobody can know has failed.
+            Err(CommandError::Store)
+                if faults.struck_since(given, name, Struck::Failed)
+                    || faults.struck_since(given, name, Struck::Unknown) =>
             {
                 before.clone()
             }
-            Err(CommandError::Unknown) if faults.store_since(given) => {
+            Err(CommandError::Unknown) if faults.struck_since(given, name, Struck::Unknown) => {
                 let after = before.iter().filter_map(|r| order.apply(*r));
                 after.chain(before.iter().copied()).collect()
             }
@@ -322,7 +330,7 @@ impl Accounts {
                     .unwrap_or(WRONG),
             )),
             "temporary-auth-failure" => {
-                faults.store_since(began)
+                faults.store_since(began, NAMES[index])
                     || self.may_be_held_up(index, address)
                     || faults.reload_since(began)
                     || !account.pending.is_empty()

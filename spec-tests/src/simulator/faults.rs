@@ -1,8 +1,10 @@
 //! What went wrong around the server, and when: the excuses it may have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use spondee_core::jid::BareJid;
 use spondee_core::stanza::Kind;
+use spondee_core::store::StoreError;
 
 use super::Moment;
 use crate::memory::Returned;
@@ -20,7 +22,10 @@ pub(super) enum Served {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    store: Option<Moment>,
+    /// When all were last refused: by the store, by the workers.
+    busy: Option<Moment>,
+    /// What batches of this owner were last answered with, each for itself.
+    batches: BTreeMap<(String, Struck), Moment>,
     reload: Option<Moment>,
     /// Whether the second host is served.
     pub(super) second_host: Served,
@@ -31,10 +36,34 @@ pub(super) struct Faults {
     returned: BTreeSet<(String, String, String, String)>,
 }
 
+/// What became of a batch that was not kept.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Struck {
+    Busy,
+    Failed,
+    Full,
+    Unknown,
+}
+
+impl Struck {
+    const ALL: [Self; 4] = [Self::Busy, Self::Failed, Self::Full, Self::Unknown];
+}
+
 impl Faults {
-    /// The store or the workers refused or failed.
-    pub(super) const fn store(&mut self, at: Moment) {
-        self.store = Some(at);
+    /// The store or the workers refuse everybody.
+    pub(super) const fn busy(&mut self, at: Moment) {
+        self.busy = Some(at);
+    }
+
+    /// A batch of this owner is answered with an error.
+    pub(super) fn batch(&mut self, at: Moment, owner: &BareJid, error: StoreError) {
+        let struck = match error {
+            StoreError::Busy => Struck::Busy,
+            StoreError::Conflict | StoreError::Failed | StoreError::Fenced => Struck::Failed,
+            StoreError::Full => Struck::Full,
+            StoreError::Unknown => Struck::Unknown,
+        };
+        self.batches.insert((owner.to_string(), struck), at);
     }
 
     pub(super) const fn reload(&mut self, at: Moment, second_host: Served) {
@@ -64,8 +93,17 @@ impl Faults {
             .insert((name(kind), id.unwrap_or_default(), jid(from), jid(to)));
     }
 
-    pub(super) fn store_since(&self, moment: Moment) -> bool {
-        self.store.is_some_and(|at| at >= moment.min(self.rest))
+    /// Whether that became of a batch of this owner.
+    pub(super) fn struck_since(&self, moment: Moment, owner: &str, struck: Struck) -> bool {
+        let since = |at: Moment| at >= moment.min(self.rest);
+        let batch = self.batches.get(&(owner.to_owned(), struck)).copied();
+        batch.is_some_and(since) || struck == Struck::Busy && self.busy.is_some_and(since)
+    }
+
+    /// Whether the store or the workers may have kept this owner from anything.
+    pub(super) fn store_since(&self, moment: Moment, owner: &str) -> bool {
+        let mut all = Struck::ALL.into_iter();
+        all.any(|struck| self.struck_since(moment, owner, struck))
     }
 
     pub(super) fn reload_since(&self, moment: Moment) -> bool {

@@ -55,6 +55,9 @@ const RATE: Rate = Rate {
 /// A hundred pieces and more, each of which may cost a step of the timers.
 const RATE_REST: Duration = Duration::from_secs(20);
 
+/// How many batches ahead their fates are known: more than one action can ask for.
+const FATES: usize = 8;
+
 /// What may come on top of the bound: one stanza and the end of the stream.
 const QUEUE_SLACK: usize = 4 * 1024;
 
@@ -237,6 +240,10 @@ impl Simulation {
     fn act(&mut self) -> Result<(), String> {
         let action = self.weather.choose(&mut self.random);
         self.now += 1;
+        while self.world.fates.len() < FATES {
+            let fate = self.weather.fate(&mut self.random);
+            self.world.fates.push_back(fate);
+        }
         self.perform(action)?;
         self.observe()
     }
@@ -244,7 +251,12 @@ impl Simulation {
     /// What is to be looked at after everything that happens.
     fn observe(&mut self) -> Result<(), String> {
         if self.world.store_pace == StorePace::Busy || self.world.workers == Workers::Busy {
-            self.faults.store(self.now);
+            self.faults.busy(self.now);
+        }
+        for (owner, error) in self.world.take_struck() {
+            self.counts.store_faults += 1;
+            self.note(format_args!("a batch of {owner} is answered {error:?}"));
+            self.faults.batch(self.now, &owner, error);
         }
         for (id, result) in self.world.take_answers() {
             self.note(format_args!("command {} is answered {result:?}", id.0));

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use spondee_core::config::{ConflictResolve, Host, HostConfig};
 use spondee_core::jid::Domain;
-use spondee_core::store::StoreError;
 
 use super::accounts::{NAMES, Order, PASSWORDS};
 use super::client::{Place, Stage};
@@ -101,8 +100,6 @@ impl Simulation {
     }
 
     pub(super) fn store_fault(&mut self) -> Result<(), String> {
-        self.counts.store_faults += 1;
-        self.faults.store(self.now);
         if self.disk == Disk::Stalled {
             // A stalled disk does not always come back.
             if self.random.percent(40) {
@@ -111,55 +108,28 @@ impl Simulation {
             self.mend();
             return Ok(());
         }
-        match self.random.below(8) {
-            5..=7 => {
+        match self.random.below(6) {
+            0..=1 => {
                 self.note(format_args!("the disk stalls"));
                 self.disk = Disk::Stalled;
             }
-            0 => {
+            2 => {
                 self.note(format_args!("the store is busy"));
                 self.world.store_pace = StorePace::Busy;
             }
-            1 => {
+            3 => {
                 self.note(format_args!("the workers are busy"));
                 self.world.workers = Workers::Busy;
-            }
-            2..=3 => {
-                let error = self.random.pick(&[
-                    StoreError::Busy,
-                    StoreError::Failed,
-                    StoreError::Full,
-                    StoreError::Unknown,
-                ]);
-                let index = self.first_of_its_owner();
-                if error == StoreError::Unknown && self.random.percent(50) {
-                    let lost = index.and_then(|index| self.world.lose_answer(index));
-                    if let Some(owner) = lost {
-                        self.note(format_args!(
-                            "a batch of {owner} takes effect unknown to all"
-                        ));
-                    }
-                } else if let Some(owner) = index.and_then(|index| self.world.fail(index, error)) {
-                    self.note(format_args!("a batch of {owner} fails: {error:?}"));
-                }
             }
             _ => self.mend(),
         }
         Ok(())
     }
 
-    fn first_of_its_owner(&mut self) -> Option<usize> {
-        let commits = self.world.commits();
-        match commits.is_empty() {
-            true => None,
-            false => Some(self.random.pick(&commits)),
-        }
-    }
-
     /// Store and workers are well again.
     pub(super) fn mend(&mut self) {
         self.note(format_args!("the store is well"));
-        self.faults.store(self.now);
+        self.world.fates.clear();
         self.world.store_pace = StorePace::Slow;
         self.world.workers = Workers::Free;
         self.disk = Disk::Fast;

@@ -3,7 +3,10 @@
 //! Every run has a climate of its own, in which some things never happen: faults hide each other, and a run without crashes
 //! lets everything else live longer.
 
+use spondee_core::store::StoreError;
+
 use super::random::Random;
+use crate::memory::Fate;
 
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,7 +33,8 @@ pub(super) enum Action {
     Evict,
     /// An administrator gives a command.
     Command,
-    /// A batch fails, or the store or the workers become busy, or well again.
+    /// The disk stalls, the store or the workers become busy, or all are well again. What becomes of each batch by itself is
+    /// `Weather::fate`.
     StoreFault,
     /// The ways between shards become narrow, or wide again.
     Narrow,
@@ -70,6 +74,9 @@ const CLIMATE: [(Action, usize); 17] = [
 pub(super) struct Weather {
     climate: [usize; CLIMATE.len()],
     today: [usize; CLIMATE.len()],
+    /// How many batches in a hundred are not kept at once, in this run and today.
+    ill_fated: usize,
+    ill_fated_today: usize,
 }
 
 impl Weather {
@@ -87,6 +94,8 @@ impl Weather {
         Self {
             climate,
             today: climate,
+            ill_fated: random.pick(&[0, 0, 5, 15, 40]),
+            ill_fated_today: 0,
         }
     }
 
@@ -95,6 +104,22 @@ impl Weather {
         self.today = self.climate;
         for weight in &mut self.today {
             *weight = random.pick(&[*weight / 2, *weight, *weight, *weight * 2]);
+        }
+        self.ill_fated_today = random.pick(&[0, self.ill_fated, self.ill_fated]);
+    }
+
+    /// What becomes of one batch.
+    pub(super) fn fate(&self, random: &mut Random) -> Fate {
+        if !random.percent(self.ill_fated_today) {
+            return Fate::Kept;
+        }
+        match random.below(8) {
+            0..=2 => Fate::Delayed(random.pick(&[1, 10, 50, 200])),
+            3 => Fate::Failed(StoreError::Busy),
+            4 => Fate::Failed(StoreError::Failed),
+            5 => Fate::Failed(StoreError::Full),
+            6 => Fate::Failed(StoreError::Unknown),
+            _ => Fate::Lost,
         }
     }
 

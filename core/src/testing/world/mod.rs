@@ -33,7 +33,7 @@ use crate::port::{
 use crate::sasl::CREDENTIALS;
 use crate::secret::Secret;
 use crate::shard::Shard;
-use crate::store::{Batch, Class, Expect, Op, Reply, Row};
+use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError};
 use crate::time::{Instant, Now, UnixTime};
 use crate::work::{self, Done};
 
@@ -58,6 +58,7 @@ pub struct World {
     recording: Recording,
     store: Memory,
     questions: VecDeque<Question>,
+    struck: Vec<(BareJid, StoreError)>,
     /// What is on its way to a shard.
     letters: VecDeque<(usize, Input<'static>)>,
     pipes: Vec<Pipe>,
@@ -130,6 +131,7 @@ impl World {
             config,
             store: Memory::default(),
             questions: VecDeque::new(),
+            struck: Vec::new(),
             letters: VecDeque::new(),
             pipes: Vec::new(),
             seats: Seats::default(),

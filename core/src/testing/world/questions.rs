@@ -109,9 +109,12 @@ impl World {
             About::Store(batch, fate) => {
                 let outcome = match fate {
                     Fate::Kept | Fate::Delayed(_) => self.store.apply(&batch),
-                    Fate::Failed(error) => Err(error),
+                    Fate::Failed(error) => Err(self.strike(batch.owner, error)),
                     // Whether it could is what nobody hears.
-                    Fate::Lost => self.store.apply(&batch).and(Err(StoreError::Unknown)),
+                    Fate::Lost => self
+                        .store
+                        .apply(&batch)
+                        .and(Err(self.strike(batch.owner, StoreError::Unknown))),
                 };
                 Input::Stored { ticket, outcome }
             }
@@ -121,6 +124,16 @@ impl World {
             },
         };
         (shard, input)
+    }
+
+    fn strike(&mut self, owner: BareJid, error: StoreError) -> StoreError {
+        self.struck.push((owner, error));
+        error
+    }
+
+    /// The batches that were not kept since this was last asked: whose, and what was said of each.
+    pub fn take_struck(&mut self) -> Vec<(BareJid, StoreError)> {
+        core::mem::take(&mut self.struck)
     }
 
     /// In whole turns, what nobody else answers. Whether there was any.
