@@ -57,6 +57,7 @@ extern crate std;
 
 mod account;
 pub mod arena;
+pub mod catalog;
 pub mod config;
 mod due;
 mod effects;

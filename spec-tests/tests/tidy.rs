@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "due", "effects", "wait", "stream", "account", "roster", "xep",
     ],
-    &["shard", "fuzzing", "testing"],
+    &["catalog", "shard", "fuzzing", "testing"],
 ];
 
 /// What modules may name in their own layer.

@@ -31,9 +31,9 @@ use crate::jid::BareJid;
 use crate::limits::TICK_MAX;
 use crate::map::{Keyed, Map};
 use crate::port::{Action, Command, CommandId, ConnId, DeriveError, Input, Listener, Ticket};
-use crate::sasl::{CREDENTIALS, DeriveParams, ScramKeys, Throttle};
+use crate::sasl::{DeriveParams, ScramKeys, Throttle};
 use crate::secret::Secret;
-use crate::store::{Batch, Catalog, Log, Reply, StoreError};
+use crate::store::{Batch, Reply, StoreError};
 use crate::stream::{Stream, Violation};
 use crate::time::{Instant, Now};
 use crate::timer::Timers;
@@ -46,12 +46,6 @@ use self::owner::Owner;
 use self::signin::first_record;
 use connections::Connection;
 pub use connections::Detached;
-
-/// All that features keep.
-pub static CATALOG: Catalog = Catalog {
-    tables: &[&CREDENTIALS],
-    logs: &[Log("archive")],
-};
 
 /// A shard: connections, accounts, questions under way, deadlines.
 #[derive(Debug)]

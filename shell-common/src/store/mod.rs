@@ -16,8 +16,8 @@ mod worker;
 use std::path::Path;
 use std::sync::Arc;
 
+use spondee_core::catalog::CATALOG;
 use spondee_core::port::Ticket;
-use spondee_core::shard::CATALOG;
 use spondee_core::store::{Batch, Reply, StoreError};
 
 use crate::log::UntilWritten;

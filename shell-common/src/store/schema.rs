@@ -1,10 +1,12 @@
 //! The database file: made 0600, checked to be ours, brought to the newest schema.
 //!
 //! `PRAGMA user_version` counts schemas, `PRAGMA application_id` says whose file it is. A change of the schema is one more
-//! entry of `MIGRATIONS`; entries that were released never change.
+//! entry of `MIGRATIONS`; entries that were released never change. An entry changes what is there: a table that is not there yet
+//! is made from its shape in the catalog behind the last entry, so a new table is an entry that says nothing.
 
 mod first;
 mod second;
+mod shapes;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +17,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use spondee_core::store::Catalog;
 
 use super::{History, whole};
 use crate::limits::{SQLITE_BUSY_MS, SQLITE_CHECKED_BYTES, SQLITE_STATEMENTS, SQLITE_WAL_BYTES};
@@ -39,7 +42,11 @@ enum Step {
 const MIGRATIONS: [Step; 2] = [Step::Say(first::SCHEMA), Step::Convert(second::convert)];
 
 /// Opens the database for reading and writing, creating or migrating it.
-pub(super) fn open(path: &Path, history: History<'_>) -> Result<Connection, String> {
+pub(super) fn open(
+    path: &Path,
+    catalog: &Catalog,
+    history: History<'_>,
+) -> Result<Connection, String> {
     whole::examine(path, history)?;
     create_private(path).map_err(|error| {
         format!(
@@ -73,8 +80,11 @@ pub(super) fn open(path: &Path, history: History<'_>) -> Result<Connection, Stri
         let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
         connection.query_row(fold, [], |_| Ok(())).map_err(say)?;
     }
-    migrate(&mut connection, version).map_err(say)?;
-    Ok(connection)
+    migrate(&mut connection, version, catalog).map_err(say)?;
+    match shapes::missing(&connection, catalog).map_err(say)? {
+        None => Ok(connection),
+        Some(name) => Err(damaged(path, &format!("the table {name} is gone"))),
+    }
 }
 
 /// Has SQLite look through a database that is small enough for that.
@@ -181,12 +191,16 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "secure_delete", true)
 }
 
-fn migrate(connection: &mut Connection, version: usize) -> rusqlite::Result<()> {
+fn migrate(connection: &mut Connection, version: usize, catalog: &Catalog) -> rusqlite::Result<()> {
     for (from, how) in MIGRATIONS.iter().enumerate().skip(version) {
-        let step = connection.transaction()?;
+        let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        shapes::drop_views(&step)?;
         match how {
             Step::Say(sql) => step.execute_batch(sql)?,
             Step::Convert(convert) => convert(&step)?,
+        }
+        if from + 1 == MIGRATIONS.len() {
+            shapes::make(&step, catalog)?;
         }
         step.pragma_update(None, "application_id", APPLICATION_ID)?;
         step.pragma_update(None, "user_version", i64::try_from(from + 1).unwrap_or(0))?;

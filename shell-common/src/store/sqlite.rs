@@ -52,7 +52,7 @@ impl Sqlite {
     /// A sentence for the administrator.
     pub fn open(path: &Path, catalog: &Catalog, history: History<'_>) -> Result<Self, String> {
         Ok(Self {
-            connection: schema::open(path, history)?,
+            connection: schema::open(path, catalog, history)?,
             path: path.to_owned(),
             sql: Arc::new(Sql::new(catalog)),
             role: Role::Writer,

@@ -64,27 +64,7 @@ pub(super) fn open(directory: &Scratch) -> Sqlite {
 
 /// With the tables of these tests.
 fn open_in(directory: &Path, history: History<'_>) -> Result<Sqlite, String> {
-    let sqlite = Sqlite::open(&directory.join(FILE_NAME), &TESTED, history)?;
-    for table in TESTED.tables {
-        let columns = table.all().map(|column| {
-            let kind = match column.kind {
-                Kind::Bytes => "BLOB",
-                Kind::Int | Kind::Time => "INTEGER",
-                Kind::Text | Kind::Xml => "TEXT",
-            };
-            format!(", {} {kind}", column.name)
-        });
-        let keys = table.key.iter().map(|column| format!(", {}", column.name));
-        let sql = format!(
-            "CREATE TABLE IF NOT EXISTS {} (owner INTEGER NOT NULL REFERENCES owner (id){}, \
-             PRIMARY KEY (owner{})) STRICT, WITHOUT ROWID",
-            table.name,
-            columns.collect::<String>(),
-            keys.collect::<String>(),
-        );
-        sqlite.connection().execute_batch(&sql).unwrap();
-    }
-    Ok(sqlite)
+    Sqlite::open(&directory.join(FILE_NAME), &TESTED, history)
 }
 
 type Outcomes = Vec<Result<Vec<Reply>, StoreError>>;

@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use rusqlite::{Transaction, params_from_iter};
 use serde::Deserialize;
 
-/// The tables of before under another name, and those of now.
+/// The tables of before under another name, and those of now that there is something to bring into.
 const BEGIN: &str = "
     DROP VIEW readable;
     DROP INDEX owner_by_domain;
@@ -60,23 +60,6 @@ const BEGIN: &str = "
         day   INTEGER NOT NULL,
         PRIMARY KEY (owner, tag, day)
     ) STRICT, WITHOUT ROWID;
-    CREATE VIEW readable_credentials AS
-        SELECT owner.jid AS address, status,
-            sha1_iterations, hex(sha1_salt) AS sha1_salt,
-            hex(sha1_stored) AS sha1_stored, hex(sha1_server) AS sha1_server,
-            sha256_iterations, hex(sha256_salt) AS sha256_salt,
-            hex(sha256_stored) AS sha256_stored, hex(sha256_server) AS sha256_server,
-            sha512_iterations, hex(sha512_salt) AS sha512_salt,
-            hex(sha512_stored) AS sha512_stored, hex(sha512_server) AS sha512_server,
-            strftime('%Y-%m-%dT%H:%M:%fZ', created / 1e6, 'unixepoch') AS created,
-            strftime('%Y-%m-%dT%H:%M:%fZ', updated / 1e6, 'unixepoch') AS updated
-        FROM credentials JOIN owner ON owner.id = credentials.owner;
-    CREATE VIEW readable_archive AS
-        SELECT owner.jid AS address, strftime('%Y-%m-%dT%H:%M:%fZ', key / 1e6, 'unixepoch') AS time,
-            peer, resource,
-            CASE kept WHEN 1 THEN 'archived' WHEN 2 THEN 'owed' ELSE 'archived and owed' END AS kept,
-            xml
-        FROM archive JOIN owner ON owner.id = archive.owner;
 ";
 
 const END: &str = "

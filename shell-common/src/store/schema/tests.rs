@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
+use spondee_core::catalog::CATALOG;
 use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Status};
-use spondee_core::shard::CATALOG;
-use spondee_core::store::{Batch, Class, Kind, Need, Op, Reply, Row};
+use spondee_core::store::{
+    Batch, Class, Column, Expect, Field, Kind, Loading, Need, Op, Reply, Row, Shape,
+};
 
+use super::super::tests::{LOG, NOTES, PLACES, STATE};
 use super::super::{Backend as _, FILE_NAME, Sqlite, open_sqlite};
 use super::*;
 use crate::scratch::Scratch;
@@ -149,11 +153,33 @@ fn the_number_of_a_deleted_owner_is_not_given_again() {
     assert!(id() > first);
 }
 
-#[test]
-fn every_shape_is_as_its_table() {
-    let directory = Scratch::new();
-    let store = open_sqlite(directory.path(), History::Unknown).unwrap();
-    for table in CATALOG.tables {
+/// What storage of contacts, preferences and items will name its columns: some are words of SQL.
+static WORDS: Shape = Shape {
+    name: "words",
+    key: &[
+        Column::new("jid", Kind::Text),
+        Column::new("key", Kind::Int),
+    ],
+    columns: &[
+        Column::new("groups", Kind::Text),
+        Column::new("rule", Kind::Text).optional(),
+        Column::new("since", Kind::Time).optional(),
+        Column::new("domain", Kind::Bytes).optional(),
+    ],
+    loading: Loading::Loaded,
+};
+
+static NEWER: Catalog = Catalog {
+    tables: &[&CREDENTIALS, &NOTES, &PLACES, &STATE, &WORDS],
+    logs: &[LOG],
+};
+
+fn in_file(directory: &Scratch) -> std::path::PathBuf {
+    directory.path().join(FILE_NAME)
+}
+
+fn check_shapes(store: &Sqlite, catalog: &Catalog) {
+    for table in catalog.tables {
         let columns = format!("PRAGMA table_info({})", table.name);
         let mut columns = store.connection().prepare(&columns).unwrap();
         let found: Vec<(String, String, bool, i64)> = columns
@@ -177,5 +203,125 @@ fn every_shape_is_as_its_table() {
         });
         let expected: Vec<_> = std::iter::once(owner).chain(shape).collect();
         assert_eq!(found, expected, "{table:?}");
+        let is_strict: bool = store
+            .connection()
+            .query_row(
+                "SELECT strict FROM pragma_table_list WHERE name = ?1",
+                [table.name],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert!(is_strict, "{table:?}");
+        let view = format!("SELECT * FROM readable_{}", table.name);
+        let view = store.connection().prepare(&view).unwrap();
+        let names = table.all().map(|column| column.name);
+        let names = std::iter::once("address").chain(names);
+        assert!(view.column_names().eq(names), "{table:?}");
     }
+}
+
+#[test]
+fn every_shape_is_as_its_table_new_or_migrated() {
+    for directory in [Scratch::new(), before()] {
+        let store = open_sqlite(directory.path(), History::Unknown).unwrap();
+        check_shapes(&store, &CATALOG);
+    }
+    for directory in [Scratch::new(), before()] {
+        let store = Sqlite::open(&in_file(&directory), &NEWER, History::Unknown).unwrap();
+        check_shapes(&store, &NEWER);
+    }
+}
+
+#[test]
+fn small_rows_lie_together_and_long_ones_as_they_come() {
+    let directory = Scratch::new();
+    let store = Sqlite::open(&in_file(&directory), &NEWER, History::Unknown).unwrap();
+    let without_rowid = |table: &str| {
+        let list = "SELECT wr FROM pragma_table_list WHERE name = ?1";
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, bool>(0);
+        store.connection().query_row(list, [table], read).unwrap()
+    };
+    assert!(without_rowid("credentials") && without_rowid("words") && without_rowid("state"));
+    // It holds XML.
+    assert!(!without_rowid("places"));
+}
+
+#[test]
+fn a_table_made_from_its_shape_is_written_and_read_by_programs_and_people() {
+    let directory = Scratch::new();
+    let mut store = Sqlite::open(&in_file(&directory), &NEWER, History::Unknown).unwrap();
+    let row = |number, domain| {
+        Row(vec![
+            Field::text("b@y.example"),
+            Field::Int(number),
+            Field::text("[\"Friends\"]"),
+            Field::Absent,
+            Field::Time(1_795_316_645_678_000),
+            domain,
+        ])
+    };
+    let rows = vec![
+        row(1, Field::Bytes(Bytes::from_static(b"\0\xff"))),
+        row(2, Field::Absent),
+    ];
+    let put = |row: &Row| Op::Put {
+        table: &WORDS,
+        row: row.clone(),
+        expect: Expect::Absent,
+    };
+    let batch = |ops| Batch {
+        owner: spondee_core::jid::BareJid::parse("a@x.example").unwrap(),
+        tenure: 0,
+        class: Class::Change,
+        ops,
+    };
+    let outcomes = store.apply(&[batch(rows.iter().map(put).collect())]);
+    assert_eq!(outcomes, [Ok(vec![Reply::Done, Reply::Done])]);
+    let loaded = store.apply(&[batch(vec![Op::Load])]).remove(0).unwrap();
+    let [Reply::Loaded(loaded)] = &loaded[..] else {
+        panic!("{loaded:?}");
+    };
+    assert_eq!(loaded.rows(&WORDS), rows);
+    let list = batch(vec![Op::List {
+        table: &WORDS,
+        prefix: Row(vec![Field::text("b@y.example")]),
+        after: Some(Row(rows[0].0[..2].to_vec())),
+        limit: 9,
+    }]);
+    let more = false;
+    let behind = Reply::Rows {
+        rows: vec![rows[1].clone()],
+        more,
+    };
+    assert_eq!(store.apply(&[list]), [Ok(vec![behind])]);
+    let seen: (String, String, String, String) = store
+        .connection()
+        .query_row(
+            "SELECT address, groups, since, domain FROM readable_words WHERE key = 1",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )
+        .unwrap();
+    let words = [
+        "a@x.example",
+        "[\"Friends\"]",
+        "2026-11-22T03:04:05.678Z",
+        "00FF",
+    ];
+    assert_eq!([&*seen.0, &*seen.1, &*seen.2, &*seen.3], words);
+}
+
+#[test]
+fn a_database_that_lacks_a_table_is_refused_and_not_taken_for_one_without_contacts() {
+    let directory = Scratch::new();
+    drop(Sqlite::open(&in_file(&directory), &NEWER, History::Unknown).unwrap());
+    let connection = Connection::open(in_file(&directory)).unwrap();
+    connection
+        .execute_batch("DROP VIEW readable_words; DROP TABLE words")
+        .unwrap();
+    drop(connection);
+    let refusal = Sqlite::open(&in_file(&directory), &NEWER, History::Unknown).unwrap_err();
+    assert!(refusal.contains("the table words is gone"), "{refusal}");
+    assert!(refusal.contains("restore it from a backup"), "{refusal}");
+    open_sqlite(directory.path(), History::Unknown).unwrap();
 }

@@ -12,7 +12,7 @@ fn no_statement_scans_or_sorts() {
     let directory = Scratch::new();
     let sqlite = open(&directory);
     let sql = Sql::new(&TESTED);
-    let server = Sql::new(&spondee_core::shard::CATALOG);
+    let server = Sql::new(&spondee_core::catalog::CATALOG);
     let mut all = sql.all();
     all.extend(server.all());
     assert!(all.len() > 80);

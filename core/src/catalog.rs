@@ -1,0 +1,14 @@
+//! All that features keep, in one list.
+//!
+//! A table is added here and nowhere else: its feature owns the `Shape`, back ends make the table, its view for people and every
+//! statement from it. Once a schema is released, one more table is one more version of the schema (`store/schema.rs` of
+//! `shell-common`), so that an older program does not serve a database of which it does not know everything.
+
+use crate::sasl::CREDENTIALS;
+use crate::store::{Catalog, Log};
+
+/// What a database of this version has.
+pub static CATALOG: Catalog = Catalog {
+    tables: &[&CREDENTIALS],
+    logs: &[Log("archive")],
+};

@@ -1,0 +1,126 @@
+//! Tables and views made from the shapes of a catalog.
+
+use rusqlite::{Connection, OptionalExtension as _};
+use spondee_core::store::{Catalog, Column, Kind, Log, Need, Table};
+
+/// Makes what is not there yet.
+pub(super) fn make(connection: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
+    for table in catalog.tables {
+        if !is_there(connection, table.name)? {
+            connection.execute_batch(&create(table))?;
+        }
+        connection.execute_batch(&view(table))?;
+    }
+    for log in catalog.logs {
+        connection.execute_batch(&log_view(*log))?;
+    }
+    Ok(())
+}
+
+/// The first table of a catalog that is not there.
+pub(super) fn missing(
+    connection: &Connection,
+    catalog: &Catalog,
+) -> rusqlite::Result<Option<String>> {
+    let tables = catalog.tables.iter().map(|table| table.name.to_owned());
+    let logs = catalog.logs.iter();
+    let logs = logs.flat_map(|log| [log.0.to_owned(), format!("{}_day", log.0)]);
+    for name in tables.chain(logs) {
+        if !is_there(connection, &name)? {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Views show tables as they are: before these change, views go.
+pub(super) fn drop_views(connection: &Connection) -> rusqlite::Result<()> {
+    let mut names = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'view' AND name GLOB 'readable_*'")?;
+    let names: Vec<String> = names
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for name in names {
+        connection.execute_batch(&format!("DROP VIEW {name}"))?;
+    }
+    Ok(())
+}
+
+fn is_there(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let find = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    let found = connection.query_row(find, [name], |_| Ok(())).optional()?;
+    Ok(found.is_some())
+}
+
+/// Small rows lie together, those of one owner on a page or two. XML is long: its rows lie in the order of arrival, and only the
+/// keys together.
+pub(super) fn create(table: Table) -> String {
+    let columns: String = table.all().map(column).collect();
+    let keys: String = table
+        .key
+        .iter()
+        .map(|key| format!(", {}", key.name))
+        .collect();
+    let long = table.all().any(|column| column.kind == Kind::Xml);
+    format!(
+        "CREATE TABLE {} (
+        owner INTEGER NOT NULL REFERENCES owner (id),{columns}
+        PRIMARY KEY (owner{keys})
+    ) STRICT{}",
+        table.name,
+        if long { "" } else { ", WITHOUT ROWID" }
+    )
+}
+
+fn column(column: &Column) -> String {
+    let kind = match column.kind {
+        Kind::Bytes => "BLOB",
+        Kind::Int | Kind::Time => "INTEGER",
+        Kind::Text | Kind::Xml => "TEXT",
+    };
+    let need = match column.need {
+        Need::Always => " NOT NULL",
+        Need::Sometimes => "",
+    };
+    format!("\n        {} {kind}{need},", column.name)
+}
+
+/// What a person reads: addresses instead of numbers, times, keys in hexadecimal.
+fn view(table: Table) -> String {
+    let name = table.name;
+    let columns: String = table
+        .all()
+        .map(|column| {
+            let value = format!("{name}.{}", column.name);
+            let shown = match column.kind {
+                Kind::Bytes => format!("hex({value})"),
+                Kind::Time => time(&value),
+                Kind::Int | Kind::Text | Kind::Xml => value,
+            };
+            format!(",\n        {shown} AS {}", column.name)
+        })
+        .collect();
+    format!(
+        "CREATE VIEW readable_{name} AS SELECT
+        owner.jid AS address{columns}
+    FROM {name} JOIN owner ON owner.id = {name}.owner"
+    )
+}
+
+fn log_view(log: Log) -> String {
+    let name = log.0;
+    let time = time(&format!("{name}.key"));
+    format!(
+        "CREATE VIEW readable_{name} AS SELECT
+        owner.jid AS address,
+        {time} AS time,
+        peer, resource,
+        CASE kept WHEN 1 THEN 'archived' WHEN 2 THEN 'owed' ELSE 'archived and owed' END AS kept,
+        xml
+    FROM {name} JOIN owner ON owner.id = {name}.owner"
+    )
+}
+
+fn time(value: &str) -> String {
+    format!("strftime('%Y-%m-%dT%H:%M:%fZ', {value} / 1e6, 'unixepoch')")
+}
