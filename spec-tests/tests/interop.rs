@@ -230,9 +230,10 @@ fn go_sendxmpp_sends_and_listens_over_starttls() {
     let mut command = go_sendxmpp(&installed, &server, ca);
     command.arg("--listen");
     let mut listener = Program::start(command).unwrap();
+    // The server has its presence when it sends it back.
     listener
         .wait_for(PATIENCE, |line| {
-            line.contains("SEND: <presence").then_some(())
+            line.contains("RECV: <presence").then_some(())
         })
         .unwrap();
     let message =
