@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, ffi};
 use spondee_core::store::Catalog;
 
 use super::{History, whole};
@@ -74,13 +74,14 @@ pub(super) fn open(
     check(path, &connection)?;
     keep_log(false).map_err(say)?;
     configure(&connection).map_err(say)?;
+    // Before any question about what is kept: if a server ended because it could not sync its log, nothing may be built on what
+    // the system only remembers of it.
     if version > 0 {
-        // Before any question about what is kept: if a server ended because it could not sync its log, nothing may be built on
-        // what the system only remembers of it.
-        let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
-        connection.query_row(fold, [], |_| Ok(())).map_err(say)?;
+        fold(&connection).map_err(say)?;
     }
-    migrate(&mut connection, version, catalog).map_err(say)?;
+    if version < MIGRATIONS.len() {
+        bring_up(path, &mut connection, version, catalog)?;
+    }
     match shapes::missing(&connection, catalog).map_err(say)? {
         None => Ok(connection),
         Some(name) => Err(damaged(path, &format!("the table {name} is gone"))),
@@ -191,6 +192,46 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "secure_delete", true)
 }
 
+/// Brings all of the log into the database and begins it anew, which nobody may be reading from.
+fn fold(connection: &Connection) -> rusqlite::Result<()> {
+    let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let busy: bool = connection.query_row(fold, [], |row| row.get(0))?;
+    match busy {
+        true => Err(rusqlite::Error::SqliteFailure(
+            ffi::Error::new(ffi::SQLITE_BUSY),
+            None,
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Migrates, and says so: a large database takes a while.
+fn bring_up(
+    path: &Path,
+    connection: &mut Connection,
+    version: usize,
+    catalog: &Catalog,
+) -> Result<(), String> {
+    let file = path.display();
+    let newest = MIGRATIONS.len();
+    if version > 0 {
+        tracing::info!(%file, "the database is brought from schema {version} to schema {newest}");
+    }
+    migrate(connection, version, catalog).map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) if version > 0 => format!(
+            "no room to bring {file} from schema {version} to schema {newest}: it takes about four times the file's size for a \
+             while; nothing was changed, make room and try again"
+        ),
+        _ => explain(path, &error),
+    })?;
+    if version > 0 {
+        // Now, not when somebody waits for the writer: all that was moved is in the log.
+        fold(connection).map_err(|error| explain(path, &error))?;
+        tracing::info!(%file, "the database has schema {newest}");
+    }
+    Ok(())
+}
+
 fn migrate(connection: &mut Connection, version: usize, catalog: &Catalog) -> rusqlite::Result<()> {
     for (from, how) in MIGRATIONS.iter().enumerate().skip(version) {
         let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -218,6 +259,9 @@ fn explain(path: &Path, error: &rusqlite::Error) -> String {
              with an empty one"
         ),
         Some(ErrorCode::DatabaseCorrupt) => damaged(path, &error.to_string()),
+        Some(ErrorCode::DiskFull) => {
+            format!("no room for {shown}: the disk is full, make room on it and try again")
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             format!("{shown} is locked by another program: end it and try again")
         }

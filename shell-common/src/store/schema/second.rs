@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use rusqlite::types::Value;
 use rusqlite::{Transaction, params_from_iter};
 use serde::Deserialize;
+use spondee_core::sasl::Status;
 
 /// The tables of before under another name, and those of now that there is something to bring into.
 const BEGIN: &str = "
@@ -67,14 +68,16 @@ const END: &str = "
     DROP TABLE owner_before;
 ";
 
-/// A record of version 1.
+/// A record of version 1. What its programs took for damaged is damaged here, too.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Record {
-    status: String,
+    status: Status,
     keys: Vec<Keys>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Keys {
     hash: String,
     salt: String,
@@ -83,10 +86,15 @@ struct Keys {
     server_key: String,
 }
 
-/// The only map there was is that of credentials.
+/// Each with the bytes of its keys.
+const HASHES: [(&str, usize); 3] = [("SHA-1", 20), ("SHA-256", 32), ("SHA-512", 64)];
+
+/// There was one map, that of credentials, and one key in it.
 pub(super) fn convert(step: &Transaction<'_>) -> rusqlite::Result<()> {
     step.execute_batch(BEGIN)?;
-    let mut before = step.prepare("SELECT owner, value FROM entry WHERE map = 'credentials'")?;
+    let mut before = step.prepare(
+        "SELECT owner, CAST(value AS TEXT) FROM entry WHERE map = 'credentials' AND key = x'736372616D'",
+    )?;
     let mut after = step.prepare(
         "INSERT INTO credentials VALUES
          (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, NULL, NULL)",
@@ -104,27 +112,44 @@ pub(super) fn convert(step: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 fn columns(record: &str) -> Option<Vec<Value>> {
-    let record: Record = serde_json::from_str(record).ok()?;
-    let bytes = |text: &str| Some(Value::Blob(STANDARD.decode(text).ok()?));
-    let mut columns = vec![Value::Text(record.status)];
-    for hash in ["SHA-1", "SHA-256", "SHA-512"] {
-        match record.keys.iter().find(|keys| keys.hash == hash) {
-            Some(keys) => columns.extend([
-                Value::Integer(keys.rounds.into()),
-                bytes(&keys.salt)?,
-                bytes(&keys.stored_key)?,
-                bytes(&keys.server_key)?,
-            ]),
+    let mut record: Record = serde_json::from_str(record).ok()?;
+    let mut columns = vec![Value::Text(match record.status {
+        Status::Enabled => "enabled".to_owned(),
+        Status::Disabled => "disabled".to_owned(),
+    })];
+    for (hash, length) in HASHES {
+        match record.keys.iter().position(|keys| keys.hash == hash) {
+            Some(at) => columns.extend(record.keys.remove(at).columns(length)?),
             None => columns.extend([const { Value::Null }; 4]),
         }
     }
-    Some(columns)
+    // A second set for one hash, or one for a hash that there was not.
+    record.keys.is_empty().then_some(columns)
+}
+
+impl Keys {
+    fn columns(&self, length: usize) -> Option<[Value; 4]> {
+        let key = |text: &str| {
+            let key = STANDARD.decode(text).ok()?;
+            (key.len() == length).then_some(Value::Blob(key))
+        };
+        let salt = STANDARD.decode(&self.salt).ok()?;
+        if salt.is_empty() || self.rounds == 0 {
+            return None;
+        }
+        Some([
+            Value::Integer(self.rounds.into()),
+            Value::Blob(salt),
+            key(&self.stored_key)?,
+            key(&self.server_key)?,
+        ])
+    }
 }
 
 /// What could not be read stands where the status was: nobody is let in by it, and nothing of it is lost.
 fn damaged(record: &str) -> Vec<Value> {
     let text = record.replace('\0', "\u{fffd}");
     let mut columns = vec![Value::Text(text)];
-    columns.resize(13, Value::Null);
+    columns.resize(1 + 4 * HASHES.len(), Value::Null);
     columns
 }

@@ -1,9 +1,10 @@
 //! Schemas: what a database of before becomes, and what a migration that is cut off leaves.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use spondee_core::catalog::CATALOG;
+use spondee_core::jid::BareJid;
 use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Status};
 use spondee_core::store::{
     Batch, Class, Column, Expect, Field, Kind, Loading, Need, Op, Reply, Row, Shape,
@@ -23,16 +24,36 @@ fn before() -> Scratch {
     directory
 }
 
-fn credentials(store: &mut Sqlite, owner: &str) -> Option<Credentials> {
-    let batch = Batch {
-        owner: spondee_core::jid::BareJid::parse(owner).unwrap(),
+fn in_file(directory: &Scratch) -> PathBuf {
+    directory.path().join(FILE_NAME)
+}
+
+/// What a program that is killed now leaves.
+fn copy(from: &Scratch, to: &Scratch) {
+    for suffix in ["", "-wal"] {
+        let name = format!("{FILE_NAME}{suffix}");
+        std::fs::copy(from.path().join(&name), to.path().join(&name)).unwrap();
+    }
+}
+
+fn batch(owner: &str, ops: Vec<Op>) -> Batch {
+    Batch {
+        owner: BareJid::parse(owner).unwrap(),
         tenure: 0,
-        class: Class::SignIn,
-        ops: vec![Op::Get {
-            table: &CREDENTIALS,
-            key: Row::default(),
-        }],
-    };
+        class: Class::Change,
+        ops,
+    }
+}
+
+fn get_credentials() -> Op {
+    Op::Get {
+        table: &CREDENTIALS,
+        key: Row::default(),
+    }
+}
+
+fn credentials(store: &mut Sqlite, owner: &str) -> Option<Credentials> {
+    let batch = batch(owner, vec![get_credentials()]);
     let reply = store.apply(&[batch]).remove(0).unwrap().remove(0);
     let Reply::Row(row) = reply else {
         panic!("{reply:?}");
@@ -95,18 +116,14 @@ fn a_database_of_the_first_schema_is_migrated_with_every_account() {
 #[test]
 fn a_migration_that_is_killed_starts_over() {
     let directory = before();
-    let path = directory.path().join(FILE_NAME);
-    let mut connection = Connection::open(&path).unwrap();
+    let mut connection = Connection::open(in_file(&directory)).unwrap();
     configure(&connection).unwrap();
     // So few pages in memory that the log has most of it before the end.
     connection.pragma_update(None, "cache_size", 1).unwrap();
     let step = connection.transaction().unwrap();
     second::convert(&step).unwrap();
     let dead = Scratch::new();
-    for suffix in ["", "-wal"] {
-        let name = format!("{FILE_NAME}{suffix}");
-        std::fs::copy(directory.path().join(&name), dead.path().join(&name)).unwrap();
-    }
+    copy(&directory, &dead);
     drop(step);
     let log = std::fs::metadata(dead.path().join(format!("{FILE_NAME}-wal"))).unwrap();
     assert!(log.len() > 0, "nothing was under way");
@@ -114,17 +131,16 @@ fn a_migration_that_is_killed_starts_over() {
     check_migrated(&mut open_sqlite(dead.path(), History::Unknown).unwrap());
 }
 
-#[test]
-fn a_record_that_cannot_be_read_is_kept_and_lets_nobody_in() {
+/// What a migration makes of this record.
+fn migrated(record: impl rusqlite::ToSql) -> (Option<Credentials>, String) {
     let directory = before();
-    let path = directory.path().join(FILE_NAME);
-    let connection = Connection::open(&path).unwrap();
+    let connection = Connection::open(in_file(&directory)).unwrap();
     connection
-        .execute("UPDATE entry SET value = 'no json' WHERE owner = 1", [])
+        .execute("UPDATE entry SET value = ?1 WHERE owner = 1", [record])
         .unwrap();
     drop(connection);
-    let store = open_sqlite(directory.path(), History::Unknown).unwrap();
-    let status: String = store
+    let mut store = open_sqlite(directory.path(), History::Unknown).unwrap();
+    let status = store
         .connection()
         .query_row(
             "SELECT status FROM credentials WHERE owner = 1",
@@ -132,7 +148,117 @@ fn a_record_that_cannot_be_read_is_kept_and_lets_nobody_in() {
             |row| row.get(0),
         )
         .unwrap();
-    assert_eq!(status, "no json");
+    // The others are as they were.
+    assert!(credentials(&mut store, "romeo@example.org").is_some());
+    let batch = batch("juliet@example.org", vec![get_credentials()]);
+    let reply = store.apply(&[batch]).remove(0).unwrap().remove(0);
+    let Reply::Row(Some(row)) = reply else {
+        panic!("{reply:?}");
+    };
+    (Credentials::from_row(&row), status)
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_kept_and_lets_nobody_in() {
+    assert_eq!(migrated("no json"), (None, "no json".to_owned()));
+    assert_eq!(migrated(7), (None, "7".to_owned()));
+    assert_eq!(migrated(&b"\xffx"[..]), (None, "\u{fffd}x".to_owned()));
+    assert_eq!(migrated(""), (None, String::new()));
+}
+
+#[test]
+fn a_record_that_let_nobody_in_lets_nobody_in() {
+    let good: String = Connection::open(in_file(&before()))
+        .unwrap()
+        .query_row("SELECT value FROM entry WHERE owner = 1", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    let (found, status) = migrated(good.clone());
+    assert_eq!((found.is_some(), &*status), (true, "enabled"));
+    let record: serde_json::Value = serde_json::from_str(&good).unwrap();
+    let damages: [fn(&mut serde_json::Value); 8] = [
+        |record| record["status"] = "away".into(),
+        |record| record["locked"] = true.into(),
+        |record| record["keys"][0]["hash"] = "SHA-3".into(),
+        |record| record["keys"][1]["hash"] = "SHA-1".into(),
+        |record| record["keys"][0]["rounds"] = 0.into(),
+        |record| record["keys"][0]["salt"] = "".into(),
+        |record| record["keys"][0]["stored_key"] = "AAAA".into(),
+        |record| record["keys"][0]["until"] = 1.into(),
+    ];
+    for damage in damages {
+        let mut damaged = record.clone();
+        damage(&mut damaged);
+        let damaged = damaged.to_string();
+        assert_eq!(migrated(damaged.clone()), (None, damaged));
+    }
+}
+
+#[test]
+fn what_the_old_program_left_in_its_log_is_migrated_too() {
+    let directory = before();
+    let killed = Scratch::new();
+    let old = Connection::open(in_file(&directory)).unwrap();
+    old.pragma_update(None, "journal_mode", "WAL").unwrap();
+    old.execute_batch(
+        "INSERT INTO owner (id, jid, domain) VALUES (77, 'late@example.org', 'example.org');
+         INSERT INTO entry (owner, map, key, value)
+         SELECT 77, map, key, value FROM entry WHERE owner = 1;",
+    )
+    .unwrap();
+    copy(&directory, &killed);
+    assert!(killed.path().join(format!("{FILE_NAME}-wal")).exists());
+    let mut store = open_sqlite(killed.path(), History::Unknown).unwrap();
+    check_migrated(&mut store);
+    assert!(credentials(&mut store, "late@example.org").is_some());
+    // All of it is in the database: nobody waits for that later.
+    let log = std::fs::metadata(killed.path().join(format!("{FILE_NAME}-wal"))).unwrap();
+    assert_eq!(log.len(), 0);
+}
+
+#[test]
+fn a_log_that_another_program_reads_from_is_not_built_on() {
+    let directory = before();
+    let other = Connection::open(in_file(&directory)).unwrap();
+    other.pragma_update(None, "journal_mode", "WAL").unwrap();
+    other
+        .execute_batch("UPDATE owner SET jid = jid; BEGIN; SELECT * FROM owner")
+        .unwrap();
+    let refusal = open_sqlite(directory.path(), History::Unknown).unwrap_err();
+    assert!(refusal.contains("locked by another program"), "{refusal}");
+    assert_eq!(version(&in_file(&directory)), 1);
+    other.execute_batch("COMMIT").unwrap();
+    check_migrated(&mut open_sqlite(directory.path(), History::Unknown).unwrap());
+}
+
+#[test]
+fn a_migration_for_which_there_is_no_room_changes_nothing() {
+    let directory = before();
+    let path = in_file(&directory);
+    for pages in 6..40 {
+        let mut connection = Connection::open(&path).unwrap();
+        configure(&connection).unwrap();
+        connection
+            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            .unwrap();
+        match bring_up(&path, &mut connection, 1, &CATALOG) {
+            Ok(()) => {
+                assert!(pages > 8, "{pages}");
+                drop(connection);
+                return check_migrated(
+                    &mut open_sqlite(directory.path(), History::Unknown).unwrap(),
+                );
+            }
+            Err(refusal) => {
+                assert!(refusal.contains("no room"), "{refusal}");
+                assert!(refusal.contains("nothing was changed"), "{refusal}");
+            }
+        }
+        drop(connection);
+        assert_eq!(version(&path), 1);
+    }
+    panic!("never room enough");
 }
 
 #[test]
@@ -173,10 +299,6 @@ static NEWER: Catalog = Catalog {
     tables: &[&CREDENTIALS, &NOTES, &PLACES, &STATE, &WORDS],
     logs: &[LOG],
 };
-
-fn in_file(directory: &Scratch) -> std::path::PathBuf {
-    directory.path().join(FILE_NAME)
-}
 
 fn check_shapes(store: &Sqlite, catalog: &Catalog) {
     for table in catalog.tables {
@@ -269,12 +391,7 @@ fn a_table_made_from_its_shape_is_written_and_read_by_programs_and_people() {
         row: row.clone(),
         expect: Expect::Absent,
     };
-    let batch = |ops| Batch {
-        owner: spondee_core::jid::BareJid::parse("a@x.example").unwrap(),
-        tenure: 0,
-        class: Class::Change,
-        ops,
-    };
+    let batch = |ops| batch("a@x.example", ops);
     let outcomes = store.apply(&[batch(rows.iter().map(put).collect())]);
     assert_eq!(outcomes, [Ok(vec![Reply::Done, Reply::Done])]);
     let loaded = store.apply(&[batch(vec![Op::Load])]).remove(0).unwrap();
