@@ -121,6 +121,13 @@ pub const SQLITE_UPKEEP_GROUPS: u32 = 16;
 /// others wait for; less often makes the log long, more often writes the same pages again and again.
 pub const SQLITE_CHECKPOINT_BYTES: i64 = 16 * 1024 * 1024;
 
+/// A log that is longer than `SQLITE_WAL_BYTES` although it was brought into the database begins anew once nobody reads from it. Those
+/// who read are waited for so long, in milliseconds: our own readers take a few.
+pub const SQLITE_RESTART_MS: u64 = 50;
+
+/// Bytes of a log at which it is said that another program holds it: our own readers never let it come to that.
+pub const SQLITE_WAL_HELD_BYTES: i64 = 256 * 1024 * 1024;
+
 /// Without work for this long, the writer brings the log into the database and does its upkeep.
 pub const STORE_QUIET: Duration = Duration::from_secs(1);
 

@@ -179,12 +179,18 @@ impl Lanes {
         }
     }
 
+    /// These batches are done, and about to be answered.
+    pub(super) fn make_room(&mut self, batches: &[Batch]) {
+        for batch in batches {
+            self.batches = self.batches.saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(weight(batch));
+        }
+    }
+
     /// These batches have been answered. Tells who has more to do now and must be woken.
     pub(super) fn answered(&mut self, batches: &[Batch]) -> Vec<Server> {
         let mut woken = Vec::new();
         for batch in batches {
-            self.batches = self.batches.saturating_sub(1);
-            self.bytes = self.bytes.saturating_sub(weight(batch));
             self.step(batch, &mut woken);
         }
         woken

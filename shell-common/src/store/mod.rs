@@ -62,6 +62,8 @@ pub enum Tended {
     Done,
     /// Another step.
     More,
+    /// Nobody can know what is on the disk: see `StoreError::Unknown`.
+    Unknown,
 }
 
 /// What a commit contained, for the counters.

@@ -8,12 +8,14 @@ mod logs;
 mod owners;
 mod sql;
 mod tables;
+mod tend;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ffi};
 use spondee_core::jid::BareJid;
 use spondee_core::store::{Batch, Catalog, Expect, Op, Reply, StoreError};
@@ -23,7 +25,6 @@ use self::owners::Remembered;
 use self::sql::Sql;
 use self::tables::key_of;
 use super::{Backend, History, Quiet, Tended, schema};
-use crate::limits::{SQLITE_CHECKPOINT_BYTES, SQLITE_UPKEEP_GROUPS};
 use crate::log::{Cause, Subject, may_write};
 
 /// One connection.
@@ -33,6 +34,7 @@ pub struct Sqlite {
     path: PathBuf,
     sql: Arc<Sql>,
     role: Role,
+    health: Health,
     /// Of the writer: a reader could not know what others have done since.
     remembered: Remembered,
     /// How often it was tended.
@@ -43,6 +45,14 @@ pub struct Sqlite {
 enum Role {
     Reader,
     Writer,
+}
+
+/// Whether the file may be written to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Health {
+    /// What is there is no database any more: the more is written, the less can be saved. What can be read is read.
+    Damaged,
+    Sound,
 }
 
 impl Sqlite {
@@ -56,6 +66,7 @@ impl Sqlite {
             path: path.to_owned(),
             sql: Arc::new(Sql::new(catalog)),
             role: Role::Writer,
+            health: Health::Sound,
             remembered: Remembered::default(),
             groups: 0,
         })
@@ -88,6 +99,9 @@ impl Backend for Sqlite {
                 );
             }
             self.roll_back();
+            if is_damage(&error) && !batches.iter().all(Batch::is_read_only) {
+                self.stop_writing();
+            }
             batches.iter().map(|_| Err(meaning(&error))).collect()
         })
     }
@@ -99,6 +113,7 @@ impl Backend for Sqlite {
                 path: self.path.clone(),
                 sql: self.sql.clone(),
                 role: Role::Reader,
+                health: Health::Sound,
                 remembered: Remembered::default(),
                 groups: 0,
             })),
@@ -112,19 +127,17 @@ impl Backend for Sqlite {
     }
 
     fn tend(&mut self, quiet: Quiet) -> Tended {
-        self.groups = self.groups.wrapping_add(1);
-        let leftovers = quiet == Quiet::Yes || self.groups.is_multiple_of(SQLITE_UPKEEP_GROUPS);
-        self.tend_log(quiet)
-            .and_then(|()| match leftovers {
-                true => self.tend_leftovers(),
-                false => Ok(Tended::Done),
-            })
-            .unwrap_or_else(|fault| {
-                // What failed here was asked by nobody, and is tried again.
-                tracing::warn!(file = %self.path.display(), "upkeep of the database failed: {fault}");
-                self.roll_back();
-                Tended::Done
-            })
+        self.step(quiet).unwrap_or_else(|fault| {
+            self.roll_back();
+            // What failed here was asked by nobody, and is tried again after each group.
+            if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+                tracing::error!(file = %self.path.display(), "upkeep of the database failed: {fault}");
+            }
+            match fault {
+                Fault::Sqlite(error) if meaning(&error) == StoreError::Unknown => Tended::Unknown,
+                Fault::Bug(_) | Fault::Conflict | Fault::Sqlite(_) | Fault::TooMuch => Tended::Done,
+            }
+        })
     }
 }
 
@@ -140,6 +153,8 @@ enum Fault {
     Conflict,
     /// What SQLite says.
     Sqlite(rusqlite::Error),
+    /// More than an owner can have.
+    TooMuch,
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -154,6 +169,10 @@ impl std::fmt::Display for Fault {
             Self::Bug(what) => write!(f, "an error of this program, please report it: {what}"),
             Self::Conflict => f.write_str("what was expected is not so"),
             Self::Sqlite(error) => error.fmt(f),
+            Self::TooMuch => f.write_str(
+                "there is more of it than an owner can have, so some of it was put there by another program: remove what \
+                 should not be there",
+            ),
         }
     }
 }
@@ -169,6 +188,9 @@ impl Sqlite {
             return Ok(vec![self.look(batch)]);
         }
         let reads = batches.iter().all(Batch::is_read_only);
+        if !reads && self.health == Health::Damaged {
+            return Ok(self.only_read(batches));
+        }
         // Immediate: a deferred transaction that reads first cannot wait for another writer's lock later.
         self.execute(if reads { "BEGIN" } else { "BEGIN IMMEDIATE" })?;
         let mut outcomes = Vec::with_capacity(batches.len());
@@ -199,10 +221,35 @@ impl Sqlite {
             }
             return vec![Err(StoreError::Failed)];
         }
-        batches
-            .iter()
-            .flat_map(|batch| self.apply(std::slice::from_ref(batch)))
-            .collect()
+        each_until_unknown(batches, |batch| {
+            let outcome = self.apply(std::slice::from_ref(batch)).pop();
+            outcome.unwrap_or(Err(StoreError::Failed))
+        })
+    }
+
+    /// What can be read of a damaged file.
+    fn only_read(&self, batches: &[Batch]) -> Vec<Outcome> {
+        if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+            let file = self.path.display();
+            tracing::error!(
+                "{file} is damaged, so nothing is written to it any more: end the server, and restore the file from a backup or \
+                 try `sqlite3 {file} .recover`"
+            );
+        }
+        let outcome = |batch: &Batch| match batch.is_read_only() {
+            true => self.look(batch),
+            false => Err(StoreError::Failed),
+        };
+        batches.iter().map(outcome).collect()
+    }
+
+    fn stop_writing(&mut self) {
+        self.health = Health::Damaged;
+        // Nor is the log written back when the file is closed: it may hold what is to be saved.
+        let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        if let Err(error) = self.connection.set_db_config(keep_log, true) {
+            tracing::error!("cannot keep the log of a damaged database: {error}");
+        }
     }
 
     fn roll_back(&mut self) {
@@ -228,7 +275,7 @@ impl Sqlite {
             }
             match fault {
                 Fault::Sqlite(error) => meaning(&error),
-                Fault::Bug(_) | Fault::Conflict => StoreError::Failed,
+                Fault::Bug(_) | Fault::Conflict | Fault::TooMuch => StoreError::Failed,
             }
         })
     }
@@ -299,8 +346,8 @@ impl Sqlite {
             Ok(replies) => Ok(Ok(replies)),
             Err(Fault::Conflict) => Ok(Err(StoreError::Conflict)),
             Err(Fault::Sqlite(error)) => Err(error),
-            Err(Fault::Bug(what)) => {
-                tracing::error!("an error of this program, please report it: {what}");
+            Err(fault @ (Fault::Bug(_) | Fault::TooMuch)) => {
+                tracing::error!("{fault}");
                 Err(rusqlite::Error::InvalidQuery)
             }
         }
@@ -408,40 +455,24 @@ impl Sqlite {
         Ok(id)
     }
 
-    /// Brings what the log holds into the database, when there is much of it or nothing else to do.
-    fn tend_log(&self, quiet: Quiet) -> Result<(), Fault> {
-        let pages = |mode: &str| {
-            let sql = format!("PRAGMA wal_checkpoint({mode})");
-            let mut checkpoint = self.connection.prepare_cached(&sql)?;
-            checkpoint.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
-        };
-        let (written, moved) = pages("NOOP")?;
-        let bytes = (written - moved).max(0).saturating_mul(schema::PAGE_BYTES);
-        let due = match quiet {
-            Quiet::Yes => bytes > 0,
-            Quiet::No => bytes >= SQLITE_CHECKPOINT_BYTES,
-        };
-        if due {
-            pages("PASSIVE")?;
-        }
-        Ok(())
-    }
-
-    fn tend_leftovers(&mut self) -> Result<Tended, Fault> {
-        let left = self.connection.prepare_cached(sql::LEFT)?.exists([])?;
-        if !left {
-            return Ok(Tended::Done);
-        }
-        self.execute("BEGIN IMMEDIATE")?;
-        self.forget_some()?;
-        self.execute("COMMIT")?;
-        self.remembered.committed();
-        Ok(Tended::More)
-    }
-
     fn execute(&self, sql: &str) -> rusqlite::Result<usize> {
         self.connection.prepare_cached(sql)?.execute([])
     }
+}
+
+/// One after another. Behind one of which nobody can know whether it took effect none is begun: it would be built on what is
+/// perhaps not on the disk.
+fn each_until_unknown(batches: &[Batch], mut apply: impl FnMut(&Batch) -> Outcome) -> Vec<Outcome> {
+    let mut lost = false;
+    let outcomes = batches.iter().map(|batch| match lost {
+        true => Err(StoreError::Failed),
+        false => {
+            let outcome = apply(batch);
+            lost = outcome == Err(StoreError::Unknown);
+            outcome
+        }
+    });
+    outcomes.collect()
 }
 
 /// The core made a batch that no back end takes.
@@ -451,6 +482,13 @@ fn refuse(batch: &Batch, why: &str) -> Outcome {
         "an error of this program, please report it: a batch that cannot be applied: {why}"
     );
     Err(StoreError::Failed)
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
 }
 
 /// What an error means to who asked.

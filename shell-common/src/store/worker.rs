@@ -131,16 +131,11 @@ fn spawn(shared: &Arc<Shared>, server: Server, mut backend: Box<dyn Backend>) ->
                 Work::Serve(jobs) => {
                     shared.serve(&mut *backend, jobs);
                     if server == Server::Writer {
-                        tend(&mut *backend, Quiet::No);
+                        shared.tend(&mut *backend, Quiet::No);
                         leisure = Leisure::Due;
                     }
                 }
-                Work::Tend => {
-                    leisure = match tend(&mut *backend, Quiet::Yes) {
-                        Tended::Done => Leisure::Used,
-                        Tended::More => Leisure::More,
-                    }
-                }
+                Work::Tend => leisure = shared.tend(&mut *backend, Quiet::Yes),
                 Work::End => return backend,
             }
         }
@@ -217,6 +212,8 @@ impl Shared {
         let outcomes = apply(backend, &batches);
         let counted = count(&batches, &outcomes);
         let unknown = outcomes.contains(&Err(StoreError::Unknown));
+        // Before the answers: whoever has one may ask again at once, and finds room.
+        lock(&self.state).lanes.make_room(&batches);
         post(returns, outcomes);
         if unknown {
             // Nothing may be built on what is perhaps not on the disk, not even a read. The next start looks at what is there.
@@ -235,6 +232,22 @@ impl Shared {
         }
         if finished {
             self.ring_all();
+        }
+    }
+
+    /// What is left to do then when nobody waits.
+    fn tend(&self, backend: &mut dyn Backend, quiet: Quiet) -> Leisure {
+        let tended = catch_unwind(AssertUnwindSafe(|| backend.tend(quiet))).unwrap_or_else(|_| {
+            tracing::error!("the storage back end panicked when nobody waited");
+            Tended::Done
+        });
+        match tended {
+            Tended::Done => Leisure::Used,
+            Tended::More => Leisure::More,
+            Tended::Unknown => {
+                (self.give_up)();
+                Leisure::Used
+            }
         }
     }
 
@@ -266,17 +279,12 @@ fn apply(backend: &mut dyn Backend, batches: &[Batch]) -> Vec<Outcome> {
             if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
                 tracing::error!(batches = batches.len(), "the storage back end panicked");
             }
+            // What it left open is rolled back now, not with its next work: it would hold the log.
+            let _ = catch_unwind(AssertUnwindSafe(|| backend.apply(&[])));
             Vec::new()
         });
     outcomes.resize(batches.len(), Err(StoreError::Failed));
     outcomes
-}
-
-fn tend(backend: &mut dyn Backend, quiet: Quiet) -> Tended {
-    catch_unwind(AssertUnwindSafe(|| backend.tend(quiet))).unwrap_or_else(|_| {
-        tracing::error!("the storage back end panicked while nobody waited");
-        Tended::Done
-    })
 }
 
 fn count(batches: &[Batch], outcomes: &[Outcome]) -> StoreCounters {

@@ -117,7 +117,7 @@ impl Sqlite {
                 count += 1;
                 bytes += row.weight();
                 if count > STORE_LOAD_ROWS || bytes > STORE_LOAD_BYTES {
-                    return Err(Fault::Bug("an owner with more than can be loaded"));
+                    return Err(Fault::TooMuch);
                 }
                 rows.push(row);
             }

@@ -107,3 +107,94 @@ fn days_of_a_group_that_was_rolled_back_are_not_remembered() {
     assert_eq!(count(&sqlite, "archive_day"), 1);
     assert_eq!(count(&sqlite, "archive"), 1);
 }
+
+#[test]
+fn behind_an_outcome_that_nobody_can_know_no_batch_is_begun() {
+    let batches = [0, 1, 2, 3].map(|key| append("a@x.example", key..key + 1));
+    let mut begun = 0;
+    let outcomes = each_until_unknown(&batches, |_| {
+        begun += 1;
+        match begun {
+            1 => Ok(vec![Reply::Done]),
+            _ => Err(StoreError::Unknown),
+        }
+    });
+    let failed = Err(StoreError::Failed);
+    let expected = [
+        Ok(vec![Reply::Done]),
+        Err(StoreError::Unknown),
+        failed.clone(),
+        failed,
+    ];
+    assert_eq!(outcomes, expected);
+    assert_eq!(begun, 2);
+}
+
+/// Every page of what is kept becomes nonsense; the first, with the schema, stays.
+fn damage(directory: &Scratch) {
+    let path = directory.path().join(crate::store::FILE_NAME);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096..].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn nothing_is_written_to_a_database_that_turned_out_to_be_damaged() {
+    let directory = Scratch::new();
+    let mut sqlite = open(&directory);
+    let good = sqlite.apply(&[append("a@x.example", 0..9)]);
+    assert_eq!(good, [Ok(vec![Reply::Done])]);
+    sqlite.tend(Quiet::Yes);
+    let path = directory.path().join(crate::store::FILE_NAME);
+    let before = std::fs::read(&path).unwrap();
+    damage(&directory);
+    // What is in memory is read again when another has written.
+    let other = Connection::open(&path).unwrap();
+    other.pragma_update(None, "user_version", 2).unwrap();
+    let write = || append("b@x.example", 1..2);
+    assert_eq!(sqlite.apply(&[write()]), [Err(StoreError::Failed)]);
+    // Also when it looks well again.
+    std::fs::write(&path, before).unwrap();
+    other.pragma_update(None, "user_version", 2).unwrap();
+    let read = Batch {
+        ops: vec![Op::Load],
+        ..append("a@x.example", 0..1)
+    };
+    let outcomes = sqlite.apply(&[read, write()]);
+    assert!(outcomes[0].is_ok(), "{outcomes:?}");
+    assert_eq!(outcomes[1], Err(StoreError::Failed));
+    assert_eq!(sqlite.tend(Quiet::Yes), Tended::Done);
+}
+
+fn log_bytes(directory: &Scratch) -> u64 {
+    let log = format!("{}-wal", crate::store::FILE_NAME);
+    std::fs::metadata(directory.path().join(log)).unwrap().len()
+}
+
+#[test]
+fn a_log_that_was_held_open_begins_anew_once_nobody_holds_it() {
+    let directory = Scratch::new();
+    let mut sqlite = open(&directory);
+    let mut key = 0;
+    let mut write = |sqlite: &mut Sqlite, megabytes: usize| {
+        for _ in 0..megabytes {
+            key += 1;
+            let mut batch = append("a@x.example", key..key + 1);
+            if let Op::Append { entries, .. } = &mut batch.ops[0] {
+                entries[0].payload = Payload(vec![vec![b'x'; 1_000_000].into()]);
+            }
+            assert_eq!(sqlite.apply(&[batch]), [Ok(vec![Reply::Done])]);
+            sqlite.tend(Quiet::No);
+        }
+    };
+    write(&mut sqlite, 1);
+    let other = Connection::open(directory.path().join(crate::store::FILE_NAME)).unwrap();
+    other
+        .execute_batch("BEGIN; SELECT count(*) FROM owner")
+        .unwrap();
+    write(&mut sqlite, 100);
+    assert!(log_bytes(&directory) > 90_000_000);
+    other.execute_batch("COMMIT").unwrap();
+    write(&mut sqlite, 20);
+    assert!(log_bytes(&directory) < 25_000_000);
+}

@@ -151,6 +151,9 @@ fn a_transaction_left_open_by_a_panic_is_rolled_back() {
         .connection()
         .execute_batch("BEGIN; INSERT INTO owner (jid, domain) VALUES ('z@x', 'x')")
         .unwrap();
+    // What the threads do when a back end has panicked.
+    assert_eq!(sqlite.apply(&[]), []);
+    assert!(sqlite.connection().is_autocommit());
     let write = batch("a@x.example", vec![put("k", "v", Expect::Absent)]);
     assert_eq!(sqlite.apply(&[write]), [Ok(vec![Reply::Done])]);
     let owners: i64 = sqlite
