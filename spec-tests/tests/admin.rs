@@ -94,6 +94,24 @@ fn add_makes_an_account_that_can_sign_in() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn who_was_signed_in_a_moment_ago_is_kept_out_and_let_in_as_anybody() -> Outcome {
+    let mut world = world(3, |_| {});
+    assert_eq!(attempt(&mut world, ROMEO, "secret")?, "success");
+    assert_eq!(world.command(disable()), DONE);
+    assert_eq!(attempt(&mut world, ROMEO, "secret")?, "account-disabled");
+    assert_eq!(world.command(enable()), DONE);
+    assert_eq!(attempt(&mut world, ROMEO, "secret")?, "success");
+    assert_eq!(world.command(passwd("other")), DONE);
+    assert_eq!(attempt(&mut world, ROMEO, "secret")?, "not-authorized");
+    assert_eq!(attempt(&mut world, ROMEO, "other")?, "success");
+    assert_eq!(world.command(delete()), DONE);
+    assert_eq!(attempt(&mut world, ROMEO, "other")?, "not-authorized");
+    assert_eq!(world.command(add(ROMEO, "new")), DONE);
+    assert_eq!(attempt(&mut world, ROMEO, "new")?, "success");
+    Ok(())
+}
+
 /// RFC 8265 §4.2.2 for the password; the address is prepared before it comes here.
 #[test]
 fn add_is_refused_for_an_account_that_exists_a_bad_password_or_a_strange_host() -> Outcome {

@@ -323,9 +323,12 @@ impl Shard {
     fn shut_out(&mut self, now: Now, account: &BareJid) {
         // First, because a leaving account knows of nobody who waits.
         self.dismiss(now, account, Violation::AccountGone);
-        if let Some(key) = self.by_name.get(account.as_str())
-            && let Some(owner) = self.owners.get_mut(*key)
-        {
+        let Some(key) = self.by_name.get(account.as_str()).copied() else {
+            return;
+        };
+        // One that is merely kept in memory leaves it with the command.
+        self.stay(key);
+        if let Some(owner) = self.owners.get_mut(key) {
             owner.account.shut();
         }
     }

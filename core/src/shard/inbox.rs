@@ -169,3 +169,151 @@ fn is_announcement(post: &Post) -> bool {
     post.manner == Manner::FanOut
         && (kind == Kind::Presence(available) || kind == Kind::Presence(PresenceType::Unavailable))
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::arena::Arena;
+    use crate::stanza::{IqType, MessageType};
+
+    fn jid(text: &str) -> Jid {
+        Jid::parse(text).unwrap()
+    }
+
+    fn post(kind: Kind, from: &str, manner: Manner) -> Post {
+        let (from, to) = (jid(from), jid("juliet@localhost"));
+        let stanza = Stanza::build(kind, None, Some(from), Some(to.clone()), |_| {});
+        Post {
+            stanza: Arc::new(stanza),
+            to,
+            manner,
+        }
+    }
+
+    fn full() -> Inbox {
+        let mut inbox = Inbox::default();
+        let message = Kind::Message(MessageType::Chat);
+        for n in 0..INBOX_STANZAS {
+            let from = format!("romeo@localhost/{n}");
+            assert_eq!(
+                inbox.post(post(message, &from, Manner::Directed)),
+                Placed::Waits
+            );
+        }
+        inbox
+    }
+
+    #[test]
+    fn everything_comes_out_in_the_order_in_which_it_came() {
+        let mut inbox = Inbox::default();
+        let mut conns = Arena::<ConnId, ()>::default();
+        let conn = conns.insert(());
+        let message = Kind::Message(MessageType::Chat);
+        inbox.post(post(message, "romeo@localhost/1", Manner::Directed));
+        inbox.push(Item::Closed(conn));
+        inbox.post(post(message, "romeo@localhost/2", Manner::Directed));
+        let first = inbox.pop().unwrap();
+        inbox.put_back(first);
+        let order: Vec<_> = core::iter::from_fn(|| inbox.pop())
+            .map(|item| match item {
+                Item::Stanza(post) => post.stanza.from().cloned(),
+                Item::Closed(_) | Item::Command(..) | Item::Fail(..) => None,
+            })
+            .collect();
+        let romeo = |n| Some(jid(&format!("romeo@localhost/{n}")));
+        assert_eq!(order, [romeo(1), None, romeo(2)]);
+        assert_eq!((inbox.stanzas, inbox.bytes), (0, 0));
+    }
+
+    #[test]
+    fn a_stream_ends_once_and_with_its_first_error() {
+        let mut inbox = Inbox::default();
+        let mut conns = Arena::<ConnId, ()>::default();
+        let conn = conns.insert(());
+        inbox.push(Item::Fail(conn, Violation::Shutdown));
+        inbox.push(Item::Fail(conn, Violation::Timeout));
+        assert!(matches!(
+            inbox.pop(),
+            Some(Item::Fail(_, Violation::Shutdown))
+        ));
+        assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn what_has_no_room_is_refused_if_anybody_can_be_told() {
+        let from = "nurse@localhost/x";
+        for (kind, manner, placed) in [
+            (
+                Kind::Message(MessageType::Chat),
+                Manner::Directed,
+                Placed::Refuse,
+            ),
+            (Kind::Iq(IqType::Get), Manner::Directed, Placed::Refuse),
+            (Kind::Iq(IqType::Result), Manner::Directed, Placed::Lost),
+            (
+                Kind::Message(MessageType::Error),
+                Manner::Directed,
+                Placed::Lost,
+            ),
+            (
+                Kind::Presence(PresenceType::Subscribe),
+                Manner::Directed,
+                Placed::Lost,
+            ),
+            (
+                Kind::Presence(PresenceType::Available),
+                Manner::Directed,
+                Placed::Dropped,
+            ),
+            (
+                Kind::Presence(PresenceType::Unavailable),
+                Manner::FanOut,
+                Placed::Lost,
+            ),
+        ] {
+            assert_eq!(full().post(post(kind, from, manner)), placed, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn presence_makes_room_for_later_presence_of_its_sender() {
+        let mut inbox = full();
+        inbox.pop();
+        let presence = |kind| post(Kind::Presence(kind), "nurse@localhost/x", Manner::FanOut);
+        let (first, last) = (PresenceType::Available, PresenceType::Unavailable);
+        assert_eq!(inbox.post(presence(first)), Placed::Waits);
+        assert_eq!(inbox.post(presence(last)), Placed::Waits);
+        let kinds: Vec<_> = core::iter::from_fn(|| inbox.pop())
+            .filter_map(|item| match item {
+                Item::Stanza(post) => Some(post.stanza.kind()),
+                Item::Closed(_) | Item::Command(..) | Item::Fail(..) => None,
+            })
+            .filter(|kind| matches!(kind, Kind::Presence(_)))
+            .collect();
+        assert_eq!(kinds, [Kind::Presence(last)]);
+    }
+
+    #[test]
+    fn long_stanzas_fill_it_before_many_do() {
+        let mut inbox = Inbox::default();
+        let long = "x".repeat(INBOX_BYTES / 3);
+        let mut placed = Vec::new();
+        for _ in 0..5 {
+            let kind = Kind::Message(MessageType::Chat);
+            let (from, to) = (jid("romeo@localhost/a"), jid("juliet@localhost"));
+            let stanza = Stanza::build(kind, None, Some(from), Some(to.clone()), |w| {
+                w.open("body").text(&long).close();
+            });
+            placed.push(inbox.post(Post {
+                stanza: Arc::new(stanza),
+                to,
+                manner: Manner::Directed,
+            }));
+        }
+        assert_eq!(placed.iter().filter(|p| **p == Placed::Waits).count(), 3);
+        assert_eq!(placed.last(), Some(&Placed::Refuse));
+    }
+}
