@@ -76,22 +76,11 @@ impl Shell {
 
     fn drain(&mut self) {
         while let Some(action) = self.shard.poll_action() {
-            match action {
-                Action::Flush { conn } | Action::Close { conn } => {
-                    let count = self.shard.outgoing(conn).len();
-                    self.shard.sent(conn, count);
-                }
-                Action::Store { ticket, .. } | Action::Derive { ticket, .. } => {
-                    self.tickets.push(ticket);
-                }
-                Action::Answer { .. }
-                | Action::HandOff { .. }
-                | Action::Note(_)
-                | Action::Pause { .. }
-                | Action::Resume { .. }
-                | Action::Secure { .. }
-                | Action::Send(_)
-                | Action::Standing { .. } => {}
+            if let Action::Flush { conn } | Action::Close { conn } = action {
+                let count = self.shard.outgoing(conn).len();
+                self.shard.sent(conn, count);
+            } else if let Action::Store { ticket, .. } | Action::Derive { ticket, .. } = action {
+                self.tickets.push(ticket);
             }
         }
     }

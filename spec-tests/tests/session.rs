@@ -2,22 +2,14 @@
 
 mod stage;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use spec_tests::element::{BIND, CLIENT, Element, Item, STREAMS};
-use spec_tests::memory::{Ended, Mesh, StorePace, World, tls_of};
+use spec_tests::memory::{Ended, Mesh, Step, StorePace, World};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
 use spondee_core::config::{ConflictResolve, Host};
-use spondee_core::envelope::Place;
-use spondee_core::envelope::placement::Placement;
-use spondee_core::jid::BareJid;
 use spondee_core::limits::{FLOW_PATIENCE, Limits};
-use spondee_core::port::{Action, Command, CommandId, Input, Listener, Opening};
-use spondee_core::secret::Secret;
-use spondee_core::shard::Shard;
-use spondee_core::testing::Memory;
-use spondee_core::time::{Instant, Now, UnixTime};
+use spondee_core::port::Opening;
 use stage::{Outcome, stream_error, world};
 
 const ROMEO: &str = "romeo@localhost";
@@ -617,91 +609,29 @@ fn an_answer_that_comes_after_the_end_changes_nothing() -> Outcome {
     Ok(())
 }
 
-/// Two shards without a world around them, because theirs stop together: a connection that was under way when its new shard
-/// stopped ends there (RFC 6120 §4.9.3.20).
+/// A connection that was under way when its new shard stopped ends there (RFC 6120 §4.9.3.20).
 #[test]
 fn a_connection_that_arrives_at_a_shard_that_stops_ends_with_system_shutdown() {
-    let mut config = spec_tests::memory::config();
-    config.shards = 2;
-    let config = Arc::new(config);
-    let owner = Placement::new(&config.server_secret, 2).owner(ROMEO);
-    let other = Place {
-        node: 0,
-        shard: 1 - owner.shard,
-    };
-    let mut there = Shard::new(config.clone(), owner, [1; 32]);
-    let mut here = Shard::new(config, other, [2; 32]);
-    let mut store = Memory::default();
-    let command = Command::Add {
-        account: BareJid::parse(ROMEO).unwrap(),
-        password: Secret::new(b"secret".to_vec()),
-    };
-    let id = CommandId(1);
-    there.handle(NOW, Input::Command { id, command });
-    serve(&mut there, &mut store);
-
-    let opening = Opening::Tls;
-    let conn = here.accept(NOW, Listener { opening }, ([127, 0, 0, 1], 5222).into());
-    let mut world = World::new(spec_tests::memory::config());
-    let tls = tls_of(world.connect(opening));
-    here.handle(NOW, Input::Secured { conn, tls });
+    let mut world = world(2, |_| {});
+    let owner = world.owner(ROMEO);
+    world.mesh = Mesh::Full;
+    let peer = world.connect_to(1 - owner, Opening::Tls);
+    world.secure(peer);
     let written = [header("localhost"), plain_auth("romeo", "secret")].concat();
-    let bytes = written.as_bytes();
-    here.handle(NOW, Input::Bytes { conn, bytes });
-    let actions = serve(&mut here, &mut store);
-    let leaves = |action: &Action| matches!(action, Action::HandOff { to, .. } if *to == owner);
-    assert!(actions.iter().any(leaves), "{actions:?}");
-    let count = here.outgoing(conn).len();
-    here.sent(conn, count);
-    let detached = here.detach(conn).unwrap();
+    world.write(peer, written.as_bytes());
+    world.run();
+    assert_eq!(world.waiting_hand_offs(), 1);
 
-    there.handle(NOW, Input::Shutdown);
-    let conn = there.attach(NOW, detached);
-    serve(&mut there, &mut store);
-    let owed = String::from_utf8_lossy(there.outgoing(conn)).into_owned();
-    assert!(owed.contains("<system-shutdown "), "{owed}");
+    // The shard that it comes from has not heard of it yet.
+    world.post_shutdown();
+    world.step(Step::Letter(owner));
+    world.step(Step::Drain(owner));
+    world.step(Step::HandOff(0));
+    world.step(Step::Drain(owner));
+    let told = String::from_utf8_lossy(&world.take_received(peer)).into_owned();
+    assert!(told.contains("<system-shutdown "), "{told}");
     assert!(
-        owed.ends_with("</stream:stream>") && !owed.contains("<success"),
-        "{owed}"
+        told.ends_with("</stream:stream>") && !told.contains("<success"),
+        "{told}"
     );
-}
-
-const NOW: Now = Now {
-    mono: Instant(1_000_000),
-    wall: UnixTime(1_800_000_000_000),
-};
-
-/// Answers what a shard asks its store and its workers; returns all that it wanted.
-fn serve(shard: &mut Shard, store: &mut Memory) -> Vec<Action> {
-    let mut actions = Vec::new();
-    while let Some(action) = shard.poll_action() {
-        match &action {
-            Action::Store { ticket, batch } => {
-                let outcome = store.apply(batch);
-                let ticket = *ticket;
-                shard.handle(NOW, Input::Stored { ticket, outcome });
-            }
-            Action::Derive {
-                ticket,
-                password,
-                jobs,
-            } => {
-                let keys = Ok(jobs.iter().map(|job| job.derive(password)).collect());
-                let ticket = *ticket;
-                shard.handle(NOW, Input::Derived { ticket, keys });
-            }
-            Action::Answer { .. }
-            | Action::Close { .. }
-            | Action::Flush { .. }
-            | Action::HandOff { .. }
-            | Action::Note(_)
-            | Action::Pause { .. }
-            | Action::Resume { .. }
-            | Action::Secure { .. }
-            | Action::Send(_)
-            | Action::Standing { .. } => {}
-        }
-        actions.push(action);
-    }
-    actions
 }

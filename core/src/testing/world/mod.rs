@@ -48,6 +48,8 @@ pub use ways::Returned;
 /// Turns without end are a fault of the server, not a test that takes long.
 const TURNS_MAX: usize = 2_000_000;
 
+const CLASSES: usize = Class::Upkeep as usize + 1;
+
 /// Shards, their connections, their store and their time.
 #[derive(Debug)]
 pub struct World {
@@ -59,6 +61,8 @@ pub struct World {
     store: Memory,
     questions: VecDeque<Question>,
     struck: Vec<(BareJid, StoreError)>,
+    /// How many batches of each class were asked.
+    asked: [usize; CLASSES],
     /// What is on its way to a shard.
     letters: VecDeque<(usize, Input<'static>)>,
     pipes: Vec<Pipe>,
@@ -132,6 +136,7 @@ impl World {
             store: Memory::default(),
             questions: VecDeque::new(),
             struck: Vec::new(),
+            asked: [0; CLASSES],
             letters: VecDeque::new(),
             pipes: Vec::new(),
             seats: Seats::default(),

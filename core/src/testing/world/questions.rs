@@ -10,7 +10,7 @@ use crate::jid::BareJid;
 use crate::port::{DeriveError, Input, Ticket};
 use crate::sasl::DeriveParams;
 use crate::secret::Secret;
-use crate::store::{Batch, StoreError};
+use crate::store::{Batch, Class, StoreError};
 
 /// A question that was asked and not answered.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ impl World {
     /// The batch is none that the core may make.
     pub(super) fn ask_store(&mut self, shard: usize, ticket: Ticket, batch: Batch) {
         assert_eq!(batch.check(), Ok(()), "{batch:?}");
+        self.asked[batch.class as usize] += 1;
         let fate = match self.store_pace {
             StorePace::Busy => Fate::Failed(StoreError::Busy),
             StorePace::Prompt | StorePace::Slow => self.fates.pop_front().unwrap_or_default(),
@@ -134,6 +135,12 @@ impl World {
     /// The batches that were not kept since this was last asked: whose, and what was said of each.
     pub fn take_struck(&mut self) -> Vec<(BareJid, StoreError)> {
         core::mem::take(&mut self.struck)
+    }
+
+    /// How many batches of this class the shards have asked so far.
+    #[must_use]
+    pub const fn asked(&self, class: Class) -> usize {
+        self.asked[class as usize]
     }
 
     /// In whole turns, what nobody else answers. Whether there was any.
