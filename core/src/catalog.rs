@@ -10,5 +10,5 @@ use crate::store::{Catalog, Log};
 /// What a database of this version has.
 pub static CATALOG: Catalog = Catalog {
     tables: &[&CREDENTIALS],
-    logs: &[Log("archive")],
+    logs: &[Log::new("archive")],
 };

@@ -240,11 +240,69 @@ impl Default for Limits {
 
 // -- Storage: what a batch and an answer may be
 
-/// Operations in one batch.
+/// Operations in one batch; of an append each entry counts.
 pub const STORE_BATCH_OPS: usize = 512;
 
 /// Bytes in one batch of several operations. It is one part of a group, and those in the same group wait for it.
 pub const STORE_BATCH_BYTES: usize = 1024 * 1024;
+
+/// Bytes in a batch of one operation: the longest stanza that `c2s_stanza_size_limit` can be set to let in, 4 MiB, grown to twice its
+/// length on its way (`GROWTH`), with its addresses.
+pub const STORE_ALONE_BYTES: usize = 8 * 1024 * 1024 + 64 * 1024;
+
+/// Batches that all shards together may have under way in the store. At 10,000 rows a second this is under two seconds of work: whoever
+/// waits longer had better be told.
+pub const STORE_QUEUE_BATCHES: usize = 16_384;
+
+/// Bytes of these batches, unless there are so many shards that each would not have room for the longest: a queue full of the longest
+/// stanzas must not fill the memory.
+pub const STORE_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a shard may have under way in the store, from `Action::Store` to `Input::Stored`. A shard counts batches, and the bytes that
+/// `Batch::weight` tells; the queues of a shell have room for the credit of all its shards, so who has credit is never answered
+/// `StoreError::Busy` because of a full queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StoreCredit {
+    /// So many batches.
+    pub batches: usize,
+    /// So many bytes in them: at least the longest batch there can be.
+    pub bytes: usize,
+}
+
+impl StoreCredit {
+    /// Of each of so many shards.
+    #[must_use]
+    pub const fn of_one(shards: u16) -> Self {
+        let shards = if shards == 0 { 1 } else { shards as usize };
+        let batches = STORE_QUEUE_BATCHES / shards;
+        let bytes = STORE_QUEUE_BYTES / shards;
+        Self {
+            batches: if batches == 0 { 1 } else { batches },
+            bytes: if bytes < STORE_ALONE_BYTES {
+                STORE_ALONE_BYTES
+            } else {
+                bytes
+            },
+        }
+    }
+
+    /// Of so many shards together.
+    #[must_use]
+    pub const fn of_all(shards: u16) -> Self {
+        let one = Self::of_one(shards);
+        let shards = if shards == 0 { 1 } else { shards as usize };
+        Self {
+            batches: one.batches.saturating_mul(shards),
+            bytes: one.bytes.saturating_mul(shards),
+        }
+    }
+}
+
+// What several operations may be, one may be; and a shard of any server can send every batch there can be.
+const _: () = assert!(STORE_BATCH_BYTES <= STORE_ALONE_BYTES);
+const _: () = assert!(StoreCredit::of_one(u16::MAX).bytes >= STORE_ALONE_BYTES);
+const _: () = assert!(StoreCredit::of_all(2).batches <= STORE_QUEUE_BATCHES);
+const _: () = assert!(StoreCredit::of_all(2).bytes <= STORE_QUEUE_BYTES);
 
 /// Rows in one answer to `Op::List`, and rows that one `Op::DeletePrefix` forgets: about a millisecond of work.
 pub const STORE_LIST_ROWS: u32 = 512;
@@ -266,3 +324,13 @@ pub const STORE_LOAD_ROWS: usize = 16_384;
 
 /// Bytes in them.
 pub const STORE_LOAD_BYTES: usize = 8 * 1024 * 1024;
+
+/// Entries owed to one owner. Over it, or over `STORE_OWED_BYTES`, nothing more is taken for somebody who is away; a load counts no
+/// further, which takes it five milliseconds of a reader's time at most.
+pub const STORE_OWED_ENTRIES: u32 = 5000;
+
+/// Bytes of their payloads.
+pub const STORE_OWED_BYTES: usize = 16 * 1024 * 1024;
+
+/// Owners that one `Op::Sweep` looks at: about two milliseconds of the writer's time.
+pub const STORE_SWEEP_OWNERS: u32 = 512;

@@ -10,7 +10,7 @@ use super::Hash;
 use crate::entropy::Entropy;
 use crate::limits::PASSWORD_BYTES;
 use crate::secret::Secret;
-use crate::store::{Column, Field, Kind, Loading, Row, Shape};
+use crate::store::{Column, Field, Kind, Loading, Puts, Row, Shape};
 use crate::time::UnixTime;
 
 /// Bytes of a fresh salt, and of the fake ones that must look like them.
@@ -115,6 +115,7 @@ pub static CREDENTIALS: Shape = Shape {
         Column::new("updated", Kind::Time).optional(),
     ],
     loading: Loading::Alone,
+    puts: Puts::Awaited,
 };
 
 /// When an account was made and last changed, for people to see. Unknown for accounts of the first schema.

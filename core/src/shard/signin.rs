@@ -50,6 +50,7 @@ pub(super) fn first_row(replies: Vec<Reply>) -> Option<Row> {
             | Reply::Owners(_)
             | Reply::Page(_)
             | Reply::Rows { .. }
+            | Reply::Swept { .. }
             | Reply::Trimmed { .. },
         )
         | None => None,

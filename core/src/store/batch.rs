@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::table::is_text;
-use super::{Entry, Kept, Loading, Log, Page, Peer, Pick, Row, Table};
+use super::{End, Entry, Kept, Loading, Log, Page, Peer, Pick, Puts, Row, Table};
 use crate::jid::BareJid;
 use crate::limits::{
-    LIST_MAX, STORE_BATCH_BYTES, STORE_BATCH_OPS, STORE_LIST_ROWS, STORE_PAGE_ENTRIES,
-    STORE_TRIM_ENTRIES,
+    LIST_MAX, STORE_ALONE_BYTES, STORE_BATCH_BYTES, STORE_BATCH_OPS, STORE_LIST_ROWS,
+    STORE_PAGE_ENTRIES, STORE_TRIM_ENTRIES,
 };
 
 /// Operations on what one owner keeps, applied atomically. All of them read, or all of them write.
@@ -29,13 +29,13 @@ pub struct Batch {
 /// How urgent a batch is, and who waits for it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Class {
-    /// Entries of logs, for which nobody waits.
+    /// Entries of logs, and what quiet tables keep (`Puts::Quiet`): nobody waits for it, so it may wait for more of its kind.
     Append,
     /// A change that somebody waits for.
     Change,
     /// What an owner needs before it can do anything.
     Load,
-    /// Entries that somebody wants to see. It may take long.
+    /// Entries that somebody wants to see, or their number. It may take long, and later writes of its owner do not wait for it.
     Page,
     /// The credentials of who is signing in.
     SignIn,
@@ -133,6 +133,22 @@ pub enum Op {
         /// What must be there before the batch.
         expect: Expect,
     },
+    /// As `Trim`, for every owner below the domain of the batch's owner, itself included. `Swept`. Alone in its batch.
+    ///
+    /// No owner is loaded for it; one that is loaded must not believe that what it has seen in a log is there for ever. It sees what
+    /// was answered before it was asked.
+    Sweep {
+        /// In this log.
+        log: Log,
+        /// Entries before this key.
+        before: i64,
+        /// What they are not needed for.
+        kept: Kept,
+        /// The owner to begin with; `None` for the first.
+        from: Option<BareJid>,
+        /// At most so many entries.
+        limit: u32,
+    },
     /// Entries are not needed for something any more, the oldest first: those that nothing else needs go. `Trimmed`.
     Trim {
         /// In this log.
@@ -189,6 +205,13 @@ pub enum Reply {
         more: bool,
     },
     /// So many entries went or lost a bit.
+    Swept {
+        /// This many.
+        entries: u32,
+        /// The owner to begin with next; `None` once all have been looked at.
+        next: Option<BareJid>,
+    },
+    /// So many entries went or lost a bit.
     Trimmed {
         /// This many.
         entries: u32,
@@ -202,13 +225,15 @@ pub enum Reply {
 pub struct Loaded {
     /// Each table that is loaded and has rows of this owner, in the order of their names; rows in the order of keys.
     pub tables: Vec<(Table, Vec<Row>)>,
-    /// Each log that has entries of this owner, with its last key.
-    pub ends: Vec<(Log, i64)>,
+    /// Each log that has entries of this owner.
+    pub ends: Vec<End>,
 }
 
 /// What no batch may be. The core makes none such: one that is found is a fault of the core.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Flaw {
+    /// Something that its class does not allow.
+    Class,
     /// More, or longer, than an answer may be.
     Limit,
     /// It reads and writes.
@@ -228,10 +253,16 @@ impl Batch {
         self.ops.iter().all(Op::is_read)
     }
 
-    /// About how many bytes it holds.
+    /// About how many bytes it holds. What a shard's credit is counted in.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.ops.iter().map(Op::weight).sum()
+    }
+
+    /// Its operations, of appends each entry. At most `STORE_BATCH_OPS`.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.ops.iter().map(Op::count).sum()
     }
 
     /// Whether every back end can take it as it is. A back end refuses what is flawed, so that nothing but the disk and the
@@ -244,10 +275,20 @@ impl Batch {
         if reads != 0 && reads != self.ops.len() {
             return Err(Flaw::Mixed);
         }
-        // One operation alone is always taken: a stanza may be long.
-        let alone = self.ops.len() == 1;
-        if self.ops.len() > STORE_BATCH_OPS || (!alone && self.weight() > STORE_BATCH_BYTES) {
+        // One operation alone may be longer: a stanza is.
+        let most = match self.ops.len() {
+            1 => STORE_ALONE_BYTES,
+            _ => STORE_BATCH_BYTES,
+        };
+        if self.count() > STORE_BATCH_OPS || self.weight() > most {
             return Err(Flaw::Size);
+        }
+        let alone = |op: &Op| matches!(op, Op::Sweep { .. });
+        if self.ops.len() > 1 && self.ops.iter().any(alone) {
+            return Err(Flaw::Mixed);
+        }
+        if !self.ops.iter().all(|op| op.may_be(self.class)) {
+            return Err(Flaw::Class);
         }
         self.ops.iter().try_for_each(Op::check)
     }
@@ -270,7 +311,54 @@ impl Op {
             | Self::DeletePrefix { .. }
             | Self::Purge
             | Self::Put { .. }
+            | Self::Sweep { .. }
             | Self::Trim { .. } => false,
+        }
+    }
+
+    /// What it counts towards `STORE_BATCH_OPS`.
+    const fn count(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } => entries.len(),
+            Self::Blank { .. }
+            | Self::Count { .. }
+            | Self::Delete { .. }
+            | Self::DeletePrefix { .. }
+            | Self::Get { .. }
+            | Self::List { .. }
+            | Self::Load
+            | Self::Owners { .. }
+            | Self::Page { .. }
+            | Self::Purge
+            | Self::Put { .. }
+            | Self::Sweep { .. }
+            | Self::Trim { .. } => 1,
+        }
+    }
+
+    /// Whether a class allows it: the order of batches rests on it.
+    fn may_be(&self, class: Class) -> bool {
+        match class {
+            Class::Append => match self {
+                Self::Append { .. } => true,
+                Self::Put { table, expect, .. } => {
+                    table.puts == Puts::Quiet && *expect == Expect::Anything
+                }
+                Self::Delete { table, .. } => table.puts == Puts::Quiet,
+                Self::Blank { .. }
+                | Self::Count { .. }
+                | Self::DeletePrefix { .. }
+                | Self::Get { .. }
+                | Self::List { .. }
+                | Self::Load
+                | Self::Owners { .. }
+                | Self::Page { .. }
+                | Self::Purge
+                | Self::Sweep { .. }
+                | Self::Trim { .. } => false,
+            },
+            Class::Page => matches!(self, Self::Count { .. } | Self::Page { .. }),
+            Class::Change | Class::Load | Class::SignIn | Class::Upkeep => true,
         }
     }
 
@@ -291,6 +379,7 @@ impl Op {
                 | Self::Load
                 | Self::Owners { .. }
                 | Self::Purge
+                | Self::Sweep { .. }
                 | Self::Trim { .. } => 0,
             }
     }
@@ -331,13 +420,21 @@ impl Op {
                 shaped(pick.peer.as_ref().is_none_or(is_peer))
             }
             Self::Put { table, row, .. } => shaped(row.fits(table)),
-            Self::Trim { limit, .. } => within(*limit, STORE_TRIM_ENTRIES),
+            Self::Sweep { limit, .. } | Self::Trim { limit, .. } => {
+                within(*limit, STORE_TRIM_ENTRIES)
+            }
             Self::Blank { .. } | Self::Load | Self::Purge => Ok(()),
         }
     }
 }
 
 impl Loaded {
+    /// Where a log ends, if it has entries.
+    #[must_use]
+    pub fn end(&self, log: Log) -> Option<&End> {
+        self.ends.iter().find(|end| end.log == log)
+    }
+
     /// The rows of a table.
     #[must_use]
     pub fn rows(&self, table: Table) -> &[Row] {

@@ -5,9 +5,78 @@ use core::fmt;
 
 use bytes::Bytes;
 
+use super::{Field, Row, Table};
+use crate::limits::{STORE_OWED_BYTES, STORE_OWED_ENTRIES};
+
 /// A log, known by its name in the database.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Log(pub &'static str);
+pub struct Log {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it stands up to which key nothing is owed any more. Without it, all that is kept for it is owed.
+    pub done: Option<Mark>,
+}
+
+impl Log {
+    /// A log of which nothing is ever done with but by a trim.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, done: None }
+    }
+}
+
+/// A key of a log that stands in a column of an owner's only row of a table. The table is loaded.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Mark {
+    /// Without a key of its own.
+    pub table: Table,
+    /// Of `Kind::Time`.
+    pub column: &'static str,
+}
+
+impl Mark {
+    /// The key that stands in these rows of its table.
+    #[must_use]
+    pub fn read(&self, rows: &[Row]) -> Option<i64> {
+        let place = self.table.all().position(|c| c.name == self.column)?;
+        match rows.first()?.0.get(place)? {
+            Field::Time(key) => Some(*key),
+            Field::Absent | Field::Bytes(_) | Field::Int(_) | Field::Text(_) | Field::Xml(_) => {
+                None
+            }
+        }
+    }
+}
+
+/// What an owner needs to know of a log before it may append to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct End {
+    /// Which log.
+    pub log: Log,
+    /// The key of its last entry.
+    pub last: i64,
+    /// What is owed.
+    pub owed: Owed,
+}
+
+/// Entries kept for `Kept::Owed` behind the log's mark. Counted up to the first that goes beyond `STORE_OWED_ENTRIES` or
+/// `STORE_OWED_BYTES`: beyond either nothing more is taken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Owed {
+    /// So many.
+    pub entries: u32,
+    /// Bytes of their payloads.
+    pub bytes: usize,
+}
+
+impl Owed {
+    /// Counts one more; whether to go on.
+    pub const fn count(&mut self, payload: usize) -> bool {
+        self.entries = self.entries.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(payload);
+        self.entries <= STORE_OWED_ENTRIES && self.bytes <= STORE_OWED_BYTES
+    }
+}
 
 /// One entry.
 #[derive(Clone, Debug, Eq, PartialEq)]

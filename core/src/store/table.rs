@@ -21,6 +21,8 @@ pub struct Shape {
     pub columns: &'static [Column],
     /// Whether `Op::Load` brings it.
     pub loading: Loading,
+    /// Whether anybody waits for what is put.
+    pub puts: Puts,
 }
 
 /// Whether a table comes when its owner is loaded.
@@ -30,6 +32,15 @@ pub enum Loading {
     Alone,
     /// Yes, all of it.
     Loaded,
+}
+
+/// Whether somebody is told of a put, and so must not be told before it is on disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Puts {
+    /// Yes: it is a change.
+    Awaited,
+    /// No, it promises nothing to anybody: a mark of how far something has come. It travels with appends (`Class::Append`).
+    Quiet,
 }
 
 /// One column.

@@ -7,7 +7,10 @@ use bytes::Bytes;
 
 use super::*;
 use crate::jid::BareJid;
-use crate::limits::{STORE_BATCH_BYTES, STORE_BATCH_OPS, STORE_LIST_ROWS, STORE_TRIM_ENTRIES};
+use crate::limits::{
+    STORE_ALONE_BYTES, STORE_BATCH_BYTES, STORE_BATCH_OPS, STORE_LIST_ROWS, STORE_QUEUE_BATCHES,
+    STORE_QUEUE_BYTES, STORE_TRIM_ENTRIES, StoreCredit,
+};
 
 static PEOPLE: Shape = Shape {
     name: "people",
@@ -20,7 +23,19 @@ static PEOPLE: Shape = Shape {
         Column::new("card", Kind::Xml),
     ],
     loading: Loading::Loaded,
+    puts: Puts::Awaited,
 };
+
+/// How far somebody has come.
+static PROGRESS: Shape = Shape {
+    name: "progress",
+    key: &[],
+    columns: &[Column::new("done", Kind::Time)],
+    loading: Loading::Loaded,
+    puts: Puts::Quiet,
+};
+
+const LOG: Log = Log::new("log");
 
 fn batch(ops: Vec<Op>) -> Batch {
     Batch {
@@ -79,7 +94,7 @@ fn text_with_nul_is_refused_wherever_it_stands() {
     assert_eq!(check(put("p", Field::Absent, "x\0")), Err(Flaw::Shape));
     let entry = |peer: &'static str, payload: &'static str| {
         check(Op::Append {
-            log: Log("log"),
+            log: LOG,
             entries: vec![Entry {
                 key: 1,
                 peer: Bytes::from(peer),
@@ -111,6 +126,131 @@ fn a_batch_has_bounds_and_one_operation_alone_may_be_longer() {
     let long = || put("p", Field::Absent, &long);
     assert_eq!(check(long()), Ok(()));
     assert_eq!(batch(vec![long(), long()]).check(), Err(Flaw::Size));
+    let longest = "x".repeat(STORE_ALONE_BYTES);
+    assert_eq!(check(put("p", Field::Absent, &longest)), Err(Flaw::Size));
+}
+
+fn append(count: usize) -> Op {
+    let entry = |key: usize| Entry {
+        key: key as i64,
+        peer: Bytes::from_static(b"b@x.example"),
+        resource: None,
+        kept: Kept::Archived,
+        payload: Payload(vec![Bytes::from_static(b"<message/>")]),
+    };
+    let entries = (0..count).map(entry).collect();
+    Op::Append { log: LOG, entries }
+}
+
+#[test]
+fn every_entry_of_an_append_counts() {
+    assert_eq!(check(append(STORE_BATCH_OPS)), Ok(()));
+    assert_eq!(check(append(STORE_BATCH_OPS + 1)), Err(Flaw::Size));
+}
+
+#[test]
+fn with_appends_travels_only_what_promises_nothing() {
+    let done = |expect| Op::Put {
+        table: &PROGRESS,
+        row: Row(vec![Field::Time(7)]),
+        expect,
+    };
+    let forget = |table| Op::Delete {
+        table,
+        key: if table == &PROGRESS {
+            Row::default()
+        } else {
+            key("p", 1)
+        },
+    };
+    let check = |ops| {
+        Batch {
+            class: Class::Append,
+            ..batch(ops)
+        }
+        .check()
+    };
+    let quiet = vec![append(1), done(Expect::Anything), forget(&PROGRESS)];
+    assert_eq!(check(quiet), Ok(()));
+    let trim = Op::Trim {
+        log: LOG,
+        before: 0,
+        kept: Kept::Both,
+        limit: 1,
+    };
+    for op in [
+        done(Expect::Present),
+        put("p", Field::Absent, "<x/>"),
+        forget(&PEOPLE),
+        trim,
+        Op::Purge,
+    ] {
+        assert_eq!(check(vec![append(1), op]), Err(Flaw::Class));
+    }
+}
+
+#[test]
+fn a_page_is_nothing_but_pages_because_later_writes_do_not_wait_for_it() {
+    let count = Op::Count {
+        log: LOG,
+        kept: Kept::Archived,
+        peer: None,
+        upto: 1,
+    };
+    let check = |op| {
+        Batch {
+            class: Class::Page,
+            ..batch(vec![op])
+        }
+        .check()
+    };
+    assert_eq!(check(count), Ok(()));
+    for op in [get(), Op::Load, append(1)] {
+        assert_eq!(check(op), Err(Flaw::Class));
+    }
+}
+
+#[test]
+fn a_sweep_is_alone_in_its_batch() {
+    let sweep = |limit| Op::Sweep {
+        log: LOG,
+        before: 0,
+        kept: Kept::Archived,
+        from: None,
+        limit,
+    };
+    assert_eq!(check(sweep(STORE_TRIM_ENTRIES)), Ok(()));
+    assert_eq!(check(sweep(0)), Err(Flaw::Limit));
+    let two = vec![sweep(1), put("p", Field::Absent, "<x/>")];
+    assert_eq!(batch(two).check(), Err(Flaw::Mixed));
+}
+
+#[test]
+fn credit_of_all_shards_fits_the_queue_and_each_can_send_the_longest_batch() {
+    for shards in 1..=1024 {
+        let one = StoreCredit::of_one(shards);
+        let all = StoreCredit::of_all(shards);
+        assert!(one.batches > 0 && all.batches <= STORE_QUEUE_BATCHES);
+        assert!(one.bytes >= STORE_ALONE_BYTES);
+        assert_eq!(all.bytes, one.bytes * usize::from(shards));
+        let few = usize::from(shards) * STORE_ALONE_BYTES <= STORE_QUEUE_BYTES;
+        assert_eq!(few, all.bytes <= STORE_QUEUE_BYTES);
+    }
+}
+
+#[test]
+fn a_mark_is_read_from_the_only_row_of_its_table() {
+    let mark = Mark {
+        table: &PROGRESS,
+        column: "done",
+    };
+    assert_eq!(mark.read(&[]), None);
+    assert_eq!(mark.read(&[Row(vec![Field::Time(7)])]), Some(7));
+    let column = "elsewhere";
+    assert_eq!(
+        Mark { column, ..mark }.read(&[Row(vec![Field::Time(7)])]),
+        None
+    );
 }
 
 #[test]
@@ -133,7 +273,7 @@ fn answers_have_bounds() {
     }
     let trim = |limit| {
         check(Op::Trim {
-            log: Log("log"),
+            log: LOG,
             before: 0,
             kept: Kept::Both,
             limit,

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::jid::BareJid;
 use crate::limits::{STORE_LIST_BYTES, STORE_LIST_ROWS, STORE_LOAD_BYTES, STORE_LOAD_ROWS};
 use crate::store::{
-    Batch, Cut, Entry, Expect, Loaded, Loading, Log, Op, Reply, Row, StoreError, Table,
+    self, Batch, Cut, End, Entry, Expect, Loaded, Loading, Log, Op, Reply, Row, StoreError, Table,
 };
 
 /// Keeps everything in maps.
@@ -42,6 +42,20 @@ impl Memory {
             let kept = owners.get(&batch.owner).unwrap_or(&nothing);
             let read = |op| kept.read(owners, &batch.owner, op);
             return batch.ops.iter().map(read).collect();
+        }
+        if let [
+            Op::Sweep {
+                log,
+                before,
+                kept,
+                from,
+                limit,
+            },
+        ] = &batch.ops[..]
+        {
+            let from = from.as_ref();
+            let logs = logs_below(owners, &batch.owner, from, *log);
+            return Ok([sweep(logs, *before, *kept, *limit)].into());
         }
         // Whole after a panic too: a batch works on a copy.
         let mut kept = owners.get(&batch.owner).cloned().unwrap_or_default();
@@ -102,6 +116,7 @@ impl Kept {
             | Op::DeletePrefix { .. }
             | Op::Purge
             | Op::Put { .. }
+            | Op::Sweep { .. }
             | Op::Trim { .. } => return Err(StoreError::Failed),
         })
     }
@@ -140,13 +155,18 @@ impl Kept {
                 before,
                 kept,
                 limit,
-            } => log::trim(self.logs.entry(*log).or_default(), *before, *kept, *limit),
+            } => {
+                let log = self.logs.entry(*log).or_default();
+                let (entries, more) = log::trim(log, *before, *kept, *limit);
+                Reply::Trimmed { entries, more }
+            }
             Op::Count { .. }
             | Op::Get { .. }
             | Op::List { .. }
             | Op::Load
             | Op::Owners { .. }
-            | Op::Page { .. } => return Err(StoreError::Failed),
+            | Op::Page { .. }
+            | Op::Sweep { .. } => return Err(StoreError::Failed),
         })
     }
 
@@ -179,10 +199,19 @@ impl Kept {
         if rows().count() > STORE_LOAD_ROWS || bytes > STORE_LOAD_BYTES {
             return Err(StoreError::Failed);
         }
-        let last = |(log, entries): (&Log, &BTreeMap<i64, Entry>)| {
-            entries.last_key_value().map(|(key, _)| (*log, *key))
+        let end = |(log, entries): (&Log, &BTreeMap<i64, Entry>)| {
+            let (last, _) = entries.last_key_value()?;
+            let done = log.done.and_then(|mark| {
+                let rows = self.tables.get(mark.table)?.values().cloned();
+                mark.read(&rows.collect::<Vec<_>>())
+            });
+            Some(End {
+                log: *log,
+                last: *last,
+                owed: log::owed(entries, done),
+            })
         };
-        let ends = self.logs.iter().filter_map(last).collect();
+        let ends = self.logs.iter().filter_map(end).collect();
         Ok(Reply::Loaded(Box::new(Loaded { tables, ends })))
     }
 
@@ -200,6 +229,41 @@ impl Kept {
         }
         Reply::Deleted { rows, more }
     }
+}
+
+type Entries = BTreeMap<i64, Entry>;
+
+/// The logs of a domain's owners, in the order of their addresses.
+fn logs_below<'a>(
+    owners: &'a mut Owners,
+    domain: &'a BareJid,
+    from: Option<&'a BareJid>,
+    log: Log,
+) -> impl Iterator<Item = (&'a BareJid, &'a mut Entries)> {
+    let below = move |owner: &BareJid| {
+        owner.domain() == domain.domain() && from.is_none_or(|from| owner >= from)
+    };
+    let owners = owners.iter_mut().filter(move |(owner, _)| below(owner));
+    owners.filter_map(move |(owner, kept)| Some((owner, kept.logs.get_mut(&log)?)))
+}
+
+fn sweep<'a>(
+    logs: impl Iterator<Item = (&'a BareJid, &'a mut Entries)>,
+    before: i64,
+    kept: store::Kept,
+    limit: u32,
+) -> Reply {
+    let mut entries = 0;
+    for (owner, log) in logs {
+        let (trimmed, _) = log::trim(log, before, kept, limit.saturating_sub(entries));
+        entries += trimmed;
+        if entries >= limit {
+            let next = Some(owner.clone());
+            return Reply::Swept { entries, next };
+        }
+    }
+    let next = None;
+    Reply::Swept { entries, next }
 }
 
 fn list_owners(

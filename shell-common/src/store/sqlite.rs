@@ -298,6 +298,7 @@ impl Sqlite {
             | Op::Page { .. }
             | Op::Purge
             | Op::Put { .. }
+            | Op::Sweep { .. }
             | Op::Trim { .. } => {}
         }
         let id = self.find_owner(owner)?;
@@ -323,6 +324,7 @@ impl Sqlite {
             | Op::DeletePrefix { .. }
             | Op::Purge
             | Op::Put { .. }
+            | Op::Sweep { .. }
             | Op::Trim { .. } => Err(Fault::Bug("a write among reads")),
         }
     }
@@ -378,6 +380,13 @@ impl Sqlite {
     fn write(&mut self, owner: &BareJid, op: &Op) -> Answer {
         let id = match op {
             Op::Purge => return self.purge(owner),
+            Op::Sweep {
+                log,
+                before,
+                kept,
+                from,
+                limit,
+            } => return self.sweep(owner.domain(), *log, *before, *kept, from.as_ref(), *limit),
             Op::Append { .. } | Op::Put { .. } => Some(self.make_owner(owner)?),
             Op::Blank { .. }
             | Op::Count { .. }
@@ -405,14 +414,17 @@ impl Sqlite {
                     limit,
                 },
                 Some(id),
-            ) => self.trim(id, *log, *before, *kept, *limit),
+            ) => {
+                let (entries, more) = self.trim(id, *log, *before, *kept, *limit)?;
+                Ok(Reply::Trimmed { entries, more })
+            }
             (Op::Blank { .. } | Op::Delete { .. }, None) => Ok(Reply::Done),
             (Op::DeletePrefix { .. }, None) => Ok(Reply::Deleted { rows, more }),
             (Op::Trim { .. }, None) => Ok(Reply::Trimmed {
                 entries: rows,
                 more,
             }),
-            (Op::Append { .. } | Op::Put { .. } | Op::Purge, _) => {
+            (Op::Append { .. } | Op::Put { .. } | Op::Purge | Op::Sweep { .. }, _) => {
                 Err(Fault::Bug("an owner without a number"))
             }
             (

@@ -12,8 +12,8 @@ use std::path::Path;
 use bytes::Bytes;
 use spondee_core::jid::BareJid;
 use spondee_core::store::{
-    Batch, Catalog, Class, Column, Expect, Field, Kind, Loading, Log, Op, Reply, Row, Shape,
-    StoreError,
+    Batch, Catalog, Class, Column, Expect, Field, Kind, Loading, Log, Mark, Op, Puts, Reply, Row,
+    Shape, StoreError,
 };
 
 use super::{Backend, FILE_NAME, History, Memory, Sqlite};
@@ -25,6 +25,7 @@ pub(super) static NOTES: Shape = Shape {
     key: &[Column::new("key", Kind::Text)],
     columns: &[Column::new("value", Kind::Text)],
     loading: Loading::Alone,
+    puts: Puts::Awaited,
 };
 
 /// Every kind of column.
@@ -40,6 +41,7 @@ pub(super) static PLACES: Shape = Shape {
         Column::new("raw", Kind::Bytes).optional(),
     ],
     loading: Loading::Loaded,
+    puts: Puts::Awaited,
 };
 
 /// One row for each owner.
@@ -48,13 +50,29 @@ pub(super) static STATE: Shape = Shape {
     key: &[],
     columns: &[Column::new("word", Kind::Text)],
     loading: Loading::Loaded,
+    puts: Puts::Awaited,
 };
 
-pub(super) const LOG: Log = Log("archive");
+/// Up to where nothing is owed any more.
+pub(super) static SPOOL: Shape = Shape {
+    name: "spool",
+    key: &[],
+    columns: &[Column::new("done", Kind::Time)],
+    loading: Loading::Loaded,
+    puts: Puts::Quiet,
+};
+
+pub(super) const LOG: Log = Log {
+    name: "archive",
+    done: Some(Mark {
+        table: &SPOOL,
+        column: "done",
+    }),
+};
 
 /// The tables of these tests, and the log of the server.
 pub(super) static TESTED: Catalog = Catalog {
-    tables: &[&NOTES, &PLACES, &STATE],
+    tables: &[&NOTES, &PLACES, &SPOOL, &STATE],
     logs: &[LOG],
 };
 

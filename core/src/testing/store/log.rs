@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::limits::STORE_PAGE_BYTES;
-use crate::store::{Cut, Entry, Kept, Order, Page, Payload, Peer, Pick, Reply};
+use crate::store::{Cut, Entry, Kept, Order, Owed, Page, Payload, Peer, Pick, Reply};
 
 type Entries = BTreeMap<i64, Entry>;
 
@@ -78,13 +78,25 @@ fn cut<'a>(found: impl Iterator<Item = &'a Entry>, limit: u32) -> (Vec<Entry>, b
     (entries, false)
 }
 
+pub(super) fn owed(log: &Entries, done: Option<i64>) -> Owed {
+    let mut owed = Owed::default();
+    for (key, entry) in log {
+        let behind = done.is_none_or(|done| *key > done);
+        if behind && entry.kept.meets(Kept::Owed) && !owed.count(entry.payload.len()) {
+            break;
+        }
+    }
+    owed
+}
+
 pub(super) fn count(log: Option<&Entries>, kept: Kept, peer: Option<&Peer>, upto: i64) -> Reply {
     let entries = log.into_iter().flatten().map(|(_, entry)| entry);
     let counted = entries.filter(|entry| is_picked(entry, kept, peer) && entry.key <= upto);
     Reply::Count(counted.count() as u64)
 }
 
-pub(super) fn trim(log: &mut Entries, before: i64, kept: Kept, limit: u32) -> Reply {
+/// How many, and whether some are left.
+pub(super) fn trim(log: &mut Entries, before: i64, kept: Kept, limit: u32) -> (u32, bool) {
     let old: Vec<i64> = log
         .range(..before)
         .filter(|(_, entry)| entry.kept.meets(kept))
@@ -100,8 +112,7 @@ pub(super) fn trim(log: &mut Entries, before: i64, kept: Kept, limit: u32) -> Re
         }
         entries += 1;
     }
-    let more = old.len() > limit;
-    Reply::Trimmed { entries, more }
+    (entries, old.len() > limit)
 }
 
 fn is_picked(entry: &Entry, kept: Kept, peer: Option<&Peer>) -> bool {

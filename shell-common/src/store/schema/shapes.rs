@@ -24,7 +24,7 @@ pub(super) fn missing(
 ) -> rusqlite::Result<Option<String>> {
     let tables = catalog.tables.iter().map(|table| table.name.to_owned());
     let logs = catalog.logs.iter();
-    let logs = logs.flat_map(|log| [log.0.to_owned(), format!("{}_day", log.0)]);
+    let logs = logs.flat_map(|log| [log.name.to_owned(), format!("{}_day", log.name)]);
     for name in tables.chain(logs) {
         if !is_there(connection, &name)? {
             return Ok(Some(name));
@@ -108,7 +108,7 @@ fn view(table: Table) -> String {
 }
 
 fn log_view(log: Log) -> String {
-    let name = log.0;
+    let name = log.name;
     let time = time(&format!("{name}.key"));
     format!(
         "CREATE VIEW readable_{name} AS SELECT

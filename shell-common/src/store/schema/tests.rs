@@ -7,10 +7,10 @@ use spondee_core::catalog::CATALOG;
 use spondee_core::jid::BareJid;
 use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Status};
 use spondee_core::store::{
-    Batch, Class, Column, Expect, Field, Kind, Loading, Need, Op, Reply, Row, Shape,
+    Batch, Class, Column, Expect, Field, Kind, Loading, Need, Op, Puts, Reply, Row, Shape,
 };
 
-use super::super::tests::{LOG, NOTES, PLACES, STATE};
+use super::super::tests::{LOG, NOTES, PLACES, SPOOL, STATE};
 use super::super::{Backend as _, FILE_NAME, Sqlite, open_sqlite};
 use super::*;
 use crate::scratch::Scratch;
@@ -293,10 +293,11 @@ static WORDS: Shape = Shape {
         Column::new("domain", Kind::Bytes).optional(),
     ],
     loading: Loading::Loaded,
+    puts: Puts::Awaited,
 };
 
 static NEWER: Catalog = Catalog {
-    tables: &[&CREDENTIALS, &NOTES, &PLACES, &STATE, &WORDS],
+    tables: &[&CREDENTIALS, &NOTES, &PLACES, &SPOOL, &STATE, &WORDS],
     logs: &[LOG],
 };
 

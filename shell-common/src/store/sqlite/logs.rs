@@ -6,10 +6,13 @@
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, ToSql, params};
-use spondee_core::limits::STORE_PAGE_BYTES;
-use spondee_core::store::{Cut, Entry, Kept, Log, Order, Page, Payload, Peer, Pick, Reply};
+use spondee_core::jid::BareJid;
+use spondee_core::limits::{STORE_OWED_ENTRIES, STORE_PAGE_BYTES, STORE_SWEEP_OWNERS};
+use spondee_core::store::{
+    Cut, End, Entry, Kept, Log, Order, Owed, Page, Payload, Peer, Pick, Reply,
+};
 
-use super::fields::{Text, text};
+use super::fields::{Text, address, text};
 use super::owners::Day;
 use super::sql::{self, KeptSql, LogSql};
 use super::{Answer, Fault, Sqlite};
@@ -279,6 +282,72 @@ impl Sqlite {
         Ok(Reply::Count(sum))
     }
 
+    /// Where a log ends, if it has entries; `done` is the key up to which nothing is owed.
+    pub(super) fn end(
+        &self,
+        owner: i64,
+        log: Log,
+        done: Option<i64>,
+    ) -> Result<Option<End>, Fault> {
+        let sql = self.log_sql(log)?;
+        let Some(last) = self.first(&sql.last, owner)? else {
+            return Ok(None);
+        };
+        let mut owed = Owed::default();
+        let mut payloads = self.connection.prepare_cached(&sql.owed)?;
+        let limit = i64::from(STORE_OWED_ENTRIES) + 1;
+        let mut payloads = payloads.query([owner, done.unwrap_or(i64::MIN), limit])?;
+        while let Some(row) = payloads.next()? {
+            let bytes: Option<i64> = row.get(0)?;
+            let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+            if !owed.count(bytes.unwrap_or(0)) {
+                break;
+            }
+        }
+        Ok(Some(End { log, last, owed }))
+    }
+
+    /// Owner after owner, as far as the limits go.
+    pub(super) fn sweep(
+        &mut self,
+        domain: &str,
+        log: Log,
+        before: i64,
+        kept: Kept,
+        from: Option<&BareJid>,
+        limit: u32,
+    ) -> Answer {
+        let sql = self.sql.clone();
+        let sql = sql.log(log).ok_or(Fault::Bug("there is no such log"))?;
+        let most = usize::try_from(STORE_SWEEP_OWNERS).unwrap_or(usize::MAX);
+        // No address is empty.
+        let from = from.map_or("", BareJid::as_str);
+        let mut owners: Vec<(i64, BareJid)> = self
+            .connection
+            .prepare_cached(sql::OWNERS)?
+            .query_map((domain, from, STORE_SWEEP_OWNERS + 1), |row| {
+                Ok((row.get(0)?, address(row, 1)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let behind = owners.drain(most.min(owners.len())..).next();
+        let mut entries = 0;
+        for (id, owner) in owners {
+            let oldest = self.first(&sql.oldest, id)?;
+            if oldest.is_none_or(|oldest| oldest >= before) {
+                continue;
+            }
+            let (trimmed, _) = self.trim(id, log, before, kept, limit - entries)?;
+            entries += trimmed;
+            if entries >= limit {
+                let next = Some(owner);
+                return Ok(Reply::Swept { entries, next });
+            }
+        }
+        let next = behind.map(|(_, owner)| owner);
+        Ok(Reply::Swept { entries, next })
+    }
+
+    /// How many, and whether some are left.
     pub(super) fn trim(
         &mut self,
         owner: i64,
@@ -286,7 +355,7 @@ impl Sqlite {
         before: i64,
         kept: Kept,
         limit: u32,
-    ) -> Answer {
+    ) -> Result<(u32, bool), Fault> {
         let sql = self.sql.clone();
         let sql = sql.log(log).ok_or(Fault::Bug("there is no such log"))?;
         let old: Vec<(i64, i64)> = self
@@ -314,7 +383,7 @@ impl Sqlite {
         if !more {
             self.trim_days(owner, sql)?;
         }
-        Ok(Reply::Trimmed { entries, more })
+        Ok((entries, more))
     }
 
     /// Days that lie wholly before what is left.

@@ -57,6 +57,8 @@ pub(super) struct LogSql {
     pub(super) forget: String,
     pub(super) forget_days: String,
     pub(super) keep_less: String,
+    /// Bytes of the payloads that are owed: owner, key behind which, limit.
+    pub(super) owed: String,
     /// Some entries of an owner, by their number.
     pub(super) some: String,
 }
@@ -82,11 +84,14 @@ pub(super) const NEW_OWNER: &str = "INSERT INTO owner (jid, domain) VALUES (?1, 
 pub(super) const LEAVE: &str = "UPDATE owner SET jid = NULL, domain = NULL WHERE id = ?1";
 pub(super) const LEFT: &str = "SELECT id FROM owner WHERE jid IS NULL LIMIT 1";
 pub(super) const FORGET_OWNER: &str = "DELETE FROM owner WHERE id = ?1";
+/// Domain, address to begin with, limit.
+pub(super) const OWNERS: &str =
+    "SELECT id, jid FROM owner WHERE domain = ?1 AND jid >= ?2 ORDER BY jid LIMIT ?3";
 
 impl Sql {
     pub(super) fn new(catalog: &Catalog) -> Self {
         let table = |table: &Table| (*table, TableSql::new(table));
-        let log = |log: &Log| (*log, LogSql::new(log.0));
+        let log = |log: &Log| (*log, LogSql::new(log.name));
         Self {
             tables: catalog.tables.iter().map(table).collect(),
             logs: catalog.logs.iter().map(log).collect(),
@@ -116,7 +121,7 @@ impl Sql {
     /// All of them.
     #[cfg(test)]
     pub(super) fn all(&self) -> Vec<&str> {
-        let mut all = vec![OWNER, NEW_OWNER, LEAVE, LEFT, FORGET_OWNER];
+        let mut all = vec![OWNER, NEW_OWNER, LEAVE, LEFT, FORGET_OWNER, OWNERS];
         for (_, sql) in self.tables() {
             all.extend([&sql.get, &sql.exists, &sql.put, &sql.delete].map(String::as_str));
             all.extend([&sql.load, &sql.owners, &sql.purge].map(String::as_str));
@@ -128,7 +133,7 @@ impl Sql {
         }
         for (_, sql) in self.logs() {
             all.extend([&sql.append, &sql.append_day, &sql.blank].map(String::as_str));
-            all.extend([&sql.oldest, &sql.last, &sql.some].map(String::as_str));
+            all.extend([&sql.oldest, &sql.last, &sql.some, &sql.owed].map(String::as_str));
             all.extend([&sql.days_forward, &sql.days_backward].map(String::as_str));
             all.extend([&sql.forget, &sql.forget_days, &sql.keep_less].map(String::as_str));
             for sql in &sql.by_kept {
@@ -242,6 +247,10 @@ impl LogSql {
             days_backward: days("DESC"),
             forget: format!("DELETE FROM {name} WHERE id = ?1"),
             forget_days: format!("DELETE FROM {name}_day WHERE owner = ?1 AND day < ?2"),
+            owed: format!(
+                "SELECT octet_length(xml) FROM {name} INDEXED BY {name}_owed
+                 WHERE owner = ?1 AND key > ?2 AND kept >= 2 ORDER BY key LIMIT ?3"
+            ),
             keep_less: format!("UPDATE {name} SET kept = ?2 WHERE id = ?1"),
             some: format!("SELECT id FROM {name} WHERE owner = ?1 LIMIT ?2"),
         }

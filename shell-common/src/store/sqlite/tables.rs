@@ -126,11 +126,11 @@ impl Sqlite {
             }
         }
         loaded.tables.sort_by_key(|(table, _)| *table);
-        for (log, sql) in self.sql.logs() {
-            let mut last = self.connection.prepare_cached(&sql.last)?;
-            let last = last.query_row([owner], |row| row.get(0)).optional()?;
-            loaded.ends.extend(last.map(|last: i64| (log, last)));
+        for (log, _) in self.sql.logs() {
+            let done = log.done.and_then(|mark| mark.read(loaded.rows(mark.table)));
+            loaded.ends.extend(self.end(owner, log, done)?);
         }
+        loaded.ends.sort_by_key(|end| end.log);
         Ok(Reply::Loaded(Box::new(loaded)))
     }
 

@@ -54,6 +54,14 @@ fn append(owner: &str, keys: std::ops::Range<i64>) -> Batch {
     }
 }
 
+fn change(owner: &str, ops: Vec<Op>) -> Batch {
+    Batch {
+        class: spondee_core::store::Class::Change,
+        ops,
+        ..append(owner, 0..0)
+    }
+}
+
 fn count(sqlite: &Sqlite, table: &str) -> i64 {
     let count = format!("SELECT count(*) FROM {table}");
     sqlite
@@ -66,12 +74,11 @@ fn count(sqlite: &Sqlite, table: &str) -> i64 {
 fn what_a_purged_owner_left_goes_in_steps_and_nothing_stays() {
     let directory = Scratch::new();
     let mut sqlite = open(&directory);
-    let purge = Batch {
-        ops: vec![Op::Purge],
-        ..append("a@x.example", 0..1)
-    };
+    let purge = change("a@x.example", vec![Op::Purge]);
     let outcomes = sqlite.apply(&[
-        append("a@x.example", 0..1200),
+        append("a@x.example", 0..400),
+        append("a@x.example", 400..800),
+        append("a@x.example", 800..1200),
         append("b@x.example", 0..5),
         purge,
     ]);
@@ -94,13 +101,8 @@ fn what_a_purged_owner_left_goes_in_steps_and_nothing_stays() {
 fn days_of_a_group_that_was_rolled_back_are_not_remembered() {
     let directory = Scratch::new();
     let mut sqlite = open(&directory);
-    let unknown = Batch {
-        ops: vec![Op::Blank {
-            log: Log("nowhere"),
-            key: 1,
-        }],
-        ..append("a@x.example", 0..1)
-    };
+    let log = Log::new("nowhere");
+    let unknown = change("a@x.example", vec![Op::Blank { log, key: 1 }]);
     let first = append("a@x.example", 1..2);
     let outcomes = sqlite.apply(&[first, unknown]);
     assert_eq!(outcomes, [Ok(vec![Reply::Done]), Err(StoreError::Failed)]);
@@ -156,10 +158,7 @@ fn nothing_is_written_to_a_database_that_turned_out_to_be_damaged() {
     // Also when it looks well again.
     std::fs::write(&path, before).unwrap();
     other.pragma_update(None, "user_version", 2).unwrap();
-    let read = Batch {
-        ops: vec![Op::Load],
-        ..append("a@x.example", 0..1)
-    };
+    let read = change("a@x.example", vec![Op::Load]);
     let outcomes = sqlite.apply(&[read, write()]);
     assert!(outcomes[0].is_ok(), "{outcomes:?}");
     assert_eq!(outcomes[1], Err(StoreError::Failed));

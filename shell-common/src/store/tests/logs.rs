@@ -1,7 +1,10 @@
 //! What a back end does with logs: `Memory` and `Sqlite` alike.
 
-use spondee_core::limits::{STORE_PAGE_BYTES, STORE_PAGE_ENTRIES, STORE_TRIM_ENTRIES};
-use spondee_core::store::{Entry, Kept, Order, Page, Payload, Peer, Pick};
+use spondee_core::limits::{
+    STORE_OWED_BYTES, STORE_OWED_ENTRIES, STORE_PAGE_BYTES, STORE_PAGE_ENTRIES, STORE_SWEEP_OWNERS,
+    STORE_TRIM_ENTRIES,
+};
+use spondee_core::store::{End, Entry, Kept, Order, Owed, Page, Payload, Peer, Pick};
 
 use super::*;
 
@@ -448,7 +451,12 @@ fn a_load_tells_the_last_key_and_a_purge_leaves_nothing() {
     let Reply::Loaded(loaded) = both.one(A, Op::Load) else {
         panic!();
     };
-    assert_eq!(loaded.ends, [(LOG, 3 * DAY)]);
+    let end = End {
+        log: LOG,
+        last: 3 * DAY,
+        owed: Owed::default(),
+    };
+    assert_eq!(loaded.ends, [end]);
     both.one(A, Op::Purge);
     assert_eq!(page(&mut both, everything()), (Vec::new(), false));
     both.one(A, append(vec![entry(1, "c@y.example", Kept::Archived)]));
@@ -457,6 +465,185 @@ fn a_load_tells_the_last_key_and_a_purge_leaves_nothing() {
         ..everything()
     };
     assert_eq!(page(&mut both, c), (vec![1], false));
+}
+
+fn end(both: &mut Both, owner: &str) -> Option<End> {
+    let Reply::Loaded(loaded) = both.one(owner, Op::Load) else {
+        panic!();
+    };
+    loaded.end(LOG).copied()
+}
+
+fn done(key: i64) -> Op {
+    Op::Put {
+        table: &SPOOL,
+        row: Row(vec![Field::Time(key)]),
+        expect: Expect::Anything,
+    }
+}
+
+#[test]
+fn a_load_counts_what_is_owed_behind_the_mark() {
+    let mut both = Both::new();
+    let entries = vec![
+        entry(1, "b@y.example", Kept::Owed),
+        entry(2, "b@y.example", Kept::Archived),
+        entry(3, "c@y.example", Kept::Both),
+        entry(40, "c@y.example", Kept::Owed),
+    ];
+    let bytes = |entries: &[Entry]| entries.iter().map(|entry| entry.payload.len()).sum();
+    let owed = |entries, bytes| Some(Owed { entries, bytes });
+    let mut append_and_mark = vec![append(entries.clone())];
+    both.all(A, append_and_mark.clone()).unwrap();
+    let found = |both: &mut Both| end(both, A).map(|end| end.owed);
+    let all = [&entries[..1], &entries[2..]].concat();
+    assert_eq!(found(&mut both), owed(3, bytes(&all)));
+    // The mark travels with appends.
+    append_and_mark = vec![
+        append(vec![entry(50, "b@y.example", Kept::Archived)]),
+        done(3),
+    ];
+    let quiet = Batch {
+        class: Class::Append,
+        ..batch(A, append_and_mark)
+    };
+    let outcomes = both.apply(&[quiet]);
+    assert_eq!(outcomes, [Ok(vec![Reply::Done, Reply::Done])]);
+    assert_eq!(found(&mut both), owed(1, entries[3].payload.len()));
+    both.one(A, Op::Blank { log: LOG, key: 40 });
+    assert_eq!(found(&mut both), owed(1, 0));
+    both.one(A, done(40));
+    assert_eq!(found(&mut both), owed(0, 0));
+    assert_eq!(end(&mut both, A).map(|end| end.last), Some(50));
+    assert_eq!(end(&mut both, "b@x.example"), None);
+}
+
+#[test]
+fn what_is_owed_is_counted_up_to_its_bounds_and_no_further() {
+    let mut both = Both::new();
+    let bound = i64::from(STORE_OWED_ENTRIES);
+    let keys: Vec<i64> = (0..bound + 20).collect();
+    for keys in keys.chunks(500) {
+        let entry = |key: &i64| entry(*key, "b@y.example", Kept::Owed);
+        both.one(A, append(keys.iter().map(entry).collect()));
+    }
+    let owed = end(&mut both, A).unwrap().owed;
+    assert_eq!(owed.entries, STORE_OWED_ENTRIES + 1);
+    let long = Bytes::from(vec![b'x'; STORE_OWED_BYTES / 4]);
+    for key in 0..9 {
+        let mut entry = entry(key, "b@y.example", Kept::Owed);
+        entry.payload = Payload(vec![long.clone()]);
+        both.one("b@x.example", append(vec![entry]));
+    }
+    let owed = end(&mut both, "b@x.example").unwrap().owed;
+    assert_eq!((owed.entries, owed.bytes), (5, long.len() * 5));
+}
+
+fn sweep(from: Option<&str>, limit: u32) -> Op {
+    Op::Sweep {
+        log: LOG,
+        before: 10,
+        kept: Kept::Archived,
+        from: from.map(jid),
+        limit,
+    }
+}
+
+#[test]
+fn a_sweep_trims_every_owner_of_a_domain_in_steps() {
+    let mut both = Both::new();
+    for owner in [
+        "a@x.example",
+        "b@x.example",
+        "c@x.example",
+        "a@y.example",
+        "x.example",
+    ] {
+        let entries = [1, 2, 3, 10].map(|key| {
+            let kept = if key == 2 { Kept::Both } else { Kept::Archived };
+            entry(key, "d@y.example", kept)
+        });
+        both.one(owner, append(entries.to_vec()));
+    }
+    both.one(
+        "a@x.example",
+        Op::Trim {
+            log: LOG,
+            before: 10,
+            kept: Kept::Archived,
+            limit: 9,
+        },
+    );
+    let mut step = |from, limit| {
+        let Reply::Swept { entries, next } = both.one("x.example", sweep(from, limit)) else {
+            panic!();
+        };
+        (entries, next.map(|owner| owner.as_str().to_owned()))
+    };
+    let here = |owner: &str| Some(owner.to_owned());
+    assert_eq!(step(None, 2), (2, here("b@x.example")));
+    assert_eq!(step(Some("b@x.example"), 2), (2, here("c@x.example")));
+    assert_eq!(step(Some("c@x.example"), 500), (5, None));
+    assert_eq!(step(None, 500), (0, None));
+    for owner in ["a@x.example", "b@x.example", "c@x.example", "x.example"] {
+        let all = Kept::Both;
+        let pick = Box::new(Pick {
+            kept: all,
+            ..everything()
+        });
+        let Reply::Page(page) = both.one(owner, Op::Page { log: LOG, pick }) else {
+            panic!();
+        };
+        let left: Vec<_> = page.entries.iter().map(|e| (e.key, e.kept)).collect();
+        assert_eq!(left, [(2, Kept::Owed), (10, Kept::Archived)], "{owner}");
+    }
+    assert_eq!(end(&mut both, "a@y.example").unwrap().owed.entries, 1);
+    let Reply::Count(elsewhere) = both.one(
+        "a@y.example",
+        Op::Count {
+            log: LOG,
+            kept: Kept::Archived,
+            peer: None,
+            upto: 100,
+        },
+    ) else {
+        panic!();
+    };
+    assert_eq!(elsewhere, 4);
+}
+
+#[test]
+fn a_sweep_looks_at_so_many_owners_and_says_where_to_go_on() {
+    let directory = Scratch::new();
+    let mut sqlite = open(&directory);
+    let owner = |number: u32| format!("u{number:05}@x.example");
+    let add = |number| {
+        batch(
+            &owner(number),
+            vec![append(vec![entry(1, "b@y.example", Kept::Archived)])],
+        )
+    };
+    let batches: Vec<Batch> = (0..=STORE_SWEEP_OWNERS).map(add).collect();
+    assert!(sqlite.apply(&batches).iter().all(Result::is_ok));
+    // None of these has anything to be taken: they are looked at all the same.
+    let old = |from, before| {
+        let op = Op::Sweep {
+            log: LOG,
+            before,
+            kept: Kept::Archived,
+            from,
+            limit: 500,
+        };
+        batch("x.example", vec![op])
+    };
+    let next = Some(jid(&owner(STORE_SWEEP_OWNERS)));
+    let entries = 0;
+    let swept = sqlite.apply(&[old(None, 1)]);
+    let next_of = next.clone();
+    assert_eq!(swept, [Ok(vec![Reply::Swept { entries, next }])]);
+    let swept = sqlite.apply(&[old(next_of, 2)]);
+    let (entries, next) = (1, None);
+    assert_eq!(swept, [Ok(vec![Reply::Swept { entries, next }])]);
 }
 
 #[test]

@@ -66,6 +66,11 @@ fn any_write() -> impl Strategy<Value = Op> {
             kept,
             limit,
         }),
+        1 => (0..40_i64).prop_map(|done| Op::Put {
+            table: &SPOOL,
+            row: Row(vec![Field::Time(done * STEP)]),
+            expect: Expect::Anything,
+        }),
         1 => (0..40_i64).prop_map(|key| Op::Blank { log: LOG, key: key * STEP }),
         // Its keys are made later: they rise.
         5 => (any_peer(), any_kept(), any_text()).prop_map(|(peer, kept, text)| {
@@ -143,10 +148,22 @@ fn any_owner() -> impl Strategy<Value = BareJid> {
     prop::sample::select(owners).prop_map(jid)
 }
 
+fn any_sweep() -> impl Strategy<Value = Op> {
+    let from = prop::option::of(any_owner());
+    (0..40_i64, any_kept(), from, 1..6_u32).prop_map(|(before, kept, from, limit)| Op::Sweep {
+        log: LOG,
+        before: before * STEP,
+        kept,
+        from,
+        limit,
+    })
+}
+
 fn any_batch() -> impl Strategy<Value = Batch> {
     let ops = prop_oneof![
-        prop::collection::vec(any_write(), 1..5),
-        prop::collection::vec(any_read(), 1..5),
+        5 => prop::collection::vec(any_write(), 1..5),
+        5 => prop::collection::vec(any_read(), 1..5),
+        1 => any_sweep().prop_map(|sweep| vec![sweep]),
     ];
     (any_owner(), ops).prop_map(|(owner, ops)| batch(owner.as_str(), ops))
 }
