@@ -68,7 +68,7 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         config: Arc::new(settings.config.clone()),
         tls: Arc::clone(&tls),
         listen: settings.listen.clone(),
-        store: Store::start(Box::new(store)),
+        store: Store::start(Box::new(store), settings.config.shards),
         workers: Workers::start(workers),
         control: Control::new(socket),
         reload: Reload {

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use spondee_core::limits::{GROWTH, STORE_ALONE_BYTES, STORE_QUEUE_BATCHES, StoreCredit};
+
 pub mod log;
 pub mod shell;
 
@@ -75,12 +77,15 @@ pub const DERIVE_BATCH: usize = 4;
 
 // -- Storage
 
-/// Batches submitted and not yet answered. Beyond it `Store::submit` says `Busy`. At 10,000 rows a second this is under
-/// two seconds of work: whoever waits longer had better be told.
-pub const STORE_QUEUE_BATCHES: usize = 16_384;
-
-/// Bytes of keys and values in those batches. A queue full of the longest stanzas (256 KiB) must not fill the memory.
-pub const STORE_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+// The longest stanza that may be let in fits a batch, grown on its way, with two full addresses.
+const _: () =
+    assert!(*C2S_STANZA_BYTES.end() as usize * 2 + GROWTH + 2 * 3071 + 1024 <= STORE_ALONE_BYTES);
+// However many threads there may be, each has credit for a few batches at least.
+const _: () = assert!(StoreCredit::of_one(*THREADS.end()).batches >= 64);
+const _: () = assert!(StoreCredit::of_all(*THREADS.end()).batches <= STORE_QUEUE_BATCHES);
+// A group is no more than what may wait.
+const _: () = assert!(STORE_GROUP_BATCHES <= STORE_QUEUE_BATCHES);
+const _: () = assert!(STORE_GATHER_OPS <= STORE_GROUP_BATCHES);
 
 /// Batches in one commit. Above 500 the cost of the commit no longer shows in the cost of a batch, and the first one of a
 /// group waits for the last: a thousand take about a tenth of a second on a slow disk.
@@ -88,6 +93,16 @@ pub const STORE_GROUP_BATCHES: usize = 1024;
 
 /// Bytes in one commit. Whoever changes something may wait for all of them: about a tenth of a second.
 pub const STORE_GROUP_BYTES: usize = 8 * 1024 * 1024;
+
+/// Entries of logs that the writer gathers before it commits when nobody waits for anything: with many owners each is on a page of
+/// its own, and twice as many in a commit cost a tenth less each.
+pub const STORE_GATHER_OPS: usize = 256;
+
+/// How long it gathers, at most. Nobody hears anything later for it but that a stanza is settled.
+pub const STORE_GATHER_FOR: Duration = Duration::from_millis(4);
+
+/// It gathers when the last commit ended less than this ago: where a message comes now and then, each is committed at once.
+pub const STORE_GATHER_AFTER: Duration = Duration::from_millis(20);
 
 /// Threads that serve batches which only read. One is for sign-ins and loads alone, so that nobody's pages hold them up.
 pub const STORE_READERS: usize = 2;

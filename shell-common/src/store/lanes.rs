@@ -6,17 +6,21 @@
 //! take effect and are answered in the order submitted, and no owner waits for another's reads.
 //!
 //! One reader serves sign-ins and loads alone; the other takes those first, then everything else.
+//!
+//! The writer takes all that waits. Appends, for which nobody waits, may be left for a moment so that more of them come
+//! together: each commit writes the pages that it touched, however few rows are new on them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use spondee_core::jid::BareJid;
+use spondee_core::limits::StoreCredit;
 use spondee_core::port::Ticket;
 use spondee_core::store::{Batch, Class, StoreError};
 
 use crate::limits::{
-    STORE_GROUP_BATCHES, STORE_GROUP_BYTES, STORE_PATIENT_READS, STORE_QUEUE_BATCHES,
-    STORE_QUEUE_BYTES, STORE_URGENT_READS,
+    STORE_GATHER_OPS, STORE_GROUP_BATCHES, STORE_GROUP_BYTES, STORE_PATIENT_READS,
+    STORE_URGENT_READS,
 };
 use crate::mailbox::Mailbox;
 
@@ -39,9 +43,17 @@ pub(super) enum Server {
 #[derive(Debug)]
 pub(super) struct Lanes {
     phase: Phase,
+    /// What the shards may have here in all.
+    room: StoreCredit,
     batches: usize,
     bytes: usize,
     writes: VecDeque<Job>,
+    /// Of these, those that somebody waits for.
+    eager: usize,
+    /// Operations and entries in the others.
+    gathered: usize,
+    /// Batches that wait for others of their owners.
+    parked: usize,
     /// Sign-ins and loads.
     urgent: VecDeque<Job>,
     /// Other reads.
@@ -62,6 +74,8 @@ enum Phase {
 enum Sleep {
     Asleep,
     Awake,
+    /// Until somebody waits or enough has been gathered.
+    Gathering,
 }
 
 /// One owner's unanswered batches, but for pages under way.
@@ -124,13 +138,17 @@ impl Lane {
 }
 
 impl Lanes {
-    /// For one writer and so many readers, none included.
-    pub(super) fn new(readers: usize) -> Self {
+    /// For one writer and so many readers, none included, and so many shards.
+    pub(super) fn new(readers: usize, shards: u16) -> Self {
         Self {
             phase: Phase::Running,
+            room: StoreCredit::of_all(shards),
             batches: 0,
             bytes: 0,
             writes: VecDeque::new(),
+            eager: 0,
+            gathered: 0,
+            parked: 0,
             urgent: VecDeque::new(),
             patient: VecDeque::new(),
             owners: HashMap::new(),
@@ -141,10 +159,10 @@ impl Lanes {
 
     /// Queues a job and tells who must be woken for it.
     pub(super) fn submit(&mut self, job: Job) -> Result<Option<Server>, StoreError> {
-        let bytes = weight(&job.batch);
+        let bytes = job.batch.weight();
         // One batch alone is always taken: a bound must not make it impossible.
-        let full = self.batches >= STORE_QUEUE_BATCHES
-            || (self.batches > 0 && self.bytes.saturating_add(bytes) > STORE_QUEUE_BYTES);
+        let full = self.batches >= self.room.batches
+            || (self.batches > 0 && self.bytes.saturating_add(bytes) > self.room.bytes);
         if full || self.phase == Phase::Stopping {
             return Err(StoreError::Busy);
         }
@@ -154,7 +172,12 @@ impl Lanes {
         if let Some(lane) = self.owners.get_mut(&job.batch.owner) {
             if !lane.parked.is_empty() || !lane.admits(manner) {
                 lane.parked.push_back(job);
-                return Ok(None);
+                self.parked += 1;
+                // It waits for what is being gathered, perhaps.
+                return Ok(match self.writer {
+                    Sleep::Gathering => self.wake(Server::Writer),
+                    Sleep::Asleep | Sleep::Awake => None,
+                });
             }
             lane.begin(manner);
         } else if manner != Manner::Page {
@@ -183,7 +206,7 @@ impl Lanes {
     pub(super) fn make_room(&mut self, batches: &[Batch]) {
         for batch in batches {
             self.batches = self.batches.saturating_sub(1);
-            self.bytes = self.bytes.saturating_sub(weight(batch));
+            self.bytes = self.bytes.saturating_sub(batch.weight());
         }
     }
 
@@ -194,6 +217,21 @@ impl Lanes {
             self.step(batch, &mut woken);
         }
         woken
+    }
+
+    /// Whether nothing but appends waits for the writer, few of them, and nobody waits for these.
+    pub(super) fn may_gather(&self) -> bool {
+        self.phase == Phase::Running
+            && !self.writes.is_empty()
+            && self.eager == 0
+            && self.parked == 0
+            && self.gathered < STORE_GATHER_OPS
+            && self.writes.len() < STORE_GROUP_BATCHES
+    }
+
+    /// The writer leaves what waits for it for a moment.
+    pub(super) const fn gathers(&mut self) {
+        self.writer = Sleep::Gathering;
     }
 
     /// This thread has nothing to do.
@@ -223,7 +261,7 @@ impl Lanes {
     fn group(&mut self) -> Vec<Job> {
         let mut bytes = 0_usize;
         let fits = |job: &&Job| {
-            bytes = bytes.saturating_add(weight(&job.batch));
+            bytes = bytes.saturating_add(job.batch.weight());
             bytes <= STORE_GROUP_BYTES
         };
         // The first fits, however long it is.
@@ -233,13 +271,33 @@ impl Lanes {
             .take(STORE_GROUP_BATCHES)
             .take_while(fits)
             .count();
-        some(&mut self.writes, count.max(1))
+        let group = some(&mut self.writes, count.max(1));
+        for job in &group {
+            let (number, of) = self.count(&job.batch);
+            *number = number.saturating_sub(of);
+        }
+        group
+    }
+
+    /// The number in which this write is counted while it waits, and by how much.
+    fn count(&mut self, batch: &Batch) -> (&mut usize, usize) {
+        match batch.class {
+            Class::Append => (&mut self.gathered, batch.count()),
+            Class::Change | Class::Load | Class::Page | Class::SignIn | Class::Upkeep => {
+                (&mut self.eager, 1)
+            }
+        }
     }
 
     fn push(&mut self, job: Job, manner: Manner) -> Option<Server> {
         // Without readers the writer does everything.
         if manner == Manner::Write || self.readers.is_empty() {
+            let (number, of) = self.count(&job.batch);
+            *number = number.saturating_add(of);
             self.writes.push_back(job);
+            if self.writer == Sleep::Gathering && self.may_gather() {
+                return None;
+            }
             return self.wake(Server::Writer);
         }
         let last = self.readers.len() - 1;
@@ -276,6 +334,7 @@ impl Lanes {
         if lane.is_idle() {
             self.owners.remove(&batch.owner);
         }
+        self.parked = self.parked.saturating_sub(free.len());
         for (job, manner) in free {
             woken.extend(self.push(job, manner));
         }
@@ -291,7 +350,7 @@ impl Lanes {
     /// Names this thread if somebody must wake it: once.
     fn wake(&mut self, server: Server) -> Option<Server> {
         let sleep = self.sleep(server)?;
-        (std::mem::replace(sleep, Sleep::Awake) == Sleep::Asleep).then_some(server)
+        (std::mem::replace(sleep, Sleep::Awake) != Sleep::Awake).then_some(server)
     }
 }
 
@@ -303,9 +362,4 @@ fn some(queue: &mut VecDeque<Job>, count: usize) -> Vec<Job> {
         queue.shrink_to(STORE_GROUP_BATCHES);
     }
     jobs
-}
-
-/// About how many bytes a batch holds.
-fn weight(batch: &Batch) -> usize {
-    batch.weight() + size_of::<Job>()
 }

@@ -84,20 +84,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// Starts the threads of `backend`: one writer with adaptive group commit, readers beside it that never overtake an
+    /// Starts the threads of `backend`, for the credit (`StoreCredit`) of so many shards: one writer with adaptive group commit, readers beside it that never overtake an
     /// owner's pending batch. When the outcome of a commit cannot be known, the process ends: see `StoreError::Unknown`.
     ///
     /// # Panics
     /// If the operating system refuses a thread: nothing runs yet that could go on without.
     #[must_use]
-    pub fn start(backend: Box<dyn Backend>) -> Self {
-        Self::start_with(backend, end_process)
+    pub fn start(backend: Box<dyn Backend>, shards: u16) -> Self {
+        Self::start_with(backend, shards, end_process)
     }
 
     /// As `start`; `give_up` is called in place of the end of the process.
-    fn start_with(backend: Box<dyn Backend>, give_up: fn()) -> Self {
+    fn start_with(backend: Box<dyn Backend>, shards: u16, give_up: fn()) -> Self {
         Self {
-            threads: Arc::new(worker::Threads::start(backend, give_up)),
+            threads: Arc::new(worker::Threads::start(backend, shards, give_up)),
         }
     }
 

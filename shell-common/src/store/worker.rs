@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use spondee_core::port::Ticket;
 use spondee_core::store::{Batch, Reply, StoreError};
@@ -14,7 +14,7 @@ use tracing::Level;
 
 use super::lanes::{Job, Lanes, Server};
 use super::{Backend, Quiet, StoreCounters, Tended};
-use crate::limits::{STORE_QUIET, STORE_READERS};
+use crate::limits::{STORE_GATHER_AFTER, STORE_GATHER_FOR, STORE_QUIET, STORE_READERS};
 use crate::log::{Cause, Subject, may_write};
 use crate::mailbox::{Letter, Mailbox};
 
@@ -50,12 +50,12 @@ struct Running {
 }
 
 impl Threads {
-    pub(super) fn start(backend: Box<dyn Backend>, give_up: fn()) -> Self {
+    pub(super) fn start(backend: Box<dyn Backend>, shards: u16, give_up: fn()) -> Self {
         let readers: Vec<_> = (0..STORE_READERS).map_while(|_| backend.reader()).collect();
         let shared = Arc::new(Shared {
             give_up,
             state: Mutex::new(State {
-                lanes: Lanes::new(readers.len()),
+                lanes: Lanes::new(readers.len(), shards),
                 counters: StoreCounters::default(),
             }),
             writer: Condvar::new(),
@@ -126,11 +126,13 @@ fn spawn(shared: &Arc<Shared>, server: Server, mut backend: Box<dyn Backend>) ->
     let shared = shared.clone();
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let mut leisure = Leisure::Due;
+        let mut answered = None;
         loop {
-            match shared.next(server, leisure) {
+            match shared.next(server, leisure, answered) {
                 Work::Serve(jobs) => {
                     shared.serve(&mut *backend, jobs);
                     if server == Server::Writer {
+                        answered = Some(Instant::now());
                         shared.tend(&mut *backend, Quiet::No);
                         leisure = Leisure::Due;
                     }
@@ -162,12 +164,26 @@ enum Leisure {
 }
 
 impl Shared {
-    /// Waits for work.
-    fn next(&self, server: Server, leisure: Leisure) -> Work {
+    /// Waits for work; `answered` is when the last was done.
+    fn next(&self, server: Server, leisure: Leisure, answered: Option<Instant>) -> Work {
         let mut state = lock(&self.state);
         let mut deadline = None;
+        let mut gathering = None;
         loop {
             state.lanes.wakes(server);
+            if server == Server::Writer
+                && state.lanes.may_gather()
+                && answered
+                    .is_some_and(|at| at.elapsed() < STORE_GATHER_AFTER || gathering.is_some())
+            {
+                let now = Instant::now();
+                let end = *gathering.get_or_insert(now + STORE_GATHER_FOR);
+                if now < end {
+                    state.lanes.gathers();
+                    state = sleep(state, &self.writer, Some(end - now));
+                    continue;
+                }
+            }
             let jobs = state.lanes.take(server);
             if !jobs.is_empty() {
                 return Work::Serve(jobs);
@@ -178,7 +194,7 @@ impl Shared {
             let Some(bell) = self.bell(server) else {
                 return Work::End;
             };
-            let sleeping = match (server, leisure) {
+            let patience = match (server, leisure) {
                 (Server::Writer, Leisure::More) => return Work::Tend,
                 (Server::Writer, Leisure::Due) => {
                     let now = Instant::now();
@@ -186,20 +202,12 @@ impl Shared {
                     if now >= end {
                         return Work::Tend;
                     }
-                    state.lanes.sleeps(server);
-                    let waited = bell.wait_timeout(state, end - now);
-                    waited
-                        .map(|(state, _)| state)
-                        .map_err(|poison| poison.into_inner().0)
+                    Some(end - now)
                 }
-                (Server::Writer, Leisure::Used) | (Server::Reader(_), _) => {
-                    state.lanes.sleeps(server);
-                    bell.wait(state).map_err(PoisonError::into_inner)
-                }
+                (Server::Writer, Leisure::Used) | (Server::Reader(_), _) => None,
             };
-            state = match sleeping {
-                Ok(state) | Err(state) => state,
-            };
+            state.lanes.sleeps(server);
+            state = sleep(state, bell, patience);
         }
     }
 
@@ -316,6 +324,21 @@ fn post(returns: Vec<(Arc<dyn Mailbox>, Ticket)>, outcomes: Vec<Outcome>) {
         if catch_unwind(AssertUnwindSafe(|| mailbox.post(letters))).is_err() {
             tracing::error!("a shard's mailbox panicked: its answers are lost");
         }
+    }
+}
+
+/// Until somebody rings, or for so long.
+fn sleep<'a>(
+    state: MutexGuard<'a, State>,
+    bell: &Condvar,
+    patience: Option<Duration>,
+) -> MutexGuard<'a, State> {
+    match patience {
+        Some(patience) => {
+            let woken = bell.wait_timeout(state, patience);
+            woken.unwrap_or_else(PoisonError::into_inner).0
+        }
+        None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
     }
 }
 

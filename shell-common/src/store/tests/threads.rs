@@ -5,12 +5,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use spondee_core::arena::Arena;
+use spondee_core::limits::{STORE_BATCH_BYTES, STORE_QUEUE_BATCHES, StoreCredit};
 use spondee_core::port::Ticket;
+use spondee_core::store::{Entry, Kept, Payload};
 
 use super::super::lanes::{Job, Lanes, Server};
 use super::super::{Quiet, Store, StoreCounters, Tended};
 use super::*;
-use crate::limits::{STORE_GROUP_BYTES, STORE_PATIENT_READS, STORE_QUEUE_BATCHES};
+use crate::limits::{STORE_GATHER_OPS, STORE_GROUP_BYTES, STORE_PATIENT_READS};
 use crate::mailbox::{Letter, Mailbox};
 
 /// Each call of `apply` announces its batches, then waits for a word. Readers wait on words of their own.
@@ -101,7 +103,7 @@ fn gated() -> (Store, Keeper) {
         words,
         readers: Readers::None,
     };
-    (Store::start(Box::new(backend)), writer)
+    (Store::start(Box::new(backend), 1), writer)
 }
 
 fn gated_readers() -> (Store, Keeper, Keeper) {
@@ -113,7 +115,7 @@ fn gated_readers() -> (Store, Keeper, Keeper) {
         words,
         readers: Readers::Gated(reader_entered, reader_words),
     };
-    (Store::start(Box::new(backend)), writer, reader)
+    (Store::start(Box::new(backend), 1), writer, reader)
 }
 
 /// A mailbox that passes letters on as they were posted.
@@ -250,7 +252,7 @@ const OTHER: Server = Server::Reader(1);
 
 impl Play {
     fn new() -> Self {
-        let mut lanes = Lanes::new(2);
+        let mut lanes = Lanes::new(2, 1);
         for server in [Server::Writer, QUICK, OTHER] {
             lanes.sleeps(server);
         }
@@ -262,6 +264,15 @@ impl Play {
     }
 
     fn submit(&mut self, owner: &str, class: Class, ops: Vec<Op>) -> Option<Server> {
+        self.try_submit(owner, class, ops).unwrap()
+    }
+
+    fn try_submit(
+        &mut self,
+        owner: &str,
+        class: Class,
+        ops: Vec<Op>,
+    ) -> Result<Option<Server>, StoreError> {
         let job = Job {
             mailbox: self.mailbox.clone(),
             ticket: self.tickets.insert(()),
@@ -270,7 +281,7 @@ impl Play {
                 ..batch(owner, ops)
             },
         };
-        self.lanes.submit(job).unwrap()
+        self.lanes.submit(job)
     }
 
     fn take(&mut self, server: Server) -> Vec<Batch> {
@@ -387,7 +398,7 @@ fn a_write_waits_for_its_owners_earlier_reads_and_what_follows_waits_for_it() {
 #[test]
 fn a_list_of_owners_sees_every_write_answered_before() {
     let directory = Scratch::new();
-    let store = Store::start(Box::new(open(&directory)));
+    let store = Store::start(Box::new(open(&directory)), 1);
     let mut shard = Shard::new();
     for owner in ["a@x.example", "b@x.example"] {
         shard.submit(&store, owner, vec![state("on")]).unwrap();
@@ -420,15 +431,128 @@ fn a_full_queue_says_busy_and_takes_more_when_answered() {
 
 #[test]
 fn bytes_count_towards_the_bound_but_one_batch_always_fits() {
-    let (store, writer) = gated();
-    let mut shard = Shard::new();
-    let huge = "x".repeat(crate::limits::STORE_QUEUE_BYTES);
+    let mut play = Play::new();
+    let huge = "x".repeat(StoreCredit::of_all(1).bytes);
     let huge = vec![put("k", &huge, Expect::Anything)];
-    shard.submit(&store, "a@x.example", huge).unwrap();
-    let refused = shard.submit(&store, "b@x.example", write());
+    play.submit("a@x.example", Class::Change, huge);
+    let refused = play.try_submit("b@x.example", Class::Change, write());
     assert_eq!(refused, Err(StoreError::Busy));
-    writer.say(Word::Go);
-    assert_eq!(shard.post(), [(0, done())]);
+    let batches = play.take(Server::Writer);
+    play.lanes.make_room(&batches);
+    assert!(
+        play.try_submit("b@x.example", Class::Change, write())
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_shard_within_its_credit_finds_room_whatever_the_others_have_under_way() {
+    let long = "x".repeat(STORE_BATCH_BYTES);
+    let long = put("k", &long, Expect::Anything);
+    for ops in [vec![long], write()] {
+        for shards in [1, 2, 7, 256] {
+            let credit = StoreCredit::of_one(shards);
+            let mut play = Play::new();
+            play.lanes = Lanes::new(2, shards);
+            let weight = batch("a@x.example", ops.clone()).weight();
+            for shard in 0..shards {
+                for number in 0..credit.batches.min(credit.bytes / weight) {
+                    let owner = format!("u{number}@s{shard}.example");
+                    let taken = play.try_submit(&owner, Class::Change, ops.clone());
+                    assert!(taken.is_ok(), "{shards} {shard} {number}");
+                }
+            }
+        }
+    }
+}
+
+fn entry(key: i64) -> Entry {
+    Entry {
+        key,
+        peer: Bytes::from_static(b"b@y.example"),
+        resource: None,
+        kept: Kept::Archived,
+        payload: Payload(vec![Bytes::from_static(b"<message/>")]),
+    }
+}
+
+fn append(count: i64) -> Vec<Op> {
+    let entries = (0..count).map(entry).collect();
+    vec![Op::Append { log: LOG, entries }]
+}
+
+#[test]
+fn appends_are_gathered_until_somebody_waits_or_there_are_enough() {
+    let few = || {
+        let mut play = Play::new();
+        assert!(!play.lanes.may_gather(), "there is nothing");
+        let woken = play.submit("a@x.example", Class::Append, append(2));
+        assert_eq!(woken, Some(Server::Writer));
+        assert!(play.lanes.may_gather());
+        play.lanes.gathers();
+        let woken = play.submit("b@x.example", Class::Append, append(2));
+        assert_eq!(woken, None);
+        assert!(play.lanes.may_gather());
+        play
+    };
+    // A change takes them along.
+    let mut play = few();
+    let woken = play.submit("c@x.example", Class::Change, write());
+    assert_eq!(woken, Some(Server::Writer));
+    assert!(!play.lanes.may_gather());
+    assert_eq!(play.take(Server::Writer).len(), 3);
+    play.submit("d@x.example", Class::Append, append(1));
+    assert!(play.lanes.may_gather(), "it begins anew");
+
+    let mut play = few();
+    let most = i64::try_from(STORE_GATHER_OPS).unwrap();
+    assert_eq!(
+        play.submit("c@x.example", Class::Append, append(most - 5)),
+        None
+    );
+    let woken = play.submit("d@x.example", Class::Append, append(1));
+    assert_eq!(woken, Some(Server::Writer));
+    assert!(!play.lanes.may_gather());
+
+    // Who signs in waits for the appends of its account.
+    let mut play = few();
+    assert_eq!(
+        play.submit("c@x.example", Class::SignIn, vec![get("k")]),
+        Some(QUICK)
+    );
+    assert!(play.lanes.may_gather());
+    let woken = play.submit("a@x.example", Class::SignIn, vec![get("k")]);
+    assert_eq!(woken, Some(Server::Writer));
+    assert!(!play.lanes.may_gather());
+    let written = play.take(Server::Writer);
+    play.lanes.answered(&written);
+    play.submit("d@x.example", Class::Append, append(1));
+    assert!(play.lanes.may_gather());
+
+    // The end does not wait.
+    let mut play = few();
+    play.lanes.stop();
+    assert!(!play.lanes.may_gather());
+}
+
+#[test]
+fn gathered_appends_are_answered_though_nothing_follows() {
+    let directory = Scratch::new();
+    let store = Store::start(Box::new(open(&directory)), 1);
+    let mut shard = Shard::new();
+    for number in 0..20 {
+        let entries = vec![entry(number)];
+        let ops = vec![Op::Append { log: LOG, entries }];
+        let ticket = shard.tickets.insert(());
+        let batch = Batch {
+            class: Class::Append,
+            ..batch("a@x.example", ops)
+        };
+        store.submit(&shard.mailbox, ticket, batch).unwrap();
+        assert_eq!(shard.post(), [(usize::try_from(number).unwrap(), done())]);
+    }
+    store.stop();
+    assert_eq!(store.counters().commits, 20);
 }
 
 #[test]
@@ -477,7 +601,7 @@ fn a_back_end_that_panics_fails_its_group_and_is_asked_again() {
 #[test]
 fn batches_of_one_owner_are_answered_in_the_order_submitted() {
     let directory = Scratch::new();
-    let store = Store::start(Box::new(open(&directory)));
+    let store = Store::start(Box::new(open(&directory)), 1);
     let mut shard = Shard::new();
     let rounds = 300;
     for n in 0..rounds {
@@ -509,7 +633,9 @@ fn when_nobody_can_know_what_is_kept_that_is_said_and_the_server_gives_up() {
         words,
         readers: Readers::None,
     };
-    let store = Store::start_with(Box::new(backend), || GIVEN_UP.store(true, Ordering::SeqCst));
+    let store = Store::start_with(Box::new(backend), 1, || {
+        GIVEN_UP.store(true, Ordering::SeqCst)
+    });
     let mut shard = Shard::new();
     shard.submit(&store, "a@x.example", write()).unwrap();
     writer.group();
@@ -541,7 +667,9 @@ impl Backend for Untended {
 fn a_sync_that_fails_when_nobody_waits_ends_the_server_too() {
     static GIVEN_UP: AtomicBool = AtomicBool::new(false);
     let backend = Untended(Memory::default());
-    let store = Store::start_with(Box::new(backend), || GIVEN_UP.store(true, Ordering::SeqCst));
+    let store = Store::start_with(Box::new(backend), 1, || {
+        GIVEN_UP.store(true, Ordering::SeqCst)
+    });
     let mut shard = Shard::new();
     shard.submit(&store, "a@x.example", write()).unwrap();
     assert_eq!(shard.post(), [(0, done())]);
