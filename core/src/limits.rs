@@ -121,13 +121,6 @@ pub const ACCOUNT_IDLE: Duration = Duration::from_secs(60);
 /// Accounts of one shard that stay for that reason. Beyond it those go that have been idle for longest.
 pub const ACCOUNTS_IDLE_MAX: usize = 4096;
 
-/// Batches of the whole server that the store has not answered. Each shard has its equal share, so that the queue of the store is
-/// never full for one that keeps to it.
-pub const STORE_CREDIT_BATCHES: usize = 16_384;
-
-/// Bytes in them.
-pub const STORE_CREDIT_BYTES: usize = 64 * 1024 * 1024;
-
 /// How long one session that does not read may hold up another that writes to it, at most. Then it is looked at how much it took: with less
 /// than `FLOW_READ_BYTES` it ends. A person waits so long for a message to go out, and no longer.
 pub const FLOW_PATIENCE: Duration = Duration::from_secs(10);

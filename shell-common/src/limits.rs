@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use spondee_core::limits::{GROWTH, STORE_ALONE_BYTES, STORE_QUEUE_BATCHES, StoreCredit};
+use spondee_core::limits::{
+    C2S_STANZA_BYTES, GROWTH, STORE_ALONE_BYTES, STORE_QUEUE_BATCHES, StoreCredit,
+};
 
 pub mod log;
 pub mod shell;

@@ -4,7 +4,7 @@
 use alloc::collections::BTreeSet;
 
 use super::Shard;
-use crate::limits::{STORE_CREDIT_BATCHES, STORE_CREDIT_BYTES};
+use crate::limits::StoreCredit;
 use crate::port::ConnId;
 use crate::store::Batch;
 use crate::time::Now;
@@ -14,8 +14,7 @@ use crate::time::Now;
 pub(super) struct Credit {
     batches: usize,
     bytes: usize,
-    batches_max: usize,
-    bytes_max: usize,
+    all: StoreCredit,
     /// Connections that are not read for want of credit.
     paused: BTreeSet<ConnId>,
 }
@@ -23,12 +22,10 @@ pub(super) struct Credit {
 impl Credit {
     /// The equal share of one of so many shards.
     pub(super) fn new(shards: u16) -> Self {
-        let shards = usize::from(shards.max(1));
         Self {
             batches: 0,
             bytes: 0,
-            batches_max: (STORE_CREDIT_BATCHES / shards).max(2),
-            bytes_max: STORE_CREDIT_BYTES / shards,
+            all: StoreCredit::of_one(shards),
             paused: BTreeSet::new(),
         }
     }
@@ -48,12 +45,12 @@ impl Credit {
     }
 
     pub(super) const fn is_spent(&self) -> bool {
-        self.batches >= self.batches_max || self.bytes >= self.bytes_max
+        self.batches >= self.all.batches || self.bytes >= self.all.bytes
     }
 
     /// Whether more than half is used.
     pub(super) const fn is_low(&self) -> bool {
-        self.batches > self.batches_max / 2 || self.bytes > self.bytes_max / 2
+        self.batches > self.all.batches / 2 || self.bytes > self.all.bytes / 2
     }
 
     /// How many batches are with the store.
