@@ -52,6 +52,7 @@ pub(super) struct Peer {
     scanner: Scanner,
     /// Where in `heard` the present document begins.
     document: usize,
+    version: Version,
     end: Course,
 }
 
@@ -60,6 +61,14 @@ pub(super) struct Peer {
 pub(super) enum Ears {
     Open,
     Shut,
+}
+
+/// What the header of the server's present document says that it speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Version {
+    Present,
+    /// One that is older, or none: all that the server may say there is an error.
+    Past,
 }
 
 /// Whether something goes on.
@@ -99,6 +108,7 @@ impl Peer {
             surplus: 0,
             scanner: Scanner::new(LIMITS),
             document: 0,
+            version: Version::Present,
             end: Course::On,
         }
     }
@@ -128,7 +138,10 @@ impl Peer {
                 Ok(None) => {}
                 Ok(Some(Token::Header(header))) => {
                     assert!(header.id.is_some() && header.from.is_some(), "{header:?}");
-                    assert_eq!(header.version.as_deref(), Some("1.0"));
+                    self.version = match header.version.as_deref() {
+                        Some("1.0") => Version::Present,
+                        Some(_) | None => Version::Past,
+                    };
                 }
                 Ok(Some(Token::Element(element))) => received.extend(self.element(element)),
                 Ok(Some(Token::End)) => self.end = Course::Over,
@@ -140,6 +153,8 @@ impl Peer {
 
     fn element(&mut self, element: Element) -> Option<Received> {
         let ns = element.ns();
+        let refused = ns == Ns::Streams && element.name() == "error";
+        assert!(self.version == Version::Present || refused, "{element:?}");
         if ns == Ns::Client {
             if element.name() != "presence" {
                 let size = element.raw().len() - addresses(&element);

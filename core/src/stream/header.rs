@@ -1,6 +1,8 @@
 //! The opening tags, theirs and ours (RFC 6120 §4.2, §4.7).
 
 use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
 
 use super::state::{Failures, Negotiation, Phase, State};
 use super::{Cx, Event, Stream, Violation};
@@ -29,7 +31,8 @@ impl Stream {
                 let host = header.to.as_deref().and_then(host_of);
                 let host = host.filter(|host| cx.config.hosts.contains_key(host));
                 let from = host.as_ref().map_or("", Domain::as_str);
-                return Some(self.fail_from(cx, from, violation));
+                let version = Version::answering(header.version.as_deref());
+                return Some(self.fail_from(cx, from, version, violation));
             }
         };
         // `Choice:` what is longer, or has other characters than RFC 5646 §2.1, is no language (RFC 6120 §4.7.4) and not heard.
@@ -51,7 +54,7 @@ impl Stream {
         failures: Failures,
     ) -> Option<Event> {
         let Addressed { host, from } = addressed;
-        self.write_header(cx, host.as_str(), from.as_ref());
+        self.write_header(cx, host.as_str(), from.as_ref(), Version::Ours);
         let mut negotiation = Box::new(Negotiation {
             host,
             transport,
@@ -77,20 +80,29 @@ impl Stream {
             self.state = State::Header(Phase::Authenticated(account));
             return Some(self.fail(cx, Violation::ToChanged));
         }
-        self.write_header(cx, addressed.host.as_str(), addressed.from.as_ref());
+        let (host, from) = (addressed.host.as_str(), addressed.from.as_ref());
+        self.write_header(cx, host, from, Version::Ours);
         Self::write_bind_features(cx);
         self.state = State::Bind(account, 0);
         Some(Event::AtOwner)
     }
 
     /// Our opening tag. `from` is empty where the error is that there is no such host (RFC 6120 §4.9.1.3).
-    pub(super) fn write_header(&self, cx: &mut Cx<'_>, from: &str, to: Option<&BareJid>) {
+    pub(super) fn write_header(
+        &self,
+        cx: &mut Cx<'_>,
+        from: &str,
+        to: Option<&BareJid>,
+        version: Version,
+    ) {
         let id = cx.entropy.id("stream");
         cx.fx.out(cx.conn, |out| {
             out.extend_from_slice(
                 b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
-                  xmlns:stream='http://etherx.jabber.org/streams' version='1.0' xml:lang='en' id='",
+                  xmlns:stream='http://etherx.jabber.org/streams'",
             );
+            version.write(out);
+            out.extend_from_slice(b" xml:lang='en' id='");
             out.extend_from_slice(id.as_bytes());
             out.extend_from_slice(b"' from='");
             escape_attribute(out, from);
@@ -159,9 +171,50 @@ fn check(cx: &Cx<'_>, header: &Header, account: Option<&BareJid>) -> Result<Addr
 
 /// RFC 6120 §4.7.5: two numbers, compared as numbers. A missing version means 0.9, which had neither TLS nor SASL.
 fn is_1_0_or_later(version: &str) -> bool {
-    let Some((major, minor)) = version.split_once('.') else {
-        return false;
-    };
+    numbers(version).is_some_and(|(major, _)| !is_zero(major))
+}
+
+/// The digits in front of the dot and behind it.
+fn numbers(version: &str) -> Option<(&str, &str)> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits(major) && digits(minor) && !major.trim_start_matches('0').is_empty()
+    version
+        .split_once('.')
+        .filter(|(major, minor)| digits(major) && digits(minor))
+}
+
+fn is_zero(number: &str) -> bool {
+    number.trim_start_matches('0').is_empty()
+}
+
+/// What our header says as its version. RFC 6120 §4.7.5: the lower of both, and none to who says none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Version {
+    /// 1.0, to who speaks that or later, or something else.
+    Ours,
+    /// 0 and this behind the dot: what a client speaks that is older.
+    Older(u32),
+    /// To who says none.
+    Unsaid,
+}
+
+impl Version {
+    fn answering(said: Option<&str>) -> Self {
+        let Some(said) = said else {
+            return Self::Unsaid;
+        };
+        match numbers(said) {
+            Some((major, minor)) if is_zero(major) => minor.parse().map_or(Self::Ours, Self::Older),
+            Some(_) | None => Self::Ours,
+        }
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Ours => out.extend_from_slice(b" version='1.0'"),
+            Self::Older(minor) => {
+                out.extend_from_slice(format!(" version='0.{minor}'").as_bytes());
+            }
+            Self::Unsaid => {}
+        }
+    }
 }

@@ -318,11 +318,17 @@ impl Stream {
 
     /// Ends the stream from our side: an error if there is one, the closing tag, and `Closing` or `Close` for the shell.
     pub(crate) fn fail(&mut self, cx: &mut Cx<'_>, violation: Violation) -> Event {
-        self.fail_from(cx, "", violation)
+        self.fail_from(cx, "", header::Version::Ours, violation)
     }
 
-    /// As `fail`; `from` is the host named by the opening tag, if that is still owed.
-    fn fail_from(&mut self, cx: &mut Cx<'_>, from: &str, violation: Violation) -> Event {
+    /// As `fail`; `from` is the host named by the opening tag, if that is still owed, and `version` what it speaks.
+    fn fail_from(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: &str,
+        version: header::Version,
+        violation: Violation,
+    ) -> Event {
         let account = self.account();
         // A scanner that failed cannot find the peer's closing tag: only its end of file or the deadline remain.
         let closing = State::Closing(if matches!(violation, Violation::Xml(_)) {
@@ -340,7 +346,7 @@ impl Stream {
         }
         if matches!(self.state, State::Header(_)) {
             // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
-            self.write_header(cx, from, None);
+            self.write_header(cx, from, None, version);
         }
         cx.fx.out(cx.conn, |out| {
             violation.write(out);
