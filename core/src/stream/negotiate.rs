@@ -332,6 +332,8 @@ pub(super) fn misplaced(ns: Ns, name: &str) -> Violation {
     match (ns, name) {
         (Ns::Client, "iq" | "message" | "presence") => Violation::StanzaBeforeAuthentication,
         (Ns::Streams, _) => Violation::StreamElement,
+        // RFC 6120 §4.8.3: the content of another kind of stream.
+        (Ns::Server, _) => Violation::Namespace,
         _ => Violation::UnsupportedElement,
     }
 }
