@@ -119,3 +119,21 @@ fn only_a_write_of_unknown_outcome_may_have_taken_effect() -> Result<(), String>
     }
     Ok(())
 }
+
+/// Found by the simulator once a fault of the store excused nobody but those it was about.
+#[test]
+fn an_account_that_was_away_while_it_was_disabled_signs_in_once_it_is_enabled() -> Result<(), String>
+{
+    let mut world = World::new(config());
+    world.add_user(CAST[0], "secret");
+    let talk = Talk::session(&mut world, CAST[0], "r")?;
+    world.hang_up(talk.peer());
+    world.run();
+    let account = BareJid::parse(CAST[0]).map_err(|e| format!("{e:?}"))?;
+    let disable = Command::Disable {
+        account: account.clone(),
+    };
+    assert!(world.command(disable).is_ok());
+    assert!(world.command(Command::Enable { account }).is_ok());
+    Talk::session(&mut world, CAST[0], "r").map(drop)
+}
