@@ -308,7 +308,8 @@ impl Simulation {
             "policy-violation" => nature == Nature::Guesser,
             // The header of a stream that should have been restarted.
             "restricted-xml" if nature == Nature::Hasty => !session,
-            "internal-server-error" => false,
+            // What its account keeps could not be read, or its last change may have taken effect or not.
+            "internal-server-error" => self.faults.store_since(rest, NAMES[client.account]),
             _ => nature == Nature::Babbler,
         }
     }
