@@ -50,8 +50,21 @@ pub(crate) struct Spoken {
 pub(crate) enum Saying {
     /// To one of its sessions; addressed to whom the stanza names, or to this address.
     Tell(SessionKey, Arc<Stanza>, Option<Jid>),
+    /// To several of its sessions.
+    TellEach(Vec<SessionKey>, Arc<Stanza>, Addressed),
     /// To anybody else.
     Route(Delivery),
+}
+
+/// To which address each of several sessions is told something.
+#[derive(Clone, Debug)]
+pub(crate) enum Addressed {
+    /// This one.
+    At(Jid),
+    /// Whom the stanza names.
+    Named,
+    /// The session's own.
+    Own,
 }
 
 /// The stanza that asked for a change, to be answered if that comes to nothing.
@@ -83,8 +96,21 @@ impl Cx<'_> {
         self.spoken.said.push(said);
     }
 
+    /// To several sessions.
+    pub(crate) fn tell_each(
+        &mut self,
+        sessions: Vec<SessionKey>,
+        stanza: Arc<Stanza>,
+        to: Addressed,
+    ) {
+        if !sessions.is_empty() {
+            let said = Saying::TellEach(sessions, stanza, to);
+            self.spoken.said.push(said);
+        }
+    }
+
     /// To whom the stanza names.
-    pub(crate) fn route(&mut self, stanza: Stanza) {
+    pub(crate) fn route(&mut self, stanza: impl Into<Arc<Stanza>>) {
         let delivery = Delivery::named(stanza);
         self.spoken.said.push(Saying::Route(delivery));
     }

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use super::choose::{Recipients, Unreached, choose};
 use super::iq::{answer, asker};
-use super::{Account, Cx};
+use super::{Account, Addressed, Cx};
 use crate::config::Config;
 use crate::jid::Jid;
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
@@ -34,14 +34,19 @@ impl Account {
         {
             self.forget_directed(from, to.resource());
         }
-        let mut tell = |session| match manner {
-            Manner::Directed => cx.tell(session, Arc::clone(stanza)),
-            Manner::FanOut => cx.tell_at(session, Arc::clone(stanza), to.clone()),
-        };
-        let unreached = match choose(&self.sessions, stanza.kind(), to) {
-            Recipients::One(session) => return tell(session),
-            Recipients::Each(each) => return each.into_iter().for_each(tell),
-            Recipients::Unreached(unreached) => unreached,
+        let copy = || Arc::clone(stanza);
+        let unreached = match (choose(&self.sessions, stanza.kind(), to), manner) {
+            (Recipients::One(session), Manner::Directed) => return cx.tell(session, copy()),
+            (Recipients::One(session), Manner::FanOut) => {
+                return cx.tell_at(session, copy(), to.clone());
+            }
+            (Recipients::Each(each), Manner::Directed) => {
+                return cx.tell_each(each, copy(), Addressed::Named);
+            }
+            (Recipients::Each(each), Manner::FanOut) => {
+                return cx.tell_each(each, copy(), Addressed::At(to.clone()));
+            }
+            (Recipients::Unreached(unreached), _) => unreached,
         };
         if let Some(reply) = reply(cx.now, cx.config, stanza, manner, unreached) {
             cx.route(reply);

@@ -20,7 +20,7 @@ use crate::arena::arena_key;
 use crate::jid::BareJid;
 use crate::port::ConnId;
 
-pub(crate) use cx::{Asked, Cx, Saying, Spoken, StoreRoom};
+pub(crate) use cx::{Addressed, Asked, Cx, Saying, Spoken, StoreRoom};
 pub(crate) use deliver::{Manner, nobody};
 pub(crate) use gate::Admit;
 use gate::Gate;

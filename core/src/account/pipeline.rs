@@ -3,6 +3,8 @@
 //! Stages still to come take their places here: blocking (XEP-0191) refuses first, then subscriptions (RFC 6121 §3) change the
 //! roster, then the archive (XEP-0313) keeps what is left, then carbons (XEP-0280) copy it, then it is routed.
 
+use alloc::sync::Arc;
+
 use super::{Account, Cx, SessionKey, answer};
 use crate::jid::Jid;
 use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza};
@@ -11,7 +13,7 @@ use crate::xml::Ns;
 
 impl Account {
     /// A stanza from one of the account's own sessions, `from` stamped.
-    pub(crate) fn outbound(&mut self, cx: &mut Cx<'_>, session: SessionKey, stanza: Stanza) {
+    pub(crate) fn outbound(&mut self, cx: &mut Cx<'_>, session: SessionKey, stanza: Arc<Stanza>) {
         match stanza.kind() {
             Kind::Message(_) => self.message_out(cx, stanza),
             Kind::Presence(kind) => self.presence_out(cx, session, kind, stanza),
@@ -19,10 +21,10 @@ impl Account {
         }
     }
 
-    fn message_out(&self, cx: &mut Cx<'_>, mut message: Stanza) {
+    fn message_out(&self, cx: &mut Cx<'_>, mut message: Arc<Stanza>) {
         if message.to().is_none() {
             // RFC 6120 §10.3.1: as if to the account itself.
-            message.set_to(Jid::from(self.jid.clone()));
+            Arc::make_mut(&mut message).set_to(Jid::from(self.jid.clone()));
         }
         cx.route(message);
     }
@@ -32,7 +34,7 @@ impl Account {
         cx: &mut Cx<'_>,
         session: SessionKey,
         kind: PresenceType,
-        presence: Stanza,
+        presence: Arc<Stanza>,
     ) {
         match kind {
             _ if presence.to().is_none() => self.broadcast(cx, session, presence),
@@ -51,7 +53,7 @@ impl Account {
         }
     }
 
-    fn iq_out(&self, cx: &mut Cx<'_>, session: SessionKey, iq: Stanza) {
+    fn iq_out(&self, cx: &mut Cx<'_>, session: SessionKey, iq: Arc<Stanza>) {
         let own = iq.to().is_none_or(|to| to.as_str() == self.jid.as_str());
         let host = iq.to().is_some_and(|to| to.as_str() == self.jid.domain());
         if (own || host)

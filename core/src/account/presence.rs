@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
 use super::session::Presence;
-use super::{Account, Cx, SessionKey};
+use super::{Account, Addressed, Cx, SessionKey};
 use crate::jid::Jid;
 use crate::limits::PRESENCE_BYTES;
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
@@ -12,19 +12,18 @@ use crate::xml::Ns;
 
 impl Account {
     /// Presence without `to` (RFC 6121 §4.2.2, §4.4.2, §4.5.2).
-    pub(super) fn broadcast(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: Stanza) {
+    pub(super) fn broadcast(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: Arc<Stanza>) {
         match presence.kind() {
             Kind::Presence(PresenceType::Available) => self.become_available(cx, key, presence),
             Kind::Presence(PresenceType::Unavailable) => {
-                self.become_unavailable(cx, key, &Arc::new(presence));
+                self.become_unavailable(cx, key, &presence);
             }
             // The other types say nothing without an address.
             Kind::Presence(_) | Kind::Iq(_) | Kind::Message(_) => {}
         }
     }
 
-    fn become_available(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: Stanza) {
-        let presence = Arc::new(presence);
+    fn become_available(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: Arc<Stanza>) {
         let Some(session) = self.session(key) else {
             return;
         };
@@ -68,17 +67,16 @@ impl Account {
 
     /// A copy to each available resource of the account.
     fn tell_own(&self, cx: &mut Cx<'_>, presence: &Arc<Stanza>) {
-        for session in self
+        let available = self
             .sessions
             .iter()
-            .filter(|session| session.priority().is_some())
-        {
-            cx.tell_at(session.key, Arc::clone(presence), session.jid.clone());
-        }
+            .filter(|session| session.priority().is_some());
+        let each = available.map(|session| session.key).collect();
+        cx.tell_each(each, Arc::clone(presence), Addressed::Own);
     }
 
     /// Presence to somebody (RFC 6121 §4.6): remembered, so that the end can be told.
-    pub(super) fn directed(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: Stanza) {
+    pub(super) fn directed(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: Arc<Stanza>) {
         let limit = cx.config.limits.directed_presence;
         let Some(to) = presence.to().cloned() else {
             return;

@@ -4,9 +4,11 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::sync::Arc;
 
-use super::{Account, Cx};
+use super::{Account, Addressed, Cx, Saying};
+
 use crate::config::ConflictResolve;
 use crate::effects::Effects;
+use crate::envelope::Delivery;
 use crate::jid::{Jid, Resource};
 use crate::port::ConnId;
 use crate::stanza::{Condition, Stanza};
@@ -128,7 +130,22 @@ impl Account {
 
     /// The session of this name.
     pub(super) fn session(&mut self, key: SessionKey) -> Option<&mut Session> {
-        self.sessions.iter_mut().find(|session| session.key == key)
+        let at = self.find_key(key)?;
+        self.sessions.get_mut(at)
+    }
+
+    /// Where a session is: each is behind those that came before it.
+    fn find_key(&self, key: SessionKey) -> Option<usize> {
+        // As many places behind the first as it came after it, unless some between them have gone.
+        let first = self.sessions.first()?.key;
+        let guess = usize::try_from(key.0.wrapping_sub(first.0)).ok()?;
+        match self.sessions.get(guess) {
+            Some(session) if session.key == key => Some(guess),
+            Some(_) | None => self
+                .sessions
+                .binary_search_by_key(&key, |session| session.key)
+                .ok(),
+        }
     }
 
     /// The session on a connection.
@@ -137,17 +154,32 @@ impl Account {
         Some(session.key)
     }
 
-    /// Says something to a session; to one that is over, nothing.
-    pub(crate) fn send(
-        &self,
-        fx: &mut Effects,
-        key: SessionKey,
-        stanza: &Stanza,
-        to: Option<&Jid>,
-    ) {
-        if let Some(session) = self.sessions.iter().find(|session| session.key == key) {
-            session.send(fx, stanza, to.or_else(|| stanza.to()));
+    /// Says something to its sessions; to those that are over, nothing. What is for others comes back.
+    pub(crate) fn say(&self, fx: &mut Effects, saying: Saying) -> Option<Delivery> {
+        match saying {
+            Saying::Tell(key, stanza, to) => {
+                if let Some(session) = self.session_by_key(key) {
+                    session.send(fx, &stanza, to.as_ref().or_else(|| stanza.to()));
+                }
+            }
+            Saying::TellEach(each, stanza, to) => {
+                let sessions = each.into_iter().filter_map(|key| self.session_by_key(key));
+                for session in sessions {
+                    let to = match &to {
+                        Addressed::At(jid) => Some(jid),
+                        Addressed::Named => stanza.to(),
+                        Addressed::Own => Some(&session.jid),
+                    };
+                    session.send(fx, &stanza, to);
+                }
+            }
+            Saying::Route(delivery) => return Some(delivery),
         }
+        None
+    }
+
+    fn session_by_key(&self, key: SessionKey) -> Option<&Session> {
+        self.sessions.get(self.find_key(key)?)
     }
 
     /// The session of a resource.

@@ -67,9 +67,9 @@ pub enum To {
 impl Delivery {
     /// A stanza to whom it names.
     #[must_use]
-    pub fn named(stanza: Stanza) -> Self {
+    pub fn named(stanza: impl Into<Arc<Stanza>>) -> Self {
         Self {
-            stanza: Arc::new(stanza),
+            stanza: stanza.into(),
             to: To::Named,
         }
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::Shard;
 use super::inbox::{Errand, Item, Placed, Post};
 use super::owner::{Call, Commit, Life, Otherwise};
-use crate::account::{self, Account, AccountKey, Manner, Saying, StoreRoom, nobody};
+use crate::account::{self, Account, AccountKey, Manner, StoreRoom, nobody};
 use crate::config::HostConfig;
 use crate::due::Due;
 use crate::envelope::Delivery;
@@ -92,12 +92,8 @@ impl Shard {
             return;
         };
         for saying in self.spoken.said.drain(..) {
-            match saying {
-                Saying::Tell(session, stanza, to) => {
-                    let to = to.as_ref();
-                    owner.account.send(&mut self.fx, session, &stanza, to);
-                }
-                Saying::Route(delivery) => self.fx.route(delivery),
+            if let Some(delivery) = owner.account.say(&mut self.fx, saying) {
+                self.fx.route(delivery);
             }
         }
     }

@@ -36,7 +36,7 @@ impl Shard {
         }
         let owner = self.placement.owner(to.bare());
         match owner == self.place {
-            true => self.deliver(now, &delivery),
+            true => self.deliver_at(now, &delivery.stanza, to, Manner::Directed),
             false => self.fx.send(owner, delivery),
         }
     }
@@ -50,7 +50,7 @@ impl Shard {
             }
             let owner = self.placement.owner(to.bare());
             match owner == self.place {
-                true => self.deliver_here(now, stanza, &to, Manner::FanOut),
+                true => self.deliver_at(now, stanza, &to, Manner::FanOut),
                 false => elsewhere.entry(owner).or_default().push(to),
             }
         }

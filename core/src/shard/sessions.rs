@@ -1,5 +1,7 @@
 //! Sessions between the stream that carries them and the account that rules them.
 
+use alloc::sync::Arc;
+
 use super::Shard;
 use super::connections::Role;
 use crate::account::{AccountKey, Binding, SessionKey};
@@ -45,7 +47,7 @@ impl Shard {
     }
 
     /// A stanza from a session.
-    pub(super) fn outbound(&mut self, now: Now, conn: ConnId, stanza: Stanza) {
+    pub(super) fn outbound(&mut self, now: Now, conn: ConnId, stanza: Arc<Stanza>) {
         if let Some((key, session)) = self.session(conn) {
             self.in_account(now, key, |account, cx| {
                 account.outbound(cx, session, stanza);

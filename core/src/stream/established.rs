@@ -1,5 +1,7 @@
 //! A session's stream: elements become stanzas with a true `from`.
 
+use alloc::sync::Arc;
+
 use super::negotiate::misplaced;
 use super::state::State;
 use super::{Cx, Event, Stream};
@@ -23,7 +25,7 @@ impl Stream {
             // (§4.9.3.9), as in Prosody.
             Ok(mut stanza) => {
                 stanza.set_from(jid);
-                Some(Event::Stanza(stanza))
+                Some(Event::Stanza(Arc::new(stanza)))
             }
             Err(ParseError::Refuse(mut stanza, condition)) => {
                 stanza.set_from(jid);

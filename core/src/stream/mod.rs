@@ -75,7 +75,7 @@ pub(crate) enum Event {
     /// As `Close`: the peer asked for TLS where it was not offered.
     StarttlsRefused,
     /// A stanza of the session, `from` set.
-    Stanza(Stanza),
+    Stanza(Arc<Stanza>),
     /// Nothing can be offered at this host.
     NothingOffered(Domain, crate::sasl::OfferEmpty),
     /// Credentials were verified: `hold_up`, or the account's owner decides with `admitted` or `refused`.
