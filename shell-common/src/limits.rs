@@ -116,6 +116,13 @@ pub const STORE_URGENT_READS: usize = 64;
 /// Other reads in one transaction: sign-ins may come meanwhile.
 pub const STORE_PATIENT_READS: usize = 4;
 
+/// Steps of SQLite's machine that a page of a log by contact may take before others have their turn: about 20,000 entries of the index, or
+/// 0.7 ms. Its transaction ends with them, so no page holds the write-ahead log.
+pub const SQLITE_PAGE_STEPS: i32 = 100_000;
+
+/// The shortest part of a day that such a page looks at, in microseconds: nobody has 20,000 entries in a second.
+pub const SQLITE_PAGE_SPAN: i64 = 1_000_000;
+
 /// Milliseconds that SQLite waits for a lock held by another program, such as an administrator's `sqlite3`.
 pub const SQLITE_BUSY_MS: u64 = 5_000;
 

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::StoreCredit;
 use spondee_core::port::Ticket;
-use spondee_core::store::{Batch, Class, StoreError};
+use spondee_core::store::{Batch, Class, Op, StoreError};
 
+use super::Begun;
 use crate::limits::{
     STORE_GATHER_OPS, STORE_GROUP_BATCHES, STORE_GROUP_BYTES, STORE_PATIENT_READS,
     STORE_URGENT_READS,
@@ -30,6 +31,15 @@ pub(super) struct Job {
     pub(super) mailbox: Arc<dyn Mailbox>,
     pub(super) ticket: Ticket,
     pub(super) batch: Batch,
+    /// Of a page.
+    pub(super) begun: Begun,
+}
+
+impl Job {
+    /// Whether it is one page, which is served in steps.
+    pub(super) fn is_page(&self) -> bool {
+        matches!(self.batch.ops[..], [Op::Page { .. }])
+    }
 }
 
 /// A storage thread.
@@ -196,10 +206,20 @@ impl Lanes {
                 some(&mut self.urgent, STORE_URGENT_READS)
             }
             Server::Reader(_) if self.urgent.is_empty() => {
-                some(&mut self.patient, STORE_PATIENT_READS)
+                let pages = self.patient.iter().position(Job::is_page);
+                match pages {
+                    Some(0) => some(&mut self.patient, 1),
+                    Some(others) => some(&mut self.patient, others.min(STORE_PATIENT_READS)),
+                    None => some(&mut self.patient, STORE_PATIENT_READS),
+                }
             }
             Server::Reader(_) => some(&mut self.urgent, STORE_URGENT_READS),
         }
+    }
+
+    /// A page that is not ready: others have their turn.
+    pub(super) fn put_back(&mut self, job: Job) {
+        self.patient.push_back(job);
     }
 
     /// These batches are done, and about to be answered.

@@ -6,6 +6,7 @@
 mod lanes;
 #[cfg(test)]
 mod memory;
+mod page;
 mod schema;
 mod sqlite;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::mailbox::Mailbox;
 
 #[cfg(test)]
 pub(crate) use memory::Memory;
+pub use page::Begun;
 pub use sqlite::Sqlite;
 
 /// The name of the database file in a data directory.
@@ -35,6 +37,14 @@ pub trait Backend: Send {
     /// Applies the batches in order in one transaction and returns when it is on disk: one outcome for each batch. A batch that is
     /// refused takes no effect and leaves the others alone; if the commit fails, all fail.
     fn apply(&mut self, batches: &[Batch]) -> Vec<Result<Vec<Reply>, StoreError>>;
+
+    /// One step of a batch that is one page of a log and nothing else. `None`: it is not ready, and is to be asked for again with the
+    /// same `begun` when others have had their turn. Between steps nothing is held.
+    fn page(&mut self, batch: &Batch, begun: &mut Begun) -> Option<Result<Vec<Reply>, StoreError>> {
+        let _ = begun;
+        let whole = self.apply(std::slice::from_ref(batch)).pop();
+        Some(whole.unwrap_or(Err(StoreError::Failed)))
+    }
 
     /// A second handle that serves read-only batches beside this one, if the back end can.
     fn reader(&self) -> Option<Box<dyn Backend>>;

@@ -24,7 +24,8 @@ use tracing::Level;
 use self::owners::Remembered;
 use self::sql::Sql;
 use self::tables::key_of;
-use super::{Backend, History, Quiet, Tended, schema};
+use super::{Backend, Begun, History, Quiet, Tended, schema};
+use crate::limits::SQLITE_PAGE_STEPS;
 use crate::log::{Cause, Subject, may_write};
 
 /// One connection.
@@ -39,6 +40,8 @@ pub struct Sqlite {
     remembered: Remembered,
     /// How often it was tended.
     groups: u32,
+    /// How far a page goes in one step.
+    page_steps: i32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,7 +72,14 @@ impl Sqlite {
             health: Health::Sound,
             remembered: Remembered::default(),
             groups: 0,
+            page_steps: SQLITE_PAGE_STEPS,
         })
+    }
+
+    /// Lets a page go so far in one step.
+    #[cfg(test)]
+    pub(super) const fn set_page_steps(&mut self, steps: i32) {
+        self.page_steps = steps;
     }
 
     #[cfg(test)]
@@ -106,6 +116,28 @@ impl Backend for Sqlite {
         })
     }
 
+    fn page(&mut self, batch: &Batch, begun: &mut Begun) -> Option<Outcome> {
+        let [Op::Page { log, pick }] = &batch.ops[..] else {
+            return self.apply(std::slice::from_ref(batch)).pop();
+        };
+        if let Err(flaw) = batch.check() {
+            return Some(refuse(batch, &format!("{flaw:?}")));
+        }
+        self.roll_back();
+        let mut step = || {
+            self.execute("BEGIN")?;
+            let owner = self.find_owner(&batch.owner)?;
+            let reply = self.page_step(owner, *log, pick, begun, self.page_steps)?;
+            self.execute("COMMIT")?;
+            Ok(reply.map(|reply| Ok(vec![reply])))
+        };
+        let stepped = step().unwrap_or_else(|fault| Some(Err(cannot_read(batch, fault))));
+        if !self.connection.is_autocommit() {
+            self.roll_back();
+        }
+        stepped
+    }
+
     fn reader(&self) -> Option<Box<dyn Backend>> {
         match schema::open_reader(&self.path) {
             Ok(connection) => Some(Box::new(Self {
@@ -116,6 +148,7 @@ impl Backend for Sqlite {
                 health: Health::Sound,
                 remembered: Remembered::default(),
                 groups: 0,
+                page_steps: self.page_steps,
             })),
             Err(error) => {
                 tracing::warn!(
@@ -269,15 +302,7 @@ impl Sqlite {
         }
         let read = |op| self.read(&batch.owner, op);
         let replies: Result<_, Fault> = batch.ops.iter().map(read).collect();
-        replies.map_err(|fault| {
-            if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
-                tracing::error!(owner = %batch.owner, "storage cannot read: {fault}");
-            }
-            match fault {
-                Fault::Sqlite(error) => meaning(&error),
-                Fault::Bug(_) | Fault::Conflict | Fault::TooMuch => StoreError::Failed,
-            }
-        })
+        replies.map_err(|fault| cannot_read(batch, fault))
     }
 
     fn read(&self, owner: &BareJid, op: &Op) -> Answer {
@@ -316,7 +341,7 @@ impl Sqlite {
                 limit,
             } => self.list(id, table, prefix, after.as_ref(), *limit),
             Op::Load => self.load(id),
-            Op::Page { log, pick } => self.page(id, *log, pick),
+            Op::Page { log, pick } => self.whole_page(id, *log, pick),
             Op::Get { .. } | Op::Owners { .. } => Err(Fault::Bug("read already")),
             Op::Append { .. }
             | Op::Blank { .. }
@@ -501,6 +526,17 @@ fn is_damage(error: &rusqlite::Error) -> bool {
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )
+}
+
+/// What is said, and what it means to who asked.
+fn cannot_read(batch: &Batch, fault: Fault) -> StoreError {
+    if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+        tracing::error!(owner = %batch.owner, "storage cannot read: {fault}");
+    }
+    match fault {
+        Fault::Sqlite(error) => meaning(&error),
+        Fault::Bug(_) | Fault::Conflict | Fault::TooMuch => StoreError::Failed,
+    }
 }
 
 /// What an error means to who asked.

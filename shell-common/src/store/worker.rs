@@ -13,7 +13,7 @@ use spondee_core::store::{Batch, Reply, StoreError};
 use tracing::Level;
 
 use super::lanes::{Job, Lanes, Server};
-use super::{Backend, Quiet, StoreCounters, Tended};
+use super::{Backend, Begun, Quiet, StoreCounters, Tended};
 use crate::limits::{STORE_GATHER_AFTER, STORE_GATHER_FOR, STORE_QUIET, STORE_READERS};
 use crate::log::{Cause, Subject, may_write};
 use crate::mailbox::{Letter, Mailbox};
@@ -85,6 +85,7 @@ impl Threads {
             mailbox: mailbox.clone(),
             ticket,
             batch,
+            begun: Begun::default(),
         };
         let woken = lock(&self.shared.state).lanes.submit(job)?;
         if let Some(server) = woken {
@@ -137,6 +138,7 @@ fn spawn(shared: &Arc<Shared>, server: Server, mut backend: Box<dyn Backend>) ->
                         leisure = Leisure::Due;
                     }
                 }
+                Work::Page(job) => shared.page(&mut *backend, job),
                 Work::Tend => leisure = shared.tend(&mut *backend, Quiet::Yes),
                 Work::End => return backend,
             }
@@ -148,6 +150,8 @@ fn spawn(shared: &Arc<Shared>, server: Server, mut backend: Box<dyn Backend>) ->
 /// What a thread is to do next.
 enum Work {
     End,
+    /// One step of it.
+    Page(Job),
     Serve(Vec<Job>),
     Tend,
 }
@@ -184,7 +188,13 @@ impl Shared {
                     continue;
                 }
             }
-            let jobs = state.lanes.take(server);
+            let mut jobs = state.lanes.take(server);
+            if jobs.len() == 1
+                && server != Server::Writer
+                && let Some(page) = jobs.pop_if(|job| job.is_page())
+            {
+                return Work::Page(page);
+            }
             if !jobs.is_empty() {
                 return Work::Serve(jobs);
             }
@@ -218,10 +228,33 @@ impl Shared {
             .map(|job| ((job.mailbox, job.ticket), job.batch))
             .unzip();
         let outcomes = apply(backend, &batches);
-        let counted = count(&batches, &outcomes);
+        self.answer(&batches, returns, outcomes);
+    }
+
+    /// One step of a page: answered, or put back behind the others.
+    fn page(&self, backend: &mut dyn Backend, mut job: Job) {
+        let step = catch_unwind(AssertUnwindSafe(|| {
+            backend.page(&job.batch, &mut job.begun)
+        }));
+        let outcome = match step {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => return lock(&self.state).lanes.put_back(job),
+            Err(_) => has_panicked(backend, 1),
+        };
+        let returns = vec![(job.mailbox, job.ticket)];
+        self.answer(&[job.batch], returns, vec![outcome]);
+    }
+
+    fn answer(
+        &self,
+        batches: &[Batch],
+        returns: Vec<(Arc<dyn Mailbox>, Ticket)>,
+        outcomes: Vec<Outcome>,
+    ) {
+        let counted = count(batches, &outcomes);
         let unknown = outcomes.contains(&Err(StoreError::Unknown));
         // Before the answers: whoever has one may ask again at once, and finds room.
-        lock(&self.state).lanes.make_room(&batches);
+        lock(&self.state).lanes.make_room(batches);
         post(returns, outcomes);
         if unknown {
             // Nothing may be built on what is perhaps not on the disk, not even a read. The next start looks at what is there.
@@ -232,7 +265,7 @@ impl Shared {
         total.commits += counted.commits;
         total.batches += counted.batches;
         total.reads += counted.reads;
-        let woken = state.lanes.answered(&batches);
+        let woken = state.lanes.answered(batches);
         let finished = state.lanes.is_finished();
         drop(state);
         for server in woken {
@@ -282,17 +315,19 @@ type Outcome = Result<Vec<Reply>, StoreError>;
 
 /// A back end that panics fails this group and is asked again for the next: the server says so and goes on.
 fn apply(backend: &mut dyn Backend, batches: &[Batch]) -> Vec<Outcome> {
-    let mut outcomes =
-        catch_unwind(AssertUnwindSafe(|| backend.apply(batches))).unwrap_or_else(|_| {
-            if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
-                tracing::error!(batches = batches.len(), "the storage back end panicked");
-            }
-            // What it left open is rolled back now, not with its next work: it would hold the log.
-            let _ = catch_unwind(AssertUnwindSafe(|| backend.apply(&[])));
-            Vec::new()
-        });
+    let outcomes = catch_unwind(AssertUnwindSafe(|| backend.apply(batches)));
+    let mut outcomes = outcomes.unwrap_or_else(|_| vec![has_panicked(backend, batches.len())]);
     outcomes.resize(batches.len(), Err(StoreError::Failed));
     outcomes
+}
+
+fn has_panicked(backend: &mut dyn Backend, batches: usize) -> Outcome {
+    if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+        tracing::error!(batches, "the storage back end panicked");
+    }
+    // What it left open is rolled back now, not with its next work: it would hold the log.
+    let _ = catch_unwind(AssertUnwindSafe(|| backend.apply(&[])));
+    Err(StoreError::Failed)
 }
 
 fn count(batches: &[Batch], outcomes: &[Outcome]) -> StoreCounters {

@@ -5,7 +5,7 @@
 //! contact looks at those days only, and somebody who is not there costs one look.
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension as _, ToSql, params};
+use rusqlite::{OptionalExtension as _, StatementStatus, ToSql, params};
 use spondee_core::jid::BareJid;
 use spondee_core::limits::{STORE_OWED_ENTRIES, STORE_PAGE_BYTES, STORE_SWEEP_OWNERS};
 use spondee_core::store::{
@@ -16,7 +16,8 @@ use super::fields::{Text, address, text};
 use super::owners::Day;
 use super::sql::{self, KeptSql, LogSql};
 use super::{Answer, Fault, Sqlite};
-use crate::limits::SQLITE_UPKEEP_ENTRIES;
+use crate::limits::{SQLITE_PAGE_SPAN, SQLITE_PAGE_STEPS, SQLITE_UPKEEP_ENTRIES};
+use crate::store::page::{Begun, Filling};
 
 /// Microseconds of a day: keys are times.
 const DAY: i64 = 86_400_000_000;
@@ -46,6 +47,27 @@ impl Range {
             before: self.before.min(first.saturating_add(DAY)),
             ..self
         }
+    }
+
+    /// Takes off the end at which a page begins, so many keys of it at most.
+    fn split(&mut self, keys: i64, order: Order) -> Option<Self> {
+        if self.behind.saturating_add(1) >= self.before {
+            return None;
+        }
+        let mut part = *self;
+        match order {
+            Order::Backward => {
+                let behind = self.before.saturating_sub(keys).saturating_sub(1);
+                part.behind = self.behind.max(behind);
+                self.before = part.behind.saturating_add(1);
+            }
+            Order::Forward => {
+                let before = self.behind.saturating_add(keys).saturating_add(1);
+                part.before = self.before.min(before);
+                self.behind = part.before.saturating_sub(1);
+            }
+        }
+        Some(part)
     }
 }
 
@@ -92,112 +114,139 @@ impl Sqlite {
         Ok(Reply::Done)
     }
 
-    pub(super) fn page(&self, owner: Option<i64>, log: Log, pick: &Pick) -> Answer {
+    /// A page in one go.
+    pub(super) fn whole_page(&self, owner: Option<i64>, log: Log, pick: &Pick) -> Answer {
+        let mut begun = Begun::default();
+        let page = self.page_step(owner, log, pick, &mut begun, i32::MAX)?;
+        page.ok_or(Fault::Bug("a page that has no end"))
+    }
+
+    /// As far as so many steps of SQLite's machine go, or some more. `None` if that was not enough.
+    pub(super) fn page_step(
+        &self,
+        owner: Option<i64>,
+        log: Log,
+        pick: &Pick,
+        begun: &mut Begun,
+        steps: i32,
+    ) -> Result<Option<Reply>, Fault> {
         let sql = self.log_sql(log)?;
         let Some(owner) = owner else {
-            return Ok(match pick.ids {
+            return Ok(Some(match pick.ids {
                 Some(_) => Reply::Missing,
                 None => Reply::Page(Page::default()),
-            });
+            }));
         };
-        let oldest = self.first(&sql.oldest, owner)?;
         if let Some(ids) = &pick.ids {
-            return self.ids(owner, sql, pick, ids, oldest);
+            let oldest = self.first(&sql.oldest, owner)?;
+            return self.ids(owner, sql, pick, ids, oldest).map(Some);
         }
-        let range = Range {
-            owner,
-            behind: pick.after.unwrap_or(i64::MIN),
-            before: pick
-                .before
-                .unwrap_or(i64::MAX)
-                .min(pick.upto.saturating_add(1)),
-        };
-        let mut filling = Filling {
-            cut: Cut::new(pick.limit, STORE_PAGE_BYTES),
-            entries: Vec::new(),
-            more: false,
-        };
-        let kept = sql.kept(pick.kept);
+        let begun = &mut begun.0;
+        // Purged meanwhile, and somebody else has its name.
+        if begun.as_ref().is_some_and(|begun| begun.owner != owner) {
+            return Ok(Some(Reply::Page(Page::default())));
+        }
+        let filling = begun.get_or_insert_with(|| Box::new(Filling::new(owner, pick, DAY)));
         match &pick.peer {
-            None => self.fill(&mut filling, kept, range, pick)?,
-            Some(peer) => self.fill_with(&mut filling, sql, range, pick, peer)?,
+            None => self.fill(filling, sql.kept(pick.kept), pick)?,
+            Some(peer) => {
+                if !self.fill_with(filling, sql, pick, peer, steps)? {
+                    return Ok(None);
+                }
+            }
         }
-        let Filling {
-            mut entries, more, ..
-        } = filling;
+        // Last: what was trimmed meanwhile may be missing from the page, but not without a sign.
+        let oldest = self.first(&sql.oldest, owner)?;
+        let mut entries = std::mem::take(&mut filling.entries);
         if pick.order == Order::Backward {
             entries.reverse();
         }
-        Ok(Reply::Page(Page {
+        Ok(Some(Reply::Page(Page {
             entries,
             oldest,
-            more,
-        }))
+            more: filling.more,
+        })))
     }
 
-    fn fill(
-        &self,
-        filling: &mut Filling,
-        sql: &KeptSql,
-        range: Range,
-        pick: &Pick,
-    ) -> Result<(), Fault> {
+    fn fill(&self, filling: &mut Filling, sql: &KeptSql, pick: &Pick) -> Result<(), Fault> {
         let sql = match pick.order {
             Order::Backward => &sql.backward,
             Order::Forward => &sql.forward,
         };
         let limit = i64::from(pick.limit) + 1;
-        let params = params![range.owner, range.behind, range.before, limit];
-        self.pour(filling, sql, params)
+        let params = [filling.owner, filling.behind, filling.before, limit];
+        let [owner, behind, before, limit] = &params;
+        self.pour(filling, sql, params![owner, behind, before, limit])?;
+        Ok(())
     }
 
-    /// Day by day, as long as there is room.
+    /// Day by day, as long as there is room and steps are left; a day with very many entries in parts. Whether it is done.
     fn fill_with(
         &self,
         filling: &mut Filling,
         sql: &LogSql,
-        range: Range,
         pick: &Pick,
         peer: &Peer,
-    ) -> Result<(), Fault> {
+        steps: i32,
+    ) -> Result<bool, Fault> {
         let kept = sql.kept(pick.kept);
         let (days, sql) = match pick.order {
             Order::Backward => (&sql.days_backward, &kept.backward_with),
             Order::Forward => (&sql.days_forward, &kept.forward_with),
         };
         let tag = tag(&peer.bare);
+        let whole = Range {
+            owner: filling.owner,
+            behind: filling.behind,
+            before: filling.before,
+        };
+        let mut used = 0_i32;
         let mut days = self.connection.prepare_cached(days)?;
-        let mut days = days.query(days_of(range, tag))?;
-        while let Some(day) = days.next()?
-            && !filling.more
-        {
-            let range = range.day(day.get(0)?);
-            let params = params![
-                range.owner,
-                range.behind,
-                range.before,
-                tag,
-                Text(Some(&peer.bare)),
-                Text(peer.resource.as_deref()),
-                i64::from(pick.limit) + 1,
-            ];
-            self.pour(filling, sql, params)?;
+        let mut days = days.query(days_of(whole, tag))?;
+        while let Some(day) = days.next()? {
+            let mut rest = whole.day(day.get(0)?);
+            while let Some(part) = rest.split(filling.span, pick.order) {
+                let params = params![
+                    part.owner,
+                    part.behind,
+                    part.before,
+                    tag,
+                    Text(Some(&peer.bare)),
+                    Text(peer.resource.as_deref()),
+                    i64::from(pick.limit) + 1,
+                ];
+                let steps_of_part = self.pour(filling, sql, params)?;
+                if filling.more {
+                    return Ok(true);
+                }
+                match pick.order {
+                    Order::Backward => filling.before = part.behind.saturating_add(1),
+                    Order::Forward => filling.behind = part.before.saturating_sub(1),
+                }
+                filling.span = span_after(filling.span, steps_of_part);
+                used = used.saturating_add(steps_of_part);
+                if used >= steps {
+                    return Ok(false);
+                }
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn pour(&self, filling: &mut Filling, sql: &str, params: &[&dyn ToSql]) -> Result<(), Fault> {
+    /// Returns how many steps of SQLite's machine it took.
+    fn pour(&self, filling: &mut Filling, sql: &str, params: &[&dyn ToSql]) -> Result<i32, Fault> {
         let mut page = self.connection.prepare_cached(sql)?;
+        let before = page.get_status(StatementStatus::VmStep);
         let mut rows = page.query(params)?;
         while let Some(row) = rows.next()? {
-            let entry = read_entry(row)?;
-            if !filling.cut.takes(entry.weight()) {
-                filling.more = true;
+            if !filling.take(read_entry(row)?) {
                 break;
             }
-            filling.entries.push(entry);
         }
-        Ok(())
+        drop(rows);
+        Ok(page
+            .get_status(StatementStatus::VmStep)
+            .wrapping_sub(before))
     }
 
     /// One look for each.
@@ -439,11 +488,13 @@ impl Sqlite {
     }
 }
 
-/// A page that is being filled.
-struct Filling {
-    cut: Cut,
-    entries: Vec<Entry>,
-    more: bool,
+/// How long parts of days should be, when one so long took so many steps.
+fn span_after(span: i64, steps: i32) -> i64 {
+    if steps <= SQLITE_PAGE_STEPS {
+        return span;
+    }
+    let shorter = i128::from(span) * i128::from(SQLITE_PAGE_STEPS) / i128::from(steps);
+    i64::try_from(shorter).unwrap_or(span).max(SQLITE_PAGE_SPAN)
 }
 
 /// The days on which entries of a range can lie.

@@ -1,6 +1,6 @@
 //! How SQLite carries out what it is told, and what is left of purged owners.
 
-use spondee_core::store::{Entry, Kept, Log, Payload};
+use spondee_core::store::{Entry, Kept, Log, Order, Page, Payload, Peer, Pick};
 
 use super::sql::Sql;
 use super::*;
@@ -36,9 +36,13 @@ fn no_statement_scans_or_sorts() {
 }
 
 fn append(owner: &str, keys: std::ops::Range<i64>) -> Batch {
+    append_with(owner, "b@y.example", keys)
+}
+
+fn append_with(owner: &str, peer: &'static str, keys: impl IntoIterator<Item = i64>) -> Batch {
     let entry = |key| Entry {
         key,
-        peer: "b@y.example".into(),
+        peer: peer.into(),
         resource: None,
         kept: Kept::Archived,
         payload: Payload(vec!["<message/>".into()]),
@@ -49,7 +53,7 @@ fn append(owner: &str, keys: std::ops::Range<i64>) -> Batch {
         class: spondee_core::store::Class::Append,
         ops: vec![Op::Append {
             log: LOG,
-            entries: keys.map(entry).collect(),
+            entries: keys.into_iter().map(entry).collect(),
         }],
     }
 }
@@ -196,4 +200,189 @@ fn a_log_that_was_held_open_begins_anew_once_nobody_holds_it() {
     other.execute_batch("COMMIT").unwrap();
     write(&mut sqlite, 20);
     assert!(log_bytes(&directory) < 25_000_000);
+}
+
+const A: &str = "a@x.example";
+
+/// An archive with so many entries in a day: one of a thousand is with `c@y.example`.
+fn fill(sqlite: &mut Sqlite, day: i64, count: i64) {
+    let first = day * DAY;
+    let keys: Vec<i64> = (0..count).collect();
+    let step = DAY / count;
+    for keys in keys.chunks(500) {
+        let at = |key: &i64| first + key * step;
+        let (rare, usual): (Vec<i64>, Vec<i64>) = keys.iter().partition(|key| *key % 1000 == 500);
+        let mut batches = vec![append_with(A, "b@y.example", usual.iter().map(at))];
+        if !rare.is_empty() {
+            batches.push(append_with(A, "c@y.example", rare.iter().map(at)));
+        }
+        let outcomes = sqlite.apply(&batches);
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    }
+}
+
+const DAY: i64 = 86_400_000_000;
+
+fn everything() -> Pick {
+    Pick {
+        kept: Kept::Archived,
+        peer: None,
+        ids: None,
+        after: None,
+        before: None,
+        upto: i64::MAX,
+        order: Order::Forward,
+        limit: 50,
+    }
+}
+
+fn with(bare: &'static str) -> Option<Peer> {
+    let bare = bare.into();
+    let resource = None;
+    Some(Peer { bare, resource })
+}
+
+fn asking(pick: Pick) -> Batch {
+    let pick = Box::new(pick);
+    change(A, vec![Op::Page { log: LOG, pick }])
+}
+
+#[test]
+fn a_long_page_takes_steps_and_holds_nothing_between_them() {
+    let directory = Scratch::new();
+    let mut sqlite = open(&directory);
+    for day in [1, 2, 5] {
+        fill(&mut sqlite, day, 30_000);
+    }
+    for order in [Order::Backward, Order::Forward] {
+        let resource = Some("never".into());
+        let bare = "c@y.example".into();
+        let never = Some(Peer { bare, resource });
+        for (peer, after) in [(with("c@y.example"), None), (never, Some(DAY + 7))] {
+            let page = asking(Pick {
+                peer,
+                after,
+                order,
+                limit: 256,
+                ..everything()
+            });
+            let whole = sqlite.apply(std::slice::from_ref(&page)).pop();
+            sqlite.set_page_steps(SQLITE_PAGE_STEPS / 4);
+            let mut begun = Begun::default();
+            let mut steps = 0;
+            let outcome = loop {
+                steps += 1;
+                let outcome = sqlite.page(&page, &mut begun);
+                assert!(sqlite.connection.is_autocommit());
+                if outcome.is_some() {
+                    break outcome;
+                }
+            };
+            assert_eq!(outcome, whole);
+            assert!(steps > 2, "{steps}");
+        }
+    }
+    // Whoever has the name now sees nothing of it.
+    let page = asking(Pick {
+        peer: with("nobody@y.example"),
+        ..everything()
+    });
+    let mut begun = Begun::default();
+    assert!(sqlite.page(&page, &mut begun).is_some(), "one look");
+}
+
+#[test]
+fn a_page_begun_before_its_owner_was_purged_shows_nothing_of_it() {
+    let directory = Scratch::new();
+    let mut sqlite = open(&directory);
+    for day in [1, 2] {
+        fill(&mut sqlite, day, 1000);
+    }
+    sqlite.set_page_steps(1);
+    let page = asking(Pick {
+        peer: with("c@y.example"),
+        ..everything()
+    });
+    let mut begun = Begun::default();
+    assert_eq!(sqlite.page(&page, &mut begun), None);
+    let outcomes = sqlite.apply(&[change(A, vec![Op::Purge]), append(A, 7..8)]);
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    let nothing = Reply::Page(Page::default());
+    assert_eq!(sqlite.page(&page, &mut begun), Some(Ok(vec![nothing])));
+}
+
+/// Steps of SQLite's machine in all statements so far.
+fn steps(sqlite: &Sqlite) -> i32 {
+    let sql = Sql::new(&TESTED);
+    let of = |statement: &&str| {
+        let statement = sqlite.connection.prepare_cached(statement).unwrap();
+        statement.get_status(rusqlite::StatementStatus::VmStep)
+    };
+    sql.all().iter().map(of).sum()
+}
+
+/// What is asked of an archive, of which only a part is wanted.
+fn questions() -> Vec<Batch> {
+    let picks = [
+        everything(),
+        Pick {
+            order: Order::Backward,
+            before: Some(3 * DAY),
+            ..everything()
+        },
+        Pick {
+            peer: with("c@y.example"),
+            limit: 2,
+            ..everything()
+        },
+        Pick {
+            peer: with("nobody@y.example"),
+            ..everything()
+        },
+        Pick {
+            ids: Some(vec![DAY, 2 * DAY]),
+            ..everything()
+        },
+        Pick {
+            kept: Kept::Owed,
+            ..everything()
+        },
+    ];
+    let mut questions: Vec<Batch> = picks.into_iter().map(asking).collect();
+    questions.push(change(A, vec![Op::Load]));
+    questions.push(change(A, vec![Op::Blank { log: LOG, key: 7 }]));
+    questions
+}
+
+#[test]
+fn what_is_asked_reads_as_much_of_a_long_archive_as_of_a_short_one() {
+    let directory = Scratch::new();
+    let mut sqlite = open(&directory);
+    let mut measure = |days: std::ops::Range<i64>| {
+        for day in days {
+            fill(&mut sqlite, day, 1000);
+        }
+        let mut measured = Vec::new();
+        // Once to prepare the statements.
+        for _ in 0..2 {
+            measured.clear();
+            for question in questions() {
+                let before = steps(&sqlite);
+                let outcome = sqlite.apply(&[question]).remove(0);
+                assert!(outcome.is_ok(), "{outcome:?}");
+                measured.push(steps(&sqlite) - before);
+            }
+        }
+        measured
+    };
+    let short = measure(1..4);
+    let long = measure(4..34);
+    assert_eq!(short, long);
+    assert!(short.iter().all(|steps| *steps < 20_000), "{short:?}");
+}
+
+#[test]
+fn every_statement_has_a_place_among_those_that_are_kept_prepared() {
+    let server = Sql::new(&spondee_core::catalog::CATALOG);
+    assert!(server.all().len() + 20 < crate::limits::SQLITE_STATEMENTS);
 }

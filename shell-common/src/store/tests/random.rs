@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use spondee_core::store::{Entry, Kept, Order, Payload, Peer, Pick};
 
+use super::super::Begun;
 use super::*;
 
 const KEYS: [&str; 4] = ["", "a", "b", "\u{e9}"];
@@ -185,6 +186,15 @@ fn number(groups: &mut [Vec<Batch>]) {
     }
 }
 
+const A: &str = "a@x.example";
+
+/// What a reader answers in the end.
+fn in_steps(reader: &mut dyn Backend, page: &Batch) -> Option<Result<Vec<Reply>, StoreError>> {
+    let mut begun = Begun::default();
+    // More than there are days.
+    (0..100).find_map(|_| reader.page(page, &mut begun))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -192,12 +202,18 @@ proptest! {
     fn both_back_ends_give_the_same_answers(mut groups in any_groups()) {
         number(&mut groups);
         let mut both = Both::new();
+        // A page by contact takes many steps.
+        both.sqlite.set_page_steps(1);
         let mut readers = (both.memory.reader().unwrap(), both.sqlite.reader().unwrap());
         for batches in groups {
             both.apply(&batches);
             both.sqlite.tend(super::super::Quiet::Yes);
             let reads: Vec<_> = batches.into_iter().filter(Batch::is_read_only).collect();
             prop_assert_eq!(readers.0.apply(&reads), readers.1.apply(&reads));
+            for op in reads.iter().flat_map(|batch| &batch.ops) {
+                let page = batch(A, vec![op.clone()]);
+                prop_assert_eq!(in_steps(&mut *readers.1, &page), readers.0.apply(&[page]).pop());
+            }
         }
     }
 }

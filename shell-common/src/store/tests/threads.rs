@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use spondee_core::arena::Arena;
 use spondee_core::limits::{STORE_BATCH_BYTES, STORE_QUEUE_BATCHES, StoreCredit};
 use spondee_core::port::Ticket;
-use spondee_core::store::{Entry, Kept, Payload};
+use spondee_core::store::{Entry, Kept, Order, Payload, Pick};
 
 use super::super::lanes::{Job, Lanes, Server};
-use super::super::{Quiet, Store, StoreCounters, Tended};
+use super::super::{Begun, Quiet, Store, StoreCounters, Tended};
 use super::*;
 use crate::limits::{STORE_GATHER_OPS, STORE_GROUP_BYTES, STORE_PATIENT_READS};
 use crate::mailbox::{Letter, Mailbox};
@@ -280,6 +280,7 @@ impl Play {
                 class,
                 ..batch(owner, ops)
             },
+            begun: Begun::default(),
         };
         self.lanes.submit(job)
     }
@@ -353,6 +354,78 @@ fn sign_ins_have_a_reader_of_their_own_and_go_first_at_the_other() {
     assert_eq!(sign_in(&mut play, 2), None);
     assert_eq!(play.take(OTHER).len(), 2, "before any page");
     assert_eq!(play.take(OTHER).len(), STORE_PATIENT_READS);
+}
+
+fn page() -> Vec<Op> {
+    let pick = Pick {
+        kept: Kept::Archived,
+        peer: None,
+        ids: None,
+        after: None,
+        before: None,
+        upto: 9,
+        order: Order::Forward,
+        limit: 50,
+    };
+    let pick = Box::new(pick);
+    vec![Op::Page { log: LOG, pick }]
+}
+
+#[test]
+fn a_page_that_is_not_ready_goes_behind_the_others() {
+    let mut play = Play::new();
+    for owner in ["a@x.example", "b@x.example"] {
+        play.submit(owner, Class::Page, page());
+    }
+    play.submit("c@x.example", Class::Change, vec![get("k")]);
+    let mut first = play.lanes.take(OTHER);
+    assert_eq!(first.len(), 1, "each page by itself");
+    let first = first.remove(0);
+    assert_eq!(first.batch.owner, jid("a@x.example"));
+    play.lanes.put_back(first);
+    let mut turn = || play.take(OTHER).remove(0).owner;
+    assert_eq!(turn(), jid("b@x.example"));
+    assert_eq!(turn(), jid("c@x.example"));
+    assert_eq!(turn(), jid("a@x.example"));
+}
+
+/// Pages take three steps.
+#[derive(Debug)]
+struct Slow(Memory, u8);
+
+impl Backend for Slow {
+    fn apply(&mut self, batches: &[Batch]) -> Vec<Result<Vec<Reply>, StoreError>> {
+        self.0.apply(batches)
+    }
+
+    fn page(&mut self, batch: &Batch, _: &mut Begun) -> Option<Result<Vec<Reply>, StoreError>> {
+        self.1 += 1;
+        (self.1.is_multiple_of(3)).then(|| self.0.apply(std::slice::from_ref(batch)).remove(0))
+    }
+
+    fn reader(&self) -> Option<Box<dyn Backend>> {
+        Some(Box::new(Self(self.0.clone(), 0)))
+    }
+}
+
+#[test]
+fn every_page_is_answered_once_also_at_the_end() {
+    let store = Store::start(Box::new(Slow(Memory::default(), 0)), 1);
+    let mut shard = Shard::new();
+    for number in 0..20 {
+        let ticket = shard.tickets.insert(());
+        let batch = Batch {
+            class: Class::Page,
+            ..batch(&format!("u{number}@x.example"), page())
+        };
+        store.submit(&shard.mailbox, ticket, batch).unwrap();
+    }
+    store.stop();
+    let mut answers: Vec<_> = shard.posts.try_iter().flatten().map(read).collect();
+    answers.sort_by_key(|(number, _)| *number);
+    let numbers: Vec<_> = answers.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+    assert!(answers.iter().all(|(_, outcome)| outcome.is_ok()));
 }
 
 #[test]

@@ -1,0 +1,49 @@
+//! A page of a log that takes more than one step.
+
+use spondee_core::limits::STORE_PAGE_BYTES;
+use spondee_core::store::{Cut, Entry, Pick};
+
+/// How far a page has come; nothing before its first step.
+#[derive(Debug, Default)]
+pub struct Begun(pub(super) Option<Box<Filling>>);
+
+/// A page that is being filled.
+#[derive(Debug)]
+pub(super) struct Filling {
+    /// Whose entries they are, by a number that is never given again.
+    pub(super) owner: i64,
+    /// What is left to look at: keys behind this,
+    pub(super) behind: i64,
+    /// and before this.
+    pub(super) before: i64,
+    /// The most that is looked at in one go, in microseconds.
+    pub(super) span: i64,
+    /// In the order in which they were found.
+    pub(super) entries: Vec<Entry>,
+    pub(super) more: bool,
+    cut: Cut,
+}
+
+impl Filling {
+    pub(super) fn new(owner: i64, pick: &Pick, span: i64) -> Self {
+        let upto = pick.upto.saturating_add(1);
+        Self {
+            owner,
+            behind: pick.after.unwrap_or(i64::MIN),
+            before: pick.before.unwrap_or(i64::MAX).min(upto),
+            span,
+            entries: Vec::new(),
+            more: false,
+            cut: Cut::new(pick.limit, STORE_PAGE_BYTES),
+        }
+    }
+
+    /// Takes one more; whether there was room.
+    pub(super) fn take(&mut self, entry: Entry) -> bool {
+        self.more = !self.cut.takes(entry.weight());
+        if !self.more {
+            self.entries.push(entry);
+        }
+        !self.more
+    }
+}
