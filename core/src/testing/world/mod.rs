@@ -12,6 +12,8 @@ mod policy;
 mod questions;
 mod record;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod ways;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
