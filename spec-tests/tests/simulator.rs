@@ -76,6 +76,7 @@ fn seeds_hold() {
             store_faults,
             overflows,
             evictions,
+            partings,
             ..
         } = counts;
         let least = [
@@ -90,6 +91,7 @@ fn seeds_hold() {
             store_faults,
             overflows,
             evictions,
+            partings,
         ];
         assert!(least.iter().all(|count| *count > 0), "{counts:?}");
     }

@@ -50,6 +50,7 @@ impl Simulation {
             Action::Speak => self.speak(),
             Action::Presence => self.presence(),
             Action::Leave => self.leave(),
+            Action::Part => self.part(),
             Action::Misbehave => self.misbehave(),
             Action::Slow => self.slow(),
             Action::Cut => self.cut(),
@@ -246,10 +247,13 @@ impl Simulation {
 
     fn speak(&mut self) {
         let sessions = self.sessions(|nature| nature != Nature::Deaf);
-        if sessions.is_empty() {
-            return;
+        if !sessions.is_empty() {
+            let index = self.random.pick(&sessions);
+            self.speak_as(index);
         }
-        let index = self.random.pick(&sessions);
+    }
+
+    fn speak_as(&mut self, index: usize) {
         let known: Vec<&str> = self.ledger.lives.iter().map(|life| life.jid()).collect();
         let own = self.clients[index].account;
         let (kind, to, question) = Sent::any(&mut self.random, &known, own);
@@ -285,12 +289,31 @@ impl Simulation {
             return;
         }
         let index = self.random.pick(&sessions);
+        self.leave_as(index);
+    }
+
+    fn leave_as(&mut self, index: usize) {
         let now = self.now;
         if let Some(life) = self.ledger.life(index) {
             life.ends(now);
         }
         self.clients[index].stage = Stage::Leaving;
         self.say(index, "</stream:stream>");
+    }
+
+    /// Stanzas and the end of the stream, to be read at once: none of them may be lost because of it.
+    fn part(&mut self) {
+        let sessions = self.sessions(|nature| nature != Nature::Deaf);
+        if sessions.is_empty() {
+            return;
+        }
+        let index = self.random.pick(&sessions);
+        for _ in 0..=self.random.below(4) {
+            self.speak_as(index);
+        }
+        self.leave_as(index);
+        self.counts.partings += 1;
+        self.world.coalesce(self.clients[index].peer);
     }
 
     /// What those who do not mean well do once they are bound.

@@ -89,6 +89,7 @@ pub struct Counts {
     pub store_faults: usize,
     pub overflows: usize,
     pub evictions: usize,
+    pub partings: usize,
 }
 
 impl AddAssign for Counts {
@@ -106,6 +107,7 @@ impl AddAssign for Counts {
         self.store_faults += more.store_faults;
         self.overflows += more.overflows;
         self.evictions += more.evictions;
+        self.partings += more.partings;
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) enum Action {
     Presence,
     /// A session says good-bye.
     Leave,
+    /// It has something to say first, all in one breath.
+    Part,
     /// A client who does not mean well does what it came for.
     Misbehave,
     /// A client becomes slow, or reads a bit.
@@ -49,13 +51,14 @@ pub(super) enum Action {
 }
 
 /// How likely each is, in one in ten thousand or so.
-const CLIMATE: [(Action, usize); 17] = [
+const CLIMATE: [(Action, usize); 18] = [
     (Action::Step, 5500),
     (Action::Listen, 1900),
     (Action::Connect, 450),
     (Action::Speak, 1300),
     (Action::Presence, 150),
     (Action::Leave, 40),
+    (Action::Part, 40),
     (Action::Misbehave, 60),
     (Action::Slow, 100),
     (Action::Cut, 60),
