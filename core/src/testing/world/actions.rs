@@ -86,10 +86,10 @@ impl World {
         let Some(peer) = self.peer(shard, conn) else {
             return;
         };
-        let owed = self.shards[shard].outgoing(conn).len();
         match self.pipes[peer.0].taking {
-            Taking::All | Taking::Counted => self.take(peer, owed),
+            Taking::All | Taking::Counted => self.take(peer, usize::MAX),
             Taking::Halves => {
+                let owed = self.shards[shard].outgoing(conn).len();
                 self.take(peer, owed / 2);
                 self.take(peer, owed - owed / 2);
             }

@@ -56,7 +56,8 @@ const CLASSES: usize = Class::Upkeep as usize + 1;
 #[derive(Debug)]
 pub struct World {
     config: Arc<Config>,
-    placement: Placement,
+    /// With a single shard there is nothing to place.
+    placement: Option<Placement>,
     shards: Vec<Shard>,
     logs: Vec<Log>,
     recording: Recording,
@@ -130,7 +131,7 @@ impl World {
     fn build(config: Arc<Config>, seed: u64, recording: Recording) -> Self {
         let logs = steps::logs(&config, seed, 0, recording);
         Self {
-            placement: Placement::new(&config.server_secret, config.shards),
+            placement: steps::placement(&config),
             shards: logs.iter().map(Log::start).collect(),
             logs,
             recording,

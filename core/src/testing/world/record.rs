@@ -194,8 +194,7 @@ impl Log {
 
     pub(super) fn sent(&mut self, shard: &mut Shard, conn: ConnId, count: usize) {
         self.keep(|| Call::Sent(conn, count));
-        let bytes = shard.outgoing(conn);
-        self.note(|| String::from_utf8_lossy(bytes).into_owned());
+        self.note(|| String::from_utf8_lossy(shard.outgoing(conn)).into_owned());
         shard.sent(conn, count);
     }
 

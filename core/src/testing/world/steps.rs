@@ -160,7 +160,8 @@ impl World {
     /// The shard that owns an account.
     #[must_use]
     pub fn owner(&self, account: &str) -> usize {
-        usize::from(self.placement.owner(account).shard)
+        let placement = self.placement.as_ref();
+        placement.map_or(0, |placement| usize::from(placement.owner(account).shard))
     }
 
     /// The shard that a command is for.
@@ -184,7 +185,7 @@ impl World {
 
     /// Another configuration is in force, which no shard has heard of yet.
     pub fn configure(&mut self, config: Config) -> Arc<Config> {
-        self.placement = Placement::new(&config.server_secret, config.shards);
+        self.placement = placement(&config);
         self.config = Arc::new(config);
         self.config.clone()
     }
@@ -241,6 +242,11 @@ impl World {
         self.logs = logs(&self.config, self.seed, self.starts, self.recording);
         self.shards = self.logs.iter().map(Log::start).collect();
     }
+}
+
+/// Where accounts are.
+pub(super) fn placement(config: &Config) -> Option<Placement> {
+    (config.shards > 1).then(|| Placement::new(&config.server_secret, config.shards))
 }
 
 /// The logs of shards that start. Their seeds differ for each shard, start and `seed`.
