@@ -132,6 +132,9 @@ pub const FLOW_READ_BYTES: usize = 40 * 1024;
 /// account. News crosses shards within a turn or two, which are milliseconds.
 pub const FLOW_NEWS: Duration = Duration::from_secs(1);
 
+/// `Limits::session_queue_bytes`, unless an administrator says otherwise.
+const SESSION_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+
 /// The bounds of one server. `Default` is what an administrator gets who says nothing, `read` (in `options.rs`) what one gets who does.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -222,7 +225,7 @@ impl Default for Limits {
             until_tls: Duration::from_secs(30),
             close: Duration::from_secs(5),
             idle: Duration::from_secs(14 * 60),
-            session_queue_bytes: 4 * 1024 * 1024,
+            session_queue_bytes: SESSION_QUEUE_BYTES,
             account_queue_bytes: 16 * 1024 * 1024,
             c2s_rate: None,
             sessions_per_account: 50,
@@ -327,3 +330,31 @@ pub const STORE_OWED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Owners that one `Op::Sweep` looks at: about two milliseconds of the writer's time.
 pub const STORE_SWEEP_OWNERS: u32 = 512;
+
+// -- Rosters
+
+/// Bytes of what a user calls a contact. RFC 6121 §2.1.2.4 likens it to a resourcepart, which has no more (RFC 7622 §3.1).
+pub const ROSTER_NAME_BYTES: usize = 1023;
+
+/// Bytes of the name of a group, likewise (RFC 6121 §2.1.2.6).
+pub const ROSTER_GROUP_BYTES: usize = 1023;
+
+/// Groups of one contact. People use one or two; each is compared with the others and sent to each client with every change.
+pub const ROSTER_GROUPS: usize = 64;
+
+/// Bytes of all contacts together, as they are sent to a client that asks for its roster. How many contacts there may be is for an
+/// administrator to say; this is what each takes: two kilobytes of a thousand, where a hundred bytes are usual. Whoever has more, from
+/// elsewhere, keeps it and can add nothing.
+pub const ROSTER_BYTES: usize = 2 * 1024 * 1024;
+
+// A client that has read what came before is never taken for one that does not read, because it asks for its roster: the rest is for an
+// `id` as long as a stanza and for what others send meanwhile.
+const _: () = assert!(2 * ROSTER_BYTES <= SESSION_QUEUE_BYTES);
+
+// It can be loaded: in JSON a group takes at most twice its bytes, and one half is left for other tables.
+const _: () = assert!(2 * 2 * ROSTER_BYTES <= STORE_LOAD_BYTES);
+
+// One contact takes no more than a change may.
+const _: () = assert!(
+    2 * 1024 + ROSTER_NAME_BYTES + 2 * ROSTER_GROUPS * (ROSTER_GROUP_BYTES + 3) < STORE_BATCH_BYTES
+);

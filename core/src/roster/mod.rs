@@ -1,5 +1,95 @@
-//! The roster of an account (RFC 6121 §2): its contacts.
+//! The roster of an account (RFC 6121 §2): its contacts, what a user calls them and where they stand with each other.
+//!
+//! Data and nothing else: loaded once, from rows; asked and changed in memory; what a change makes of the rows and what the user's
+//! devices are to be told of it are values. Who may ask, which sessions are interested and when anything is said is not known here.
 
+mod change;
+mod item;
 mod options;
+mod request;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod version;
 
+use alloc::vec::Vec;
+
+pub use change::{Change, Push};
+pub use item::{Approval, Ask, Groups, Item, Subscription};
 pub use options::RosterOptions;
+pub use request::{Get, Set, get, set};
+pub use rows::{BadRow, ROSTER, ROSTER_VERSION};
+pub use version::Version;
+
+use crate::xml::{Ns, Writer};
+
+/// The contacts of one account.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Roster {
+    version: Version,
+    /// In the order of their addresses, each once.
+    items: Vec<Item>,
+    /// What `ROSTER_BYTES` bounds: `Item::written` of all of them.
+    written: usize,
+}
+
+impl Roster {
+    /// Which version of it this is.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// How many contacts there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The contacts, in the order of their addresses.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The contact of this bare address.
+    #[must_use]
+    pub fn item(&self, contact: &str) -> Option<&Item> {
+        self.items.get(self.find(contact).ok()?)
+    }
+
+    /// Writes what answers a roster get into its result: the whole roster (RFC 6121 §2.1.4), or nothing if the client has it already
+    /// (§2.6.3).
+    ///
+    /// `Choice:` former versions are not kept, so that no other version than the last can be told from one that never was, and whoever
+    /// has another gets it all, as §2.6.3 allows. A roster has a few kilobytes.
+    pub fn result(&self, get: &Get, w: &mut Writer<'_>) {
+        if get.known == Some(self.version) {
+            return;
+        }
+        query(self.version, w);
+        for item in &self.items {
+            item.write(w);
+        }
+        w.close();
+    }
+
+    /// Where a contact is, or where it belongs.
+    fn find(&self, contact: &str) -> Result<usize, usize> {
+        self.items
+            .binary_search_by(|item| item.contact().as_str().cmp(contact))
+    }
+}
+
+/// RFC 6121 §2.6.3: "the server SHOULD include the 'ver' attribute on all roster pushes and results", whatever the client said.
+fn query(version: Version, w: &mut Writer<'_>) {
+    w.open("query")
+        .attribute("xmlns", Ns::Roster.uri())
+        .attribute("ver", &version.to_text());
+}

@@ -1,0 +1,143 @@
+//! What a roster set changes: memory, rows, and what devices are told.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::item::Standing;
+use super::request::Wish;
+use super::{Item, ROSTER, ROSTER_VERSION, Roster, Set, Version, query};
+use crate::jid::BareJid;
+use crate::limits::ROSTER_BYTES;
+use crate::stanza::Condition;
+use crate::store::{Expect, Field, Op, Row, Table};
+use crate::time::Now;
+use crate::xml::Writer;
+
+/// What becomes of a change in memory.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Change {
+    /// What is to be written, in one batch.
+    pub ops: Vec<Op>,
+    /// What every interested resource is to hear, the one that asked for it included, once that is on disk.
+    pub push: Push,
+}
+
+/// The payload of a roster push (RFC 6121 §2.1.6): one item and the version that it makes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Push(Vec<u8>);
+
+impl Push {
+    /// Writes it into an IQ of type `set`.
+    pub fn write(&self, w: &mut Writer<'_>) {
+        w.raw(&self.0);
+    }
+
+    fn new(version: Version, item: impl FnOnce(&mut Writer<'_>)) -> Self {
+        let mut xml = Vec::with_capacity(256);
+        let mut w = Writer::new(&mut xml);
+        query(version, &mut w);
+        item(&mut w);
+        w.close();
+        Self(xml)
+    }
+}
+
+impl Roster {
+    /// Does what a roster set says. An error leaves everything as it was.
+    ///
+    /// # Errors
+    /// `item-not-found` for what is to be removed and is not there (RFC 6121 §2.5.3). `Choice:` its type is that of RFC 6120 §8.3.3.7,
+    /// "cancel", and not that of the example. `policy-violation` for one contact or one byte too many: no other request would do either
+    /// ("modify"), and waiting does not help.
+    pub fn apply(&mut self, set: Set, now: Now, max_contacts: usize) -> Result<Change, Condition> {
+        let Set { contact, wish } = set;
+        match (wish, self.find(contact.as_str())) {
+            (Wish::Remove, Err(_)) => Err(Condition::ItemNotFound),
+            (Wish::Remove, Ok(at)) => Ok(self.remove(at, &contact, now)),
+            (Wish::Update { name, groups }, found) => {
+                let old = found.ok().and_then(|at| self.items.get(at));
+                let standing = old.map_or_else(Standing::default, |old| old.standing);
+                let unsaid = old.and_then(Item::unsaid);
+                let groups = groups.iter().map(|group| &**group);
+                let new = Item::new(contact, standing, &name, unsaid, groups);
+                self.put(found, new, now, max_contacts)
+            }
+        }
+    }
+
+    /// A contact comes, or takes the place of what it was.
+    ///
+    /// `Choice:` who sets what is already so is not refused, and gets a version and a push like everybody (RFC 6121 §2.4.2 and §2.3.2
+    /// have no exception, and §2.6.3 wants the version of each push to be unique). The version alone is written then.
+    fn put(
+        &mut self,
+        place: Result<usize, usize>,
+        new: Item,
+        now: Now,
+        max_contacts: usize,
+    ) -> Result<Change, Condition> {
+        if place.is_err() && self.items.len() >= max_contacts {
+            return Err(Condition::PolicyViolation);
+        }
+        let old = place.ok().and_then(|at| self.items.get_mut(at));
+        let less = old.as_ref().map_or(0, |old| old.written());
+        let written = (self.written - less) + new.written();
+        // Whoever has too much, because it came from elsewhere, may shorten it.
+        if written > ROSTER_BYTES && written > self.written {
+            return Err(Condition::PolicyViolation);
+        }
+        self.written = written;
+        self.version = self.version.next(now);
+        let mut ops = Vec::with_capacity(2);
+        if old.as_deref() != Some(&new) {
+            ops.push(put(&ROSTER, new.to_row()));
+        }
+        ops.push(put(&ROSTER_VERSION, self.version.to_row()));
+        let push = Push::new(self.version, |w| new.write(w));
+        match (old, place) {
+            (Some(old), _) => *old = new,
+            (None, Ok(at) | Err(at)) => self.insert(at, new),
+        }
+        Ok(Change { ops, push })
+    }
+
+    fn insert(&mut self, at: usize, item: Item) {
+        // Not twice as much, as `Vec` would have it: a roster grows seldom and stays in memory for long.
+        if self.items.len() == self.items.capacity() {
+            self.items.reserve_exact(self.items.len() / 8 + 1);
+        }
+        self.items.insert(at, item);
+    }
+
+    /// A contact goes.
+    fn remove(&mut self, at: usize, contact: &BareJid, now: Now) -> Change {
+        let gone = self.items.remove(at);
+        // RFC 6121 §2.5.2: a contact whose presence the user saw is told `unsubscribe`, and one who saw the user's `unsubscribed`. Who
+        // makes subscriptions (§3) must say so here, from what `gone` was, and keep what cannot be said at once; until then
+        // nobody has one.
+        self.written -= gone.written();
+        self.version = self.version.next(now);
+        let key = Row(vec![Field::text(contact.as_str())]);
+        let table = &ROSTER;
+        Change {
+            ops: vec![
+                Op::Delete { table, key },
+                put(&ROSTER_VERSION, self.version.to_row()),
+            ],
+            push: Push::new(self.version, |w| {
+                w.open("item")
+                    .attribute("jid", contact.as_str())
+                    .attribute("subscription", "remove")
+                    .close();
+            }),
+        }
+    }
+}
+
+fn put(table: Table, row: Row) -> Op {
+    Op::Put {
+        table,
+        row,
+        expect: Expect::Anything,
+    }
+}

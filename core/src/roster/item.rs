@@ -1,0 +1,256 @@
+//! One contact: kept in few bytes, and written for clients.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+use core::str::Split;
+
+use crate::jid::BareJid;
+use crate::xml::Writer;
+
+/// A contact (RFC 6121 §2.1.2).
+#[derive(Clone, Eq, PartialEq)]
+pub struct Item {
+    contact: BareJid,
+    /// Name, what is unsaid, then the groups, with NUL between them, which neither XML nor the store can hold. Empty parts at the end
+    /// are left out. Thousands of these are in memory at a time: one allocation for all of them.
+    texts: Box<str>,
+    pub(super) standing: Standing,
+}
+
+/// Where user and contact stand with each other.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Standing {
+    pub(super) subscription: Subscription,
+    pub(super) ask: Ask,
+    pub(super) approval: Approval,
+}
+
+/// Who sees whose presence (RFC 6121 §2.1.2.5).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Subscription {
+    /// Neither.
+    #[default]
+    None,
+    /// The user that of the contact.
+    To,
+    /// The contact that of the user.
+    From,
+    /// Both.
+    Both,
+}
+
+/// Whether a request of the user is not answered yet (RFC 6121 §2.1.2.2).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Ask {
+    /// None was made, or it was answered.
+    #[default]
+    Nothing,
+    /// One to see the contact's presence.
+    Subscribe,
+}
+
+/// Whether the user has approved beforehand that the contact may see its presence (RFC 6121 §2.1.2.1).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Approval {
+    /// No.
+    #[default]
+    Missing,
+    /// Yes.
+    Given,
+}
+
+impl Subscription {
+    const ALL: [Self; 4] = [Self::None, Self::To, Self::From, Self::Both];
+
+    /// The attribute's value.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::To => "to",
+            Self::From => "from",
+            Self::Both => "both",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|this| this.name() == name)
+    }
+
+    /// Whether the user sees the contact's presence.
+    #[must_use]
+    pub const fn is_to(self) -> bool {
+        matches!(self, Self::To | Self::Both)
+    }
+
+    /// Whether the contact sees the user's presence.
+    #[must_use]
+    pub const fn is_from(self) -> bool {
+        matches!(self, Self::From | Self::Both)
+    }
+}
+
+impl Ask {
+    /// The attribute's value, if there is one.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Subscribe => Some("subscribe"),
+        }
+    }
+}
+
+impl Approval {
+    /// The attribute's value, if there is one.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Missing => None,
+            Self::Given => Some("true"),
+        }
+    }
+}
+
+impl Item {
+    /// None of the texts holds NUL, and no group is empty.
+    pub(super) fn new<'a>(
+        contact: BareJid,
+        standing: Standing,
+        name: &str,
+        unsaid: Option<&str>,
+        groups: impl Iterator<Item = &'a str> + Clone,
+    ) -> Self {
+        let groups_bytes: usize = groups.clone().map(|group| group.len() + 1).sum();
+        let unsaid = unsaid.unwrap_or_default();
+        let behind_name = match unsaid.len() + groups_bytes {
+            0 => 0,
+            bytes => bytes + 1,
+        };
+        let mut texts = String::with_capacity(name.len() + behind_name);
+        texts.push_str(name);
+        if behind_name != 0 {
+            texts.push('\0');
+            texts.push_str(unsaid);
+        }
+        for group in groups {
+            texts.push('\0');
+            texts.push_str(group);
+        }
+        Self {
+            contact,
+            texts: texts.into_boxed_str(),
+            standing,
+        }
+    }
+
+    /// The bare address.
+    #[must_use]
+    pub const fn contact(&self) -> &BareJid {
+        &self.contact
+    }
+
+    /// What the user calls it; empty if nothing.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.texts.split('\0').next().unwrap_or_default()
+    }
+
+    /// The groups in which the user has put it, in the order in which they came.
+    #[must_use]
+    pub fn groups(&self) -> Groups<'_> {
+        let mut parts = self.texts.split('\0');
+        let (_name, _unsaid) = (parts.next(), parts.next());
+        Groups(parts)
+    }
+
+    /// Who sees whose presence.
+    #[must_use]
+    pub const fn subscription(&self) -> Subscription {
+        self.standing.subscription
+    }
+
+    /// Whether a request of the user is not answered yet.
+    #[must_use]
+    pub const fn ask(&self) -> Ask {
+        self.standing.ask
+    }
+
+    /// Whether the user has approved a request that is still to come.
+    #[must_use]
+    pub const fn approval(&self) -> Approval {
+        self.standing.approval
+    }
+
+    /// What the contact must be told again when the account is loaded, because nobody knows whether it was.
+    #[must_use]
+    pub fn unsaid(&self) -> Option<&str> {
+        let unsaid = self.texts.split('\0').nth(1);
+        unsaid.filter(|text| !text.is_empty())
+    }
+
+    /// As clients see it, in a result and in a push.
+    pub(super) fn write(&self, w: &mut Writer<'_>) {
+        w.open("item").attribute("jid", self.contact.as_str());
+        // RFC 6121 §2.4.1: no name is an empty one.
+        let name = Some(self.name()).filter(|name| !name.is_empty());
+        for (attribute, value) in [
+            ("name", name),
+            ("subscription", Some(self.subscription().name())),
+            ("ask", self.ask().name()),
+            ("approved", self.approval().name()),
+        ] {
+            if let Some(value) = value {
+                w.attribute(attribute, value);
+            }
+        }
+        for group in self.groups() {
+            w.leaf("group", group);
+        }
+        w.close();
+    }
+
+    /// How many bytes `write` makes of it, at most.
+    pub(super) fn written(&self) -> usize {
+        let item =
+            "<item jid='' name='' subscription='none' ask='subscribe' approved='true'></item>";
+        let group = "<group></group>";
+        let groups = self.groups().map(|text| group.len() + escaped(text));
+        item.len() + self.contact.as_str().len() + escaped(self.name()) + groups.sum::<usize>()
+    }
+}
+
+/// Addresses only: what people call each other is not for logs.
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Item")
+            .field("contact", &self.contact)
+            .field("standing", &self.standing)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The groups of a contact.
+#[derive(Clone, Debug)]
+pub struct Groups<'a>(Split<'a, char>);
+
+impl<'a> Iterator for Groups<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.0.next()
+    }
+}
+
+/// How many bytes a text takes once `xml::escape_attribute` has seen it, at most; as text it takes fewer.
+fn escaped(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'\'' | b'"' => "&quot;".len(),
+        b'&' | b'\n' | b'\r' => "&amp;".len(),
+        b'<' | b'>' | b'\t' => "&lt;".len(),
+        0..b' ' => "\u{FFFD}".len(),
+        b' '.. => 1,
+    };
+    text.bytes().map(escaped).sum()
+}
