@@ -163,21 +163,22 @@ impl Shard {
                 self.timers.set(Due::Account(key), now.mono, OFFER_AGAIN);
             }
             Err(StoreError::Busy | StoreError::Full) => {
-                self.undone(key, Condition::ResourceConstraint);
+                self.undone(key, Some(Condition::ResourceConstraint));
             }
             Err(StoreError::Conflict | StoreError::Failed | StoreError::Fenced) => {
-                self.undone(key, Condition::InternalServerError);
+                self.undone(key, Some(Condition::InternalServerError));
             }
             Err(StoreError::Unknown) => {
                 // What was held cannot be said, and nobody may believe what it was told before.
-                self.undone(key, Condition::InternalServerError);
+                self.undone(key, None);
                 self.end_later(key, Violation::Store);
             }
         }
     }
 
-    /// The changes took no effect: what is in memory is wrong.
-    fn undone(&mut self, key: AccountKey, condition: Condition) {
+    /// The changes took no effect, or perhaps none: what is in memory is wrong. Who asked hears this; nothing, if they may have been
+    /// done.
+    fn undone(&mut self, key: AccountKey, condition: Option<Condition>) {
         let Some(owner) = self.owners.get_mut(key) else {
             return;
         };
@@ -188,7 +189,10 @@ impl Shard {
         for call in commit.calls.into_iter().rev() {
             match call.otherwise {
                 Otherwise::Again(post) => owner.inbox.put_back(Item::Stanza(post)),
-                Otherwise::Refuse(asked) => self.spoken.said.extend(asked.refusal(condition)),
+                Otherwise::Refuse(asked) => {
+                    let refusal = condition.and_then(|condition| asked.refusal(condition));
+                    self.spoken.said.extend(refusal);
+                }
                 Otherwise::Silent => {}
             }
         }
