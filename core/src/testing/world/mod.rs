@@ -35,7 +35,7 @@ use crate::port::{
 use crate::sasl::CREDENTIALS;
 use crate::secret::Secret;
 use crate::shard::Shard;
-use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError};
+use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError, Table};
 use crate::time::{Instant, Now, UnixTime};
 use crate::work::{self, Done};
 
@@ -363,16 +363,19 @@ impl World {
     /// # Panics
     /// It is there already.
     pub fn keep_account(&mut self, account: BareJid, record: Row) {
-        let put = Op::Put {
-            table: &CREDENTIALS,
-            row: record,
-            expect: Expect::Absent,
-        };
+        self.keep(account, &CREDENTIALS, record, Expect::Absent);
+    }
+
+    /// Somebody writes a row past the server.
+    ///
+    /// # Panics
+    /// The store does not take it.
+    pub fn keep(&mut self, owner: BareJid, table: Table, row: Row, expect: Expect) {
         let outcome = self.store.apply(&Batch {
-            owner: account,
+            owner,
             tenure: 0,
             class: Class::Change,
-            ops: vec![put],
+            ops: vec![Op::Put { table, row, expect }],
         });
         assert_eq!(outcome, Ok(vec![Reply::Done]));
     }
