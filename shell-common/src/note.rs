@@ -11,6 +11,7 @@
 //! | `stream failed: CONDITION (TEXT) peer=P account=A` | a stream ended with this stream error |
 //! | `TLS failed: … peer=P` | a TLS handshake or a later record failed, or the peer left in the middle of the handshake |
 //! | `account added account=A`, `account deleted`, `account disabled`, `account enabled`, `password set` | an administrator's command is done |
+//! | `the account cannot be used until this row of the database is mended: … account=A` | what an account keeps makes no sense: it is not written over |
 //! | `left out within a minute: … peer=P` | how many more of these lines that address caused (`limits::log`) |
 //!
 //! REASON is the name of a SASL error condition (RFC 6120 §6.5), CONDITION that of a stream error (RFC 6120 §4.9.3). `account` is
@@ -104,6 +105,16 @@ pub fn log(note: &Note) {
             let (peer, mechanism) = (peer.to_canonical(), mechanism.name());
             tracing::info!(%account, %mechanism, %peer, "signed in");
         }
+        Note::Unreadable { account, why } => unreadable(account, why),
+    }
+}
+
+fn unreadable(account: &BareJid, why: &str) {
+    if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+        tracing::error!(
+            %account,
+            "the account cannot be used until this row of the database is mended: {why}"
+        );
     }
 }
 

@@ -346,8 +346,14 @@ fn an_iq_is_answered_for_the_account_or_delivered_to_the_resource() -> Outcome {
                 for payload in payloads {
                     let iq = format!("<iq to='{to}' type='{kind}' id='m'>{payload}</iq>");
                     romeo.send(&mut world, &iq);
-                    expect(&mut world, &mut romeo, &mut sessions, to, *fate)
-                        .map_err(|e| format!("{iq}: {e}"))?;
+                    // RFC 6121 §2.3.3: a roster is its owner's, whether there is such an account or not.
+                    let of_roster = kind == "set" && payload.contains("roster");
+                    let fated = match of_roster && !to.contains('/') {
+                        true => is_refusal(&romeo.next(&mut world)?, to, "forbidden")
+                            .and_then(|()| expect(&mut world, &mut romeo, &mut sessions, to, S)),
+                        false => expect(&mut world, &mut romeo, &mut sessions, to, *fate),
+                    };
+                    fated.map_err(|e| format!("{iq}: {e}"))?;
                 }
             }
         }

@@ -45,6 +45,7 @@ const EDGES: &[(&str, &str)] = &[
     ("port", "store"),
     ("sasl", "store"),
     ("account", "effects"),
+    ("account", "roster"),
     ("account", "xep"),
     ("stream", "effects"),
     ("due", "account"),

@@ -41,12 +41,9 @@ const NOT_BY_CLIENTS_SASL: &[(&str, &str)] = &[
 
 /// Stanza errors that no client can cause yet, with the reason (RFC 6120 §8.3.3).
 const NOT_BY_CLIENTS_STANZA: &[(&str, &str)] = &[
-    ("forbidden", "no roles yet"),
     ("gone", "no forwarding addresses"),
     ("internal-server-error", "a fault of the server's own"),
-    ("not-acceptable", "no blocking yet"),
     ("not-authorized", "who is not signed in gets a stream error"),
-    ("policy-violation", "policies on stanzas end the stream"),
     ("recipient-unavailable", "service-unavailable tells less"),
     ("redirect", "no redirection"),
     ("registration-required", "no rooms or gateways yet"),

@@ -21,7 +21,6 @@ pub(crate) struct Cx<'a> {
     pub(crate) entropy: &'a mut Entropy,
     pub(crate) spoken: &'a mut Spoken,
     /// Whether the store takes changes.
-    #[expect(dead_code, reason = "what an account keeps comes next")]
     pub(crate) store: StoreRoom,
 }
 
@@ -124,13 +123,11 @@ impl Cx<'_> {
         }
     }
 
-    #[expect(dead_code, reason = "what an account keeps comes next")]
     /// What the call has changed in memory, for the disk. Nobody hears what is said in this call, before or after, until it is there.
     pub(crate) fn change(&mut self, op: Op) {
         self.spoken.changes.push(op);
     }
 
-    #[expect(dead_code, reason = "what an account keeps comes next")]
     /// Who is told if the changes of this call come to nothing.
     pub(crate) fn asked_by(&mut self, asked: Asked) {
         self.spoken.asked = Some(asked);

@@ -1,18 +1,20 @@
 //! What an account keeps: read from the store in one go, and written back change by change.
 
+use crate::roster::{BadRow, Roster};
 use crate::store::Loaded;
 
 /// All that decisions need.
 #[derive(Debug)]
-pub(crate) struct Kept {}
-
-/// Rows that make no sense: a load that fails, so that nothing is ever written over what could not be read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Unreadable;
+pub(crate) struct Kept {
+    pub(super) roster: Roster,
+}
 
 impl Kept {
-    /// From what the store has.
-    pub(crate) fn from_loaded(_: &Loaded) -> Result<Self, Unreadable> {
-        Ok(Self {})
+    /// From what the store has. Rows that make no sense are a load that fails, so that nothing is ever written over what could not be
+    /// read.
+    pub(crate) fn from_loaded(loaded: &Loaded) -> Result<Self, BadRow> {
+        Ok(Self {
+            roster: Roster::from_loaded(loaded)?,
+        })
     }
 }

@@ -10,6 +10,7 @@ mod iq;
 mod kept;
 mod pipeline;
 mod presence;
+mod roster;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -41,7 +41,7 @@ impl Account {
             PresenceType::Available | PresenceType::Unavailable => {
                 self.directed(cx, session, presence);
             }
-            // RFC 6121 §3 needs a roster, which this server does not keep yet. What is to an account of ours is ignored there: it
+            // RFC 6121 §3 is still to come. What is to an account of ours is ignored there: it
             // must be where there is no such account (§8.5.1), and nothing may tell that from one there is.
             PresenceType::Subscribe
             | PresenceType::Subscribed
@@ -53,7 +53,7 @@ impl Account {
         }
     }
 
-    fn iq_out(&self, cx: &mut Cx<'_>, session: SessionKey, iq: Arc<Stanza>) {
+    fn iq_out(&mut self, cx: &mut Cx<'_>, session: SessionKey, iq: Arc<Stanza>) {
         let own = iq.to().is_none_or(|to| to.as_str() == self.jid.as_str());
         let host = iq.to().is_some_and(|to| to.as_str() == self.jid.domain());
         if (own || host)
@@ -65,6 +65,13 @@ impl Account {
         if !own {
             cx.route(iq);
             return;
+        }
+        // RFC 6121 §2: the account's own, and nobody else's.
+        if iq
+            .payload()
+            .is_some_and(|payload| payload.ns() == Ns::Roster)
+        {
+            return self.roster_out(cx, session, iq);
         }
         // RFC 6120 §10.3.3: the server answers on behalf of the account.
         if let Some(reply) = answer(cx.now, cx.config, Entity::Account(Asker::Owner), &iq) {

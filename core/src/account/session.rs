@@ -25,6 +25,7 @@ pub(crate) struct Session {
     conn: ConnId,
     pub(crate) jid: Jid,
     pub(super) presence: Presence,
+    pub(super) interest: Interest,
     /// Whom it sent directed presence and who must hear of its end (RFC 6121 §4.6.3).
     pub(super) directed: BTreeSet<Jid>,
 }
@@ -36,6 +37,15 @@ pub(super) enum Presence {
     Unavailable,
     /// An available resource, with its priority and its last presence.
     Available(i8, Arc<Stanza>),
+}
+
+/// What a session wants to hear of changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Interest {
+    /// It has not asked for the roster.
+    Nothing,
+    /// It has: an interested resource (RFC 6121 §2.2).
+    Roster,
 }
 
 /// The outcome of a request to bind.
@@ -94,6 +104,7 @@ impl Account {
             conn,
             jid: jid.clone(),
             presence: Presence::Unavailable,
+            interest: Interest::Nothing,
             directed: BTreeSet::new(),
         });
         Binding::Bound(jid, old)

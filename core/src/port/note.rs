@@ -91,6 +91,13 @@ pub enum Note {
         /// By which mechanism.
         mechanism: Mechanism,
     },
+    /// What an account keeps cannot be read: nobody can use it, and nothing of it is written, until it is mended.
+    Unreadable {
+        /// The account.
+        account: BareJid,
+        /// Which row makes no sense, and why.
+        why: Box<str>,
+    },
 }
 
 /// What an administrator did to an account.

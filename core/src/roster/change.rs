@@ -24,12 +24,21 @@ pub struct Change {
 
 /// The payload of a roster push (RFC 6121 §2.1.6): one item and the version that it makes.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Push(Vec<u8>);
+pub struct Push {
+    version: Version,
+    xml: Vec<u8>,
+}
 
 impl Push {
     /// Writes it into an IQ of type `set`.
     pub fn write(&self, w: &mut Writer<'_>) {
-        w.raw(&self.0);
+        w.raw(&self.xml);
+    }
+
+    /// The version that it makes, which no other push makes.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
     }
 
     fn new(version: Version, item: impl FnOnce(&mut Writer<'_>)) -> Self {
@@ -38,7 +47,7 @@ impl Push {
         query(version, &mut w);
         item(&mut w);
         w.close();
-        Self(xml)
+        Self { version, xml }
     }
 }
 

@@ -1,6 +1,7 @@
 //! How owners come into memory, and how they leave it.
 
 use alloc::collections::BTreeMap;
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -13,7 +14,8 @@ use crate::account::{Account, AccountKey, Kept, Manner};
 use crate::due::Due;
 use crate::jid::BareJid;
 use crate::limits::{ACCOUNT_IDLE, ACCOUNTS_IDLE_MAX, LOAD_AGAIN, LOAD_TRIES};
-use crate::port::CommandError;
+use crate::port::{CommandError, Note};
+use crate::roster::BadRow;
 use crate::sasl::{Credentials, Status};
 use crate::stanza::Condition;
 use crate::store::{Batch, Class, Op, Reply, StoreError};
@@ -106,15 +108,26 @@ impl Shard {
             return self.fx.bug("loaded, and nobody asked");
         };
         let asked = owner.account.asks();
-        match outcome.ok().and_then(read) {
-            Some((_, None)) if asked => self.vanish(now, key, Vanishing::Nobody),
-            Some((kept, record)) => {
+        let read = match outcome {
+            Ok(replies) => read(replies),
+            Err(_) => Err(None),
+        };
+        match read {
+            Ok((_, None)) if asked => self.vanish(now, key, Vanishing::Nobody),
+            Ok((kept, record)) => {
                 owner.account.keep(kept);
                 owner.life = Life::Ready;
                 self.open_gate(now, key, record);
                 self.drain(now, key);
             }
-            None => self.load_failed(now, key, failed.saturating_add(1)),
+            Err(bad) => {
+                if let Some(bad) = bad {
+                    let account = owner.account.jid().clone();
+                    let why = bad.to_string().into();
+                    self.fx.note(Note::Unreadable { account, why });
+                }
+                self.load_failed(now, key, failed.saturating_add(1));
+            }
         }
     }
 
@@ -286,11 +299,11 @@ impl Shard {
     }
 }
 
-/// What an account keeps, and its credentials if they were asked for. `None` if any of it makes no sense.
-fn read(mut replies: Vec<Reply>) -> Option<(Kept, Option<Bytes>)> {
+/// What an account keeps, and its credentials if they were asked for; or the row that makes no sense.
+fn read(mut replies: Vec<Reply>) -> Result<(Kept, Option<Bytes>), Option<BadRow>> {
     let Some(Reply::Loaded(loaded)) = replies.pop() else {
-        return None;
+        return Err(None);
     };
-    let kept = Kept::from_loaded(&loaded).ok()?;
-    Some((kept, first_record(replies)))
+    let kept = Kept::from_loaded(&loaded)?;
+    Ok((kept, first_record(replies)))
 }

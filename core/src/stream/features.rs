@@ -63,6 +63,10 @@ impl Stream {
             // RFC 3921 §3, as RFC 6121 left it: optional, for old clients.
             w.open("session").attribute("xmlns", Ns::Session.uri());
             w.open("optional").close().close();
+            // RFC 6121 §2.6.1.
+            w.open("ver")
+                .attribute("xmlns", Ns::RosterVersioning.uri())
+                .close();
             write_limits(&mut w, max, idle);
             w.close();
         });

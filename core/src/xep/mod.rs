@@ -238,6 +238,11 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Answer {
 
 /// What an account answers to who shares no presence with it, and what is answered where there is none: the same.
 fn to_stranger(asked: &Asked<'_>) -> Answer {
+    // RFC 6121 §2.3.3: who is not authorized to set a roster hears so, whether there is such an account or not. `Deviation:` §8.5.1 wants
+    // `service-unavailable` where there is none; either would tell.
+    if asked.iq == IqType::Set && asked.payload.is(Ns::Roster, "query") {
+        return Answer::Refuse(Condition::Forbidden);
+    }
     let items = asked.iq == IqType::Get && asked.payload.is(Ns::DiscoItems, "query");
     match items {
         // XEP-0030 §8: "MUST return an empty result set" if "the target entity does not exist" or the asker "is not authorized to

@@ -50,6 +50,8 @@ namespaces! {
     Ping = "urn:xmpp:ping";
     /// RFC 6121 §2.
     Roster = "jabber:iq:roster";
+    /// RFC 6121 §2.6.1.
+    RosterVersioning = "urn:xmpp:features:rosterver";
     /// RFC 6120 §6.4.
     Sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
     /// XEP-0440.

@@ -89,6 +89,9 @@ fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
                     ["conflict", "kick_new"] => host.conflict = ConflictResolve::KickNew,
                     ["conflict", "random"] => host.conflict = ConflictResolve::Random,
                     ["conflict", "increment"] => host.conflict = ConflictResolve::Increment,
+                    ["roster", "contacts", count] => {
+                        host.roster.max_contacts = number(count)? as usize;
+                    }
                     ["disable", mechanism] => host.sasl.disable.push((*mechanism).to_owned()),
                     _ => return Err("no such setting".to_owned()),
                 }

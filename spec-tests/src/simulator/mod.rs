@@ -275,6 +275,9 @@ impl Simulation {
                 Note::Bug(what) => {
                     return Err(format!("the server holds this impossible: {what}"));
                 }
+                Note::Unreadable { account, why } => {
+                    return Err(format!("{account} cannot be read: {why}"));
+                }
                 Note::Closed {
                     reason: CloseReason::Failed(error),
                     ..

@@ -181,6 +181,8 @@ impl World {
     fn note(&mut self, shard: usize, note: Note) {
         match note {
             Note::Bug(what) => assert_eq!(self.conduct, Conduct::Bad, "{what}"),
+            // It reads what it wrote.
+            Note::Unreadable { why, .. } => assert_eq!(self.conduct, Conduct::Bad, "{why}"),
             Note::Bound { conn, jid } => {
                 if let Some(peer) = self.at(shard, conn) {
                     self.note_bound(peer, &jid);

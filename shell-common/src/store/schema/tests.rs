@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use spondee_core::catalog::CATALOG;
 use spondee_core::jid::BareJid;
+use spondee_core::roster::{ROSTER, ROSTER_VERSION};
 use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Status};
 use spondee_core::store::{
     Batch, Class, Column, Expect, Field, Kind, Loading, Need, Op, Puts, Reply, Row, Shape,
@@ -297,7 +298,16 @@ static WORDS: Shape = Shape {
 };
 
 static NEWER: Catalog = Catalog {
-    tables: &[&CREDENTIALS, &NOTES, &PLACES, &SPOOL, &STATE, &WORDS],
+    tables: &[
+        &CREDENTIALS,
+        &NOTES,
+        &PLACES,
+        &ROSTER,
+        &ROSTER_VERSION,
+        &SPOOL,
+        &STATE,
+        &WORDS,
+    ],
     logs: &[LOG],
 };
 

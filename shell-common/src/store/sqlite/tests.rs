@@ -1,22 +1,30 @@
 //! How SQLite carries out what it is told, and what is left of purged owners.
 
+use spondee_core::catalog::CATALOG;
 use spondee_core::store::{Entry, Kept, Log, Order, Page, Payload, Peer, Pick};
 
 use super::sql::Sql;
 use super::*;
 use crate::scratch::Scratch;
 use crate::store::tests::{LOG, TESTED, open};
+use crate::store::{History, open_sqlite};
 
 #[test]
 fn no_statement_scans_or_sorts() {
-    let directory = Scratch::new();
-    let sqlite = open(&directory);
-    let sql = Sql::new(&TESTED);
-    let server = Sql::new(&spondee_core::catalog::CATALOG);
-    let mut all = sql.all();
-    all.extend(server.all());
+    let (tested, served) = (Scratch::new(), Scratch::new());
+    let databases = [
+        (open(&tested), Sql::new(&TESTED)),
+        (
+            open_sqlite(served.path(), History::Unknown).unwrap(),
+            Sql::new(&CATALOG),
+        ),
+    ];
+    let statements = databases
+        .iter()
+        .flat_map(|(sqlite, sql)| sql.all().into_iter().map(move |text| (sqlite, text)));
+    let all: Vec<_> = statements.collect();
     assert!(all.len() > 80);
-    for statement in all {
+    for (sqlite, statement) in all {
         let explain = format!("EXPLAIN QUERY PLAN {statement}");
         let mut explain = sqlite.connection.prepare(&explain).unwrap();
         let count = explain.parameter_count();
@@ -383,6 +391,6 @@ fn what_is_asked_reads_as_much_of_a_long_archive_as_of_a_short_one() {
 
 #[test]
 fn every_statement_has_a_place_among_those_that_are_kept_prepared() {
-    let server = Sql::new(&spondee_core::catalog::CATALOG);
+    let server = Sql::new(&CATALOG);
     assert!(server.all().len() + 20 < crate::limits::SQLITE_STATEMENTS);
 }
