@@ -246,22 +246,24 @@ pub const STORE_BATCH_BYTES: usize = 1024 * 1024;
 /// length on its way (`GROWTH`), with its addresses.
 pub const STORE_ALONE_BYTES: usize = 8 * 1024 * 1024 + 64 * 1024;
 
-/// Batches that all shards together may have under way in the store. At 10,000 rows a second this is under two seconds of work: whoever
+/// Batches for which all shards together have credit. At 10,000 rows a second this is under two seconds of work: whoever
 /// waits longer had better be told.
 pub const STORE_QUEUE_BATCHES: usize = 16_384;
 
-/// Bytes of these batches, unless there are so many shards that each would not have room for the longest: a queue full of the longest
+/// Bytes of these batches, unless there are so many shards that each would have less than one batch: a queue full of the longest
 /// stanzas must not fill the memory.
 pub const STORE_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a shard may have under way in the store, from `Action::Store` to `Input::Stored`. A shard counts batches, and the bytes that
-/// `Batch::weight` tells; the queues of a shell have room for the credit of all its shards, so who has credit is never answered
-/// `StoreError::Busy` because of a full queue.
+/// What a shard may have under way in the store, from `Action::Store` to `Input::Stored`: batches, and the bytes that `Batch::weight`
+/// tells. A shard that has not used up either may send one more batch, whatever it is; then it has. Loads and commands ask for no
+/// credit, but count.
+///
+/// The queue of a shell has `room_for` all of that, so no shard that heeds its credit is answered `StoreError::Busy` for want of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct StoreCredit {
     /// So many batches.
     pub batches: usize,
-    /// So many bytes in them: at least the longest batch there can be.
+    /// So many bytes in them.
     pub bytes: usize,
 }
 
@@ -269,36 +271,38 @@ impl StoreCredit {
     /// Of each of so many shards.
     #[must_use]
     pub const fn of_one(shards: u16) -> Self {
-        let shards = if shards == 0 { 1 } else { shards as usize };
-        let batches = STORE_QUEUE_BATCHES / shards;
-        let bytes = STORE_QUEUE_BYTES / shards;
+        let shards = at_least(shards as usize, 1);
         Self {
-            batches: if batches == 0 { 1 } else { batches },
-            bytes: if bytes < STORE_ALONE_BYTES {
-                STORE_ALONE_BYTES
-            } else {
-                bytes
-            },
+            batches: at_least(STORE_QUEUE_BATCHES / shards, 1),
+            bytes: at_least(STORE_QUEUE_BYTES / shards, STORE_BATCH_BYTES),
         }
     }
 
-    /// Of so many shards together.
+    /// What the queue for so many shards must hold: the credit of all, for each the longest batch beyond it, and as many loads and
+    /// commands as batches that ask for credit.
     #[must_use]
-    pub const fn of_all(shards: u16) -> Self {
+    pub const fn room_for(shards: u16) -> Self {
         let one = Self::of_one(shards);
-        let shards = if shards == 0 { 1 } else { shards as usize };
+        let shards = at_least(shards as usize, 1);
         Self {
-            batches: one.batches.saturating_mul(shards),
-            bytes: one.bytes.saturating_mul(shards),
+            batches: one.batches.saturating_mul(2).saturating_mul(shards),
+            bytes: one
+                .bytes
+                .saturating_add(STORE_ALONE_BYTES)
+                .saturating_mul(shards),
         }
     }
 }
 
-// What several operations may be, one may be; and a shard of any server can send every batch there can be.
+const fn at_least(number: usize, least: usize) -> usize {
+    if number < least { least } else { number }
+}
+
 const _: () = assert!(STORE_BATCH_BYTES <= STORE_ALONE_BYTES);
-const _: () = assert!(StoreCredit::of_one(u16::MAX).bytes >= STORE_ALONE_BYTES);
-const _: () = assert!(StoreCredit::of_all(2).batches <= STORE_QUEUE_BATCHES);
-const _: () = assert!(StoreCredit::of_all(2).bytes <= STORE_QUEUE_BYTES);
+// Every shard may go one batch beyond its credit, and there is room.
+const _: () = assert!(StoreCredit::room_for(1).batches > StoreCredit::of_one(1).batches);
+const _: () =
+    assert!(StoreCredit::room_for(1).bytes >= StoreCredit::of_one(1).bytes + STORE_ALONE_BYTES);
 
 /// Rows in one answer to `Op::List`, and rows that one `Op::DeletePrefix` forgets: about a millisecond of work.
 pub const STORE_LIST_ROWS: u32 = 512;

@@ -84,7 +84,6 @@ const _: () =
     assert!(*C2S_STANZA_BYTES.end() as usize * 2 + GROWTH + 2 * 3071 + 1024 <= STORE_ALONE_BYTES);
 // However many threads there may be, each has credit for a few batches at least.
 const _: () = assert!(StoreCredit::of_one(*THREADS.end()).batches >= 64);
-const _: () = assert!(StoreCredit::of_all(*THREADS.end()).batches <= STORE_QUEUE_BATCHES);
 // A group is no more than what may wait.
 const _: () = assert!(STORE_GROUP_BATCHES <= STORE_QUEUE_BATCHES);
 const _: () = assert!(STORE_GATHER_OPS <= STORE_GROUP_BATCHES);

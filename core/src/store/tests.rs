@@ -226,15 +226,16 @@ fn a_sweep_is_alone_in_its_batch() {
 }
 
 #[test]
-fn credit_of_all_shards_fits_the_queue_and_each_can_send_the_longest_batch() {
+fn there_is_room_for_the_credit_of_all_shards_and_one_batch_more_of_each() {
     for shards in 1..=1024 {
         let one = StoreCredit::of_one(shards);
-        let all = StoreCredit::of_all(shards);
-        assert!(one.batches > 0 && all.batches <= STORE_QUEUE_BATCHES);
-        assert!(one.bytes >= STORE_ALONE_BYTES);
-        assert_eq!(all.bytes, one.bytes * usize::from(shards));
-        let few = usize::from(shards) * STORE_ALONE_BYTES <= STORE_QUEUE_BYTES;
-        assert_eq!(few, all.bytes <= STORE_QUEUE_BYTES);
+        let room = StoreCredit::room_for(shards);
+        let shards = usize::from(shards);
+        assert!(one.batches > 0 && one.batches * shards <= STORE_QUEUE_BATCHES);
+        assert!(one.bytes >= STORE_BATCH_BYTES);
+        assert!(one.bytes * shards <= STORE_QUEUE_BYTES || one.bytes == STORE_BATCH_BYTES);
+        assert!(room.batches >= (one.batches + 1) * shards);
+        assert!(room.bytes >= (one.bytes + STORE_ALONE_BYTES) * shards);
     }
 }
 

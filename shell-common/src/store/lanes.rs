@@ -53,7 +53,7 @@ pub(super) enum Server {
 #[derive(Debug)]
 pub(super) struct Lanes {
     phase: Phase,
-    /// What the shards may have here in all.
+    /// For what the shards may send in all.
     room: StoreCredit,
     batches: usize,
     bytes: usize,
@@ -152,7 +152,7 @@ impl Lanes {
     pub(super) fn new(readers: usize, shards: u16) -> Self {
         Self {
             phase: Phase::Running,
-            room: StoreCredit::of_all(shards),
+            room: StoreCredit::room_for(shards),
             batches: 0,
             bytes: 0,
             writes: VecDeque::new(),

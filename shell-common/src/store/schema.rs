@@ -219,7 +219,7 @@ fn bring_up(
     }
     migrate(connection, version, catalog).map_err(|error| match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) if version > 0 => format!(
-            "no room to bring {file} from schema {version} to schema {newest}: it takes about four times the file's size for a \
+            "no room to bring {file} from schema {version} to schema {newest}: it takes about twice the file's size more for a \
              while; nothing was changed, make room and try again"
         ),
         _ => explain(path, &error),

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use spondee_core::arena::Arena;
-use spondee_core::limits::{STORE_BATCH_BYTES, STORE_QUEUE_BATCHES, StoreCredit};
+use spondee_core::limits::{STORE_ALONE_BYTES, STORE_BATCH_BYTES, StoreCredit};
 use spondee_core::port::Ticket;
 use spondee_core::store::{Entry, Kept, Order, Payload, Pick};
 
@@ -489,7 +489,7 @@ fn a_list_of_owners_sees_every_write_answered_before() {
 fn a_full_queue_says_busy_and_takes_more_when_answered() {
     let (store, writer) = gated();
     let mut shard = Shard::new();
-    for _ in 0..STORE_QUEUE_BATCHES {
+    for _ in 0..StoreCredit::room_for(1).batches {
         shard.submit(&store, "a@x.example", write()).unwrap();
     }
     let refused = shard.submit(&store, "a@x.example", write());
@@ -505,7 +505,7 @@ fn a_full_queue_says_busy_and_takes_more_when_answered() {
 #[test]
 fn bytes_count_towards_the_bound_but_one_batch_always_fits() {
     let mut play = Play::new();
-    let huge = "x".repeat(StoreCredit::of_all(1).bytes);
+    let huge = "x".repeat(StoreCredit::room_for(1).bytes);
     let huge = vec![put("k", &huge, Expect::Anything)];
     play.submit("a@x.example", Class::Change, huge);
     let refused = play.try_submit("b@x.example", Class::Change, write());
@@ -520,19 +520,25 @@ fn bytes_count_towards_the_bound_but_one_batch_always_fits() {
 
 #[test]
 fn a_shard_within_its_credit_finds_room_whatever_the_others_have_under_way() {
-    let long = "x".repeat(STORE_BATCH_BYTES);
-    let long = put("k", &long, Expect::Anything);
-    for ops in [vec![long], write()] {
+    let long = |bytes| vec![put("k", &"x".repeat(bytes), Expect::Anything)];
+    let longest = long(STORE_ALONE_BYTES - 1024);
+    for ops in [long(STORE_BATCH_BYTES - 1024), write()] {
         for shards in [1, 2, 7, 256] {
             let credit = StoreCredit::of_one(shards);
             let mut play = Play::new();
             play.lanes = Lanes::new(2, shards);
             let weight = batch("a@x.example", ops.clone()).weight();
             for shard in 0..shards {
-                for number in 0..credit.batches.min(credit.bytes / weight) {
-                    let owner = format!("u{number}@s{shard}.example");
+                let (mut batches, mut bytes) = (0, 0);
+                while batches < credit.batches && bytes < credit.bytes {
+                    // The last is as long as any can be.
+                    let last = batches + 1 == credit.batches || bytes + weight >= credit.bytes;
+                    let ops = if last { &longest } else { &ops };
+                    let owner = format!("u{batches}@s{shard}.example");
                     let taken = play.try_submit(&owner, Class::Change, ops.clone());
-                    assert!(taken.is_ok(), "{shards} {shard} {number}");
+                    assert!(taken.is_ok(), "{shards} {shard} {batches}");
+                    batches += 1;
+                    bytes += weight;
                 }
             }
         }
