@@ -4,6 +4,8 @@
 //! input until the answer; bytes that come meanwhile are held.
 
 mod bind;
+mod close;
+mod deadline;
 mod established;
 mod features;
 mod header;
@@ -19,7 +21,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use self::state::{Closing, Failures, Negotiation, Phase, State};
+use self::state::{Failures, Negotiation, Phase, State};
 use crate::config::Config;
 use crate::effects::Effects;
 use crate::entropy::Entropy;
@@ -32,6 +34,8 @@ use crate::stanza::Stanza;
 use crate::time::{Instant, Now};
 use crate::xml::{ScanLimits, Scanner, Token};
 
+pub(crate) use close::Ending;
+pub(crate) use deadline::Expiry;
 pub(crate) use violation::Violation;
 
 /// What a stream may use during one call.
@@ -84,27 +88,6 @@ pub(crate) enum Event {
         mechanism: Mechanism,
         record: [u8; 32],
     },
-}
-
-/// How a stream ends with an error.
-#[derive(Debug)]
-pub(crate) struct Ending {
-    pub(crate) violation: Violation,
-    /// Whose stream it was, or was to be.
-    pub(crate) account: Option<BareJid>,
-}
-
-/// What a stream's deadline came to.
-#[derive(Debug)]
-pub(crate) enum Expiry {
-    /// Look again after this long.
-    Again(Duration),
-    /// Close the connection at once.
-    Close,
-    /// End the stream with an error.
-    Fail(Violation),
-    /// It has said what it had held up, and goes on.
-    Said(Option<Event>),
 }
 
 /// One stream.
@@ -253,110 +236,6 @@ impl Stream {
         }
     }
 
-    /// How long until the deadline of the stream's present phase.
-    pub(crate) fn patience(&self, cx: &Cx<'_>) -> Duration {
-        let limits = &cx.config.limits;
-        let since = cx.now.mono.since(self.accepted);
-        match &self.state {
-            State::Closing(_) | State::Closed => limits.close,
-            State::Established(_) => limits.idle.saturating_sub(cx.now.mono.since(self.heard)),
-            State::Secure(_) => limits.until_tls.saturating_sub(since),
-            State::Header(Phase::Fresh(Transport::Clear, _)) => {
-                limits.until_tls.saturating_sub(since)
-            }
-            State::Negotiate(n) | State::Exchange(n, _) if n.must_secure(cx.config) => {
-                limits.until_tls.saturating_sub(since)
-            }
-            State::HeldUp(_, held_up) => {
-                let left = limits.negotiation.saturating_sub(since);
-                let waited = cx.now.mono.since(*held_up);
-                limits.sasl_delay.saturating_sub(waited).min(left)
-            }
-            State::Header(_)
-            | State::Negotiate(_)
-            | State::Exchange(..)
-            | State::Lookup(..)
-            | State::Derive(..)
-            | State::Admit(..)
-            | State::Reject(..)
-            | State::Bind(..) => limits.negotiation.saturating_sub(since),
-        }
-    }
-
-    /// A deadline was reached, perhaps one that has moved since.
-    pub(crate) fn expire(&mut self, cx: &mut Cx<'_>) -> Expiry {
-        let left = self.patience(cx);
-        let closing = matches!(self.state, State::Closing(_) | State::Closed);
-        if !left.is_zero() && !closing {
-            return Expiry::Again(left);
-        }
-        match &self.state {
-            // RFC 6120 §4.6.1: a space makes TCP find out whether anybody is there.
-            State::Established(_) => {
-                self.heard = cx.now.mono;
-                cx.fx.out(cx.conn, |out| out.push(b' '));
-                Expiry::Again(cx.config.limits.idle)
-            }
-            // In the middle of a TLS handshake nothing of ours could be read.
-            State::Closing(_) | State::Closed | State::Secure(_) => Expiry::Close,
-            State::HeldUp(..)
-                if cx.now.mono.since(self.accepted) < cx.config.limits.negotiation =>
-            {
-                Expiry::Said(self.let_go(cx))
-            }
-            State::Header(_)
-            | State::Negotiate(_)
-            | State::Exchange(..)
-            | State::Lookup(..)
-            | State::Derive(..)
-            | State::Admit(..)
-            | State::Reject(..)
-            | State::HeldUp(..)
-            | State::Bind(..) => Expiry::Fail(Violation::Timeout),
-        }
-    }
-
-    /// Ends the stream from our side: an error if there is one, the closing tag, and `Closing` or `Close` for the shell.
-    pub(crate) fn fail(&mut self, cx: &mut Cx<'_>, violation: Violation) -> Event {
-        self.fail_from(cx, "", header::Version::Ours, violation)
-    }
-
-    /// As `fail`; `from` is the host named by the opening tag, if that is still owed, and `version` what it speaks.
-    fn fail_from(
-        &mut self,
-        cx: &mut Cx<'_>,
-        from: &str,
-        version: header::Version,
-        violation: Violation,
-    ) -> Event {
-        let account = self.account();
-        // A scanner that failed cannot find the peer's closing tag: only its end of file or the deadline remain.
-        let closing = State::Closing(if matches!(violation, Violation::Xml(_)) {
-            Closing::Deaf
-        } else {
-            Closing::Listening
-        });
-        if matches!(self.state, State::Closed | State::Secure(_)) {
-            self.state = State::Closed;
-            return Event::Close;
-        }
-        if matches!(self.state, State::Closing(_)) {
-            self.state = closing;
-            return Event::Closing(None);
-        }
-        if matches!(self.state, State::Header(_)) {
-            // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
-            self.write_header(cx, from, None, version);
-        }
-        cx.fx.out(cx.conn, |out| {
-            violation.write(out);
-            out.extend_from_slice(CLOSING_TAG);
-        });
-        self.forget_input();
-        self.state = closing;
-        Event::Closing(Some(Ending { violation, account }))
-    }
-
     /// Whether its client has signed in, and the stream is not over.
     pub(crate) fn is_signed_in(&self) -> bool {
         self.state.signed_in().is_some()
@@ -438,21 +317,6 @@ impl Stream {
         self.unauthenticated == 0
     }
 
-    /// The closing tag of the peer.
-    fn on_end(&mut self, cx: &mut Cx<'_>) -> Event {
-        let cut_off = self.signs_in().then(|| self.account());
-        // RFC 6120 §4.4: answered with our own, if that was not sent before.
-        if !matches!(self.state, State::Closing(_)) {
-            cx.fx.out(cx.conn, |out| out.extend_from_slice(CLOSING_TAG));
-        }
-        self.state = State::Closed;
-        self.forget_input();
-        match cut_off {
-            Some(account) => Event::CutOff(account),
-            None => Event::Close,
-        }
-    }
-
     fn on_element(&mut self, cx: &mut Cx<'_>, element: crate::xml::Element) -> Option<Event> {
         match core::mem::replace(&mut self.state, State::Closed) {
             State::Established(jid) => self.on_established(cx, jid, element),
@@ -479,16 +343,6 @@ impl Stream {
             }
         }
     }
-
-    /// The stream ends because of a fault of ours: the state and the event do not fit.
-    fn bug(&mut self, cx: &mut Cx<'_>, what: &'static str) -> Event {
-        cx.fx.note(crate::port::Note::Bug(what));
-        self.fail(cx, Violation::Bug)
-    }
-
-    fn forget_input(&mut self) {
-        self.held = Vec::new();
-    }
 }
 
 /// `Deviation:` RFC 6120 §6.3.5 forbids white space during SASL, and in front of an XML declaration it is not well-formed; but
@@ -502,8 +356,6 @@ fn skip_white_space(input: &mut &[u8]) {
 const fn is_white_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
-
-const CLOSING_TAG: &[u8] = b"</stream:stream>";
 
 /// Which host's encryption policy applies, `Required` for one that is not served any more.
 fn encryption(config: &Config, host: &Domain) -> Encryption {

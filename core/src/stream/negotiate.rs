@@ -8,8 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use super::close::CLOSING_TAG;
 use super::state::{Admission, Negotiation, Phase, State};
-use super::{CLOSING_TAG, Cx, Event, Stream, Violation, record_hash};
+use super::{Cx, Event, Stream, Violation, record_hash};
 use crate::config::{Config, HostConfig, TlsAvailable};
 use crate::port::DeriveError;
 use crate::sasl::{
