@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::state::{Closing, State};
+use super::client::state::{Closing, State};
 use super::{Cx, Event, Stream, Violation, header};
 use crate::jid::BareJid;
 

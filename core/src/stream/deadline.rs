@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::state::{Phase, State};
+use super::client::state::{Phase, State};
 use super::{Cx, Event, Stream, Violation};
 use crate::sasl::Transport;
 

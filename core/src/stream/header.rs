@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::state::{Failures, Negotiation, Phase, State};
+use super::client::state::{Failures, Negotiation, Phase, State};
 use super::{Cx, Event, Stream, Violation};
 use crate::jid::{BareJid, Domain, Jid};
 use crate::limits::STREAM_LANG_BYTES;

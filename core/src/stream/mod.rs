@@ -3,14 +3,10 @@
 //! Knows nothing of accounts, sessions or other streams. What it cannot decide it asks for with an `Event` and then wants no
 //! input until the answer; bytes that come meanwhile are held.
 
-mod bind;
+mod client;
 mod close;
 mod deadline;
-mod established;
-mod features;
 mod header;
-mod negotiate;
-mod state;
 #[cfg(test)]
 mod tests;
 mod violation;
@@ -21,7 +17,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use self::state::{Failures, Negotiation, Phase, State};
+use self::client::state::{Failures, Negotiation, Phase, State};
 use crate::config::Config;
 use crate::effects::Effects;
 use crate::entropy::Entropy;
@@ -209,7 +205,7 @@ impl Stream {
         };
         self.scan = Scanner::new(ScanLimits::unauthenticated(&cx.config.limits));
         self.lang = None;
-        self.state = State::Header(Phase::Fresh(features::transport(tls), failures));
+        self.state = State::Header(Phase::Fresh(client::transport(tls), failures));
         None
     }
 

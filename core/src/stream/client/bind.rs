@@ -2,13 +2,13 @@
 
 use super::negotiate::misplaced;
 use super::state::State;
-use super::{Cx, Event, Stream, Violation};
 use crate::jid::{BareJid, Jid, Resource};
 use crate::stanza::{Condition, IqType, Kind, ParseError, Stanza};
+use crate::stream::{Cx, Event, Stream, Violation};
 use crate::xml::{Element, Ns};
 
 impl Stream {
-    pub(super) fn on_bind(
+    pub(in crate::stream) fn on_bind(
         &mut self,
         cx: &mut Cx<'_>,
         account: BareJid,

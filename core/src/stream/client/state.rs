@@ -26,7 +26,7 @@ use crate::time::Instant;
 ///   any ---> Closing ---> Closed
 /// ```
 #[derive(Debug)]
-pub(super) enum State {
+pub(in crate::stream) enum State {
     /// Waits for the peer's stream header.
     Header(Phase),
     /// Features are sent: TLS or SASL may begin.
@@ -57,7 +57,7 @@ pub(super) enum State {
 
 /// Which header is awaited.
 #[derive(Debug)]
-pub(super) enum Phase {
+pub(in crate::stream) enum Phase {
     /// The first, or the one after TLS; with the failed sign-ins so far.
     Fresh(Transport, Failures),
     /// The one after SASL.
@@ -66,21 +66,21 @@ pub(super) enum Phase {
 
 /// What negotiation knows of its stream.
 #[derive(Debug)]
-pub(super) struct Negotiation {
-    pub(super) host: Domain,
-    pub(super) transport: Transport,
-    pub(super) offer: Offer,
+pub(in crate::stream) struct Negotiation {
+    pub(in crate::stream) host: Domain,
+    pub(in crate::stream) transport: Transport,
+    pub(in crate::stream) offer: Offer,
     /// Failed sign-ins.
-    pub(super) failures: Failures,
+    pub(in crate::stream) failures: Failures,
     /// Whose sign-in is under way, as far as that is known.
-    pub(super) account: Option<BareJid>,
+    pub(in crate::stream) account: Option<BareJid>,
     /// Which record the exchange was made against.
-    pub(super) record: Option<[u8; 32]>,
+    pub(in crate::stream) record: Option<[u8; 32]>,
 }
 
 /// Sign-ins of a stream that came to nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Failures {
+pub(in crate::stream) struct Failures {
     /// With a password, right or wrong.
     passwords: u8,
     /// Before a password was looked at.
@@ -89,7 +89,7 @@ pub(super) struct Failures {
 
 impl Failures {
     /// One more.
-    pub(super) const fn add(&mut self, failure: Failure) {
+    pub(in crate::stream) const fn add(&mut self, failure: Failure) {
         let count = match failure.subject() {
             Subject::Password | Subject::Server => &mut self.passwords,
             Subject::Negotiation => &mut self.negotiations,
@@ -98,21 +98,21 @@ impl Failures {
     }
 
     /// Whether there may be no more.
-    pub(super) const fn are_enough(self, limits: &Limits) -> bool {
+    pub(in crate::stream) const fn are_enough(self, limits: &Limits) -> bool {
         self.passwords >= limits.sasl_failures || self.negotiations >= SASL_NEGOTIATIONS_MAX
     }
 }
 
 /// What `<success/>` will say.
 #[derive(Debug)]
-pub(super) struct Admission {
-    pub(super) verified: Verified,
-    pub(super) data: Option<Vec<u8>>,
+pub(in crate::stream) struct Admission {
+    pub(in crate::stream) verified: Verified,
+    pub(in crate::stream) data: Option<Vec<u8>>,
 }
 
 /// What becomes of input after our closing tag.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Closing {
+pub(in crate::stream) enum Closing {
     /// The scanner is dead: all is ignored.
     Deaf,
     /// Elements are ignored, the peer's closing tag is awaited.
@@ -120,7 +120,7 @@ pub(super) enum Closing {
 }
 
 impl State {
-    pub(super) const fn wants_input(&self) -> bool {
+    pub(in crate::stream) const fn wants_input(&self) -> bool {
         match self {
             Self::Header(_)
             | Self::Negotiate(_)
@@ -140,12 +140,12 @@ impl State {
     }
 
     /// Whether input is thrown away.
-    pub(super) const fn is_deaf(&self) -> bool {
+    pub(in crate::stream) const fn is_deaf(&self) -> bool {
         matches!(self, Self::Closing(Closing::Deaf) | Self::Closed)
     }
 
     /// The account it has signed in to, while it lasts.
-    pub(super) fn signed_in(&self) -> Option<&str> {
+    pub(in crate::stream) fn signed_in(&self) -> Option<&str> {
         match self {
             Self::Established(jid) => Some(jid.bare()),
             Self::Header(Phase::Authenticated(account)) | Self::Bind(account, _) => {
@@ -165,7 +165,7 @@ impl State {
         }
     }
 
-    pub(super) const fn is_authenticated(&self) -> bool {
+    pub(in crate::stream) const fn is_authenticated(&self) -> bool {
         matches!(
             self,
             Self::Header(Phase::Authenticated(_))

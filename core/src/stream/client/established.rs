@@ -4,13 +4,13 @@ use alloc::sync::Arc;
 
 use super::negotiate::misplaced;
 use super::state::State;
-use super::{Cx, Event, Stream};
 use crate::jid::Jid;
 use crate::stanza::{ParseError, Stanza};
+use crate::stream::{Cx, Event, Stream};
 use crate::xml::{Element, Ns};
 
 impl Stream {
-    pub(super) fn on_established(
+    pub(in crate::stream) fn on_established(
         &mut self,
         cx: &mut Cx<'_>,
         jid: Jid,

@@ -8,15 +8,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::close::CLOSING_TAG;
 use super::state::{Admission, Negotiation, Phase, State};
-use super::{Cx, Event, Stream, Violation, record_hash};
 use crate::config::{Config, HostConfig, TlsAvailable};
 use crate::port::DeriveError;
 use crate::sasl::{
     self, Credentials, Exchange, Failure, ScramKeys, Step, Transport, admit, pretend_to_read,
 };
 use crate::store::StoreError;
+use crate::stream::close::CLOSING_TAG;
+use crate::stream::{Cx, Event, Stream, Violation, record_hash};
 use crate::xml::{Element, Ns, ScanLimits, Scanner, Writer};
 
 /// Takes the data out of the state, if that is the one; leaves any other alone.
@@ -34,7 +34,7 @@ macro_rules! take {
 
 impl Stream {
     /// An element while TLS or SASL may be negotiated; `exchange` is the one under way.
-    pub(super) fn on_negotiate(
+    pub(in crate::stream) fn on_negotiate(
         &mut self,
         cx: &mut Cx<'_>,
         negotiation: Box<Negotiation>,
@@ -249,7 +249,7 @@ impl Stream {
     }
 
     /// The time of a sign-in that was held up is over.
-    pub(super) fn let_go(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
+    pub(in crate::stream) fn let_go(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
         let (negotiation, _) = take!(self, State::HeldUp(negotiation, since))?;
         self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure)
     }
@@ -329,7 +329,7 @@ impl Stream {
 }
 
 /// What an element breaks that has no place in the present phase.
-pub(super) fn misplaced(ns: Ns, name: &str) -> Violation {
+pub(in crate::stream) fn misplaced(ns: Ns, name: &str) -> Violation {
     match (ns, name) {
         (Ns::Client, "iq" | "message" | "presence") => Violation::StanzaBeforeAuthentication,
         (Ns::Streams, _) => Violation::StreamElement,

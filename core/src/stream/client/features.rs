@@ -4,15 +4,15 @@ use alloc::string::ToString as _;
 use core::time::Duration;
 
 use super::state::Negotiation;
-use super::{Cx, Stream};
 use crate::config::TlsAvailable;
 use crate::port::{TlsInfo, TlsVersion};
 use crate::sasl::{ChannelBindings, Encryption, Offer, OfferEmpty, Transport, offer};
+use crate::stream::{Cx, Stream};
 use crate::xml::{Ns, Writer};
 
 impl Stream {
     /// Features before SASL, in the order clients should take them (RFC 6120 §4.3.2, §5.3.1): TLS, then SASL.
-    pub(super) fn write_features(
+    pub(in crate::stream) fn write_features(
         &self,
         cx: &mut Cx<'_>,
         negotiation: &mut Negotiation,
@@ -53,7 +53,7 @@ impl Stream {
     }
 
     /// Features after SASL.
-    pub(super) fn write_bind_features(cx: &mut Cx<'_>) {
+    pub(in crate::stream) fn write_bind_features(cx: &mut Cx<'_>) {
         let max = cx.config.limits.c2s_stanza_bytes;
         let idle = cx.config.limits.idle;
         cx.fx.out(cx.conn, |out| {
@@ -79,7 +79,7 @@ impl Stream {
 /// take `tls-unique` there, which we do not have, and those that never ask what else there is fail with each -PLUS in turn
 /// before they go without. Where neither -PLUS nor a type is announced, clients that could bind say so (`y`), and whoever took
 /// both out is found. With TLS 1.3 there is no `tls-unique`, and `tls-exporter` is the default (RFC 9266).
-pub(super) fn transport(tls: TlsInfo) -> Transport {
+pub(in crate::stream) fn transport(tls: TlsInfo) -> Transport {
     Transport::Tls(match tls.version {
         TlsVersion::V1_2 => ChannelBindings::default(),
         TlsVersion::V1_3 => tls.bindings,
