@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::client::state::{Closing, State};
-use super::{Cx, Event, Stream, Violation, header};
+use super::client::Client;
+use super::{Cx, Event, Hearing, State, Stream, Violation, header};
 use crate::jid::BareJid;
 
 /// Ours.
@@ -15,6 +15,15 @@ pub(crate) struct Ending {
     pub(crate) violation: Violation,
     /// Whose stream it was, or was to be.
     pub(crate) account: Option<BareJid>,
+}
+
+/// What becomes of input after our closing tag.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Closing {
+    /// The scanner is dead: all is ignored.
+    Deaf,
+    /// Elements are ignored, the peer's closing tag is awaited.
+    Listening,
 }
 
 impl Stream {
@@ -38,7 +47,7 @@ impl Stream {
         } else {
             Closing::Listening
         });
-        if matches!(self.state, State::Closed | State::Secure(_)) {
+        if matches!(self.state, State::Closed | State::Client(Client::Secure(_))) {
             self.state = State::Closed;
             return Event::Close;
         }
@@ -46,7 +55,7 @@ impl Stream {
             self.state = closing;
             return Event::Closing(None);
         }
-        if matches!(self.state, State::Header(_)) {
+        if self.state.hearing() == Hearing::Header {
             // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
             self.write_header(cx, from, None, version);
         }

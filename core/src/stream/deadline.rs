@@ -2,9 +2,8 @@
 
 use core::time::Duration;
 
-use super::client::state::{Phase, State};
-use super::{Cx, Event, Stream, Violation};
-use crate::sasl::Transport;
+use super::{Cx, Event, State, Stream, Violation};
+use crate::time::Instant;
 
 /// What a stream's deadline came to.
 #[derive(Debug)]
@@ -19,67 +18,73 @@ pub(crate) enum Expiry {
     Said(Option<Event>),
 }
 
+/// What a stream's deadline is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Deadline {
+    /// Our closing tag is sent: for the peer's.
+    Close,
+    /// For the handshake that makes TLS, from the first.
+    Handshake,
+    /// For the answer that was held up at this moment.
+    HeldUp(Instant),
+    /// A session: for silence, from the last word.
+    Idle,
+    /// For sign-in and resource, from the first.
+    Negotiation,
+    /// For the request for TLS, from the first, where nothing goes on without.
+    Tls,
+}
+
 impl Stream {
-    /// How long until the deadline of the stream's present phase.
+    fn deadline(&self, cx: &Cx<'_>) -> Deadline {
+        match &self.state {
+            State::Client(client) => client.deadline(cx.config),
+            State::Closing(_) | State::Closed => Deadline::Close,
+        }
+    }
+
+    /// How long until the deadline of what the stream does at present.
     pub(crate) fn patience(&self, cx: &Cx<'_>) -> Duration {
         let limits = &cx.config.limits;
-        let since = cx.now.mono.since(self.accepted);
-        match &self.state {
-            State::Closing(_) | State::Closed => limits.close,
-            State::Established(_) => limits.idle.saturating_sub(cx.now.mono.since(self.heard)),
-            State::Secure(_) => limits.until_tls.saturating_sub(since),
-            State::Header(Phase::Fresh(Transport::Clear, _)) => {
-                limits.until_tls.saturating_sub(since)
-            }
-            State::Negotiate(n) | State::Exchange(n, _) if n.must_secure(cx.config) => {
-                limits.until_tls.saturating_sub(since)
-            }
-            State::HeldUp(_, held_up) => {
+        let now = cx.now.mono;
+        let since = now.since(self.accepted);
+        match self.deadline(cx) {
+            Deadline::Close => limits.close,
+            Deadline::Idle => limits.idle.saturating_sub(now.since(self.heard)),
+            Deadline::Handshake | Deadline::Tls => limits.until_tls.saturating_sub(since),
+            Deadline::HeldUp(held_up) => {
                 let left = limits.negotiation.saturating_sub(since);
-                let waited = cx.now.mono.since(*held_up);
+                let waited = now.since(held_up);
                 limits.sasl_delay.saturating_sub(waited).min(left)
             }
-            State::Header(_)
-            | State::Negotiate(_)
-            | State::Exchange(..)
-            | State::Lookup(..)
-            | State::Derive(..)
-            | State::Admit(..)
-            | State::Reject(..)
-            | State::Bind(..) => limits.negotiation.saturating_sub(since),
+            Deadline::Negotiation => limits.negotiation.saturating_sub(since),
         }
     }
 
     /// A deadline was reached, perhaps one that has moved since.
     pub(crate) fn expire(&mut self, cx: &mut Cx<'_>) -> Expiry {
         let left = self.patience(cx);
-        let closing = matches!(self.state, State::Closing(_) | State::Closed);
-        if !left.is_zero() && !closing {
+        let deadline = self.deadline(cx);
+        if !left.is_zero() && deadline != Deadline::Close {
             return Expiry::Again(left);
         }
-        match &self.state {
+        match deadline {
             // RFC 6120 §4.6.1: a space makes TCP find out whether anybody is there.
-            State::Established(_) => {
+            Deadline::Idle => {
                 self.heard = cx.now.mono;
                 cx.fx.out(cx.conn, |out| out.push(b' '));
                 Expiry::Again(cx.config.limits.idle)
             }
             // In the middle of a TLS handshake nothing of ours could be read.
-            State::Closing(_) | State::Closed | State::Secure(_) => Expiry::Close,
-            State::HeldUp(..)
+            Deadline::Close | Deadline::Handshake => Expiry::Close,
+            Deadline::HeldUp(_)
                 if cx.now.mono.since(self.accepted) < cx.config.limits.negotiation =>
             {
                 Expiry::Said(self.let_go(cx))
             }
-            State::Header(_)
-            | State::Negotiate(_)
-            | State::Exchange(..)
-            | State::Lookup(..)
-            | State::Derive(..)
-            | State::Admit(..)
-            | State::Reject(..)
-            | State::HeldUp(..)
-            | State::Bind(..) => Expiry::Fail(Violation::Timeout),
+            Deadline::HeldUp(_) | Deadline::Negotiation | Deadline::Tls => {
+                Expiry::Fail(Violation::Timeout)
+            }
         }
     }
 }

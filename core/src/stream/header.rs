@@ -1,32 +1,31 @@
 //! The opening tags, theirs and ours (RFC 6120 §4.2, §4.7).
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::client::state::{Failures, Negotiation, Phase, State};
-use super::{Cx, Event, Stream, Violation};
+use super::client::{Awaited, Client};
+use super::{Cx, Event, State, Stream, Violation};
 use crate::jid::{BareJid, Domain, Jid};
 use crate::limits::STREAM_LANG_BYTES;
-use crate::sasl::{Offer, Transport};
 use crate::xml::{Header, Ns, escape_attribute};
 
 impl Stream {
     pub(super) fn on_header(&mut self, cx: &mut Cx<'_>, header: &Header) -> Option<Event> {
-        if !matches!(self.state, State::Header(_)) {
-            return Some(self.fail(cx, Violation::StreamElement));
-        }
-        let State::Header(phase) = core::mem::replace(&mut self.state, State::Closed) else {
-            return None;
+        let awaited = match core::mem::replace(&mut self.state, State::Closed) {
+            State::Client(Client::Header(awaited)) => awaited,
+            state @ (State::Client(_) | State::Closing(_) | State::Closed) => {
+                self.state = state;
+                return Some(self.fail(cx, Violation::StreamElement));
+            }
         };
-        let account = match &phase {
-            Phase::Fresh(..) => None,
-            Phase::Authenticated(account) => Some(account),
+        let account = match &awaited {
+            Awaited::First(..) => None,
+            Awaited::AfterSasl(account) => Some(account),
         };
         let addressed = match check(cx, header, account) {
             Ok(addressed) => addressed,
             Err(violation) => {
-                self.state = State::Header(phase);
+                self.state = State::Client(Client::Header(awaited));
                 // RFC 6120 §4.7.1: the response names one of our hosts; only without a known one is it empty (§4.9.1.3).
                 let host = header.to.as_deref().and_then(host_of);
                 let host = host.filter(|host| cx.config.hosts.contains_key(host));
@@ -39,52 +38,10 @@ impl Stream {
         let lang = header.lang.as_deref();
         let lang = lang.filter(|lang| lang.len() <= STREAM_LANG_BYTES && is_language(lang));
         self.lang = lang.map(Into::into);
-        match phase {
-            Phase::Fresh(transport, failures) => self.open(cx, addressed, transport, failures),
-            Phase::Authenticated(account) => self.reopen(cx, &addressed, account),
+        match awaited {
+            Awaited::First(transport, failures) => self.open(cx, addressed, transport, failures),
+            Awaited::AfterSasl(account) => self.reopen(cx, &addressed, account),
         }
-    }
-
-    /// Answers the first header, or the one after TLS: our header and what can be negotiated.
-    fn open(
-        &mut self,
-        cx: &mut Cx<'_>,
-        addressed: Addressed,
-        transport: Transport,
-        failures: Failures,
-    ) -> Option<Event> {
-        let Addressed { host, from } = addressed;
-        self.write_header(cx, host.as_str(), from.as_ref(), Version::Ours);
-        let mut negotiation = Box::new(Negotiation {
-            host,
-            transport,
-            offer: Offer::default(),
-            failures,
-            account: None,
-            record: None,
-        });
-        let nothing = self.write_features(cx, &mut negotiation);
-        let host = negotiation.host.clone();
-        self.state = State::Negotiate(negotiation);
-        nothing.map(|why| Event::NothingOffered(host, why))
-    }
-
-    /// Answers the header after SASL.
-    fn reopen(
-        &mut self,
-        cx: &mut Cx<'_>,
-        addressed: &Addressed,
-        account: BareJid,
-    ) -> Option<Event> {
-        if addressed.host.as_str() != account.domain() {
-            self.state = State::Header(Phase::Authenticated(account));
-            return Some(self.fail(cx, Violation::ToChanged));
-        }
-        let (host, from) = (addressed.host.as_str(), addressed.from.as_ref());
-        self.write_header(cx, host, from, Version::Ours);
-        Self::write_bind_features(cx);
-        self.state = State::Bind(account, 0);
-        Some(Event::AtOwner)
     }
 
     /// Our opening tag. `from` is empty where the error is that there is no such host (RFC 6120 §4.9.1.3).
@@ -122,9 +79,9 @@ fn is_language(lang: &str) -> bool {
 }
 
 /// Whom a header is to, and from whom.
-struct Addressed {
-    host: Domain,
-    from: Option<BareJid>,
+pub(super) struct Addressed {
+    pub(super) host: Domain,
+    pub(super) from: Option<BareJid>,
 }
 
 /// The host that an address is at. RFC 6120 §4.7.2 wants a domainpart and nothing else. `Choice:` whatever stands around it is not

@@ -1,4 +1,4 @@
-//! One XML stream with a client: from the header to the closing tag (RFC 6120 §4 to §7).
+//! One XML stream: from the header to the closing tag (RFC 6120 §4). What it is about in between stands below: `client`.
 //!
 //! Knows nothing of accounts, sessions or other streams. What it cannot decide it asks for with an `Event` and then wants no
 //! input until the answer; bytes that come meanwhile are held.
@@ -17,18 +17,19 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use self::client::state::{Failures, Negotiation, Phase, State};
+use self::client::{Awaited, Client};
+use self::close::Closing;
 use crate::config::Config;
 use crate::effects::Effects;
 use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain, Resource};
-use crate::port::{ConnId, Listener, Opening, TlsInfo};
+use crate::port::{ConnId, Listener, TlsInfo};
 use crate::rate::Bucket;
-use crate::sasl::{DeriveParams, Encryption, Failure, Mechanism, Transport};
+use crate::sasl::{DeriveParams, Failure, Mechanism};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
 use crate::time::{Instant, Now};
-use crate::xml::{ScanLimits, Scanner, Token};
+use crate::xml::{Element, ScanLimits, Scanner, Token};
 
 pub(crate) use close::Ending;
 pub(crate) use deadline::Expiry;
@@ -102,14 +103,46 @@ pub(crate) struct Stream {
     unauthenticated: u32,
 }
 
+/// Where a stream stands: what it is about with its kind of peer, or how far its end has come.
+#[derive(Debug)]
+enum State {
+    /// A client's.
+    Client(Client),
+    /// Our closing tag is sent.
+    Closing(Closing),
+    /// Both tags are exchanged, or nothing more can be said.
+    Closed,
+}
+
+/// What becomes of what the peer sends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Hearing {
+    /// Its header is awaited.
+    Header,
+    /// Elements are.
+    Elements,
+    /// It waits for an answer to what came before.
+    Later,
+    /// It is TLS's.
+    Tls,
+    /// It is thrown away.
+    Nothing,
+}
+
+impl State {
+    const fn hearing(&self) -> Hearing {
+        match self {
+            Self::Client(client) => client.hearing(),
+            Self::Closing(Closing::Listening) => Hearing::Elements,
+            Self::Closing(Closing::Deaf) | Self::Closed => Hearing::Nothing,
+        }
+    }
+}
+
 impl Stream {
     pub(crate) fn new(listener: Listener, now: Now, config: &Config) -> Self {
-        let state = match listener.opening {
-            Opening::Clear => State::Header(Phase::Fresh(Transport::Clear, Failures::default())),
-            Opening::Tls => State::Secure(Failures::default()),
-        };
         Self {
-            state,
+            state: State::Client(Client::new(listener.opening)),
             scan: Scanner::new(ScanLimits::unauthenticated(&config.limits)),
             held: Vec::new(),
             lang: None,
@@ -127,10 +160,10 @@ impl Stream {
         if let Some(rate) = &cx.config.limits.c2s_rate {
             self.bucket.pour(cx.now.mono, rate, bytes.len());
         }
-        if self.state.is_authenticated() {
+        if self.client().is_none_or(Client::is_signed_in) {
             return None;
         }
-        if matches!(self.state, State::Secure(_)) && !bytes.iter().all(is_white_space) {
+        if self.state.hearing() == Hearing::Tls && !bytes.iter().all(is_white_space) {
             // RFC 6120 §5.4.3.1: whoever speaks in the clear here would be believed below TLS, if anybody kept it. No shell hands
             // this over that carries out `Secure` at once, so it is closed without a word.
             self.state = State::Closed;
@@ -145,15 +178,16 @@ impl Stream {
     /// Takes bytes off the front of `input` up to the next event; `None` when it has taken all, or wants none.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>, input: &mut &[u8]) -> Option<Event> {
         loop {
-            // White space behind `<starttls/>` does no harm where it is, and must not be kept for the stream below TLS.
-            if self.state.is_deaf() || matches!(self.state, State::Secure(_)) {
-                *input = &[];
+            match self.state.hearing() {
+                Hearing::Elements => {}
+                Hearing::Header if self.scan.held() == 0 => skip_white_space(input),
+                Hearing::Header => {}
+                Hearing::Later => return None,
+                // White space behind `<starttls/>` does no harm where it is, and must not be kept for the stream below TLS.
+                Hearing::Tls | Hearing::Nothing => *input = &[],
             }
-            if input.is_empty() || !self.state.wants_input() {
+            if input.is_empty() {
                 return None;
-            }
-            if matches!(self.state, State::Header(_)) && self.scan.held() == 0 {
-                skip_white_space(input);
             }
             let event = match self.scan.scan(input) {
                 Ok(None) => return None,
@@ -191,7 +225,7 @@ impl Stream {
 
     /// Whether it waits for an answer.
     pub(crate) const fn waits(&self) -> bool {
-        !self.state.wants_input() && !self.state.is_deaf()
+        matches!(self.state.hearing(), Hearing::Later | Hearing::Tls)
     }
 
     /// TLS is up: the stream starts anew and forgets what it heard before (RFC 6120 §5.4.3.3).
@@ -200,12 +234,13 @@ impl Stream {
             // Its end, of the same turn, has not come to the shell yet.
             return None;
         }
-        let State::Secure(failures) = self.state else {
+        let State::Client(Client::Secure(failures)) = self.state else {
             return Some(self.bug(cx, "secured"));
         };
         self.scan = Scanner::new(ScanLimits::unauthenticated(&cx.config.limits));
         self.lang = None;
-        self.state = State::Header(Phase::Fresh(client::transport(tls), failures));
+        let transport = client::transport(tls);
+        self.state = State::Client(Client::Header(Awaited::First(transport, failures)));
         None
     }
 
@@ -218,7 +253,8 @@ impl Stream {
             // Its closing tag is waited for.
             return Duration::ZERO;
         }
-        let unlimited = self.state.signed_in().is_some_and(|account| {
+        let signed_in = self.client().and_then(Client::signed_in);
+        let unlimited = signed_in.is_some_and(|account| {
             let host = self.host().and_then(|host| cx.config.accounts(host));
             host.is_some_and(|host| {
                 host.unlimited_jids
@@ -232,80 +268,45 @@ impl Stream {
         }
     }
 
+    /// The client whose it is, while it lasts.
+    const fn client(&self) -> Option<&Client> {
+        match &self.state {
+            State::Client(client) => Some(client),
+            State::Closing(_) | State::Closed => None,
+        }
+    }
+
     /// Whether its client has signed in, and the stream is not over.
     pub(crate) fn is_signed_in(&self) -> bool {
-        self.state.signed_in().is_some()
+        self.client().is_some_and(Client::is_signed_in)
     }
 
     /// Whether what its client sends now is the business of the account's owner.
     pub(crate) const fn is_at_owner(&self) -> bool {
-        matches!(self.state, State::Bind(..) | State::Established(_))
+        matches!(
+            self.state,
+            State::Client(Client::Bind(..) | Client::Established(_))
+        )
     }
 
     /// Whether it carries a session.
     pub(crate) const fn is_established(&self) -> bool {
-        matches!(self.state, State::Established(_))
+        matches!(self.state, State::Client(Client::Established(_)))
     }
 
     /// The host it is to, as far as that is known and not void.
     pub(crate) fn host(&self) -> Option<&str> {
-        match &self.state {
-            State::Negotiate(n)
-            | State::Exchange(n, _)
-            | State::Lookup(n, _)
-            | State::Derive(n, _)
-            | State::Admit(n, _)
-            | State::Reject(n, _)
-            | State::HeldUp(n, _) => Some(n.host.as_str()),
-            State::Header(Phase::Authenticated(account)) | State::Bind(account, _) => {
-                Some(account.domain())
-            }
-            State::Established(jid) => Some(jid.domain()),
-            State::Header(Phase::Fresh(..))
-            | State::Secure(_)
-            | State::Closing(_)
-            | State::Closed => None,
-        }
+        self.client()?.host()
     }
 
     /// The account it is of, or that a sign-in under way names.
     pub(crate) fn account(&self) -> Option<BareJid> {
-        match &self.state {
-            State::Negotiate(n)
-            | State::Exchange(n, _)
-            | State::Lookup(n, _)
-            | State::Derive(n, _)
-            | State::Admit(n, _)
-            | State::Reject(n, _)
-            | State::HeldUp(n, _) => n.account.clone(),
-            State::Header(Phase::Authenticated(account)) | State::Bind(account, _) => {
-                Some(account.clone())
-            }
-            State::Established(jid) => Some(jid.to_bare()),
-            State::Header(Phase::Fresh(..))
-            | State::Secure(_)
-            | State::Closing(_)
-            | State::Closed => None,
-        }
+        self.client()?.account()
     }
 
     /// Whether a sign-in is under way.
     pub(crate) const fn signs_in(&self) -> bool {
-        match &self.state {
-            State::Exchange(..)
-            | State::Lookup(..)
-            | State::Derive(..)
-            | State::Admit(..)
-            | State::Reject(..)
-            | State::HeldUp(..) => true,
-            State::Header(_)
-            | State::Negotiate(_)
-            | State::Secure(_)
-            | State::Bind(..)
-            | State::Established(_)
-            | State::Closing(_)
-            | State::Closed => false,
-        }
+        matches!(self.state, State::Client(Client::SignIn(..)))
     }
 
     /// Whether the peer has said nothing at all, TLS aside.
@@ -313,30 +314,14 @@ impl Stream {
         self.unauthenticated == 0
     }
 
-    fn on_element(&mut self, cx: &mut Cx<'_>, element: crate::xml::Element) -> Option<Event> {
+    fn on_element(&mut self, cx: &mut Cx<'_>, element: Element) -> Option<Event> {
         match core::mem::replace(&mut self.state, State::Closed) {
-            State::Established(jid) => self.on_established(cx, jid, element),
-            State::Negotiate(negotiation) => self.on_negotiate(cx, negotiation, None, &element),
-            State::Exchange(negotiation, exchange) => {
-                self.on_negotiate(cx, negotiation, Some(exchange), &element)
-            }
-            State::Bind(account, retries) => self.on_bind(cx, account, retries, element),
+            State::Client(client) => self.on_client_element(cx, client, element),
             State::Closing(closing) => {
                 self.state = State::Closing(closing);
                 None
             }
-            // The scanner hands out no element before the header, and the others want no input.
-            state @ (State::Header(_)
-            | State::Secure(_)
-            | State::Lookup(..)
-            | State::Derive(..)
-            | State::Admit(..)
-            | State::Reject(..)
-            | State::HeldUp(..)
-            | State::Closed) => {
-                self.state = state;
-                Some(self.bug(cx, "an element where none was wanted"))
-            }
+            State::Closed => Some(self.bug(cx, "an element where none was wanted")),
         }
     }
 }
@@ -353,21 +338,7 @@ const fn is_white_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Which host's encryption policy applies, `Required` for one that is not served any more.
-fn encryption(config: &Config, host: &Domain) -> Encryption {
-    config
-        .accounts(host)
-        .map_or(Encryption::Required, |host| host.sasl.encryption)
-}
-
 /// What identifies a credentials record, so that an admission can be refused if it changed meanwhile.
 pub(crate) fn record_hash(secret: &[u8; 32], record: &Bytes) -> [u8; 32] {
     crate::entropy::keyed_hash(secret, &[b"record", record])
-}
-
-impl Negotiation {
-    /// Whether only TLS can get this stream on.
-    fn must_secure(&self, config: &Config) -> bool {
-        self.transport == Transport::Clear && encryption(config, &self.host) == Encryption::Required
-    }
 }

@@ -1,10 +1,10 @@
 //! Resource binding (RFC 6120 §7).
 
+use super::Client;
 use super::negotiate::misplaced;
-use super::state::State;
 use crate::jid::{BareJid, Jid, Resource};
 use crate::stanza::{Condition, IqType, Kind, ParseError, Stanza};
-use crate::stream::{Cx, Event, Stream, Violation};
+use crate::stream::{Cx, Event, State, Stream, Violation};
 use crate::xml::{Element, Ns};
 
 impl Stream {
@@ -17,7 +17,7 @@ impl Stream {
     ) -> Option<Event> {
         let (ns, is_iq) = (element.ns(), element.name() == "iq");
         let violation = misplaced(ns, element.name());
-        self.state = State::Bind(account, refused);
+        self.state = State::Client(Client::Bind(account, refused));
         if ns == Ns::Streams && element.name() == "error" {
             return Some(self.on_end(cx));
         }
@@ -55,7 +55,7 @@ impl Stream {
             w.leaf("jid", jid.as_str()).close();
         });
         cx.fx.out(cx.conn, |out| result.write(out));
-        self.state = State::Established(jid);
+        self.state = State::Client(Client::Established(jid));
     }
 
     /// The resource is not bound; the client may ask again (RFC 6120 §7.7.3).
@@ -68,7 +68,7 @@ impl Stream {
         if let Some(error) = request.refusal(condition, None) {
             cx.fx.out(cx.conn, |out| error.write(out));
         }
-        let State::Bind(_, refused) = &mut self.state else {
+        let State::Client(Client::Bind(_, refused)) = &mut self.state else {
             return Some(self.bug(cx, "a refusal to bind without a request"));
         };
         *refused = refused.saturating_add(1);

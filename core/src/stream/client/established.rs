@@ -2,11 +2,11 @@
 
 use alloc::sync::Arc;
 
+use super::Client;
 use super::negotiate::misplaced;
-use super::state::State;
 use crate::jid::Jid;
 use crate::stanza::{ParseError, Stanza};
-use crate::stream::{Cx, Event, Stream};
+use crate::stream::{Cx, Event, State, Stream};
 use crate::xml::{Element, Ns};
 
 impl Stream {
@@ -18,7 +18,7 @@ impl Stream {
     ) -> Option<Event> {
         let (ns, is_error) = (element.ns(), element.name() == "error");
         let parsed = Stanza::parse(element, self.lang.as_ref());
-        self.state = State::Established(jid.clone());
+        self.state = State::Client(Client::Established(jid.clone()));
         match parsed {
             // RFC 6120 §8.1.2.1: "MUST add a 'from' attribute to the stanza or override the 'from' attribute specified by the client".
             // `Choice:` whatever was specified, a forgery too: nobody gets to see it, so that the stream need not end for it

@@ -3,7 +3,7 @@
 use alloc::string::ToString as _;
 use core::time::Duration;
 
-use super::state::Negotiation;
+use super::Negotiation;
 use crate::config::TlsAvailable;
 use crate::port::{TlsInfo, TlsVersion};
 use crate::sasl::{ChannelBindings, Encryption, Offer, OfferEmpty, Transport, offer};

@@ -3,7 +3,249 @@
 mod bind;
 mod established;
 mod features;
+mod header;
 mod negotiate;
-pub(super) mod state;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 pub(super) use features::transport;
+
+use super::deadline::Deadline;
+use super::{Cx, Event, Hearing, State, Stream};
+use crate::config::Config;
+use crate::jid::{BareJid, Domain, Jid};
+use crate::limits::{Limits, SASL_NEGOTIATIONS_MAX};
+use crate::port::Opening;
+use crate::sasl::{self, Encryption, Failure, Offer, Subject, Transport, Verified};
+use crate::time::Instant;
+use crate::xml::Element;
+
+/// Where a client's stream stands.
+///
+/// ```text
+///            clear                          direct TLS
+///              |                                |
+///              v           starttls             v
+///   Header(First) ----> Negotiate ----------> Secure
+///        ^                |  ^                  |
+///        |                |  | failure          | secured
+///        +----------------|--|------------------+
+///                    auth v  |
+///        SignIn: Exchange <---> Lookup/Derive ---> Admit      (hand-off to the owner's shard happens in Lookup;
+///                                                    |         Reject and HeldUp lead back to Negotiate)
+///                                                    | admitted
+///                                                    v
+///                      Header(AfterSasl) ---> Bind ---> Established
+/// ```
+#[derive(Debug)]
+pub(super) enum Client {
+    /// Waits for the peer's stream header.
+    Header(Awaited),
+    /// Features are sent: TLS or SASL may begin.
+    Negotiate(Box<Negotiation>),
+    /// `<proceed/>` is sent, or the port is a TLS port: what comes now is TLS's. Carries the failed sign-ins so far.
+    Secure(Failures),
+    /// A sign-in is under way.
+    SignIn(Box<Negotiation>, Progress),
+    /// Authenticated; the client must bind a resource. Counts refused attempts.
+    Bind(BareJid, u8),
+    /// A session: stanzas both ways.
+    Established(Jid),
+}
+
+/// Which header is awaited.
+#[derive(Debug)]
+pub(super) enum Awaited {
+    /// The first, or the one after TLS; with the failed sign-ins so far.
+    First(Transport, Failures),
+    /// The one after SASL.
+    AfterSasl(BareJid),
+}
+
+/// How far a sign-in has come.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// The exchange waits for the client.
+    Exchange(sasl::Exchange),
+    /// The exchange waits for the store.
+    Lookup(sasl::Lookup),
+    /// The exchange waits for a worker.
+    Derive(sasl::Derive),
+    /// Verified; waits for the account's owner. Nothing of `<success/>` is written.
+    Admit(Box<Admission>),
+    /// The password was wrong; waits to be told whether to say so. Nothing of `<failure/>` is written.
+    Reject(Failure),
+    /// After too many failures, whatever the outcome: waits since this moment to say that there is none.
+    HeldUp(Instant),
+}
+
+/// What negotiation knows of its stream.
+#[derive(Debug)]
+pub(super) struct Negotiation {
+    host: Domain,
+    transport: Transport,
+    offer: Offer,
+    /// Failed sign-ins.
+    failures: Failures,
+    /// Whose sign-in is under way, as far as that is known.
+    account: Option<BareJid>,
+    /// Which record the exchange was made against.
+    record: Option<[u8; 32]>,
+}
+
+/// What `<success/>` will say.
+#[derive(Debug)]
+pub(super) struct Admission {
+    verified: Verified,
+    data: Option<Vec<u8>>,
+}
+
+/// Sign-ins of a stream that came to nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Failures {
+    /// With a password, right or wrong.
+    passwords: u8,
+    /// Before a password was looked at.
+    negotiations: u8,
+}
+
+impl Client {
+    /// A connection was made.
+    pub(super) fn new(opening: Opening) -> Self {
+        match opening {
+            Opening::Clear => Self::Header(Awaited::First(Transport::Clear, Failures::default())),
+            Opening::Tls => Self::Secure(Failures::default()),
+        }
+    }
+
+    /// What becomes of what it sends.
+    pub(super) const fn hearing(&self) -> Hearing {
+        match self {
+            Self::Header(_) => Hearing::Header,
+            Self::Negotiate(_)
+            | Self::SignIn(_, Progress::Exchange(_))
+            | Self::Bind(..)
+            | Self::Established(_) => Hearing::Elements,
+            Self::Secure(_) => Hearing::Tls,
+            Self::SignIn(
+                _,
+                Progress::Lookup(_)
+                | Progress::Derive(_)
+                | Progress::Admit(_)
+                | Progress::Reject(_)
+                | Progress::HeldUp(_),
+            ) => Hearing::Later,
+        }
+    }
+
+    /// What its deadline is for.
+    pub(super) fn deadline(&self, config: &Config) -> Deadline {
+        match self {
+            Self::Secure(_) => Deadline::Handshake,
+            Self::Header(Awaited::First(Transport::Clear, _)) => Deadline::Tls,
+            Self::SignIn(_, Progress::HeldUp(since)) => Deadline::HeldUp(*since),
+            Self::Negotiate(n) | Self::SignIn(n, Progress::Exchange(_))
+                if n.must_secure(config) =>
+            {
+                Deadline::Tls
+            }
+            Self::Header(_) | Self::Negotiate(_) | Self::SignIn(..) | Self::Bind(..) => {
+                Deadline::Negotiation
+            }
+            Self::Established(_) => Deadline::Idle,
+        }
+    }
+
+    /// Whether it has signed in.
+    pub(super) fn is_signed_in(&self) -> bool {
+        self.signed_in().is_some()
+    }
+
+    /// The account it has signed in to.
+    pub(super) fn signed_in(&self) -> Option<&str> {
+        match self {
+            Self::Established(jid) => Some(jid.bare()),
+            Self::Header(Awaited::AfterSasl(account)) | Self::Bind(account, _) => {
+                Some(account.as_str())
+            }
+            Self::Header(Awaited::First(..))
+            | Self::Negotiate(_)
+            | Self::Secure(_)
+            | Self::SignIn(..) => None,
+        }
+    }
+
+    /// The host it is to, as far as that is known and not void.
+    pub(super) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Negotiate(n) | Self::SignIn(n, _) => Some(n.host.as_str()),
+            Self::Header(Awaited::AfterSasl(account)) | Self::Bind(account, _) => {
+                Some(account.domain())
+            }
+            Self::Established(jid) => Some(jid.domain()),
+            Self::Header(Awaited::First(..)) | Self::Secure(_) => None,
+        }
+    }
+
+    /// The account it is of, or that a sign-in under way names.
+    pub(super) fn account(&self) -> Option<BareJid> {
+        match self {
+            Self::Negotiate(n) | Self::SignIn(n, _) => n.account.clone(),
+            Self::Header(Awaited::AfterSasl(account)) | Self::Bind(account, _) => {
+                Some(account.clone())
+            }
+            Self::Established(jid) => Some(jid.to_bare()),
+            Self::Header(Awaited::First(..)) | Self::Secure(_) => None,
+        }
+    }
+}
+
+impl Negotiation {
+    /// Whether only TLS can get this stream on. So it is where the host is not served any more.
+    fn must_secure(&self, config: &Config) -> bool {
+        let host = config.accounts(&self.host);
+        let encryption = host.map_or(Encryption::Required, |host| host.sasl.encryption);
+        self.transport == Transport::Clear && encryption == Encryption::Required
+    }
+}
+
+impl Failures {
+    /// One more.
+    const fn add(&mut self, failure: Failure) {
+        let count = match failure.subject() {
+            Subject::Password | Subject::Server => &mut self.passwords,
+            Subject::Negotiation => &mut self.negotiations,
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// Whether there may be no more.
+    const fn are_enough(self, limits: &Limits) -> bool {
+        self.passwords >= limits.sasl_failures || self.negotiations >= SASL_NEGOTIATIONS_MAX
+    }
+}
+
+impl Stream {
+    /// An element from a client. The state was taken out of the stream.
+    pub(super) fn on_client_element(
+        &mut self,
+        cx: &mut Cx<'_>,
+        client: Client,
+        element: Element,
+    ) -> Option<Event> {
+        match client {
+            Client::Established(jid) => self.on_established(cx, jid, element),
+            Client::Negotiate(negotiation) => self.on_negotiate(cx, negotiation, None, &element),
+            Client::SignIn(negotiation, Progress::Exchange(exchange)) => {
+                self.on_negotiate(cx, negotiation, Some(exchange), &element)
+            }
+            Client::Bind(account, retries) => self.on_bind(cx, account, retries, element),
+            // The scanner hands out no element before the header, and the others want no input.
+            client @ (Client::Header(_) | Client::Secure(_) | Client::SignIn(..)) => {
+                self.state = State::Client(client);
+                Some(self.bug(cx, "an element where none was wanted"))
+            }
+        }
+    }
+}

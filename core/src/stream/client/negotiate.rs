@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::state::{Admission, Negotiation, Phase, State};
+use super::{Admission, Awaited, Client, Negotiation, Progress};
 use crate::config::{Config, HostConfig, TlsAvailable};
 use crate::port::DeriveError;
 use crate::sasl::{
@@ -16,17 +16,21 @@ use crate::sasl::{
 };
 use crate::store::StoreError;
 use crate::stream::close::CLOSING_TAG;
-use crate::stream::{Cx, Event, Stream, Violation, record_hash};
+use crate::stream::{Cx, Event, State, Stream, Violation, record_hash};
 use crate::xml::{Element, Ns, ScanLimits, Scanner, Writer};
 
 /// Takes the data out of the state, if that is the one; leaves any other alone.
 macro_rules! take {
-    ($stream:expr, State::$state:ident($first:ident, $second:ident)) => {
+    ($stream:expr, $progress:ident) => {
         match &$stream.state {
-            State::$state(..) => match core::mem::replace(&mut $stream.state, State::Closed) {
-                State::$state($first, $second) => Some(($first, $second)),
-                _ => None, // excluded above
-            },
+            State::Client(Client::SignIn(_, Progress::$progress(_))) => {
+                match core::mem::replace(&mut $stream.state, State::Closed) {
+                    State::Client(Client::SignIn(negotiation, Progress::$progress(data))) => {
+                        Some((negotiation, data))
+                    }
+                    _ => None, // excluded above
+                }
+            }
             _ => None,
         }
     };
@@ -57,7 +61,7 @@ impl Stream {
             (Ns::Sasl, "abort") => self.sasl_failure(cx, negotiation, Failure::Aborted),
             (Ns::Streams, "error") => Some(self.on_peer_error(cx, negotiation, exchange)),
             (ns, name) => {
-                self.state = State::Negotiate(negotiation);
+                self.state = State::Client(Client::Negotiate(negotiation));
                 Some(self.fail(cx, misplaced(ns, name)))
             }
         }
@@ -83,7 +87,7 @@ impl Stream {
                 .attribute("xmlns", Ns::Tls.uri())
                 .close();
         });
-        self.state = State::Secure(negotiation.failures);
+        self.state = State::Client(Client::Secure(negotiation.failures));
         // `poll` puts what stands behind into the event.
         Event::Secure(negotiation.host.clone(), Vec::new())
     }
@@ -118,7 +122,7 @@ impl Stream {
         record: Result<Option<Bytes>, StoreError>,
     ) -> Option<Event> {
         // Anything else: the stream failed while it waited.
-        let (mut negotiation, lookup) = take!(self, State::Lookup(negotiation, lookup))?;
+        let (mut negotiation, lookup) = take!(self, Lookup)?;
         let credentials = match &record {
             Err(_) => return self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure),
             Ok(None) => {
@@ -152,7 +156,7 @@ impl Stream {
         cx: &mut Cx<'_>,
         keys: Result<Vec<ScramKeys>, DeriveError>,
     ) -> Option<Event> {
-        let (negotiation, derive) = take!(self, State::Derive(negotiation, derive))?;
+        let (negotiation, derive) = take!(self, Derive)?;
         match keys.ok().and_then(|keys| keys.into_iter().next()) {
             Some(keys) => self.step(cx, negotiation, derive.derived(&keys)),
             None => self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure),
@@ -161,7 +165,7 @@ impl Stream {
 
     /// The account's owner takes the session: `<success/>`, and the stream restarts (RFC 6120 §6.4.6).
     pub(crate) fn admitted(&mut self, cx: &mut Cx<'_>) {
-        let Some((_, admission)) = take!(self, State::Admit(negotiation, admission)) else {
+        let Some((_, admission)) = take!(self, Admit) else {
             return;
         };
         let Admission { verified, data } = *admission;
@@ -174,12 +178,13 @@ impl Stream {
             w.close();
         });
         self.scan = Scanner::new(ScanLimits::client(&cx.config.limits));
-        self.state = State::Header(Phase::Authenticated(verified.account().clone()));
+        let account = verified.account().clone();
+        self.state = State::Client(Client::Header(Awaited::AfterSasl(account)));
     }
 
     /// The account's owner does not take the session.
     pub(crate) fn refused(&mut self, cx: &mut Cx<'_>, failure: Failure) -> Option<Event> {
-        let (negotiation, _) = take!(self, State::Admit(negotiation, admission))?;
+        let (negotiation, _) = take!(self, Admit)?;
         self.sasl_failure(cx, negotiation, failure)
     }
 
@@ -200,22 +205,23 @@ impl Stream {
                     }
                     w.close();
                 });
-                self.state = State::Exchange(negotiation, exchange);
+                self.state =
+                    State::Client(Client::SignIn(negotiation, Progress::Exchange(exchange)));
                 None
             }
             Step::Lookup(account, lookup) => {
                 negotiation.account = Some(account.clone());
-                self.state = State::Lookup(negotiation, lookup);
+                self.state = State::Client(Client::SignIn(negotiation, Progress::Lookup(lookup)));
                 Some(Event::Lookup(account))
             }
             Step::Derive(params, password, derive) => {
-                self.state = State::Derive(negotiation, derive);
+                self.state = State::Client(Client::SignIn(negotiation, Progress::Derive(derive)));
                 Some(Event::Derive(params, password))
             }
             Step::Success(verified, data) => self.on_verified(cx, negotiation, verified, data),
             Step::Failure(failure) if failure.is_about_a_password() => {
                 let account = negotiation.account.clone();
-                self.state = State::Reject(negotiation, failure);
+                self.state = State::Client(Client::SignIn(negotiation, Progress::Reject(failure)));
                 Some(Event::Rejected(account))
             }
             Step::Failure(failure) => self.sasl_failure(cx, negotiation, failure),
@@ -224,7 +230,7 @@ impl Stream {
 
     /// The wrong password may be called wrong.
     pub(crate) fn reject(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
-        let (negotiation, failure) = take!(self, State::Reject(negotiation, failure))?;
+        let (negotiation, failure) = take!(self, Reject)?;
         self.sasl_failure(cx, negotiation, failure)
     }
 
@@ -232,25 +238,17 @@ impl Stream {
     pub(crate) fn hold_up(&mut self, cx: &Cx<'_>) {
         self.state = match core::mem::replace(&mut self.state, State::Closed) {
             // What was derived, compared or verified is dropped here.
-            State::Lookup(negotiation, _)
-            | State::Admit(negotiation, _)
-            | State::Reject(negotiation, _) => State::HeldUp(negotiation, cx.now.mono),
-            state @ (State::Header(_)
-            | State::Negotiate(_)
-            | State::Secure(_)
-            | State::Exchange(..)
-            | State::Derive(..)
-            | State::HeldUp(..)
-            | State::Bind(..)
-            | State::Established(_)
-            | State::Closing(_)
-            | State::Closed) => state,
+            State::Client(Client::SignIn(
+                negotiation,
+                Progress::Lookup(_) | Progress::Admit(_) | Progress::Reject(_),
+            )) => State::Client(Client::SignIn(negotiation, Progress::HeldUp(cx.now.mono))),
+            state @ (State::Client(_) | State::Closing(_) | State::Closed) => state,
         };
     }
 
     /// The time of a sign-in that was held up is over.
     pub(in crate::stream) fn let_go(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
-        let (negotiation, _) = take!(self, State::HeldUp(negotiation, since))?;
+        let (negotiation, _) = take!(self, HeldUp)?;
         self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure)
     }
 
@@ -264,10 +262,11 @@ impl Stream {
         let account = verified.account().clone();
         let mechanism = verified.mechanism();
         let Some(record) = negotiation.record else {
-            self.state = State::Negotiate(negotiation);
+            self.state = State::Client(Client::Negotiate(negotiation));
             return Some(self.bug(cx, "verified without a record"));
         };
-        self.state = State::Admit(negotiation, Box::new(Admission { verified, data }));
+        let admission = Box::new(Admission { verified, data });
+        self.state = State::Client(Client::SignIn(negotiation, Progress::Admit(admission)));
         Some(Event::Verified {
             account,
             mechanism,
@@ -290,26 +289,17 @@ impl Stream {
         negotiation.failures.add(failure);
         negotiation.record = None;
         let account = negotiation.account.take();
-        self.state = State::Negotiate(negotiation);
+        self.state = State::Client(Client::Negotiate(negotiation));
         Some(Event::SignInFailed(account, failure))
     }
 
     /// Whether no more sign-ins may fail on this stream: then it ends with `SaslFailures`.
     pub(crate) fn has_failed_enough(&self, cx: &Cx<'_>) -> bool {
         match &self.state {
-            State::Negotiate(negotiation) => negotiation.failures.are_enough(&cx.config.limits),
-            State::Header(_)
-            | State::Secure(_)
-            | State::Exchange(..)
-            | State::Lookup(..)
-            | State::Derive(..)
-            | State::Admit(..)
-            | State::Reject(..)
-            | State::HeldUp(..)
-            | State::Bind(..)
-            | State::Established(_)
-            | State::Closing(_)
-            | State::Closed => false,
+            State::Client(Client::Negotiate(negotiation)) => {
+                negotiation.failures.are_enough(&cx.config.limits)
+            }
+            State::Client(_) | State::Closing(_) | State::Closed => false,
         }
     }
 
@@ -320,10 +310,10 @@ impl Stream {
         negotiation: Box<Negotiation>,
         exchange: Option<Exchange>,
     ) -> Event {
-        self.state = match exchange {
-            Some(exchange) => State::Exchange(negotiation, exchange),
-            None => State::Negotiate(negotiation),
-        };
+        self.state = State::Client(match exchange {
+            Some(exchange) => Client::SignIn(negotiation, Progress::Exchange(exchange)),
+            None => Client::Negotiate(negotiation),
+        });
         self.on_end(cx)
     }
 }
