@@ -5,6 +5,7 @@ mod established;
 mod features;
 mod header;
 mod negotiate;
+mod signin;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
