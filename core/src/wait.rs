@@ -26,8 +26,8 @@ pub(crate) enum Wait {
     Commit(AccountKey),
     /// An administrator's command.
     Command(Box<CommandWait>),
-    /// A stream wants the credentials of who is signing in.
-    Credentials(ConnId),
+    /// A stream wants the credentials of who is signing in, after so many changes of any.
+    Credentials(ConnId, u64),
     /// A stream wants keys derived from a password.
     Derive(ConnId),
     /// An account wants its own data.

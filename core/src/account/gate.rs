@@ -4,12 +4,13 @@ use alloc::vec::Vec;
 
 use super::{Account, Session};
 use crate::port::ConnId;
+use crate::sasl::SignIn;
 
 /// What decides on those who have verified credentials.
 #[derive(Debug)]
 pub(super) enum Gate {
-    /// The record that is good now is being read; these wait for it, each with the hash of the one it verified against.
-    Asking(Vec<(ConnId, [u8; 32])>),
+    /// The record that is good now is being read; these wait for it.
+    Asking(Vec<(ConnId, SignIn)>),
     /// The hash of the credentials record that is good now.
     Open([u8; 32]),
     /// Nobody comes in any more: the account goes, or may not sign in.
@@ -28,16 +29,16 @@ pub(crate) enum Admit {
 }
 
 impl Account {
-    /// A connection has proven to know the password of `record`.
-    pub(crate) fn admit(&mut self, conn: ConnId, record: [u8; 32], sessions_max: usize) -> Admit {
+    /// A connection has proven to know the password of a record.
+    pub(crate) fn admit(&mut self, conn: ConnId, sign_in: &SignIn, sessions_max: usize) -> Admit {
         // Some more than the sessions, because the old session of a resource goes when the new one binds.
         let full = self.admitted.len() + self.sessions.len() >= sessions_max.saturating_mul(2);
         match &mut self.gate {
             Gate::Asking(waiting) if waiting.len() < sessions_max => {
-                waiting.push((conn, record));
+                waiting.push((conn, sign_in.clone()));
                 Admit::Wait
             }
-            Gate::Open(good) if *good == record && !full => {
+            Gate::Open(good) if *good == sign_in.record && !full => {
                 self.admitted.push(conn);
                 Admit::Welcome
             }
@@ -51,7 +52,7 @@ impl Account {
     }
 
     /// The hash of the record that is good came, if the account may sign in. Who waited for it is to be asked for admission again.
-    pub(crate) fn opened(&mut self, record: Option<[u8; 32]>) -> Vec<(ConnId, [u8; 32])> {
+    pub(crate) fn opened(&mut self, record: Option<[u8; 32]>) -> Vec<(ConnId, SignIn)> {
         let Gate::Asking(waiting) = &mut self.gate else {
             return Vec::new();
         };
@@ -79,7 +80,7 @@ impl Account {
 
     /// Every connection that is signed in or waiting to be.
     pub(crate) fn connections(&self) -> Vec<ConnId> {
-        let waiting: &[(ConnId, [u8; 32])] = match &self.gate {
+        let waiting: &[(ConnId, SignIn)] = match &self.gate {
             Gate::Asking(waiting) => waiting,
             Gate::Open(_) | Gate::Shut => &[],
         };

@@ -77,6 +77,17 @@ impl Verified {
     }
 }
 
+/// A sign-in of which all is proven, and which the account's owner lets in or not.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    /// To which account, and by which mechanism.
+    pub verified: Verified,
+    /// The hash of the credentials record that this was verified against.
+    pub record: [u8; 32],
+    /// How many changes of credentials the shard had made when that was read.
+    pub as_of: u64,
+}
+
 /// What an exchange wants next.
 #[derive(Debug)]
 pub enum Step {

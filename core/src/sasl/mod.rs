@@ -27,7 +27,7 @@ pub use credentials::{
     prepare_new_password, prepare_password,
 };
 pub use decoy::pretend_to_read;
-pub use exchange::{Context, Derive, Exchange, Lookup, Step, Verified};
+pub use exchange::{Context, Derive, Exchange, Lookup, SignIn, Step, Verified};
 pub use failure::{Failure, Subject};
 pub use hash::Hash;
 pub use mechanism::{Mechanism, Plus};

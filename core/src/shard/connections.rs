@@ -23,10 +23,6 @@ pub(super) struct Connection {
     pub(super) reading: Reading,
     pub(super) role: Role,
     socket: Socket,
-    /// By what it signed in, until that is noted.
-    pub(super) mechanism: Option<crate::sasl::Mechanism>,
-    /// `Shard::changes` when its credentials were asked for.
-    pub(super) as_of: u64,
 }
 
 /// Whether the shell reads it.
@@ -119,8 +115,6 @@ impl Shard {
             reading: Reading::On,
             role: Role::Stranger,
             socket: Socket::Open,
-            mechanism: None,
-            as_of: 0,
         };
         let conn = self.connections.insert(connection);
         self.fx.open(conn, Vec::new());
@@ -310,11 +304,7 @@ impl Shard {
             }
             Event::StarttlsRefused => self.hang_up(now, conn, CloseReason::StarttlsRefused),
             Event::Stanza(stanza) => self.outbound(now, conn, stanza),
-            Event::Verified {
-                account,
-                mechanism,
-                record,
-            } => self.verified(now, conn, account, mechanism, record),
+            Event::Verified(sign_in) => self.verified(now, conn, &sign_in),
         }
     }
 

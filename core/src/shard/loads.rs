@@ -140,16 +140,12 @@ impl Shard {
         let Some(owner) = self.owners.get_mut(key) else {
             return;
         };
-        let jid = owner.account.jid().clone();
-        for (conn, record) in owner.account.opened(good) {
+        for (conn, sign_in) in owner.account.opened(good) {
             if self.owners.get(key).is_some() {
-                self.admit(now, conn, key, record);
-                continue;
-            }
-            // Whoever was decided on before it left again at once, and the account with it.
-            let waiting = self.connections.get_mut(conn);
-            if let Some(mechanism) = waiting.and_then(|connection| connection.mechanism.take()) {
-                self.seek_admission(now, conn, jid.clone(), mechanism, record);
+                self.admit(now, conn, key, &sign_in);
+            } else {
+                // Whoever was decided on before it left again at once, and the account with it.
+                self.seek_admission(now, conn, &sign_in);
             }
         }
     }

@@ -227,7 +227,7 @@ impl Shard {
             Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
             Some(Wait::Command(wait)) => self.command_derived(now, *wait, keys),
             // An answer of another kind than the question is a fault of the shell: it falls on the floor.
-            Some(Wait::Commit(_) | Wait::Credentials(_) | Wait::Load(_)) | None => {}
+            Some(Wait::Commit(_) | Wait::Credentials(..) | Wait::Load(_)) | None => {}
         }
     }
 
@@ -240,9 +240,11 @@ impl Shard {
         }
         match wait {
             Wait::Commit(account) => self.committed(now, account, outcome),
-            Wait::Credentials(conn) => {
+            Wait::Credentials(conn, as_of) => {
                 let record = outcome.map(first_record);
-                self.answered(now, conn, |stream, cx| stream.credentials(cx, record));
+                self.answered(now, conn, |stream, cx| {
+                    stream.credentials(cx, record, as_of)
+                });
             }
             Wait::Load(account) => self.loaded(now, account, outcome),
             Wait::Command(wait) => self.command_stored(now, *wait, outcome),

@@ -12,7 +12,7 @@ use crate::envelope::{Body, Place};
 use crate::jid::BareJid;
 use crate::port::{Action, ConnId, Note, Standing};
 use crate::sasl::{
-    Attempt, CREDENTIALS, Credentials, DeriveParams, Failure, Limit, Mechanism, Reached, Verdict,
+    Attempt, CREDENTIALS, Credentials, DeriveParams, Failure, Limit, Reached, SignIn, Verdict,
 };
 use crate::secret::Secret;
 use crate::store::{Batch, Class, Op, Reply, Row, StoreError};
@@ -79,16 +79,13 @@ impl Shard {
         if self.weigh(now, conn, Some(&account)).is_none() {
             return;
         }
-        let Some(connection) = self.connections.get_mut(conn) else {
-            return;
-        };
-        connection.as_of = self.changes;
+        let as_of = self.changes;
         if self.credit.is_spent() {
             let busy = Err(StoreError::Busy);
-            return self.answered(now, conn, |stream, cx| stream.credentials(cx, busy));
+            return self.answered(now, conn, |s, cx| s.credentials(cx, busy, as_of));
         }
         let batch = read_credentials(account, Class::SignIn);
-        self.store(batch, Wait::Credentials(conn));
+        self.store(batch, Wait::Credentials(conn, as_of));
     }
 
     /// Sends a change of an account's credentials to the store: sign-ins under way must look again.
@@ -151,16 +148,10 @@ impl Shard {
     }
 
     /// The right password: worth as little as a wrong one where too many were wrong, so that nobody learns which it was.
-    pub(super) fn verified(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        account: BareJid,
-        mechanism: Mechanism,
-        record: [u8; 32],
-    ) {
-        if self.weigh(now, conn, Some(&account)).is_some() {
-            self.seek_admission(now, conn, account, mechanism, record);
+    pub(super) fn verified(&mut self, now: Now, conn: ConnId, sign_in: &SignIn) {
+        let account = sign_in.verified.account();
+        if self.weigh(now, conn, Some(account)).is_some() {
+            self.seek_admission(now, conn, sign_in);
         }
     }
 
@@ -197,54 +188,44 @@ impl Shard {
         }
     }
 
-    /// Credentials are verified against the record of this hash: does the account still have it?
-    pub(super) fn seek_admission(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        jid: BareJid,
-        mechanism: Mechanism,
-        record: [u8; 32],
-    ) {
-        let Some(connection) = self.connections.get_mut(conn) else {
+    /// Credentials are verified against a record: does the account still have it?
+    pub(super) fn seek_admission(&mut self, now: Now, conn: ConnId, sign_in: &SignIn) {
+        if self.connections.get(conn).is_none() {
             return;
-        };
-        connection.mechanism = Some(mechanism);
-        let current = connection.as_of == self.changes;
-        let key = match self.by_name.get(jid.as_str()) {
+        }
+        let account = sign_in.verified.account();
+        let current = sign_in.as_of == self.changes;
+        let key = match self.by_name.get(account.as_str()) {
             Some(key) => *key,
-            None => self.bring_in(jid, current.then_some(record)),
+            None => self.bring_in(account.clone(), current.then_some(sign_in.record)),
         };
         self.stay(key);
-        self.admit(now, conn, key, record);
+        self.admit(now, conn, key, sign_in);
         self.drop_if_idle(now, key);
     }
 
-    pub(super) fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, record: [u8; 32]) {
+    pub(super) fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, sign_in: &SignIn) {
         let sessions_max = self.config.limits.sessions_per_account;
         let (Some(owner), Some(connection)) =
             (self.owners.get_mut(key), self.connections.get_mut(conn))
         else {
             return;
         };
-        match owner.account.admit(conn, record, sessions_max) {
+        match owner.account.admit(conn, sign_in, sessions_max) {
             Admit::Wait => connection.role = Role::Member(key),
             Admit::Welcome => {
                 connection.role = Role::Member(key);
-                let mechanism = connection.mechanism.take();
                 let peer = connection.peer.ip();
                 let account = owner.account.jid().clone();
                 if let Some(attempt) = self.attempt(conn, Some(&account)) {
                     self.throttle.signed_in(now.mono, &attempt);
                 }
-                if let Some(mechanism) = mechanism {
-                    self.fx.note(Note::SignedIn {
-                        conn,
-                        peer,
-                        account,
-                        mechanism,
-                    });
-                }
+                self.fx.note(Note::SignedIn {
+                    conn,
+                    peer,
+                    account,
+                    mechanism: sign_in.verified.mechanism(),
+                });
                 let standing = Standing::Member;
                 self.fx.act(Action::Standing { conn, standing });
                 self.with(now, conn, |stream, cx| stream.admitted(cx));

@@ -11,6 +11,7 @@ mod header;
 mod tests;
 mod violation;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -25,7 +26,7 @@ use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain, Resource};
 use crate::port::{ConnId, Listener, TlsInfo};
 use crate::rate::Bucket;
-use crate::sasl::{DeriveParams, Failure, Mechanism};
+use crate::sasl::{DeriveParams, Failure, SignIn};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
 use crate::time::{Instant, Now};
@@ -80,11 +81,7 @@ pub(crate) enum Event {
     /// Nothing can be offered at this host.
     NothingOffered(Domain, crate::sasl::OfferEmpty),
     /// Credentials were verified: `hold_up`, or the account's owner decides with `admitted` or `refused`.
-    Verified {
-        account: BareJid,
-        mechanism: Mechanism,
-        record: [u8; 32],
-    },
+    Verified(Box<SignIn>),
 }
 
 /// One stream.

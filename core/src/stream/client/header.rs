@@ -24,8 +24,6 @@ impl Stream {
             transport,
             offer: Offer::default(),
             failures,
-            account: None,
-            record: None,
         });
         let nothing = self.write_features(cx, &mut negotiation);
         let host = negotiation.host.clone();

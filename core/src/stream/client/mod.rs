@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::jid::{BareJid, Domain, Jid};
 use crate::limits::{Limits, SASL_NEGOTIATIONS_MAX};
 use crate::port::Opening;
-use crate::sasl::{self, Encryption, Failure, Offer, Subject, Transport, Verified};
+use crate::sasl::{self, Encryption, Failure, Offer, Subject, Transport};
 use crate::time::Instant;
 use crate::xml::Element;
 
@@ -68,17 +68,27 @@ pub(super) enum Awaited {
 #[derive(Debug)]
 pub(super) enum Progress {
     /// The exchange waits for the client.
-    Exchange(sasl::Exchange),
+    Exchange(Option<Box<Found>>, sasl::Exchange),
     /// The exchange waits for the store.
-    Lookup(sasl::Lookup),
+    Lookup(BareJid, sasl::Lookup),
     /// The exchange waits for a worker.
-    Derive(sasl::Derive),
-    /// Verified; waits for the account's owner. Nothing of `<success/>` is written.
-    Admit(Box<Admission>),
-    /// The password was wrong; waits to be told whether to say so. Nothing of `<failure/>` is written.
-    Reject(Failure),
+    Derive(Option<Box<Found>>, sasl::Derive),
+    /// Verified; waits for the account's owner. Nothing of `<success/>` is written, which will say this.
+    Admit(BareJid, Option<Vec<u8>>),
+    /// The password was wrong, or the name is none; waits to be told whether to say so. Nothing of `<failure/>` is written.
+    Reject(Option<BareJid>, Failure),
     /// After too many failures, whatever the outcome: waits since this moment to say that there is none.
-    HeldUp(Instant),
+    HeldUp(Option<BareJid>, Instant),
+}
+
+/// Who signs in, and what the store had of that account.
+#[derive(Debug)]
+pub(super) struct Found {
+    account: BareJid,
+    /// The hash of the credentials that the exchange is made against; of an account that does not exist, none.
+    record: Option<[u8; 32]>,
+    /// See `SignIn`.
+    as_of: u64,
 }
 
 /// What negotiation knows of its stream.
@@ -87,19 +97,8 @@ pub(super) struct Negotiation {
     host: Domain,
     transport: Transport,
     offer: Offer,
-    /// Failed sign-ins.
+    /// Sign-ins so far that failed.
     failures: Failures,
-    /// Whose sign-in is under way, as far as that is known.
-    account: Option<BareJid>,
-    /// Which record the exchange was made against.
-    record: Option<[u8; 32]>,
-}
-
-/// What `<success/>` will say.
-#[derive(Debug)]
-pub(super) struct Admission {
-    verified: Verified,
-    data: Option<Vec<u8>>,
 }
 
 /// Sign-ins of a stream that came to nothing.
@@ -125,17 +124,17 @@ impl Client {
         match self {
             Self::Header(_) => Hearing::Header,
             Self::Negotiate(_)
-            | Self::SignIn(_, Progress::Exchange(_))
+            | Self::SignIn(_, Progress::Exchange(..))
             | Self::Bind(..)
             | Self::Established(_) => Hearing::Elements,
             Self::Secure(_) => Hearing::Tls,
             Self::SignIn(
                 _,
-                Progress::Lookup(_)
-                | Progress::Derive(_)
-                | Progress::Admit(_)
-                | Progress::Reject(_)
-                | Progress::HeldUp(_),
+                Progress::Lookup(..)
+                | Progress::Derive(..)
+                | Progress::Admit(..)
+                | Progress::Reject(..)
+                | Progress::HeldUp(..),
             ) => Hearing::Later,
         }
     }
@@ -145,8 +144,8 @@ impl Client {
         match self {
             Self::Secure(_) => Deadline::Handshake,
             Self::Header(Awaited::First(Transport::Clear, _)) => Deadline::Tls,
-            Self::SignIn(_, Progress::HeldUp(since)) => Deadline::HeldUp(*since),
-            Self::Negotiate(n) | Self::SignIn(n, Progress::Exchange(_))
+            Self::SignIn(_, Progress::HeldUp(_, since)) => Deadline::HeldUp(*since),
+            Self::Negotiate(n) | Self::SignIn(n, Progress::Exchange(..))
                 if n.must_secure(config) =>
             {
                 Deadline::Tls
@@ -192,12 +191,25 @@ impl Client {
     /// The account it is of, or that a sign-in under way names.
     pub(super) fn account(&self) -> Option<BareJid> {
         match self {
-            Self::Negotiate(n) | Self::SignIn(n, _) => n.account.clone(),
+            Self::SignIn(_, progress) => progress.account(),
             Self::Header(Awaited::AfterSasl(account)) | Self::Bind(account, _) => {
                 Some(account.clone())
             }
             Self::Established(jid) => Some(jid.to_bare()),
-            Self::Header(Awaited::First(..)) | Self::Secure(_) => None,
+            Self::Header(Awaited::First(..)) | Self::Negotiate(_) | Self::Secure(_) => None,
+        }
+    }
+}
+
+impl Progress {
+    /// Whose sign-in it is, as far as that is known.
+    fn account(&self) -> Option<BareJid> {
+        match self {
+            Self::Exchange(found, _) | Self::Derive(found, _) => {
+                found.as_ref().map(|found| found.account.clone())
+            }
+            Self::Lookup(account, _) | Self::Admit(account, _) => Some(account.clone()),
+            Self::Reject(account, _) | Self::HeldUp(account, _) => account.clone(),
         }
     }
 }
@@ -238,8 +250,8 @@ impl Stream {
         match client {
             Client::Established(jid) => self.on_established(cx, jid, element),
             Client::Negotiate(negotiation) => self.on_negotiate(cx, negotiation, None, &element),
-            Client::SignIn(negotiation, Progress::Exchange(exchange)) => {
-                self.on_negotiate(cx, negotiation, Some(exchange), &element)
+            Client::SignIn(negotiation, Progress::Exchange(found, exchange)) => {
+                self.on_negotiate(cx, negotiation, Some((found, exchange)), &element)
             }
             Client::Bind(account, retries) => self.on_bind(cx, account, retries, element),
             // The scanner hands out no element before the header, and the others want no input.

@@ -3,8 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::signin::{context, decode};
-use super::{Client, Negotiation, Progress};
+use super::{Client, Found, Negotiation, Progress};
 use crate::config::TlsAvailable;
 use crate::sasl::{Exchange, Failure, Transport};
 use crate::stream::close::CLOSING_TAG;
@@ -12,28 +11,23 @@ use crate::stream::{Cx, Event, State, Stream, Violation};
 use crate::xml::{Element, Ns, Writer};
 
 impl Stream {
-    /// An element while TLS or SASL may be negotiated; `exchange` is the one under way.
+    /// An element while TLS or SASL may be negotiated; `exchange` is the one under way, and with whom.
     pub(in crate::stream) fn on_negotiate(
         &mut self,
         cx: &mut Cx<'_>,
         negotiation: Box<Negotiation>,
-        exchange: Option<Exchange>,
+        exchange: Option<(Option<Box<Found>>, Exchange)>,
         element: &Element,
     ) -> Option<Event> {
         match (element.ns(), element.name()) {
             (Ns::Tls, "starttls") => Some(self.on_starttls(cx, &negotiation)),
             // RFC 6120 §6.4.2: a new <auth/> discards the exchange under way.
             (Ns::Sasl, "auth") => self.on_auth(cx, negotiation, element),
-            (Ns::Sasl, "response") => match (exchange, decode(&element.text())) {
-                (None, _) => self.sasl_failure(cx, negotiation, Failure::OutOfOrder),
-                (Some(_), Err(failure)) => self.sasl_failure(cx, negotiation, failure),
-                (Some(exchange), Ok(data)) => {
-                    let context = context(cx.config, &negotiation);
-                    let step = exchange.respond(&data.unwrap_or_default(), context);
-                    self.step(cx, negotiation, step)
-                }
-            },
-            (Ns::Sasl, "abort") => self.sasl_failure(cx, negotiation, Failure::Aborted),
+            (Ns::Sasl, "response") => self.on_response(cx, negotiation, exchange, element),
+            (Ns::Sasl, "abort") => {
+                let account = exchange.and_then(|(found, _)| found.map(|found| found.account));
+                self.sasl_failure(cx, negotiation, account, Failure::Aborted)
+            }
             (Ns::Streams, "error") => Some(self.on_peer_error(cx, negotiation, exchange)),
             (ns, name) => {
                 self.state = State::Client(Client::Negotiate(negotiation));
@@ -72,10 +66,12 @@ impl Stream {
         &mut self,
         cx: &mut Cx<'_>,
         negotiation: Box<Negotiation>,
-        exchange: Option<Exchange>,
+        exchange: Option<(Option<Box<Found>>, Exchange)>,
     ) -> Event {
         self.state = State::Client(match exchange {
-            Some(exchange) => Client::SignIn(negotiation, Progress::Exchange(exchange)),
+            Some((found, exchange)) => {
+                Client::SignIn(negotiation, Progress::Exchange(found, exchange))
+            }
             None => Client::Negotiate(negotiation),
         });
         self.on_end(cx)

@@ -8,10 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::{Admission, Awaited, Client, Negotiation, Progress};
+use super::{Awaited, Client, Found, Negotiation, Progress};
 use crate::config::{Config, HostConfig};
+use crate::jid::BareJid;
 use crate::port::DeriveError;
-use crate::sasl::{self, Credentials, Exchange, Failure, ScramKeys, Step, admit, pretend_to_read};
+use crate::sasl::{
+    self, Credentials, Exchange, Failure, ScramKeys, SignIn, Step, admit, pretend_to_read,
+};
 use crate::store::StoreError;
 use crate::stream::{Cx, Event, State, Stream, record_hash};
 use crate::xml::{Element, Ns, ScanLimits, Scanner, Writer};
@@ -20,11 +23,12 @@ use crate::xml::{Element, Ns, ScanLimits, Scanner, Writer};
 macro_rules! take {
     ($stream:expr, $progress:ident) => {
         match &$stream.state {
-            State::Client(Client::SignIn(_, Progress::$progress(_))) => {
+            State::Client(Client::SignIn(_, Progress::$progress(..))) => {
                 match core::mem::replace(&mut $stream.state, State::Closed) {
-                    State::Client(Client::SignIn(negotiation, Progress::$progress(data))) => {
-                        Some((negotiation, data))
-                    }
+                    State::Client(Client::SignIn(
+                        negotiation,
+                        Progress::$progress(whose, data),
+                    )) => Some((negotiation, whose, data)),
                     _ => None, // excluded above
                 }
             }
@@ -37,10 +41,9 @@ impl Stream {
     pub(super) fn on_auth(
         &mut self,
         cx: &mut Cx<'_>,
-        mut negotiation: Box<Negotiation>,
+        negotiation: Box<Negotiation>,
         element: &Element,
     ) -> Option<Event> {
-        negotiation.account = None;
         let name = element.attribute("mechanism").unwrap_or(Cow::Borrowed(""));
         let admitted = match cx.config.accounts(&negotiation.host) {
             Some(host) => admit(&host.sasl, &negotiation.transport, &name),
@@ -52,44 +55,71 @@ impl Stream {
             Ok(Exchange::begin(mechanism, initial.as_deref(), context))
         });
         match started {
-            Ok(step) => self.step(cx, negotiation, step),
-            Err(failure) => self.sasl_failure(cx, negotiation, failure),
+            Ok(step) => self.step(cx, negotiation, None, step),
+            Err(failure) => self.sasl_failure(cx, negotiation, None, failure),
         }
     }
 
-    /// What the store has of the account that is signing in.
+    pub(super) fn on_response(
+        &mut self,
+        cx: &mut Cx<'_>,
+        negotiation: Box<Negotiation>,
+        exchange: Option<(Option<Box<Found>>, Exchange)>,
+        element: &Element,
+    ) -> Option<Event> {
+        let Some((found, exchange)) = exchange else {
+            return self.sasl_failure(cx, negotiation, None, Failure::OutOfOrder);
+        };
+        match decode(&element.text()) {
+            Ok(data) => {
+                let context = context(cx.config, &negotiation);
+                let step = exchange.respond(&data.unwrap_or_default(), context);
+                self.step(cx, negotiation, found, step)
+            }
+            Err(failure) => {
+                let account = found.map(|found| found.account);
+                self.sasl_failure(cx, negotiation, account, failure)
+            }
+        }
+    }
+
+    /// What the store has of the account that is signing in, read after so many changes of credentials.
     pub(crate) fn credentials(
         &mut self,
         cx: &mut Cx<'_>,
         record: Result<Option<Bytes>, StoreError>,
+        as_of: u64,
     ) -> Option<Event> {
         // Anything else: the stream failed while it waited.
-        let (mut negotiation, lookup) = take!(self, Lookup)?;
-        let credentials = match &record {
-            Err(_) => return self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure),
+        let (negotiation, account, lookup) = take!(self, Lookup)?;
+        let secret = &cx.config.server_secret;
+        let (credentials, record) = match &record {
+            Err(_) => {
+                let failure = Failure::TemporaryAuthFailure;
+                return self.sasl_failure(cx, negotiation, Some(account), failure);
+            }
             Ok(None) => {
-                let hash = record_hash(&cx.config.server_secret, &pretend_to_read());
-                core::hint::black_box(hash);
-                None
+                core::hint::black_box(record_hash(secret, &pretend_to_read()));
+                (None, None)
             }
             Ok(Some(record)) => match Credentials::from_record(record) {
                 // A damaged record lets nobody in, and is no reason to say that the password is wrong.
                 None => {
-                    cx.fx.note(crate::port::Note::Bug(
-                        "a credentials record that cannot be read",
-                    ));
-                    return self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure);
+                    cx.fx.bug("a credentials record that cannot be read");
+                    let failure = Failure::TemporaryAuthFailure;
+                    return self.sasl_failure(cx, negotiation, Some(account), failure);
                 }
-                credentials => credentials,
+                credentials => (credentials, Some(record_hash(secret, record))),
             },
         };
-        negotiation.record = record
-            .ok()
-            .flatten()
-            .map(|record| record_hash(&cx.config.server_secret, &record));
         let context = context(cx.config, &negotiation);
         let step = lookup.found(credentials.as_ref(), context, cx.entropy);
-        self.step(cx, negotiation, step)
+        let found = Box::new(Found {
+            account,
+            record,
+            as_of,
+        });
+        self.step(cx, negotiation, Some(found), step)
     }
 
     /// What a worker derived from the password.
@@ -98,19 +128,21 @@ impl Stream {
         cx: &mut Cx<'_>,
         keys: Result<Vec<ScramKeys>, DeriveError>,
     ) -> Option<Event> {
-        let (negotiation, derive) = take!(self, Derive)?;
+        let (negotiation, found, derive) = take!(self, Derive)?;
         match keys.ok().and_then(|keys| keys.into_iter().next()) {
-            Some(keys) => self.step(cx, negotiation, derive.derived(&keys)),
-            None => self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure),
+            Some(keys) => self.step(cx, negotiation, found, derive.derived(&keys)),
+            None => {
+                let account = found.map(|found| found.account);
+                self.sasl_failure(cx, negotiation, account, Failure::TemporaryAuthFailure)
+            }
         }
     }
 
     /// The account's owner takes the session: `<success/>`, and the stream restarts (RFC 6120 §6.4.6).
     pub(crate) fn admitted(&mut self, cx: &mut Cx<'_>) {
-        let Some((_, admission)) = take!(self, Admit) else {
+        let Some((_, account, data)) = take!(self, Admit) else {
             return;
         };
-        let Admission { verified, data } = *admission;
         cx.fx.out(cx.conn, |out| {
             let mut w = Writer::new(out);
             w.open("success").attribute("xmlns", Ns::Sasl.uri());
@@ -120,20 +152,20 @@ impl Stream {
             w.close();
         });
         self.scan = Scanner::new(ScanLimits::client(&cx.config.limits));
-        let account = verified.account().clone();
         self.state = State::Client(Client::Header(Awaited::AfterSasl(account)));
     }
 
     /// The account's owner does not take the session.
     pub(crate) fn refused(&mut self, cx: &mut Cx<'_>, failure: Failure) -> Option<Event> {
-        let (negotiation, _) = take!(self, Admit)?;
-        self.sasl_failure(cx, negotiation, failure)
+        let (negotiation, account, _) = take!(self, Admit)?;
+        self.sasl_failure(cx, negotiation, Some(account), failure)
     }
 
-    pub(super) fn step(
+    fn step(
         &mut self,
         cx: &mut Cx<'_>,
-        mut negotiation: Box<Negotiation>,
+        negotiation: Box<Negotiation>,
+        found: Option<Box<Found>>,
         step: Step,
     ) -> Option<Event> {
         match step {
@@ -147,33 +179,41 @@ impl Stream {
                     }
                     w.close();
                 });
-                self.state =
-                    State::Client(Client::SignIn(negotiation, Progress::Exchange(exchange)));
+                self.state = State::Client(Client::SignIn(
+                    negotiation,
+                    Progress::Exchange(found, exchange),
+                ));
                 None
             }
             Step::Lookup(account, lookup) => {
-                negotiation.account = Some(account.clone());
-                self.state = State::Client(Client::SignIn(negotiation, Progress::Lookup(lookup)));
+                let progress = Progress::Lookup(account.clone(), lookup);
+                self.state = State::Client(Client::SignIn(negotiation, progress));
                 Some(Event::Lookup(account))
             }
             Step::Derive(params, password, derive) => {
-                self.state = State::Client(Client::SignIn(negotiation, Progress::Derive(derive)));
+                self.state =
+                    State::Client(Client::SignIn(negotiation, Progress::Derive(found, derive)));
                 Some(Event::Derive(params, password))
             }
-            Step::Success(verified, data) => self.on_verified(cx, negotiation, verified, data),
-            Step::Failure(failure) if failure.is_about_a_password() => {
-                let account = negotiation.account.clone();
-                self.state = State::Client(Client::SignIn(negotiation, Progress::Reject(failure)));
+            Step::Success(verified, data) => {
+                self.on_verified(cx, negotiation, found, verified, data)
+            }
+            Step::Failure(failure) => {
+                let account = found.map(|found| found.account);
+                if !failure.is_about_a_password() {
+                    return self.sasl_failure(cx, negotiation, account, failure);
+                }
+                let progress = Progress::Reject(account.clone(), failure);
+                self.state = State::Client(Client::SignIn(negotiation, progress));
                 Some(Event::Rejected(account))
             }
-            Step::Failure(failure) => self.sasl_failure(cx, negotiation, failure),
         }
     }
 
     /// The wrong password may be called wrong.
     pub(crate) fn reject(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
-        let (negotiation, failure) = take!(self, Reject)?;
-        self.sasl_failure(cx, negotiation, failure)
+        let (negotiation, account, failure) = take!(self, Reject)?;
+        self.sasl_failure(cx, negotiation, account, failure)
     }
 
     /// The sign-in comes to nothing, whatever its outcome was or would have been; that is said when `patience` is over.
@@ -182,38 +222,47 @@ impl Stream {
             // What was derived, compared or verified is dropped here.
             State::Client(Client::SignIn(
                 negotiation,
-                Progress::Lookup(_) | Progress::Admit(_) | Progress::Reject(_),
-            )) => State::Client(Client::SignIn(negotiation, Progress::HeldUp(cx.now.mono))),
+                progress @ (Progress::Lookup(..) | Progress::Admit(..) | Progress::Reject(..)),
+            )) => {
+                let held_up = Progress::HeldUp(progress.account(), cx.now.mono);
+                State::Client(Client::SignIn(negotiation, held_up))
+            }
             state @ (State::Client(_) | State::Closing(_) | State::Closed) => state,
         };
     }
 
     /// The time of a sign-in that was held up is over.
     pub(in crate::stream) fn let_go(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
-        let (negotiation, _) = take!(self, HeldUp)?;
-        self.sasl_failure(cx, negotiation, Failure::TemporaryAuthFailure)
+        let (negotiation, account, _) = take!(self, HeldUp)?;
+        self.sasl_failure(cx, negotiation, account, Failure::TemporaryAuthFailure)
     }
 
     fn on_verified(
         &mut self,
         cx: &mut Cx<'_>,
         negotiation: Box<Negotiation>,
+        found: Option<Box<Found>>,
         verified: sasl::Verified,
         data: Option<Vec<u8>>,
     ) -> Option<Event> {
-        let account = verified.account().clone();
-        let mechanism = verified.mechanism();
-        let Some(record) = negotiation.record else {
+        let Some(Found {
+            account,
+            record: Some(record),
+            as_of,
+        }) = found
+            .filter(|found| found.account == *verified.account())
+            .map(|found| *found)
+        else {
             self.state = State::Client(Client::Negotiate(negotiation));
             return Some(self.bug(cx, "verified without a record"));
         };
-        let admission = Box::new(Admission { verified, data });
-        self.state = State::Client(Client::SignIn(negotiation, Progress::Admit(admission)));
-        Some(Event::Verified {
-            account,
-            mechanism,
+        let progress = Progress::Admit(account, data);
+        self.state = State::Client(Client::SignIn(negotiation, progress));
+        Some(Event::Verified(Box::new(SignIn {
+            verified,
             record,
-        })
+            as_of,
+        })))
     }
 
     /// RFC 6120 §6.4.5: says why, lets the client try again a few times, or by another mechanism.
@@ -221,6 +270,7 @@ impl Stream {
         &mut self,
         cx: &mut Cx<'_>,
         mut negotiation: Box<Negotiation>,
+        account: Option<BareJid>,
         failure: Failure,
     ) -> Option<Event> {
         cx.fx.out(cx.conn, |out| {
@@ -229,8 +279,6 @@ impl Stream {
             w.open(failure.name()).close().close();
         });
         negotiation.failures.add(failure);
-        negotiation.record = None;
-        let account = negotiation.account.take();
         self.state = State::Client(Client::Negotiate(negotiation));
         Some(Event::SignInFailed(account, failure))
     }
@@ -246,7 +294,7 @@ impl Stream {
     }
 }
 
-pub(super) fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Context<'a> {
+fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Context<'a> {
     let host = config.accounts(&negotiation.host);
     sasl::Context {
         host: &negotiation.host,
@@ -259,7 +307,7 @@ pub(super) fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> s
 }
 
 /// RFC 6120 §6.4.2: nothing, `=` for nothing in particular, or strict base64 (§6.3.5).
-pub(super) fn decode(text: &str) -> Result<Option<Vec<u8>>, Failure> {
+fn decode(text: &str) -> Result<Option<Vec<u8>>, Failure> {
     match text {
         "" => Ok(None),
         "=" => Ok(Some(Vec::new())),
