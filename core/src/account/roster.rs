@@ -132,7 +132,7 @@ mod tests {
                 entropy: Entropy::new([0; 32]),
             };
             let conn = Arena::<ConnId, ()>::default().insert(());
-            stage.account.admit(conn, [0; 32], 1);
+            stage.account.admitted.push(conn);
             stage.call(StoreRoom::Room, |account, cx| {
                 let wish = Resource::parse("balcony").ok();
                 assert!(matches!(
