@@ -33,7 +33,6 @@ const TOPICS: &[(&str, &str)] = &[
         "registration",
         "accounts and passwords that people make themselves",
     ),
-    ("roster", "contacts kept by the server"),
     ("subscriptions", "asking for presence, and answering"),
 ];
 
