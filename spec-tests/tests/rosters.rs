@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use spec_tests::client::{Client, PATIENCE};
 use spec_tests::memory::{Fate, Step, StorePace, World, config};
+use spec_tests::server::Server;
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::ACCOUNT_IDLE;
@@ -331,5 +333,30 @@ fn the_longest_roster_reaches_a_client() -> Outcome {
     assert!(told.len() > 1_900_000, "{}", told.len());
     assert_eq!(contacts(&told).len(), 1000);
     assert_eq!(world.ended(balcony.peer()), None);
+    Ok(())
+}
+
+/// The real server, killed as soon as it has answered.
+#[test]
+fn contacts_that_were_answered_for_are_there_after_a_sigkill() -> Outcome {
+    let mut server = Server::start(&[(JULIET, "secret")])?;
+    let trust = server.trust()?;
+    let enter =
+        |server: &Server| Client::session(server.clear, "localhost", &trust, "juliet", "secret");
+    let mut told = Vec::new();
+    for number in 0..5 {
+        let mut juliet = enter(&server)?;
+        juliet.send(&get("g"))?;
+        let query = juliet.next(PATIENCE)?.to_string();
+        assert_eq!(contacts(&query).concat(), told.concat());
+        let name = number.to_string();
+        let item = format!("<item jid='a{name}@example.com' name='{name}'><group>g</group></item>");
+        juliet.send(&set("s", &item))?;
+        let result = juliet.next(PATIENCE)?;
+        assert_eq!(result.attribute("type"), Some("result"), "{result}");
+        told.push(name);
+        server.kill()?;
+        server.start_again()?;
+    }
     Ok(())
 }
