@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use spondee_core::store::{Entry, Kept, Order, Payload, Peer, Pick};
 
-use super::super::Begun;
+use super::super::{Begun, Quiet, Tended};
 use super::*;
 
 const KEYS: [&str; 4] = ["", "a", "b", "\u{e9}"];
@@ -195,6 +195,27 @@ fn in_steps(reader: &mut dyn Backend, page: &Batch) -> Option<Result<Vec<Reply>,
     (0..100).find_map(|_| reader.page(page, &mut begun))
 }
 
+/// Nothing belongs to nobody, and every entry can be found by its contact.
+fn check_whole(sqlite: &Sqlite) {
+    let none = |sql: String| {
+        let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+        let found = sqlite.connection().query_row(&sql, [], count).unwrap();
+        assert_eq!(found, 0, "{sql}");
+    };
+    let tables = TESTED.tables.iter().map(|table| table.name);
+    for table in tables.chain(["archive", "archive_day"]) {
+        none(format!(
+            "SELECT count(*) FROM {table} WHERE owner NOT IN (SELECT id FROM owner)"
+        ));
+    }
+    none(
+        "SELECT count(*) FROM archive WHERE NOT EXISTS
+         (SELECT 1 FROM archive_day AS seen WHERE seen.owner = archive.owner
+          AND seen.tag = archive.tag AND seen.day = archive.key / 86400000000)"
+            .to_owned(),
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -207,7 +228,8 @@ proptest! {
         let mut readers = (both.memory.reader().unwrap(), both.sqlite.reader().unwrap());
         for batches in groups {
             both.apply(&batches);
-            both.sqlite.tend(super::super::Quiet::Yes);
+            check_whole(&both.sqlite);
+            both.sqlite.tend(Quiet::Yes);
             let reads: Vec<_> = batches.into_iter().filter(Batch::is_read_only).collect();
             prop_assert_eq!(readers.0.apply(&reads), readers.1.apply(&reads));
             for op in reads.iter().flat_map(|batch| &batch.ops) {
@@ -215,5 +237,10 @@ proptest! {
                 prop_assert_eq!(in_steps(&mut *readers.1, &page), readers.0.apply(&[page]).pop());
             }
         }
+        while both.sqlite.tend(Quiet::Yes) == Tended::More {}
+        check_whole(&both.sqlite);
+        let left = "SELECT count(*) FROM owner WHERE jid IS NULL";
+        let left: i64 = both.sqlite.connection().query_row(left, [], |row| row.get(0)).unwrap();
+        prop_assert_eq!(left, 0);
     }
 }
