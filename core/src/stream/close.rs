@@ -59,10 +59,8 @@ impl Stream {
             // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
             self.write_header(cx, from, None, version);
         }
-        cx.fx.out(cx.conn, |out| {
-            violation.write(out);
-            out.extend_from_slice(CLOSING_TAG);
-        });
+        cx.say(|out| violation.write(out));
+        cx.say(|out| out.extend_from_slice(CLOSING_TAG));
         self.forget_input();
         self.state = closing;
         Event::Closing(Some(Ending { violation, account }))
@@ -73,7 +71,7 @@ impl Stream {
         let cut_off = self.signs_in().then(|| self.account());
         // RFC 6120 §4.4: answered with our own, if that was not sent before.
         if !matches!(self.state, State::Closing(_)) {
-            cx.fx.out(cx.conn, |out| out.extend_from_slice(CLOSING_TAG));
+            cx.say(|out| out.extend_from_slice(CLOSING_TAG));
         }
         self.state = State::Closed;
         self.forget_input();

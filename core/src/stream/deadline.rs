@@ -72,7 +72,7 @@ impl Stream {
             // RFC 6120 §4.6.1: a space makes TCP find out whether anybody is there.
             Deadline::Idle => {
                 self.heard = cx.now.mono;
-                cx.fx.out(cx.conn, |out| out.push(b' '));
+                cx.say(|out| out.push(b' '));
                 Expiry::Again(cx.config.limits.idle)
             }
             // In the middle of a TLS handshake nothing of ours could be read.

@@ -53,7 +53,7 @@ impl Stream {
         version: Version,
     ) {
         let id = cx.entropy.id("stream");
-        cx.fx.out(cx.conn, |out| {
+        cx.say(|out| {
             out.extend_from_slice(
                 b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
                   xmlns:stream='http://etherx.jabber.org/streams'",

@@ -6,6 +6,7 @@
 mod client;
 mod close;
 mod deadline;
+mod ground;
 mod header;
 #[cfg(test)]
 mod tests;
@@ -21,10 +22,8 @@ use bytes::Bytes;
 use self::client::{Awaited, Client};
 use self::close::Closing;
 use crate::config::Config;
-use crate::effects::Effects;
-use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain, Resource};
-use crate::port::{ConnId, Listener, TlsInfo};
+use crate::port::{Listener, TlsInfo};
 use crate::rate::Bucket;
 use crate::sasl::{DeriveParams, Failure, SignIn};
 use crate::secret::Secret;
@@ -34,17 +33,8 @@ use crate::xml::{Element, ScanLimits, Scanner, Token};
 
 pub(crate) use close::Ending;
 pub(crate) use deadline::Expiry;
+pub(crate) use ground::Cx;
 pub(crate) use violation::Violation;
-
-/// What a stream may use during one call.
-#[derive(Debug)]
-pub(crate) struct Cx<'a> {
-    pub(crate) now: Now,
-    pub(crate) config: &'a Config,
-    pub(crate) entropy: &'a mut Entropy,
-    pub(crate) fx: &'a mut Effects,
-    pub(crate) conn: ConnId,
-}
 
 /// What a stream asks for or reports.
 #[derive(Debug)]

@@ -54,7 +54,7 @@ impl Stream {
             w.open("bind").attribute("xmlns", Ns::Bind.uri());
             w.leaf("jid", jid.as_str()).close();
         });
-        cx.fx.out(cx.conn, |out| result.write(out));
+        cx.say(|out| result.write(out));
         self.state = State::Client(Client::Established(jid));
     }
 
@@ -66,7 +66,7 @@ impl Stream {
         condition: Condition,
     ) -> Option<Event> {
         if let Some(error) = request.refusal(condition, None) {
-            cx.fx.out(cx.conn, |out| error.write(out));
+            cx.say(|out| error.write(out));
         }
         let State::Client(Client::Bind(_, refused)) = &mut self.state else {
             return Some(self.bug(cx, "a refusal to bind without a request"));

@@ -30,7 +30,7 @@ impl Stream {
             true => cx.config.limits.until_tls,
             false => cx.config.limits.negotiation,
         };
-        cx.fx.out(cx.conn, |out| {
+        cx.say(|out| {
             let mut w = Writer::new(out);
             w.open("stream:features");
             if starttls {
@@ -56,7 +56,7 @@ impl Stream {
     pub(in crate::stream) fn write_bind_features(cx: &mut Cx<'_>) {
         let max = cx.config.limits.c2s_stanza_bytes;
         let idle = cx.config.limits.idle;
-        cx.fx.out(cx.conn, |out| {
+        cx.say(|out| {
             let mut w = Writer::new(out);
             w.open("stream:features");
             w.open("bind").attribute("xmlns", Ns::Bind.uri()).close();

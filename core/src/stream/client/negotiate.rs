@@ -40,17 +40,17 @@ impl Stream {
     fn on_starttls(&mut self, cx: &mut Cx<'_>, negotiation: &Negotiation) -> Event {
         let tls = cx.config.accounts(&negotiation.host).map(|host| host.tls);
         if negotiation.transport != Transport::Clear || tls != Some(TlsAvailable::Yes) {
-            cx.fx.out(cx.conn, |out| {
+            cx.say(|out| {
                 Writer::new(out)
                     .open("failure")
                     .attribute("xmlns", Ns::Tls.uri())
                     .close();
-                out.extend_from_slice(CLOSING_TAG);
             });
+            cx.say(|out| out.extend_from_slice(CLOSING_TAG));
             self.state = State::Closed;
             return Event::StarttlsRefused;
         }
-        cx.fx.out(cx.conn, |out| {
+        cx.say(|out| {
             Writer::new(out)
                 .open("proceed")
                 .attribute("xmlns", Ns::Tls.uri())

@@ -143,7 +143,7 @@ impl Stream {
         let Some((_, account, data)) = take!(self, Admit) else {
             return;
         };
-        cx.fx.out(cx.conn, |out| {
+        cx.say(|out| {
             let mut w = Writer::new(out);
             w.open("success").attribute("xmlns", Ns::Sasl.uri());
             if let Some(data) = &data {
@@ -170,7 +170,7 @@ impl Stream {
     ) -> Option<Event> {
         match step {
             Step::Challenge(data, exchange) => {
-                cx.fx.out(cx.conn, |out| {
+                cx.say(|out| {
                     let mut w = Writer::new(out);
                     w.open("challenge").attribute("xmlns", Ns::Sasl.uri());
                     // An empty challenge is an empty element; `=` is for the initial response and for success.
@@ -273,7 +273,7 @@ impl Stream {
         account: Option<BareJid>,
         failure: Failure,
     ) -> Option<Event> {
-        cx.fx.out(cx.conn, |out| {
+        cx.say(|out| {
             let mut w = Writer::new(out);
             w.open("failure").attribute("xmlns", Ns::Sasl.uri());
             w.open(failure.name()).close().close();
