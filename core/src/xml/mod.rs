@@ -5,6 +5,7 @@
 //! `write` make one, so nothing downstream checks again.
 
 mod chars;
+mod content;
 mod declaration;
 #[cfg(any(test, feature = "testing"))]
 pub mod differential;
@@ -24,6 +25,7 @@ mod tag;
 mod tests;
 mod write;
 
+pub use content::Content;
 pub use element::Element;
 pub use error::{XmlClass, XmlError};
 pub use head::{Attribute, Attributes};

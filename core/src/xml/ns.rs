@@ -40,6 +40,8 @@ namespaces! {
     Bind = "urn:ietf:params:xml:ns:xmpp-bind";
     /// RFC 6120 §4.8.2: the content namespace between clients and servers.
     Client = "jabber:client";
+    /// XEP-0114: the content namespace between components and servers.
+    Component = "jabber:component:accept";
     /// XEP-0030 §3.
     DiscoInfo = "http://jabber.org/protocol/disco#info";
     /// XEP-0030 §4.

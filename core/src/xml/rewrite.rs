@@ -244,11 +244,14 @@ impl<'a, S: Sink> Copy<'a, S> {
         &mut self,
         attributes: Attributes<'a>,
     ) -> Result<Option<DefaultNs>, XmlError> {
+        let content = self.context.content();
         let mut own = None;
         for attribute in attributes {
             match attribute.declares() {
                 None => {}
-                Some("") if attribute.value() == Ns::Client.uri() => own = Some(DefaultNs::Content),
+                Some("") if content.is(attribute.value().as_bytes()) => {
+                    own = Some(DefaultNs::Content);
+                }
                 Some("") => {
                     let quoted = Range::within(self.raw, attribute.quoted);
                     own = Some(DefaultNs::Declared(quoted));

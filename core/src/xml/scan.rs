@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::item::{Around, Empty, Form, Found, Item, Kind};
 use super::scope::Context;
-use super::{Element, Ns, XmlError, chars, head, rewrite};
+use super::{Content, Element, Ns, XmlError, chars, head, rewrite};
 use crate::limits::Limits;
 use crate::work;
 
@@ -95,6 +95,7 @@ pub struct Header {
 #[derive(Debug)]
 pub struct Scanner {
     limits: ScanLimits,
+    content: Content,
     position: Position,
     pub(super) context: Context,
     pub(super) partial: Option<Box<Partial>>,
@@ -127,11 +128,18 @@ pub(super) struct Partial {
 const PIECE: usize = 4096;
 
 impl Scanner {
-    /// A scanner before the stream header.
+    /// A scanner before the stream header of a client.
     #[must_use]
     pub const fn new(limits: ScanLimits) -> Self {
+        Self::of(Content::Client, limits)
+    }
+
+    /// A scanner before the stream header of a peer that sends this content.
+    #[must_use]
+    pub const fn of(content: Content, limits: ScanLimits) -> Self {
         Self {
             limits,
+            content,
             position: Position::Start,
             context: Context::None,
             partial: None,
@@ -298,7 +306,7 @@ impl Scanner {
     /// Reads the validated start tag of the root and remembers what it declares.
     fn header(&mut self, tag: &[u8]) -> Header {
         let (root, attributes) = head::start_tag(tag);
-        self.context = Context::of_header(root, attributes.clone());
+        self.context = Context::of_header(root, attributes.clone(), self.content);
         let value = |name: &str| {
             let mut attributes = attributes.clone();
             let found = attributes.find(|attribute| attribute.name == name)?;

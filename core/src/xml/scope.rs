@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::order::Order;
 use super::stack::Stack;
-use super::{Attributes, Ns, XmlError, chars};
+use super::{Attributes, Content, Ns, XmlError, chars};
 use crate::work;
 
 /// What the stream header declares for its children (RFC 6120 §4.8).
@@ -15,14 +15,15 @@ use crate::work;
 pub(super) enum Context {
     /// There is no header yet.
     None,
-    /// `stream:stream` with the prefix `stream` and jabber:client, which nearly everybody sends. Needs no memory.
-    Usual,
+    /// `stream:stream` with the prefix `stream` and the content namespace, which nearly everybody sends. Needs no memory.
+    Usual(Content),
     Own(Box<Own>),
 }
 
 /// A header's own choice.
 #[derive(Debug)]
 pub(super) struct Own {
+    content: Content,
     root: Box<str>,
     /// As it stands in the header, and decoded.
     default: Option<(Box<[u8]>, Box<str>)>,
@@ -52,8 +53,9 @@ pub(super) struct Prefix<'c> {
 
 impl Context {
     /// Remembers a validated start tag, whose qualified name is `root`.
-    pub(super) fn of_header(root: &str, attributes: Attributes<'_>) -> Self {
+    pub(super) fn of_header(root: &str, attributes: Attributes<'_>, content: Content) -> Self {
         let mut own = Own {
+            content,
             root: root.into(),
             default: None,
             prefixes: Vec::new(),
@@ -63,7 +65,8 @@ impl Context {
                 own.default = Some((attribute.quoted.into(), attribute.value().into()));
             } else if let Some(prefix) = attribute.name.strip_prefix("xmlns:") {
                 let uri = attribute.value();
-                let id = match known_id(&uri, own.prefixes.iter().map(|p| (&*p.uri, p.id))) {
+                let known = own.prefixes.iter().map(|p| (&*p.uri, p.id));
+                let id = match known_id(&uri, content, known) {
                     Some(id) => id,
                     None => Id::of_header(own.prefixes.len()),
                 };
@@ -76,11 +79,11 @@ impl Context {
             }
         }
         let usual = root == "stream:stream"
-            && own.default_uri() == Ns::Client.uri()
+            && own.default_uri() == content.ns().uri()
             && matches!(own.prefixes.as_slice(), [only]
                 if *only.prefix == *"stream" && *only.uri == *Ns::Streams.uri());
         if usual {
-            return Self::Usual;
+            return Self::Usual(content);
         }
         own.prefixes.shrink_to_fit();
         Self::Own(Box::new(own))
@@ -90,7 +93,7 @@ impl Context {
     pub(super) fn root(&self) -> &str {
         match self {
             Self::None => "",
-            Self::Usual => "stream:stream",
+            Self::Usual(_) => "stream:stream",
             Self::Own(own) => &own.root,
         }
     }
@@ -99,7 +102,7 @@ impl Context {
     pub(super) fn default_uri(&self) -> &str {
         match self {
             Self::None => "",
-            Self::Usual => Ns::Client.uri(),
+            Self::Usual(content) => content.ns().uri(),
             Self::Own(own) => own.default_uri(),
         }
     }
@@ -108,7 +111,7 @@ impl Context {
     pub(super) fn quoted_default(&self) -> &[u8] {
         let own = match self {
             Self::None => None,
-            Self::Usual => return b"'jabber:client'",
+            Self::Usual(content) => return content.quoted(),
             Self::Own(own) => own.default.as_ref(),
         };
         own.map_or(b"''", |(quoted, _)| quoted)
@@ -116,14 +119,28 @@ impl Context {
 
     /// Whether an element without prefix and declaration is in the content namespace.
     pub(super) fn is_content(&self) -> bool {
-        self.default_uri() == Ns::Client.uri()
+        match self {
+            Self::None => false,
+            Self::Usual(_) => true,
+            Self::Own(own) => own.content.is(own.default_uri().as_bytes()),
+        }
+    }
+
+    /// The content namespace.
+    pub(super) const fn content(&self) -> Content {
+        match self {
+            // Of what stands in front of a header, nothing is content.
+            Self::None => Content::Client,
+            Self::Usual(content) => *content,
+            Self::Own(own) => own.content,
+        }
     }
 
     /// The prefix with this number, in the order of the header.
     pub(super) fn prefix(&self, number: usize) -> Option<Prefix<'_>> {
         match self {
             Self::None => None,
-            Self::Usual => (number == 0).then_some(Prefix {
+            Self::Usual(_) => (number == 0).then_some(Prefix {
                 name: "stream",
                 quoted: b"'http://etherx.jabber.org/streams'",
                 uri: Ns::Streams.uri(),
@@ -386,7 +403,7 @@ impl Scope {
             return declaration.id;
         }
         let declared = context.prefixes().map(|prefix| (prefix.uri, prefix.id));
-        known_id(name, declared).unwrap_or_else(|| Id::of_item(self.len()))
+        known_id(name, context.content(), declared).unwrap_or_else(|| Id::of_item(self.len()))
     }
 }
 
@@ -406,8 +423,12 @@ fn name_of<'i>(
 }
 
 /// The number of the namespace `uri`, if it is the content namespace or among these.
-fn known_id<'c>(uri: &str, mut known: impl Iterator<Item = (&'c str, Id)>) -> Option<Id> {
-    if uri == Ns::Client.uri() {
+fn known_id<'c>(
+    uri: &str,
+    content: Content,
+    mut known: impl Iterator<Item = (&'c str, Id)>,
+) -> Option<Id> {
+    if content.is(uri.as_bytes()) {
         return Some(Id::CONTENT);
     }
     let found = known.find(|(bound, _)| {

@@ -6,7 +6,7 @@ use super::item::{Around, Empty, Form, Found, Item, Kind, Raw, State, Step};
 use super::order::Order;
 use super::scope::{self, Binding, Id, Range};
 use super::stack::Stack;
-use super::{Ns, XmlError, chars};
+use super::{Content, Ns, XmlError, chars};
 use crate::limits::{HEADER_DECLARATION_BYTES, HEADER_DECLARATIONS};
 use crate::work;
 
@@ -193,16 +193,21 @@ impl Item {
         raw: Raw,
     ) -> Result<(), XmlError> {
         self.count_declaration(around, Range::default(), value)?;
+        let content = around.context.content();
         let default = match raw {
-            Raw::Plain => Self::default_ns(value.of(item))?,
-            Raw::Coded => Self::default_ns(scope::decoded(item, value).as_bytes())?,
+            Raw::Plain => self.default_ns(content, value.of(item))?,
+            Raw::Coded => self.default_ns(content, scope::decoded(item, value).as_bytes())?,
         };
         self.tag.default = Some((value, default));
         Ok(())
     }
 
-    fn default_ns(uri: &[u8]) -> Result<DefaultNs, XmlError> {
+    fn default_ns(&mut self, content: Content, uri: &[u8]) -> Result<DefaultNs, XmlError> {
         if uri == Ns::Client.uri().as_bytes() {
+            return Ok(DefaultNs::Content);
+        }
+        if content.is_other(uri) {
+            self.form = Form::Rare;
             return Ok(DefaultNs::Content);
         }
         scope::check_unreserved(uri)?;
@@ -352,7 +357,7 @@ impl Item {
         let name = self.tag.name;
         self.top.name = name.local();
         self.top.inner = Range::new(Range::offset(self.at), self.at);
-        self.top.ns = match (name.prefix(), self.tag.default) {
+        let ns = match (name.prefix(), self.tag.default) {
             (None, None) => Ns::from_uri(around.context.default_uri()),
             (None, Some((uri, _))) => Ns::from_uri(&scope::decoded(item, uri)),
             (Some(prefix), _) => {
@@ -369,6 +374,7 @@ impl Item {
                 }
             }
         };
+        self.top.ns = around.context.content().internal(ns);
         if self.top.ns == Ns::Streams && name.local().of(item) == b"stream" {
             return Err(XmlError::SecondHeader);
         }

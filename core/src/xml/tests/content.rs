@@ -1,10 +1,16 @@
 //! What comes out: elements, their attributes and children, the rare forms rewritten, and what the writer writes.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::super::{Element, Ns, Writer, escape_attribute, escape_text};
-use super::{HEADER, PREFIXED, element, element_in, raw};
+use super::super::scope::Context;
+use super::super::{
+    Content, Element, Ns, ScanLimits, Scanner, Token, Writer, escape_attribute, escape_text,
+};
+use super::{HEADER, PREFIXED, element, element_in, raw, scan_all};
+use crate::limits::Limits;
+use crate::work;
 
 /// Elements that are forwarded as they came.
 #[test]
@@ -94,6 +100,67 @@ fn the_content_namespace_is_written_without_a_prefix() {
         assert_eq!((element.ns(), element.name()), (Ns::Client, "message"));
         assert_eq!(raw(&element), written);
         assert_eq!(element.children().next().unwrap().ns(), Ns::Client);
+    }
+}
+
+/// The one element of `xml` behind a usual header of this content namespace, and how many steps it took.
+fn in_stream_of(content: Content, xml: &str) -> (Element, u64) {
+    let mut scanner = Scanner::of(content, ScanLimits::client(&Limits::default()));
+    let header = HEADER.replace("jabber:client", content.ns().uri());
+    let (mut tokens, error) = scan_all(&mut scanner, header.as_bytes());
+    assert!(
+        matches!(tokens.pop(), Some(Token::Header(header)) if header.content == content.ns()),
+        "{error:?}"
+    );
+    assert!(matches!(scanner.context, Context::Usual(_)));
+    let before = work::done();
+    let (mut tokens, error) = scan_all(&mut scanner, xml.as_bytes());
+    let steps = work::done().since(before).steps;
+    match tokens.pop() {
+        Some(Token::Element(element)) if tokens.is_empty() => (element, steps),
+        other => panic!("{xml}: {other:?}, {error:?}"),
+    }
+}
+
+/// Whatever the content namespace is, stanzas come out as if it was jabber:client, and cost the same.
+#[test]
+fn each_content_namespace_has_the_form_of_the_clients() {
+    for content in [Content::Server, Content::Component] {
+        let ns = content.ns().uri();
+        for xml in [
+            "<message to='a@b' type='chat'><body>hi &amp; ho</body></message>",
+            "<iq id='1'><query xmlns='jabber:iq:roster'><item/></query></iq>",
+            "<message><f xmlns='urn:f'><message xmlns='jabber:client'><body/></message></f></message>",
+        ] {
+            let (theirs, steps) = in_stream_of(content, xml);
+            let (clients, clients_steps) = in_stream_of(Content::Client, xml);
+            assert_eq!((&theirs, steps), (&clients, clients_steps), "{ns}: {xml}");
+            assert_eq!((raw(&theirs).as_str(), theirs.ns()), (xml, Ns::Client));
+        }
+        for (xml, expected) in [
+            (
+                "<message xmlns='NS'><body/></message>",
+                "<message><body/></message>",
+            ),
+            (
+                "<message><body xmlns='NS'/></message>",
+                "<message><body/></message>",
+            ),
+            (
+                "<s:message xmlns:s='NS'><s:body/></s:message>",
+                "<message xmlns:s='NS'><body/></message>",
+            ),
+            (
+                "<message><f xmlns='urn:f'><message xmlns='NS'><body/></message></f></message>",
+                "<message><f xmlns='urn:f'><message xmlns='jabber:client'><body/></message></f></message>",
+            ),
+        ] {
+            let (element, _) = in_stream_of(content, &xml.replace("NS", ns));
+            assert_eq!(raw(&element), expected.replace("NS", ns), "{xml}");
+            assert_eq!(element.ns(), Ns::Client, "{xml}");
+        }
+        let (foreign, _) = in_stream_of(Content::Client, &format!("<message xmlns='{ns}'/>"));
+        assert_eq!(foreign.ns(), content.ns());
     }
 }
 

@@ -228,7 +228,7 @@ fn an_idle_scanner_is_small() {
     scan_all(&mut scanner, HEADER.as_bytes());
     assert!(matches!(
         scanner.context,
-        super::super::scope::Context::Usual
+        super::super::scope::Context::Usual(_)
     ));
 }
 
