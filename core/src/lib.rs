@@ -50,6 +50,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+#![warn(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 extern crate alloc;
 #[cfg(any(test, feature = "counting"))]
@@ -64,6 +65,11 @@ mod effects;
 pub mod entropy;
 pub mod envelope;
 #[cfg(any(test, feature = "testing"))]
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a fuzzer finds by panicking"
+)]
 pub mod fuzzing;
 pub mod jid;
 pub mod limits;
@@ -79,6 +85,12 @@ pub mod stanza;
 pub mod store;
 mod stream;
 #[cfg(any(test, feature = "testing"))]
+#[expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 pub mod testing;
 pub mod time;
 pub mod timer;

@@ -91,6 +91,7 @@ fn kind(cp: u32) -> u32 {
 const BLOCK_BITS: u32 = 7;
 
 /// For each block of code points, the number of the first run that begins in it or behind it.
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
 static BLOCKS: [u16; (0x11_0000 >> BLOCK_BITS) as usize + 1] = {
     let mut blocks = [0; (0x11_0000 >> BLOCK_BITS) as usize + 1];
     let (mut block, mut run) = (0, 0);

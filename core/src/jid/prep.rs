@@ -147,6 +147,7 @@ const FORBID: u8 = 8;
 /// RFC 7622 §3.3.1.
 const EXCLUDED: [char; 8] = ['"', '&', '\'', '/', ':', '<', '>', '@'];
 
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
 static LOCAL: Table = {
     let mut table = table(b'!', b'~');
     let mut upper = b'A';
@@ -161,6 +162,7 @@ static LOCAL: Table = {
     }
     table
 };
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
 static DOMAIN: Table = {
     let mut table = table(b'-', b'z');
     let mut byte = b'-';
@@ -177,6 +179,7 @@ static DOMAIN: Table = {
 static RESOURCE: Table = table(b' ', b'~');
 
 /// Keeps the bytes from `first` to `last`.
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
 const fn table(first: u8, last: u8) -> Table {
     let mut table = [FORBID; 256];
     let mut byte = 0;
@@ -193,9 +196,9 @@ const fn table(first: u8, last: u8) -> Table {
 
 impl Ascii {
     fn of(text: &str, table: &Table) -> Self {
-        let seen = text
-            .bytes()
-            .fold(0, |seen, byte| seen | table[usize::from(byte)]);
+        #[expect(clippy::indexing_slicing, reason = "there is one for each byte")]
+        let of = |byte: u8| table[usize::from(byte)];
+        let seen = text.bytes().fold(0, |seen, byte| seen | of(byte));
         if text.is_empty() || seen & FORBID != 0 {
             Self::Forbidden
         } else if seen & BEYOND != 0 {

@@ -291,6 +291,7 @@ const DISABLED: u8 = 0;
 const ENABLED: u8 = 1;
 
 /// A record with salts as we make them and keys for every hash.
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
 pub(super) const RECORD_BYTES: usize = {
     let mut sum = 1;
     let mut at = 0;
@@ -305,6 +306,7 @@ pub(super) const RECORD_BYTES: usize = {
 const RECORD_BYTES_MAX: usize = RECORD_BYTES + 64;
 
 /// Such a record, of nobody: everything is zero, but for what makes it whole.
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
 pub(super) const RECORD_OF_NOBODY: [u8; RECORD_BYTES] = {
     let mut record = [0; RECORD_BYTES];
     record[0] = ENABLED;

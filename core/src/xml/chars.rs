@@ -15,6 +15,7 @@ const PLAIN_NAME: u8 = 8;
 /// names here and are judged when the name is complete.
 static CLASS: [u8; 256] = classes();
 
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
 const fn classes() -> [u8; 256] {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -33,18 +34,24 @@ const fn classes() -> [u8; 256] {
 }
 
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "there is one for each byte")]
+fn class(byte: u8) -> u8 {
+    CLASS[usize::from(byte)]
+}
+
+#[inline]
 pub(super) fn is_name(byte: u8) -> bool {
-    CLASS[usize::from(byte)] & NAME != 0
+    class(byte) & NAME != 0
 }
 
 #[inline]
 pub(super) fn is_name_start(byte: u8) -> bool {
-    CLASS[usize::from(byte)] & NAME_START != 0
+    class(byte) & NAME_START != 0
 }
 
 #[inline]
 pub(super) fn is_space(byte: u8) -> bool {
-    CLASS[usize::from(byte)] & SPACE != 0
+    class(byte) & SPACE != 0
 }
 
 /// From `at` on, the first byte that is not white space, or the end.
@@ -74,7 +81,7 @@ pub(super) fn plain_name(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 
 #[inline]
 fn plain_name_end(bytes: &[u8], mut at: usize) -> usize {
-    let plain = |byte: &u8| CLASS[usize::from(*byte)] & PLAIN_NAME != 0;
+    let plain = |byte: &u8| class(*byte) & PLAIN_NAME != 0;
     while bytes.get(at).is_some_and(plain) {
         at += 1;
     }

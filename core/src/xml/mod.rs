@@ -8,6 +8,7 @@ mod chars;
 mod content;
 mod declaration;
 #[cfg(any(test, feature = "testing"))]
+#[expect(clippy::panic, reason = "a test fails by panicking")]
 pub mod differential;
 mod element;
 mod error;

@@ -66,6 +66,7 @@ pub fn quote(out: &mut Vec<u8>, text: &str) {
 const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
 
 /// Whether each byte stands for itself wherever it stands: nearly all of an address do, so a look is cheaper than the rules.
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
 static PLAIN: [bool; 256] = {
     let mut plain = [true; 256];
     let mut byte = 0;
