@@ -30,7 +30,7 @@ impl Stream {
             }
             (Ns::Streams, "error") => Some(self.on_peer_error(cx, negotiation, exchange)),
             (ns, name) => {
-                self.state = State::Client(Client::Negotiate(negotiation));
+                self.state = State::Client(unchanged(negotiation, exchange));
                 Some(self.fail(cx, misplaced(ns, name)))
             }
         }
@@ -68,13 +68,19 @@ impl Stream {
         negotiation: Box<Negotiation>,
         exchange: Option<(Option<Box<Found>>, Exchange)>,
     ) -> Event {
-        self.state = State::Client(match exchange {
-            Some((found, exchange)) => {
-                Client::SignIn(negotiation, Progress::Exchange(found, exchange))
-            }
-            None => Client::Negotiate(negotiation),
-        });
+        self.state = State::Client(unchanged(negotiation, exchange));
         self.on_end(cx)
+    }
+}
+
+/// The state before an element that ends the stream: what is told of the end names who was signing in.
+fn unchanged(
+    negotiation: Box<Negotiation>,
+    exchange: Option<(Option<Box<Found>>, Exchange)>,
+) -> Client {
+    match exchange {
+        Some((found, exchange)) => Client::SignIn(negotiation, Progress::Exchange(found, exchange)),
+        None => Client::Negotiate(negotiation),
     }
 }
 
