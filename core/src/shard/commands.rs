@@ -7,10 +7,10 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::Shard;
 use super::inbox::{Errand, Item};
 use super::owner::Life;
 use super::signin::{first_row, read_credentials};
+use super::{NAMELESS, Shard};
 use crate::account::AccountKey;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{COMMANDS_WAITING_MAX, LIST_MAX};
@@ -109,7 +109,7 @@ impl Shard {
             step,
         } = wait
         else {
-            return;
+            return self.fx.bug("keys for a command that is about no account");
         };
         let Ok(keys) = keys else {
             return self.finish(now, id, &account, Err(CommandError::Busy));
@@ -124,7 +124,9 @@ impl Shard {
                 self.write(id, account, row, Expect::Absent, After::Added);
             }
             CommandStep::DeriveChange => self.change(id, account, Change::Keys(keys)),
-            CommandStep::List | CommandStep::Read(_) | CommandStep::Write(_) => {}
+            CommandStep::List | CommandStep::Read(_) | CommandStep::Write(_) => {
+                self.fx.bug("keys for a command that asked for none");
+            }
         }
     }
 
@@ -196,7 +198,9 @@ impl Shard {
                     self.finish(now, id, &account, Err(store_error(error)));
                 }
             },
-            (Some(_), CommandStep::DeriveNew | CommandStep::DeriveChange) | (None, _) => {}
+            (Some(_), CommandStep::DeriveNew | CommandStep::DeriveChange) | (None, _) => {
+                self.fx.bug("an answer that no command waits for");
+            }
         }
     }
 
@@ -255,7 +259,7 @@ impl Shard {
     fn send_errand(&mut self, now: Now, key: AccountKey, id: CommandId, errand: Errand) {
         self.stay(key);
         let Some(owner) = self.owners.get_mut(key) else {
-            return;
+            return self.fx.bug("an account that a command is for is gone");
         };
         let waits = owner.is_busy();
         owner.inbox.push(Item::Command(id, errand));
@@ -267,7 +271,7 @@ impl Shard {
     /// Nobody comes in and nobody stays while everything goes.
     pub(super) fn delete_owner(&mut self, now: Now, key: AccountKey, id: CommandId) {
         let Some(owner) = self.owners.get(key) else {
-            return;
+            return self.fx.bug("an account that is to be deleted is gone");
         };
         let account = owner.account.jid().clone();
         self.end_all(now, key, Violation::AccountGone);
@@ -339,7 +343,7 @@ impl Shard {
             return;
         };
         let Some(owner) = self.owners.get(key) else {
-            return;
+            return self.fx.bug(NAMELESS);
         };
         for conn in owner.account.connections() {
             self.fail(now, conn, violation);

@@ -77,7 +77,7 @@ impl Shard {
     pub(super) fn load(&mut self, key: AccountKey) {
         self.tenures = self.tenures.wrapping_add(1);
         let Some(owner) = self.owners.get_mut(key) else {
-            return;
+            return self.fx.bug("an account that is to be loaded is gone");
         };
         owner.tenure = self.tenures;
         let mut ops = Vec::with_capacity(2);
@@ -138,7 +138,7 @@ impl Shard {
         });
         let good = good.map(|record| record_hash(&self.config.server_secret, &record));
         let Some(owner) = self.owners.get_mut(key) else {
-            return;
+            return self.fx.bug("an account whose gate opens is gone");
         };
         for (conn, sign_in) in owner.account.opened(good) {
             if self.owners.get(key).is_some() {
@@ -181,7 +181,7 @@ impl Shard {
     /// Answers what waits for an account that is not there any more.
     fn turn_away(&mut self, now: Now, key: AccountKey, why: Vanishing) {
         let Some(owner) = self.owners.get_mut(key) else {
-            return;
+            return self.fx.bug("an account that turns everybody away is gone");
         };
         owner.account.shut();
         let account = owner.account.jid().clone();
@@ -285,7 +285,7 @@ impl Shard {
 
     fn let_idle_one_go(&mut self, key: AccountKey) {
         let Some(owner) = self.owners.get_mut(key) else {
-            return;
+            return self.fx.bug("an account that was idle is gone");
         };
         owner.idle = None;
         // What it is busy with has the last word.

@@ -77,6 +77,12 @@ pub struct Shard {
     course: Course,
 }
 
+/// A fault of the shell: such an answer falls on the floor.
+const OTHER_QUESTION: &str = "an answer of another kind than the question";
+
+/// A name stands for an account in memory, from when that comes until it goes.
+const NAMELESS: &str = "a name of an account that is not there";
+
 /// Whether the server goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Course {
@@ -226,14 +232,17 @@ impl Shard {
         match self.waits.remove(ticket).map(|question| question.wait) {
             Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
             Some(Wait::Command(wait)) => self.command_derived(now, *wait, keys),
-            // An answer of another kind than the question is a fault of the shell: it falls on the floor.
-            Some(Wait::Commit(_) | Wait::Credentials(..) | Wait::Load(_)) | None => {}
+            Some(Wait::Commit(_) | Wait::Credentials(..) | Wait::Load(_)) => {
+                self.fx.bug(OTHER_QUESTION);
+            }
+            // It was answered before.
+            None => {}
         }
     }
 
     fn stored(&mut self, now: Now, ticket: Ticket, outcome: Result<Vec<Reply>, StoreError>) {
         let Some(Question { wait, credit }) = self.waits.remove(ticket) else {
-            return;
+            return; // it was answered before
         };
         if let Some(bytes) = credit {
             self.credit.give_back(bytes);
@@ -248,7 +257,7 @@ impl Shard {
             }
             Wait::Load(account) => self.loaded(now, account, outcome),
             Wait::Command(wait) => self.command_stored(now, *wait, outcome),
-            Wait::Derive(_) => {}
+            Wait::Derive(_) => self.fx.bug(OTHER_QUESTION),
         }
         self.spend(now);
     }

@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::Shard;
 use super::inbox::{Errand, Item, Placed, Post};
 use super::owner::{Call, Commit, Life, Otherwise};
+use super::{NAMELESS, Shard};
 use crate::account::{self, Account, AccountKey, Manner, StoreRoom, nobody};
 use crate::config::HostConfig;
 use crate::due::Due;
@@ -89,7 +89,7 @@ impl Shard {
     /// Says what the last call said.
     fn say(&mut self, key: AccountKey) {
         let Some(owner) = self.owners.get(key) else {
-            return;
+            return self.fx.bug("an account that has something to say is gone");
         };
         for saying in self.spoken.said.drain(..) {
             if let Some(delivery) = owner.account.say(&mut self.fx, saying) {
@@ -116,7 +116,7 @@ impl Shard {
     /// Brings changes to the disk. Until they are there nobody hears of anything.
     fn commit(&mut self, key: AccountKey, gathered: Gathered) {
         let Some(owner) = self.owners.get_mut(key) else {
-            return;
+            return self.fx.bug("an account that changed is gone");
         };
         if !owner.is_ready() {
             return self.fx.bug("a change of an account that cannot act");
@@ -180,10 +180,10 @@ impl Shard {
     /// done.
     fn undone(&mut self, key: AccountKey, condition: Option<Condition>) {
         let Some(owner) = self.owners.get_mut(key) else {
-            return;
+            return self.fx.bug("an account whose changes are void is gone");
         };
         let Life::Committing(commit) = core::mem::replace(&mut owner.life, Life::Loading(0)) else {
-            return;
+            return self.fx.bug("changes are void, and there were none");
         };
         owner.account.forget_kept();
         for call in commit.calls.into_iter().rev() {
@@ -219,9 +219,11 @@ impl Shard {
 
     /// A stanza for an account of this shard: now, or when its owner can act.
     pub(super) fn deliver_at(&mut self, now: Now, stanza: &Arc<Stanza>, to: &Jid, manner: Manner) {
-        let key = self.by_name.get(to.bare()).copied();
-        let Some((key, owner)) = key.and_then(|key| Some((key, self.owners.get_mut(key)?))) else {
+        let Some(key) = self.by_name.get(to.bare()).copied() else {
             return self.reach_nobody(now, stanza, to, manner);
+        };
+        let Some(owner) = self.owners.get_mut(key) else {
+            return self.fx.bug(NAMELESS);
         };
         if owner.is_busy() {
             let post = Post {
@@ -333,7 +335,7 @@ impl Shard {
     /// The streams of an owner that can act go on where they stopped, each time beginning with another.
     fn resume_streams(&mut self, now: Now, key: AccountKey) {
         let Some(owner) = self.owners.get_mut(key) else {
-            return;
+            return self.fx.bug("an account that goes on is gone");
         };
         let mut connections = owner.account.connections();
         if !connections.is_empty() {

@@ -25,7 +25,7 @@ impl Shard {
 
     fn route_named(&mut self, now: Now, delivery: Delivery) {
         let Some(to) = delivery.stanza.to() else {
-            return;
+            return self.fx.bug("a stanza to nobody");
         };
         if !self.config.hosts.contains_key(to.domain()) {
             // RFC 6120 §10.4.3. Links to other servers take their place here.
@@ -106,7 +106,9 @@ impl Shard {
 
     /// RFC 6120 §10.5.1, §10.5.2: the server itself handles what is addressed to a host of ours.
     fn serve(&mut self, now: Now, stanza: &Stanza) {
-        let Some(to) = stanza.to() else { return };
+        let Some(to) = stanza.to() else {
+            return self.fx.bug("a stanza to nobody");
+        };
         match stanza.kind() {
             Kind::Iq(_) if to.resource().is_none() => {
                 if let Some(reply) = answer(now, &self.config, Entity::Host, stanza) {

@@ -83,7 +83,7 @@ impl Stream {
 
     /// The stream ends because of a fault of ours: the state and the event do not fit.
     pub(super) fn bug(&mut self, cx: &mut Cx<'_>, what: &'static str) -> Event {
-        cx.fx.note(crate::port::Note::Bug(what));
+        cx.fx.bug(what);
         self.fail(cx, Violation::Bug)
     }
 
