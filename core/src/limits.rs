@@ -34,6 +34,9 @@ pub const GROWTH: usize = 1024;
 /// rest is for what the server puts into a stanza's start tag: `xml:lang` and the names of attributes.
 pub const COPY_GROWTH: usize = GROWTH - 128;
 
+/// Bytes of the two addresses of a stanza, which have no bound but their own (RFC 7622 §3.1).
+pub const ADDRESSES_BYTES: usize = 2 * 3071;
+
 /// Declarations of namespaces in a stream header. There are two in nearly all, and a handful in the others. One more ends the stream
 /// with `policy-violation`.
 ///
@@ -41,13 +44,22 @@ pub const COPY_GROWTH: usize = GROWTH - 128;
 /// all. Libraries do so, and their users are not to blame.
 pub const HEADER_DECLARATIONS: u16 = 16;
 
+// `xml::rewrite` has a bit for each.
+const _: () = assert!(HEADER_DECLARATIONS as u32 <= u32::BITS);
+
 /// Bytes of all of these together, from the white space before `xmlns` to the closing quote: sixteen of usual length. A stanza can
 /// use each of them with two bytes, and who gets it must be told what they mean, which is to fit `COPY_GROWTH`.
 pub const HEADER_DECLARATION_BYTES: usize = 768;
 
+const _: () = assert!(HEADER_DECLARATION_BYTES <= COPY_GROWTH);
+
 /// Bytes of a presence that a session may make known to all: it is kept, and repeated to each resource that becomes available later,
 /// for no more than the few bytes which that one sends. As many as RFC 6120 §13.12 asks of any stanza; those of clients have a few hundred.
 pub const PRESENCE_BYTES: usize = 10_000;
+
+// Whatever an administrator says of stanzas and queues, such a presence can be sent, and told to who reads.
+const _: () = assert!(PRESENCE_BYTES <= *C2S_STANZA_BYTES.start() as usize);
+const _: () = assert!(PRESENCE_BYTES <= *C2S_QUEUE_BYTES.start());
 
 /// Deadlines looked at in one `Tick`: bounds the work of a turn. What is left is due at once.
 pub const TICK_MAX: usize = 1024;
@@ -91,6 +103,8 @@ pub const SPARE_CAPACITY: usize = 16 * 1024;
 /// Bytes of a new output buffer: the features of a stream, or a few messages.
 pub const OUTPUT_CAPACITY: usize = 1024;
 
+const _: () = assert!(OUTPUT_CAPACITY <= SPARE_CAPACITY);
+
 /// Bytes of stanzas in one envelope from shard to shard, unless a single one has more: what a shard takes from another in one turn is a
 /// few of these, so that each comes whole and none makes a turn long.
 pub const ENVELOPE_BYTES: usize = 64 * 1024;
@@ -102,18 +116,29 @@ pub const INBOX_STANZAS: usize = 1024;
 /// Bytes of these: four of the longest. An eighth of the way from one shard to another, so that no account fills that.
 pub const INBOX_BYTES: usize = 1024 * 1024;
 
+// What comes at once from one shard finds room in an inbox that has nothing else.
+const _: () = assert!(ENVELOPE_BYTES < INBOX_BYTES);
+const _: () = assert!(4 * STANZA_BYTES as usize <= INBOX_BYTES);
+
 /// Items of an inbox that are run before others have their turn.
 pub const INBOX_TURN: usize = 256;
+
+const _: () = assert!(INBOX_TURN <= INBOX_STANZAS);
 
 /// Reading what an account keeps: so often in all, with `LOAD_AGAIN` between, while somebody is signed in. Then its streams end.
 pub const LOAD_TRIES: u8 = 3;
 /// See `LOAD_TRIES`.
 pub const LOAD_AGAIN: Duration = Duration::from_secs(1);
 
+// A session learns of it sooner than somebody who signs in gives up.
+const _: () = assert!(LOAD_TRIES as u64 * LOAD_AGAIN.as_secs() < NEGOTIATION.as_secs());
+
 /// Offering a batch to a store that is busy: so often in all, with `OFFER_AGAIN` between. Together as long as anybody waits for an answer.
 pub const OFFERS: u8 = 50;
 /// See `OFFERS`.
 pub const OFFER_AGAIN: Duration = Duration::from_millis(200);
+
+const _: () = assert!(OFFERS as u128 * OFFER_AGAIN.as_millis() <= FLOW_PATIENCE.as_millis());
 
 /// How long an account stays in memory that nobody is signed in to: whoever comes back after the network was away needs no reading.
 pub const ACCOUNT_IDLE: Duration = Duration::from_secs(60);
@@ -128,12 +153,52 @@ pub const FLOW_PATIENCE: Duration = Duration::from_secs(10);
 /// See `FLOW_PATIENCE`: 4 KiB a second. The slowest links in use are several times as fast, and a byte now and then is no reading.
 pub const FLOW_READ_BYTES: usize = 40 * 1024;
 
+const _: () = assert!(FLOW_READ_BYTES as u64 == 4 * 1024 * FLOW_PATIENCE.as_secs());
+const _: () = assert!(FLOW_READ_BYTES < SESSION_QUEUE_BYTES / 2);
+
 /// How long those who are told to wait may not have heard: what they sent meanwhile is taken beyond the session's own bound, up to that of its
 /// account. News crosses shards within a turn or two, which are milliseconds.
 pub const FLOW_NEWS: Duration = Duration::from_secs(1);
 
-/// `Limits::session_queue_bytes`, unless an administrator says otherwise.
-const SESSION_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+const _: () = assert!(FLOW_NEWS.as_secs() < FLOW_PATIENCE.as_secs());
+
+// -- What an administrator gets who says nothing
+
+/// `Limits::session_queue_bytes`.
+pub const SESSION_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// `Limits::account_queue_bytes`.
+const ACCOUNT_QUEUE_BYTES: usize = 4 * SESSION_QUEUE_BYTES;
+/// `Limits::c2s_stanza_bytes`.
+const STANZA_BYTES: u32 = 256 * 1024;
+/// `Limits::unauthenticated_element_bytes`.
+const UNAUTHENTICATED_ELEMENT_BYTES: u32 = 16 * 1024;
+/// `Limits::unauthenticated_stream_bytes`.
+const UNAUTHENTICATED_STREAM_BYTES: u32 = 64 * 1024;
+/// `Limits::negotiation`.
+const NEGOTIATION: Duration = Duration::from_secs(60);
+/// `Limits::sasl_delay`.
+const SASL_DELAY: Duration = Duration::from_secs(5);
+/// `Limits::close`.
+pub const CLOSE: Duration = Duration::from_secs(5);
+
+// A stanza finds room in a queue that has nothing else, whatever became of it on its way. What an administrator says of the two is held
+// to the same in `read_queues`.
+const _: () =
+    assert!(2 * STANZA_BYTES as usize + GROWTH + ADDRESSES_BYTES <= SESSION_QUEUE_BYTES / 2);
+
+// A sign-in by PLAIN with the longest names and password, in base64, and three elements in all.
+const _: () = assert!(
+    (2047 + 1 + 1023 + 1 + PASSWORD_BYTES).div_ceil(3) * 4 + 256
+        <= UNAUTHENTICATED_ELEMENT_BYTES as usize
+);
+const _: () = assert!(3 * UNAUTHENTICATED_ELEMENT_BYTES <= UNAUTHENTICATED_STREAM_BYTES);
+
+/// Of so many parts of `Limits::negotiation`, one is the longest that a held-up sign-in may be answered late.
+const SASL_DELAY_PART: u32 = 12;
+
+// So many answers that are late fit into the half that TLS leaves, and end the stream before its time does.
+const _: () = assert!(2 * (*SASL_FAILURES_PER_STREAM.end() as u32) < SASL_DELAY_PART);
+const _: () = assert!(SASL_DELAY.as_secs() * SASL_DELAY_PART as u64 <= NEGOTIATION.as_secs());
 
 /// The bounds of one server. `Default` is what an administrator gets who says nothing, `read` (in `options.rs`) what one gets who does.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -173,7 +238,7 @@ pub struct Limits {
     /// (`unlimited_addresses`, in the manner of Prosody's `unlimited_jids`).
     pub unlimited_addresses: Vec<Network>,
     /// How late a held-up sign-in is answered. Slows a client that tries again at once down; four such answers and the fifth,
-    /// which ends the stream, fit `negotiation`.
+    /// which ends the stream, fit `negotiation`, however short that is.
     pub sasl_delay: Duration,
     /// Attempts to bind a resource after one was refused. RFC 6120 §7.7.3 recommends 5 to 10.
     pub bind_retries: u8,
@@ -205,9 +270,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            c2s_stanza_bytes: 256 * 1024,
-            unauthenticated_element_bytes: 16 * 1024,
-            unauthenticated_stream_bytes: 64 * 1024,
+            c2s_stanza_bytes: STANZA_BYTES,
+            unauthenticated_element_bytes: UNAUTHENTICATED_ELEMENT_BYTES,
+            unauthenticated_stream_bytes: UNAUTHENTICATED_STREAM_BYTES,
             depth: 64,
             unauthenticated_depth: 8,
             attributes: 128,
@@ -219,14 +284,14 @@ impl Default for Limits {
             sasl_failures_per_account: 20,
             sasl_failure_forgiven_after: Duration::from_secs(15),
             unlimited_addresses: Vec::new(),
-            sasl_delay: Duration::from_secs(5),
+            sasl_delay: SASL_DELAY,
             bind_retries: 5,
-            negotiation: Duration::from_secs(60),
-            until_tls: Duration::from_secs(30),
-            close: Duration::from_secs(5),
+            negotiation: NEGOTIATION,
+            until_tls: Duration::from_secs(NEGOTIATION.as_secs() / 2),
+            close: CLOSE,
             idle: Duration::from_secs(14 * 60),
             session_queue_bytes: SESSION_QUEUE_BYTES,
-            account_queue_bytes: 16 * 1024 * 1024,
+            account_queue_bytes: ACCOUNT_QUEUE_BYTES,
             c2s_rate: None,
             sessions_per_account: 50,
             directed_presence: 1000,

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use spondee_core::limits::{
-    C2S_STANZA_BYTES, GROWTH, STORE_ALONE_BYTES, STORE_QUEUE_BATCHES, StoreCredit,
+    ADDRESSES_BYTES, C2S_STANZA_BYTES, GROWTH, OFFER_AGAIN, OFFERS, STORE_ALONE_BYTES,
+    STORE_QUEUE_BATCHES, StoreCredit,
 };
 
 pub mod log;
@@ -80,8 +81,9 @@ pub const DERIVE_BATCH: usize = 4;
 // -- Storage
 
 // The longest stanza that may be let in fits a batch, grown on its way, with two full addresses.
-const _: () =
-    assert!(*C2S_STANZA_BYTES.end() as usize * 2 + GROWTH + 2 * 3071 + 1024 <= STORE_ALONE_BYTES);
+const _: () = assert!(
+    *C2S_STANZA_BYTES.end() as usize * 2 + GROWTH + ADDRESSES_BYTES + 1024 <= STORE_ALONE_BYTES
+);
 // However many threads there may be, each has credit for a few batches at least.
 const _: () = assert!(StoreCredit::of_one(*THREADS.end()).batches >= 64);
 // A group is no more than what may wait.
@@ -196,3 +198,6 @@ pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
 
 /// The longest wait for the end of a command. The slowest sets a password behind a full queue of workers: seconds.
 pub const CONTROL_ANSWER: Duration = Duration::from_secs(30);
+
+// A command may wait for an account of which the store is busy.
+const _: () = assert!(OFFERS as u128 * OFFER_AGAIN.as_millis() < CONTROL_ANSWER.as_millis());

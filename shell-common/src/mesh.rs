@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::limits::shell::{ENVELOPE_BYTES, LANE_BYTES, SPILL_BYTES, TURN_BYTES};
+use crate::limits::shell::{ENVELOPE_COST, LANE_BYTES, SPILL_BYTES, TURN_BYTES};
 use crate::mailbox::{Letter, Mailbox};
 use crate::tls::TlsHosts;
 use spondee_core::config::Config;
@@ -34,9 +34,9 @@ struct Load<M> {
 impl<M> Load<M> {
     fn new(parcel: Parcel<M>) -> Self {
         let bytes = match &parcel {
-            Parcel::Envelope(envelope) => ENVELOPE_BYTES + envelope.body.weight(),
+            Parcel::Envelope(envelope) => ENVELOPE_COST + envelope.body.weight(),
             // A pump, a stream and what was not written yet.
-            Parcel::Moved(_) => 16 * ENVELOPE_BYTES,
+            Parcel::Moved(_) => 16 * ENVELOPE_COST,
         };
         Self { parcel, bytes }
     }

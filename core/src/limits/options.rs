@@ -4,7 +4,7 @@ use alloc::format;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use super::{Limits, STORE_LOAD_ROWS};
+use super::{Limits, SASL_DELAY_PART, STORE_LOAD_ROWS};
 use crate::options::{Source, of_server};
 
 /// `c2s_stanza_size_limit` in bytes. RFC 6120 §13.12 asks for at least 10,000; a stanza above 4 MiB does not fit the queue of
@@ -95,6 +95,7 @@ impl Limits {
         );
         // The share that TLS has by default.
         self.until_tls = self.negotiation / 2;
+        self.sasl_delay = self.sasl_delay.min(self.negotiation / SASL_DELAY_PART);
         self.close = from.period(
             &of_server(
                 "c2s_close_timeout",

@@ -170,8 +170,18 @@ fn reads_limits_threads_and_directories() {
     let limits = &settings.config.limits;
     assert_eq!(limits.negotiation, Duration::from_secs(300));
     assert_eq!(limits.until_tls, Duration::from_secs(150));
+    assert_eq!(limits.sasl_delay, Duration::from_secs(5));
     assert_eq!(limits.close, Duration::from_secs(7));
     assert_eq!(limits.c2s_stanza_bytes, 10_000);
+}
+
+/// However short it is, a sign-in that is held up can be answered before its stream ends.
+#[test]
+fn a_short_timeout_makes_late_answers_come_sooner() {
+    let settings = read("c2s_timeout = 6\n[host.localhost]\n").unwrap();
+    let limits = &settings.config.limits;
+    assert_eq!(limits.sasl_delay, Duration::from_millis(500));
+    assert!(limits.sasl_delay * u32::from(limits.sasl_failures) < limits.negotiation / 2);
 }
 
 #[test]

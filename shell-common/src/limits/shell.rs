@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use spondee_core::limits::{CLOSE, ENVELOPE_BYTES, INBOX_BYTES, SESSION_QUEUE_BYTES};
+
 use super::CONTROL_CONNECTIONS;
 
 /// Ready sockets read in one turn (the contract of a turn): enough to batch, few enough that an answer waits milliseconds.
@@ -10,6 +12,9 @@ pub const READS_PER_TURN: usize = 64;
 /// are for before anything more is read, so that whoever reads as fast as it comes finds no more than this in its queue: even
 /// the shortest stanza, of which five times its length leaves (`from` is stamped), makes a third of `session_queue_bytes`.
 pub const TURN_BYTES: usize = 256 * 1024;
+const _: () = assert!(3 * 5 * TURN_BYTES <= SESSION_QUEUE_BYTES);
+// Of envelopes a few are taken in a turn.
+const _: () = assert!(4 * ENVELOPE_BYTES <= TURN_BYTES);
 /// Writes to one socket in one turn. It gets all it takes, in rounds with the others that take as much, but not for ever: what is left goes
 /// out in the next turn, and this many times `AHEAD_BYTES` are `session_queue_bytes`.
 pub const WRITES_PER_TURN: usize = 64;
@@ -17,6 +22,7 @@ pub const WRITES_PER_TURN: usize = 64;
 pub const READ_BYTES: usize = 64 * 1024;
 /// Ciphertext made ahead of a socket: what one write can be expected to take. The rest stays in the core, which counts it.
 pub const AHEAD_BYTES: usize = 64 * 1024;
+const _: () = assert!(WRITES_PER_TURN * AHEAD_BYTES >= SESSION_QUEUE_BYTES);
 /// Events taken from the poller at once. More stay in the kernel until the next turn.
 pub const EVENTS: usize = 256;
 /// Connections accepted by one listener in one turn, so that a flood of them does not starve those already there.
@@ -51,14 +57,18 @@ pub const SHARD_DESCRIPTORS: usize = 2;
 pub const LINGER: Duration = Duration::from_secs(3);
 /// From SIGTERM to the end. The core waits `Limits::close` for the peers' `</stream:stream>`, then comes `LINGER`.
 pub const SHUTDOWN: Duration = Duration::from_secs(10);
+const _: () = assert!(CLOSE.as_secs() + LINGER.as_secs() < SHUTDOWN.as_secs());
 /// Bytes of envelopes on the way from one shard to another: many times what one turn can read. The first part of the queue;
 /// while it is full, the sender's clients are not read.
 pub const LANE_BYTES: usize = 8 * 1024 * 1024;
+const _: () = assert!(16 * TURN_BYTES <= LANE_BYTES);
+// What one account refuses for want of room has not filled the way that all share.
+const _: () = assert!(8 * INBOX_BYTES <= LANE_BYTES);
 /// Bytes of envelopes that wait on the sender's side for room on that way: what one turn can make of what it read and
 /// what earlier turns left incomplete. Beyond it stanzas are refused.
 pub const SPILL_BYTES: usize = 32 * 1024 * 1024;
 /// What an envelope costs beside what it says.
-pub const ENVELOPE_BYTES: usize = 256;
+pub const ENVELOPE_COST: usize = 256;
 
 /// How many clients there is room for with so many descriptors, each of the shards with this many listeners.
 #[must_use]
