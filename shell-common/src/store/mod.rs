@@ -94,8 +94,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Starts the threads of `backend`, for the credit (`StoreCredit`) of so many shards: one writer with adaptive group commit, readers beside it that never overtake an
-    /// owner's pending batch. When the outcome of a commit cannot be known, the process ends: see `StoreError::Unknown`.
+    /// Starts the threads of `backend`, with room for the credit of so many shards (`StoreCredit`): one writer with adaptive group
+    /// commit, readers beside it that never overtake an owner's pending batch. When the outcome of a commit cannot be known, the
+    /// process ends: see `StoreError::Unknown`.
     ///
     /// # Panics
     /// If the operating system refuses a thread: nothing runs yet that could go on without.
