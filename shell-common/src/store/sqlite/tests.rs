@@ -6,6 +6,7 @@ use spondee_core::store::{Entry, Kept, Log, Order, Page, Payload, Peer, Pick};
 use super::sql::Sql;
 use super::*;
 use crate::scratch::Scratch;
+use crate::store::page::Filling;
 use crate::store::tests::{LOG, TESTED, open};
 use crate::store::{History, open_sqlite};
 
@@ -297,6 +298,53 @@ fn a_long_page_takes_steps_and_holds_nothing_between_them() {
     });
     let mut begun = Begun::default();
     assert!(sqlite.page(&page, &mut begun).is_some(), "one look");
+}
+
+#[test]
+fn steps_and_parts_of_days_leave_nothing_out_where_they_meet() {
+    let directory = Scratch::new();
+    let mut sqlite = open(&directory);
+    // Around midnight, and every microsecond of a moment.
+    let midnights = [1, 2, 3].map(|day| [day * DAY - 1, day * DAY]);
+    let moment = 3 * DAY + 7..3 * DAY + 17;
+    let keys: Vec<i64> = midnights.concat().into_iter().chain(moment).collect();
+    let written = sqlite.apply(&[append_with(A, "c@y.example", keys.clone())]);
+    assert_eq!(written, [Ok(vec![Reply::Done])]);
+    let owner = sqlite.find_owner(&BareJid::parse(A).unwrap());
+    let owner = owner.unwrap().unwrap();
+    let mut all_of = |after: i64, span: i64, order, steps| {
+        sqlite.set_page_steps(steps);
+        let pick = Pick {
+            peer: with("c@y.example"),
+            after: Some(after),
+            order,
+            ..everything()
+        };
+        let upto = *keys.last().unwrap();
+        let pick = Pick { upto, ..pick };
+        let mut begun = Begun(Some(Box::new(Filling::new(owner, &pick, span))));
+        let page = asking(pick);
+        let outcome = std::iter::repeat_with(|| sqlite.page(&page, &mut begun)).find_map(|o| o);
+        let Some(Ok(replies)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        let [Reply::Page(page)] = &replies[..] else {
+            panic!("{replies:?}");
+        };
+        page.entries.iter().map(|e| e.key).collect::<Vec<_>>()
+    };
+    for order in [Order::Backward, Order::Forward] {
+        // A part a step, and many.
+        for steps in [1, SQLITE_PAGE_STEPS] {
+            for span in [DAY / 7, DAY - 1, DAY, 2 * DAY] {
+                assert_eq!(all_of(0, span, order, steps), keys, "{span}");
+            }
+            for span in [1, 2, 3, 9, 10, 11] {
+                let found = all_of(3 * DAY + 5, span, order, steps);
+                assert_eq!(found, keys[6..], "{span}");
+            }
+        }
+    }
 }
 
 #[test]
