@@ -88,6 +88,18 @@ pub struct SignIn {
     pub as_of: u64,
 }
 
+#[cfg(test)]
+impl SignIn {
+    /// One for tests of what comes after it, of which nothing was proven.
+    pub(crate) const fn made_up(account: BareJid, record: [u8; 32]) -> Self {
+        Self {
+            verified: Verified::new(account, Mechanism::Plain),
+            record,
+            as_of: 0,
+        }
+    }
+}
+
 /// What an exchange wants next.
 #[derive(Debug)]
 pub enum Step {
