@@ -129,7 +129,7 @@ pub(super) enum State {
     },
     /// Behind the name of an end tag.
     EndSpace,
-    Reference(Place, Code),
+    Reference(Within, Code),
 }
 
 /// An attribute value that began at `from`, behind this quote.
@@ -141,7 +141,7 @@ pub(super) struct Value {
 
 /// What a reference is part of.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
+pub(super) enum Within {
     Text,
     Value(Value),
 }
@@ -352,7 +352,7 @@ impl Item {
                     self.at += 1;
                     return self.markup(item, around);
                 }
-                Some(b'&') => return Ok(self.go(State::Reference(Place::Text, Code::Ampersand))),
+                Some(b'&') => return Ok(self.go(State::Reference(Within::Text, Code::Ampersand))),
                 Some(b'>') if ends_cdata(item, from, self.at) => return Err(XmlError::CdataEnd),
                 Some(b'>') => self.at += 1,
                 Some(&byte) => {
@@ -555,7 +555,7 @@ impl Item {
                 None => return Ok(self.wait(State::Value(value))),
                 Some(b'<') => return Err(XmlError::MarkupInValue),
                 Some(b'&') => {
-                    return Ok(self.go(State::Reference(Place::Value(value), Code::Ampersand)));
+                    return Ok(self.go(State::Reference(Within::Value(value), Code::Ampersand)));
                 }
                 Some(&byte) if byte == value.quote => {
                     let range = Range::new(value.from, self.at);
@@ -573,7 +573,7 @@ impl Item {
         }
     }
 
-    fn reference(&mut self, item: &[u8], place: Place, code: Code) -> Result<Step, XmlError> {
+    fn reference(&mut self, item: &[u8], place: Within, code: Code) -> Result<Step, XmlError> {
         if let Code::Ampersand = code {
             return self.ampersand(item, place);
         }
@@ -607,7 +607,7 @@ impl Item {
     }
 
     /// RFC 6120 §11.1: the predefined entities and no others.
-    fn ampersand(&mut self, item: &[u8], place: Place) -> Result<Step, XmlError> {
+    fn ampersand(&mut self, item: &[u8], place: Within) -> Result<Step, XmlError> {
         let rest = item.get(self.at + 1..).unwrap_or_default();
         if rest.first() == Some(&b'#') {
             self.at += 2;
@@ -639,10 +639,10 @@ impl Item {
         Ok(self.wait(State::Reference(place, Code::Ampersand)))
     }
 
-    const fn behind_reference(&self, place: Place) -> State {
+    const fn behind_reference(&self, place: Within) -> State {
         match place {
-            Place::Text => State::Text { from: self.here() },
-            Place::Value(value) => State::Value(value),
+            Within::Text => State::Text { from: self.here() },
+            Within::Value(value) => State::Value(value),
         }
     }
 
