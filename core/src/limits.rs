@@ -71,6 +71,10 @@ pub const COMMANDS_WAITING_MAX: usize = 256;
 /// Accounts in one page of a list, whatever was asked for: a page is one answer of the store.
 pub const LIST_MAX: u32 = 1000;
 
+/// Bytes of a client's `<status/>` that an administrator is shown: more than a line. With the largest number of sessions an account can
+/// have (`SESSIONS_PER_ACCOUNT`), what is told of it is far below what the control socket takes.
+pub const STATUS_SHOWN_BYTES: usize = 512;
+
 /// Bytes of a new password as it is typed. A sign-in by PLAIN must fit into `unauthenticated_element_bytes`; nobody's password is a
 /// tenth as long.
 pub const PASSWORD_BYTES: usize = 1024;

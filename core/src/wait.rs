@@ -54,6 +54,8 @@ pub(crate) enum CommandStep {
     List,
     /// The record that is to be changed.
     Read(Change),
+    /// The record of an account that is to be shown.
+    Show,
     /// The commit.
     Write(After),
 }

@@ -69,6 +69,11 @@ impl Account {
         self.kept = Some(kept);
     }
 
+    /// How many contacts its roster has.
+    pub(crate) fn contacts(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.roster.len())
+    }
+
     /// What is in memory is not what is on disk: it is forgotten, and to be read again.
     pub(crate) fn forget_kept(&mut self) {
         self.kept = None;

@@ -1,14 +1,38 @@
 //! Presence that a session sends: broadcast, directed, and the end of both (RFC 6121 §4).
 
+use alloc::borrow::ToOwned as _;
 use alloc::collections::BTreeSet;
+use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::session::Presence;
+use super::session::{Presence, Session};
 use super::{Account, Addressed, Cx, SessionKey};
 use crate::jid::Jid;
-use crate::limits::PRESENCE_BYTES;
+use crate::limits::{PRESENCE_BYTES, STATUS_SHOWN_BYTES};
+use crate::port::{Availability, Show};
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
 use crate::xml::Ns;
+
+impl Session {
+    /// What it has said of its availability, in words for an administrator.
+    pub(crate) fn availability(&self) -> Availability {
+        let Presence::Available(priority, presence) = &self.presence else {
+            return Availability::Connected;
+        };
+        let text = |name| {
+            let mut children = presence.children();
+            let child = children.find(|child| child.is(Ns::Client, name))?;
+            Some(child.text().trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        let show = text("show");
+        Availability::Available {
+            priority: *priority,
+            show: show.and_then(|show| Show::ALL.into_iter().find(|known| known.word() == show)),
+            // One for each language is allowed (RFC 6121 §4.7.2.2): the first stands for all.
+            status: text("status").map(shortened),
+        }
+    }
+}
 
 impl Account {
     /// Presence without `to` (RFC 6121 §4.2.2, §4.4.2, §4.5.2).
@@ -149,4 +173,13 @@ fn priority(presence: &Stanza) -> i8 {
         .find(|child| child.is(Ns::Client, "priority"))
         .and_then(|child| child.text().trim().parse().ok())
         .unwrap_or(0)
+}
+
+/// At most `STATUS_SHOWN_BYTES` of a text, and an ellipsis where that is not all.
+fn shortened(mut text: String) -> String {
+    if text.len() > STATUS_SHOWN_BYTES {
+        text.truncate(text.floor_char_boundary(STATUS_SHOWN_BYTES));
+        text.push('\u{2026}');
+    }
+    text
 }

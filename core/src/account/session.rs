@@ -12,6 +12,7 @@ use crate::envelope::Delivery;
 use crate::jid::{Jid, Resource};
 use crate::port::ConnId;
 use crate::stanza::{Condition, Stanza};
+use crate::time::Instant;
 
 /// Names a session of its account, and none that comes after it.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -26,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) jid: Jid,
     pub(super) presence: Presence,
     pub(super) interest: Interest,
+    /// When it got its resource.
+    pub(crate) since: Instant,
     /// Whom it sent directed presence and who must hear of its end (RFC 6121 §4.6.3).
     pub(super) directed: BTreeSet<Jid>,
 }
@@ -78,6 +81,11 @@ impl Session {
 }
 
 impl Account {
+    /// Its sessions; who came first is first.
+    pub(crate) fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
     /// Binds a resource to an admitted connection (RFC 6120 §7.6, §7.7).
     pub(crate) fn bind(
         &mut self,
@@ -105,6 +113,7 @@ impl Account {
             jid: jid.clone(),
             presence: Presence::Unavailable,
             interest: Interest::Nothing,
+            since: cx.now.mono,
             directed: BTreeSet::new(),
         });
         Binding::Bound(jid, old)

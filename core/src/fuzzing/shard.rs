@@ -157,10 +157,13 @@ fn command(world: &mut World, bytes: &mut Cursor<'_>) {
             password: password(world, bytes),
             account,
         },
-        _ => Command::List {
-            host: Domain::parse(bytes.pick(&HOSTS)).expect("a domain"),
-            after: Some(account),
-            limit: u32::from(bytes.byte()),
+        _ => match (bytes.pick(&HOSTS), bytes.byte()) {
+            (_, 128..) => Command::Show { account },
+            (host, limit) => Command::List {
+                host: Domain::parse(host).expect("a domain"),
+                after: Some(account),
+                limit: u32::from(limit),
+            },
         },
     };
     world.command(command);

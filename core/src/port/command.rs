@@ -1,6 +1,10 @@
 //! What an administrator can ask for.
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
 
 use crate::jid::{BareJid, Domain};
 use crate::sasl::Status;
@@ -51,6 +55,11 @@ pub enum Command {
         /// The password as typed.
         password: Secret,
     },
+    /// What there is to know of an account, whether anybody is signed in to it or not.
+    Show {
+        /// This account.
+        account: BareJid,
+    },
 }
 
 impl Command {
@@ -62,7 +71,8 @@ impl Command {
             | Self::Delete { account }
             | Self::Disable { account }
             | Self::Enable { account }
-            | Self::Passwd { account, .. } => Some(account),
+            | Self::Passwd { account, .. }
+            | Self::Show { account } => Some(account),
             Self::List { .. } => None,
         }
     }
@@ -76,6 +86,8 @@ pub type CommandResult = Result<CommandReply, CommandError>;
 pub enum CommandReply {
     /// Done.
     Done,
+    /// What there is to know of the account.
+    User(Box<UserDetails>),
     /// Accounts in order; fewer than the limit means there are no more.
     Users(Vec<UserEntry>),
 }
@@ -87,6 +99,77 @@ pub struct UserEntry {
     pub account: BareJid,
     /// Whether it may sign in.
     pub status: Status,
+}
+
+/// An account as it is at one moment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UserDetails {
+    /// Whether it may sign in.
+    pub status: Status,
+    /// How many contacts its roster has.
+    pub contacts: usize,
+    /// Its connected resources; who came first is first.
+    pub devices: Vec<Device>,
+}
+
+/// A connected resource.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Device {
+    /// Its name, which the client may have chosen.
+    pub resource: String,
+    /// From where it is connected.
+    pub peer: SocketAddr,
+    /// For how long it has had its resource.
+    pub connected: Duration,
+    /// What it has said of its availability.
+    pub availability: Availability,
+    /// Bytes that wait until it reads.
+    pub unread: usize,
+}
+
+/// What a connected resource has said of its availability (RFC 6121 §4.2).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Availability {
+    /// Nothing, or that it is unavailable.
+    Connected,
+    /// It is an available resource.
+    Available {
+        /// Who has the highest is sent what is for the account.
+        priority: i8,
+        /// In which way; `None` if it has not said, or not in one of the four words that there are.
+        show: Option<Show>,
+        /// In its own words, of which the first `STATUS_SHOWN_BYTES` are here; then follows an ellipsis.
+        status: Option<String>,
+    },
+}
+
+/// RFC 6121 §4.7.2.1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Show {
+    /// Away for a while.
+    Away,
+    /// Interested in chatting.
+    Chat,
+    /// Busy.
+    Dnd,
+    /// Away for longer.
+    Xa,
+}
+
+impl Show {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Away, Self::Chat, Self::Dnd, Self::Xa];
+
+    /// The word on the wire.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::Chat => "chat",
+            Self::Dnd => "dnd",
+            Self::Xa => "xa",
+        }
+    }
 }
 
 /// Why a command failed. Nothing of it took effect, but for `Unknown`.

@@ -6,7 +6,10 @@ mod input;
 mod note;
 
 pub use action::{Action, Standing};
-pub use command::{Command, CommandError, CommandId, CommandReply, CommandResult, UserEntry};
+pub use command::{
+    Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Device, Show,
+    UserDetails, UserEntry,
+};
 pub use input::{Closed, DeriveError, Input, Listener, Opening, TlsInfo, TlsVersion};
 pub use note::{AccountChange, CloseReason, Note, StreamError};
 

@@ -67,6 +67,10 @@ impl Shard {
                 self.change(id, account, Change::Status(Status::Enabled));
             }
             Command::List { .. } => self.reply(id, Err(CommandError::Busy)), // never queued
+            Command::Show { account } => {
+                let batch = read_credentials(account.clone(), Class::Change);
+                self.ask(id, Some(account), batch, CommandStep::Show);
+            }
         }
     }
 
@@ -124,9 +128,10 @@ impl Shard {
                 self.write(id, account, row, Expect::Absent, After::Added);
             }
             CommandStep::DeriveChange => self.change(id, account, Change::Keys(keys)),
-            CommandStep::List | CommandStep::Read(_) | CommandStep::Write(_) => {
-                self.fx.bug("keys for a command that asked for none");
-            }
+            CommandStep::List
+            | CommandStep::Read(_)
+            | CommandStep::Show
+            | CommandStep::Write(_) => self.fx.bug("keys for a command that asked for none"),
         }
     }
 
@@ -184,6 +189,10 @@ impl Shard {
                 Ok(replies) => {
                     self.apply(now, id, account, first_row(replies), change);
                 }
+                Err(error) => self.finish(now, id, &account, Err(read_error(error))),
+            },
+            (Some(account), CommandStep::Show) => match outcome {
+                Ok(replies) => self.show(now, id, account, first_row(replies)),
                 Err(error) => self.finish(now, id, &account, Err(read_error(error))),
             },
             (Some(account), CommandStep::Write(after)) => match outcome {
@@ -249,14 +258,14 @@ impl Shard {
     }
 
     /// The owner of this account, if it is in memory and not about to leave it.
-    fn present(&self, account: &BareJid) -> Option<AccountKey> {
+    pub(super) fn present(&self, account: &BareJid) -> Option<AccountKey> {
         let key = *self.by_name.get(account.as_str())?;
         let owner = self.owners.get(key)?;
         (!matches!(owner.life, Life::Leaving)).then_some(key)
     }
 
     /// Brings a command to an account that is in memory.
-    fn send_errand(&mut self, now: Now, key: AccountKey, id: CommandId, errand: Errand) {
+    pub(super) fn send_errand(&mut self, now: Now, key: AccountKey, id: CommandId, errand: Errand) {
         self.stay(key);
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that a command is for is gone");

@@ -7,6 +7,7 @@ use crate::account::Manner;
 use crate::jid::Jid;
 use crate::limits::{INBOX_BYTES, INBOX_STANZAS};
 use crate::port::{CommandId, ConnId};
+use crate::sasl::Status;
 use crate::stanza::{Kind, PresenceType, Stanza};
 use crate::stream::Violation;
 
@@ -28,6 +29,8 @@ pub(super) enum Item {
 pub(super) enum Errand {
     /// All of it goes.
     Delete,
+    /// What it is; of this status, which its owner does not keep.
+    Show(Status),
 }
 
 /// A stanza for an account.

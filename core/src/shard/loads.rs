@@ -261,7 +261,7 @@ impl Shard {
         }
     }
 
-    fn let_go(&mut self, key: AccountKey) {
+    pub(super) fn let_go(&mut self, key: AccountKey) {
         if let Some(owner) = self.owners.remove(key) {
             self.by_name.remove(owner.account.jid().as_str());
             if let Some(number) = owner.idle {

@@ -10,6 +10,7 @@ mod owner;
 mod owners;
 mod route;
 mod sessions;
+mod show;
 mod signin;
 #[cfg(test)]
 mod tests;

@@ -329,6 +329,7 @@ impl Shard {
     fn run_errand(&mut self, now: Now, key: AccountKey, id: CommandId, errand: Errand) {
         match errand {
             Errand::Delete => self.delete_owner(now, key, id),
+            Errand::Show(status) => self.show_owner(now, key, id, status),
         }
     }
 

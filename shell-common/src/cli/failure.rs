@@ -57,24 +57,30 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         | Command::Delete { account }
         | Command::Disable { account }
         | Command::Enable { account }
-        | Command::Passwd { account, .. } => account.as_str(),
+        | Command::Passwd { account, .. }
+        | Command::Show { account } => account.as_str(),
+    };
+    let nothing = match command {
+        Command::List { .. } | Command::Show { .. } => "nothing can be shown",
+        Command::Add { .. }
+        | Command::Delete { .. }
+        | Command::Disable { .. }
+        | Command::Enable { .. }
+        | Command::Passwd { .. } => "nothing was changed",
     };
     match error {
-        CommandError::Busy => Failure::Unusable(
-            "nothing was changed: the server has too much to do at the moment; try again".into(),
-        ),
-        CommandError::Exists if matches!(command, Command::Add { .. }) => {
-            Failure::Refused(format!(
-                "{who} exists already; `spondee user passwd {who}` gives it another password"
-            ))
-        }
-        CommandError::Exists => Failure::Refused(format!(
-            "nothing was changed: somebody else changed {who} at the same moment; try again"
+        CommandError::Busy => Failure::Unusable(format!(
+            "{nothing}: the server has too much to do at the moment; try again"
         )),
-        CommandError::Full => Failure::Unusable(
-            "nothing was changed: there is no room left on the disk with the database; make some, then try again"
-                .into(),
+        CommandError::Exists if matches!(command, Command::Add { .. }) => Failure::Refused(
+            format!("{who} exists already; `spondee user passwd {who}` gives it another password"),
         ),
+        CommandError::Exists => Failure::Refused(format!(
+            "{nothing}: somebody else changed {who} at the same moment; try again"
+        )),
+        CommandError::Full => Failure::Unusable(format!(
+            "{nothing}: there is no room left on the disk with the database; make some, then try again"
+        )),
         // The configuration read here has the host.
         CommandError::NoSuchHost => Failure::Refused(format!(
             "the running server does not know the host of {who}, because its configuration was changed after it \
@@ -85,13 +91,12 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         )),
         // What this program lets pass and the core does not: they are of two versions.
         CommandError::Password => Failure::Refused(format!(
-            "nothing was changed: the server does not take this password for {who}; choose one of letters, digits, signs and \
+            "{nothing}: the server does not take this password for {who}; choose one of letters, digits, signs and \
              spaces, of {PASSWORD_BYTES} bytes at most"
         )),
-        CommandError::Store => Failure::Unusable(
-            "nothing was changed: the database failed; the log says how (the server's, or above if none runs)"
-                .into(),
-        ),
+        CommandError::Store => Failure::Unusable(format!(
+            "{nothing}: the database failed; the log says how (the server's, or above if none runs)"
+        )),
         CommandError::Unknown => Failure::Unusable(format!(
             "nobody can tell whether {who} was changed: the database failed while it was written; the log says how (the \
              server's, or above if none runs); once it is well, look with `spondee user list`"
@@ -127,6 +132,18 @@ mod tests {
             assert_eq!(failure.code(), code, "{error:?}");
             assert!(failure.message().unwrap().contains(words), "{failure:?}");
         }
+    }
+
+    #[test]
+    fn what_was_only_to_be_shown_is_not_said_to_be_unchanged() {
+        let show = Command::Show { account: juliet() };
+        for error in [CommandError::Busy, CommandError::Store] {
+            let failure = refused(&show, error);
+            let message = failure.message().unwrap();
+            assert!(message.starts_with("nothing can be shown: "), "{message}");
+        }
+        let unknown = refused(&show, CommandError::NoSuchUser);
+        assert!(unknown.message().unwrap().contains("`spondee user list`"));
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl Office<'_> {
                 };
                 let users = match self.call(&command)? {
                     Ok(CommandReply::Users(users)) => users,
-                    Ok(CommandReply::Done) => Vec::new(),
+                    Ok(CommandReply::Done | CommandReply::User(_)) => return Err(of_another_kind()),
                     Err(error) => return Err(refused(&command, error)),
                 };
                 for user in &users {
@@ -249,6 +249,13 @@ impl Office<'_> {
         };
         Ok(offline.call(command.clone()))
     }
+}
+
+/// The answer is not one to the question.
+fn of_another_kind() -> Failure {
+    Failure::Unusable(
+        "the server's answer is none to what was asked: it is of another version than this program; start it anew".into(),
+    )
 }
 
 /// Users as they are printed.

@@ -9,6 +9,9 @@
 //! {"command":"disable","account":"juliet@example.org"}                  likewise "enable" and "delete"
 //! {"command":"list","host":"example.org","after":"a@example.org","limit":100}
 //!     {"result":"users","users":[{"account":"juliet@example.org","status":"enabled"}]}
+//! {"command":"show","account":"juliet@example.org"}
+//!     {"result":"user","user":{"status":"enabled","contacts":12,"devices":[{"resource":"balcony","peer":"192.0.2.7:51234",
+//!     "connected_seconds":7500,"unread_bytes":0,"presence":{"priority":5,"show":"away","status":"Reading"}}]}}
 //! ```
 //!
 //! Errors: `busy`, `exists`, `malformed`, `no-such-host`, `no-such-user`, `password`, `store`, `timeout`. Whoever can enter
@@ -287,7 +290,8 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
         | Command::Delete { account }
         | Command::Disable { account }
         | Command::Enable { account }
-        | Command::Passwd { account, .. } => shards.placement.owner(account.as_str()),
+        | Command::Passwd { account, .. }
+        | Command::Show { account } => shards.placement.owner(account.as_str()),
     };
     let mailbox = shards.mailboxes.get(usize::from(place.shard))?;
     let (sender, answer) = sync_channel(1);

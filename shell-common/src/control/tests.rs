@@ -1,7 +1,10 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use spondee_core::jid::{BareJid, Domain};
-use spondee_core::port::{CommandError, CommandReply, UserEntry};
+use spondee_core::port::{
+    Availability, CommandError, CommandReply, Device, Show, UserDetails, UserEntry,
+};
 use spondee_core::sasl::Status;
 use spondee_core::secret::Secret;
 
@@ -136,6 +139,47 @@ fn passwords_and_pages_arrive_as_sent() {
 }
 
 #[test]
+fn an_account_is_shown_as_its_shard_tells_it() {
+    let server = Server::start();
+    let device = |resource: &str, peer: &str, availability| Device {
+        resource: resource.to_owned(),
+        peer: peer.parse().unwrap(),
+        connected: Duration::from_secs(7505),
+        availability,
+        unread: 300,
+    };
+    let said = |show, status: Option<&str>| Availability::Available {
+        priority: -128,
+        show,
+        status: status.map(str::to_owned),
+    };
+    let mut devices = vec![
+        device("phone", "192.0.2.7:51234", Availability::Connected),
+        device(
+            "b\u{202e}\u{1b}\"\n",
+            "[2001:db8::1]:1",
+            said(None, Some("\u{1b}\0\u{202e}")),
+        ),
+    ];
+    for show in Show::ALL {
+        devices.push(device("balcony", "127.0.0.1:1", said(Some(show), None)));
+    }
+    for (status, devices) in [(Status::Enabled, devices), (Status::Disabled, Vec::new())] {
+        let account = jid("a@x.example");
+        let show = Command::Show { account };
+        let details = UserDetails {
+            status,
+            contacts: 12,
+            devices,
+        };
+        let reply = Ok(CommandReply::User(Box::new(details)));
+        let (arrived, result) = server.exchange(show, reply.clone());
+        assert!(matches!(arrived, Command::Show { account } if account == jid("a@x.example")));
+        assert_eq!(result, reply);
+    }
+}
+
+#[test]
 fn every_error_comes_back_as_itself() {
     let server = Server::start();
     for error in [
@@ -168,6 +212,8 @@ fn garbage_is_answered_and_the_next_line_served() {
         "{\"command\":\"delete\",\"account\":\"a@x.example\",\"really\":true}",
         "{\"command\":\"delete\",\"account\":\"x.example\"}",
         "{\"command\":\"delete\",\"account\":\"a b@x.example\"}",
+        "{\"command\":\"show\",\"account\":\"x.example\"}",
+        "{\"command\":\"show\"}",
         "{\"command\":\"list\",\"host\":\"x.example\",\"limit\":0}",
         "{\"command\":\"list\",\"host\":\"x.example\",\"limit\":1001}",
     ] {

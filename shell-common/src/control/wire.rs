@@ -1,5 +1,7 @@
 //! Requests and answers of the control socket as JSON. Both ends use these types, so that they cannot differ.
 
+mod details;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,8 @@ use spondee_core::sasl::Status;
 use spondee_core::secret::Secret;
 
 use crate::limits::CONTROL_PAGE;
+
+pub(crate) use details::Details;
 
 /// One line to the server. Borrows the line, so that a password is not copied more often than needed.
 #[derive(Deserialize, Serialize)]
@@ -45,6 +49,10 @@ pub(super) enum Request<'a> {
         #[serde(borrow)]
         password: Cow<'a, str>,
     },
+    Show {
+        #[serde(borrow)]
+        account: Cow<'a, str>,
+    },
 }
 
 /// One line from the server.
@@ -60,6 +68,8 @@ pub(super) enum Answer {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
+    /// What there is to know of an account.
+    User { user: Details },
     /// In order; fewer than the limit means there are no more.
     Users { users: Vec<User> },
 }
@@ -150,6 +160,9 @@ impl<'a> Request<'a> {
                 account: address(&account)?,
                 password: secret(password),
             },
+            Self::Show { account } => Command::Show {
+                account: address(&account)?,
+            },
         })
     }
 }
@@ -184,6 +197,9 @@ impl<'a> TryFrom<&'a Command> for Request<'a> {
                 account: text(account),
                 password: typed(password)?,
             },
+            Command::Show { account } => Self::Show {
+                account: text(account),
+            },
         })
     }
 }
@@ -210,6 +226,7 @@ impl Answer {
     pub(super) fn into_result(self) -> Result<CommandResult, String> {
         Ok(match self {
             Self::Done => Ok(CommandReply::Done),
+            Self::User { user } => Ok(CommandReply::User(Box::new(user.into()))),
             Self::Users { users } => {
                 let entries: Result<_, _> = users.into_iter().map(User::into_entry).collect();
                 Ok(CommandReply::Users(entries?))
@@ -244,6 +261,9 @@ impl From<CommandResult> for Answer {
     fn from(result: CommandResult) -> Self {
         match result {
             Ok(CommandReply::Done) => Self::Done,
+            Ok(CommandReply::User(user)) => Self::User {
+                user: (*user).into(),
+            },
             Ok(CommandReply::Users(users)) => Self::Users {
                 users: users.into_iter().map(User::from).collect(),
             },

@@ -226,7 +226,7 @@ impl Accounts {
             Err(CommandError::NoSuchHost) if faults.served(name, given) != Served::Yes => {
                 before.clone()
             }
-            Ok(CommandReply::Users(_)) | Err(_) => Possible::new(),
+            Ok(CommandReply::User(_) | CommandReply::Users(_)) | Err(_) => Possible::new(),
         };
         if account.base.is_empty() {
             return Err(format!(

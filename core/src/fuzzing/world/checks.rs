@@ -165,7 +165,10 @@ impl World {
             Command::Delete { account }
             | Command::Disable { account }
             | Command::Passwd { account, .. } => account,
-            Command::Add { .. } | Command::Enable { .. } | Command::List { .. } => return,
+            Command::Add { .. }
+            | Command::Enable { .. }
+            | Command::List { .. }
+            | Command::Show { .. } => return,
         };
         if *result != Ok(CommandReply::Done) {
             return;

@@ -1,0 +1,73 @@
+//! What there is to know of an account. It is asked of its owner, who alone knows its sessions; an account that is not in memory comes in
+//! for it, whether it may sign in or not.
+
+use alloc::borrow::ToOwned as _;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::Shard;
+use super::inbox::Errand;
+use crate::account::{AccountKey, Session};
+use crate::jid::BareJid;
+use crate::port::{CommandError, CommandId, CommandReply, Device, UserDetails};
+use crate::sasl::{Credentials, Status};
+use crate::store::Row;
+use crate::time::Now;
+
+impl Shard {
+    /// The record is here: the owner is asked for the rest. Nothing changes the record until the command is answered.
+    pub(super) fn show(&mut self, now: Now, id: CommandId, account: BareJid, row: Option<Row>) {
+        let Some(row) = row else {
+            return self.finish(now, id, &account, Err(CommandError::NoSuchUser));
+        };
+        // A damaged row lets nobody in: that is what disabled means.
+        let status = Credentials::from_row(&row).map_or(Status::Disabled, |c| c.status);
+        let key = match self.present(&account) {
+            Some(key) => key,
+            None if self.is_free(&account) => self.bring_in(account, None),
+            None => return self.finish(now, id, &account, Err(CommandError::Busy)),
+        };
+        self.send_errand(now, key, id, Errand::Show(status));
+    }
+
+    /// Whether an account that is not there can come in. One that could not be read or deleted, and is in memory only because this command
+    /// waited behind another, leaves it for that.
+    fn is_free(&mut self, account: &BareJid) -> bool {
+        let Some(key) = self.by_name.get(account.as_str()).copied() else {
+            return true;
+        };
+        let deserted = self.owners.get(key).is_none_or(|o| o.account.is_deserted());
+        if deserted {
+            self.let_go(key);
+        }
+        deserted
+    }
+
+    /// The owner can answer: what is in memory is what is on disk.
+    pub(super) fn show_owner(&mut self, now: Now, key: AccountKey, id: CommandId, status: Status) {
+        let Some(owner) = self.owners.get(key) else {
+            return self.fx.bug("an account that is to be shown is gone");
+        };
+        let sessions = owner.account.sessions().iter();
+        let devices: Vec<_> = sessions.filter_map(|s| self.device(now, s)).collect();
+        let details = UserDetails {
+            status,
+            contacts: owner.account.contacts(),
+            devices,
+        };
+        let account = owner.account.jid().clone();
+        let reply = CommandReply::User(Box::new(details));
+        self.finish(now, id, &account, Ok(reply));
+    }
+
+    fn device(&self, now: Now, session: &Session) -> Option<Device> {
+        let conn = session.conn();
+        Some(Device {
+            resource: session.jid.resource()?.to_owned(),
+            peer: self.connections.get(conn)?.peer,
+            connected: now.mono.since(session.since),
+            availability: session.availability(),
+            unread: self.fx.outgoing(conn).len(),
+        })
+    }
+}

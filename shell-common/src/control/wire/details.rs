@@ -1,0 +1,129 @@
+//! An account as it is at one moment, for the control socket and for programs that read what the command line prints.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use spondee_core::port::{Availability, Device, Show, UserDetails};
+use spondee_core::sasl::Status;
+
+/// `UserDetails`.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Details {
+    status: Status,
+    contacts: usize,
+    devices: Vec<Connected>,
+}
+
+/// `Device`.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Connected {
+    resource: String,
+    peer: SocketAddr,
+    connected_seconds: u64,
+    unread_bytes: usize,
+    /// `None` is `Availability::Connected`.
+    presence: Option<Presence>,
+}
+
+/// `Availability::Available`.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Presence {
+    priority: i8,
+    show: Option<Word>,
+    status: Option<String>,
+}
+
+/// `Show`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Away,
+    Chat,
+    Dnd,
+    Xa,
+}
+
+impl From<UserDetails> for Details {
+    fn from(details: UserDetails) -> Self {
+        Self {
+            status: details.status,
+            contacts: details.contacts,
+            devices: details.devices.into_iter().map(Connected::from).collect(),
+        }
+    }
+}
+
+impl From<Details> for UserDetails {
+    fn from(details: Details) -> Self {
+        Self {
+            status: details.status,
+            contacts: details.contacts,
+            devices: details.devices.into_iter().map(Device::from).collect(),
+        }
+    }
+}
+
+impl From<Device> for Connected {
+    fn from(device: Device) -> Self {
+        Self {
+            resource: device.resource,
+            peer: device.peer,
+            connected_seconds: device.connected.as_secs(),
+            unread_bytes: device.unread,
+            presence: match device.availability {
+                Availability::Connected => None,
+                Availability::Available {
+                    priority,
+                    show,
+                    status,
+                } => Some(Presence {
+                    priority,
+                    show: show.map(Word::from),
+                    status,
+                }),
+            },
+        }
+    }
+}
+
+impl From<Connected> for Device {
+    fn from(connected: Connected) -> Self {
+        Self {
+            resource: connected.resource,
+            peer: connected.peer,
+            connected: Duration::from_secs(connected.connected_seconds),
+            unread: connected.unread_bytes,
+            availability: match connected.presence {
+                None => Availability::Connected,
+                Some(presence) => Availability::Available {
+                    priority: presence.priority,
+                    show: presence.show.map(Show::from),
+                    status: presence.status,
+                },
+            },
+        }
+    }
+}
+
+impl From<Show> for Word {
+    fn from(show: Show) -> Self {
+        match show {
+            Show::Away => Self::Away,
+            Show::Chat => Self::Chat,
+            Show::Dnd => Self::Dnd,
+            Show::Xa => Self::Xa,
+        }
+    }
+}
+
+impl From<Word> for Show {
+    fn from(word: Word) -> Self {
+        match word {
+            Word::Away => Self::Away,
+            Word::Chat => Self::Chat,
+            Word::Dnd => Self::Dnd,
+            Word::Xa => Self::Xa,
+        }
+    }
+}

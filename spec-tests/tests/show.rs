@@ -1,0 +1,431 @@
+//! What an administrator is shown of an account, whatever its owner is doing meanwhile.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod stage;
+
+use std::time::Duration;
+
+use spec_tests::memory::{Fate, Step, StorePace, World};
+use spec_tests::talk::Talk;
+use spondee_core::jid::BareJid;
+use spondee_core::limits::{ACCOUNT_IDLE, LOAD_AGAIN, LOAD_TRIES, STATUS_SHOWN_BYTES};
+use spondee_core::port::{
+    Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Note, Show,
+    UserDetails,
+};
+use spondee_core::sasl::Status;
+use spondee_core::store::{Class, StoreError};
+use stage::{Outcome, stream_error, world};
+
+const ROMEO: &str = "romeo@localhost";
+const JULIET: &str = "juliet@localhost";
+
+const DONE: CommandResult = Ok(CommandReply::Done);
+const GONE: CommandResult = Err(CommandError::NoSuchUser);
+const FAILED: CommandResult = Err(CommandError::Store);
+
+fn jid(account: &str) -> BareJid {
+    BareJid::parse(account).unwrap()
+}
+
+fn show(account: &str) -> Command {
+    Command::Show {
+        account: jid(account),
+    }
+}
+
+fn disable(account: &str) -> Command {
+    Command::Disable {
+        account: jid(account),
+    }
+}
+
+fn delete(account: &str) -> Command {
+    Command::Delete {
+        account: jid(account),
+    }
+}
+
+fn shown(world: &mut World, account: &str) -> Result<UserDetails, String> {
+    details(world.command(show(account)))
+}
+
+fn details(result: CommandResult) -> Result<UserDetails, String> {
+    match result {
+        Ok(CommandReply::User(details)) => Ok(*details),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// Nobody is connected to an account of this status.
+fn absent(status: Status) -> UserDetails {
+    UserDetails {
+        status,
+        contacts: 0,
+        devices: Vec::new(),
+    }
+}
+
+/// Whether the shards have nothing in memory.
+fn is_empty(world: &World) -> bool {
+    world.residue().iter().flatten().all(|left| *left == 0)
+}
+
+/// Accounts in memory beside those that merely stay there for a while, on all shards.
+fn owners(world: &World) -> usize {
+    world.residue().iter().map(|residue| residue[1]).sum()
+}
+
+/// Everything went as it must, as far as the core can tell.
+fn is_sound(world: &World) -> Outcome {
+    let bug = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
+    match bug {
+        Some(bug) => Err(format!("{bug:?}")),
+        None => Ok(()),
+    }
+}
+
+#[test]
+fn each_device_is_shown_with_its_connection_and_presence() -> Outcome {
+    for shards in [1, 3] {
+        let mut world = world(shards, |_| {});
+        let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
+        world.advance(Duration::from_secs(5));
+        let mut balcony = Talk::session(&mut world, ROMEO, "balcony")?;
+        balcony.send(
+            &mut world,
+            "<presence><show>xa</show><priority>-7</priority><status>Reading</status>\
+             <status xml:lang='it'>Leggo</status></presence>",
+        );
+        world.advance(Duration::from_secs(60));
+        let shown_now = shown(&mut world, ROMEO)?;
+        assert_eq!(shown_now.status, Status::Enabled);
+        let [first, second] = shown_now.devices.as_slice() else {
+            return Err(format!("{shown_now:?}"));
+        };
+        assert_eq!((&*first.resource, &*second.resource), ("phone", "balcony"));
+        assert_eq!(first.availability, Availability::Connected);
+        let said = Availability::Available {
+            priority: -7,
+            show: Some(Show::Xa),
+            status: Some("Reading".to_owned()),
+        };
+        assert_eq!(second.availability, said);
+        assert_eq!(first.connected, Duration::from_secs(65));
+        assert_eq!(second.connected, Duration::from_secs(60));
+        assert_ne!(first.peer, second.peer);
+        // Unavailable again: the connection stays.
+        balcony.send(&mut world, "<presence type='unavailable'/>");
+        phone.send(&mut world, "<presence/>");
+        let devices = shown(&mut world, ROMEO)?.devices;
+        let said: Vec<_> = devices.into_iter().map(|d| d.availability).collect();
+        let plain = Availability::Available {
+            priority: 0,
+            show: None,
+            status: None,
+        };
+        assert_eq!(said, [plain, Availability::Connected]);
+        // Who is not there any more is not shown.
+        world.hang_up(balcony.peer());
+        assert_eq!(shown(&mut world, ROMEO)?.devices.len(), 1);
+    }
+    Ok(())
+}
+
+/// RFC 6121 §4.7.2.1 and §4.7.2.2, as clients write it that do not keep to them.
+#[test]
+fn presence_that_says_too_much_or_nothing_sensible_is_shown_as_far_as_it_goes() -> Outcome {
+    let mut world = world(1, |_| {});
+    let mut romeo = Talk::session(&mut world, ROMEO, "phone")?;
+    let long = "\u{e9}".repeat(STATUS_SHOWN_BYTES);
+    let cut = format!("{}\u{2026}", "\u{e9}".repeat(STATUS_SHOWN_BYTES / 2));
+    for (inside, show, status) in [
+        (
+            "<show>lunch</show><status> \n </status>".to_owned(),
+            None,
+            None,
+        ),
+        ("<show xmlns='x'>dnd</show><status/>".to_owned(), None, None),
+        ("<show> dnd </show>".to_owned(), Some(Show::Dnd), None),
+        (format!("<status>{long}</status>"), None, Some(cut.as_str())),
+        (
+            "<status>a\u{202e}&#x9b;b</status>".to_owned(),
+            None,
+            Some("a\u{202e}\u{9b}b"),
+        ),
+    ] {
+        romeo.send(&mut world, &format!("<presence>{inside}</presence>"));
+        let devices = shown(&mut world, ROMEO)?.devices;
+        let said = Availability::Available {
+            priority: 0,
+            show,
+            status: status.map(str::to_owned),
+        };
+        let all: Vec<_> = devices.into_iter().map(|d| d.availability).collect();
+        assert_eq!(all, [said], "{inside}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_device_does_not_take_is_counted() -> Outcome {
+    let mut world = world(1, |_| {});
+    let romeo = Talk::session(&mut world, ROMEO, "phone")?;
+    let mut juliet = Talk::session(&mut world, JULIET, "balcony")?;
+    assert_eq!(shown(&mut world, ROMEO)?.devices[0].unread, 0);
+    world.stop_taking(romeo.peer());
+    juliet.send(
+        &mut world,
+        "<message to='romeo@localhost/phone'><body>hello</body></message>",
+    );
+    let unread = shown(&mut world, ROMEO)?.devices[0].unread;
+    assert_eq!(unread, world.owed(romeo.peer()));
+    assert!(unread > 50, "{unread}");
+    Ok(())
+}
+
+#[test]
+fn an_account_that_is_not_in_memory_is_read_for_it_and_stays_only_for_a_while() -> Outcome {
+    let mut world = world(3, |_| {});
+    let loads = world.asked(Class::Load);
+    assert_eq!(shown(&mut world, ROMEO)?, absent(Status::Enabled));
+    assert_eq!(world.asked(Class::Load), loads + 1);
+    assert_eq!(owners(&world), 0);
+    // It is in memory still, and can be signed in to.
+    assert_eq!(shown(&mut world, ROMEO)?, absent(Status::Enabled));
+    assert_eq!(world.asked(Class::Load), loads + 1);
+    let romeo = Talk::session(&mut world, ROMEO, "phone")?;
+    assert_eq!(shown(&mut world, ROMEO)?.devices.len(), 1);
+    world.hang_up(romeo.peer());
+    world.run();
+    world.advance(ACCOUNT_IDLE);
+    assert!(is_empty(&world));
+    assert_eq!(shown(&mut world, ROMEO)?, absent(Status::Enabled));
+    is_sound(&world)
+}
+
+#[test]
+fn an_account_that_may_not_sign_in_is_shown_and_leaves_memory() -> Outcome {
+    let mut world = world(3, |_| {});
+    assert_eq!(world.command(disable(ROMEO)), DONE);
+    for _ in 0..2 {
+        assert_eq!(shown(&mut world, ROMEO)?, absent(Status::Disabled));
+        assert!(is_empty(&world));
+    }
+    let enable = Command::Enable {
+        account: jid(ROMEO),
+    };
+    let answers = world.commands(vec![show(ROMEO), enable, show(ROMEO)]);
+    let [before, DONE, after] = answers.as_slice() else {
+        return Err(format!("{answers:?}"));
+    };
+    assert_eq!(details(before.clone())?, absent(Status::Disabled));
+    assert_eq!(details(after.clone())?, absent(Status::Enabled));
+    Talk::session(&mut world, ROMEO, "phone")?;
+    is_sound(&world)
+}
+
+#[test]
+fn who_does_not_exist_is_not_shown_and_not_loaded() -> Outcome {
+    let mut world = world(3, |_| {});
+    let loads = world.asked(Class::Load);
+    assert_eq!(world.command(show("nobody@localhost")), GONE);
+    assert_eq!(world.asked(Class::Load), loads);
+    let unserved = world.command(show("romeo@far.example"));
+    assert_eq!(unserved, Err(CommandError::NoSuchHost));
+    // Nor who does not exist any more, or not yet.
+    Talk::session(&mut world, ROMEO, "phone")?;
+    let add = Command::Add {
+        account: jid(ROMEO),
+        password: spondee_core::secret::Secret::new(b"secret".to_vec()),
+    };
+    let answers = world.commands(vec![delete(ROMEO), show(ROMEO), add, show(ROMEO)]);
+    assert_eq!(answers[..3], [DONE, GONE, DONE]);
+    assert_eq!(details(answers[3].clone())?, absent(Status::Enabled));
+    is_sound(&world)
+}
+
+/// Wherever a sign-in stands, the account is shown with the devices that are bound, and the sign-in comes to its end.
+#[test]
+fn an_account_is_shown_while_it_loads_for_somebody_else() -> Outcome {
+    for shards in [1, 3] {
+        for turns in 0..14 {
+            let mut world = world(shards, |_| {});
+            world.store_pace = StorePace::Slow;
+            let mut talk = Talk::connect(&mut world, spondee_core::port::Opening::Tls);
+            talk.open(&mut world, "localhost")?;
+            let all = [
+                spec_tests::talk::plain_auth("romeo", "secret"),
+                spec_tests::talk::header("localhost"),
+                spec_tests::talk::bind_request("r"),
+            ];
+            world.write(talk.peer(), all.concat().as_bytes());
+            world.turns(turns);
+            let answers = world.commands(vec![show(ROMEO), show(ROMEO), show(JULIET)]);
+            for answer in answers {
+                assert_eq!(details(answer)?.status, Status::Enabled);
+            }
+            world.run();
+            let devices = shown(&mut world, ROMEO)?.devices;
+            assert_eq!(devices.len(), 1, "{shards} shards, {turns} turns");
+            is_sound(&world)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_account_that_cannot_be_read_is_told_as_such_and_may_be_asked_again() -> Outcome {
+    for error in [StoreError::Failed, StoreError::Unknown, StoreError::Busy] {
+        for status in [Status::Enabled, Status::Disabled] {
+            let mut world = world(3, |_| {});
+            if status == Status::Disabled {
+                assert_eq!(world.command(disable(ROMEO)), DONE);
+            }
+            // The record is read, the rest is not.
+            world.fates.extend([Fate::Kept, Fate::Failed(error)]);
+            assert_eq!(world.command(show(ROMEO)), FAILED);
+            assert!(is_empty(&world));
+            assert_eq!(shown(&mut world, ROMEO)?, absent(status));
+            // The next in line is not answered by what became of the first.
+            world.advance(ACCOUNT_IDLE);
+            world.fates.extend([Fate::Kept, Fate::Failed(error)]);
+            let answers = world.commands(vec![show(ROMEO), show(ROMEO), show(ROMEO)]);
+            assert_eq!(answers[0], FAILED);
+            for answer in &answers[1..] {
+                assert_eq!(details(answer.clone())?, absent(status));
+            }
+            world.advance(ACCOUNT_IDLE);
+            assert!(is_empty(&world), "{:?}", world.residue());
+            is_sound(&world)?;
+        }
+    }
+    let mut world = world(1, |_| {});
+    world.fates.push_back(Fate::Failed(StoreError::Busy));
+    assert_eq!(world.command(show(ROMEO)), Err(CommandError::Busy));
+    world.fates.push_back(Fate::Failed(StoreError::Unknown));
+    assert_eq!(world.command(show(ROMEO)), FAILED);
+    is_sound(&world)
+}
+
+/// An account whose deletion failed is still there, and so is its record.
+#[test]
+fn an_account_that_could_not_be_deleted_is_shown() -> Outcome {
+    for error in [StoreError::Failed, StoreError::Busy] {
+        let mut world = world(3, |_| {});
+        let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
+        world.fates.extend([Fate::Kept, Fate::Failed(error)]);
+        let answers = world.commands(vec![delete(ROMEO), show(ROMEO)]);
+        assert!(answers[0].is_err(), "{answers:?}");
+        let ended = stream_error(&mut world, &mut phone)?;
+        assert_eq!(ended, "not-authorized");
+        assert_eq!(details(answers[1].clone())?, absent(Status::Enabled));
+        assert_eq!(owners(&world), 0);
+        Talk::session(&mut world, ROMEO, "phone")?;
+        is_sound(&world)?;
+    }
+    Ok(())
+}
+
+/// A contact of this account is to be added.
+fn add_contact(world: &mut World, talk: &Talk, contact: &str) {
+    let set = format!(
+        "<iq id='1' type='set'><query xmlns='jabber:iq:roster'><item jid='{contact}'/></query></iq>"
+    );
+    world.write(talk.peer(), set.as_bytes());
+}
+
+/// Everything but commits.
+fn let_all_but_the_store_happen(world: &mut World) {
+    let is_other = |step: &Step| !matches!(step, Step::Commit(_));
+    while let Some(step) = world.steps().into_iter().find(is_other) {
+        world.step(step);
+    }
+}
+
+#[test]
+fn contacts_are_counted_in_memory_and_on_disk() -> Outcome {
+    let mut world = world(3, |_| {});
+    let phone = Talk::session(&mut world, ROMEO, "phone")?;
+    for (count, contact) in (1..).zip(["a@x", "b@x", "c@x"]) {
+        add_contact(&mut world, &phone, contact);
+        world.run();
+        assert_eq!(shown(&mut world, ROMEO)?.contacts, count);
+    }
+    world.hang_up(phone.peer());
+    world.advance(ACCOUNT_IDLE + Duration::from_secs(1));
+    assert!(is_empty(&world));
+    assert_eq!(shown(&mut world, ROMEO)?.contacts, 3);
+    assert_eq!(world.command(disable(ROMEO)), DONE);
+    assert_eq!(shown(&mut world, ROMEO)?.contacts, 3);
+    is_sound(&world)
+}
+
+/// Nobody is shown what is not on disk: whoever asks meanwhile waits for what becomes of it.
+#[test]
+fn an_account_that_commits_is_shown_as_it_is_afterwards() -> Outcome {
+    for (fate, contacts) in [(Fate::Kept, 1), (Fate::Failed(StoreError::Failed), 0)] {
+        let mut world = world(1, |_| {});
+        let phone = Talk::session(&mut world, ROMEO, "phone")?;
+        world.store_pace = StorePace::Slow;
+        world.fates.push_back(fate);
+        add_contact(&mut world, &phone, "a@x");
+        let_all_but_the_store_happen(&mut world);
+        let commit = world.batches();
+        world.post_command(CommandId(7), show(ROMEO));
+        let_all_but_the_store_happen(&mut world);
+        // The record may be read before the commit is done, or after it: the answer is behind both.
+        assert_eq!((commit, world.batches()), (1, 2));
+        assert!(world.take_answers().is_empty());
+        world.run();
+        let answers = world.take_answers();
+        let [(CommandId(7), answer)] = answers.as_slice() else {
+            return Err(format!("{answers:?}"));
+        };
+        let details = details(answer.clone())?;
+        assert_eq!((details.contacts, details.devices.len()), (contacts, 1));
+        is_sound(&world)?;
+    }
+    Ok(())
+}
+
+/// With somebody signed in it is tried again; whoever asks waits for that, and hears of the last failure.
+#[test]
+fn an_account_that_is_read_again_is_shown_then() -> Outcome {
+    for failures in 1..=LOAD_TRIES {
+        let mut world = world(1, |_| {});
+        let phone = Talk::session(&mut world, ROMEO, "phone")?;
+        // The change fails, and so does what is read after it. The record is read between.
+        let failed = Fate::Failed(StoreError::Failed);
+        world.fates.extend([failed, failed, Fate::Kept]);
+        world.fates.extend((1..failures).map(|_| failed));
+        add_contact(&mut world, &phone, "a@x");
+        world.run();
+        world.post_command(CommandId(7), show(ROMEO));
+        world.run();
+        assert!(world.take_answers().is_empty());
+        for _ in 0..failures.min(LOAD_TRIES - 1) {
+            assert!(world.take_answers().is_empty());
+            world.advance(LOAD_AGAIN);
+            world.run();
+        }
+        let answers = world.take_answers();
+        let [(CommandId(7), answer)] = answers.as_slice() else {
+            return Err(format!("{answers:?}"));
+        };
+        if failures < LOAD_TRIES {
+            assert_eq!(details(answer.clone())?.devices.len(), 1);
+        } else {
+            assert_eq!(*answer, FAILED);
+            assert!(
+                world
+                    .take_received(phone.peer())
+                    .ends_with(b"</stream:stream>")
+            );
+        }
+        assert_eq!(world.fates.len(), 0);
+        is_sound(&world)?;
+    }
+    Ok(())
+}
