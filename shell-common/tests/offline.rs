@@ -14,13 +14,16 @@ use spondee_core::envelope::placement::Placement;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::PASSWORD_BYTES;
 use spondee_core::port::{Command, CommandError, CommandReply};
+use spondee_core::roster::{ROSTER, ROSTER_VERSION};
 use spondee_core::secret::Secret;
+use spondee_core::store::{Batch, Class, Expect, Field, Op, Row};
 use spondee_shell_common::boot::{Booted, DataDirectory};
 use spondee_shell_common::cli::{Console, Input, Serve, Surroundings, main_with};
 use spondee_shell_common::config::Settings;
 use spondee_shell_common::control::{Control, SOCKET_NAME, call, socket_path};
 use spondee_shell_common::mailbox::{Letter, Mailbox};
 use spondee_shell_common::offline::Offline;
+use spondee_shell_common::store::Backend as _;
 
 /// A directory with a configuration of two hosts, gone afterwards.
 struct Place(PathBuf);
@@ -174,6 +177,67 @@ fn users_are_added_listed_disabled_enabled_and_deleted_without_a_server() {
 }
 
 #[test]
+fn an_account_is_shown_without_a_server_whether_it_may_sign_in_or_not() {
+    let place = Place::new();
+    place
+        .run("spondee user add juliet@example.org", "secret\n")
+        .is_done();
+    let shown = |status: &str| {
+        let data = place.path("data");
+        let data = data.display();
+        format!(
+            "juliet@example.org is {status} and has no contacts (in {data}; no server runs there)\n\
+             no device is connected\n"
+        )
+    };
+    let show = |form: &str| {
+        let line = format!("spondee user show juliet@example.org{form}");
+        place.run(&line, "").is_done().out.clone()
+    };
+    assert_eq!(show(""), shown("enabled"));
+    place
+        .run("spondee user disable juliet@example.org", "")
+        .is_done();
+    assert_eq!(show(""), shown("disabled"));
+    keep_contact(&place, "romeo@example.net");
+    let json = "{\n  \"jid\": \"juliet@example.org\",\n  \"status\": \"disabled\",\n  \"contacts\": 1,\n  \"devices\": []\n}\n";
+    assert_eq!(show(" --json"), json);
+    // What is kept and makes no sense is told as a failure, not as nothing.
+    keep_contact(&place, "");
+    place
+        .run("spondee user show juliet@example.org", "")
+        .is_refused(3, "nothing can be shown: the database failed");
+}
+
+/// Juliet has this contact.
+fn keep_contact(place: &Place, contact: &str) {
+    let data = DataDirectory::open(&place.path("data")).unwrap();
+    let mut row = Row(vec![Field::Absent; ROSTER.width()]);
+    for (field, text) in row.0.iter_mut().zip([contact, "Romeo", "none"]) {
+        *field = Field::text(text);
+    }
+    let batch = Batch {
+        owner: BareJid::parse("juliet@example.org").unwrap(),
+        tenure: 0,
+        class: Class::Change,
+        ops: vec![
+            Op::Put {
+                table: &ROSTER,
+                row,
+                expect: Expect::Absent,
+            },
+            Op::Put {
+                table: &ROSTER_VERSION,
+                row: Row(vec![Field::Int(1)]),
+                expect: Expect::Anything,
+            },
+        ],
+    };
+    let outcomes = data.store().unwrap().apply(&[batch]);
+    assert!(outcomes[0].is_ok(), "{outcomes:?}");
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_with_code_1() {
     let place = Place::new();
     place
@@ -217,7 +281,13 @@ fn what_cannot_be_done_is_refused_with_code_1() {
             "",
             "no user romeo@example.org",
         ),
+        (
+            "user show romeo@example.org",
+            "",
+            "no user romeo@example.org; `spondee user list`",
+        ),
         ("user delete romeo@example.com", "", "is not served"),
+        ("user show romeo@example.com", "", "is not served; those of"),
         ("user list example.com", "", "is not served"),
     ] {
         place
@@ -382,6 +452,10 @@ fn beside_a_running_server_commands_go_through_its_socket() {
     };
     assert_eq!(account.as_str(), "juliet@example.org");
     assert_eq!(password.expose(), b"secret");
+    // A server that knows less than this program does.
+    place
+        .run("spondee user show juliet@example.org", "")
+        .is_refused(3, "of another version");
     control.stop();
 }
 
@@ -450,6 +524,10 @@ fn commands_are_taken_and_refused_alike_with_a_server_and_without() {
         ("user disable juliet@example.org", ""),
         ("user disable juliet@example.org", ""),
         ("user disable nobody@example.org", ""),
+        ("user show juliet@example.org", ""),
+        ("user show romeo@example.net --json", ""),
+        ("user show nobody@example.org", ""),
+        ("user show nobody@example.com", ""),
         ("user list", ""),
         ("user list --json", ""),
         ("user list example.com", ""),

@@ -228,12 +228,33 @@ fn commands_reach_a_running_server() {
     assert!(sign_in("nurse").is_err());
     server.add_user("nurse@localhost", "secret").unwrap();
     let mut nurse = sign_in("nurse").unwrap();
+    nurse
+        .send("<presence><show>dnd</show><status>a\u{202e}b</status></presence>")
+        .unwrap();
+    // Told to itself: the server knows of it.
+    nurse.next(PATIENCE).unwrap();
+    let show = server.command(&["user", "show", "nurse@localhost"]);
+    let show = show.unwrap();
+    for line in [
+        "nurse@localhost is enabled and has no contacts\n1 device is connected:\n\n",
+        "\n  address    127.0.0.1:",
+        "\n  connected  for ",
+        "\n  presence   available (dnd) with priority 0\n",
+        "\n  status     a\\u{202e}b\n",
+    ] {
+        assert!(show.contains(line), "{show}");
+    }
     server
         .command(&["user", "disable", "nurse@localhost"])
         .unwrap();
     let error = nurse.next(Duration::from_secs(10)).unwrap();
     assert_eq!(error.condition(), Some("not-authorized"), "{error}");
     assert_eq!(sign_in("nurse").unwrap_err(), "failure: account-disabled");
+    let show = server.command(&["user", "show", "nurse@localhost"]);
+    assert_eq!(
+        show.unwrap(),
+        "nurse@localhost is disabled and has no contacts\nno device is connected\n"
+    );
     server
         .command(&["user", "enable", "nurse@localhost"])
         .unwrap();

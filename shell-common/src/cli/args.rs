@@ -50,7 +50,7 @@ pub(super) enum Task {
     /// Run the server until SIGTERM or Ctrl-C; SIGHUP reads configuration and certificates again (the default)
     #[command(after_help = SERVE_EXAMPLES)]
     Serve,
-    /// Add, change, list and delete users, whether the server runs or not
+    /// Add, change, list, show and delete users, whether the server runs or not
     #[command(subcommand, after_help = USER_EXAMPLES)]
     User(UserTask),
     /// Look for mistakes
@@ -72,6 +72,7 @@ Examples:
   spondee user add juliet@example.org
   spondee user passwd juliet@example.org < password.txt
   spondee user list example.org --json
+  spondee user show juliet@example.org
 
 A password is asked for on a terminal; else it is the first line of standard input. It is never an argument,
 because every user of a machine can see those.
@@ -113,6 +114,21 @@ Examples:
         /// Only this host
         #[arg(value_name = "HOST", value_parser = host)]
         host: Option<Domain>,
+        #[command(flatten)]
+        print: Print,
+    },
+    /// Show a user: whether it may sign in, its contacts, its devices and what they say of their presence
+    #[command(after_help = "\
+Examples:
+  spondee user show juliet@example.org
+  spondee user show juliet@example.org --json
+
+A device whose `presence` is `null` in JSON is connected and has not said that it is available. While no server runs, no
+device is connected.")]
+    Show {
+        /// The address, such as juliet@example.org
+        #[arg(value_name = "JID", value_parser = account)]
+        account: BareJid,
         #[command(flatten)]
         print: Print,
     },
@@ -290,6 +306,7 @@ mod tests {
             "spondee user add",
             "spondee user passwd",
             "spondee user list",
+            "spondee user show",
             "spondee user disable",
             "spondee user enable",
             "spondee user delete",

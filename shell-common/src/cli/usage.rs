@@ -116,6 +116,7 @@ fn command(word: &str, line: &CommandLine) -> Option<String> {
         "change_password" | "passwd" | "password" => of_user("passwd"),
         "del" | "delete" | "deluser" | "remove" | "unregister" | "userdel" => of_user("delete"),
         "disable" | "enable" => of_user(word),
+        "info" | "show" => format!("an account is shown with `spondee user show {jid}`"),
         "list" | "registered_users" | "users" => {
             "accounts are listed with `spondee user list`".to_owned()
         }
@@ -149,7 +150,8 @@ fn user(word: &str) -> Option<String> {
         "del" | "remove" | "rm" | "unregister" => "delete",
         "ban" | "block" | "lock" | "suspend" => "disable",
         "unban" | "unblock" | "unlock" => "enable",
-        "ls" | "show" => "list",
+        "ls" => "list",
+        "devices" | "info" | "resources" | "sessions" | "status" => "show",
         jid if jid.contains('@') => {
             return Some(format!(
                 "what is to be done with {jid}? For example `spondee user add {jid}`; `spondee user --help` shows what there is"
@@ -319,6 +321,11 @@ mod tests {
                 "`spondee user disable`",
             ),
             ("spondee users", "`spondee user list`"),
+            (
+                "spondee show juliet@localhost",
+                "`spondee user show juliet@localhost`",
+            ),
+            ("spondee user info juliet@localhost", "`spondee user show`"),
             ("spondee start", "`spondee serve`"),
             ("spondee stop", "SIGTERM"),
             ("spondee reload", "SIGHUP"),

@@ -1,5 +1,7 @@
 //! `spondee user …`: through the control socket of a running server, else in process.
 
+mod show;
+
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -74,6 +76,7 @@ pub(super) fn perform(
             };
             office.list(&hosts, Table::new(print.form()), console)
         }
+        UserTask::Show { account, print } => office.show(account, print.form(), console),
     }
 }
 
@@ -186,14 +189,39 @@ impl Office<'_> {
         }
         self.call(&command)?
             .map_err(|error| refused(&command, error))?;
+        Ok(writeln!(console.out, "{said}{}", self.aside())?)
+    }
+
+    /// What follows a sentence about an account: where, if no server was asked.
+    fn aside(&self) -> String {
         match &self.way {
-            Way::Server => writeln!(console.out, "{said}")?,
+            Way::Server => String::new(),
             Way::Offline(_) => {
                 let directory = self.settings.data_directory.display();
-                writeln!(console.out, "{said} (in {directory}; no server runs there)")?;
+                format!(" (in {directory}; no server runs there)")
             }
         }
-        Ok(())
+    }
+
+    /// Writes what there is to know of an account.
+    fn show(
+        &mut self,
+        account: BareJid,
+        form: Form,
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        self.serves(account.domain())?;
+        let command = Command::Show {
+            account: account.clone(),
+        };
+        match self.call(&command)? {
+            Ok(CommandReply::User(details)) => {
+                let aside = self.aside();
+                Ok(show::write(&account, *details, &aside, form, console.out)?)
+            }
+            Ok(CommandReply::Done | CommandReply::Users(_)) => Err(of_another_kind()),
+            Err(error) => Err(refused(&command, error)),
+        }
     }
 
     /// Writes all accounts of these hosts, page by page.

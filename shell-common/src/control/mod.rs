@@ -46,6 +46,7 @@ use crate::mailbox::{Letter, Mailbox};
 use crate::remedy::explain;
 
 pub use client::{CallError, call};
+pub(crate) use wire::Details;
 use wire::{Answer, Refusal, Request};
 
 /// The socket's name in a data directory.

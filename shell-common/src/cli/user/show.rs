@@ -1,0 +1,329 @@
+//! `spondee user show`: one account for people and for programs.
+//!
+//! Clients choose much of it. What a terminal would obey, or not show where it stands, is written as an escape.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use spondee_core::jid::BareJid;
+use spondee_core::port::{Availability, Device, UserDetails};
+use spondee_core::sasl::Status;
+
+use crate::cli::args::Form;
+use crate::control::Details;
+
+/// Writes what there is to know. `aside` follows what is said first.
+pub(super) fn write(
+    account: &BareJid,
+    details: UserDetails,
+    aside: &str,
+    form: Form,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match form {
+        Form::Text => out.write_all(text(account, &details, aside).as_bytes()),
+        Form::Json => writeln!(out, "{}", json(account, details)?),
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    jid: &'a str,
+    #[serde(flatten)]
+    details: Details,
+}
+
+fn json(account: &BareJid, details: UserDetails) -> io::Result<String> {
+    let shown = Shown {
+        jid: account.as_str(),
+        details: details.into(),
+    };
+    let plain = serde_json::to_string_pretty(&shown)?;
+    let mut json = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        // Line feeds and spaces between values are all that is not a sign and stands outside a string.
+        if c == '\n' || is_plain(c) {
+            json.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(json, "\\u{unit:04x}");
+            }
+        }
+    }
+    Ok(json)
+}
+
+fn text(account: &BareJid, details: &UserDetails, aside: &str) -> String {
+    let status = match details.status {
+        Status::Enabled => "enabled",
+        Status::Disabled => "disabled",
+    };
+    let contacts = counted(details.contacts, "contact");
+    let devices = match details.devices.len() {
+        0 => "no device is connected".to_owned(),
+        1 => "1 device is connected:".to_owned(),
+        many => format!("{many} devices are connected:"),
+    };
+    let mut text = format!("{account} is {status} and has {contacts}{aside}\n{devices}\n");
+    for device in &details.devices {
+        text.push('\n');
+        text.push_str(&visible(&device.resource));
+        text.push('\n');
+        for (name, value) in properties(device) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {name:<9}  {value}");
+        }
+    }
+    text
+}
+
+/// Each on a line of its own: what is written from right to left moves nothing of another there.
+fn properties(device: &Device) -> Vec<(&'static str, String)> {
+    let mut properties = vec![
+        ("address", device.peer.to_string()),
+        ("connected", format!("for {}", spoken(device.connected))),
+    ];
+    match &device.availability {
+        Availability::Connected => {
+            properties.push(("presence", "has not said that it is available".to_owned()));
+        }
+        Availability::Available {
+            priority,
+            show,
+            status,
+        } => {
+            let show = show.map_or_else(String::new, |show| format!(" ({})", show.word()));
+            let presence = format!("available{show} with priority {priority}");
+            properties.push(("presence", presence));
+            if let Some(status) = status {
+                properties.push(("status", visible(status)));
+            }
+        }
+    }
+    if device.unread > 0 {
+        let unread = counted(device.unread, "byte");
+        properties.push((
+            "unread",
+            format!("{unread} that the device has yet to take"),
+        ));
+    }
+    properties
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        0 => format!("no {what}s"),
+        1 => format!("1 {what}"),
+        many => format!("{many} {what}s"),
+    }
+}
+
+/// In the two largest units that there are in it.
+fn spoken(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [
+        (seconds / 86_400, "day"),
+        (seconds / 3600 % 24, "hour"),
+        (seconds / 60 % 60, "minute"),
+        (seconds % 60, "second"),
+    ];
+    let first = units.iter().position(|(count, _)| *count > 0);
+    let words: Vec<String> = units
+        .iter()
+        .skip(first.unwrap_or(units.len() - 1))
+        .take(2)
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| match count {
+            1 => format!("1 {unit}"),
+            many => format!("{many} {unit}s"),
+        })
+        .collect();
+    match words.is_empty() {
+        true => "less than a second".to_owned(),
+        false => words.join(" "),
+    }
+}
+
+/// On one line, every character of it seen or written as an escape; so is the backslash, which begins those.
+fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_plain(c) && c != '\\' {
+            visible.push(c);
+        } else {
+            visible.extend(c.escape_debug());
+        }
+    }
+    visible
+}
+
+/// Whether a terminal shows it and does nothing else: no control, no mark of direction, nothing without width, no space but the usual one.
+fn is_plain(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
+    // The standard library knows what can be printed. It escapes a combining mark, too, unless that stands behind something.
+    String::from_iter(['x', c]).escape_debug().nth(1) == Some(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use spondee_core::port::Show;
+
+    use super::*;
+
+    fn juliet() -> BareJid {
+        BareJid::parse("juliet@example.org").unwrap()
+    }
+
+    fn device(resource: &str, availability: Availability) -> Device {
+        Device {
+            resource: resource.to_owned(),
+            peer: "192.0.2.7:51234".parse().unwrap(),
+            connected: Duration::from_secs(7505),
+            availability,
+            unread: 0,
+        }
+    }
+
+    fn available(show: Option<Show>, status: Option<&str>) -> Availability {
+        Availability::Available {
+            priority: -5,
+            show,
+            status: status.map(str::to_owned),
+        }
+    }
+
+    fn printed(form: Form, devices: Vec<Device>) -> String {
+        let details = UserDetails {
+            status: Status::Enabled,
+            contacts: 12,
+            devices,
+        };
+        let mut out = Vec::new();
+        write(&juliet(), details, "", form, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_person_reads_of_each_device_what_it_says_of_itself() {
+        let mut phone = device("phone", Availability::Connected);
+        phone.peer = "[2001:db8::1]:4431".parse().unwrap();
+        phone.connected = Duration::from_secs(59);
+        phone.unread = 300;
+        let devices = vec![
+            device("balcony", available(Some(Show::Away), Some("Reading"))),
+            phone,
+        ];
+        let expected = "\
+juliet@example.org is enabled and has 12 contacts
+2 devices are connected:
+
+balcony
+  address    192.0.2.7:51234
+  connected  for 2 hours 5 minutes
+  presence   available (away) with priority -5
+  status     Reading
+
+phone
+  address    [2001:db8::1]:4431
+  connected  for 59 seconds
+  presence   has not said that it is available
+  unread     300 bytes that the device has yet to take
+";
+        assert_eq!(printed(Form::Text, devices), expected);
+    }
+
+    #[test]
+    fn who_is_not_connected_has_two_lines() {
+        let text = "juliet@example.org is enabled and has 12 contacts\nno device is connected\n";
+        assert_eq!(printed(Form::Text, Vec::new()), text);
+        let details = UserDetails {
+            status: Status::Disabled,
+            contacts: 1,
+            devices: Vec::new(),
+        };
+        let text = super::text(&juliet(), &details, " (in data)");
+        assert!(text.starts_with("juliet@example.org is disabled and has 1 contact (in data)\n"));
+    }
+
+    #[test]
+    fn a_program_reads_one_json_document() {
+        let devices = vec![
+            device("balcony", available(None, None)),
+            device("phone", Availability::Connected),
+        ];
+        let text = printed(Form::Json, devices);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let device = |resource: &str, presence| {
+            serde_json::json!({
+                "resource": resource, "peer": "192.0.2.7:51234", "connected_seconds": 7505, "unread_bytes": 0,
+                "presence": presence,
+            })
+        };
+        let presence = serde_json::json!({"priority": -5, "show": null, "status": null});
+        let expected = serde_json::json!({
+            "jid": "juliet@example.org", "status": "enabled", "contacts": 12,
+            "devices": [device("balcony", presence), device("phone", serde_json::Value::Null)],
+        });
+        assert_eq!(value, expected);
+    }
+
+    /// Escape sequences by one or two bytes, line feeds that would begin a line of the server's own, marks that turn or hide what follows,
+    /// and a tag outside the basic plane.
+    #[test]
+    fn what_a_client_calls_itself_does_nothing_to_a_terminal() {
+        let hostile = "a\u{1b}[2J\u{9b}2J\n\r\t\0\u{7f}\u{202e}\u{2066}\u{200b}\u{200f}\u{61c}\u{feff}\u{2028}\u{a0}\u{e0001}\\n\"z";
+        let devices = || vec![device(hostile, available(None, Some(hostile)))];
+        for form in [Form::Text, Form::Json] {
+            let text = printed(form, devices());
+            let strange = |c: &char| *c != '\n' && (c.is_control() || !c.is_ascii());
+            assert_eq!(text.chars().find(strange), None, "{text:?}");
+        }
+        let text = printed(Form::Text, devices());
+        let shown = "a\\u{1b}[2J\\u{9b}2J\\n\\r\\t\\0\\u{7f}\\u{202e}\\u{2066}\\u{200b}\\u{200f}\\u{61c}\\u{feff}\\u{2028}\\u{a0}\\u{e0001}\\\\n\"z\n";
+        assert_eq!(text.matches(shown).count(), 2, "{text}");
+        assert_eq!(text.lines().count(), 8, "{text}");
+        let value: serde_json::Value =
+            serde_json::from_str(&printed(Form::Json, devices())).unwrap();
+        assert_eq!(value["devices"][0]["resource"], hostile);
+        assert_eq!(value["devices"][0]["presence"]["status"], hostile);
+    }
+
+    #[test]
+    fn names_in_every_script_are_shown_as_they_are() {
+        for name in [
+            "Балкон",
+            "露台",
+            "שולחן",
+            "ระเบียง",
+            "e\u{301}te\u{301}",
+            "🎭",
+            "it's \"mine\"",
+        ] {
+            assert_eq!(visible(name), name);
+            let text = printed(Form::Json, vec![device(name, Availability::Connected)]);
+            let quoted = serde_json::to_string(name).unwrap();
+            assert!(text.contains(&quoted), "{text}");
+        }
+    }
+
+    #[test]
+    fn time_is_told_in_its_two_largest_units() {
+        for (seconds, words) in [
+            (0, "less than a second"),
+            (1, "1 second"),
+            (60, "1 minute"),
+            (61, "1 minute 1 second"),
+            (3600, "1 hour"),
+            (3659, "1 hour"),
+            (86_400 * 3 + 3600 * 4 + 59, "3 days 4 hours"),
+            (86_400 * 400 + 120, "400 days"),
+        ] {
+            assert_eq!(spoken(Duration::from_secs(seconds)), words);
+        }
+    }
+}
