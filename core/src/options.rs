@@ -22,16 +22,16 @@ pub struct Description {
     /// As it is written. Prosody's where the meaning is the same.
     pub name: &'static str,
     /// Where it may stand.
-    pub place: Place,
+    pub whose: Whose,
     /// For the administrator: what it does. Empty where the words of the one before speak of this one, too.
     pub words: &'static str,
     /// What the example shows as its value.
     pub shown: Shown,
 }
 
-/// Where an option may stand.
+/// Whose an option is, and with that where it may stand.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Place {
+pub enum Whose {
     /// Above the sections: it is one for the whole server.
     Server,
     /// In the section of a host, or above the sections for all hosts that say nothing. With what a second host could have, if that
@@ -53,7 +53,7 @@ pub enum Shown {
 pub const fn of_server(name: &'static str, words: &'static str) -> Description {
     Description {
         name,
-        place: Place::Server,
+        whose: Whose::Server,
         words,
         shown: Shown::Default,
     }
@@ -64,7 +64,7 @@ pub const fn of_server(name: &'static str, words: &'static str) -> Description {
 pub const fn of_host(name: &'static str, words: &'static str) -> Description {
     Description {
         name,
-        place: Place::Host(None),
+        whose: Whose::Host(None),
         words,
         shown: Shown::Default,
     }
@@ -84,7 +84,7 @@ impl Description {
     #[must_use]
     pub const fn elsewhere(self, value: &'static str) -> Self {
         Self {
-            place: Place::Host(Some(value)),
+            whose: Whose::Host(Some(value)),
             ..self
         }
     }
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_description_keeps_what_it_was_told() {
         let option = of_host("list", "A list.").elsewhere("[1]").shown_as("[2]");
-        assert_eq!(option.place, Place::Host(Some("[1]")));
+        assert_eq!(option.whose, Whose::Host(Some("[1]")));
         assert_eq!(option.shown, Shown::Instead("[2]"));
         assert_eq!((option.name, option.words), ("list", "A list."));
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use spondee_core::options::{Place, Shown};
+use spondee_core::options::{Shown, Whose};
 
 use super::options::{ASKED, Asked};
 
@@ -46,7 +46,7 @@ fn write(all: &[Asked]) -> String {
     text.push('\n');
     text.push_str(HOSTS);
     for asked in all {
-        if let Place::Host(Some(value)) = asked.option.place {
+        if let Whose::Host(Some(value)) = asked.option.whose {
             let _ = writeln!(text, "#{} = {value}", asked.option.name);
         }
     }

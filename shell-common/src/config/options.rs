@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use spondee_core::options::{Description, Place as Section, Shown};
+use spondee_core::options::{Description, Shown, Whose};
 use toml::de::DeTable;
 
 use super::file;
@@ -44,9 +44,9 @@ impl Asked {
     }
 
     const fn is_of_host(&self) -> bool {
-        match self.option.place {
-            Section::Host(_) => true,
-            Section::Server => false,
+        match self.option.whose {
+            Whose::Host(_) => true,
+            Whose::Server => false,
         }
     }
 }
@@ -96,24 +96,24 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
 
 /// Where an option stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Place {
+pub(super) enum Section {
     /// Above the first section.
     Server,
     /// In the section of a host.
     Host,
 }
 
-/// What is wrong with this name at this place; `None` if nothing is.
-pub(super) fn fault_of(name: &str, place: Place) -> Option<String> {
-    match (asked(name), place) {
-        (Some(_), Place::Server) => return None,
-        (Some(asked), Place::Host) if asked.is_of_host() => return None,
-        (Some(_), Place::Host) => {
+/// What is wrong with this name in this section; `None` if nothing is.
+pub(super) fn fault_of(name: &str, section: Section) -> Option<String> {
+    match (asked(name), section) {
+        (Some(_), Section::Server) => return None,
+        (Some(asked), Section::Host) if asked.is_of_host() => return None,
+        (Some(_), Section::Host) => {
             return Some(format!(
                 "`{name}` is an option of the whole server; put it above the first [host] section"
             ));
         }
-        (None, Place::Server | Place::Host) => {}
+        (None, Section::Server | Section::Host) => {}
     }
     if let Some((_, advice)) = INSTEAD.iter().find(|(other, _)| *other == name) {
         return Some(format!("`{name}` is not an option here: {advice}"));
@@ -127,7 +127,7 @@ pub(super) fn fault_of(name: &str, place: Place) -> Option<String> {
             "`{name}` is an option of Prosody that is not supported yet; remove it"
         ));
     }
-    Some(match nearest(name, place) {
+    Some(match nearest(name, section) {
         Some(near) => format!("there is no option `{name}`; did you mean `{near}`?"),
         None => format!("there is no option `{name}`"),
     })
@@ -143,10 +143,10 @@ pub(super) fn is_prosodys(name: &str) -> bool {
 }
 
 /// The option most like `name`, if one is like it at all: one letter in three may differ.
-fn nearest(name: &str, place: Place) -> Option<&'static str> {
+fn nearest(name: &str, section: Section) -> Option<&'static str> {
     ASKED
         .iter()
-        .filter(|asked| place == Place::Server || asked.is_of_host())
+        .filter(|asked| section == Section::Server || asked.is_of_host())
         .map(|asked| asked.option.name)
         .map(|known| (strsim::damerau_levenshtein(name, known), known))
         .filter(|(distance, known)| *distance <= known.len() / 3)
@@ -287,21 +287,21 @@ mod tests {
             ("conflict_resolv", "conflict_resolve"),
             ("certificate", "certificates"),
         ] {
-            let fault = fault_of(typo, Place::Server).unwrap();
+            let fault = fault_of(typo, Section::Server).unwrap();
             assert!(
                 fault.contains(&format!("did you mean `{meant}`")),
                 "{fault}"
             );
         }
-        let fault = fault_of("frobnicate", Place::Server).unwrap();
+        let fault = fault_of("frobnicate", Section::Server).unwrap();
         assert_eq!(fault, "there is no option `frobnicate`");
     }
 
     #[test]
     fn does_not_suggest_for_a_host_what_only_the_server_has() {
-        let fault = fault_of("c2s_prots", Place::Host).unwrap();
+        let fault = fault_of("c2s_prots", Section::Host).unwrap();
         assert!(!fault.contains("c2s_ports"), "{fault}");
-        let fault = fault_of("c2s_ports", Place::Host).unwrap();
+        let fault = fault_of("c2s_ports", Section::Host).unwrap();
         assert!(fault.contains("whole server"), "{fault}");
     }
 
@@ -309,14 +309,14 @@ mod tests {
     fn tells_what_prosody_has_from_what_nobody_has() {
         for name in ["admins", "s2s_secure_auth", "muc_log_by_default"] {
             assert!(
-                fault_of(name, Place::Server)
+                fault_of(name, Section::Server)
                     .unwrap()
                     .contains("not supported yet")
             );
         }
         for name in ["require_encryption", "modules_enabled"] {
             assert!(
-                fault_of(name, Place::Host)
+                fault_of(name, Section::Host)
                     .unwrap()
                     .contains("not an option here")
             );

@@ -3,7 +3,7 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use spondee_core::options::{Description, Item, Number, Place, Source};
+use spondee_core::options::{Description, Item, Number, Source, Whose};
 use spondee_core::rate::Rate;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -195,9 +195,9 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
         read: impl Fn(&Spanned<DeValue<'t>>, &mut Wrongs) -> Option<T>,
     ) -> Option<T> {
         let common = self.server.get(option.name);
-        let (own, is_told) = match (option.place, self.asks) {
-            (Place::Host(_), Asks::Host(section)) => (section.get(option.name), true),
-            (Place::Host(_), Asks::Server | Asks::Hosts) | (Place::Server, _) => (None, false),
+        let (own, is_told) = match (option.whose, self.asks) {
+            (Whose::Host(_), Asks::Host(section)) => (section.get(option.name), true),
+            (Whose::Host(_), Asks::Server | Asks::Hosts) | (Whose::Server, _) => (None, false),
         };
         let places = [(own, false), (common, is_told)];
         for (value, is_told) in places {

@@ -9,7 +9,7 @@ use spondee_core::jid::Domain;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::options::{self, Place, fault_of};
+use super::options::{self, Section, fault_of};
 use super::reader::{Asks, Reader};
 use super::value::Faults;
 
@@ -48,7 +48,7 @@ pub(super) fn misplaced(table: &DeTable<'_>, faults: &mut Faults<'_>) {
                 faults.miss_host();
             }
             Some(_) | None => {
-                if let Some(fault) = fault_of(name, Place::Server) {
+                if let Some(fault) = fault_of(name, Section::Server) {
                     faults.at(&key.span(), fault);
                     faults.doubt_names();
                 }
@@ -77,7 +77,7 @@ fn no_section(key: &Key<'_>, section: &DeTable<'_>) -> Vec<(Range<usize>, String
             })
             .collect();
     }
-    if let Some(fault) = fault_of(name, Place::Server).filter(|_| options::is_prosodys(name)) {
+    if let Some(fault) = fault_of(name, Section::Server).filter(|_| options::is_prosodys(name)) {
         return vec![(key.span(), fault)];
     }
     let mut hosts = leaves(name, section);
@@ -207,7 +207,7 @@ fn host<'a, 't>(
         return None;
     }
     for (key, _) in table {
-        if let Some(fault) = fault_of(key.get_ref(), Place::Host) {
+        if let Some(fault) = fault_of(key.get_ref(), Section::Host) {
             reader.faults.at(&key.span(), fault);
         }
     }

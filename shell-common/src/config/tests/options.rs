@@ -1,6 +1,6 @@
 //! That there is one list of options: what is asked for. The roster's shows the way of each.
 
-use spondee_core::options::{Place, Shown};
+use spondee_core::options::{Shown, Whose};
 use toml::de::DeTable;
 
 use super::super::options::{self, ASKED, Asked, fault_of, kind};
@@ -92,7 +92,7 @@ fn every_option_is_asked_for_once_and_has_words() {
         let has_words = !asked.option.words.is_empty();
         // Those of the one before are for both.
         let shares = before.last().is_some_and(|other| {
-            other.part == asked.part && other.option.place == asked.option.place
+            other.part == asked.part && other.option.whose == asked.option.whose
         });
         assert!(has_words || shares, "{name} has no words");
         assert!(!asked.part.is_empty(), "{name} has no place");
@@ -107,9 +107,9 @@ fn the_same_is_asked_for_whatever_the_answers_are() {
         .iter()
         .map(|asked| asked.line.clone() + "\n")
         .collect();
-    let elsewhere = ASKED.iter().filter_map(|asked| match asked.option.place {
-        Place::Host(Some(value)) => Some(format!("{} = {value}\n", asked.option.name)),
-        Place::Host(None) | Place::Server => None,
+    let elsewhere = ASKED.iter().filter_map(|asked| match asked.option.whose {
+        Whose::Host(Some(value)) => Some(format!("{} = {value}\n", asked.option.name)),
+        Whose::Host(None) | Whose::Server => None,
     });
     let own: String = elsewhere.collect();
     let (shown, own) = (
@@ -143,13 +143,13 @@ fn every_option_is_read() {
         assert!(told.starts_with(&begin), "{told}");
 
         let told = faults(&format!("[host.\"a.example\"]\n\n{wrong}"));
-        let begin = match asked.option.place {
-            Place::Host(_) => format!("spondee.toml:3: `{name}` must "),
-            Place::Server => format!("spondee.toml:3: `{name}` is an option of the whole server"),
+        let begin = match asked.option.whose {
+            Whose::Host(_) => format!("spondee.toml:3: `{name}` must "),
+            Whose::Server => format!("spondee.toml:3: `{name}` is an option of the whole server"),
         };
         let told_once = told.iter().filter(|told| told.starts_with(&begin)).count();
         assert_eq!(told_once, 1, "{told:?}");
-        assert_eq!(fault_of(name, options::Place::Server), None);
+        assert_eq!(fault_of(name, options::Section::Server), None);
         assert!(kind(name).is_some());
     }
 }
