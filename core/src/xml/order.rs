@@ -12,9 +12,9 @@ const MANY: usize = 1 << 16;
 
 /// The numbers of the entries of a list by their names; of equal names, the later entry behind. Empty while there are few.
 #[derive(Debug)]
-pub(super) struct Order(Vec<u16>);
+pub(super) struct Sorted(Vec<u16>);
 
-impl Order {
+impl Sorted {
     pub(super) const fn new() -> Self {
         Self(Vec::new())
     }
@@ -85,7 +85,7 @@ mod tests {
         /// However a list grows and shrinks, the last entry of a name is found.
         #[test]
         fn finds_what_a_look_at_all_of_them_finds(steps in prop::collection::vec((0..9_usize, 0..60_u8), 1..400)) {
-            let (mut order, mut list) = (Order::new(), Vec::new());
+            let (mut order, mut list) = (Sorted::new(), Vec::new());
             for (step, byte) in steps {
                 if step == 0 {
                     list.truncate(usize::from(byte));

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::order::Order;
+use super::order::Sorted;
 use super::stack::Stack;
 use super::{Attributes, Content, Ns, XmlError, chars};
 use crate::work;
@@ -281,8 +281,8 @@ pub(super) struct Scope {
     declarations: Stack<Declaration, 4>,
     /// Names of namespaces that do not stand for themselves.
     decoded: String,
-    by_prefix: Order,
-    by_name: Order,
+    by_prefix: Sorted,
+    by_name: Sorted,
 }
 
 impl Scope {
@@ -290,8 +290,8 @@ impl Scope {
         Self {
             declarations: Stack::new(),
             decoded: String::new(),
-            by_prefix: Order::new(),
-            by_name: Order::new(),
+            by_prefix: Sorted::new(),
+            by_name: Sorted::new(),
         }
     }
 

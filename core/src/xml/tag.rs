@@ -3,7 +3,7 @@
 use rxml::NameStr;
 
 use super::item::{Around, Empty, Form, Found, Item, Kind, Raw, State, Step};
-use super::order::Order;
+use super::order::Sorted;
 use super::scope::{self, Binding, Id, Range};
 use super::stack::Stack;
 use super::{Content, Ns, XmlError, chars};
@@ -78,7 +78,7 @@ pub(super) struct Tag {
     /// One bit for each attribute name so far, by its length and edges: most names need no comparison.
     seen: u64,
     /// The attributes by their names.
-    order: Order,
+    order: Sorted,
     declarations: u16,
     /// What the declarations take as bytes.
     declaration_bytes: usize,
@@ -103,7 +103,7 @@ impl Tag {
             name: Name::default(),
             attributes: Stack::new(),
             seen: 0,
-            order: Order::new(),
+            order: Sorted::new(),
             declarations: 0,
             declaration_bytes: 0,
             prefixed: 0,
