@@ -5,8 +5,8 @@ use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::Shard;
 use super::inbox::Errand;
+use super::{NAMELESS, Shard};
 use crate::account::{AccountKey, Session};
 use crate::jid::BareJid;
 use crate::port::{CommandError, CommandId, CommandReply, Device, UserDetails};
@@ -36,7 +36,11 @@ impl Shard {
         let Some(key) = self.by_name.get(account.as_str()).copied() else {
             return true;
         };
-        let deserted = self.owners.get(key).is_none_or(|o| o.account.is_deserted());
+        let Some(owner) = self.owners.get(key) else {
+            self.fx.bug(NAMELESS);
+            return true;
+        };
+        let deserted = owner.account.is_deserted();
         if deserted {
             self.let_go(key);
         }
@@ -48,14 +52,19 @@ impl Shard {
         let Some(owner) = self.owners.get(key) else {
             return self.fx.bug("an account that is to be shown is gone");
         };
-        let sessions = owner.account.sessions().iter();
-        let devices: Vec<_> = sessions.filter_map(|s| self.device(now, s)).collect();
+        let sessions = owner.account.sessions();
+        let devices = sessions.iter().filter_map(|s| self.device(now, s));
+        let devices: Vec<_> = devices.collect();
+        let is_whole = devices.len() == sessions.len();
         let details = UserDetails {
             status,
             contacts: owner.account.contacts(),
             devices,
         };
         let account = owner.account.jid().clone();
+        if !is_whole {
+            self.fx.bug("a session without a resource or a connection");
+        }
         let reply = CommandReply::User(Box::new(details));
         self.finish(now, id, &account, Ok(reply));
     }
