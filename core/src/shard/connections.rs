@@ -443,18 +443,31 @@ impl Shard {
             return;
         };
         connection.socket = Socket::Gone;
-        if let Role::Member(key) = connection.role
-            && connection.stream.is_signed_in()
-            && let Some(owner) = self.owners.get_mut(key)
-            && owner.is_busy()
-        {
-            owner.inbox.push(Item::Closed(conn));
-            self.timers.stop(Due::Stream(conn));
-            self.fx.close(conn);
+        if self.ends_later(conn) {
             return;
         }
         self.finish_input(now, conn);
-        self.gone(now, conn);
+        // That may have changed something, and the disk comes before the rest.
+        if !self.ends_later(conn) {
+            self.gone(now, conn);
+        }
+    }
+
+    /// A connection that was closed waits for its account's owner, if that cannot act.
+    fn ends_later(&mut self, conn: ConnId) -> bool {
+        let Some(connection) = self.connections.get(conn) else {
+            return false;
+        };
+        let (Role::Member(key), true) = (&connection.role, connection.stream.is_signed_in()) else {
+            return false;
+        };
+        let Some(owner) = self.owners.get_mut(*key).filter(|owner| owner.is_busy()) else {
+            return false;
+        };
+        owner.inbox.push(Item::Closed(conn));
+        self.timers.stop(Due::Stream(conn));
+        self.fx.close(conn);
+        true
     }
 
     /// Hands a session's stream what it holds, as far as its owner can act: nobody is to wait for, its connection is gone.
