@@ -129,6 +129,10 @@ pub const INBOX_TURN: usize = 256;
 
 const _: () = assert!(INBOX_TURN <= INBOX_STANZAS);
 
+/// Bytes of stanzas that are, unless half a session's queue is less: clients are written to between two turns, and those that read must
+/// never owe more than their queues take, all fifty of an account together.
+pub const INBOX_TURN_BYTES: usize = 64 * 1024;
+
 /// Reading what an account keeps: so often in all, with `LOAD_AGAIN` between, while somebody is signed in. Then its streams end.
 pub const LOAD_TRIES: u8 = 3;
 /// See `LOAD_TRIES`.

@@ -130,6 +130,46 @@ fn what_came_before_a_close_is_done_by_who_waits_for_a_slow_reader() -> Outcome 
     Ok(())
 }
 
+/// RFC 6121 §8.5.2.1.1: a session that ends is not chosen any more.
+#[test]
+fn what_waited_for_the_disk_goes_to_another_device_when_the_first_one_reads_nothing() -> Outcome {
+    for slow in [false, true] {
+        let mut world = world_of(1, |config| {
+            config.limits.session_queue_bytes = 8000;
+            config.limits.account_queue_bytes = 8000;
+        });
+        let phone = Talk::session(&mut world, JULIET, "phone")?;
+        let tablet = Talk::session(&mut world, JULIET, "tablet")?;
+        let romeo = Talk::session(&mut world, ROMEO, "r")?;
+        let presence = "<presence><priority>1</priority></presence>";
+        world.write(phone.peer(), presence.as_bytes());
+        world.write(tablet.peer(), b"<presence/>");
+        world.run();
+        world.stop_taking(phone.peer());
+        if slow {
+            world.store_pace = StorePace::Slow;
+        }
+        world.write(tablet.peer(), set("a").as_bytes());
+        let_all_but_the_store_happen(&mut world);
+        told(&mut world, &tablet);
+        for number in 0..20 {
+            let words = message(JULIET, &format!("m{number:02}"), 1000);
+            world.write(romeo.peer(), words.as_bytes());
+            let_all_but_the_store_happen(&mut world);
+        }
+        world.store_pace = StorePace::Prompt;
+        world.advance(Duration::from_secs(11));
+        let last = told(&mut world, &tablet);
+        let heard = (0..20)
+            .filter(|n| last.contains(&format!("id='m{n:02}'")))
+            .count();
+        assert!(heard >= 12, "waiting: {slow}: {heard}");
+        assert!(world.ended(tablet.peer()).is_none());
+        has_no_fault(&world, "after it");
+    }
+    Ok(())
+}
+
 /// Where an account is when something befalls it.
 #[derive(Clone, Copy, Debug)]
 enum State {

@@ -525,9 +525,13 @@ impl Shard {
         }
     }
 
-    /// The peer leaves more unread than its session's queue takes: the session ends, nobody waits for it.
+    /// The peer leaves more unread than its session's queue takes: the session ends, nobody waits for it. Before what waits for its
+    /// account, which others may hear.
     pub(super) fn overflowed(&mut self, now: Now, conn: ConnId) {
-        self.fail(now, conn, Violation::QueueFull);
+        match self.member(conn).is_some_and(|key| self.can_act(key)) {
+            true => self.fail_now(now, conn, Violation::QueueFull),
+            false => self.fail(now, conn, Violation::QueueFull),
+        }
     }
 
     pub(super) fn expire(&mut self, now: Now, conn: ConnId) {

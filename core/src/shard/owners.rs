@@ -12,7 +12,7 @@ use crate::config::HostConfig;
 use crate::due::Due;
 use crate::envelope::Delivery;
 use crate::jid::Jid;
-use crate::limits::{INBOX_TURN, OFFER_AGAIN, OFFERS};
+use crate::limits::{INBOX_TURN, INBOX_TURN_BYTES, OFFER_AGAIN, OFFERS};
 use crate::port::{CommandId, ConnId};
 use crate::stanza::{Condition, Stanza};
 use crate::store::{Batch, Class, Op, Reply, StoreError};
@@ -156,6 +156,7 @@ impl Shard {
                     self.spoken.said = call.held;
                     self.say(key);
                 }
+                self.settle(now);
                 self.drain(now, key);
             }
             // Nothing is lost by it.
@@ -263,6 +264,7 @@ impl Shard {
     /// Runs what waits for an owner that can act, then what its own streams hold.
     pub(super) fn drain(&mut self, now: Now, key: AccountKey) {
         let mut gathered = Gathered::default();
+        let mut bytes = INBOX_TURN_BYTES.min(self.config.limits.session_queue_bytes / 2);
         for _ in 0..INBOX_TURN {
             let Some(owner) = self.owners.get_mut(key) else {
                 return;
@@ -275,11 +277,18 @@ impl Shard {
                 }
                 None => true,
             };
-            if stop || !owner.is_ready() {
+            if stop || bytes == 0 || !owner.is_ready() {
                 break;
             }
             match owner.inbox.pop() {
-                Some(Item::Stanza(post)) => self.run_post(now, key, post, &mut gathered),
+                Some(Item::Stanza(post)) => {
+                    bytes = bytes.saturating_sub(post.stanza.size());
+                    self.run_post(now, key, post, &mut gathered);
+                    if gathered.changes.is_empty() {
+                        // A session that overflows ends before the next one is chosen.
+                        self.settle(now);
+                    }
+                }
                 Some(Item::Closed(conn)) => self.run_closed(now, key, conn),
                 Some(Item::Fail(conn, violation)) => self.fail_now(now, conn, violation),
                 Some(Item::Command(id, errand)) => self.run_errand(now, key, id, errand),
