@@ -11,17 +11,24 @@ use spec_tests::memory::{Taking, World, config};
 use spec_tests::talk::Talk;
 use spondee_core::entropy::Entropy;
 use spondee_core::jid::BareJid;
-use spondee_core::limits::ACCOUNT_IDLE;
+use spondee_core::limits::{ACCOUNT_IDLE, ACCOUNTS_IDLE_MAX};
+use spondee_core::roster::{ROSTER, ROSTER_VERSION};
 use spondee_core::sasl::{Credentials, Dates, DeriveParams, Status};
 use spondee_core::secret::Secret;
-use spondee_core::store::Class;
+use spondee_core::store::{Class, Expect, Field, Row};
 
 type Outcome = Result<(), String>;
 
 const SHARDS: u16 = 2;
 
+/// Contacts of an account that has any.
+const CONTACTS: usize = 50;
+
 /// What an account may keep in memory that nobody is signed in to and that has nothing to keep.
 const IDLE_ACCOUNT: i64 = 1024;
+
+/// What each contact may take beside its text, as memory_of_rosters.rs has it.
+const CONTACT: i64 = 100;
 
 /// What may be left of a crowd that asked for whom there is not: tables that have grown.
 const LEFT_OF_STRANGERS: i64 = 256 * 1024;
@@ -52,6 +59,52 @@ fn world(accounts: usize) -> World {
         world.keep_account(account, row.clone());
     }
     world
+}
+
+/// Address, name and group of a usual contact.
+fn contact(number: usize) -> [String; 3] {
+    [
+        format!("capulet.{number:02}@example.org"),
+        format!("Tybalt Capulet {number:02}"),
+        "Friends".to_owned(),
+    ]
+}
+
+/// The same server, where each account has contacts.
+fn world_with_contacts(accounts: usize) -> World {
+    let mut world = world(accounts);
+    for number in 0..accounts {
+        let account = BareJid::parse(&name(number)).expect("an address");
+        for [jid, name, group] in (0..CONTACTS).map(contact) {
+            let row = Row(vec![
+                Field::text(&jid),
+                Field::text(&name),
+                Field::text("both"),
+                Field::Absent,
+                Field::Absent,
+                Field::text(&format!("[\"{group}\"]")),
+                Field::Absent,
+            ]);
+            world.keep(account.clone(), &ROSTER, row, Expect::Absent);
+        }
+        let version = Row(vec![Field::Int(7)]);
+        world.keep(account, &ROSTER_VERSION, version, Expect::Absent);
+    }
+    world
+}
+
+/// A session that has asked for its roster.
+fn session_with_roster(world: &mut World, number: usize, resource: &str) -> Result<Talk, String> {
+    let mut talk = Talk::session(world, &name(number), resource)?;
+    talk.send(
+        world,
+        "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>",
+    );
+    let result = talk.next(world)?;
+    let query = result.child("jabber:iq:roster", "query");
+    let contacts = query.map_or(0, |query| query.children().count());
+    assert_eq!(contacts, CONTACTS);
+    Ok(talk)
 }
 
 /// What the store was asked, by class.
@@ -93,6 +146,40 @@ fn a_storm_of_sign_ins_reads_credentials_once_each_and_loads_each_account_once()
     assert_eq!(of(Class::Load, &asked), accounts);
     let all: usize = asked.iter().map(|(_, count)| count).sum();
     assert_eq!(all, 3 * accounts, "{asked:?}");
+    Ok(())
+}
+
+/// The roster comes with the load, and whoever asks for it asks the store for nothing.
+#[test]
+fn a_storm_of_sign_ins_with_contacts_loads_each_account_once_and_keeps_what_is_bounded() -> Outcome
+{
+    let accounts = 200 * scale();
+    let mut world = world_with_contacts(accounts);
+    for number in 0..accounts {
+        let talk = session_with_roster(&mut world, number, "a")?;
+        world.hang_up(talk.peer());
+        world.run();
+        world.notes.clear();
+    }
+    let before = asked(&world);
+    println!(
+        "{accounts} sign-ins, each to an account of its own with {CONTACTS} contacts: {before:?}"
+    );
+    assert_eq!(of(Class::SignIn, &before), accounts);
+    assert_eq!(of(Class::Load, &before), accounts);
+    let all: usize = before.iter().map(|(_, count)| count).sum();
+    assert_eq!(all, 2 * accounts, "{before:?}");
+    // However many there were, no more stay than may; and what stays is given back.
+    let idle = accounts.min(usize::from(SHARDS) * ACCOUNTS_IDLE_MAX);
+    let gone = measure(|| world.advance(ACCOUNT_IDLE + Duration::from_secs(1)));
+    let idle = i64::try_from(idle).unwrap_or(i64::MAX);
+    let each = -gone.bytes_current / idle;
+    let text: usize = (0..CONTACTS).flat_map(contact).map(|text| text.len()).sum();
+    let contacts = i64::try_from(CONTACTS).unwrap_or(i64::MAX);
+    let text = i64::try_from(text).unwrap_or(i64::MAX);
+    println!("an idle account with {CONTACTS} contacts takes {each} bytes, {text} of them text");
+    let most = IDLE_ACCOUNT + contacts * CONTACT + text;
+    assert!((text..=most).contains(&each), "{gone:?}, not {most}");
     Ok(())
 }
 
