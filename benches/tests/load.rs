@@ -1,4 +1,4 @@
-//! The load generator itself, on floors alone: they need nothing that is not here.
+//! The load generator itself, on floors, which need nothing that is not here, and where there is none on the server.
 
 use std::process::Command;
 
@@ -26,6 +26,34 @@ fn loads_every_floor_and_prints_what_they_did() {
     did("signin-clear", "floor: same round trips");
     did("chat", "floor: relay, a write each");
     did("chat-clear ×2", "floor: relay, batched");
+}
+
+#[test]
+fn fills_rosters_reads_and_changes_them() {
+    let server = spec_tests::server::binary().expect("a server");
+    let output = Command::new(env!("CARGO_BIN_EXE_load"))
+        .args(["roster", "roster-clear", "roster-set", "roster-set-clear"])
+        .args(["--target", "spondee", "--runs", "1", "--json"])
+        .args(["--sign-ins", "20", "--accounts", "4", "--pairs", "1"])
+        .args(["--changes", "40"])
+        .arg("--binary")
+        .arg(server)
+        .output()
+        .expect("the generator runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let figure = |scenario: &str, name: &str| {
+        let sample = samples.iter().find(|one| one["scenario"] == scenario);
+        sample.and_then(|one| one["figures"][name].as_f64())
+    };
+    for scenario in ["roster", "roster-clear"] {
+        // The credentials; the account is in memory.
+        assert_eq!(figure(scenario, "store reads each"), Some(1.0), "{said}");
+    }
+    for scenario in ["roster-set", "roster-set-clear"] {
+        assert!(figure(scenario, "per commit").is_some(), "{said}");
+    }
 }
 
 /// What cannot work is refused at once: to build a server first would take minutes. Cargo is none that builds here.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use benches::load::{
     Chat, Ejabberd, Floor, FloorArguments, Idle, ManyArguments, Progress, Prosody, Report,
-    Scenario, Security, SignIns, Spondee, Target, measure_many, svg,
+    RosterChanges, RosterSignIns, Scenario, Security, SignIns, Spondee, Target, measure_many, svg,
 };
 use benches::scram::Account;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -24,7 +24,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     /// What to measure.
-    #[arg(value_enum, default_values = ["signin", "signin-clear", "chat", "idle", "idle-clear"])]
+    #[arg(value_enum, default_values = ["signin", "signin-clear", "roster", "roster-set", "chat", "idle", "idle-clear"])]
     scenarios: Vec<Name>,
     /// On which servers; they take turns. Prosody and ejabberd must be installed.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["spondee", "floor"])]
@@ -38,6 +38,9 @@ struct Arguments {
     /// Sign-ins at a time.
     #[arg(long, default_value_t = 16)]
     parallel: usize,
+    /// Changes of rosters of one run, over all accounts: as many of these as chat.
+    #[arg(long, default_value_t = 10_000)]
+    changes: usize,
     /// Pairs of chatting accounts.
     #[arg(long, default_value_t = 50)]
     pairs: usize,
@@ -56,7 +59,7 @@ struct Arguments {
     /// Accounts to make. An account has 50 sessions at most.
     #[arg(long, default_value_t = 1000)]
     accounts: usize,
-    /// Sign-ins and chat also with so many times the work and the connections: whether the cost of each stays the same.
+    /// Sign-ins, rosters and chat also with so many times the work and the connections: whether the cost of each stays the same.
     #[arg(long, value_delimiter = ',')]
     scale: Vec<usize>,
     /// Threads of Spondee.
@@ -87,6 +90,12 @@ enum Command {
 enum Name {
     Signin,
     SigninClear,
+    /// Sign-ins that get a roster of 50 contacts.
+    Roster,
+    RosterClear,
+    /// Changes of such rosters.
+    RosterSet,
+    RosterSetClear,
     Chat,
     ChatClear,
     Idle,
@@ -265,6 +274,16 @@ impl Arguments {
             messages: self.messages * scale,
             security,
         };
+        let rosters = |security| RosterSignIns {
+            count: self.sign_ins * scale,
+            parallel: self.parallel * scale,
+            security,
+        };
+        let changes = |security| RosterChanges {
+            accounts: 2 * self.pairs * scale,
+            changes: self.changes * scale,
+            security,
+        };
         let idle = |security| Idle {
             sessions: self.sessions,
             security,
@@ -272,6 +291,10 @@ impl Arguments {
         Some(match name {
             Name::Signin => Box::new(sign_ins(Security::start_tls())),
             Name::SigninClear => Box::new(sign_ins(Security::Clear)),
+            Name::Roster => Box::new(rosters(Security::start_tls())),
+            Name::RosterClear => Box::new(rosters(Security::Clear)),
+            Name::RosterSet => Box::new(changes(Security::start_tls())),
+            Name::RosterSetClear => Box::new(changes(Security::Clear)),
             Name::Chat => Box::new(chat(Security::start_tls())),
             Name::ChatClear => Box::new(chat(Security::Clear)),
             Name::Idle => Box::new(idle(Security::start_tls())),

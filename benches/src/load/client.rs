@@ -20,6 +20,8 @@ use crate::scenarios::{HEADER, HOST, STARTTLS, auth, bind, content, response};
 use crate::scram::{Account, Proven};
 
 const MESSAGE_END: &[u8] = b"</message>";
+const ROSTER_END: &[u8] = b"</query></iq>";
+const RESULT: &[u8] = b"type='result'";
 
 /// Whether a client starts TLS.
 #[derive(Clone, Debug)]
@@ -230,6 +232,43 @@ impl Client {
         Ok(count)
     }
 
+    /// How many results of requests came since it was last asked. What else came, pushes among it, is passed over.
+    ///
+    /// # Errors
+    /// A request was refused, or the stream.
+    pub fn take_results(&mut self) -> Result<usize, String> {
+        self.nothing_refused()?;
+        let (mut count, mut end) = (0, 0);
+        for at in memmem::find_iter(&self.inbox, RESULT) {
+            count += 1;
+            end = at + RESULT.len();
+        }
+        self.inbox.drain(..end);
+        Ok(count)
+    }
+
+    /// How many contacts the roster has that came since it was last asked, if one came whole.
+    ///
+    /// # Errors
+    /// The request was refused, or the stream.
+    pub fn take_roster(&mut self) -> Result<Option<usize>, String> {
+        self.nothing_refused()?;
+        let Some(at) = memmem::find(&self.inbox, ROSTER_END) else {
+            return Ok(None);
+        };
+        let contacts = memmem::find_iter(&self.inbox[..at], b"<item ").count();
+        self.inbox.drain(..at + ROSTER_END.len());
+        Ok(Some(contacts))
+    }
+
+    fn nothing_refused(&self) -> Result<(), String> {
+        let said = |what: &[u8]| memmem::find(&self.inbox, what).is_some();
+        match said(b"type='error'") || said(b"<stream:error") {
+            true => Err(self.unexpected("a refusal")),
+            false => Ok(()),
+        }
+    }
+
     /// Pushes what waits into the socket.
     pub(super) fn flush(&mut self) -> Result<(), String> {
         while !self.unsent.is_empty() {
@@ -397,10 +436,10 @@ impl Client {
 
     /// What is awaited is not there: it may still come, unless the server said no.
     fn refused(&self) -> Result<Advanced, String> {
-        let said = |what: &[u8]| memmem::find(&self.inbox, what).is_some();
-        if said(b"<failure") || said(b"<stream:error") || said(b"type='error'") {
+        if memmem::find(&self.inbox, b"<failure").is_some() {
             return Err(self.unexpected("a refusal"));
         }
+        self.nothing_refused()?;
         Ok(Advanced::On)
     }
 

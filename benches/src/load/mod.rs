@@ -1,6 +1,6 @@
 //! A load generator for running servers: one light thread of clients, and an eye on the server's own CPU time and memory.
 //!
-//! `client` is one connection, `crowd` all of them over one poller. `signin`, `chat` and `idle` are the scenarios; each measures
+//! `client` is one connection, `crowd` all of them over one poller. `signin`, `roster`, `chat` and `idle` are the scenarios; each measures
 //! any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `process` reads /proc; `report`, `summary`
 //! and `plot` tell how it went, `goals` how it should. Linux only: that is where /proc is.
 
@@ -17,6 +17,7 @@ mod plot;
 mod process;
 mod prosody;
 mod report;
+mod roster;
 mod signin;
 mod spondee;
 mod summary;
@@ -35,6 +36,7 @@ pub use plot::svg;
 pub use process::{Cpu, load_average, pss_kib};
 pub use prosody::Prosody;
 pub use report::{Figure, Report, Row, Sample};
+pub use roster::{RosterChanges, RosterSignIns};
 pub use signin::SignIns;
 pub use spondee::Spondee;
 pub use target::{Progress, Role, Running, Scenario, Stopwatch, Target};
