@@ -114,7 +114,8 @@ const _: () = assert!(OUTPUT_CAPACITY <= SPARE_CAPACITY);
 pub const ENVELOPE_BYTES: usize = 64 * 1024;
 
 /// Stanzas that wait for an account which waits for the disk: what one turn brings to it from everywhere. Beyond it messages and requests
-/// are refused with `resource-constraint`.
+/// are refused with `resource-constraint`. Beyond half of it an account that has sent a quarter has no more room: what has no room and cannot
+/// be refused ends sessions, and nobody is to bring that about alone.
 pub const INBOX_STANZAS: usize = 1024;
 
 /// Bytes of these: four of the longest. An eighth of the way from one shard to another, so that no account fills that.

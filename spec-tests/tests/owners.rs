@@ -130,6 +130,72 @@ fn what_came_before_a_close_is_done_by_who_waits_for_a_slow_reader() -> Outcome 
     Ok(())
 }
 
+/// Who sends an account more than it can take meanwhile does harm to nobody else.
+#[test]
+fn a_stranger_who_floods_an_account_that_waits_for_the_disk_ends_nobodys_session() -> Outcome {
+    for shards in [1, 3] {
+        for stanza in [
+            "<iq type='result' to='juliet@localhost' id='1'/>",
+            "<iq type='result' to='juliet@localhost/j' id='1'/>",
+            "<message type='error' to='juliet@localhost/j' id='1'/>",
+            "<presence type='subscribe' to='juliet@localhost'/>",
+            "<message to='juliet@localhost/j' id='1'/>",
+        ] {
+            let mut world = world(shards);
+            let juliet = Talk::session(&mut world, JULIET, "j")?;
+            let romeo = Talk::session(&mut world, ROMEO, "r")?;
+            let nurse = Talk::session(&mut world, NURSE, "n")?;
+            world.store_pace = StorePace::Slow;
+            world.write(juliet.peer(), set("a").as_bytes());
+            let_all_but_the_store_happen(&mut world);
+            for _ in 0..20 {
+                world.write(romeo.peer(), stanza.repeat(100).as_bytes());
+                let_all_but_the_store_happen(&mut world);
+            }
+            // What somebody else sends has a place.
+            let answer = "<iq type='result' to='juliet@localhost/j' id='n'/>";
+            world.write(nurse.peer(), answer.as_bytes());
+            let_all_but_the_store_happen(&mut world);
+            world.store_pace = StorePace::Prompt;
+            world.run();
+            assert_eq!(world.ended(juliet.peer()), None, "{shards}: {stanza}");
+            let told = told(&mut world, &juliet);
+            assert!(
+                told.contains("id='n'") && !told.contains("<stream:error>"),
+                "{stanza}: {told}"
+            );
+            has_no_fault(&world, stanza);
+        }
+    }
+    Ok(())
+}
+
+/// So nobody can be kept from signing in by answers that nobody asked for.
+#[test]
+fn who_signs_in_is_not_thrown_out_by_answers_to_nobody() -> Outcome {
+    let senders: Vec<String> = (0..6).map(|n| format!("guest{n}@localhost")).collect();
+    let mut world = world(1);
+    let mut peers = Vec::new();
+    for sender in &senders {
+        world.add_user(sender, "secret");
+        peers.push(Talk::session(&mut world, sender, "x")?.peer());
+    }
+    let juliet = put(&mut world, State::Loading)?.remove(0);
+    let answers = "<iq type='result' to='juliet@localhost' id='1'/>".repeat(1000);
+    for peer in peers {
+        world.write(peer, answers.as_bytes());
+        let_all_but_the_store_happen(&mut world);
+    }
+    world.run();
+    let told = told(&mut world, &juliet);
+    assert!(
+        told.contains("<success") && !told.contains("<stream:error>"),
+        "{told}"
+    );
+    has_no_fault(&world, "after it");
+    Ok(())
+}
+
 /// RFC 6121 §8.5.2.1.1: a session that ends is not chosen any more.
 #[test]
 fn what_waited_for_the_disk_goes_to_another_device_when_the_first_one_reads_nothing() -> Outcome {

@@ -7,7 +7,7 @@ use super::iq::{answer, asker};
 use super::{Account, Addressed, Cx};
 use crate::config::Config;
 use crate::jid::Jid;
-use crate::stanza::{Condition, Kind, PresenceType, Stanza};
+use crate::stanza::{Condition, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Now;
 use crate::xep::Entity;
 
@@ -50,6 +50,18 @@ impl Account {
         };
         if let Some(reply) = reply(cx.now, cx.config, stanza, manner, unreached) {
             cx.route(reply);
+        }
+    }
+}
+
+impl Account {
+    /// Whether it would matter to anybody that such a stanza is lost: an answer does to who asked, and nobody else.
+    pub(crate) fn misses(&self, kind: Kind, to: &Jid) -> bool {
+        match kind {
+            Kind::Iq(IqType::Result | IqType::Error) | Kind::Message(MessageType::Error) => {
+                !matches!(choose(&self.sessions, kind, to), Recipients::Unreached(_))
+            }
+            Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_) => true,
         }
     }
 }

@@ -87,12 +87,39 @@ impl Inbox {
     /// A stanza. Presence that tells no more than a later one of the same sender makes room for it.
     pub(super) fn post(&mut self, post: Post) -> Placed {
         let is_full = self.stanzas >= INBOX_STANZAS || self.bytes >= INBOX_BYTES;
-        if is_full && !self.make_room(&post) {
-            return without_room(&post);
+        let has_room = match is_full {
+            true => self.make_room(&post),
+            // Where one replaces the other, nobody has many.
+            false => !self.is_hogged(&post) || self.make_room(&post) || is_announcement(&post),
+        };
+        if !has_room {
+            return match without_room(&post) {
+                // By nobody's doing but its sender's.
+                Placed::Lost if !is_full => Placed::Dropped,
+                placed => placed,
+            };
         }
         self.count(&post);
         self.items.push_back(Item::Stanza(post));
         Placed::Waits
+    }
+
+    /// Whether more than half is used, and a quarter by the account that sends this: the rest is for others.
+    fn is_hogged(&self, post: &Post) -> bool {
+        if self.stanzas < INBOX_STANZAS / 2 && self.bytes < INBOX_BYTES / 2 {
+            return false;
+        }
+        let sender = post.stanza.from().map(Jid::bare);
+        let (mut stanzas, mut bytes) = (0_usize, 0_usize);
+        for item in &self.items {
+            if let Item::Stanza(other) = item
+                && other.stanza.from().map(Jid::bare) == sender
+            {
+                stanzas = stanzas.saturating_add(1);
+                bytes = bytes.saturating_add(other.stanza.size());
+            }
+        }
+        stanzas >= INBOX_STANZAS / 4 || bytes >= INBOX_BYTES / 4
     }
 
     /// Takes presence out that `post` replaces: of the same sender, for the same address.
@@ -200,7 +227,7 @@ mod tests {
         let mut inbox = Inbox::default();
         let message = Kind::Message(MessageType::Chat);
         for n in 0..INBOX_STANZAS {
-            let from = format!("romeo@localhost/{n}");
+            let from = format!("guest{n}@localhost/x");
             assert_eq!(
                 inbox.post(post(message, &from, Manner::Directed)),
                 Placed::Waits
@@ -282,6 +309,27 @@ mod tests {
     }
 
     #[test]
+    fn whoever_fills_half_of_it_has_no_more_and_others_have() {
+        for kind in [
+            Kind::Message(MessageType::Chat),
+            Kind::Iq(IqType::Result),
+            Kind::Presence(PresenceType::Subscribe),
+        ] {
+            let mut inbox = Inbox::default();
+            let mut placed = Vec::new();
+            for n in 0..INBOX_STANZAS {
+                let from = format!("romeo@localhost/{n}");
+                placed.push(inbox.post(post(kind, &from, Manner::Directed)));
+            }
+            let waits = placed.iter().filter(|placed| **placed == Placed::Waits);
+            assert_eq!(waits.count(), INBOX_STANZAS / 2);
+            assert!(!placed.contains(&Placed::Lost));
+            let other = post(kind, "nurse@localhost/x", Manner::Directed);
+            assert_eq!(inbox.post(other), Placed::Waits);
+        }
+    }
+
+    #[test]
     fn presence_makes_room_for_later_presence_of_its_sender() {
         let mut inbox = full();
         inbox.pop();
@@ -304,9 +352,12 @@ mod tests {
         let mut inbox = Inbox::default();
         let long = "x".repeat(INBOX_BYTES / 3);
         let mut placed = Vec::new();
-        for _ in 0..5 {
+        for n in 0..5 {
             let kind = Kind::Message(MessageType::Chat);
-            let (from, to) = (jid("romeo@localhost/a"), jid("juliet@localhost"));
+            let (from, to) = (
+                jid(&format!("guest{n}@localhost/x")),
+                jid("juliet@localhost"),
+            );
             let stanza = Stanza::build(kind, None, Some(from), Some(to.clone()), |w| {
                 w.open("body").text(&long).close();
             });

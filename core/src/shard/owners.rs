@@ -235,6 +235,8 @@ impl Shard {
             match owner.inbox.post(post) {
                 Placed::Waits | Placed::Dropped => {}
                 Placed::Refuse => self.refuse(stanza, Condition::ResourceConstraint),
+                // Nobody asked for it.
+                Placed::Lost if !owner.account.misses(stanza.kind(), to) => {}
                 Placed::Lost => self.end_later(key, Violation::InboxFull),
             }
         } else if matches!(owner.life, Life::Leaving) {
