@@ -93,11 +93,10 @@ impl Inbox {
             false => !self.is_hogged(&post) || self.make_room(&post) || is_announcement(&post),
         };
         if !has_room {
-            return match without_room(&post) {
-                // By nobody's doing but its sender's.
-                Placed::Lost if !is_full => Placed::Dropped,
-                placed => placed,
-            };
+            let placed = without_room(&post);
+            // By nobody's doing but its sender's.
+            let by_itself = !is_full && placed == Placed::Lost;
+            return if by_itself { Placed::Dropped } else { placed };
         }
         self.count(&post);
         self.items.push_back(Item::Stanza(post));
