@@ -49,6 +49,10 @@ impl Content {
 
     /// The namespace of an element that says it is in this one.
     pub(super) fn internal(self, ns: Ns) -> Ns {
-        if ns == self.ns() { Ns::Client } else { ns }
+        match self {
+            Self::Client => ns,
+            Self::Server | Self::Component if ns == self.ns() => Ns::Client,
+            Self::Server | Self::Component => ns,
+        }
     }
 }

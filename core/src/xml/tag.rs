@@ -358,6 +358,7 @@ impl Item {
         self.top.name = name.local();
         self.top.inner = Range::new(Range::offset(self.at), self.at);
         let ns = match (name.prefix(), self.tag.default) {
+            (None, None) if around.context.is_content() => Ns::Client,
             (None, None) => Ns::from_uri(around.context.default_uri()),
             (None, Some((uri, _))) => Ns::from_uri(&scope::decoded(item, uri)),
             (Some(prefix), _) => {
