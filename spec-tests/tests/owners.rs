@@ -236,6 +236,34 @@ fn what_waited_for_the_disk_goes_to_another_device_when_the_first_one_reads_noth
     Ok(())
 }
 
+/// Each writes to the next, who does not read, and has its end behind that: one that goes lets the one before it go.
+#[test]
+fn a_long_chain_of_slow_readers_ends_one_by_one() -> Outcome {
+    const LONG: usize = 1500;
+    let mut world = world_of(1, |config| config.limits.session_queue_bytes = 10_000);
+    let mut chain = Vec::with_capacity(LONG);
+    for number in 0..LONG {
+        let name = format!("link{number}@localhost");
+        world.add_user(&name, "secret");
+        chain.push(Talk::session(&mut world, &name, "x")?.peer());
+    }
+    for (number, peer) in chain.iter().enumerate().skip(1) {
+        world.stop_taking(*peer);
+        let words = message(&format!("link{number}@localhost/x"), "1", 6000);
+        let words = format!("{words}</stream:stream>");
+        world.write(chain[number - 1], words.as_bytes());
+        world.run();
+        assert!(!world.reads(chain[number - 1]), "it waits");
+    }
+    world.cut(chain[LONG - 1]);
+    world.run();
+    for peer in &chain {
+        assert!(world.ended(*peer).is_some());
+    }
+    is_clean(&mut world, &[], "after it");
+    Ok(())
+}
+
 /// Where an account is when something befalls it.
 #[derive(Clone, Copy, Debug)]
 enum State {

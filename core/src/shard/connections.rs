@@ -105,6 +105,7 @@ impl Shard {
             self.look_up(now, conn, account);
         }
         self.settle(now);
+        self.proceed_freed(now);
         conn
     }
 

@@ -84,7 +84,7 @@ impl Shard {
     }
 
     /// Most of it is read, or nobody waits for it any more.
-    pub(super) fn relieved(&mut self, now: Now, reader: ConnId, feeders: BTreeSet<Jid>) {
+    pub(super) fn relieved(&mut self, reader: ConnId, feeders: BTreeSet<Jid>) {
         for feeder in feeders {
             let owner = self.placement.owner(feeder.bare());
             let feeding = Feeding {
@@ -92,7 +92,7 @@ impl Shard {
                 reader: reader.key(),
             };
             if owner == self.place {
-                self.go(now, self.place, &feeding);
+                self.go(self.place, &feeding);
             } else {
                 self.send(owner, Body::Go(Box::new(feeding)));
             }
@@ -110,11 +110,20 @@ impl Shard {
     }
 
     /// It need not wait any more.
-    pub(super) fn go(&mut self, now: Now, from: Place, feeding: &Feeding) {
+    pub(super) fn go(&mut self, from: Place, feeding: &Feeding) {
         if let Some(conn) = self.session_named(&feeding.feeder)
             && self.slowed.remove(conn, (from, feeding.reader))
         {
+            self.freed.push_back(conn);
+        }
+    }
+
+    /// Those go on that wait for nobody any more. One after the other, and not one within the other: who ends behind what it wrote may
+    /// let another go that ends likewise, and so on.
+    pub(super) fn proceed_freed(&mut self, now: Now) {
+        while let Some(conn) = self.freed.pop_front() {
             self.proceed(now, conn);
+            self.settle(now);
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Shard {
     throttle: Throttle,
     timers: Timers<Due>,
     slowed: Slowed,
+    /// Connections that were slowed and need not wait any more; empty between inputs.
+    freed: VecDeque<ConnId>,
     /// What the account that is called says and changes; empty between calls.
     spoken: Spoken,
     /// How many loads there were.
@@ -111,6 +113,7 @@ impl Shard {
             waits: Arena::default(),
             timers: Timers::default(),
             slowed: Slowed::default(),
+            freed: VecDeque::new(),
             spoken: Spoken::default(),
             tenures: 0,
             credit: Credit::new(config.shards),
@@ -142,7 +145,7 @@ impl Shard {
                     self.throttle.told(now.mono, &self.config.limits, address);
                 }
                 Body::Slow(feeding) => self.slow(now, envelope.from, *feeding),
-                Body::Go(feeding) => self.go(now, envelope.from, &feeding),
+                Body::Go(feeding) => self.go(envelope.from, &feeding),
             },
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
             Input::Evict { conn } => self.evict(now, conn),
@@ -161,6 +164,7 @@ impl Shard {
             },
         }
         self.settle(now);
+        self.proceed_freed(now);
     }
 
     /// A new connection from `peer`.
@@ -293,7 +297,7 @@ impl Shard {
             } else if let Some((feeder, reader)) = self.fx.next_feeding() {
                 self.press(now, feeder, reader);
             } else if let Some((reader, feeders)) = self.fx.next_relieved() {
-                self.relieved(now, reader, feeders);
+                self.relieved(reader, feeders);
             } else {
                 return;
             }
