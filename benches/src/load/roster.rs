@@ -156,7 +156,9 @@ impl RosterSignIns {
         let (mut begun, mut ended) = (0, 0);
         while ended < count {
             while begun < count && begun - ended < self.parallel {
-                crowd.connect(begun, RESOURCE)?;
+                // Who is slow keeps its resource when its account's turn comes again.
+                let resource = format!("{RESOURCE}{}", begun / crowd.accounts());
+                crowd.connect(begun, &resource)?;
                 begun += 1;
             }
             let tally = crowd.turn(|client| match client.take_roster()? {
