@@ -11,14 +11,16 @@
 //! |---|---|
 //! | each batch of the store is kept, late, refused, failed, without room, or lost by itself, its outcome unknown with effect and without | `simulator/weather.rs` (`fate`), `tests/races.rs`, `core/src/fuzzing/shard.rs` |
 //! | what was acknowledged is there after a crash; what was not is there whole or not at all | `simulator/accounts.rs`, tried at the end of every run (`rest.rs`); on a model disk `tests/durability.rs` |
+//! | a roster that anybody is told is one that the changes asked for allow: acknowledged or seen by anybody is there ever after, refused never | `simulator/rosters` |
+//! | a version names one roster, whoever has it and however: every push reaches every interested device once and in order, behind the result | `simulator/rosters`, compared with what is read at every rest |
 //! | an error of the store is told to its owner alone, and as what it was | `simulator/faults.rs`, `accounts.rs` |
 //! | order for each pair; nothing twice | `simulator/ledger.rs` |
-//! | nothing is lost behind which a stream was closed, not even in the same read | `simulator/actions.rs` (`part`), judged as `Sender::Left` in `judge.rs` |
+//! | nothing is lost behind which a stream was closed, not even in the same read | `simulator/actions.rs` (`part`), judged as `Sender::Left` in `judge.rs`; nor behind which a connection was closed (`Sender::Parted`) |
 //! | no stanza is both delivered and refused within one server, and none vanishes | `simulator/ledger.rs`, `judge.rs` |
 //! | a stanza is from whom it says, for whom it says, and no larger than what came allows | `simulator/ledger.rs`, `scales.rs`, `core/src/fuzzing/world/checks.rs` |
 //! | nothing reaches the unauthenticated | `simulator/client.rs`, `core/src/fuzzing/stream.rs` |
 //! | who is held up has failed, and who is refused has a reason | `simulator/guesses.rs`, `accounts.rs` |
-//! | residue zero: nothing stays of those who left | `simulator/rest.rs`, `core/src/fuzzing/world/answers.rs` |
+//! | residue zero: nothing stays of those who left, no account, nothing in an inbox, no credit | `simulator/rest.rs`, `core/src/fuzzing/world/answers.rs` |
 //! | a login storm counts reads and loads, and stanzas to nobody are bounded | `tests/storm.rs` |
 //! | bytes of an account and of a session | `tests/storm.rs`; before authentication `tests/memory_before_authentication.rs` |
 //! | names that do not exist cannot be told from those that do, as far as chosen | `tests/hostile/harvest.rs` |

@@ -77,6 +77,10 @@ fn seeds_hold() {
             overflows,
             evictions,
             partings,
+            roster_gets,
+            roster_sets,
+            pushes,
+            loads,
             ..
         } = counts;
         let least = [
@@ -92,6 +96,10 @@ fn seeds_hold() {
             overflows,
             evictions,
             partings,
+            roster_gets,
+            roster_sets,
+            pushes,
+            loads,
         ];
         assert!(least.iter().all(|count| *count > 0), "{counts:?}");
     }

@@ -30,6 +30,12 @@ impl Credit {
         }
     }
 
+    /// Another credit than the share of one shard, so that it matters.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) const fn narrow(&mut self, all: StoreCredit) {
+        self.all = all;
+    }
+
     /// Takes credit for a batch; returns how many bytes to give back.
     pub(super) fn take(&mut self, batch: &Batch) -> usize {
         let bytes = batch.weight();

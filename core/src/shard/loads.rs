@@ -24,10 +24,12 @@ use crate::time::{Instant, Now};
 use crate::wait::Wait;
 
 /// Accounts in memory that nobody is signed in to, those first that have been idle for longest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Idle {
     count: u64,
     accounts: BTreeMap<u64, (Instant, AccountKey)>,
+    /// As many stay.
+    most: usize,
 }
 
 /// Why an owner cannot stay.
@@ -39,7 +41,23 @@ enum Vanishing {
     Unreadable,
 }
 
+impl Default for Idle {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            accounts: BTreeMap::new(),
+            most: ACCOUNTS_IDLE_MAX,
+        }
+    }
+}
+
 impl Idle {
+    /// Another bound than `ACCOUNTS_IDLE_MAX`, so that it is reached.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) const fn narrow(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// One more; returns its number.
     fn insert(&mut self, now: Instant, key: AccountKey) -> u64 {
         self.count = self.count.wrapping_add(1);
@@ -240,7 +258,7 @@ impl Shard {
         match owner.life {
             Life::Ready if !owner.account.is_shut() => {
                 owner.idle = Some(self.idle.insert(now.mono, key));
-                if self.idle.accounts.len() > ACCOUNTS_IDLE_MAX
+                if self.idle.accounts.len() > self.idle.most
                     && let Some((_, (_, longest))) = self.idle.accounts.pop_first()
                 {
                     self.let_idle_one_go(longest);

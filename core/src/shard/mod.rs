@@ -29,6 +29,8 @@ use crate::entropy::Entropy;
 use crate::envelope::placement::Placement;
 use crate::envelope::{Body, Place};
 use crate::jid::BareJid;
+#[cfg(any(test, feature = "testing"))]
+use crate::limits::StoreCredit;
 use crate::limits::TICK_MAX;
 use crate::map::{Keyed, Map};
 use crate::port::{Action, Command, CommandId, ConnId, DeriveError, Input, Listener, Ticket};
@@ -231,6 +233,14 @@ impl Shard {
             self.slowed.len(),
             self.credit.used(),
         ]
+    }
+
+    /// Smaller bounds than a server has, so that they are reached: credit with the store, and accounts that stay although nobody is
+    /// signed in to them.
+    #[cfg(any(test, feature = "testing"))]
+    pub const fn narrow(&mut self, credit: StoreCredit, idle: usize) {
+        self.credit.narrow(credit);
+        self.idle.narrow(idle);
     }
 
     fn derived(&mut self, now: Now, ticket: Ticket, keys: Result<Vec<ScramKeys>, DeriveError>) {

@@ -12,7 +12,7 @@ use spondee_core::port::{Command, CommandError, CommandId, CommandReply, Command
 use spondee_core::secret::Secret;
 
 use super::Moment;
-use super::faults::{Faults, Served, Struck};
+use super::faults::{Credit, Faults, Served, Struck};
 use super::guesses::Guesses;
 
 /// The accounts of the play. The last does not exist at first.
@@ -333,6 +333,7 @@ impl Accounts {
                 faults.store_since(began, NAMES[index])
                     || self.may_be_held_up(index, address)
                     || faults.reload_since(began)
+                    || faults.credit == Credit::Scarce
                     || !account.pending.is_empty()
                     || account.history.last().is_some_and(|(at, _)| *at >= began)
             }
@@ -376,6 +377,12 @@ impl Accounts {
             .iter()
             .find(ends)
             .map(|(_, order)| *order)
+    }
+
+    /// Whether anything was ordered of this account since `moment`, or still ran then.
+    pub(super) fn ordered_since(&self, index: usize, moment: Moment) -> bool {
+        let account = &self.accounts[index];
+        account.tried.iter().any(|(at, _)| *at >= moment)
     }
 
     /// Whether an order given since `moment`, or still running then, ends sessions with this condition.

@@ -2,7 +2,7 @@
 
 use spondee_core::port::Opening;
 use spondee_core::sasl::Mechanism;
-use spondee_core::stanza::{Kind, MessageType, PresenceType};
+use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
 
 use super::accounts::{NAMES, PASSWORDS, WRONG};
 use super::client::{Client, Intent, MECHANISMS, Manner, Nature, Phase, Stage};
@@ -10,7 +10,7 @@ use super::lives::State;
 use super::stanzas::{Question, Sent, To};
 use super::weather::Action;
 use super::{Disk, QUEUE_BYTES, Simulation, guesses};
-use crate::memory::Step;
+use crate::memory::{Fate, Step};
 use crate::talk::{bind_request, plain_auth};
 
 /// How many connections there are at a time.
@@ -48,6 +48,7 @@ impl Simulation {
             Action::Listen => return self.listen_to_one(),
             Action::Connect => self.connect(),
             Action::Speak => self.speak(),
+            Action::Contacts => self.keep_contacts(),
             Action::Presence => self.presence(),
             Action::Leave => self.leave(),
             Action::Part => self.part(),
@@ -301,7 +302,7 @@ impl Simulation {
         self.say(index, "</stream:stream>");
     }
 
-    /// Stanzas and the end of the stream, to be read at once: none of them may be lost because of it.
+    /// Stanzas and the end of the stream, of the connection, or of both, to be read at once: none of them may be lost because of it.
     fn part(&mut self) {
         let sessions = self.sessions(|nature| nature != Nature::Deaf);
         if sessions.is_empty() {
@@ -309,11 +310,46 @@ impl Simulation {
         }
         let index = self.random.pick(&sessions);
         for _ in 0..=self.random.below(4) {
-            self.speak_as(index);
+            match self.random.percent(50) {
+                true => self.ask_for_contacts(index),
+                false => self.speak_as(index),
+            }
         }
-        self.leave_as(index);
+        let hangs_up = self.random.percent(40);
+        if !hangs_up || self.random.percent(50) {
+            self.leave_as(index);
+        }
         self.counts.partings += 1;
         self.world.coalesce(self.clients[index].peer);
+        if hangs_up {
+            // Late, so that others come in between.
+            if self.random.percent(50) {
+                self.world.fates.push_front(Fate::Delayed(60));
+            }
+            self.note(format_args!("client {index} closes its connection"));
+            self.world.hang_up(self.clients[index].peer);
+            self.parted.insert(index);
+            self.vanish(index);
+            self.look_for(index);
+        }
+    }
+
+    /// Others ask for somebody who has just gone: they are answered, whoever is there.
+    fn look_for(&mut self, gone: usize) {
+        let sessions = self.sessions(|nature| nature == Nature::Honest);
+        if sessions.is_empty() {
+            return;
+        }
+        let bare = NAMES[self.clients[gone].account];
+        for _ in 0..self.random.below(4) {
+            let index = self.random.pick(&sessions);
+            let to = match self.random.percent(50) {
+                true => To::Bare(bare.to_owned()),
+                false => To::Full(format!("{bare}/gone")),
+            };
+            let kind = Kind::Iq(IqType::Get);
+            self.send(index, kind, to, Question::Unknown, None);
+        }
     }
 
     /// What those who do not mean well do once they are bound.

@@ -19,9 +19,19 @@ pub(super) enum Served {
     Unsure,
 }
 
+/// How much the shards may have with the store at a time.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Credit {
+    #[default]
+    Ample,
+    /// So little that sign-ins are refused for want of it. Nothing else is: what is read of sessions waits.
+    Scarce,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
+    pub(super) credit: Credit,
     /// When all were last refused: by the store, by the workers.
     busy: Option<Moment>,
     /// What batches of this owner were last answered with, each for itself.
@@ -50,6 +60,13 @@ impl Struck {
 }
 
 impl Faults {
+    pub(super) fn new(credit: Credit) -> Self {
+        Self {
+            credit,
+            ..Self::default()
+        }
+    }
+
     /// The store or the workers refuse everybody.
     pub(super) const fn busy(&mut self, at: Moment) {
         self.busy = Some(at);

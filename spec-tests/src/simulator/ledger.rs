@@ -36,6 +36,8 @@ pub(super) struct Ledger {
     pub(super) withdrawn: BTreeSet<usize>,
     /// Those who closed their stream and saw it closed: all they sent was accepted.
     pub(super) left: BTreeSet<usize>,
+    /// Those who closed their connection behind what they sent, and of whom all was accepted.
+    pub(super) parted: BTreeSet<usize>,
     /// When everything was last at rest.
     pub(super) rest: Moment,
 }
@@ -44,6 +46,11 @@ impl Ledger {
     /// The address a client is or was bound to.
     pub(super) fn name(&self, client: usize) -> &str {
         self.names.get(&client).map_or("", String::as_str)
+    }
+
+    /// The number of the last stanza that one client got from another.
+    pub(super) fn last(&self, from: usize, to: usize) -> u32 {
+        self.last.get(&(from, to)).copied().unwrap_or_default()
     }
 
     pub(super) fn life(&mut self, client: usize) -> Option<&mut Life> {

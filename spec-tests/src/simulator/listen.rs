@@ -4,6 +4,7 @@ use super::Simulation;
 use super::accounts::NAMES;
 use super::client::{Heard, Nature, Stage};
 use super::lives::{Attention, Life};
+use super::rosters::ROSTER;
 use super::stanzas::{Question, Sent, To, mark};
 use crate::element::{CLIENT, Element};
 use spondee_core::stanza::{IqType, Kind};
@@ -61,7 +62,10 @@ impl Simulation {
             }
             Heard::BindRefused(condition) => self.bind_refused(index, &condition)?,
             Heard::Stanza(stanza, size) => {
-                self.scales.heard(&stanza, size)?;
+                // Of a roster comes what was kept, not what was sent for it.
+                if stanza.child(ROSTER, "query").is_none() {
+                    self.scales.heard(&stanza, size)?;
+                }
                 self.heard(index, &stanza)?;
             }
             Heard::Failed(condition) => self.failed(index, &condition)?,
@@ -171,19 +175,22 @@ impl Simulation {
                 .unwrap_or_default(),
             stanza.attribute("from").unwrap_or_default(),
         ));
-        self.ledger.heard(index, stanza)?;
+        if !self.heard_of_contacts(index, stanza)? {
+            self.ledger.heard(index, stanza)?;
+        }
         let asked = stanza.name == "iq"
             && stanza.ns == CLIENT
             && matches!(stanza.attribute("type"), Some("get" | "set"));
         let session = matches!(self.clients[index].stage, Stage::Session(_));
         if asked && session && self.random.percent(90) {
-            let to = stanza.attribute("from").unwrap_or_default().to_owned();
+            let to = stanza.attribute("from");
+            let to = to.map_or(To::Unsaid, |from| To::Full(from.to_owned()));
             let id = stanza.attribute("id").unwrap_or_default().to_owned();
             let kind = match self.random.percent(80) {
                 true => Kind::Iq(IqType::Result),
                 false => Kind::Iq(IqType::Error),
             };
-            self.send(index, kind, To::Full(to), Question::Unknown, Some(id));
+            self.send(index, kind, to, Question::Unknown, Some(id));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! A run is some epochs of disorder, each followed by rest: everything under way comes to its end, and the oracles are asked.
 //! What can happen is the table in `weather.rs`, how it happens `actions.rs` and `trouble.rs`; what must be true of it stands in the oracles:
-//! `client` (what a stream may say), `ledger` and `judge` (stanzas), `scales` (their size), `accounts` (sign-ins and commands), `rest` (what must hold
+//! `client` (what a stream may say), `ledger` and `judge` (stanzas), `rosters`, `scales` (their size), `accounts` (sign-ins and commands), `rest` (what must hold
 //! when nothing is under way). There are no threads here and no real time, and the same seed gives the same run to the byte.
 
 mod accounts;
@@ -16,6 +16,7 @@ mod listen;
 mod lives;
 mod random;
 mod rest;
+mod rosters;
 mod scales;
 mod stanzas;
 mod trace;
@@ -28,18 +29,21 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use spondee_core::config::{Config, Host};
+use spondee_core::limits::{ACCOUNTS_IDLE_MAX, StoreCredit};
 use spondee_core::port::{CloseReason, Note};
 use spondee_core::rate::Rate;
+use spondee_core::store::Class;
 
 use self::accounts::{Accounts, NAMES, PASSWORDS};
 use self::client::Client;
-use self::faults::Faults;
+use self::faults::{Credit, Faults};
 use self::ledger::Ledger;
 use self::random::Random;
+use self::rosters::Rosters;
 use self::scales::Scales;
 use self::trace::Trace;
 use self::weather::Weather;
-use crate::memory::{Mesh, StorePace, Workers, World, config};
+use crate::memory::{Bounds, Mesh, StorePace, Workers, World, config};
 
 /// Counts what happened: one number for each thing. Finer than virtual time, in which much happens at once.
 type Moment = u64;
@@ -90,6 +94,10 @@ pub struct Counts {
     pub overflows: usize,
     pub evictions: usize,
     pub partings: usize,
+    pub roster_gets: usize,
+    pub roster_sets: usize,
+    pub pushes: usize,
+    pub loads: usize,
 }
 
 impl AddAssign for Counts {
@@ -108,6 +116,10 @@ impl AddAssign for Counts {
         self.overflows += more.overflows;
         self.evictions += more.evictions;
         self.partings += more.partings;
+        self.roster_gets += more.roster_gets;
+        self.roster_sets += more.roster_sets;
+        self.pushes += more.pushes;
+        self.loads += more.loads;
     }
 }
 
@@ -162,6 +174,21 @@ enum Disk {
     Stalled,
 }
 
+/// Of each shard, and whether sign-ins must do without.
+fn bounds(random: &mut Random, shards: u16) -> (Bounds, Credit) {
+    let StoreCredit { batches, bytes } = StoreCredit::of_one(shards);
+    let (batches, credit) = match random.below(6) {
+        0 => (2, Credit::Scarce),
+        1 => (6, Credit::Scarce),
+        _ => (batches, Credit::Ample),
+    };
+    let bounds = Bounds {
+        credit: StoreCredit { batches, bytes },
+        idle: random.pick(&[ACCOUNTS_IDLE_MAX, ACCOUNTS_IDLE_MAX, 0, 1]),
+    };
+    (bounds, credit)
+}
+
 /// One run.
 struct Simulation {
     world: World,
@@ -172,6 +199,7 @@ struct Simulation {
     clients: Vec<Client>,
     accounts: Accounts,
     ledger: Ledger,
+    rosters: Rosters,
     scales: Scales,
     faults: Faults,
     config: Config,
@@ -181,6 +209,8 @@ struct Simulation {
     flooded: BTreeSet<String>,
     /// Clients whose connections may still do something.
     active: BTreeSet<usize>,
+    /// Those who closed their connections behind the last they sent, since everything was at rest.
+    parted: BTreeSet<usize>,
 }
 
 impl Simulation {
@@ -194,11 +224,14 @@ impl Simulation {
             config.limits.c2s_rate = Some(RATE);
         }
         guesses::limit(&mut random, &mut config.limits);
+        let max_contacts = random.pick(&[1000, 1000, 3]);
         for Host::Accounts(host) in config.hosts.values_mut() {
             host.rounds = 1; // nothing here is secret, and time is spent better
+            host.roster.max_contacts = max_contacts;
         }
         config.server_secret[..8].copy_from_slice(&random.next().to_le_bytes());
-        let mut world = World::with_seed(config.clone(), seed);
+        let (bounds, credit) = bounds(&mut random, config.shards);
+        let mut world = World::with_bounds(config.clone(), seed, bounds);
         for name in &NAMES[..NAMES.len() - 1] {
             world.add_user(name, PASSWORDS[0]);
         }
@@ -211,13 +244,15 @@ impl Simulation {
             clients: Vec::new(),
             accounts: Accounts::new(config.limits.clone()),
             ledger: Ledger::default(),
+            rosters: Rosters::new(max_contacts),
             scales: Scales::default(),
-            faults: Faults::default(),
+            faults: Faults::new(credit),
             config,
             counts: Counts::default(),
             disk: Disk::Fast,
             flooded: BTreeSet::new(),
             active: BTreeSet::new(),
+            parted: BTreeSet::new(),
         }
     }
 
@@ -264,6 +299,8 @@ impl Simulation {
             self.note(format_args!("command {} is answered {result:?}", id.0));
             let answered = self.accounts.answered(self.now, id, &result, &self.faults);
             answered?;
+            self.rosters.command_answered(self.now, id, &result)?;
+            self.world.pass(trouble::RESTART);
         }
         for returned in self.world.take_returned() {
             self.counts.returned += 1;
@@ -313,6 +350,7 @@ impl Simulation {
         Counts {
             clients: self.clients.len(),
             hand_offs: self.world.handed_off(),
+            loads: self.world.asked(Class::Load),
             // Who is evicted hears the same.
             overflows: self.counts.overflows.saturating_sub(self.counts.evictions),
             ..self.counts

@@ -8,6 +8,7 @@ use spondee_core::sasl::Mechanism;
 
 use super::accounts::{NAMES, PASSWORDS};
 use super::client::{Intent, Nature, Stage};
+use super::faults::Credit;
 use super::lives::Attention;
 use super::{RATE_REST, Simulation, guesses};
 use crate::memory::{Mesh, World};
@@ -39,6 +40,8 @@ impl Simulation {
         }
         self.judge_connections()?;
         self.accounts.rest()?;
+        self.judge_parted();
+        self.judge_rosters()?;
         let now = self.now;
         for life in &mut self.ledger.lives {
             life.settle(now);
@@ -67,7 +70,7 @@ impl Simulation {
     }
 
     /// Who writes to somebody that does not read waits for a while.
-    fn wait_for_slowed(&mut self) -> Result<(), String> {
+    pub(super) fn wait_for_slowed(&mut self) -> Result<(), String> {
         let slowed = |world: &World| world.residue().iter().any(|residue| residue[6] > 0);
         for _ in 0..ROUNDS_MAX {
             // Also for those who waited until now.
@@ -113,7 +116,7 @@ impl Simulation {
     }
 
     /// Until nobody has anything to say.
-    fn exhaust(&mut self) -> Result<(), String> {
+    pub(super) fn exhaust(&mut self) -> Result<(), String> {
         for _ in 0..ROUNDS_MAX {
             self.world.run();
             self.now += 1;
@@ -164,6 +167,30 @@ impl Simulation {
             }
         }
         Ok(())
+    }
+
+    /// What was sent by those who closed their connections behind it was accepted, unless something kept the server from it.
+    fn judge_parted(&mut self) {
+        let rest = self.ledger.rest;
+        for index in std::mem::take(&mut self.parted) {
+            let client = &self.clients[index];
+            let name = self.ledger.name(index);
+            let mut lives = self.ledger.lives.iter();
+            let excused = !matches!(client.nature, Nature::Honest | Nature::Hasty)
+                || client.peak >= super::QUEUE_BYTES / 2
+                || self.flooded.contains(name)
+                || self.faults.store_since(rest, NAMES[client.account])
+                || self.faults.reload_since(rest)
+                || self.faults.shutdown_since(rest)
+                || self.accounts.ordered_since(client.account, rest)
+                || lives.any(|life| life.client != index && life.may_be(name));
+            if !excused {
+                self.ledger.parted.insert(index);
+                if self.faults.credit == Credit::Ample {
+                    self.rosters.accepted(self.now, index);
+                }
+            }
+        }
     }
 
     /// Who is not signed in for longer than the deadline is gone.

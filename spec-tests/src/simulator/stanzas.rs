@@ -65,6 +65,8 @@ pub(super) enum Question {
     Version,
     /// What items there are (XEP-0030).
     Items,
+    /// Its own roster: what exactly is known to `rosters`, and the payload stands in the body.
+    Roster,
     Unknown,
 }
 
@@ -157,6 +159,7 @@ impl Sent {
             (Kind::Iq(_), Question::Items) => {
                 out += "<query xmlns='http://jabber.org/protocol/disco#items'/>";
             }
+            (Kind::Iq(_), Question::Roster) => out += &self.body,
             (Kind::Iq(_), Question::Unknown) | (Kind::Presence(_), _) => out += &mark,
             (Kind::Message(_), _) => {
                 out += &format!("<{c}body>{}</{c}body>{mark}", escape(&self.body));
@@ -167,6 +170,12 @@ impl Sent {
         }
         out += &format!("</{name}>");
         out
+    }
+
+    /// The number of the stanza with this mark, if it is of this client.
+    pub(super) fn number_of(mark: &str, client: usize) -> Option<u32> {
+        let number = mark.strip_prefix(&format!("c{client}-"))?;
+        number.parse().ok()
     }
 
     /// Whether this is presence for everybody concerned.

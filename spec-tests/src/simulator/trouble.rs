@@ -12,6 +12,9 @@ use super::lives::Attention;
 use super::{Disk, QUEUE_BYTES, Simulation};
 use crate::memory::{Mesh, StorePace, Workers};
 
+/// Until an administrator gives the next command, or the server is up again, the clock goes on.
+pub(super) const RESTART: Duration = Duration::from_secs(1);
+
 impl Simulation {
     pub(super) fn slow(&mut self) {
         let lost = |index: &usize| {
@@ -71,7 +74,7 @@ impl Simulation {
     }
 
     /// The client is gone from its connection.
-    fn vanish(&mut self, index: usize) {
+    pub(super) fn vanish(&mut self, index: usize) {
         let now = self.now;
         if let Some(life) = self.ledger.life(index) {
             life.ends(now);
@@ -96,6 +99,9 @@ impl Simulation {
             "command {}: {order:?} {}",
             id.0, NAMES[account]
         ));
+        if order == Order::Delete {
+            self.rosters.deleted(self.now, account, id);
+        }
         self.world.post_command(id, command);
     }
 
@@ -142,7 +148,9 @@ impl Simulation {
     }
 
     pub(super) fn elapse(&mut self) {
-        let wait = self.random.pick(&[1, 10, 300, 2_000, 5_500, 20_000]);
+        let wait = self
+            .random
+            .pick(&[1, 10, 300, 2_000, 5_500, 20_000, 61_000]);
         self.note(format_args!("{wait} ms pass"));
         self.world.elapse(Duration::from_millis(wait));
     }
@@ -157,15 +165,14 @@ impl Simulation {
         ]);
         let served = self.random.pick(&[Served::Yes, Served::Yes, Served::No]);
         let second = Domain::parse("other.test").expect("a domain");
-        let rounds = self
-            .config
-            .hosts
-            .values()
-            .next()
-            .map_or(1, |Host::Accounts(host)| host.rounds);
+        let one = self.config.hosts.values().next();
+        let HostConfig { rounds, roster, .. } = one
+            .map(|Host::Accounts(host)| host.clone())
+            .unwrap_or_default();
         let host = Host::Accounts(HostConfig {
             conflict,
             rounds,
+            roster,
             ..HostConfig::default()
         });
         match served {
@@ -214,6 +221,10 @@ impl Simulation {
         for index in self.active.clone() {
             self.listen(index)?;
         }
+        self.rosters.crash(self.now);
+        self.parted.clear();
+        // It takes a moment to start, and so versions of rosters that follow the clock are new.
+        self.world.pass(RESTART);
         let (rest, now) = (self.ledger.rest, self.now);
         for life in &mut self.ledger.lives {
             life.ends(rest);

@@ -19,6 +19,8 @@ pub(super) enum Action {
     Connect,
     /// A session sends a stanza.
     Speak,
+    /// A session asks for its roster, or changes it.
+    Contacts,
     /// A session tells of its presence.
     Presence,
     /// A session says good-bye.
@@ -51,14 +53,15 @@ pub(super) enum Action {
 }
 
 /// How likely each is, in one in ten thousand or so.
-const CLIMATE: [(Action, usize); 18] = [
+const CLIMATE: [(Action, usize); 19] = [
     (Action::Step, 5500),
     (Action::Listen, 1900),
     (Action::Connect, 450),
     (Action::Speak, 1300),
+    (Action::Contacts, 400),
     (Action::Presence, 150),
     (Action::Leave, 40),
-    (Action::Part, 40),
+    (Action::Part, 90),
     (Action::Misbehave, 60),
     (Action::Slow, 100),
     (Action::Cut, 60),

@@ -42,7 +42,9 @@ use crate::work::{self, Done};
 use self::pipe::{Arrival, Layer, Pipe, Reading, Seats, is_white_space};
 use self::questions::Question;
 pub use pipe::{Ended, Peer, tls_of};
-pub use policy::{Closing, Drain, Fate, Handshakes, Mesh, Recording, StorePace, Taking, Workers};
+pub use policy::{
+    Bounds, Closing, Drain, Fate, Handshakes, Mesh, Recording, StorePace, Taking, Workers,
+};
 pub use record::{Log, Told};
 pub use steps::Step;
 pub use ways::Returned;
@@ -61,6 +63,7 @@ pub struct World {
     shards: Vec<Shard>,
     logs: Vec<Log>,
     recording: Recording,
+    bounds: Option<Bounds>,
     store: Memory,
     questions: VecDeque<Question>,
     struck: Vec<(BareJid, StoreError)>,
@@ -119,22 +122,29 @@ impl World {
     /// As `new`; the seeds of the shards come from `seed`.
     #[must_use]
     pub fn with_seed(config: Config, seed: u64) -> Self {
-        Self::build(Arc::new(config), seed, Recording::On)
+        Self::build(Arc::new(config), seed, Recording::On, None)
+    }
+
+    /// As `with_seed`, each shard with smaller bounds than a server has.
+    #[must_use]
+    pub fn with_bounds(config: Config, seed: u64, bounds: Bounds) -> Self {
+        Self::build(Arc::new(config), seed, Recording::On, Some(bounds))
     }
 
     /// As `new`, but what it is told is not kept.
     #[must_use]
     pub fn unrecorded(config: Arc<Config>) -> Self {
-        Self::build(config, 0, Recording::Off)
+        Self::build(config, 0, Recording::Off, None)
     }
 
-    fn build(config: Arc<Config>, seed: u64, recording: Recording) -> Self {
-        let logs = steps::logs(&config, seed, 0, recording);
+    fn build(config: Arc<Config>, seed: u64, recording: Recording, bounds: Option<Bounds>) -> Self {
+        let logs = steps::logs(&config, seed, 0, recording, bounds);
         Self {
             placement: steps::placement(&config),
             shards: logs.iter().map(Log::start).collect(),
             logs,
             recording,
+            bounds,
             config,
             store: Memory::default(),
             questions: VecDeque::new(),

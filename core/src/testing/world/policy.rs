@@ -1,5 +1,6 @@
 //! What a world leaves to its user: when and how each thing happens that a shell does for the core.
 
+use crate::limits::StoreCredit;
 use crate::store::StoreError;
 
 /// When a shard's actions are drained.
@@ -102,4 +103,13 @@ pub enum Recording {
     On,
     /// No: it takes memory, and time that is another's to be measured.
     Off,
+}
+
+/// Smaller bounds for each shard than a server has, so that they are reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bounds {
+    /// Its credit with the store.
+    pub credit: StoreCredit,
+    /// Accounts that stay in memory although nobody is signed in to them.
+    pub idle: usize,
 }

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::policy::Recording;
+use super::policy::{Bounds, Recording};
 use crate::config::Config;
 use crate::envelope::Place;
 use crate::port::{Action, ConnId, Input, Listener};
@@ -49,6 +49,7 @@ pub struct Log {
     place: Place,
     seed: [u8; 32],
     recording: Recording,
+    bounds: Option<Bounds>,
     /// How many calls there were, kept or not.
     count: u64,
     calls: Vec<Call>,
@@ -67,14 +68,24 @@ impl Log {
             place,
             seed,
             recording,
+            bounds: None,
             count: 0,
             calls: Vec::new(),
             transcript: String::new(),
         }
     }
 
+    pub(super) const fn with_bounds(mut self, bounds: Option<Bounds>) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
     pub(super) fn start(&self) -> Shard {
-        Shard::new(self.config.clone(), self.place, self.seed)
+        let mut shard = Shard::new(self.config.clone(), self.place, self.seed);
+        if let Some(Bounds { credit, idle }) = self.bounds {
+            shard.narrow(credit, idle);
+        }
+        shard
     }
 
     /// How many calls there were.
@@ -92,7 +103,8 @@ impl Log {
     /// cannot be kept in a list.
     #[must_use]
     pub fn replay(&self) -> Option<String> {
-        let mut log = Self::new(self.config.clone(), self.place, self.seed, Recording::On);
+        let log = Self::new(self.config.clone(), self.place, self.seed, Recording::On);
+        let mut log = log.with_bounds(self.bounds);
         let mut shard = log.start();
         for call in &self.calls {
             match call.clone() {

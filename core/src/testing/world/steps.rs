@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::pipe::{Ended, Peer, Turn};
-use super::policy::Recording;
+use super::policy::{Bounds, Recording};
 use super::{Log, World};
 use crate::config::Config;
 use crate::envelope::Place;
@@ -239,7 +239,13 @@ impl World {
         self.answers.clear();
         self.undrained.clear();
         self.starts = self.starts.wrapping_add(1);
-        self.logs = logs(&self.config, self.seed, self.starts, self.recording);
+        self.logs = logs(
+            &self.config,
+            self.seed,
+            self.starts,
+            self.recording,
+            self.bounds,
+        );
         self.shards = self.logs.iter().map(Log::start).collect();
     }
 }
@@ -250,15 +256,21 @@ pub(super) fn placement(config: &Config) -> Option<Placement> {
 }
 
 /// The logs of shards that start. Their seeds differ for each shard, start and `seed`.
-pub(super) fn logs(config: &Arc<Config>, seed: u64, start: u8, recording: Recording) -> Vec<Log> {
+pub(super) fn logs(
+    config: &Arc<Config>,
+    seed: u64,
+    start: u8,
+    recording: Recording,
+    bounds: Option<Bounds>,
+) -> Vec<Log> {
     (0..config.shards)
         .map(|shard| {
-            let mut bytes = [shard.to_le_bytes()[0].wrapping_add(1); 32];
-            for (byte, more) in bytes.iter_mut().zip(seed.to_le_bytes()) {
+            let mut own = [shard.to_le_bytes()[0].wrapping_add(1); 32];
+            for (byte, more) in own.iter_mut().zip(seed.to_le_bytes()) {
                 *byte ^= more;
             }
-            bytes[8] ^= start;
-            Log::new(config.clone(), Place { node: 0, shard }, bytes, recording)
+            own[8] ^= start;
+            Log::new(config.clone(), Place { node: 0, shard }, own, recording).with_bounds(bounds)
         })
         .collect()
 }

@@ -1,0 +1,233 @@
+//! One account's roster: what was written to it, and what may be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::Moment;
+use super::wish::{Contact, Roster};
+
+/// What became of something that was asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    /// It may have been done, or be done still.
+    Open,
+    Done,
+    Refused,
+}
+
+/// Something that was to change.
+#[derive(Clone, Debug)]
+pub(super) struct Write {
+    pub(super) id: String,
+    /// Which contact; `None` is all of them.
+    jid: Option<&'static str>,
+    value: Option<Contact>,
+    /// The client that asked, and the number of its stanza.
+    pub(super) by: Option<(usize, u32)>,
+    from: Moment,
+    /// Done by then, or never.
+    until: Option<Moment>,
+    pub(super) outcome: Outcome,
+    /// Who was told.
+    pub(super) pushed: BTreeSet<usize>,
+}
+
+/// A window of time in which somebody reads, and by which stanza.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader {
+    pub(super) from: Moment,
+    pub(super) to: Moment,
+    pub(super) by: (usize, u32),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Book {
+    /// What it was when nothing was under way.
+    base: Roster,
+    /// Since then.
+    pub(super) writes: Vec<Write>,
+    /// All versions that anybody was ever told of.
+    pub(super) said: BTreeMap<i64, Roster>,
+}
+
+/// What a contact may be, and the place of what makes it so.
+pub(super) type Possible<'a> = Vec<(Option<&'a Contact>, Option<usize>)>;
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            base: Roster::new(),
+            writes: Vec::new(),
+            // A roster that was never changed is the same, whosever it is.
+            said: BTreeMap::from([(0, Roster::new())]),
+        }
+    }
+}
+
+impl Write {
+    pub(super) const fn new(
+        from: Moment,
+        id: String,
+        jid: Option<&'static str>,
+        value: Option<Contact>,
+        by: Option<(usize, u32)>,
+    ) -> Self {
+        Self {
+            id,
+            jid,
+            value,
+            by,
+            from,
+            until: None,
+            outcome: Outcome::Open,
+            pushed: BTreeSet::new(),
+        }
+    }
+
+    /// It was done by now.
+    pub(super) fn done(&mut self, now: Moment) {
+        if self.outcome == Outcome::Open {
+            self.outcome = Outcome::Done;
+            self.until.get_or_insert(now);
+        }
+    }
+
+    fn concerns(&self, jid: &str) -> bool {
+        self.jid.is_none_or(|own| own == jid)
+    }
+
+    /// Whether it was done before `other`, if both were. What one client asks is done in the order in which it asks.
+    fn is_before(&self, other: &Self) -> bool {
+        let asked_first = match (self.by, other.by) {
+            (Some((one, first)), Some((two, second))) => one == two && first < second,
+            (None, _) | (_, None) => false,
+        };
+        asked_first || self.until.is_some_and(|until| until < other.from)
+    }
+
+    /// Whether all was done by the time somebody read.
+    fn precedes(&self, reader: &Reader) -> bool {
+        let (client, number) = reader.by;
+        let asked_first = self.by.is_some_and(|(by, n)| by == client && n < number);
+        asked_first || self.until.is_some_and(|until| until < reader.from)
+    }
+
+    /// Whether it cannot have been done by then.
+    fn follows(&self, reader: &Reader) -> bool {
+        let (client, number) = reader.by;
+        self.from > reader.to || self.by.is_some_and(|(by, n)| by == client && n > number)
+    }
+}
+
+impl Book {
+    pub(super) fn write(&mut self, id: &str) -> Option<&mut Write> {
+        self.writes.iter_mut().find(|write| write.id == id)
+    }
+
+    /// What made this contact so.
+    pub(super) fn find(&mut self, jid: &str, contact: &Contact) -> Option<&mut Write> {
+        let made =
+            |write: &&mut Write| write.concerns(jid) && write.value.as_ref() == Some(contact);
+        self.writes.iter_mut().find(made)
+    }
+
+    /// What a user asked for that may have removed this contact.
+    pub(super) fn removals(&self, jid: &str) -> impl Iterator<Item = &Write> {
+        self.writes.iter().filter(move |write| {
+            write.jid == Some(jid) && write.value.is_none() && write.outcome != Outcome::Refused
+        })
+    }
+
+    pub(super) fn done(&mut self, id: &str, now: Moment) -> Result<(), String> {
+        if let Some(write) = self.write(id) {
+            write.done(now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn refused(&mut self, id: &str) -> Result<(), String> {
+        let Some(write) = self.write(id) else {
+            return Ok(());
+        };
+        if write.outcome == Outcome::Done {
+            return Err(format!("refused, and yet it was seen: {write:?}"));
+        }
+        write.outcome = Outcome::Refused;
+        Ok(())
+    }
+
+    /// What a contact may have been to somebody who read.
+    pub(super) fn possible(&self, jid: &str, reader: &Reader) -> Possible<'_> {
+        let writes = || {
+            let writes = self.writes.iter().enumerate();
+            writes.filter(|(_, write)| write.concerns(jid) && write.outcome != Outcome::Refused)
+        };
+        let settled = |write: &Write| write.outcome == Outcome::Done && write.precedes(reader);
+        let gone = writes().any(|(_, later)| settled(later));
+        let base = (!gone).then(|| (self.base.get(jid), None));
+        let written = writes().filter(|(_, write)| {
+            let over = |later: &Write| settled(later) && write.is_before(later);
+            !write.follows(reader) && !writes().any(|(_, later)| over(later))
+        });
+        let written = written.map(|(at, write)| (write.value.as_ref(), Some(at)));
+        base.into_iter().chain(written).collect()
+    }
+
+    /// Somebody was told that a contact is so.
+    ///
+    /// # Errors
+    /// What it may be.
+    pub(super) fn seen(
+        &mut self,
+        jid: &str,
+        contact: Option<&Contact>,
+        reader: &Reader,
+    ) -> Result<(), String> {
+        let possible = self.possible(jid, reader);
+        let makers: Vec<Option<usize>> = possible
+            .iter()
+            .filter(|(value, _)| *value == contact)
+            .map(|(_, at)| *at)
+            .collect();
+        match makers.as_slice() {
+            [] => return Err(format!("{possible:?} by {:?}", self.writes)),
+            // Whatever else made it so, this was done.
+            [Some(at)] => {
+                if let Some(write) = self.writes.get_mut(*at) {
+                    write.done(reader.to);
+                }
+            }
+            [..] => {}
+        }
+        Ok(())
+    }
+
+    /// Somebody was told of a version.
+    pub(super) fn say(&mut self, version: i64, roster: &Roster) -> Result<(), String> {
+        let said = self.said.entry(version).or_insert_with(|| roster.clone());
+        if said == roster {
+            return Ok(());
+        }
+        Err(format!("version {version} is {said:?} and {roster:?}"))
+    }
+
+    /// What a client that is interested since then was not told of.
+    pub(super) fn missed(&self, client: usize, since: Moment) -> Option<&Write> {
+        self.writes.iter().find(|write| {
+            let done = write.outcome == Outcome::Done && write.value.is_some();
+            done && write.from > since && !write.pushed.contains(&client)
+        })
+    }
+
+    pub(super) fn settle(&mut self, now: Moment) {
+        for write in &mut self.writes {
+            write.until.get_or_insert(now);
+        }
+    }
+
+    /// So it is.
+    pub(super) fn turn_page(&mut self, roster: Roster) {
+        self.base = roster;
+        self.writes.clear();
+    }
+}
