@@ -11,7 +11,7 @@ use std::thread;
 use spec_tests::simulator::{Counts, Failure, Report, run};
 
 /// How many seeds run when nobody asks for more: a few seconds.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 80;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
