@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use spec_tests::client::{Client, PATIENCE};
-use spec_tests::memory::{Fate, Step, StorePace, World, config};
+use spec_tests::memory::{Bounds, Fate, Step, StorePace, World, config};
 use spec_tests::server::Server;
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
-use spondee_core::limits::ACCOUNT_IDLE;
+use spondee_core::limits::{ACCOUNT_IDLE, StoreCredit};
 use spondee_core::port::{Command, Note};
 use spondee_core::roster::{ROSTER, ROSTER_VERSION};
 use spondee_core::secret::Secret;
@@ -358,5 +358,45 @@ fn contacts_that_were_answered_for_are_there_after_a_sigkill() -> Outcome {
         server.kill()?;
         server.start_again()?;
     }
+    Ok(())
+}
+
+/// Found by the simulator: what a connection brought waited for credit when it broke, and began with a change.
+#[test]
+fn what_waits_for_credit_when_its_connection_breaks_is_done_to_the_end() -> Outcome {
+    let bounds = Bounds {
+        credit: StoreCredit {
+            batches: 3,
+            bytes: 1 << 20,
+        },
+        idle: 0,
+    };
+    let mut world = World::with_bounds(config(), 0, bounds);
+    let [romeo, nurse] = ["romeo@localhost", "nurse@localhost"];
+    for user in [JULIET, romeo, nurse] {
+        world.add_user(user, "secret");
+    }
+    let balcony = Talk::session(&mut world, JULIET, "balcony")?;
+    let mut others = [
+        Talk::session(&mut world, romeo, "r")?,
+        Talk::session(&mut world, nurse, "n")?,
+    ];
+    world.store_pace = StorePace::Slow;
+    let item = "<item jid='a@example.com' name='A'/>";
+    // With two batches out of three, nobody is read who could ask for more.
+    for talk in &others {
+        world.write(talk.peer(), set("1", item).as_bytes());
+    }
+    let_all_but_the_store_happen(&mut world);
+    let message = format!("<message to='{romeo}/r'><body>behind</body></message>");
+    let all = set("1", item) + &message;
+    world.write(balcony.peer(), all.as_bytes());
+    let_all_but_the_store_happen(&mut world);
+    world.cut(balcony.peer());
+    world.run();
+    assert!(heard(&mut world, &mut others[0])?.contains("behind"));
+    let mut chamber = Talk::session(&mut world, JULIET, "chamber")?;
+    assert_eq!(contacts(&ask(&mut world, &mut chamber, &get("1"))?), ["A"]);
+    has_no_fault(&world);
     Ok(())
 }
