@@ -33,13 +33,17 @@ const SLOW: Duration = Duration::from_millis(50);
 const COMMANDS: usize = 4;
 
 /// What the server may need for work that is under way: the caches and the log of its database.
-const WORK_KIB: u64 = 8 * 1024;
+const WORK_KIB: u64 = 12 * 1024;
 
 /// And for each client of the crowd, whose requests are small.
 const CLIENT_KIB: u64 = 32;
 
-/// How much more it may take in the second half, when everything has been there once.
+/// How much more it may take in the second half of a minute, when everything has been there once. In a few seconds it has not: caches are
+/// still filling.
 const GROWTH_KIB: u64 = 4 * 1024;
+
+/// A run as long as this has a second half.
+const SETTLED: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug)]
 struct Extent {
@@ -243,7 +247,9 @@ fn press_and_kill(mut server: Server, extent: Extent) -> Outcome {
         middle < most && after < most,
         "{middle}, {after} KiB, not {most}"
     );
-    assert!(after < middle + GROWTH_KIB, "{middle}, then {after} KiB");
+    if extent.time >= SETTLED {
+        assert!(after < middle + GROWTH_KIB, "{middle}, then {after} KiB");
+    }
 
     server.start_again()?;
     let users = (0..extent.clients).map(user).chain([HONEST.to_owned()]);
