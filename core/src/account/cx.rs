@@ -47,15 +47,15 @@ pub(crate) struct Spoken {
 /// Something an account says.
 #[derive(Clone, Debug)]
 pub(crate) enum Saying {
-    /// To one of its sessions; addressed to whom the stanza names, or to this address.
-    Tell(SessionKey, Arc<Stanza>, Option<Jid>),
+    /// To one of its sessions.
+    Tell(SessionKey, Arc<Stanza>, Addressed),
     /// To several of its sessions.
     TellEach(Vec<SessionKey>, Arc<Stanza>, Addressed),
     /// To anybody else.
     Route(Delivery),
 }
 
-/// To which address each of several sessions is told something.
+/// To which address a session is told something.
 #[derive(Clone, Debug)]
 pub(crate) enum Addressed {
     /// This one.
@@ -79,20 +79,19 @@ impl Asked {
     /// What is said if nothing came of it.
     pub(crate) fn refusal(&self, condition: Condition) -> Option<Saying> {
         let error = self.stanza.refusal(condition, None)?;
-        Some(Saying::Tell(self.by, error.into(), None))
+        Some(Saying::Tell(self.by, error.into(), Addressed::Named))
     }
 }
 
 impl Cx<'_> {
     /// To a session, as the stanza stands.
     pub(crate) fn tell(&mut self, session: SessionKey, stanza: Arc<Stanza>) {
-        self.spoken.said.push(Saying::Tell(session, stanza, None));
+        self.tell_at(session, stanza, Addressed::Named);
     }
 
     /// To a session, addressed to `to`.
-    pub(crate) fn tell_at(&mut self, session: SessionKey, stanza: Arc<Stanza>, to: Jid) {
-        let said = Saying::Tell(session, stanza, Some(to));
-        self.spoken.said.push(said);
+    pub(crate) fn tell_at(&mut self, session: SessionKey, stanza: Arc<Stanza>, to: Addressed) {
+        self.spoken.said.push(Saying::Tell(session, stanza, to));
     }
 
     /// To several sessions.

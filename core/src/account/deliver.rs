@@ -34,27 +34,22 @@ impl Account {
         {
             self.forget_directed(from, to.resource());
         }
-        let copy = || Arc::clone(stanza);
-        let unreached = match (choose(&self.sessions, stanza.kind(), to), manner) {
-            (Recipients::One(session), Manner::Directed) => return cx.tell(session, copy()),
-            (Recipients::One(session), Manner::FanOut) => {
-                return cx.tell_at(session, copy(), to.clone());
+        let addressed = || match manner {
+            Manner::Directed => Addressed::Named,
+            Manner::FanOut => Addressed::At(to.clone()),
+        };
+        let unreached = match choose(&self.sessions, stanza.kind(), to) {
+            Recipients::One(session) => {
+                return cx.tell_at(session, Arc::clone(stanza), addressed());
             }
-            (Recipients::Each(each), Manner::Directed) => {
-                return cx.tell_each(each, copy(), Addressed::Named);
-            }
-            (Recipients::Each(each), Manner::FanOut) => {
-                return cx.tell_each(each, copy(), Addressed::At(to.clone()));
-            }
-            (Recipients::Unreached(unreached), _) => unreached,
+            Recipients::Each(each) => return cx.tell_each(each, Arc::clone(stanza), addressed()),
+            Recipients::Unreached(unreached) => unreached,
         };
         if let Some(reply) = reply(cx.now, cx.config, stanza, manner, unreached) {
             cx.route(reply);
         }
     }
-}
 
-impl Account {
     /// Whether it would matter to anybody that such a stanza is lost: an answer does to who asked, and nobody else.
     pub(crate) fn misses(&self, kind: Kind, to: &Jid) -> bool {
         match kind {

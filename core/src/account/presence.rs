@@ -60,14 +60,13 @@ impl Account {
         }
         let initial = session.priority().is_none();
         session.presence = Presence::Available(priority(&presence), Arc::clone(&presence));
-        let jid = session.jid.clone();
         // RFC 6121 §4.2.2: to all available resources, the one that sent it included.
         self.tell_own(cx, &presence);
         if initial {
             // An account is subscribed to itself: the new resource learns of the others.
             for other in self.sessions.iter().filter(|other| other.key != key) {
                 if let Presence::Available(_, last) = &other.presence {
-                    cx.tell_at(key, Arc::clone(last), jid.clone());
+                    cx.tell_at(key, Arc::clone(last), Addressed::Own);
                 }
             }
         }

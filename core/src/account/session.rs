@@ -5,7 +5,6 @@ use alloc::format;
 use alloc::sync::Arc;
 
 use super::{Account, Addressed, Cx, Saying};
-
 use crate::config::ConflictResolve;
 use crate::effects::Effects;
 use crate::envelope::Delivery;
@@ -61,8 +60,13 @@ pub(crate) enum Binding {
 }
 
 impl Session {
-    /// Writes a stanza to its client, addressed to `to`.
-    fn send(&self, fx: &mut Effects, stanza: &Stanza, to: Option<&Jid>) {
+    /// Writes a stanza to its client.
+    fn send(&self, fx: &mut Effects, stanza: &Stanza, to: &Addressed) {
+        let to = match to {
+            Addressed::At(jid) => Some(jid),
+            Addressed::Named => stanza.to(),
+            Addressed::Own => Some(&self.jid),
+        };
         fx.deliver(self.conn, stanza, to);
     }
 
@@ -179,18 +183,13 @@ impl Account {
         match saying {
             Saying::Tell(key, stanza, to) => {
                 if let Some(session) = self.session_by_key(key) {
-                    session.send(fx, &stanza, to.as_ref().or_else(|| stanza.to()));
+                    session.send(fx, &stanza, &to);
                 }
             }
             Saying::TellEach(each, stanza, to) => {
                 let sessions = each.into_iter().filter_map(|key| self.session_by_key(key));
                 for session in sessions {
-                    let to = match &to {
-                        Addressed::At(jid) => Some(jid),
-                        Addressed::Named => stanza.to(),
-                        Addressed::Own => Some(&session.jid),
-                    };
-                    session.send(fx, &stanza, to);
+                    session.send(fx, &stanza, &to);
                 }
             }
             Saying::Route(delivery) => return Some(delivery),
