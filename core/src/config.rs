@@ -165,3 +165,19 @@ pub struct Software {
     /// As in Cargo.toml.
     pub version: String,
 }
+
+/// One host, `localhost`, with every default: for unit tests.
+#[cfg(test)]
+pub(crate) fn of_localhost() -> Config {
+    let host = Domain::parse("localhost").unwrap();
+    Config {
+        hosts: [(host, Host::Accounts(HostConfig::default()))].into(),
+        limits: Limits::default(),
+        server_secret: [0; 32],
+        shards: 1,
+        software: Software {
+            name: String::new(),
+            version: String::new(),
+        },
+    }
+}

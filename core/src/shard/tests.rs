@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -10,10 +9,10 @@ use core::time::Duration;
 
 use super::credit::Credit;
 use super::{Now, Shard};
-use crate::config::{Config, Host, HostConfig, Software};
+use crate::config::of_localhost;
 use crate::envelope::Place;
-use crate::jid::{BareJid, Domain};
-use crate::limits::{ACCOUNT_IDLE, ACCOUNTS_IDLE_MAX, LOAD_AGAIN, LOAD_TRIES, Limits, StoreCredit};
+use crate::jid::BareJid;
+use crate::limits::{ACCOUNT_IDLE, ACCOUNTS_IDLE_MAX, LOAD_AGAIN, LOAD_TRIES, StoreCredit};
 use crate::port::{Action, Input, Listener, Opening, Ticket};
 use crate::sasl::SignIn;
 use crate::store::{Batch, Class, Op, Reply, StoreError};
@@ -21,17 +20,7 @@ use crate::store::{Batch, Class, Op, Reply, StoreError};
 const RECORD: [u8; 32] = [7; 32];
 
 fn shard() -> Shard {
-    let host = Domain::parse("localhost").unwrap();
-    let config = Config {
-        hosts: [(host, Host::Accounts(HostConfig::default()))].into(),
-        limits: Limits::default(),
-        server_secret: [0; 32],
-        shards: 1,
-        software: Software {
-            name: String::new(),
-            version: String::new(),
-        },
-    };
+    let config = of_localhost();
     Shard::new(Arc::new(config), Place { node: 0, shard: 0 }, [0; 32])
 }
 

@@ -12,11 +12,11 @@ use bytes::Bytes;
 
 use super::{Cx, Ending, Event, Expiry, Stream, Violation};
 use crate::arena::Arena;
-use crate::config::{Config, Host, HostConfig, Software};
+use crate::config::{Config, of_localhost};
 use crate::effects::Effects;
 use crate::entropy::Entropy;
 use crate::envelope::Place;
-use crate::jid::{Domain, Jid};
+use crate::jid::Jid;
 use crate::limits::Limits;
 use crate::port::{ConnId, Listener, Opening, TlsInfo, TlsVersion};
 use crate::sasl::{ChannelBindings, Credentials, DeriveParams, Failure, ScramKeys, Status};
@@ -41,17 +41,7 @@ struct Stage {
 
 impl Stage {
     fn new(opening: Opening) -> Self {
-        let host = Domain::parse("localhost").unwrap();
-        let config = Config {
-            hosts: [(host, Host::Accounts(HostConfig::default()))].into(),
-            limits: Limits::default(),
-            server_secret: [0; 32],
-            shards: 1,
-            software: Software {
-                name: String::new(),
-                version: String::new(),
-            },
-        };
+        let config = of_localhost();
         let mut fx = Effects::new(Place { node: 0, shard: 0 }, &config.limits);
         let conn = Arena::<ConnId, ()>::default().insert(());
         fx.open(conn, Vec::new());
