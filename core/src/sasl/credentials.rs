@@ -185,6 +185,12 @@ impl Credentials {
         Row(fields)
     }
 
+    /// Whether the account of this row may sign in. A damaged row lets nobody in: that is what disabled means.
+    #[must_use]
+    pub fn status_of(row: &Row) -> Status {
+        Self::from_row(row).map_or(Status::Disabled, |credentials| credentials.status)
+    }
+
     /// Reads what `to_row` wrote. `None` is a damaged row: nobody is let in by it.
     #[must_use]
     pub fn from_row(row: &Row) -> Option<Self> {

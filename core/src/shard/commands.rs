@@ -417,8 +417,7 @@ fn users(replies: Vec<Reply>) -> CommandReply {
         if let Reply::Owners(owners) = reply {
             users.extend(owners.into_iter().map(|(account, row)| UserEntry {
                 account,
-                // A damaged row lets nobody in: that is what disabled means.
-                status: Credentials::from_row(&row).map_or(Status::Disabled, |c| c.status),
+                status: Credentials::status_of(&row),
             }));
         }
     }

@@ -20,8 +20,7 @@ impl Shard {
         let Some(row) = row else {
             return self.finish(now, id, &account, Err(CommandError::NoSuchUser));
         };
-        // A damaged row lets nobody in: that is what disabled means.
-        let status = Credentials::from_row(&row).map_or(Status::Disabled, |c| c.status);
+        let status = Credentials::status_of(&row);
         let key = match self.present(&account) {
             Some(key) => key,
             None if self.is_free(&account) => self.bring_in(account, None),
