@@ -311,16 +311,23 @@ impl Shard {
 
     /// Ends a stream with an error. A session's ends when all is done that came before for its account.
     pub(super) fn fail(&mut self, now: Now, conn: ConnId, violation: Violation) {
-        if let Some(connection) = self.connections.get(conn)
-            && let Role::Member(key) = connection.role
-            && connection.stream.is_established()
-            && let Some(owner) = self.owners.get_mut(key)
-            && owner.is_busy()
-        {
-            owner.inbox.push(Item::Fail(conn, violation));
-            return;
+        match self.busy_owner(conn, Stream::is_established) {
+            Some(owner) => owner.inbox.push(Item::Fail(conn, violation)),
+            None => self.fail_now(now, conn, violation),
         }
-        self.fail_now(now, conn, violation);
+    }
+
+    /// The owner of a connection's account, if it cannot act and the stream is one that `which` says yes to.
+    fn busy_owner(
+        &mut self,
+        conn: ConnId,
+        which: impl FnOnce(&Stream) -> bool,
+    ) -> Option<&mut Owner> {
+        let connection = self.connections.get(conn)?;
+        let (Role::Member(key), true) = (&connection.role, which(&connection.stream)) else {
+            return None;
+        };
+        self.owners.get_mut(*key).filter(|owner| owner.is_busy())
     }
 
     /// As `fail`, whatever waits.
@@ -456,13 +463,7 @@ impl Shard {
 
     /// A connection that was closed waits for its account's owner, if that cannot act.
     fn ends_later(&mut self, conn: ConnId) -> bool {
-        let Some(connection) = self.connections.get(conn) else {
-            return false;
-        };
-        let (Role::Member(key), true) = (&connection.role, connection.stream.is_signed_in()) else {
-            return false;
-        };
-        let Some(owner) = self.owners.get_mut(*key).filter(|owner| owner.is_busy()) else {
+        let Some(owner) = self.busy_owner(conn, Stream::is_signed_in) else {
             return false;
         };
         owner.inbox.push(Item::Closed(conn));
