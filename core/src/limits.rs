@@ -190,8 +190,8 @@ const SASL_DELAY: Duration = Duration::from_secs(5);
 /// `Limits::close`.
 pub const CLOSE: Duration = Duration::from_secs(5);
 
-// A stanza finds room in a queue that has nothing else, whatever became of it on its way. What an administrator says of the two is held
-// to the same in `read_queues`.
+// A stanza finds room in a queue that has nothing else, whatever became of it on its way. What an administrator says of the two is
+// compared in `read_queues`, but for what a stanza may grow by: an empty queue takes one of any length.
 const _: () =
     assert!(2 * STANZA_BYTES as usize + GROWTH + ADDRESSES_BYTES <= SESSION_QUEUE_BYTES / 2);
 
