@@ -96,6 +96,19 @@ fn fill(crowd: &mut Crowd<'_>, seats: &[usize]) -> Result<(), String> {
     Ok(())
 }
 
+/// A crowd of one session for each of these accounts, by their seats, each with its contacts.
+fn filled<'a>(
+    accounts: &'a mut [Account],
+    running: &Running,
+    security: Security,
+) -> Result<(Crowd<'a>, Vec<usize>), String> {
+    let who = (0..accounts.len()).map(|account| (account, RESOURCE.to_owned()));
+    let mut crowd = Crowd::new(accounts, running, security)?;
+    let seats = crowd.sign_in(who, PARALLEL)?;
+    fill(&mut crowd, &seats)?;
+    Ok((crowd, seats))
+}
+
 /// Sign-ins, one after another on parallel connections: connect, TLS or not, SCRAM-SHA-256, bind, get the roster, close.
 #[derive(Debug)]
 pub struct RosterSignIns {
@@ -130,10 +143,7 @@ impl Scenario for RosterSignIns {
         progress: &Progress,
     ) -> Result<Vec<Figure>, String> {
         let used = accounts.len().min(self.parallel * 2);
-        let mut crowd = Crowd::new(&mut accounts[..used], running, self.security())?;
-        let who = (0..used).map(|account| (account, RESOURCE.to_owned()));
-        let seats = crowd.sign_in(who, PARALLEL)?;
-        fill(&mut crowd, &seats)?;
+        let (mut crowd, _) = filled(&mut accounts[..used], running, self.security())?;
         crowd.leave()?;
         progress.say("rosters are filled");
         self.sign_in_and_out(&mut crowd, used.max(self.count / 10))?;
@@ -210,10 +220,7 @@ impl Scenario for RosterChanges {
         progress: &Progress,
     ) -> Result<Vec<Figure>, String> {
         let used = accounts.len().min(self.accounts);
-        let mut crowd = Crowd::new(&mut accounts[..used], running, self.security())?;
-        let who = (0..used).map(|account| (account, RESOURCE.to_owned()));
-        let seats = crowd.sign_in(who, PARALLEL)?;
-        fill(&mut crowd, &seats)?;
+        let (mut crowd, seats) = filled(&mut accounts[..used], running, self.security())?;
         let mut waiting = seats.len();
         for seat in &seats {
             crowd.client(*seat).send(GET)?;
