@@ -4,12 +4,18 @@
 //! statement from it. Once a schema is released, one more table is one more version of the schema (`store/schema.rs` of
 //! `shell-common`), so that an older program does not serve a database of which it does not know everything.
 
-use crate::roster::{ROSTER, ROSTER_VERSION};
+use crate::roster::{ROSTER, ROSTER_REQUESTS, ROSTER_UNSAID, ROSTER_VERSION};
 use crate::sasl::CREDENTIALS;
 use crate::store::{Catalog, Log};
 
 /// What a database of this version has.
 pub static CATALOG: Catalog = Catalog {
-    tables: &[&CREDENTIALS, &ROSTER, &ROSTER_VERSION],
+    tables: &[
+        &CREDENTIALS,
+        &ROSTER,
+        &ROSTER_REQUESTS,
+        &ROSTER_UNSAID,
+        &ROSTER_VERSION,
+    ],
     logs: &[Log::new("archive")],
 };

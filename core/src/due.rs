@@ -8,6 +8,8 @@ use crate::port::ConnId;
 pub(crate) enum Due {
     /// An account whose store did not serve it: it is asked again.
     Account(AccountKey),
+    /// An account that is being deleted, of which not all contacts have heard: they are told again.
+    Leave(AccountKey),
     /// The stream on a connection, whatever its state makes of it.
     Stream(ConnId),
 }

@@ -10,7 +10,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::arena::ArenaKey as _;
-use crate::envelope::{Body, Delivery, Envelope, Place};
+use crate::envelope::{Body, Delivery, Envelope, Place, Settled};
 use crate::jid::Jid;
 use crate::limits::{ENVELOPE_BYTES, Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
 use crate::port::{Action, ConnId, Note};
@@ -49,7 +49,7 @@ enum Flush {
 pub(crate) struct Effects {
     actions: VecDeque<Action>,
     outs: Vec<Option<Out>>,
-    routes: VecDeque<Delivery>,
+    routes: VecDeque<Routed>,
     /// Stanzas to other shards since the last drain.
     outboxes: BTreeMap<Place, Outbox>,
     place: Place,
@@ -62,6 +62,15 @@ pub(crate) struct Effects {
     now: Instant,
     spare: Vec<Vec<u8>>,
     queues: Queues,
+}
+
+/// What one account has for another.
+#[derive(Debug)]
+pub(crate) enum Routed {
+    /// A stanza.
+    Stanza(Delivery),
+    /// That one which came has done what it does.
+    Settled(Settled),
 }
 
 /// An envelope that is not closed yet.
@@ -308,11 +317,21 @@ impl Effects {
 
     /// A stanza to be routed before the turn's input is done with. It has `from`, and `to` if it goes to whom it names.
     pub(crate) fn route(&mut self, delivery: Delivery) {
-        self.routes.push_back(delivery);
+        self.routes.push_back(Routed::Stanza(delivery));
     }
 
-    /// The next stanza to route.
-    pub(crate) fn next_route(&mut self) -> Option<Delivery> {
+    /// A stanza that came has done what it does: its sender is to know, behind all that was routed before.
+    pub(crate) fn settle(&mut self, settled: Settled) {
+        self.routes.push_back(Routed::Settled(settled));
+    }
+
+    /// Something for others.
+    pub(crate) fn say(&mut self, routed: Routed) {
+        self.routes.push_back(routed);
+    }
+
+    /// The next to route.
+    pub(crate) fn next_route(&mut self) -> Option<Routed> {
         self.routes.pop_front()
     }
 
@@ -325,6 +344,18 @@ impl Effects {
             let full = core::mem::take(outbox);
             self.close_envelope(to, full);
         }
+    }
+
+    /// Something else for another shard, behind all stanzas that go there.
+    pub(crate) fn send_behind(&mut self, to: Place, body: Body) {
+        if let Some(outbox) = self.outboxes.remove(&to) {
+            self.close_envelope(to, outbox);
+        }
+        self.actions.push_back(Action::Send(Box::new(Envelope {
+            from: self.place,
+            to,
+            body,
+        })));
     }
 
     fn close_envelope(&mut self, to: Place, outbox: Outbox) {

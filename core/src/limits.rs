@@ -11,7 +11,7 @@ mod options;
 pub use network::{Network, NotANetwork};
 pub use options::{
     C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT,
-    ITERATION_COUNT, ROSTER_CONTACTS, SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES,
+    ITERATION_COUNT, ROSTER_CONTACTS, ROSTER_REQUESTS, SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES,
     SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT,
 };
 
@@ -409,6 +409,33 @@ pub const STORE_OWED_BYTES: usize = 16 * 1024 * 1024;
 /// Owners that one `Op::Sweep` looks at: about two milliseconds of the writer's time.
 pub const STORE_SWEEP_OWNERS: u32 = 512;
 
+/// Operations that one call makes by which an account takes what another sent it: a contact, the version of the roster, a request, what is
+/// unsaid, two at most of each.
+pub const CALL_OPS: usize = 8;
+
+/// Contacts of which an account takes leave in one batch: a contact, what is unsaid and a request of each, and the version of the roster.
+pub const LEAVE_TURN: usize = 64;
+
+const _: () = assert!(LEAVE_TURN * CALL_OPS <= STORE_BATCH_OPS);
+const _: () = assert!(LEAVE_TURN < ROSTER_UNSAID_CONTACTS);
+
+/// How long an account that is to be deleted waits for its contacts before it tells them again, and how often it does. They are accounts of
+/// this server, which need as long as the store does.
+pub const LEAVE_AGAIN: Duration = Duration::from_secs(5);
+/// See `LEAVE_AGAIN`.
+pub const LEAVE_TRIES: u8 = 6;
+
+/// Bytes of these: two requests and a contact, as long as they can be.
+pub const CALL_BYTES: usize = 256 * 1024;
+
+const _: () = assert!(CALL_OPS < STORE_BATCH_OPS / 2);
+const _: () = assert!(
+    4 * (2 * PRESENCE_BYTES + GROWTH + ADDRESSES_BYTES)
+        + ROSTER_NAME_BYTES
+        + 2 * ROSTER_GROUPS * (ROSTER_GROUP_BYTES + 3)
+        < CALL_BYTES + 8 * 1024
+);
+
 // -- Rosters
 
 /// Bytes of what a user calls a contact. RFC 6121 §2.1.2.4 likens it to a resourcepart, which has no more (RFC 7622 §3.1).
@@ -436,3 +463,18 @@ const _: () = assert!(2 * 2 * ROSTER_BYTES <= STORE_LOAD_BYTES);
 const _: () = assert!(
     2 * 1024 + ROSTER_NAME_BYTES + 2 * ROSTER_GROUPS * (ROSTER_GROUP_BYTES + 3) < STORE_BATCH_BYTES
 );
+
+/// Bytes of all requests of others that wait for one account's answer. Who has no room for one more hears nothing of it (RFC 6121 §3.1.3
+/// has us limit what strangers can make us keep); how many there may be is for an administrator to say (`roster_max_requests`).
+pub const ROSTER_REQUESTS_BYTES: usize = 1024 * 1024;
+
+/// Contacts to which one account may have something unsaid at a time. Whatever is said is settled within a turn or two, unless the
+/// contact's account cannot be read; one more is refused with `resource-constraint`.
+pub const ROSTER_UNSAID_CONTACTS: usize = 256;
+
+/// Bytes of that.
+pub const ROSTER_UNSAID_BYTES: usize = 512 * 1024;
+
+// With all the roster may have, they can be loaded.
+const _: () =
+    assert!(2 * ROSTER_BYTES + ROSTER_REQUESTS_BYTES + ROSTER_UNSAID_BYTES < STORE_LOAD_BYTES);

@@ -30,6 +30,8 @@ pub(crate) enum Wait {
     Credentials(ConnId, u64),
     /// A stream wants keys derived from a password.
     Derive(ConnId),
+    /// Nobody waits for what went to the store.
+    Quiet,
     /// An account wants its own data.
     Load(AccountKey),
 }

@@ -43,7 +43,6 @@ fn loaded() -> Loaded {
             Field::Absent,
             Field::Absent,
             Field::text(&format!("[\"{group}\"]")),
-            Field::Absent,
         ])
     };
     Loaded {

@@ -83,7 +83,6 @@ fn world_with_contacts(accounts: usize) -> World {
                 Field::Absent,
                 Field::Absent,
                 Field::text(&format!("[\"{group}\"]")),
-                Field::Absent,
             ]);
             world.keep(account.clone(), &ROSTER, row, Expect::Absent);
         }

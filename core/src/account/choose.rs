@@ -120,8 +120,7 @@ fn presence(
                 .filter(|session| session.priority().is_some());
             Recipients::of(available.map(|session| session.key), Unreached::Silent)
         }
-        // Subscriptions and probes need more of the roster (§3, §4.3) than is built yet; until then they are ignored, as §8.5.1 has
-        // it where there is no such account.
+        // Where there is no such account (§8.5.1); one that is there sees to subscriptions and probes itself.
         (
             PresenceType::Error
             | PresenceType::Probe

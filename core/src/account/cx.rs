@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use super::SessionKey;
 use crate::config::{Config, HostConfig};
 use crate::entropy::Entropy;
-use crate::envelope::{Delivery, To};
-use crate::jid::Jid;
+use crate::envelope::{Delivery, Receipt, Settled, To};
+use crate::jid::{BareJid, Jid};
 use crate::stanza::{Condition, Stanza};
 use crate::store::Op;
 use crate::time::Now;
@@ -40,6 +40,8 @@ pub(crate) struct Spoken {
     pub(crate) said: Vec<Saying>,
     /// In the order it was changed.
     pub(crate) changes: Vec<Op>,
+    /// What is to be on disk, too, and nobody waits for it.
+    pub(crate) quiet: Vec<Op>,
     /// Who asked for the changes.
     pub(crate) asked: Option<Asked>,
 }
@@ -53,6 +55,8 @@ pub(crate) enum Saying {
     TellEach(Vec<SessionKey>, Arc<Stanza>, Addressed),
     /// To anybody else.
     Route(Delivery),
+    /// To the account that wanted to know: what it told is on disk.
+    Settle(Settled),
 }
 
 /// To which address a session is told something.
@@ -113,11 +117,41 @@ impl Cx<'_> {
         self.spoken.said.push(Saying::Route(delivery));
     }
 
+    /// To whom the stanza names; that account is to say when it has it on disk.
+    pub(crate) fn route_with(&mut self, stanza: Arc<Stanza>, receipt: Receipt) {
+        let delivery = Delivery {
+            receipt: Some(receipt),
+            ..Delivery::named(stanza)
+        };
+        self.spoken.said.push(Saying::Route(delivery));
+    }
+
+    /// What `contact` told `account`, which is called, will be on disk when this is said.
+    pub(crate) fn settle(&mut self, account: &BareJid, contact: &BareJid, receipt: Receipt) {
+        let settled = Settled {
+            account: contact.clone(),
+            contact: account.clone(),
+            receipt,
+        };
+        self.spoken.said.push(Saying::Settle(settled));
+    }
+
+    /// A receipt that no other stanza has.
+    pub(crate) fn receipt(&mut self) -> Receipt {
+        let mut number = [0; 8];
+        number.copy_from_slice(self.entropy.block("receipt").split_at(8).0);
+        Receipt(u64::from_be_bytes(number))
+    }
+
     /// To each of these, whatever the stanza names.
     pub(crate) fn fan_out(&mut self, stanza: Arc<Stanza>, to: Vec<Jid>) {
         if !to.is_empty() {
             let to = To::Each(to);
-            let delivery = Delivery { stanza, to };
+            let delivery = Delivery {
+                stanza,
+                to,
+                receipt: None,
+            };
             self.spoken.said.push(Saying::Route(delivery));
         }
     }
@@ -125,6 +159,11 @@ impl Cx<'_> {
     /// What the call has changed in memory, for the disk. Nobody hears what is said in this call, before or after, until it is there.
     pub(crate) fn change(&mut self, op: Op) {
         self.spoken.changes.push(op);
+    }
+
+    /// What the call has changed in memory, of a quiet table: it goes to the disk, and nobody waits for it.
+    pub(crate) fn keep_quietly(&mut self, op: Op) {
+        self.spoken.quiet.push(op);
     }
 
     /// Who is told if the changes of this call come to nothing.

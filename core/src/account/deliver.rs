@@ -3,13 +3,15 @@
 use alloc::sync::Arc;
 
 use super::choose::{Recipients, Unreached, choose};
-use super::iq::{answer, asker};
+use super::iq::{answer, asks_of_account};
 use super::{Account, Addressed, Cx};
 use crate::config::Config;
+use crate::envelope::Receipt;
 use crate::jid::Jid;
+use crate::roster::Act;
 use crate::stanza::{Condition, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Now;
-use crate::xep::Entity;
+use crate::xep::{Asker, Entity};
 
 /// How a stanza came to be for somebody.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,7 +30,19 @@ impl Account {
         stanza: &Arc<Stanza>,
         to: &Jid,
         manner: Manner,
+        receipt: Option<Receipt>,
     ) {
+        if let Kind::Presence(kind) = stanza.kind() {
+            if let Some(act) = Act::of(kind) {
+                return self.subscription_in(cx, act, stanza, receipt);
+            }
+            if kind == PresenceType::Probe {
+                return self.probed(cx, stanza, to);
+            }
+            if manner == Manner::FanOut && !self.is_shown(kind, stanza) {
+                return;
+            }
+        }
         if stanza.kind() == Kind::Presence(PresenceType::Unavailable)
             && let Some(from) = stanza.from()
         {
@@ -45,9 +59,20 @@ impl Account {
             Recipients::Each(each) => return cx.tell_each(each, Arc::clone(stanza), addressed()),
             Recipients::Unreached(unreached) => unreached,
         };
-        if let Some(reply) = reply(cx.now, cx.config, stanza, manner, unreached) {
+        let asker = self.asker(stanza);
+        if let Some(reply) = reply(cx.now, cx.config, stanza, manner, unreached, asker) {
             cx.route(reply);
         }
+    }
+
+    /// Whether presence that its sender told all its subscribers is for this account. One that is none is told by mistake: a name that
+    /// was deleted and made again does not inherit what others see in it.
+    fn is_shown(&self, kind: PresenceType, presence: &Stanza) -> bool {
+        let from = presence.from().map(Jid::bare);
+        kind != PresenceType::Available
+            || from.is_some_and(|from| {
+                from == self.jid.as_str() || self.kept.sound().is_some_and(|kept| kept.sees(from))
+            })
     }
 
     /// Whether it would matter to anybody that such a stanza is lost: an answer does to who asked, and nobody else.
@@ -61,6 +86,19 @@ impl Account {
     }
 }
 
+/// Whether an account must be in memory for this, so that it comes in for it. Whether there is such an account is not known here: names
+/// cannot be told apart.
+pub(crate) fn brings_in(stanza: &Stanza, to: &Jid, manner: Manner) -> bool {
+    if manner == Manner::FanOut {
+        return false;
+    }
+    match stanza.kind() {
+        Kind::Presence(kind) => Act::of(kind).is_some(),
+        Kind::Iq(IqType::Get) => to.resource().is_none() && asks_of_account(stanza),
+        Kind::Iq(IqType::Error | IqType::Result | IqType::Set) | Kind::Message(_) => false,
+    }
+}
+
 /// What a stanza is answered with where nobody is signed in, whether or not there is such an account.
 pub(crate) fn nobody(
     now: Now,
@@ -71,7 +109,9 @@ pub(crate) fn nobody(
 ) -> Option<Stanza> {
     match choose(&[], stanza.kind(), to) {
         Recipients::One(_) | Recipients::Each(_) => None, // there are none
-        Recipients::Unreached(unreached) => reply(now, config, stanza, manner, unreached),
+        Recipients::Unreached(unreached) => {
+            reply(now, config, stanza, manner, unreached, Asker::Stranger)
+        }
     }
 }
 
@@ -81,6 +121,7 @@ fn reply(
     stanza: &Stanza,
     manner: Manner,
     unreached: Unreached,
+    asker: Asker,
 ) -> Option<Stanza> {
     match (unreached, manner) {
         (Unreached::Silent, _) | (_, Manner::FanOut) => None,
@@ -88,7 +129,7 @@ fn reply(
             stanza.refusal(Condition::ServiceUnavailable, None)
         }
         (Unreached::Server, Manner::Directed) => {
-            answer(now, config, Entity::Account(asker(stanza)), stanza)
+            answer(now, config, Entity::Account(asker), stanza)
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Requests that the server answers itself: for a host, or on behalf of an account.
 
+use super::Account;
 use crate::config::Config;
+use crate::jid::Jid;
 use crate::stanza::{Kind, Stanza};
 use crate::time::Now;
 use crate::xep::{self, Answer, Asked, Asker, Entity};
+use crate::xml::Ns;
 
 /// The answer to an IQ addressed to a host of ours or to a bare account; `None` where nothing answers: a result or an error
 /// that nobody asked for (RFC 6120 §10.3.3).
@@ -30,10 +33,24 @@ pub(crate) fn answer(now: Now, config: &Config, entity: Entity, iq: &Stanza) -> 
     }
 }
 
-/// Who asks an account: one of its own sessions, or anybody else.
-pub(super) fn asker(iq: &Stanza) -> Asker {
-    match (iq.from(), iq.to()) {
-        (Some(from), Some(to)) if from.bare() != to.bare() => Asker::Stranger,
-        _ => Asker::Owner,
+/// Whether the answer to a request depends on who asks an account: what only its contacts may know.
+pub(super) fn asks_of_account(iq: &Stanza) -> bool {
+    let payload = iq.payload();
+    payload.is_some_and(|payload| matches!(payload.ns(), Ns::DiscoInfo | Ns::DiscoItems))
+}
+
+impl Account {
+    /// Who asks the account.
+    pub(super) fn asker(&self, iq: &Stanza) -> Asker {
+        let Some(from) = iq.from().map(Jid::bare) else {
+            return Asker::Stranger;
+        };
+        if from == self.jid.as_str() {
+            return Asker::Owner;
+        }
+        match self.kept.sound() {
+            Some(kept) if kept.shows_to(from) && !kept.blocks(from) => Asker::Contact,
+            Some(_) | None => Asker::Stranger,
+        }
     }
 }

@@ -1,12 +1,31 @@
 //! What an account keeps: read from the store in one go, and written back change by change.
 
-use crate::roster::{BadRow, Roster};
+use alloc::vec::Vec;
+
+use crate::jid::Jid;
+use crate::roster::{BadRow, Requests, Roster, Standing, State, Unsaid};
 use crate::store::Loaded;
 
 /// All that decisions need.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(super) roster: Roster,
+    /// Requests that wait for an answer of the user.
+    pub(super) requests: Requests,
+    /// What contacts may not have heard.
+    pub(super) unsaid: Unsaid,
+}
+
+/// Whether what an account keeps is in memory.
+#[derive(Debug, Default)]
+pub(super) enum Keeping {
+    /// It was not read yet.
+    #[default]
+    Nothing,
+    /// It is what is on disk.
+    Sound(Kept),
+    /// It was, before a change that came to nothing. Nothing may be decided by it but who has seen the account's presence.
+    Stale(Kept),
 }
 
 impl Kept {
@@ -15,6 +34,85 @@ impl Kept {
     pub(crate) fn from_loaded(loaded: &Loaded) -> Result<Self, BadRow> {
         Ok(Self {
             roster: Roster::from_loaded(loaded)?,
+            requests: Requests::from_loaded(loaded)?,
+            unsaid: Unsaid::from_loaded(loaded)?,
         })
+    }
+
+    /// Where a contact stands.
+    pub(super) fn state(&self, contact: &str) -> State {
+        let item = self.roster.item(contact);
+        State {
+            standing: item.map_or_else(Standing::default, |item| item.standing()),
+            request: self.requests.of(contact),
+        }
+    }
+
+    /// Whether this contact sees the account's presence (RFC 6121 §4.2.2).
+    pub(super) fn shows_to(&self, contact: &str) -> bool {
+        let item = self.roster.item(contact);
+        item.is_some_and(|item| item.subscription().is_from())
+    }
+
+    /// Whether the account sees this contact's.
+    pub(super) fn sees(&self, contact: &str) -> bool {
+        let item = self.roster.item(contact);
+        item.is_some_and(|item| item.subscription().is_to())
+    }
+
+    /// Who sees the account's presence.
+    pub(super) fn subscribers(&self) -> Vec<Jid> {
+        let items = self.roster.items().iter();
+        items
+            .filter(|item| item.subscription().is_from() && !self.blocks(item.contact().as_str()))
+            .map(|item| item.contact().clone().into())
+            .collect()
+    }
+
+    /// Whose presence it sees.
+    pub(super) fn subscriptions(&self) -> Vec<Jid> {
+        let items = self.roster.items().iter();
+        items
+            .filter(|item| item.subscription().is_to() && !self.blocks(item.contact().as_str()))
+            .map(|item| item.contact().clone().into())
+            .collect()
+    }
+
+    /// Whether the user has blocked this address.
+    #[expect(clippy::unused_self, reason = "the blocklist takes its place here")]
+    pub(super) const fn blocks(&self, _: &str) -> bool {
+        false
+    }
+}
+
+impl Keeping {
+    pub(super) const fn sound(&self) -> Option<&Kept> {
+        match self {
+            Self::Sound(kept) => Some(kept),
+            Self::Nothing | Self::Stale(_) => None,
+        }
+    }
+
+    pub(super) const fn sound_mut(&mut self) -> Option<&mut Kept> {
+        match self {
+            Self::Sound(kept) => Some(kept),
+            Self::Nothing | Self::Stale(_) => None,
+        }
+    }
+
+    /// What there is, if it may be out of date.
+    pub(super) const fn last(&self) -> Option<&Kept> {
+        match self {
+            Self::Sound(kept) | Self::Stale(kept) => Some(kept),
+            Self::Nothing => None,
+        }
+    }
+
+    /// What is in memory is not what is on disk.
+    pub(super) fn spoil(&mut self) {
+        *self = match core::mem::take(self) {
+            Self::Sound(kept) | Self::Stale(kept) => Self::Stale(kept),
+            Self::Nothing => Self::Nothing,
+        };
     }
 }

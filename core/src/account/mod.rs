@@ -8,10 +8,12 @@ mod deliver;
 mod gate;
 mod iq;
 mod kept;
+mod leave;
 mod pipeline;
 mod presence;
 mod roster;
 mod session;
+mod subscription;
 #[cfg(test)]
 mod tests;
 
@@ -22,11 +24,13 @@ use crate::jid::BareJid;
 use crate::port::ConnId;
 
 pub(crate) use cx::{Addressed, Asked, Cx, Saying, Spoken, StoreRoom};
-pub(crate) use deliver::{Manner, nobody};
+pub(crate) use deliver::{Manner, brings_in, nobody};
 pub(crate) use gate::Admit;
 use gate::Gate;
 pub(crate) use iq::answer;
+use kept::Keeping;
 pub(crate) use kept::Kept;
+pub(crate) use leave::Leave;
 pub(crate) use session::{Binding, Session, SessionKey};
 
 arena_key! {
@@ -39,8 +43,8 @@ arena_key! {
 pub(crate) struct Account {
     jid: BareJid,
     gate: Gate,
-    /// What it keeps, while that is in memory.
-    kept: Option<Kept>,
+    /// What it keeps.
+    kept: Keeping,
     /// Signed in, no resource yet.
     admitted: Vec<ConnId>,
     sessions: Vec<Session>,
@@ -53,7 +57,7 @@ impl Account {
         Self {
             jid,
             gate: record.map_or_else(|| Gate::Asking(Vec::new()), Gate::Open),
-            kept: None,
+            kept: Keeping::Nothing,
             admitted: Vec::new(),
             sessions: Vec::new(),
             last_session: SessionKey::default(),
@@ -66,16 +70,16 @@ impl Account {
 
     /// What it keeps was read.
     pub(crate) fn keep(&mut self, kept: Kept) {
-        self.kept = Some(kept);
+        self.kept = Keeping::Sound(kept);
     }
 
     /// How many contacts its roster has.
     pub(crate) fn contacts(&self) -> usize {
-        self.kept.as_ref().map_or(0, |kept| kept.roster.len())
+        self.kept.sound().map_or(0, |kept| kept.roster.len())
     }
 
-    /// What is in memory is not what is on disk: it is forgotten, and to be read again.
+    /// What is in memory is not what is on disk: it is to be read again.
     pub(crate) fn forget_kept(&mut self) {
-        self.kept = None;
+        self.kept.spoil();
     }
 }

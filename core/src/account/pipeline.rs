@@ -1,12 +1,13 @@
 //! What a session sends, stage by stage. The order is the specification: each line says which clause fixes its place.
 //!
-//! Stages still to come take their places here: blocking (XEP-0191) refuses first, then subscriptions (RFC 6121 §3) change the
-//! roster, then the archive (XEP-0313) keeps what is left, then carbons (XEP-0280) copy it, then it is routed.
+//! Stages still to come take their places here: blocking (XEP-0191) refuses first; behind subscriptions the archive (XEP-0313) keeps what is
+//! left, then carbons (XEP-0280) copy it, then it is routed.
 
 use alloc::sync::Arc;
 
 use super::{Account, Cx, SessionKey, answer};
 use crate::jid::Jid;
+use crate::roster::Act;
 use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza};
 use crate::xep::{Asker, Entity};
 use crate::xml::Ns;
@@ -41,15 +42,16 @@ impl Account {
             PresenceType::Available | PresenceType::Unavailable => {
                 self.directed(cx, session, presence);
             }
-            // RFC 6121 §3 is still to come. What is to an account of ours is ignored there: it
-            // must be where there is no such account (§8.5.1), and nothing may tell that from one there is.
             PresenceType::Subscribe
             | PresenceType::Subscribed
             | PresenceType::Unsubscribe
-            | PresenceType::Unsubscribed
-            | PresenceType::Error => cx.route(presence),
-            // RFC 6121 §4.3: probes are for servers. One from a client says nothing.
-            PresenceType::Probe => {}
+            | PresenceType::Unsubscribed => {
+                if let Some(act) = Act::of(kind) {
+                    self.subscription_out(cx, session, act, &presence);
+                }
+            }
+            // RFC 6121 §4.3: clients need not send probes, and are not refused for it.
+            PresenceType::Error | PresenceType::Probe => cx.route(presence),
         }
     }
 

@@ -4,9 +4,11 @@ use alloc::borrow::ToOwned as _;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use super::session::{Presence, Session};
-use super::{Account, Addressed, Cx, SessionKey};
+use super::{Account, Addressed, Cx, Kept, SessionKey};
 use crate::jid::Jid;
 use crate::limits::{PRESENCE_BYTES, STATUS_SHOWN_BYTES};
 use crate::port::{Availability, Show};
@@ -70,6 +72,63 @@ impl Account {
                 }
             }
         }
+        if let Some(kept) = self.kept.sound() {
+            // RFC 6121 §4.2.2, §4.4.2.
+            cx.fan_out(presence, kept.subscribers());
+        }
+        if initial {
+            self.probe_contacts(cx, key);
+            self.tell_requests(cx, key);
+            self.say_again(cx);
+        }
+    }
+
+    /// RFC 6121 §4.2.2: "presence probes to the user's contacts". Within one server they come from the resource that wants to know and has
+    /// the only need to.
+    fn probe_contacts(&self, cx: &mut Cx<'_>, key: SessionKey) {
+        let session = self.find_key(key).and_then(|at| self.sessions.get(at));
+        if let (Some(kept), Some(session)) = (self.kept.sound(), session) {
+            let probe = probe(session.jid.clone());
+            cx.fan_out(probe.into(), kept.subscriptions());
+        }
+    }
+
+    /// Somebody asks how available the account is (RFC 6121 §4.3.2).
+    ///
+    /// `Deviation:` who may not know hears nothing, and so does who may where nobody is available: §4.3.2 would have `unsubscribed` and
+    /// `unavailable`. Between accounts of one server the first would tell who exists, and the second tells nothing new.
+    pub(super) fn probed(&self, cx: &mut Cx<'_>, probe: &Stanza, to: &Jid) {
+        let (Some(from), Some(kept)) = (probe.from(), self.kept.sound()) else {
+            return;
+        };
+        let asked = self.sessions.iter().filter(|session| {
+            to.resource()
+                .is_none_or(|r| session.jid.resource() == Some(r))
+        });
+        if kept.shows_to(from.bare()) && !kept.blocks(from.bare()) {
+            for session in asked {
+                let Presence::Available(_, presence) = &session.presence else {
+                    continue;
+                };
+                let presence = match to.resource() {
+                    None => Arc::clone(presence),
+                    // "only the fact that the resource is available".
+                    Some(_) => available(session.jid.clone()).into(),
+                };
+                cx.fan_out(presence, vec![from.clone()]);
+            }
+        } else if to.resource().is_some() {
+            // RFC 6121 §4.6.6: who got directed presence may ask whether that is still so.
+            let told = asked.filter(|session| {
+                let jid = |jid: &Jid| jid == from || jid.as_str() == from.bare();
+                session.directed.iter().any(jid)
+            });
+            for session in told {
+                let mut presence = available(session.jid.clone());
+                presence.set_to(from.clone());
+                cx.route(presence);
+            }
+        }
     }
 
     fn become_unavailable(&mut self, cx: &mut Cx<'_>, key: SessionKey, presence: &Arc<Stanza>) {
@@ -82,14 +141,42 @@ impl Account {
             self.tell_own(cx, presence);
         }
         if let Some(session) = self.session(key) {
-            session.presence = Presence::Unavailable;
+            let was = core::mem::replace(&mut session.presence, Presence::Unavailable);
+            self.tell_end(cx, presence, &was, directed);
         }
-        // RFC 6121 §4.6.3: those who heard by directed presence hear of the end.
-        tell_directed(cx, presence, directed);
+    }
+
+    /// Everybody who thought a session available hears of its end, once: subscribers (RFC 6121 §4.5.2) and those who heard by directed
+    /// presence (§4.6.3).
+    fn tell_end(
+        &self,
+        cx: &mut Cx<'_>,
+        presence: &Arc<Stanza>,
+        was: &Presence,
+        directed: BTreeSet<Jid>,
+    ) {
+        let mut told: Vec<Jid> = directed.into_iter().collect();
+        if let Presence::Available(..) = was {
+            told.retain(|to| !self.hears_broadcasts(to));
+            let subscribers = self.kept.last().map(Kept::subscribers);
+            told.extend(subscribers.unwrap_or_default());
+        }
+        cx.fan_out(Arc::clone(presence), told);
+    }
+
+    /// Whether presence without `to` reaches this address: an available resource of the account, or a subscriber, whichever of whose
+    /// resources was named (RFC 6121 §4.6.3, case 1).
+    fn hears_broadcasts(&self, to: &Jid) -> bool {
+        if to.bare() == self.jid.as_str() {
+            let session = to.resource().map(|resource| self.session_of(resource));
+            return session.is_none_or(|found| found.is_some_and(|s| s.priority().is_some()));
+        }
+        let kept = self.kept.last();
+        kept.is_some_and(|kept| kept.shows_to(to.bare()))
     }
 
     /// A copy to each available resource of the account.
-    fn tell_own(&self, cx: &mut Cx<'_>, presence: &Arc<Stanza>) {
+    pub(super) fn tell_own(&self, cx: &mut Cx<'_>, presence: &Arc<Stanza>) {
         let available = self
             .sessions
             .iter()
@@ -146,23 +233,25 @@ impl Account {
         if matches!(session.presence, Presence::Available(..)) {
             self.tell_own(cx, &presence);
         }
-        tell_directed(cx, &presence, session.directed);
+        self.tell_end(cx, &presence, &session.presence, session.directed);
     }
 }
 
-/// A copy to each address that heard by directed presence.
-fn tell_directed(cx: &mut Cx<'_>, presence: &Arc<Stanza>, directed: BTreeSet<Jid>) {
-    cx.fan_out(Arc::clone(presence), directed.into_iter().collect());
+pub(super) fn unavailable(from: Jid) -> Stanza {
+    mere(PresenceType::Unavailable, from)
 }
 
-fn unavailable(from: Jid) -> Stanza {
-    Stanza::build(
-        Kind::Presence(PresenceType::Unavailable),
-        None,
-        Some(from),
-        None,
-        |_| {},
-    )
+fn available(from: Jid) -> Stanza {
+    mere(PresenceType::Available, from)
+}
+
+fn probe(from: Jid) -> Stanza {
+    mere(PresenceType::Probe, from)
+}
+
+/// Presence that says its type and nothing else.
+fn mere(kind: PresenceType, from: Jid) -> Stanza {
+    Stanza::build(Kind::Presence(kind), None, Some(from), None, |_| {})
 }
 
 /// RFC 6121 §4.7.2.3: an integer between -128 and +127, 0 if it says nothing usable.

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use super::session::Interest;
 use super::{Account, Addressed, Asked, Cx, SessionKey, StoreRoom};
-use crate::roster::{self, Change, Push};
+use crate::roster::{self, Change, Left, Push};
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 
 impl Account {
@@ -34,7 +34,7 @@ impl Account {
         let payload = iq.payload().ok_or(Condition::BadRequest)?;
         let get = roster::get(&payload)?;
         // RFC 6121 §2.2: "if the server experiences trouble".
-        let kept = self.kept.as_ref().ok_or(Condition::InternalServerError)?;
+        let kept = self.kept.sound().ok_or(Condition::InternalServerError)?;
         let result = iq.result(|w| kept.roster.result(&get, w));
         cx.tell(key, result.into());
         // RFC 6121 §2.2: who asks for the roster is an "interested resource" from now on, available or not.
@@ -55,15 +55,29 @@ impl Account {
         if cx.store == StoreRoom::Spent {
             return Err(Condition::ResourceConstraint);
         }
-        let kept = self.kept.as_mut().ok_or(Condition::InternalServerError)?;
+        let kept = self
+            .kept
+            .sound_mut()
+            .ok_or(Condition::InternalServerError)?;
+        if !kept.unsaid.has_room() {
+            return Err(Condition::ResourceConstraint);
+        }
         let max_contacts = cx.host.roster.max_contacts;
-        let Change { ops, push } = kept.roster.apply(set, cx.now, max_contacts)?;
+        let contact = set.contact().clone();
+        let was = kept.state(contact.as_str());
+        let Change {
+            ops, push, left, ..
+        } = kept.roster.apply(set, cx.now, max_contacts)?;
         for op in ops {
             cx.change(op);
         }
         // The result first: whoever asked knows then what the push is of.
         cx.tell(key, iq.result(|_| {}).into());
         self.push_roster(cx, &push);
+        match left {
+            Left::Here => {}
+            Left::Removed => self.part(cx, &contact, was),
+        }
         cx.asked_by(Asked {
             by: key,
             stanza: Arc::clone(iq),
@@ -72,17 +86,12 @@ impl Account {
     }
 
     /// RFC 6121 §2.1.6 and §2.3.2: to all interested resources, who set it included, without `from`: from the account itself.
-    fn push_roster(&self, cx: &mut Cx<'_>, push: &Push) {
+    pub(super) fn push_roster(&self, cx: &mut Cx<'_>, push: &Push) {
         // What answers it is ignored, so that an id which no other push has is all that it needs.
         let id = push.version().to_text();
         let iq = Kind::Iq(IqType::Set);
         let stanza = Arc::new(Stanza::build(iq, Some(&id), None, None, |w| push.write(w)));
-        let interested = self
-            .sessions
-            .iter()
-            .filter(|session| session.interest == Interest::Roster);
-        let each = interested.map(|session| session.key).collect();
-        cx.tell_each(each, stanza, Addressed::Own);
+        cx.tell_each(self.interested(), stanza, Addressed::Own);
     }
 }
 
@@ -187,7 +196,7 @@ mod tests {
                 stanza.write(&mut out);
                 String::from_utf8(out).unwrap()
             }
-            Saying::Route(delivery) => panic!("{delivery:?}"),
+            saying @ (Saying::Route(_) | Saying::Settle(_)) => panic!("{saying:?}"),
         });
         said.collect()
     }

@@ -6,8 +6,7 @@ use alloc::sync::Arc;
 
 use super::{Account, Addressed, Cx, Saying};
 use crate::config::ConflictResolve;
-use crate::effects::Effects;
-use crate::envelope::Delivery;
+use crate::effects::{Effects, Routed};
 use crate::jid::{Jid, Resource};
 use crate::port::ConnId;
 use crate::stanza::{Condition, Stanza};
@@ -159,7 +158,7 @@ impl Account {
     }
 
     /// Where a session is: each is behind those that came before it.
-    fn find_key(&self, key: SessionKey) -> Option<usize> {
+    pub(super) fn find_key(&self, key: SessionKey) -> Option<usize> {
         // As many places behind the first as it came after it, unless some between them have gone.
         let first = self.sessions.first()?.key;
         let guess = usize::try_from(key.0.wrapping_sub(first.0)).ok()?;
@@ -179,7 +178,7 @@ impl Account {
     }
 
     /// Says something to its sessions; to those that are over, nothing. What is for others comes back.
-    pub(crate) fn say(&self, fx: &mut Effects, saying: Saying) -> Option<Delivery> {
+    pub(crate) fn say(&self, fx: &mut Effects, saying: Saying) -> Option<Routed> {
         match saying {
             Saying::Tell(key, stanza, to) => {
                 if let Some(session) = self.session_by_key(key) {
@@ -192,7 +191,8 @@ impl Account {
                     session.send(fx, &stanza, &to);
                 }
             }
-            Saying::Route(delivery) => return Some(delivery),
+            Saying::Route(delivery) => return Some(Routed::Stanza(delivery)),
+            Saying::Settle(settled) => return Some(Routed::Settled(settled)),
         }
         None
     }

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::arena::Key;
-use crate::jid::Jid;
+use crate::jid::{BareJid, Jid};
 use crate::sasl::AddressPrint;
 use crate::stanza::Stanza;
 
@@ -39,6 +39,9 @@ pub enum Body {
     /// A session that waited for a connection of the sending shard need not any more. One that gets lost costs as long as it would have waited at
     /// most.
     Go(Box<Feeding>),
+    /// An account of the sending shard has on disk what one of the receiving shard told it. One that gets lost costs that the other says it
+    /// once more.
+    Settled(Box<Settled>),
     /// A sign-in failed: counted for its address by every shard. One that gets lost, because the way is full, is counted where it
     /// happened only.
     SignInFailed(AddressPrint),
@@ -53,6 +56,23 @@ pub struct Delivery {
     pub stanza: Arc<Stanza>,
     /// Whom it is for.
     pub to: To,
+    /// By which the account that gets it says that it has it on disk, if its sender wants to know.
+    pub receipt: Option<Receipt>,
+}
+
+/// Tells one stanza of an account, as long as that is in memory, from every other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Receipt(pub u64);
+
+/// That a stanza has done what it does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settled {
+    /// The account that sent it.
+    pub account: BareJid,
+    /// The account that got it.
+    pub contact: BareJid,
+    /// Which it was.
+    pub receipt: Receipt,
 }
 
 /// Whom a stanza is for.
@@ -71,6 +91,7 @@ impl Delivery {
         Self {
             stanza: stanza.into(),
             to: To::Named,
+            receipt: None,
         }
     }
 
@@ -96,6 +117,11 @@ impl Body {
         match self {
             Self::Deliver(deliveries) => deliveries.iter().map(Delivery::weight).sum(),
             Self::Go(_) | Self::SignInFailed(_) | Self::Slow(_) => size_of::<Feeding>(),
+            Self::Settled(settled) => {
+                let addresses = [&settled.account, &settled.contact];
+                let addresses = addresses.map(|jid| jid.as_str().len());
+                size_of::<Settled>() + addresses.iter().sum::<usize>()
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use alloc::format;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use super::{Limits, SASL_DELAY_PART, STORE_LOAD_ROWS};
+use super::{Limits, ROSTER_UNSAID_CONTACTS, SASL_DELAY_PART, STORE_LOAD_ROWS};
 use crate::options::{Source, of_server};
 
 /// `c2s_stanza_size_limit` in bytes. RFC 6120 §13.12 asks for at least 10,000; a stanza above 4 MiB does not fit the queue of
@@ -48,7 +48,13 @@ pub const ITERATION_COUNT: RangeInclusive<u32> = 4096..=10_000_000;
 /// account could not be loaded. None would be no roster.
 pub const ROSTER_CONTACTS: RangeInclusive<usize> = 1..=10_000;
 
-const _: () = assert!(*ROSTER_CONTACTS.end() < STORE_LOAD_ROWS);
+/// `roster_max_requests`. A stranger makes each of them; without any, nobody could be asked who is away. Their bytes have a bound of their
+/// own (`ROSTER_REQUESTS_BYTES`).
+pub const ROSTER_REQUESTS: RangeInclusive<usize> = 1..=1000;
+
+const _: () = assert!(
+    *ROSTER_CONTACTS.end() + *ROSTER_REQUESTS.end() + ROSTER_UNSAID_CONTACTS < STORE_LOAD_ROWS
+);
 
 const STANZA: &str = "c2s_stanza_size_limit";
 const QUEUE: &str = "c2s_queue_size_limit";

@@ -20,6 +20,19 @@ pub struct Change {
     pub ops: Vec<Op>,
     /// What every interested resource is to hear, the one that asked for it included, once that is on disk.
     pub push: Push,
+    /// Where the contact stood before.
+    pub(crate) was: Standing,
+    /// Whether it is one any more.
+    pub(crate) left: Left,
+}
+
+/// What is left of a contact that was changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Left {
+    /// It is in the roster.
+    Here,
+    /// It is not.
+    Removed,
 }
 
 /// The payload of a roster push (RFC 6121 §2.1.6): one item and the version that it makes.
@@ -66,12 +79,39 @@ impl Roster {
             (Wish::Update { name, groups }, found) => {
                 let old = found.ok().and_then(|at| self.items.get(at));
                 let standing = old.map_or_else(Standing::default, |old| old.standing);
-                let unsaid = old.and_then(Item::unsaid);
                 let groups = groups.iter().map(|group| &**group);
-                let new = Item::new(contact, standing, &name, unsaid, groups);
+                let new = Item::new(contact, standing, &name, groups);
                 self.put(found, new, now, max_contacts)
             }
         }
+    }
+
+    /// A contact goes, if it is one.
+    pub(crate) fn take(&mut self, contact: &BareJid, now: Now) -> Option<Change> {
+        let at = self.find(contact.as_str()).ok()?;
+        Some(self.remove(at, contact, now))
+    }
+
+    /// A contact stands otherwise than before; who was none becomes one.
+    ///
+    /// # Errors
+    /// As `apply`, for one contact or one byte too many.
+    pub(crate) fn stand(
+        &mut self,
+        contact: &BareJid,
+        standing: Standing,
+        now: Now,
+        max_contacts: usize,
+    ) -> Result<Change, Condition> {
+        let found = self.find(contact.as_str());
+        let new = match found.ok().and_then(|at| self.items.get(at)) {
+            Some(old) => Item {
+                standing,
+                ..old.clone()
+            },
+            None => Item::new(contact.clone(), standing, "", [].into_iter()),
+        };
+        self.put(found, new, now, max_contacts)
     }
 
     /// A contact comes, or takes the place of what it was.
@@ -89,6 +129,9 @@ impl Roster {
             return Err(Condition::PolicyViolation);
         }
         let old = place.ok().and_then(|at| self.items.get_mut(at));
+        let was = old
+            .as_ref()
+            .map_or_else(Standing::default, |old| old.standing);
         let less = old.as_ref().map_or(0, |old| old.written());
         let written = (self.written - less) + new.written();
         // Whoever has too much, because it came from elsewhere, may shorten it.
@@ -107,7 +150,13 @@ impl Roster {
             (Some(old), _) => *old = new,
             (None, Ok(at) | Err(at)) => self.insert(at, new),
         }
-        Ok(Change { ops, push })
+        let left = Left::Here;
+        Ok(Change {
+            ops,
+            push,
+            was,
+            left,
+        })
     }
 
     fn insert(&mut self, at: usize, item: Item) {
@@ -121,9 +170,6 @@ impl Roster {
     /// A contact goes.
     fn remove(&mut self, at: usize, contact: &BareJid, now: Now) -> Change {
         let gone = self.items.remove(at);
-        // RFC 6121 §2.5.2: a contact whose presence the user saw is told `unsubscribe`, and one who saw the user's `unsubscribed`. Who
-        // makes subscriptions (§3) must say so here, from what `gone` was, and keep what cannot be said at once; until then
-        // nobody has one.
         self.written -= gone.written();
         self.version = self.version.next(now);
         let key = Row(vec![Field::text(contact.as_str())]);
@@ -139,6 +185,8 @@ impl Roster {
                     .attribute("subscription", "remove")
                     .close();
             }),
+            was: gone.standing,
+            left: Left::Removed,
         }
     }
 }

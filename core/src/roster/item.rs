@@ -11,19 +11,19 @@ use crate::xml::Writer;
 /// A contact (RFC 6121 §2.1.2).
 #[derive(Clone, Eq, PartialEq)]
 pub struct Item {
-    contact: BareJid,
-    /// Name, what is unsaid, then the groups, with NUL between them, which neither XML nor the store can hold. Empty parts at the end
-    /// are left out. Thousands of these are in memory at a time: one allocation for all of them.
-    texts: Box<str>,
+    pub(super) contact: BareJid,
+    /// Name, then the groups, with NUL between them, which neither XML nor the store can hold. Thousands of these are in memory at a
+    /// time: one allocation for all of them.
+    pub(super) texts: Box<str>,
     pub(super) standing: Standing,
 }
 
 /// Where user and contact stand with each other.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Standing {
-    pub(super) subscription: Subscription,
-    pub(super) ask: Ask,
-    pub(super) approval: Approval,
+pub(crate) struct Standing {
+    pub(crate) subscription: Subscription,
+    pub(crate) ask: Ask,
+    pub(crate) approval: Approval,
 }
 
 /// Who sees whose presence (RFC 6121 §2.1.2.5).
@@ -89,6 +89,34 @@ impl Subscription {
     pub const fn is_from(self) -> bool {
         matches!(self, Self::From | Self::Both)
     }
+
+    pub(super) const fn with_to(self) -> Self {
+        match self {
+            Self::None | Self::To => Self::To,
+            Self::From | Self::Both => Self::Both,
+        }
+    }
+
+    pub(super) const fn without_to(self) -> Self {
+        match self {
+            Self::None | Self::To => Self::None,
+            Self::From | Self::Both => Self::From,
+        }
+    }
+
+    pub(super) const fn with_from(self) -> Self {
+        match self {
+            Self::None | Self::From => Self::From,
+            Self::To | Self::Both => Self::Both,
+        }
+    }
+
+    pub(super) const fn without_from(self) -> Self {
+        match self {
+            Self::None | Self::From => Self::None,
+            Self::To | Self::Both => Self::To,
+        }
+    }
 }
 
 impl Ask {
@@ -119,21 +147,11 @@ impl Item {
         contact: BareJid,
         standing: Standing,
         name: &str,
-        unsaid: Option<&str>,
         groups: impl Iterator<Item = &'a str> + Clone,
     ) -> Self {
         let groups_bytes: usize = groups.clone().map(|group| group.len() + 1).sum();
-        let unsaid = unsaid.unwrap_or_default();
-        let behind_name = match unsaid.len() + groups_bytes {
-            0 => 0,
-            bytes => bytes + 1,
-        };
-        let mut texts = String::with_capacity(name.len() + behind_name);
+        let mut texts = String::with_capacity(name.len() + groups_bytes);
         texts.push_str(name);
-        if behind_name != 0 {
-            texts.push('\0');
-            texts.push_str(unsaid);
-        }
         for group in groups {
             texts.push('\0');
             texts.push_str(group);
@@ -161,8 +179,13 @@ impl Item {
     #[must_use]
     pub fn groups(&self) -> Groups<'_> {
         let mut parts = self.texts.split('\0');
-        let (_name, _unsaid) = (parts.next(), parts.next());
+        let _name = parts.next();
         Groups(parts)
+    }
+
+    /// Where the two stand.
+    pub(crate) const fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Who sees whose presence.
@@ -181,13 +204,6 @@ impl Item {
     #[must_use]
     pub const fn approval(&self) -> Approval {
         self.standing.approval
-    }
-
-    /// What the contact must be told again when the account is loaded, because nobody knows whether it was.
-    #[must_use]
-    pub fn unsaid(&self) -> Option<&str> {
-        let unsaid = self.texts.split('\0').nth(1);
-        unsaid.filter(|text| !text.is_empty())
     }
 
     /// As clients see it, in a result and in a push.

@@ -7,18 +7,28 @@ mod change;
 mod item;
 mod options;
 mod request;
+mod requests;
 mod rows;
+mod subscription;
 #[cfg(test)]
 mod tests;
+mod unsaid;
 mod version;
 
 use alloc::vec::Vec;
 
+pub(crate) use change::Left;
 pub use change::{Change, Push};
+pub(crate) use item::Standing;
 pub use item::{Approval, Ask, Groups, Item, Subscription};
 pub use options::RosterOptions;
 pub use request::{Get, Set, get, set};
+pub use requests::ROSTER_REQUESTS;
+pub(crate) use requests::Requests;
 pub use rows::{BadRow, ROSTER, ROSTER_VERSION};
+pub(crate) use subscription::{Act, Inbound, Request, Route, State};
+pub use unsaid::ROSTER_UNSAID;
+pub(crate) use unsaid::Unsaid;
 pub use version::Version;
 
 use crate::xml::{Ns, Writer};

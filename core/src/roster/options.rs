@@ -1,6 +1,6 @@
 //! What an administrator can say of rosters.
 
-use crate::limits::ROSTER_CONTACTS;
+use crate::limits::{ROSTER_CONTACTS, ROSTER_REQUESTS};
 use crate::options::{Source, Unsaid, of_host};
 
 /// The options of rosters.
@@ -8,6 +8,8 @@ use crate::options::{Source, Unsaid, of_host};
 pub struct RosterOptions {
     /// `roster_max_contacts`: how many contacts an account may have.
     pub max_contacts: usize,
+    /// `roster_max_requests`: how many requests of others may wait for an account's answer.
+    pub max_requests: usize,
 }
 
 impl RosterOptions {
@@ -26,6 +28,17 @@ impl RosterOptions {
                 1000,
                 ROSTER_CONTACTS,
             ),
+            // RFC 6121 §3.1.3 has administrators limit them.
+            max_requests: from.number(
+                &of_host(
+                    "roster_max_requests",
+                    "How many requests to see its presence may wait for an account's answer. Further ones are dropped: their senders \
+                     may ask again.",
+                )
+                .elsewhere("20"),
+                100,
+                ROSTER_REQUESTS,
+            ),
         }
     }
 }
@@ -42,8 +55,12 @@ mod tests {
 
     #[test]
     fn the_default_is_within_bounds() {
-        let RosterOptions { max_contacts } = RosterOptions::default();
-        assert_eq!(max_contacts, 1000);
+        let RosterOptions {
+            max_contacts,
+            max_requests,
+        } = RosterOptions::default();
+        assert_eq!((max_contacts, max_requests), (1000, 100));
         assert!(ROSTER_CONTACTS.contains(&max_contacts));
+        assert!(ROSTER_REQUESTS.contains(&max_requests));
     }
 }

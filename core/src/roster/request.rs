@@ -24,6 +24,13 @@ pub struct Set {
     pub(super) wish: Wish,
 }
 
+impl Set {
+    /// Whom it is about.
+    pub(crate) const fn contact(&self) -> &BareJid {
+        &self.contact
+    }
+}
+
 /// What is to become of the contact.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Wish {

@@ -23,7 +23,6 @@ pub static ROSTER: Shape = Shape {
         Column::new("approved", Kind::Text).optional(),
         // An array in JSON.
         Column::new("groups", Kind::Text).optional(),
-        Column::new("unsaid", Kind::Text).optional(),
     ],
     loading: Loading::Loaded,
     puts: Puts::Awaited,
@@ -97,24 +96,14 @@ impl Roster {
 
 impl Item {
     pub(super) fn from_row(row: &Row) -> Result<Self, BadRow> {
-        let Some(contact) = row.0.first().and_then(text) else {
-            return Err(bad(&ROSTER, "no contact"));
-        };
-        Self::read(contact, row).map_err(|why| BadRow {
-            contact: Some(contact.into()),
-            ..bad(&ROSTER, why)
-        })
+        let contact = address(&ROSTER, row)?;
+        Self::read(contact.clone(), row).map_err(|why| bad_of(&ROSTER, &contact, why))
     }
 
-    fn read(contact: &str, row: &Row) -> Result<Self, &'static str> {
-        let [_, name, subscription, ask, approved, groups, unsaid] = &row.0[..] else {
+    fn read(jid: BareJid, row: &Row) -> Result<Self, &'static str> {
+        let [_, name, subscription, ask, approved, groups] = &row.0[..] else {
             return Err("not as many columns as there are");
         };
-        let jid = BareJid::parse(contact).map_err(|_| "no bare address")?;
-        if jid.as_str() != contact {
-            // It would not be found, and be written beside itself.
-            return Err("an address that is not prepared");
-        }
         let subscription = text(subscription).and_then(Subscription::from_name);
         let standing = Standing {
             subscription: subscription.ok_or("no such subscription")?,
@@ -134,10 +123,9 @@ impl Item {
             return Err("asked for what is there");
         }
         let name = optional(name).ok_or("no name")?.unwrap_or_default();
-        let unsaid = optional(unsaid).ok_or("nothing to say")?;
         let groups = read_groups(groups).ok_or("no list of groups")?;
         let groups = groups.iter().map(String::as_str);
-        Ok(Self::new(jid, standing, name, unsaid, groups))
+        Ok(Self::new(jid, standing, name, groups))
     }
 
     pub(super) fn to_row(&self) -> Row {
@@ -159,7 +147,6 @@ impl Item {
             known(self.ask().name()),
             known(self.approval().name()),
             groups,
-            self.unsaid().map_or(Field::Absent, Field::text),
         ]
         .into())
     }
@@ -175,6 +162,30 @@ impl Version {
 
     pub(super) fn to_row(self) -> Row {
         Row([Field::Int(self.0)].into())
+    }
+}
+
+/// The address of the contact that a row is about: the first field.
+pub(super) fn address(table: Table, row: &Row) -> Result<BareJid, BadRow> {
+    let Some(contact) = row.0.first().and_then(text) else {
+        return Err(bad(table, "no contact"));
+    };
+    let named = |why| BadRow {
+        contact: Some(contact.into()),
+        ..bad(table, why)
+    };
+    let jid = BareJid::parse(contact).map_err(|_| named("no bare address"))?;
+    // It would not be found, and be written beside itself.
+    match jid.as_str() == contact {
+        true => Ok(jid),
+        false => Err(named("an address that is not prepared")),
+    }
+}
+
+pub(super) fn bad_of(table: Table, contact: &BareJid, why: &'static str) -> BadRow {
+    BadRow {
+        contact: Some(contact.as_str().into()),
+        ..bad(table, why)
     }
 }
 

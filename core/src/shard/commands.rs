@@ -8,12 +8,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::inbox::{Errand, Item};
-use super::owner::Life;
+use super::owner::{LeaveTaking, Life};
 use super::signin::{first_row, read_credentials};
 use super::{NAMELESS, Shard};
-use crate::account::AccountKey;
+use crate::account::{Account, AccountKey, Leave};
+use crate::due::Due;
 use crate::jid::{BareJid, Domain};
-use crate::limits::{COMMANDS_WAITING_MAX, LIST_MAX};
+use crate::limits::{COMMANDS_WAITING_MAX, LEAVE_AGAIN, LEAVE_TRIES, LIST_MAX};
 use crate::port::{
     AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult,
     DeriveError, Note, UserEntry,
@@ -249,11 +250,21 @@ impl Shard {
         self.write(id, account, row, Expect::Present, after);
     }
 
-    /// What was said to an account that is in memory comes before its end.
+    /// What was said to an account comes before its end, and contacts are told before it goes: it comes into memory for that.
     fn delete(&mut self, now: Now, id: CommandId, account: BareJid) {
-        match self.present(&account) {
+        match self.come_in(&account) {
             Some(key) => self.send_errand(now, key, id, Errand::Delete),
-            None => self.purge(id, account),
+            None => self.finish(now, id, &account, Err(CommandError::Busy)),
+        }
+    }
+
+    /// The owner of an account that there is; `None` if it is about to leave.
+    pub(super) fn come_in(&mut self, account: &BareJid) -> Option<AccountKey> {
+        match self.present(account) {
+            Some(key) => Some(key),
+            None => self
+                .is_free(account)
+                .then(|| self.bring_in(account.clone(), None)),
         }
     }
 
@@ -279,13 +290,73 @@ impl Shard {
 
     /// Nobody comes in and nobody stays while everything goes.
     pub(super) fn delete_owner(&mut self, now: Now, key: AccountKey, id: CommandId) {
-        let Some(owner) = self.owners.get(key) else {
+        let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that is to be deleted is gone");
         };
-        let account = owner.account.jid().clone();
+        owner.account.shut();
+        owner.leave = Some(LeaveTaking {
+            command: id,
+            again: 0,
+        });
         self.end_all(now, key, Violation::AccountGone);
-        self.depart(now, key);
-        self.purge(id, account);
+        self.go_on_leaving(now, key);
+    }
+
+    /// An account that is being deleted, and can act, goes on telling its contacts; once all have it on disk everything goes.
+    pub(super) fn go_on_leaving(&mut self, now: Now, key: AccountKey) {
+        let Some(owner) = self.owners.get(key).filter(|owner| owner.is_ready()) else {
+            return;
+        };
+        let Some(LeaveTaking { command, .. }) = owner.leave else {
+            return;
+        };
+        match self.in_account(now, key, Account::take_leave) {
+            // It is told once it is on disk; then it goes on.
+            Some(Leave::More) => {}
+            Some(Leave::Waits) => self.timers.set(Due::Leave(key), now.mono, LEAVE_AGAIN),
+            Some(Leave::Taken) => {
+                let Some(owner) = self.owners.get_mut(key) else {
+                    return self.fx.bug("an account that is to be deleted is gone");
+                };
+                owner.leave = None;
+                let account = owner.account.jid().clone();
+                self.timers.stop(Due::Leave(key));
+                self.depart(now, key);
+                self.purge(command, account);
+            }
+            None => self.fx.bug("an account that is being deleted is gone"),
+        }
+    }
+
+    /// Not all contacts have it: they are told again, for a while. Then the administrator is, and the account stays, without contacts.
+    pub(super) fn leave_again(&mut self, now: Now, key: AccountKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        let Some(leave) = &mut owner.leave else {
+            return;
+        };
+        leave.again = leave.again.saturating_add(1);
+        if leave.again >= LEAVE_TRIES {
+            return self.leave_failed(now, key, CommandError::Busy);
+        }
+        if owner.is_busy() {
+            return self.timers.set(Due::Leave(key), now.mono, LEAVE_AGAIN);
+        }
+        self.in_account(now, key, Account::say_again);
+        self.go_on_leaving(now, key);
+    }
+
+    /// An account that was being deleted stays, with the contacts that are left.
+    pub(super) fn leave_failed(&mut self, now: Now, key: AccountKey, why: CommandError) {
+        self.timers.stop(Due::Leave(key));
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        if let Some(LeaveTaking { command, .. }) = owner.leave.take() {
+            let account = owner.account.jid().clone();
+            self.finish(now, command, &account, Err(why));
+        }
     }
 
     fn purge(&mut self, id: CommandId, account: BareJid) {
@@ -432,7 +503,7 @@ fn read_error(error: StoreError) -> CommandError {
     store_error(error)
 }
 
-const fn store_error(error: StoreError) -> CommandError {
+pub(super) const fn store_error(error: StoreError) -> CommandError {
     match error {
         StoreError::Busy => CommandError::Busy,
         StoreError::Conflict => CommandError::Exists,

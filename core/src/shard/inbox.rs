@@ -4,7 +4,8 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
 use crate::account::Manner;
-use crate::jid::Jid;
+use crate::envelope::Receipt;
+use crate::jid::{BareJid, Jid};
 use crate::limits::{INBOX_BYTES, INBOX_STANZAS};
 use crate::port::{CommandId, ConnId};
 use crate::sasl::Status;
@@ -20,6 +21,8 @@ pub(super) enum Item {
     Command(CommandId, Errand),
     /// The stream on a connection is to end with this error.
     Fail(ConnId, Violation),
+    /// A contact has on disk what the account told it.
+    Settled(BareJid, Receipt),
     /// A stanza for the account.
     Stanza(Post),
 }
@@ -39,6 +42,7 @@ pub(super) struct Post {
     pub(super) stanza: Arc<Stanza>,
     pub(super) to: Jid,
     pub(super) manner: Manner,
+    pub(super) receipt: Option<Receipt>,
 }
 
 /// What became of a stanza that was to wait.
@@ -132,7 +136,7 @@ impl Inbox {
                     && other.stanza.from() == post.stanza.from()
                     && other.to == post.to
             }
-            Item::Closed(_) | Item::Command(..) | Item::Fail(..) => false,
+            Item::Closed(_) | Item::Command(..) | Item::Fail(..) | Item::Settled(..) => false,
         });
         let Some(Item::Stanza(replaced)) = replaced.and_then(|at| self.items.remove(at)) else {
             return false;
@@ -219,6 +223,7 @@ mod tests {
             stanza: Arc::new(stanza),
             to,
             manner,
+            receipt: None,
         }
     }
 
@@ -249,7 +254,7 @@ mod tests {
         let order: Vec<_> = core::iter::from_fn(|| inbox.pop())
             .map(|item| match item {
                 Item::Stanza(post) => post.stanza.from().cloned(),
-                Item::Closed(_) | Item::Command(..) | Item::Fail(..) => None,
+                Item::Closed(_) | Item::Command(..) | Item::Fail(..) | Item::Settled(..) => None,
             })
             .collect();
         let romeo = |n| Some(jid(&format!("romeo@localhost/{n}")));
@@ -339,7 +344,7 @@ mod tests {
         let kinds: Vec<_> = core::iter::from_fn(|| inbox.pop())
             .filter_map(|item| match item {
                 Item::Stanza(post) => Some(post.stanza.kind()),
-                Item::Closed(_) | Item::Command(..) | Item::Fail(..) => None,
+                Item::Closed(_) | Item::Command(..) | Item::Fail(..) | Item::Settled(..) => None,
             })
             .filter(|kind| matches!(kind, Kind::Presence(_)))
             .collect();
@@ -364,6 +369,7 @@ mod tests {
                 stanza: Arc::new(stanza),
                 to,
                 manner: Manner::Directed,
+                receipt: None,
             }));
         }
         assert_eq!(placed.iter().filter(|p| **p == Placed::Waits).count(), 3);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Shard;
 use super::inbox::Item;
-use super::owner::{Life, Owner};
+use super::owner::{LeaveTaking, Life, Owner};
 use super::signin::{first_record, get_credentials};
 use crate::account::{Account, AccountKey, Kept, Manner};
 use crate::due::Due;
@@ -136,7 +136,9 @@ impl Shard {
                 owner.account.keep(kept);
                 owner.life = Life::Ready;
                 self.open_gate(now, key, record);
+                self.in_account(now, key, Account::say_again);
                 self.drain(now, key);
+                self.go_on_leaving(now, key);
             }
             Err(bad) => {
                 if let Some(bad) = bad {
@@ -203,7 +205,11 @@ impl Shard {
         };
         owner.account.shut();
         let account = owner.account.jid().clone();
+        let leave = owner.leave.take();
         let mut inbox = core::mem::take(&mut owner.inbox);
+        if let Some(LeaveTaking { command, .. }) = leave {
+            self.finish(now, command, &account, Err(CommandError::Store));
+        }
         while let Some(item) = inbox.pop() {
             match (item, why) {
                 (Item::Closed(conn), _) => self.gone(now, conn),
@@ -214,11 +220,16 @@ impl Shard {
                 (Item::Command(id, _), Vanishing::Unreadable) => {
                     self.finish(now, id, &account, Err(CommandError::Store));
                 }
+                (Item::Settled(..), _) => {}
                 (Item::Stanza(post), Vanishing::Unreadable) if post.manner == Manner::Directed => {
-                    self.refuse(&post.stanza, Condition::InternalServerError);
+                    // Whoever waits for a receipt says it again.
+                    if post.receipt.is_none() {
+                        self.refuse(&post.stanza, Condition::InternalServerError);
+                    }
                 }
                 (Item::Stanza(post), _) => {
                     self.reach_nobody(now, &post.stanza, &post.to, post.manner);
+                    self.settle_unheard(&post.stanza, post.receipt);
                 }
             }
         }

@@ -24,7 +24,7 @@ use crate::account::{AccountKey, Spoken};
 use crate::arena::Arena;
 use crate::config::Config;
 use crate::due::Due;
-use crate::effects::Effects;
+use crate::effects::{Effects, Routed};
 use crate::entropy::Entropy;
 use crate::envelope::placement::Placement;
 use crate::envelope::{Body, Place};
@@ -148,6 +148,7 @@ impl Shard {
                 }
                 Body::Slow(feeding) => self.slow(now, envelope.from, *feeding),
                 Body::Go(feeding) => self.go(envelope.from, &feeding),
+                Body::Settled(settled) => self.settled(now, *settled),
             },
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
             Input::Evict { conn } => self.evict(now, conn),
@@ -163,6 +164,8 @@ impl Shard {
                 Body::Deliver(deliveries) => self.undeliverable(&deliveries),
                 // It counts here all the same; and nobody waits for ever.
                 Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
+                // It is said again, and settled then.
+                Body::Settled(_) => {}
             },
         }
         self.settle(now);
@@ -247,7 +250,7 @@ impl Shard {
         match self.waits.remove(ticket).map(|question| question.wait) {
             Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
             Some(Wait::Command(wait)) => self.command_derived(now, *wait, keys),
-            Some(Wait::Commit(_) | Wait::Credentials(..) | Wait::Load(_)) => {
+            Some(Wait::Commit(_) | Wait::Credentials(..) | Wait::Load(_) | Wait::Quiet) => {
                 self.fx.bug(OTHER_QUESTION);
             }
             // It was answered before.
@@ -272,6 +275,8 @@ impl Shard {
             }
             Wait::Load(account) => self.loaded(now, account, outcome),
             Wait::Command(wait) => self.command_stored(now, *wait, outcome),
+            // The next of its kind stands for it, and until then memory does.
+            Wait::Quiet => {}
             Wait::Derive(_) => self.fx.bug(OTHER_QUESTION),
         }
         self.spend(now);
@@ -298,8 +303,11 @@ impl Shard {
     /// What an input set off is finished before the next one: stanzas under way, sessions whose queue is full.
     fn settle(&mut self, now: Now) {
         loop {
-            if let Some(delivery) = self.fx.next_route() {
-                self.route(now, delivery);
+            if let Some(routed) = self.fx.next_route() {
+                match routed {
+                    Routed::Stanza(delivery) => self.route(now, delivery),
+                    Routed::Settled(settled) => self.route_settled(now, settled),
+                }
             } else if let Some(conn) = self.fx.next_overflowed() {
                 self.overflowed(now, conn);
             } else if let Some(conn) = self.fx.next_swollen() {
@@ -318,6 +326,7 @@ impl Shard {
         for _ in 0..TICK_MAX {
             match self.timers.expired(now.mono) {
                 Some(Due::Account(key)) => self.ask_again(key),
+                Some(Due::Leave(key)) => self.leave_again(now, key),
                 Some(Due::Stream(conn)) => self.expire(now, conn),
                 None => break,
             }

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use super::inbox::{Inbox, Post};
 use crate::account::{Account, Asked, Saying};
+use crate::port::CommandId;
 use crate::store::Batch;
 
 /// See the module.
@@ -29,6 +30,17 @@ pub(super) struct Owner {
     pub(super) idle: Option<u64>,
     /// With which of its connections it went on last.
     pub(super) turn: usize,
+    /// The command that deletes it, once that has begun.
+    pub(super) leave: Option<LeaveTaking>,
+}
+
+/// An account that is being deleted tells its contacts first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LeaveTaking {
+    /// Who waits for it.
+    pub(super) command: CommandId,
+    /// How often contacts were told again.
+    pub(super) again: u8,
 }
 
 /// What an owner can do.
@@ -83,12 +95,18 @@ impl Owner {
             tenure: 0,
             idle: None,
             turn: 0,
+            leave: None,
         }
     }
 
     /// Whether calls can be made.
     pub(super) const fn is_ready(&self) -> bool {
         matches!(self.life, Life::Ready)
+    }
+
+    /// Whether a batch of it is with the store, or to be offered again.
+    pub(super) const fn is_committing(&self) -> bool {
+        matches!(self.life, Life::Committing(_))
     }
 
     /// Whether what comes must wait, because the owner cannot act or something else came before.

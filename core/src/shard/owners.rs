@@ -4,15 +4,19 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::commands::store_error;
 use super::inbox::{Errand, Item, Placed, Post};
 use super::owner::{Call, Commit, Life, Otherwise};
 use super::{NAMELESS, Shard};
-use crate::account::{self, Account, AccountKey, Manner, StoreRoom, nobody};
+use crate::account::{self, Account, AccountKey, Manner, StoreRoom, brings_in, nobody};
 use crate::config::HostConfig;
 use crate::due::Due;
-use crate::envelope::Delivery;
-use crate::jid::Jid;
-use crate::limits::{INBOX_TURN, INBOX_TURN_BYTES, OFFER_AGAIN, OFFERS};
+use crate::envelope::{Delivery, Receipt, Settled};
+use crate::jid::{BareJid, Jid};
+use crate::limits::{
+    CALL_BYTES, CALL_OPS, INBOX_TURN, INBOX_TURN_BYTES, OFFER_AGAIN, OFFERS, STORE_BATCH_BYTES,
+    STORE_BATCH_OPS,
+};
 use crate::port::{CommandId, ConnId};
 use crate::stanza::{Condition, Stanza};
 use crate::store::{Batch, Class, Op, Reply, StoreError};
@@ -27,6 +31,14 @@ struct Gathered {
     changes: Vec<Op>,
 }
 
+impl Gathered {
+    /// Whether one more call might make more than a batch may hold.
+    fn is_full(&self) -> bool {
+        self.changes.len() + CALL_OPS > STORE_BATCH_OPS
+            || self.changes.iter().map(Op::weight).sum::<usize>() + CALL_BYTES > STORE_BATCH_BYTES
+    }
+}
+
 impl Shard {
     /// Runs one call of an account that can act, and sees to what it said and changed; `None` if the account is gone.
     pub(super) fn in_account<T>(
@@ -36,6 +48,7 @@ impl Shard {
         call: impl FnOnce(&mut Account, &mut account::Cx<'_>) -> T,
     ) -> Option<T> {
         let outcome = self.call(now, key, call)?;
+        self.keep_quietly(key);
         if self.spoken.changes.is_empty() {
             self.say(key);
         } else {
@@ -92,10 +105,32 @@ impl Shard {
             return self.fx.bug("an account that has something to say is gone");
         };
         for saying in self.spoken.said.drain(..) {
-            if let Some(delivery) = owner.account.say(&mut self.fx, saying) {
-                self.fx.route(delivery);
+            if let Some(routed) = owner.account.say(&mut self.fx, saying) {
+                self.fx.say(routed);
             }
         }
+    }
+
+    /// Brings what the last call keeps quietly to the disk: with its changes, if it has any, otherwise by itself.
+    fn keep_quietly(&mut self, key: AccountKey) {
+        if self.spoken.quiet.is_empty() {
+            return;
+        }
+        let ops = core::mem::take(&mut self.spoken.quiet);
+        if !self.spoken.changes.is_empty() {
+            self.spoken.changes.extend(ops);
+            return;
+        }
+        let Some(owner) = self.owners.get(key) else {
+            return self.fx.bug("an account that keeps something is gone");
+        };
+        let batch = Batch {
+            owner: owner.account.jid().clone(),
+            tenure: owner.tenure,
+            class: Class::Append,
+            ops,
+        };
+        self.store(batch, Wait::Quiet);
     }
 
     /// Keeps what the last call said and changed. `again` is what it was called with.
@@ -148,6 +183,7 @@ impl Shard {
         let Life::Committing(commit) = &mut owner.life else {
             return self.fx.bug("committed, and nothing was to be");
         };
+        let failed = outcome.as_ref().err().copied();
         match outcome {
             Ok(_) => {
                 let calls = core::mem::take(&mut commit.calls);
@@ -158,6 +194,7 @@ impl Shard {
                 }
                 self.settle(now);
                 self.drain(now, key);
+                self.go_on_leaving(now, key);
             }
             // Nothing is lost by it.
             Err(StoreError::Busy) if commit.offered < OFFERS => {
@@ -174,6 +211,13 @@ impl Shard {
                 self.undone(key, None);
                 self.end_later(key, Violation::Store);
             }
+        }
+        let busy = self
+            .owners
+            .get(key)
+            .is_some_and(|owner| owner.is_committing());
+        if let Some(error) = failed.filter(|_| !busy) {
+            self.leave_failed(now, key, store_error(error));
         }
     }
 
@@ -219,9 +263,27 @@ impl Shard {
     }
 
     /// A stanza for an account of this shard: now, or when its owner can act.
-    pub(super) fn deliver_at(&mut self, now: Now, stanza: &Arc<Stanza>, to: &Jid, manner: Manner) {
-        let Some(key) = self.by_name.get(to.bare()).copied() else {
-            return self.reach_nobody(now, stanza, to, manner);
+    pub(super) fn deliver_at(
+        &mut self,
+        now: Now,
+        stanza: &Arc<Stanza>,
+        to: &Jid,
+        manner: Manner,
+        receipt: Option<Receipt>,
+    ) {
+        let key = match self.by_name.get(to.bare()) {
+            Some(key) => *key,
+            None if !brings_in(stanza, to, manner) => {
+                return self.reach_nobody(now, stanza, to, manner);
+            }
+            // Whose sign-ins wait for the store comes first. Whoever wants a receipt says it again.
+            None if self.credit.is_low() => {
+                if receipt.is_none() {
+                    self.refuse(stanza, Condition::ResourceConstraint);
+                }
+                return;
+            }
+            None => self.bring_in(to.to_bare(), None),
         };
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug(NAMELESS);
@@ -231,6 +293,7 @@ impl Shard {
                 stanza: Arc::clone(stanza),
                 to: to.clone(),
                 manner,
+                receipt,
             };
             match owner.inbox.post(post) {
                 Placed::Waits | Placed::Dropped => {}
@@ -241,11 +304,39 @@ impl Shard {
             }
         } else if matches!(owner.life, Life::Leaving) {
             self.reach_nobody(now, stanza, to, manner);
+            self.settle_unheard(stanza, receipt);
         } else {
             self.in_account(now, key, |account, cx| {
-                account.deliver(cx, stanza, to, manner);
+                account.deliver(cx, stanza, to, manner, receipt);
             });
         }
+    }
+
+    /// A contact has on disk what an account of this shard told it. One that is not in memory any more says it again when it comes back.
+    pub(super) fn settled(&mut self, now: Now, settled: Settled) {
+        let Settled {
+            account,
+            contact,
+            receipt,
+        } = settled;
+        let Some(key) = self.by_name.get(account.as_str()).copied() else {
+            return;
+        };
+        let Some(owner) = self.owners.get_mut(key) else {
+            return self.fx.bug(NAMELESS);
+        };
+        if owner.is_busy() {
+            owner.inbox.push(Item::Settled(contact, receipt));
+        } else if owner.is_ready() {
+            self.run_settled(now, key, &contact, receipt);
+        }
+    }
+
+    fn run_settled(&mut self, now: Now, key: AccountKey, contact: &BareJid, receipt: Receipt) {
+        self.in_account(now, key, |account, cx| {
+            account.settled(cx, contact, receipt);
+        });
+        self.go_on_leaving(now, key);
     }
 
     pub(super) fn reach_nobody(&mut self, now: Now, stanza: &Stanza, to: &Jid, manner: Manner) {
@@ -273,8 +364,8 @@ impl Shard {
             };
             // What is no stanza changes more than what is kept, and is done only once: not before the disk has the rest.
             let stop = match owner.inbox.front() {
-                Some(Item::Stanza(_)) => false,
-                Some(Item::Closed(_) | Item::Command(..) | Item::Fail(..)) => {
+                Some(Item::Stanza(_)) => gathered.is_full(),
+                Some(Item::Closed(_) | Item::Command(..) | Item::Fail(..) | Item::Settled(..)) => {
                     !gathered.changes.is_empty()
                 }
                 None => true,
@@ -294,6 +385,9 @@ impl Shard {
                 Some(Item::Closed(conn)) => self.run_closed(now, key, conn),
                 Some(Item::Fail(conn, violation)) => self.fail_now(now, conn, violation),
                 Some(Item::Command(id, errand)) => self.run_errand(now, key, id, errand),
+                Some(Item::Settled(contact, receipt)) => {
+                    self.run_settled(now, key, &contact, receipt);
+                }
                 None => {}
             }
         }
@@ -312,13 +406,13 @@ impl Shard {
 
     /// One stanza of the inbox. As long as nothing was changed it is said at once what comes of it.
     fn run_post(&mut self, now: Now, key: AccountKey, post: Post, gathered: &mut Gathered) {
-        let Post { stanza, to, manner } = &post;
         let ran = self.call(now, key, |account, cx| {
-            account.deliver(cx, stanza, to, *manner);
+            account.deliver(cx, &post.stanza, &post.to, post.manner, post.receipt);
         });
         if ran.is_none() {
             return;
         }
+        self.keep_quietly(key);
         if gathered.changes.is_empty() && self.spoken.changes.is_empty() {
             self.say(key);
         } else {

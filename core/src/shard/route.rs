@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::Shard;
 use crate::account::{Manner, answer};
-use crate::envelope::{Body, Delivery, Envelope, Place, To};
+use crate::envelope::{Body, Delivery, Envelope, Place, Receipt, Settled, To};
 use crate::jid::Jid;
 use crate::port::Action;
 use crate::stanza::{Condition, Kind, Stanza};
@@ -29,15 +29,45 @@ impl Shard {
         };
         if !self.config.hosts.contains_key(to.domain()) {
             // RFC 6120 §10.4.3. Links to other servers take their place here.
-            return self.refuse(&delivery.stanza, Condition::RemoteServerNotFound);
+            self.refuse(&delivery.stanza, Condition::RemoteServerNotFound);
+            return self.settle_unheard(&delivery.stanza, delivery.receipt);
         }
         if to.local().is_none() {
-            return self.serve(now, &delivery.stanza);
+            self.serve(now, &delivery.stanza);
+            return self.settle_unheard(&delivery.stanza, delivery.receipt);
         }
         let owner = self.placement.owner(to.bare());
         match owner == self.place {
-            true => self.deliver_at(now, &delivery.stanza, to, Manner::Directed),
+            true => {
+                let Delivery {
+                    stanza, receipt, ..
+                } = &delivery;
+                self.deliver_at(now, stanza, to, Manner::Directed, *receipt);
+            }
             false => self.fx.send(owner, delivery),
+        }
+    }
+
+    /// Nobody keeps anything of a stanza: its sender need not say it again.
+    pub(super) fn settle_unheard(&mut self, stanza: &Stanza, receipt: Option<Receipt>) {
+        if let (Some(receipt), Some(from), Some(to)) = (receipt, stanza.from(), stanza.to()) {
+            self.fx.settle(Settled {
+                account: from.to_bare(),
+                contact: to.to_bare(),
+                receipt,
+            });
+        }
+    }
+
+    /// Tells the account that wanted to know.
+    pub(super) fn route_settled(&mut self, now: Now, settled: Settled) {
+        let owner = self.placement.owner(settled.account.as_str());
+        match owner == self.place {
+            true => self.settled(now, settled),
+            false => {
+                let body = Body::Settled(Box::new(settled));
+                self.fx.send_behind(owner, body);
+            }
         }
     }
 
@@ -50,13 +80,17 @@ impl Shard {
             }
             let owner = self.placement.owner(to.bare());
             match owner == self.place {
-                true => self.deliver_at(now, stanza, &to, Manner::FanOut),
+                true => self.deliver_at(now, stanza, &to, Manner::FanOut, None),
                 false => elsewhere.entry(owner).or_default().push(to),
             }
         }
         for (owner, each) in elsewhere {
-            let (stanza, to) = (Arc::clone(stanza), To::Each(each));
-            self.fx.send(owner, Delivery { stanza, to });
+            let delivery = Delivery {
+                stanza: Arc::clone(stanza),
+                to: To::Each(each),
+                receipt: None,
+            };
+            self.fx.send(owner, delivery);
         }
     }
 
@@ -75,20 +109,27 @@ impl Shard {
         match &delivery.to {
             To::Named => {
                 if let Some(to) = stanza.to() {
-                    self.deliver_here(now, stanza, to, Manner::Directed);
+                    self.deliver_here(now, stanza, to, Manner::Directed, delivery.receipt);
                 }
             }
             To::Each(each) => {
                 for to in each {
-                    self.deliver_here(now, stanza, to, Manner::FanOut);
+                    self.deliver_here(now, stanza, to, Manner::FanOut, None);
                 }
             }
         }
     }
 
-    fn deliver_here(&mut self, now: Now, stanza: &Arc<Stanza>, to: &Jid, manner: Manner) {
+    fn deliver_here(
+        &mut self,
+        now: Now,
+        stanza: &Arc<Stanza>,
+        to: &Jid,
+        manner: Manner,
+        receipt: Option<Receipt>,
+    ) {
         if self.config.accounts(to.domain()).is_some() {
-            self.deliver_at(now, stanza, to, manner);
+            self.deliver_at(now, stanza, to, manner, receipt);
         } else if manner == Manner::Directed {
             // Sent by a shard that had not heard yet that the host is gone.
             self.refuse(stanza, Condition::RemoteServerNotFound);
@@ -98,7 +139,8 @@ impl Shard {
     /// The way to another shard is full: the sender is told (house contract 8).
     pub(super) fn undeliverable(&mut self, deliveries: &[Delivery]) {
         for delivery in deliveries {
-            if delivery.to == To::Named {
+            // Who waits for a receipt says it again.
+            if delivery.to == To::Named && delivery.receipt.is_none() {
                 self.refuse(&delivery.stanza, Condition::ResourceConstraint);
             }
         }

@@ -21,17 +21,15 @@ impl Shard {
             return self.finish(now, id, &account, Err(CommandError::NoSuchUser));
         };
         let status = Credentials::status_of(&row);
-        let key = match self.present(&account) {
-            Some(key) => key,
-            None if self.is_free(&account) => self.bring_in(account, None),
-            None => return self.finish(now, id, &account, Err(CommandError::Busy)),
+        let Some(key) = self.come_in(&account) else {
+            return self.finish(now, id, &account, Err(CommandError::Busy));
         };
         self.send_errand(now, key, id, Errand::Show(status));
     }
 
     /// Whether an account that is not there can come in. One that could not be read or deleted, and is in memory only because this command
     /// waited behind another, leaves it for that.
-    fn is_free(&mut self, account: &BareJid) -> bool {
+    pub(super) fn is_free(&mut self, account: &BareJid) -> bool {
         let Some(key) = self.by_name.get(account.as_str()).copied() else {
             return true;
         };

@@ -7,6 +7,7 @@ mod build;
 mod condition;
 mod kind;
 mod parse;
+mod stored;
 #[cfg(test)]
 mod tests;
 

@@ -362,7 +362,7 @@ impl Op {
         }
     }
 
-    fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         size_of::<Self>()
             + match self {
                 Self::Append { entries, .. } => entries.iter().map(Entry::weight).sum(),

@@ -160,7 +160,9 @@ pub(crate) enum Entity {
 pub(crate) enum Asker {
     /// One of its own sessions, by its bare JID or without `to` (RFC 6120 §10.3.3).
     Owner,
-    /// Anybody else. Subscribers will come between the two.
+    /// A contact that sees the account's presence.
+    Contact,
+    /// Anybody else.
     Stranger,
 }
 
@@ -210,8 +212,10 @@ impl Bearer {
 ///
 /// Whether an account exists is not known here, and shows in nothing that a stranger is answered (RFC 6120 §13.11).
 pub(crate) fn answer(asked: &Asked<'_>) -> Answer {
-    if asked.entity == Entity::Account(Asker::Stranger) {
-        return to_stranger(asked);
+    match asked.entity {
+        Entity::Account(Asker::Stranger) => return to_stranger(asked),
+        Entity::Account(Asker::Contact) if !is_for_contacts(asked) => return to_stranger(asked),
+        Entity::Account(Asker::Contact | Asker::Owner) | Entity::Host => {}
     }
     let ns = asked.payload.ns();
     let mut known = REQUESTS
@@ -234,6 +238,11 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Answer {
         // RFC 6120 §8.3.3.3: "understands the namespace but does not recognize the element name".
         (None, _) => Answer::Refuse(Condition::FeatureNotImplemented),
     }
+}
+
+/// Whether contacts learn more than strangers (XEP-0030 §8).
+fn is_for_contacts(asked: &Asked<'_>) -> bool {
+    asked.iq == IqType::Get && matches!(asked.payload.ns(), Ns::DiscoInfo | Ns::DiscoItems)
 }
 
 /// What an account answers to who shares no presence with it, and what is answered where there is none: the same.

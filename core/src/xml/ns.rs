@@ -50,6 +50,8 @@ namespaces! {
     Limits = "urn:xmpp:stream-limits:0";
     /// XEP-0199.
     Ping = "urn:xmpp:ping";
+    /// RFC 6121 §3.4.
+    PreApproval = "urn:xmpp:features:pre-approval";
     /// RFC 6121 §2.
     Roster = "jabber:iq:roster";
     /// RFC 6121 §2.6.1.

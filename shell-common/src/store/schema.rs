@@ -9,6 +9,7 @@ mod second;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod third;
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -39,7 +40,11 @@ enum Step {
 }
 
 /// Beginning with the empty database.
-const MIGRATIONS: [Step; 2] = [Step::Say(first::SCHEMA), Step::Convert(second::convert)];
+const MIGRATIONS: [Step; 3] = [
+    Step::Say(first::SCHEMA),
+    Step::Convert(second::convert),
+    Step::Convert(third::convert),
+];
 
 /// Opens the database for reading and writing, creating or migrating it.
 pub(super) fn open(

@@ -212,6 +212,12 @@ impl Accounts {
             Err(CommandError::Full) if faults.struck_since(given, name, Struck::Full) => {
                 before.clone()
             }
+            // It is read for that what the account keeps, of which contacts must hear.
+            Err(CommandError::Store)
+                if order == Order::Delete && faults.store_since(given, name) =>
+            {
+                before.clone()
+            }
             // A read of which nobody can know has failed.
             Err(CommandError::Store)
                 if faults.struck_since(given, name, Struck::Failed)

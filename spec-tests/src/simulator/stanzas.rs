@@ -114,7 +114,6 @@ impl Sent {
             11..=14 => Kind::Iq(IqType::Get),
             15..=16 if to != To::Unsaid => Kind::Presence(PresenceType::Available),
             17 if to != To::Unsaid => Kind::Presence(PresenceType::Unavailable),
-            18 => Kind::Presence(PresenceType::Subscribe),
             _ => Kind::Iq(IqType::Set),
         };
         let server = matches!(&to, To::Host(_) | To::Unsaid)

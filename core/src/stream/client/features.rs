@@ -67,6 +67,10 @@ impl Stream {
             w.open("ver")
                 .attribute("xmlns", Ns::RosterVersioning.uri())
                 .close();
+            // RFC 6121 §3.4.
+            w.open("sub")
+                .attribute("xmlns", Ns::PreApproval.uri())
+                .close();
             write_limits(&mut w, max, idle);
             w.close();
         });

@@ -323,6 +323,8 @@ impl Rosters {
         let book = self.books.iter_mut().find(of);
         match (book, result) {
             (None, _) | (_, Err(CommandError::Unknown)) => Ok(()),
+            // Contacts are taken leave of first, some at a time: one that comes to nothing then has left what was not told yet.
+            (_, Err(CommandError::Busy | CommandError::Full | CommandError::Store)) => Ok(()),
             (Some(book), Ok(_)) => book.done(&id, now),
             (Some(book), Err(_)) => book.refused(&id),
         }

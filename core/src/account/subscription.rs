@@ -1,0 +1,381 @@
+//! Subscriptions between the account and its contacts (RFC 6121 §3): what its own sessions send, what contacts send, and what is said again
+//! because it may not have been heard.
+//!
+//! Each account keeps its own side of a pair, on its own shard. So that the two agree whatever gets lost and whatever crosses on the way:
+//! what is told to a contact is kept until that has it on disk (`roster/unsaid.rs`), and as long as a `subscribe` or `unsubscribe` of
+//! the user is on its way, nothing that comes from the contact can be an answer to it.
+
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::session::{Interest, Presence};
+use super::{Account, Addressed, Asked, Cx, SessionKey, StoreRoom};
+use crate::envelope::Receipt;
+use crate::jid::{BareJid, Jid};
+use crate::limits::PRESENCE_BYTES;
+use crate::roster::{Act, Ask, Change, Inbound, Request, Route, State};
+use crate::stanza::{Condition, Kind, PresenceType, Stanza};
+
+impl Account {
+    /// One of the account's own sessions manages a subscription.
+    pub(super) fn subscription_out(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: SessionKey,
+        act: Act,
+        presence: &Arc<Stanza>,
+    ) {
+        if let Err(condition) = self.manage(cx, key, act, presence)
+            && let Some(error) = presence.refusal(condition, None)
+        {
+            cx.tell(key, error.into());
+        }
+    }
+
+    fn manage(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: SessionKey,
+        act: Act,
+        presence: &Arc<Stanza>,
+    ) -> Result<(), Condition> {
+        let to = presence.to().ok_or(Condition::BadRequest)?;
+        // RFC 6121 §3.1.2: "treat it as if the request had been directed to the contact's bare JID".
+        let contact = to.to_bare();
+        if contact == self.jid {
+            // `Choice:` an account sees its own presence always (§4.2.2), and has no contact of its own name (`roster::set`).
+            return Err(Condition::NotAllowed);
+        }
+        // It is kept, on either side.
+        if presence.size() > PRESENCE_BYTES {
+            return Err(Condition::PolicyViolation);
+        }
+        let kept = self.kept.sound().ok_or(Condition::InternalServerError)?;
+        let before = kept.state(contact.as_str());
+        let (after, route) = before.outbound(act);
+        let is_reachable = cx.config.hosts.contains_key(contact.domain());
+        if !is_reachable && (act == Act::Subscribe || before == after) {
+            // RFC 6121 §3.1.2: what cannot be routed changes nothing and is returned. What ends here ends all the same. Links to other servers
+            // take their place here.
+            return Err(Condition::RemoteServerNotFound);
+        }
+        if cx.store == StoreRoom::Spent || !kept.unsaid.has_room() {
+            return Err(Condition::ResourceConstraint);
+        }
+        let push = self.stand(cx, &contact, before, after)?;
+        if before.shows() && !after.shows() {
+            self.withdraw(cx, &contact);
+        }
+        if route == Route::Routed {
+            // RFC 6121 §3: "the server MUST stamp the outgoing presence stanza with the bare JID".
+            let mut stanza = Stanza::clone(presence);
+            stanza.set_from(self.jid.clone().into());
+            stanza.set_to(contact.clone().into());
+            let stanza = Arc::new(stanza);
+            match before != after || act == Act::Subscribe {
+                true => self.inform(cx, &contact, act, stanza),
+                // What changes nothing on this side and asks for nothing is told and forgotten.
+                false => cx.route(stanza),
+            }
+        }
+        self.push(cx, push.as_ref());
+        if !before.shows() && after.shows() {
+            self.show(cx, &contact);
+        }
+        if !cx.spoken.changes.is_empty() {
+            cx.asked_by(Asked {
+                by: key,
+                stanza: Arc::clone(presence),
+            });
+        }
+        Ok(())
+    }
+
+    /// Changes where a contact stands: gives back what the roster's own devices are to hear.
+    fn stand(
+        &mut self,
+        cx: &mut Cx<'_>,
+        contact: &BareJid,
+        before: State,
+        after: State,
+    ) -> Result<Option<Change>, Condition> {
+        let kept = self
+            .kept
+            .sound_mut()
+            .ok_or(Condition::InternalServerError)?;
+        let mut change = None;
+        if before.standing != after.standing {
+            let most = cx.host.roster.max_contacts;
+            let mut changed = kept.roster.stand(contact, after.standing, cx.now, most)?;
+            for op in changed.ops.drain(..) {
+                cx.change(op);
+            }
+            change = Some(changed);
+        }
+        if before.request == Request::Waits
+            && after.request == Request::Nothing
+            && let Some(op) = kept.requests.remove(contact.as_str())
+        {
+            cx.change(op);
+        }
+        Ok(change)
+    }
+
+    fn push(&self, cx: &mut Cx<'_>, change: Option<&Change>) {
+        if let Some(change) = change {
+            self.push_roster(cx, &change.push);
+        }
+    }
+
+    /// Tells the contact, and keeps that until it has it on disk.
+    fn inform(&mut self, cx: &mut Cx<'_>, contact: &BareJid, act: Act, stanza: Arc<Stanza>) {
+        // Nobody elsewhere can hear it.
+        let Some(kept) = self.kept.sound_mut() else {
+            return;
+        };
+        if !cx.config.hosts.contains_key(contact.domain()) {
+            return;
+        }
+        let receipt = cx.receipt();
+        let op = kept.unsaid.say(contact, act, Arc::clone(&stanza), receipt);
+        cx.change(op);
+        cx.route_with(stanza, receipt);
+    }
+
+    /// The contact may see the account's presence now (RFC 6121 §3.1.5): "current presence [..] from each of the contact's available
+    /// resources".
+    pub(super) fn show(&self, cx: &mut Cx<'_>, contact: &BareJid) {
+        for session in &self.sessions {
+            if let Presence::Available(_, presence) = &session.presence {
+                cx.fan_out(Arc::clone(presence), vec![contact.clone().into()]);
+            }
+        }
+    }
+
+    /// The contact may not see it any more (RFC 6121 §3.2.2): "unavailable" from all available resources, directed presence or not
+    /// (§4.6.1).
+    pub(super) fn withdraw(&mut self, cx: &mut Cx<'_>, contact: &BareJid) {
+        for session in &mut self.sessions {
+            let before = session.directed.len();
+            session
+                .directed
+                .retain(|jid| jid.bare() != contact.as_str());
+            let told = session.directed.len() != before;
+            if told || matches!(session.presence, Presence::Available(..)) {
+                let presence = super::presence::unavailable(session.jid.clone());
+                cx.fan_out(presence.into(), vec![contact.clone().into()]);
+            }
+        }
+    }
+
+    /// A contact has sent something about a subscription; `receipt` if it wants to know when that is on disk.
+    pub(super) fn subscription_in(
+        &mut self,
+        cx: &mut Cx<'_>,
+        act: Act,
+        stanza: &Arc<Stanza>,
+        receipt: Option<Receipt>,
+    ) {
+        let Some(contact) = stanza.from().map(Jid::to_bare) else {
+            return;
+        };
+        let Some(kept) = self.kept.sound() else {
+            return;
+        };
+        // It is said again.
+        if cx.store == StoreRoom::Spent || !kept.unsaid.has_room() {
+            return;
+        }
+        let before = kept.state(contact.as_str());
+        let (after, inbound) = match (act, kept.unsaid.asking(contact.as_str())) {
+            _ if contact == self.jid || kept.blocks(contact.as_str()) => (before, Inbound::Ignored),
+            // Sent before the contact heard of what is on its way.
+            (Act::Unsubscribed, Some(Act::Subscribe)) if before.standing.subscription.is_to() => {
+                (before.asking_anew(), Inbound::Delivered)
+            }
+            (Act::Subscribed | Act::Unsubscribed, Some(_)) => (before, Inbound::Ignored),
+            (_, _) => before.inbound(act),
+        };
+        match act {
+            Act::Subscribe => self.subscribe_in(cx, &contact, stanza, before, after, inbound),
+            Act::Subscribed | Act::Unsubscribe | Act::Unsubscribed => {
+                self.change_in(cx, &contact, stanza, before, after);
+            }
+        }
+        if let Some(receipt) = receipt {
+            // Before what answers it: so that is known to be an answer.
+            cx.settle(&self.jid, &contact, receipt);
+        }
+        if inbound == Inbound::Answered {
+            self.answer_subscribe(cx, &contact, before, after);
+        }
+    }
+
+    /// RFC 6121 §3.1.3.
+    fn subscribe_in(
+        &mut self,
+        cx: &mut Cx<'_>,
+        contact: &BareJid,
+        stanza: &Arc<Stanza>,
+        before: State,
+        after: State,
+        inbound: Inbound,
+    ) {
+        if after.request == Request::Nothing {
+            return;
+        }
+        let most = cx.host.roster.max_requests;
+        let Some(kept) = self.kept.sound_mut() else {
+            return;
+        };
+        let mut kept_stanza = Stanza::clone(stanza);
+        kept_stanza.set_from(contact.clone().into());
+        kept_stanza.set_to(self.jid.clone().into());
+        let kept_stanza = Arc::new(kept_stanza);
+        let request = Arc::clone(&kept_stanza);
+        // "Tools for counteracting": who has no room is not told, as for somebody who is not there.
+        let Some(op) = kept.requests.put(contact.clone(), request, cx.now, most) else {
+            return;
+        };
+        debug_assert!(
+            before.standing == after.standing,
+            "a request changes no item"
+        );
+        cx.change(op);
+        if inbound == Inbound::Delivered {
+            self.tell_own(cx, &kept_stanza);
+        }
+    }
+
+    /// What ends or begins something on this side.
+    fn change_in(
+        &mut self,
+        cx: &mut Cx<'_>,
+        contact: &BareJid,
+        stanza: &Arc<Stanza>,
+        before: State,
+        after: State,
+    ) {
+        if before == after {
+            return;
+        }
+        // Nothing becomes a contact that was none, so that there is room.
+        let Ok(change) = self.stand(cx, contact, before, after) else {
+            return;
+        };
+        if before.shows() != after.shows()
+            && let Some(kept) = self.kept.sound_mut()
+            && let Some(op) = kept.unsaid.drop_granting(contact)
+        {
+            cx.change(op);
+        }
+        // RFC 6121 §3.1.6, §3.2.3, §3.3.3: to interested resources, "before sending the roster push".
+        cx.tell_each(self.interested(), Arc::clone(stanza), Addressed::Own);
+        self.push(cx, change.as_ref());
+        if before.shows() && !after.shows() {
+            self.withdraw(cx, contact);
+        }
+        // `Deviation:` §A.3.2 has us answer `unsubscribe` with `unsubscribed`. Whoever sent it has changed its side already, and the answer
+        // would undo a request sent right behind it.
+    }
+
+    /// RFC 6121 §3.1.3 and §3.4.2: on behalf of the user.
+    fn answer_subscribe(
+        &mut self,
+        cx: &mut Cx<'_>,
+        contact: &BareJid,
+        before: State,
+        after: State,
+    ) {
+        // It was a contact before, or approved nobody.
+        let Ok(change) = self.stand(cx, contact, before, after) else {
+            return;
+        };
+        let stanza = Stanza::build(
+            Kind::Presence(PresenceType::Subscribed),
+            None,
+            Some(self.jid.clone().into()),
+            Some(contact.clone().into()),
+            |_| {},
+        );
+        self.inform(cx, contact, Act::Subscribed, stanza.into());
+        self.push(cx, change.as_ref());
+        if before.shows() != after.shows() {
+            self.show(cx, contact);
+        }
+    }
+
+    /// The contact has on disk what it was told.
+    pub(crate) fn settled(&mut self, cx: &mut Cx<'_>, contact: &BareJid, receipt: Receipt) {
+        let settled = self
+            .kept
+            .sound_mut()
+            .and_then(|kept| kept.unsaid.settle(contact, receipt));
+        if let Some(op) = settled {
+            cx.keep_quietly(op);
+        }
+    }
+
+    /// What contacts may not have heard is said again, when the account comes into memory and when somebody becomes available (RFC 6121
+    /// §3.1.2 recommends that for requests).
+    pub(crate) fn say_again(&mut self, cx: &mut Cx<'_>) {
+        let Some(kept) = self.kept.sound_mut() else {
+            return;
+        };
+        let again = kept.unsaid.again(|| cx.receipt());
+        for (stanza, receipt) in again {
+            cx.route_with(stanza, receipt);
+        }
+    }
+
+    /// Requests that wait, to a session that has become available (RFC 6121 §3.1.3).
+    pub(super) fn tell_requests(&self, cx: &mut Cx<'_>, key: SessionKey) {
+        if let Some(kept) = self.kept.sound() {
+            for stanza in kept.requests.stanzas() {
+                cx.tell_at(key, Arc::clone(stanza), Addressed::Own);
+            }
+        }
+    }
+
+    /// A contact was removed from the roster, or its request: both sides end (RFC 6121 §2.5.2), and whoever asked has withdrawn it.
+    pub(super) fn part(&mut self, cx: &mut Cx<'_>, contact: &BareJid, was: State) {
+        let build = |own: &BareJid, act: Act| {
+            let kind = Kind::Presence(act.kind());
+            let (from, to) = (own.clone().into(), contact.clone().into());
+            Arc::new(Stanza::build(kind, None, Some(from), Some(to), |_| {}))
+        };
+        if let Some(kept) = self.kept.sound_mut()
+            && let Some(op) = kept.requests.remove(contact.as_str())
+        {
+            cx.change(op);
+        }
+        if was.standing.subscription.is_to() || was.standing.ask == Ask::Subscribe {
+            let stanza = build(&self.jid, Act::Unsubscribe);
+            self.inform(cx, contact, Act::Unsubscribe, stanza);
+        }
+        if was.shows() {
+            self.withdraw(cx, contact);
+        }
+        if was.shows() || was.request == Request::Waits {
+            let stanza = build(&self.jid, Act::Unsubscribed);
+            self.inform(cx, contact, Act::Unsubscribed, stanza);
+        }
+    }
+
+    /// Sessions that hear of changes of the roster.
+    pub(super) fn interested(&self) -> Vec<SessionKey> {
+        let sessions = self.sessions.iter();
+        sessions
+            .filter(|session| session.interest == Interest::Roster)
+            .map(|session| session.key)
+            .collect()
+    }
+}
+
+impl State {
+    /// Whether the contact sees the user's presence.
+    const fn shows(self) -> bool {
+        self.standing.subscription.is_from()
+    }
+}
