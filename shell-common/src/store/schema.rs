@@ -237,22 +237,21 @@ fn bring_up(
     Ok(())
 }
 
+/// All steps in one transaction: where one fails, nothing was changed.
 fn migrate(connection: &mut Connection, version: usize, catalog: &Catalog) -> rusqlite::Result<()> {
-    for (from, how) in MIGRATIONS.iter().enumerate().skip(version) {
-        let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        shapes::drop_views(&step)?;
+    let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    shapes::drop_views(&whole)?;
+    for how in MIGRATIONS.iter().skip(version) {
         match how {
-            Step::Say(sql) => step.execute_batch(sql)?,
-            Step::Convert(convert) => convert(&step)?,
+            Step::Say(sql) => whole.execute_batch(sql)?,
+            Step::Convert(convert) => convert(&whole)?,
         }
-        if from + 1 == MIGRATIONS.len() {
-            shapes::make(&step, catalog)?;
-        }
-        step.pragma_update(None, "application_id", APPLICATION_ID)?;
-        step.pragma_update(None, "user_version", i64::try_from(from + 1).unwrap_or(0))?;
-        step.commit()?;
     }
-    Ok(())
+    shapes::make(&whole, catalog)?;
+    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(0);
+    whole.pragma_update(None, "application_id", APPLICATION_ID)?;
+    whole.pragma_update(None, "user_version", newest)?;
+    whole.commit()
 }
 
 /// A sentence for the administrator.

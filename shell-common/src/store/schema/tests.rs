@@ -111,7 +111,7 @@ fn a_database_of_the_first_schema_is_migrated_with_every_account() {
     check_migrated(&mut open_sqlite(directory.path(), History::Unknown).unwrap());
     // And opened as what it is now.
     check_migrated(&mut open_sqlite(directory.path(), History::Unknown).unwrap());
-    assert_eq!(version(&directory.path().join(FILE_NAME)), 2);
+    assert_eq!(version(&directory.path().join(FILE_NAME)), 3);
 }
 
 #[test]
@@ -311,6 +311,12 @@ static NEWER: Catalog = Catalog {
     logs: &[LOG],
 };
 
+/// What a program knows that knows less than this one.
+static FEWER: Catalog = Catalog {
+    tables: &[&CREDENTIALS, &ROSTER, &ROSTER_VERSION],
+    logs: &[LOG],
+};
+
 fn check_shapes(store: &Sqlite, catalog: &Catalog) {
     for table in catalog.tables {
         let columns = format!("PRAGMA table_info({})", table.name);
@@ -451,5 +457,17 @@ fn a_database_that_lacks_a_table_is_refused_and_not_taken_for_one_without_contac
     let refusal = Sqlite::open(&in_file(&directory), &NEWER, History::Unknown).unwrap_err();
     assert!(refusal.contains("the table words is gone"), "{refusal}");
     assert!(refusal.contains("restore it from a backup"), "{refusal}");
-    open_sqlite(directory.path(), History::Unknown).unwrap();
+    Sqlite::open(&in_file(&directory), &FEWER, History::Unknown).unwrap();
+}
+
+#[test]
+fn a_database_of_the_second_schema_gets_the_tables_that_came_later() {
+    let directory = Scratch::new();
+    drop(Sqlite::open(&in_file(&directory), &FEWER, History::Unknown).unwrap());
+    let connection = Connection::open(in_file(&directory)).unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    drop(connection);
+    let store = open_sqlite(directory.path(), History::Unknown).unwrap();
+    check_shapes(&store, &CATALOG);
+    assert_eq!(version(&in_file(&directory)), 3);
 }
