@@ -5,7 +5,7 @@
 //! `shell-common`), so that an older program does not serve a database of which it does not know everything.
 
 use crate::roster::{ROSTER, ROSTER_REQUESTS, ROSTER_UNSAID, ROSTER_VERSION};
-use crate::sasl::CREDENTIALS;
+use crate::sasl::{CREDENTIALS, TOMBSTONES};
 use crate::store::{Catalog, Log};
 
 /// What a database of this version has.
@@ -16,6 +16,7 @@ pub static CATALOG: Catalog = Catalog {
         &ROSTER_REQUESTS,
         &ROSTER_UNSAID,
         &ROSTER_VERSION,
+        &TOMBSTONES,
     ],
     logs: &[Log::new("archive")],
 };

@@ -7,8 +7,8 @@ use core::borrow::Borrow;
 use core::fmt;
 
 use crate::jid::{BareJid, Domain};
-use crate::limits::{ITERATION_COUNT, Limits};
-use crate::options::{Source, Unsaid, of_host};
+use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
+use crate::options::{Expiry, Source, Unsaid, of_host};
 use crate::roster::RosterOptions;
 use crate::sasl::SaslPolicy;
 
@@ -73,6 +73,8 @@ pub struct HostConfig {
     pub unlimited_jids: Vec<BareJid>,
     /// What rosters may be.
     pub roster: RosterOptions,
+    /// `user_tombstone_expiry`: how long the name of an account that was deleted is not given to anybody else.
+    pub tombstone_expiry: Expiry,
 }
 
 impl HostConfig {
@@ -118,6 +120,18 @@ impl HostConfig {
                 &[],
             ),
             roster: RosterOptions::read(from),
+            // As in Prosody; ejabberd has 365 days. Nobody knows when contacts, rooms and other servers have forgotten who had it.
+            tombstone_expiry: from.expiry(
+                &of_host(
+                    "user_tombstone_expiry",
+                    "How long nobody can have the name of a user that was deleted, since others may take the new one for the old: \
+                     a number of seconds, or text such as \"365 days\", or \"never\", which is for ever. 0 gives it to the next at \
+                     once. An administrator can give it sooner, with `spondee user add --again`.",
+                )
+                .elsewhere("\"365 days\""),
+                Expiry::Never,
+                USER_TOMBSTONE_EXPIRY,
+            ),
         }
     }
 }

@@ -90,6 +90,15 @@ impl Description {
     }
 }
 
+/// After how long something is over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expiry {
+    /// After this time.
+    After(Duration),
+    /// It lasts.
+    Never,
+}
+
 /// Where the values of options come from.
 ///
 /// Each call gives the default where nothing is said, and where what is said is wrong, which the source notes.
@@ -128,6 +137,14 @@ pub trait Source {
         default: Duration,
         bounds: RangeInclusive<Duration>,
     ) -> Duration;
+
+    /// A time, in whole seconds, or none: what never comes to an end.
+    fn expiry(
+        &mut self,
+        option: &Description,
+        default: Expiry,
+        bounds: RangeInclusive<Duration>,
+    ) -> Expiry;
 
     /// Any number of things. The default is as it would be written.
     fn list<T: Item>(&mut self, option: &Description, default: &[&'static str]) -> Vec<T>;
@@ -201,6 +218,10 @@ impl Source for Unsaid {
         default
     }
 
+    fn expiry(&mut self, _: &Description, default: Expiry, _: RangeInclusive<Duration>) -> Expiry {
+        default
+    }
+
     fn list<T: Item>(&mut self, _: &Description, default: &[&'static str]) -> Vec<T> {
         default.iter().filter_map(|item| T::read(item)).collect()
     }
@@ -227,6 +248,8 @@ mod tests {
         assert_eq!(from.list::<String>(&list, &["a", "b"]), ["a", "b"]);
         let minute = Duration::from_secs(60);
         assert_eq!(from.period(&number, minute, minute..=minute), minute);
+        let never = Expiry::Never;
+        assert_eq!(from.expiry(&number, never, minute..=minute), never);
         assert_eq!(from.word(&list, 2, &[("one", 1), ("two", 2)]), 2);
         assert_eq!(from.either(&list, 'n', ['y', 'n']), 'n');
         assert_eq!(from.rate(&number, "c2s"), None);

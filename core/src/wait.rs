@@ -9,6 +9,7 @@ use crate::account::AccountKey;
 use crate::jid::BareJid;
 use crate::port::{CommandId, ConnId};
 use crate::sasl::{ScramKeys, Status};
+use crate::secret::Secret;
 
 /// One question under way.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub(crate) enum CommandStep {
     DeriveNew,
     /// Keys for a new password.
     DeriveChange,
+    /// What is known of the name of a new account, which is to have this password.
+    Name(Secret),
     /// Accounts of a host.
     List,
     /// The record that is to be changed.

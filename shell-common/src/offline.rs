@@ -123,7 +123,7 @@ mod tests {
     use spondee_core::jid::{BareJid, Domain};
     use spondee_core::limits::Limits;
     use spondee_core::port::{CommandReply, UserEntry};
-    use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Status};
+    use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Held, Status, Tombstones};
     use spondee_core::secret::Secret;
     use spondee_core::store::{Class, Op, Row};
 
@@ -174,6 +174,11 @@ mod tests {
         }
         let again = Command::Delete { account };
         assert_eq!(offline.call(again), Err(CommandError::NoSuchUser));
+        // Its name is held, and nobody else's.
+        let held = offline.call(add("juliet"));
+        let held = matches!(held, Err(CommandError::Held(Held { until: None, .. })));
+        assert!(held);
+        assert_eq!(offline.call(add("romeo")), Ok(CommandReply::Done));
     }
 
     #[test]
@@ -225,6 +230,7 @@ mod tests {
         Command::Add {
             account: BareJid::parse(&format!("{name}@example.org")).unwrap(),
             password: Secret::new(b"secret".to_vec()),
+            tombstones: Tombstones::Heed,
         }
     }
 

@@ -15,6 +15,7 @@ use spondee_core::jid::BareJid;
 use spondee_core::limits::PASSWORD_BYTES;
 use spondee_core::port::{Command, CommandError, CommandReply};
 use spondee_core::roster::{ROSTER, ROSTER_VERSION};
+use spondee_core::sasl::Tombstones;
 use spondee_core::secret::Secret;
 use spondee_core::store::{Batch, Class, Expect, Field, Op, Row};
 use spondee_shell_common::boot::{Booted, DataDirectory};
@@ -562,6 +563,7 @@ fn the_control_socket_takes_no_longer_password_than_the_command() {
         let command = Command::Add {
             account: BareJid::parse("juliet@example.org").unwrap(),
             password: Secret::new(vec![b'x'; bytes]),
+            tombstones: Tombstones::Heed,
         };
         call(&socket_path(&settings.data_directory).unwrap(), &command).unwrap()
     };

@@ -172,6 +172,12 @@ fn a_deletion_is_asked_about_unless_told_not_to() {
         assert!(talk.read.contains("nothing was deleted"), "{}", talk.read);
     }
     assert_eq!(place.talk(delete, &[b"y\n"]).code, 0);
-    place.talk(ADD, &[b"secret\n", b"secret\n"]);
+    // The name is held, until it is taken all the same.
+    let talk = place.talk(ADD, &[b"secret\n", b"secret\n"]);
+    assert_eq!(talk.code, 1);
+    let again = "`spondee user add --again juliet@localhost`";
+    assert!(talk.read.contains(again), "{}", talk.read);
+    let again = again.trim_matches('`');
+    assert_eq!(place.talk(again, &[b"secret\n", b"secret\n"]).code, 0);
     assert_eq!(place.talk(&format!("{delete} --yes"), &[]).code, 0);
 }

@@ -61,7 +61,8 @@ impl Change {
     pub fn request(&self, account: &str) -> String {
         let request = match self {
             Self::Add(password) => {
-                json!({"command": "add", "account": account, "password": password})
+                // Whoever was deleted before.
+                json!({"command": "add", "account": account, "password": password, "tombstones": "ignore"})
             }
             Self::Delete => json!({"command": "delete", "account": account}),
             Self::Disable => json!({"command": "disable", "account": account}),

@@ -4,15 +4,21 @@
 
 mod stage;
 
+use std::time::Duration;
+
 use spec_tests::element::{CLIENT, Element, SASL};
-use spec_tests::memory::{Drain, Mesh, StorePace, World};
+use spec_tests::memory::{Drain, Fate, Mesh, StorePace, World};
 use spec_tests::sasl::{Binding, Scram};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
+use spondee_core::config::{Config, Host};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::PASSWORD_BYTES;
+use spondee_core::options::Expiry;
 use spondee_core::port::{Command, CommandError, CommandReply, CommandResult, Opening};
-use spondee_core::sasl::{Hash, Mechanism, Plus, Status};
+use spondee_core::sasl::{Hash, Held, Mechanism, Plus, Status, TOMBSTONES, Tombstones};
 use spondee_core::secret::Secret;
+use spondee_core::store::{Expect, Field, Row, StoreError};
+use spondee_core::time::UnixTime;
 use stage::{CAST, Outcome, stream_error, world};
 
 const ROMEO: &str = "romeo@localhost";
@@ -29,6 +35,15 @@ fn add(name: &str, password: &str) -> Command {
     Command::Add {
         account: account(name),
         password: secret(password),
+        tombstones: Tombstones::Heed,
+    }
+}
+
+fn add_again(name: &str, password: &str) -> Command {
+    Command::Add {
+        account: account(name),
+        password: secret(password),
+        tombstones: Tombstones::Ignore,
     }
 }
 
@@ -107,7 +122,7 @@ fn who_was_signed_in_a_moment_ago_is_kept_out_and_let_in_as_anybody() -> Outcome
     assert_eq!(attempt(&mut world, ROMEO, "other")?, "success");
     assert_eq!(world.command(delete()), DONE);
     assert_eq!(attempt(&mut world, ROMEO, "other")?, "not-authorized");
-    assert_eq!(world.command(add(ROMEO, "new")), DONE);
+    assert_eq!(world.command(add_again(ROMEO, "new")), DONE);
     assert_eq!(attempt(&mut world, ROMEO, "new")?, "success");
     Ok(())
 }
@@ -136,6 +151,7 @@ fn add_is_refused_for_an_account_that_exists_a_bad_password_or_a_strange_host() 
     let command = Command::Add {
         account: account("viola@localhost"),
         password: bytes,
+        tombstones: Tombstones::Heed,
     };
     assert_eq!(world.command(command), Err(CommandError::Password));
     assert_eq!(world.command(add("cesario@localhost", &longest)), DONE);
@@ -242,7 +258,7 @@ fn passwd_of_a_disabled_account_leaves_it_disabled() -> Outcome {
 }
 
 #[test]
-fn delete_ends_everything_and_the_name_is_free_again() -> Outcome {
+fn delete_ends_everything_and_the_name_can_be_taken_again() -> Outcome {
     for pace in [StorePace::Prompt, StorePace::Slow] {
         let mut world = world(3, |_| {});
         world.store_pace = pace;
@@ -251,11 +267,141 @@ fn delete_ends_everything_and_the_name_is_free_again() -> Outcome {
         assert_eq!(stream_error(&mut world, &mut romeo)?, "not-authorized");
         assert_eq!(attempt(&mut world, ROMEO, "secret")?, "not-authorized");
         assert_eq!(world.command(delete()), Err(CommandError::NoSuchUser));
-        assert_eq!(world.command(add(ROMEO, "again")), DONE);
+        assert_eq!(world.command(add_again(ROMEO, "again")), DONE);
         assert_eq!(attempt(&mut world, ROMEO, "secret")?, "not-authorized");
         assert_eq!(attempt(&mut world, ROMEO, "again")?, "success");
     }
     Ok(())
+}
+
+/// The answer to who wants a name that is held.
+fn held(deleted: UnixTime, until: Option<UnixTime>) -> CommandResult {
+    Err(CommandError::Held(Held { deleted, until }))
+}
+
+fn expiring(config: &mut Config, expiry: Expiry) {
+    for Host::Accounts(host) in config.hosts.values_mut() {
+        host.tombstone_expiry = expiry;
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn days_behind(time: UnixTime, days: i64) -> UnixTime {
+    UnixTime(time.0 + days * 86_400_000)
+}
+
+#[test]
+fn the_name_of_who_was_deleted_is_held_and_nobody_elses() -> Outcome {
+    let mut world = world(3, |_| {});
+    assert_eq!(world.command(delete()), DONE);
+    let deleted = world.now().wall;
+    for _ in 0..2 {
+        world.advance(1000 * DAY);
+        assert_eq!(world.command(add(ROMEO, "new")), held(deleted, None));
+        assert_eq!(attempt(&mut world, ROMEO, "new")?, "not-authorized");
+        // It is on disk.
+        world.crash();
+    }
+    assert_eq!(world.command(delete()), Err(CommandError::NoSuchUser));
+    assert_eq!(world.command(add("viola@localhost", "x")), DONE);
+    assert_eq!(world.command(add("romeo@other.test", "x")), DONE);
+    let list = Command::List {
+        host: Domain::parse("localhost").unwrap(),
+        after: None,
+        limit: 10,
+    };
+    let Ok(CommandReply::Users(users)) = world.command(list) else {
+        return Err("no list".to_owned());
+    };
+    assert!(users.iter().all(|user| user.account.as_str() != ROMEO));
+    Ok(())
+}
+
+#[test]
+fn a_name_is_free_when_its_tombstone_has_expired() -> Outcome {
+    let mut world = world(1, |config| expiring(config, Expiry::After(2 * DAY)));
+    assert_eq!(world.command(delete()), DONE);
+    let deleted = world.now().wall;
+    let until = Some(days_behind(deleted, 2));
+    world.advance(2 * DAY - Duration::from_millis(1));
+    assert_eq!(world.command(add(ROMEO, "new")), held(deleted, until));
+    world.advance(Duration::from_millis(1));
+    assert_eq!(world.command(add(ROMEO, "new")), DONE);
+    assert_eq!(attempt(&mut world, ROMEO, "new")?, "success");
+    no_tombstone(&mut world);
+    Ok(())
+}
+
+#[test]
+fn an_administrator_gives_a_name_again_all_the_same() -> Outcome {
+    let mut world = world(1, |_| {});
+    assert_eq!(world.command(delete()), DONE);
+    assert_eq!(world.command(add_again(ROMEO, "new")), DONE);
+    assert_eq!(attempt(&mut world, ROMEO, "new")?, "success");
+    // Who exists is not made again, whatever is said of tombstones.
+    for add in [add, add_again] {
+        let exists = Err(CommandError::Exists);
+        assert_eq!(world.command(add(ROMEO, "another")), exists);
+    }
+    no_tombstone(&mut world);
+    Ok(())
+}
+
+/// What counts is the configuration of the day on which somebody wants the name.
+#[test]
+fn a_reload_holds_names_longer_or_lets_them_go() {
+    let mut world = world(1, |_| {});
+    let mut config = world.config().clone();
+    assert_eq!(world.command(delete()), DONE);
+    let deleted = world.now().wall;
+    world.advance(5 * DAY);
+    expiring(&mut config, Expiry::After(9 * DAY));
+    world.reload(config.clone());
+    let until = Some(days_behind(deleted, 9));
+    assert_eq!(world.command(add(ROMEO, "new")), held(deleted, until));
+    expiring(&mut config, Expiry::After(4 * DAY));
+    world.reload(config.clone());
+    assert_eq!(world.command(add(ROMEO, "new")), DONE);
+    // Where names are free at once, nothing is kept of who was deleted.
+    expiring(&mut config, Expiry::After(Duration::ZERO));
+    world.reload(config);
+    assert_eq!(world.command(delete()), DONE);
+    no_tombstone(&mut world);
+    assert_eq!(world.command(add(ROMEO, "new")), DONE);
+}
+
+/// In one batch: either somebody has the name, or it is held.
+#[test]
+fn a_deletion_that_fails_holds_no_name_and_one_that_is_lost_may() {
+    for (fate, answer, add_is) in [
+        (
+            Fate::Failed(StoreError::Full),
+            CommandError::Full,
+            CommandError::Exists,
+        ),
+        (
+            Fate::Failed(StoreError::Unknown),
+            CommandError::Unknown,
+            CommandError::Exists,
+        ),
+    ] {
+        let mut world = world(1, |_| {});
+        world.fates.extend([Fate::Kept, fate]);
+        assert_eq!(world.command(delete()), Err(answer));
+        assert_eq!(world.command(add(ROMEO, "new")), Err(add_is));
+    }
+    let mut world = world(1, |_| {});
+    world.fates.extend([Fate::Kept, Fate::Lost]);
+    assert_eq!(world.command(delete()), Err(CommandError::Unknown));
+    let deleted = world.now().wall;
+    assert_eq!(world.command(add(ROMEO, "new")), held(deleted, None));
+}
+
+/// Puts one there itself, which would fail if there were any.
+fn no_tombstone(world: &mut World) {
+    let row = Row(vec![Field::Time(0)]);
+    world.keep(account(ROMEO), &TOMBSTONES, row, Expect::Absent);
 }
 
 #[test]
@@ -328,12 +474,15 @@ fn commands_on_one_account_run_one_after_another() -> Outcome {
         let answers = world.commands(vec![
             delete(),
             delete(),
-            add(ROMEO, "four"),
+            add_again(ROMEO, "four"),
             add(ROMEO, "five"),
             passwd("six"),
         ]);
         let (gone, exists) = (Err(CommandError::NoSuchUser), Err(CommandError::Exists));
         assert_eq!(answers, [DONE, gone, DONE, exists, DONE]);
+        let answers = world.commands(vec![delete(), add(ROMEO, "seven")]);
+        assert_eq!(answers, [DONE, held(world.now().wall, None)]);
+        assert_eq!(world.command(add_again(ROMEO, "six")), DONE);
         assert_eq!(attempt(&mut world, ROMEO, "six")?, "success");
     }
     Ok(())

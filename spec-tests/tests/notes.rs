@@ -11,7 +11,7 @@ use spec_tests::sasl::{Binding, Scram};
 use spec_tests::talk::{Talk, header, plain_auth};
 use spondee_core::jid::BareJid;
 use spondee_core::port::{AccountChange, CloseReason, Command, Note, Opening};
-use spondee_core::sasl::{Failure, Hash, Mechanism, Plus};
+use spondee_core::sasl::{Failure, Hash, Mechanism, Plus, Tombstones};
 use spondee_core::secret::Secret;
 use stage::{Outcome, stream_error, world};
 
@@ -335,6 +335,7 @@ fn each_change_of_an_account_is_told_when_it_is_kept() {
             Command::Add {
                 account: account(),
                 password: password(),
+                tombstones: Tombstones::Heed,
             },
             Some(AccountChange::Added),
         ),
@@ -342,6 +343,7 @@ fn each_change_of_an_account_is_told_when_it_is_kept() {
             Command::Add {
                 account: account(),
                 password: password(),
+                tombstones: Tombstones::Heed,
             },
             None,
         ),

@@ -4,6 +4,7 @@ use spec_tests::memory::{Step, StorePace, World, config};
 use spec_tests::talk::Talk;
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{Command, CommandError, CommandId, Note, Opening};
+use spondee_core::sasl::Tombstones;
 use spondee_core::secret::Secret;
 use spondee_core::store::StoreError;
 
@@ -63,7 +64,14 @@ fn a_command_that_waited_until_its_host_was_gone_makes_no_account() -> Result<()
     for id in 1..=2 {
         let account = account.clone();
         let password = Secret::new("secret".into());
-        world.post_command(CommandId(id), Command::Add { account, password });
+        world.post_command(
+            CommandId(id),
+            Command::Add {
+                account,
+                password,
+                tombstones: Tombstones::Ignore,
+            },
+        );
     }
     let other = Domain::parse("other.test").map_err(|e| format!("{e:?}"))?;
     fewer.hosts.remove(&other);

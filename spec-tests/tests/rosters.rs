@@ -11,6 +11,7 @@ use spondee_core::jid::BareJid;
 use spondee_core::limits::{ACCOUNT_IDLE, StoreCredit};
 use spondee_core::port::{Command, Note};
 use spondee_core::roster::{ROSTER, ROSTER_VERSION};
+use spondee_core::sasl::Tombstones;
 use spondee_core::secret::Secret;
 use spondee_core::store::{Expect, Field, Row, StoreError};
 
@@ -258,7 +259,11 @@ fn an_account_that_is_made_again_begins_with_nothing_and_repeats_no_version() ->
         world.advance(Duration::from_millis(1));
         let password = Secret::new("secret".into());
         let account = account.clone();
-        let add = Command::Add { account, password };
+        let add = Command::Add {
+            account,
+            password,
+            tombstones: Tombstones::Ignore,
+        };
         world.command(add).map_err(|e| format!("{e:?}"))?;
     }
     assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");

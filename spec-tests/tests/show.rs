@@ -14,7 +14,7 @@ use spondee_core::port::{
     Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Note, Show,
     UserDetails,
 };
-use spondee_core::sasl::Status;
+use spondee_core::sasl::{Status, Tombstones};
 use spondee_core::store::{Class, StoreError};
 use stage::{Outcome, stream_error, world};
 
@@ -239,6 +239,7 @@ fn who_does_not_exist_is_not_shown_and_not_loaded() -> Outcome {
     let add = Command::Add {
         account: jid(ROMEO),
         password: spondee_core::secret::Secret::new(b"secret".to_vec()),
+        tombstones: Tombstones::Ignore,
     };
     let answers = world.commands(vec![delete(ROMEO), show(ROMEO), add, show(ROMEO)]);
     assert_eq!(answers[..3], [DONE, GONE, DONE]);

@@ -11,6 +11,7 @@ use super::phrase;
 use super::world::{ACCOUNTS, Answer, HOSTS, PASSWORDS, World, account};
 use crate::jid::Domain;
 use crate::port::{Closed, Command, Opening};
+use crate::sasl::Tombstones;
 use crate::secret::Secret;
 use crate::testing::Mesh;
 
@@ -149,6 +150,7 @@ fn command(world: &mut World, bytes: &mut Cursor<'_>) {
         0 => Command::Add {
             password: password(world, bytes),
             account,
+            tombstones: Tombstones::Ignore,
         },
         1 => Command::Delete { account },
         2 => Command::Disable { account },

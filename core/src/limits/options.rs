@@ -44,6 +44,10 @@ pub const SASL_FAILURE_FORGIVEN_AFTER: RangeInclusive<Duration> =
 /// signs in and for the server at each PLAIN.
 pub const ITERATION_COUNT: RangeInclusive<u32> = 4096..=10_000_000;
 
+/// `user_tombstone_expiry`. Beyond a hundred years it is `never`.
+pub const USER_TOMBSTONE_EXPIRY: RangeInclusive<Duration> =
+    Duration::ZERO..=Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// `roster_max_contacts`. A roster is kept in memory as long as its account is, and sent whole to a client that has none; with more rows an
 /// account could not be loaded. None would be no roster.
 pub const ROSTER_CONTACTS: RangeInclusive<usize> = 1..=10_000;

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::jid::{BareJid, Domain};
-use crate::sasl::Status;
+use crate::sasl::{Held, Status, Tombstones};
 use crate::secret::Secret;
 
 /// The shell's name for one command under way.
@@ -23,8 +23,11 @@ pub enum Command {
         account: BareJid,
         /// Its password as typed.
         password: Secret,
+        /// Whether a name is taken that was deleted.
+        tombstones: Tombstones,
     },
-    /// Deletes the account and everything it keeps. Its sessions are closed with `not-authorized` first.
+    /// Deletes the account and everything it keeps. Its sessions are closed with `not-authorized` first. Its name is held for
+    /// `user_tombstone_expiry`.
     Delete {
         /// This account.
         account: BareJid,
@@ -181,6 +184,8 @@ pub enum CommandError {
     Exists,
     /// There is no room on the disk.
     Full,
+    /// An account of this name was deleted, and its tombstone is heeded.
+    Held(Held),
     /// The host is not served here.
     NoSuchHost,
     /// There is no such account.

@@ -21,6 +21,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod tombstone;
 
 pub use credentials::{
     CREDENTIALS, Credentials, Dates, DeriveParams, PasswordError, SALT_BYTES, ScramKeys, Status,
@@ -35,3 +36,5 @@ pub use policy::{
     ChannelBindings, Encryption, Offer, OfferEmpty, SaslPolicy, Transport, admit, offer,
 };
 pub use throttle::{AddressPrint, Attempt, Limit, Reached, Throttle, Verdict};
+pub use tombstone::{Held, TOMBSTONES, Tombstones};
+pub(crate) use tombstone::{get_tombstone, put_tombstone, remove_tombstone};

@@ -3,7 +3,6 @@
 //! Commands on one account run one after another: each reads the record that the one before it wrote.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -15,12 +14,14 @@ use crate::account::{Account, AccountKey, Leave};
 use crate::due::Due;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{COMMANDS_WAITING_MAX, LEAVE_AGAIN, LEAVE_TRIES, LIST_MAX};
+use crate::options::Expiry;
 use crate::port::{
     AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult,
     DeriveError, Note, UserEntry,
 };
 use crate::sasl::{
-    CREDENTIALS, Credentials, Dates, DeriveParams, ScramKeys, Status, prepare_new_password,
+    CREDENTIALS, Credentials, Dates, DeriveParams, Held, ScramKeys, Status, Tombstones,
+    get_tombstone, prepare_new_password, put_tombstone, remove_tombstone,
 };
 use crate::secret::Secret;
 use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError};
@@ -54,12 +55,17 @@ impl Shard {
 
     fn begin(&mut self, now: Now, id: CommandId, command: Command) {
         match command {
-            Command::Add { account, password } => {
-                self.new_keys(now, id, account, &password, CommandStep::DeriveNew);
-            }
-            Command::Passwd { account, password } => {
-                self.new_keys(now, id, account, &password, CommandStep::DeriveChange);
-            }
+            Command::Add {
+                account,
+                password,
+                tombstones,
+            } => self.add(now, id, account, &password, tombstones),
+            Command::Passwd { account, password } => match prepared(&password) {
+                Ok(password) => {
+                    self.new_keys(now, id, account, password, CommandStep::DeriveChange);
+                }
+                Err(error) => self.finish(now, id, &account, Err(error)),
+            },
             Command::Delete { account } => self.change(id, account, Change::Delete),
             Command::Disable { account } => {
                 self.change(id, account, Change::Status(Status::Disabled));
@@ -75,19 +81,55 @@ impl Shard {
         }
     }
 
+    fn add(
+        &mut self,
+        now: Now,
+        id: CommandId,
+        account: BareJid,
+        password: &Secret,
+        tombstones: Tombstones,
+    ) {
+        let password = match prepared(password) {
+            Ok(password) => password,
+            Err(error) => return self.finish(now, id, &account, Err(error)),
+        };
+        match tombstones {
+            Tombstones::Ignore => {
+                self.new_keys(now, id, account, password, CommandStep::DeriveNew);
+            }
+            Tombstones::Heed => {
+                let batch = change_of(account.clone(), get_tombstone());
+                self.ask(id, Some(account), batch, CommandStep::Name(password));
+            }
+        }
+    }
+
+    /// What is known of a new account's name is here.
+    fn name_known(
+        &mut self,
+        now: Now,
+        id: CommandId,
+        account: BareJid,
+        password: Secret,
+        tombstone: Option<&Row>,
+    ) {
+        let host = self.config.accounts(account.domain());
+        let expiry = host.map_or(Expiry::Never, |host| host.tombstone_expiry);
+        match tombstone.and_then(|row| Held::by(row, expiry, now.wall)) {
+            Some(held) => self.finish(now, id, &account, Err(CommandError::Held(held))),
+            None => self.new_keys(now, id, account, password, CommandStep::DeriveNew),
+        }
+    }
+
     /// Asks a worker for keys under every hash: so a host can always offer them all.
     fn new_keys(
         &mut self,
         now: Now,
         id: CommandId,
         account: BareJid,
-        password: &Secret,
+        password: Secret,
         step: CommandStep,
     ) {
-        let prepared = prepare_new_password(password.expose());
-        let Ok(prepared) = prepared.map(String::into_bytes).map(Secret::new) else {
-            return self.finish(now, id, &account, Err(CommandError::Password));
-        };
         let Some(host) = self.config.accounts(account.domain()) else {
             // It went with a reload while this waited behind another command.
             return self.finish(now, id, &account, Err(CommandError::NoSuchHost));
@@ -99,7 +141,7 @@ impl Shard {
             account: Some(account),
             step,
         };
-        self.derive_keys(prepared, jobs, Wait::Command(Box::new(wait)));
+        self.derive_keys(password, jobs, Wait::Command(Box::new(wait)));
     }
 
     pub(super) fn command_derived(
@@ -130,6 +172,7 @@ impl Shard {
             }
             CommandStep::DeriveChange => self.change(id, account, Change::Keys(keys)),
             CommandStep::List
+            | CommandStep::Name(_)
             | CommandStep::Read(_)
             | CommandStep::Show
             | CommandStep::Write(_) => self.fx.bug("keys for a command that asked for none"),
@@ -154,7 +197,11 @@ impl Shard {
             row,
             expect,
         };
-        let batch = change_of(account.clone(), put);
+        let mut batch = change_of(account.clone(), put);
+        match after {
+            After::Added => batch.ops.push(remove_tombstone()),
+            After::Deleted | After::Disabled | After::Enabled | After::PasswordChanged(_) => {}
+        }
         self.ask_for_change(id, account, batch, after);
     }
 
@@ -189,6 +236,12 @@ impl Shard {
             (Some(account), CommandStep::Read(change)) => match outcome {
                 Ok(replies) => {
                     self.apply(now, id, account, first_row(replies), change);
+                }
+                Err(error) => self.finish(now, id, &account, Err(read_error(error))),
+            },
+            (Some(account), CommandStep::Name(password)) => match outcome {
+                Ok(replies) => {
+                    self.name_known(now, id, account, password, first_row(replies).as_ref());
                 }
                 Err(error) => self.finish(now, id, &account, Err(read_error(error))),
             },
@@ -322,7 +375,7 @@ impl Shard {
                 let account = owner.account.jid().clone();
                 self.timers.stop(Due::Leave(key));
                 self.depart(now, key);
-                self.purge(command, account);
+                self.purge(now, command, account);
             }
             None => self.fx.bug("an account that is being deleted is gone"),
         }
@@ -359,8 +412,12 @@ impl Shard {
         }
     }
 
-    fn purge(&mut self, id: CommandId, account: BareJid) {
-        let batch = change_of(account.clone(), Op::Purge);
+    /// In one batch, so that a name is held as soon as nobody has it.
+    fn purge(&mut self, now: Now, id: CommandId, account: BareJid) {
+        let host = self.config.accounts(account.domain());
+        let expiry = host.map_or(Expiry::Never, |host| host.tombstone_expiry);
+        let mut batch = change_of(account.clone(), Op::Purge);
+        batch.ops.extend(put_tombstone(expiry, now.wall));
         self.ask_for_change(id, account, batch, After::Deleted);
     }
 
@@ -479,6 +536,14 @@ fn change_of(owner: BareJid, op: Op) -> Batch {
         tenure: 0,
         class: Class::Change,
         ops: vec![op],
+    }
+}
+
+/// A new password as its keys are made of it.
+fn prepared(password: &Secret) -> Result<Secret, CommandError> {
+    match prepare_new_password(password.expose()) {
+        Ok(prepared) => Ok(Secret::new(prepared.into_bytes())),
+        Err(_) => Err(CommandError::Password),
     }
 }
 

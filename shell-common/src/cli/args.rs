@@ -8,7 +8,7 @@ use spondee_core::jid::{BareJid, Domain, JidError};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  refused: no such user, the user exists, the host is not served, not a password
+  1  refused: no such user, the user exists or was deleted, the host is not served, not a password
   2  the command line is wrong
   3  the configuration, the data directory or the server cannot be used";
 
@@ -88,11 +88,19 @@ pub(super) enum UserTask {
     #[command(after_help = "\
 Examples:
   spondee user add juliet@example.org
-  spondee user add juliet@example.org < password.txt")]
+  spondee user add juliet@example.org < password.txt
+  spondee user add --again juliet@example.org
+
+The name of a user that was deleted is held for as long as `user_tombstone_expiry` says: contacts, rooms and other servers may
+not know that somebody else has it now, and send what was for the old user to the new one. --again takes it all the same, as for
+somebody who comes back.")]
     Add {
         /// The new address, such as juliet@example.org
         #[arg(value_name = "JID", value_parser = account)]
         account: BareJid,
+        /// Also if a user of this name was deleted
+        #[arg(long)]
+        again: bool,
     },
     /// Set a new password; sessions that signed in with the old one are closed
     #[command(after_help = "\
@@ -152,7 +160,8 @@ Examples:
   spondee user delete juliet@example.org
   spondee user delete --yes juliet@example.org    does not ask
 
-Where standard input is no terminal to ask on, --yes is needed.")]
+Where standard input is no terminal to ask on, --yes is needed. Afterwards nobody can have the name for as long as
+`user_tombstone_expiry` says: see `spondee user add --help`.")]
     Delete {
         /// The address, such as juliet@example.org
         #[arg(value_name = "JID", value_parser = account)]
@@ -268,10 +277,10 @@ mod tests {
     #[test]
     fn addresses_are_prepared() {
         let args = parse("spondee user add Juliet@LOCALHOST").unwrap();
-        let Some(Task::User(UserTask::Add { account })) = args.task else {
+        let Some(Task::User(UserTask::Add { account, again })) = args.task else {
             panic!("{args:?}");
         };
-        assert_eq!(account.as_str(), "juliet@localhost");
+        assert_eq!((account.as_str(), again), ("juliet@localhost", false));
     }
 
     #[test]

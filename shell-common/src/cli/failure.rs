@@ -4,6 +4,10 @@ use std::io;
 
 use spondee_core::limits::PASSWORD_BYTES;
 use spondee_core::port::{Command, CommandError};
+use spondee_core::sasl::Held;
+use spondee_core::time::UnixTime;
+
+use crate::tls::date;
 
 /// What went wrong. The exit codes are in `--help` (args.rs).
 #[derive(Debug)]
@@ -81,6 +85,7 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         CommandError::Full => Failure::Unusable(format!(
             "{nothing}: there is no room left on the disk with the database; make some, then try again"
         )),
+        CommandError::Held(held) => Failure::Refused(held_back(who, held)),
         // The configuration read here has the host.
         CommandError::NoSuchHost => Failure::Refused(format!(
             "the running server does not know the host of {who}, because its configuration was changed after it \
@@ -104,15 +109,60 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
     }
 }
 
+/// Nobody can have this name.
+fn held_back(who: &str, Held { deleted, until }: Held) -> String {
+    let day = |time: UnixTime| date(time.0.div_euclid(1000));
+    let until = match until {
+        Some(until) => format!("until {}", day(until)),
+        None => "any more".to_owned(),
+    };
+    format!(
+        "nothing was changed: {who} was deleted on {}, and nobody can have the name {until}, because contacts, rooms and other \
+         servers may still take it for who had it; `spondee user add --again {who}` takes it all the same, and \
+         `user_tombstone_expiry` says for how long names are held",
+        day(deleted)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use spondee_core::jid::BareJid;
+    use spondee_core::sasl::Tombstones;
     use spondee_core::secret::Secret;
 
     use super::*;
 
     fn juliet() -> BareJid {
         BareJid::parse("juliet@example.org").unwrap()
+    }
+
+    fn add() -> Command {
+        Command::Add {
+            account: juliet(),
+            password: Secret::default(),
+            tombstones: Tombstones::Heed,
+        }
+    }
+
+    #[test]
+    fn who_adds_a_name_that_was_deleted_hears_when_until_when_and_what_to_do() {
+        let deleted = UnixTime(1_795_316_645_678);
+        for (until, words) in [
+            (Some(UnixTime(1_826_852_645_678)), "until 2027-11-22"),
+            (None, "any more"),
+        ] {
+            let failure = refused(&add(), CommandError::Held(Held { deleted, until }));
+            assert_eq!(failure.code(), 1);
+            let message = failure.message().unwrap();
+            for words in [
+                "juliet@example.org was deleted on 2026-11-22",
+                words,
+                "`spondee user add --again juliet@example.org`",
+                "`user_tombstone_expiry`",
+            ] {
+                assert!(message.contains(words), "{message}");
+            }
+        }
     }
 
     #[test]
@@ -148,10 +198,7 @@ mod tests {
 
     #[test]
     fn who_adds_an_account_twice_is_shown_how_to_change_its_password() {
-        let add = Command::Add {
-            account: juliet(),
-            password: Secret::default(),
-        };
+        let add = add();
         let failure = refused(&add, CommandError::Exists);
         assert!(
             failure

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{Command, CommandReply, CommandResult, UserEntry};
-use spondee_core::sasl::Status;
+use spondee_core::sasl::{Status, Tombstones};
 
 use super::args::{Form, UserTask};
 use super::failure::{Failure, refused};
@@ -33,12 +33,20 @@ pub(super) fn perform(
         way: Way::Server,
     };
     match task {
-        UserTask::Add { account } => {
+        UserTask::Add { account, again } => {
             office.serves(account.domain())?;
             let note = office.begins()?;
             let password = new_password(&account, console)?;
             let said = format!("{account} was added");
-            office.change(Command::Add { account, password }, &said, console)?;
+            let add = Command::Add {
+                account,
+                password,
+                tombstones: match again {
+                    true => Tombstones::Ignore,
+                    false => Tombstones::Heed,
+                },
+            };
+            office.change(add, &said, console)?;
             match note {
                 Some(note) => Ok(writeln!(console.err, "spondee: {note}")?),
                 None => Ok(()),

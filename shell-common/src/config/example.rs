@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use spondee_core::options::{Shown, Whose};
+use spondee_core::options::{Expiry, Shown, Whose};
 
 use super::options::{ASKED, Asked};
+use super::value::NEVER;
 
 /// A file with every option, its default and what it does.
 pub static EXAMPLE: LazyLock<String> = LazyLock::new(|| write(&ASKED));
@@ -87,6 +88,14 @@ pub(super) fn quoted(text: &str) -> String {
 pub(super) fn quoted_list(texts: &[&str]) -> String {
     let items: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
     format!("[{}]", items.join(", "))
+}
+
+/// When something is over, as it is written.
+pub(super) fn expiry_text(expiry: Expiry) -> String {
+    match expiry {
+        Expiry::After(period) => period_text(period),
+        Expiry::Never => quoted(NEVER),
+    }
 }
 
 /// A period as it is written.

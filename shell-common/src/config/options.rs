@@ -59,6 +59,8 @@ pub(super) enum Kind {
     Numbers,
     /// A number of seconds, or text that says how many minutes.
     Period,
+    /// The same, or text that says that there is no end.
+    Expiry,
     Table,
     Text,
     /// One text or a list of them.
@@ -268,6 +270,7 @@ mod tests {
         for (option, expected) in [
             ("c2s_ports", Kind::Numbers),
             ("c2s_close_timeout", Kind::Period),
+            ("user_tombstone_expiry", Kind::Expiry),
             ("c2s_require_encryption", Kind::Truth),
             ("interfaces", Kind::Texts),
             ("limits", Kind::Table),

@@ -3,15 +3,15 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use spondee_core::options::{Description, Item, Number, Source, Whose};
+use spondee_core::options::{Description, Expiry, Item, Number, Source, Whose};
 use spondee_core::rate::Rate;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::example::{period_text, quoted, quoted_list};
+use super::example::{expiry_text, period_text, quoted, quoted_list};
 use super::options::{Asked, Kind};
 use super::rate;
-use super::value::{Faults, choice, item, number, path, period, word};
+use super::value::{Faults, choice, expiry, item, number, path, period, word};
 
 /// What a file says, asked for option by option.
 #[derive(Debug)]
@@ -265,6 +265,16 @@ impl Source for Reader<'_, '_, '_> {
     ) -> Duration {
         self.remember(option, Kind::Period, || period_text(default));
         self.one(option, period(bounds)).unwrap_or(default)
+    }
+
+    fn expiry(
+        &mut self,
+        option: &Description,
+        default: Expiry,
+        bounds: RangeInclusive<Duration>,
+    ) -> Expiry {
+        self.remember(option, Kind::Expiry, || expiry_text(default));
+        self.one(option, expiry(bounds)).unwrap_or(default)
     }
 
     fn list<T: Item>(&mut self, option: &Description, default: &[&'static str]) -> Vec<T> {

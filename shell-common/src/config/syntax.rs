@@ -5,7 +5,7 @@ use toml::de::{DeTable, Error};
 
 use super::options::{self, Kind};
 use super::statements::{Statement, statements};
-use super::value::{Faults, seconds, truth};
+use super::value::{Faults, NEVER, seconds, truth};
 use crate::limits::CONFIG_SYNTAX_FAULTS;
 
 /// A text without what is not TOML in it. The lines are as many, so that faults found in it are where they are said to be.
@@ -404,9 +404,12 @@ fn of_word(key: &str, value: &str, kind: Option<Kind>) -> Option<String> {
         Some(Kind::Period) if seconds(value).is_none() => Some(format!(
             "`{key}` is a number of seconds, or text such as \"2 minutes\""
         )),
+        Some(Kind::Expiry) if value != NEVER && seconds(value).is_none() => Some(format!(
+            "`{key}` is a number of seconds, or text such as \"2 minutes\", or \"{NEVER}\""
+        )),
         Some(Kind::Numbers | Kind::Texts) => of_list(key, value, kind),
         Some(Kind::Table) => Some(format!("`{key}` has parts: {}", shown(key))),
-        Some(Kind::Text | Kind::Period) | None => {
+        Some(Kind::Expiry | Kind::Text | Kind::Period) | None => {
             (!value.contains('"')).then(|| format!("text stands in quotes: {key} = \"{value}\""))
         }
     }

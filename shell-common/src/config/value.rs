@@ -4,7 +4,7 @@ use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::time::Duration;
 
-use spondee_core::options::{Item, Number};
+use spondee_core::options::{Expiry, Item, Number};
 use toml::de::DeValue;
 
 use super::syntax::Headers;
@@ -204,24 +204,44 @@ pub(super) fn number<T: Number>(
 pub(super) fn period(
     bounds: RangeInclusive<Duration>,
 ) -> impl Fn(&DeValue<'_>) -> Result<Duration, String> {
-    move |value| {
-        let seconds = if let Some(integer) = value.as_integer() {
-            u64::from_str_radix(integer.as_str(), integer.radix()).ok()
-        } else if let Some(text) = value.as_str() {
-            seconds(text)
-        } else {
-            return Err(not(PERIOD, value));
-        };
-        let period = Duration::from_secs(seconds.ok_or_else(|| format!("must be {PERIOD}"))?);
-        if !bounds.contains(&period) {
-            let (least, most) = (bounds.start().as_secs(), bounds.end().as_secs());
-            return Err(format!("must be from {least} to {most} seconds"));
-        }
-        Ok(period)
+    move |value| within(&bounds, PERIOD, value)
+}
+
+/// The same, or that there is no end. `Choice:` unlike in Prosody that is not `false`, which reads like the opposite.
+pub(super) fn expiry(
+    bounds: RangeInclusive<Duration>,
+) -> impl Fn(&DeValue<'_>) -> Result<Expiry, String> {
+    move |value| match value.as_str() {
+        Some(text) if text.trim() == NEVER => Ok(Expiry::Never),
+        Some(_) | None => within(&bounds, EXPIRY, value).map(Expiry::After),
     }
 }
 
+fn within(
+    bounds: &RangeInclusive<Duration>,
+    wanted: &str,
+    value: &DeValue<'_>,
+) -> Result<Duration, String> {
+    let seconds = if let Some(integer) = value.as_integer() {
+        u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+    } else if let Some(text) = value.as_str() {
+        seconds(text)
+    } else {
+        return Err(not(wanted, value));
+    };
+    let period = Duration::from_secs(seconds.ok_or_else(|| format!("must be {wanted}"))?);
+    if !bounds.contains(&period) {
+        let (least, most) = (bounds.start().as_secs(), bounds.end().as_secs());
+        return Err(format!("must be from {least} to {most} seconds"));
+    }
+    Ok(period)
+}
+
+/// What has no end.
+pub(super) const NEVER: &str = "never";
+
 const PERIOD: &str = "a number of seconds, or text such as \"2 minutes\"";
+const EXPIRY: &str = "a number of seconds, or text such as \"2 minutes\", or \"never\"";
 
 /// `90`, `90 s`, `1 minute`, `2h`, `1 day`.
 pub(super) fn seconds(text: &str) -> Option<u64> {

@@ -5,6 +5,8 @@
 //!
 //! ```text
 //! {"command":"add","account":"juliet@example.org","password":"…"}       {"result":"done"}
+//! {"command":"add",…,"tombstones":"heed"}                  {"result":"held","deleted":1795316645678,"until":null}
+//!     what is to be done if a user of this name was deleted: "heed" or "ignore", which takes the name all the same
 //! {"command":"passwd","account":"juliet@example.org","password":"…"}    {"result":"error","error":"no-such-user"}
 //! {"command":"disable","account":"juliet@example.org"}                  likewise "enable" and "delete"
 //! {"command":"list","host":"example.org","after":"a@example.org","limit":100}

@@ -5,8 +5,9 @@ use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{
     Availability, CommandError, CommandReply, Device, Show, UserDetails, UserEntry,
 };
-use spondee_core::sasl::Status;
+use spondee_core::sasl::{Held, Status, Tombstones};
 use spondee_core::secret::Secret;
+use spondee_core::time::UnixTime;
 
 use super::*;
 use crate::scratch::Scratch;
@@ -106,11 +107,18 @@ fn passwords_and_pages_arrive_as_sent() {
     let add = Command::Add {
         account: jid("juli\u{e9}t@x.example"),
         password: Secret::new(typed.as_bytes().to_vec()),
+        tombstones: Tombstones::Ignore,
     };
     let (arrived, result) = server.exchange(add, Err(CommandError::Exists));
-    let Command::Add { account, password } = arrived else {
+    let Command::Add {
+        account,
+        password,
+        tombstones,
+    } = arrived
+    else {
         panic!("{arrived:?}");
     };
+    assert_eq!(tombstones, Tombstones::Ignore);
     assert_eq!(account, jid("juli\u{e9}t@x.example"));
     assert_eq!(password.expose(), typed.as_bytes());
     assert_eq!(result, Err(CommandError::Exists));
@@ -186,6 +194,14 @@ fn every_error_comes_back_as_itself() {
         CommandError::Busy,
         CommandError::Exists,
         CommandError::Full,
+        CommandError::Held(Held {
+            deleted: UnixTime(1_795_316_645_678),
+            until: Some(UnixTime(1_795_316_645_679)),
+        }),
+        CommandError::Held(Held {
+            deleted: UnixTime(-1),
+            until: None,
+        }),
         CommandError::NoSuchHost,
         CommandError::NoSuchUser,
         CommandError::Password,

@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{Command, CommandError, CommandReply, CommandResult, UserEntry};
-use spondee_core::sasl::Status;
+use spondee_core::sasl::{Held, Status, Tombstones};
 use spondee_core::secret::Secret;
+use spondee_core::time::UnixTime;
 
 use crate::limits::CONTROL_PAGE;
 
@@ -23,6 +24,8 @@ pub(super) enum Request<'a> {
         account: Cow<'a, str>,
         #[serde(borrow)]
         password: Cow<'a, str>,
+        #[serde(default)]
+        tombstones: Tombstones,
     },
     Delete {
         #[serde(borrow)]
@@ -67,6 +70,12 @@ pub(super) enum Answer {
         /// A sentence, where there is more to say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
+    },
+    /// `CommandError::Held`, in milliseconds since 1970-01-01T00:00:00Z.
+    Held {
+        deleted: i64,
+        /// `None` is never.
+        until: Option<i64>,
     },
     /// What there is to know of an account.
     User { user: Details },
@@ -135,9 +144,14 @@ impl<'a> Request<'a> {
 
     fn into_command(self) -> Result<Command, String> {
         Ok(match self {
-            Self::Add { account, password } => Command::Add {
+            Self::Add {
+                account,
+                password,
+                tombstones,
+            } => Command::Add {
                 account: address(&account)?,
                 password: secret(password),
+                tombstones,
             },
             Self::Delete { account } => Command::Delete {
                 account: address(&account)?,
@@ -175,9 +189,14 @@ impl<'a> TryFrom<&'a Command> for Request<'a> {
         let text = |jid: &'a BareJid| Cow::Borrowed(jid.as_str());
         let typed = |secret: &'a Secret| std::str::from_utf8(secret.expose()).map(Cow::Borrowed);
         Ok(match command {
-            Command::Add { account, password } => Self::Add {
+            Command::Add {
+                account,
+                password,
+                tombstones,
+            } => Self::Add {
                 account: text(account),
                 password: typed(password)?,
+                tombstones: *tombstones,
             },
             Command::Delete { account } => Self::Delete {
                 account: text(account),
@@ -226,6 +245,10 @@ impl Answer {
     pub(super) fn into_result(self) -> Result<CommandResult, String> {
         Ok(match self {
             Self::Done => Ok(CommandReply::Done),
+            Self::Held { deleted, until } => Err(CommandError::Held(Held {
+                deleted: UnixTime(deleted),
+                until: until.map(UnixTime),
+            })),
             Self::User { user } => Ok(CommandReply::User(Box::new(user.into()))),
             Self::Users { users } => {
                 let entries: Result<_, _> = users.into_iter().map(User::into_entry).collect();
@@ -267,16 +290,18 @@ impl From<CommandResult> for Answer {
             Ok(CommandReply::Users(users)) => Self::Users {
                 users: users.into_iter().map(User::from).collect(),
             },
-            Err(error) => Self::refused(match error {
-                CommandError::Busy => Refusal::Busy,
-                CommandError::Exists => Refusal::Exists,
-                CommandError::Full => Refusal::Full,
-                CommandError::NoSuchHost => Refusal::NoSuchHost,
-                CommandError::NoSuchUser => Refusal::NoSuchUser,
-                CommandError::Password => Refusal::Password,
-                CommandError::Store => Refusal::Store,
-                CommandError::Unknown => Refusal::Unknown,
-            }),
+            Err(CommandError::Held(Held { deleted, until })) => Self::Held {
+                deleted: deleted.0,
+                until: until.map(|until| until.0),
+            },
+            Err(CommandError::Busy) => Self::refused(Refusal::Busy),
+            Err(CommandError::Exists) => Self::refused(Refusal::Exists),
+            Err(CommandError::Full) => Self::refused(Refusal::Full),
+            Err(CommandError::NoSuchHost) => Self::refused(Refusal::NoSuchHost),
+            Err(CommandError::NoSuchUser) => Self::refused(Refusal::NoSuchUser),
+            Err(CommandError::Password) => Self::refused(Refusal::Password),
+            Err(CommandError::Store) => Self::refused(Refusal::Store),
+            Err(CommandError::Unknown) => Self::refused(Refusal::Unknown),
         }
     }
 }

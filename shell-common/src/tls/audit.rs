@@ -302,7 +302,7 @@ fn common_names<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a str> {
 }
 
 /// The day, in UTC.
-pub(super) fn date(seconds: i64) -> String {
+pub(crate) fn date(seconds: i64) -> String {
     ASN1Time::from_timestamp(seconds).map_or_else(
         |_| "a day beyond all calendars".to_owned(),
         |time| {

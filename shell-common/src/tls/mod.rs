@@ -15,6 +15,7 @@ pub(crate) mod made;
 mod pem;
 mod pump;
 
+pub(crate) use audit::date;
 pub use audit::{Remark, Severity};
 pub use certs::CertError;
 pub use development::generate_development_certificate;

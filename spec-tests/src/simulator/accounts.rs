@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::Limits;
 use spondee_core::port::{Command, CommandError, CommandId, CommandReply, CommandResult};
+use spondee_core::sasl::Tombstones;
 use spondee_core::secret::Secret;
 
 use super::Moment;
@@ -407,6 +408,7 @@ fn command(account: usize, order: Order) -> Command {
         Order::Add(password) => Command::Add {
             account,
             password: secret(password),
+            tombstones: Tombstones::Ignore,
         },
         Order::Delete => Command::Delete { account },
         Order::Disable => Command::Disable { account },

@@ -32,7 +32,7 @@ use crate::port::{
     Closed, Command, CommandId, CommandResult, ConnId, Input, Listener, Note, Opening, Standing,
     TlsVersion,
 };
-use crate::sasl::CREDENTIALS;
+use crate::sasl::{CREDENTIALS, Tombstones};
 use crate::secret::Secret;
 use crate::shard::Shard;
 use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError, Table};
@@ -181,14 +181,19 @@ impl World {
         }
     }
 
-    /// Makes an account, and waits until it is kept.
+    /// Makes an account, whatever became of an earlier one, and waits until it is kept.
     ///
     /// # Panics
     /// The server refuses.
     pub fn add_user(&mut self, account: &str, password: &str) {
         let account = BareJid::parse(account).expect("an address");
         let password = Secret::new(password.as_bytes().to_vec());
-        let answer = self.command(Command::Add { account, password });
+        let add = Command::Add {
+            account,
+            password,
+            tombstones: Tombstones::Ignore,
+        };
+        let answer = self.command(add);
         assert!(answer.is_ok(), "{answer:?}");
     }
 

@@ -8,6 +8,7 @@ use crate::config::{Host, HostConfig, Software};
 use crate::jid::Domain;
 use crate::limits::Limits;
 use crate::port::{CommandError, CommandReply};
+use crate::sasl::Tombstones;
 
 fn world() -> World {
     let host = HostConfig {
@@ -35,6 +36,8 @@ fn add(name: &str) -> Command {
     Command::Add {
         account: account(name),
         password: Secret::new(b"secret".to_vec()),
+        // One batch, and no question before it.
+        tombstones: Tombstones::Ignore,
     }
 }
 

@@ -1,6 +1,8 @@
 //! That there is one list of options: what is asked for. The roster's shows the way of each.
 
-use spondee_core::options::{Shown, Whose};
+use std::time::Duration;
+
+use spondee_core::options::{Expiry, Shown, Whose};
 use toml::de::DeTable;
 
 use super::super::options::{self, ASKED, Asked, fault_of, kind};
@@ -61,6 +63,38 @@ fn a_wrong_number_of_contacts_is_told_where_it_stands() {
         ),
     ] {
         assert_eq!(faults(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn a_name_that_was_deleted_is_held_for_ever_or_for_a_time() {
+    let expiry = |line: &str| {
+        let settings = read(&format!("[host.\"a.example\"]\n{line}\n")).unwrap();
+        host(&settings, "a.example").tombstone_expiry
+    };
+    let after = |seconds| Expiry::After(Duration::from_secs(seconds));
+    assert_eq!(expiry(""), Expiry::Never);
+    assert_eq!(expiry("user_tombstone_expiry = \"never\""), Expiry::Never);
+    assert_eq!(expiry("user_tombstone_expiry = 0"), after(0));
+    let year = after(365 * 86_400);
+    assert_eq!(expiry("user_tombstone_expiry = \"365 days\""), year);
+    assert!(EXAMPLE.contains("\nuser_tombstone_expiry = \"never\"\n"));
+    let is = "`user_tombstone_expiry` must be a number of seconds, or text such as \"2 minutes\", or \"never\"";
+    for (value, expected) in [
+        // Prosody's, which is for ever.
+        ("false", format!("{is}, not a boolean")),
+        ("\"for ever\"", is.to_owned()),
+        (
+            "\"36501 days\"",
+            "`user_tombstone_expiry` must be from 0 to 3153600000 seconds".to_owned(),
+        ),
+        (
+            "never",
+            "not TOML: text stands in quotes: user_tombstone_expiry = \"never\"".to_owned(),
+        ),
+    ] {
+        let told = fault(&format!("user_tombstone_expiry = {value}\n"));
+        assert_eq!(told, format!("spondee.toml:1: {expected}"));
     }
 }
 
