@@ -25,12 +25,13 @@ pub use options::RosterOptions;
 pub use request::{Get, Set, get, set};
 pub use requests::ROSTER_REQUESTS;
 pub(crate) use requests::Requests;
-pub use rows::{BadRow, ROSTER, ROSTER_VERSION};
+pub use rows::{ROSTER, ROSTER_VERSION};
 pub(crate) use subscription::{Act, Inbound, Request, Route, State};
 pub use unsaid::ROSTER_UNSAID;
 pub(crate) use unsaid::Unsaid;
 pub use version::Version;
 
+pub use crate::store::BadRow;
 use crate::xml::{Ns, Writer};
 
 /// The contacts of one account.

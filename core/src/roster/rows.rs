@@ -1,16 +1,14 @@
 //! How a roster is kept: a row for each contact, and one for its version.
 
-use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use core::fmt;
 
 use bytes::Bytes;
 
 use super::item::Standing;
 use super::{Approval, Ask, Item, Roster, Subscription, Version};
 use crate::jid::BareJid;
-use crate::store::{Column, Field, Kind, Loaded, Loading, Puts, Row, Shape, Table};
+use crate::store::{BadRow, Column, Field, Kind, Loaded, Loading, Puts, Row, Shape, Table};
 
 /// The contacts. Most columns are named after the attributes of RFC 6121 §2.1.2 and hold what these do.
 pub static ROSTER: Shape = Shape {
@@ -36,33 +34,6 @@ pub static ROSTER_VERSION: Shape = Shape {
     loading: Loading::Loaded,
     puts: Puts::Awaited,
 };
-
-/// A row that makes no sense. Its roster is not to be used: what cannot be read must not be written over.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct BadRow {
-    /// In this table.
-    pub table: Table,
-    /// Of this contact, if it is about one.
-    pub contact: Option<Box<str>>,
-    /// What is wrong with it.
-    pub why: &'static str,
-}
-
-impl fmt::Display for BadRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            table,
-            contact,
-            why,
-        } = self;
-        match contact {
-            Some(contact) => write!(f, "{table:?}, contact {contact:?}: {why}"),
-            None => write!(f, "{table:?}: {why}"),
-        }
-    }
-}
-
-impl core::error::Error for BadRow {}
 
 impl Roster {
     /// What was kept. Bounds that were lowered since make nothing bad: whoever has more keeps it.

@@ -18,7 +18,7 @@ mod tests;
 pub use batch::{Batch, Class, Expect, Flaw, Loaded, Op, Reply};
 pub use cut::Cut;
 pub use log::{End, Entry, Kept, Log, Mark, Order, Owed, Page, Payload, Peer, Pick};
-pub use table::{Column, Field, Kind, Loading, Need, Puts, Row, Shape, Table};
+pub use table::{BadRow, Column, Field, Kind, Loading, Need, Puts, Row, Shape, Table};
 
 /// All that there is to keep. Back ends are made for it.
 #[derive(Clone, Copy, Debug)]

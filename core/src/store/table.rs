@@ -1,5 +1,6 @@
 //! Tables: what a back end must know of one, and rows.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
@@ -247,3 +248,30 @@ impl Row {
             .all(|(field, column)| field.fits(column))
     }
 }
+
+/// A row that makes no sense. What its owner keeps is not to be used: what cannot be read must not be written over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BadRow {
+    /// In this table.
+    pub table: Table,
+    /// Of this contact, if it is about one.
+    pub contact: Option<Box<str>>,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl fmt::Display for BadRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            table,
+            contact,
+            why,
+        } = self;
+        match contact {
+            Some(contact) => write!(f, "{table:?}, contact {contact:?}: {why}"),
+            None => write!(f, "{table:?}: {why}"),
+        }
+    }
+}
+
+impl core::error::Error for BadRow {}
