@@ -4,6 +4,7 @@
 //! statement from it. Once a schema is released, one more table is one more version of the schema (`store/schema.rs` of
 //! `shell-common`), so that an older program does not serve a database of which it does not know everything.
 
+use crate::blocking::BLOCKLIST;
 use crate::roster::{ROSTER, ROSTER_REQUESTS, ROSTER_UNSAID, ROSTER_VERSION};
 use crate::sasl::{CREDENTIALS, TOMBSTONES};
 use crate::store::{Catalog, Log};
@@ -11,6 +12,7 @@ use crate::store::{Catalog, Log};
 /// What a database of this version has.
 pub static CATALOG: Catalog = Catalog {
     tables: &[
+        &BLOCKLIST,
         &CREDENTIALS,
         &ROSTER,
         &ROSTER_REQUESTS,

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt;
 
+use crate::blocking::BlockingOptions;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
 use crate::options::{Expiry, Source, Unsaid, of_host};
@@ -75,6 +76,8 @@ pub struct HostConfig {
     pub roster: RosterOptions,
     /// `user_tombstone_expiry`: how long the name of an account that was deleted is not given to anybody else.
     pub tombstone_expiry: Expiry,
+    /// What blocklists may be.
+    pub blocking: BlockingOptions,
 }
 
 impl HostConfig {
@@ -132,6 +135,7 @@ impl HostConfig {
                 Expiry::Never,
                 USER_TOMBSTONE_EXPIRY,
             ),
+            blocking: BlockingOptions::read(from),
         }
     }
 }

@@ -58,6 +58,7 @@ extern crate std;
 
 mod account;
 pub mod arena;
+pub mod blocking;
 pub mod catalog;
 pub mod config;
 mod due;

@@ -10,9 +10,9 @@ mod options;
 
 pub use network::{Network, NotANetwork};
 pub use options::{
-    C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT,
-    ITERATION_COUNT, ROSTER_CONTACTS, ROSTER_REQUESTS, SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES,
-    SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT, USER_TOMBSTONE_EXPIRY,
+    BLOCKLIST_ITEMS, C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES,
+    C2S_TIMEOUT, ITERATION_COUNT, ROSTER_CONTACTS, ROSTER_REQUESTS, SASL_FAILURE_FORGIVEN_AFTER,
+    SASL_FAILURES, SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT, USER_TOMBSTONE_EXPIRY,
 };
 
 use crate::rate::Rate;
@@ -475,6 +475,30 @@ pub const ROSTER_UNSAID_CONTACTS: usize = 256;
 /// Bytes of that.
 pub const ROSTER_UNSAID_BYTES: usize = 512 * 1024;
 
-// With all the roster may have, they can be loaded.
-const _: () =
-    assert!(2 * ROSTER_BYTES + ROSTER_REQUESTS_BYTES + ROSTER_UNSAID_BYTES < STORE_LOAD_BYTES);
+// -- Blocklists
+
+/// Addresses in one request to block or unblock. Clients send one, or what a user has marked. Each is a row of a batch, and half a batch is
+/// left for what else comes of the request.
+pub const BLOCKLIST_REQUEST_ITEMS: usize = 256;
+
+/// Bytes of all addresses together that an account blocks: a hundred and thirty for each of as many as an administrator can allow, where
+/// thirty are usual.
+pub const BLOCKLIST_BYTES: usize = 256 * 1024;
+
+// A request is one batch; to unblock all is one, however many there are.
+const _: () = assert!(2 * BLOCKLIST_REQUEST_ITEMS <= STORE_BATCH_OPS);
+const _: () = assert!(STORE_LOAD_ROWS.div_ceil(STORE_LIST_ROWS as usize) < STORE_BATCH_OPS);
+// An operation is some dozens of bytes beside its row.
+const _: () = assert!(2 * BLOCKLIST_BYTES + BLOCKLIST_REQUEST_ITEMS * 1024 < STORE_BATCH_BYTES);
+
+// A client that has read what came before is never taken for one that does not read, because it asks for its list: a byte becomes six at
+// most when it is escaped.
+const _: () = assert!(
+    6 * BLOCKLIST_BYTES + *BLOCKLIST_ITEMS.end() * "<item jid=''/>".len() < SESSION_QUEUE_BYTES / 2
+);
+
+// All of it can be loaded together.
+const _: () = assert!(
+    2 * ROSTER_BYTES + ROSTER_REQUESTS_BYTES + ROSTER_UNSAID_BYTES + 2 * BLOCKLIST_BYTES
+        < STORE_LOAD_BYTES
+);

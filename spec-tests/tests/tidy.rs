@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["jid", "xml"],
     &["stanza", "sasl", "store", "envelope", "port", "config"],
     &[
-        "due", "effects", "wait", "stream", "account", "roster", "xep",
+        "due", "effects", "wait", "stream", "account", "blocking", "roster", "xep",
     ],
     &["catalog", "shard", "fuzzing", "testing"],
 ];
@@ -32,6 +32,7 @@ const EDGES: &[(&str, &str)] = &[
     ("rate", "time"),
     ("timer", "time"),
     // The options of a feature are plain data.
+    ("config", "blocking"),
     ("config", "roster"),
     ("config", "sasl"),
     ("envelope", "sasl"),
@@ -44,6 +45,7 @@ const EDGES: &[(&str, &str)] = &[
     ("port", "sasl"),
     ("port", "store"),
     ("sasl", "store"),
+    ("account", "blocking"),
     ("account", "effects"),
     ("account", "roster"),
     ("account", "xep"),

@@ -56,8 +56,17 @@ pub const ROSTER_CONTACTS: RangeInclusive<usize> = 1..=10_000;
 /// own (`ROSTER_REQUESTS_BYTES`).
 pub const ROSTER_REQUESTS: RangeInclusive<usize> = 1..=1000;
 
+/// `blocklist_max_items`. A list is kept in memory as long as its account is, looked through for every stanza, and sent whole to a client
+/// that asks for it. None would be no list.
+pub const BLOCKLIST_ITEMS: RangeInclusive<usize> = 1..=2000;
+
+// Something is left for other tables.
 const _: () = assert!(
-    *ROSTER_CONTACTS.end() + *ROSTER_REQUESTS.end() + ROSTER_UNSAID_CONTACTS < STORE_LOAD_ROWS
+    *ROSTER_CONTACTS.end()
+        + *ROSTER_REQUESTS.end()
+        + *BLOCKLIST_ITEMS.end()
+        + ROSTER_UNSAID_CONTACTS
+        <= STORE_LOAD_ROWS - STORE_LOAD_ROWS / 16
 );
 
 const STANZA: &str = "c2s_stanza_size_limit";

@@ -38,6 +38,10 @@ macro_rules! namespaces {
 namespaces! {
     /// RFC 6120 §7.4.
     Bind = "urn:ietf:params:xml:ns:xmpp-bind";
+    /// XEP-0191.
+    Blocking = "urn:xmpp:blocking";
+    /// XEP-0191 §3.3.
+    BlockingErrors = "urn:xmpp:blocking:errors";
     /// RFC 6120 §4.8.2: the content namespace between clients and servers.
     Client = "jabber:client";
     /// XEP-0114: the content namespace between components and servers.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use spondee_core::blocking::BLOCKLIST;
 use spondee_core::catalog::CATALOG;
 use spondee_core::jid::BareJid;
 use spondee_core::roster::{ROSTER, ROSTER_VERSION};
@@ -299,6 +300,7 @@ static WORDS: Shape = Shape {
 
 static NEWER: Catalog = Catalog {
     tables: &[
+        &BLOCKLIST,
         &CREDENTIALS,
         &NOTES,
         &PLACES,
