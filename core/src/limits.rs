@@ -414,7 +414,7 @@ pub const STORE_SWEEP_OWNERS: u32 = 512;
 pub const CALL_OPS: usize = 8;
 
 /// Contacts of which an account takes leave in one batch: a contact, what is unsaid and a request of each, and the version of the roster.
-pub const LEAVE_TURN: usize = 64;
+pub const LEAVE_TURN: usize = 48;
 
 const _: () = assert!(LEAVE_TURN * CALL_OPS <= STORE_BATCH_OPS);
 const _: () = assert!(LEAVE_TURN < ROSTER_UNSAID_CONTACTS);

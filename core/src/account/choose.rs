@@ -65,7 +65,7 @@ pub(super) fn choose(sessions: &[Session], kind: Kind, to: &Jid) -> Recipients {
         // §8.5.2.1.3: the server answers for the account.
         (Kind::Iq(_), None) => Recipients::Unreached(Unreached::Server),
         // §8.5.3.2.3. `Choice:` requests to a session, above, are delivered without looking at shared presence (§8.5.3.1), as Prosody and
-        // ejabberd do: who knows the full address has it from the user, and the rule needs subscriptions.
+        // ejabberd do: who knows the full address has it from the user.
         (Kind::Iq(IqType::Get | IqType::Set), Some(None)) => REFUSED,
         (Kind::Iq(IqType::Result | IqType::Error), Some(None)) => SILENT,
     }

@@ -179,17 +179,9 @@ impl Inbox {
 
 fn without_room(post: &Post) -> Placed {
     match (post.stanza.kind(), post.manner) {
-        // From strangers: contacts tell everybody alike.
-        (
-            Kind::Presence(
-                PresenceType::Available
-                | PresenceType::Unavailable
-                | PresenceType::Probe
-                | PresenceType::Error,
-            ),
-            Manner::Directed,
-        ) => Placed::Dropped,
-        (Kind::Presence(_), _) => Placed::Lost,
+        // From strangers: contacts tell everybody alike. What manages a subscription is said again.
+        (Kind::Presence(_), Manner::Directed) => Placed::Dropped,
+        (Kind::Presence(_), Manner::FanOut) => Placed::Lost,
         (kind, _) if kind.may_be_refused() => Placed::Refuse,
         (Kind::Iq(_) | Kind::Message(_), _) => Placed::Lost,
     }
@@ -295,7 +287,7 @@ mod tests {
             (
                 Kind::Presence(PresenceType::Subscribe),
                 Manner::Directed,
-                Placed::Lost,
+                Placed::Dropped,
             ),
             (
                 Kind::Presence(PresenceType::Available),
