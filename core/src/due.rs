@@ -10,6 +10,8 @@ pub(crate) enum Due {
     Account(AccountKey),
     /// An account that is being deleted, of which not all contacts have heard: they are told again.
     Leave(AccountKey),
+    /// A session that has much to read: how much it has taken.
+    Reader(ConnId),
     /// The stream on a connection, whatever its state makes of it.
     Stream(ConnId),
 }

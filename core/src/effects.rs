@@ -3,21 +3,26 @@
 //! The output of all connections lives here and not in their streams, so that an account can write to its sessions while it
 //! knows nothing of streams.
 
+mod late;
 mod pressure;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::arena::ArenaKey as _;
 use crate::envelope::{Body, Delivery, Envelope, Place, Settled};
 use crate::jid::Jid;
 use crate::limits::{ENVELOPE_BYTES, Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
 use crate::port::{Action, ConnId, Note};
-use crate::stanza::{Kind, Stanza};
+use crate::stanza::Stanza;
 use crate::time::Instant;
 
-use self::pressure::{Advice, Pressure};
+use self::late::{Late, may_be_late};
+use self::pressure::{Doing, Pressure, Verdict};
+pub(crate) use self::pressure::{Feeder, Reach};
 
 /// Output of one connection.
 #[derive(Debug)]
@@ -55,10 +60,12 @@ pub(crate) struct Effects {
     place: Place,
     overflowed: Vec<ConnId>,
     swollen: Vec<ConnId>,
+    /// Sessions of which it is to be looked at after a while how much they read.
+    pressed: Vec<ConnId>,
     /// Sessions that feed another faster than it reads.
-    feeding: Vec<(Jid, ConnId)>,
-    /// Sessions that have read most of what they were owed, and who waited for that.
-    relieved: Vec<(ConnId, BTreeSet<Jid>)>,
+    feeding: Vec<(Feeder, ConnId)>,
+    /// Sessions that have read most of what they were owed.
+    relieved: Vec<Relief>,
     now: Instant,
     spare: Vec<Vec<u8>>,
     queues: Queues,
@@ -71,6 +78,16 @@ pub(crate) enum Routed {
     Stanza(Delivery),
     /// That one which came has done what it does.
     Settled(Settled),
+}
+
+/// A session that need not be waited for any more.
+#[derive(Debug)]
+pub(crate) struct Relief {
+    pub(crate) reader: ConnId,
+    /// Who waited.
+    pub(crate) feeders: Vec<Feeder>,
+    /// What it was not told yet.
+    late: Late,
 }
 
 /// An envelope that is not closed yet.
@@ -89,6 +106,17 @@ struct Queues {
     account: usize,
     /// Each of an account's sessions on the average: below it the account's bound holds whatever the others owe.
     share: usize,
+}
+
+impl Relief {
+    fn of(reader: ConnId, pressure: Pressure) -> Self {
+        let (feeders, late) = pressure.into_parts();
+        Self {
+            reader,
+            feeders: feeders.into_keys().collect(),
+            late,
+        }
+    }
 }
 
 impl Queues {
@@ -117,6 +145,7 @@ impl Effects {
             place,
             overflowed: Vec::new(),
             swollen: Vec::new(),
+            pressed: Vec::new(),
             feeding: Vec::new(),
             relieved: Vec::new(),
             now: Instant(0),
@@ -153,7 +182,7 @@ impl Effects {
 
     /// Takes the output of a connection that goes away.
     pub(crate) fn close(&mut self, conn: ConnId) -> Vec<u8> {
-        self.relieve(conn);
+        self.release(conn);
         match self.outs.get_mut(conn.key().index()) {
             Some(slot) if slot.as_ref().is_some_and(|out| out.conn == conn) => {
                 let Some(mut out) = slot.take() else {
@@ -185,66 +214,192 @@ impl Effects {
         }
     }
 
-    /// Writes a stanza addressed to `to` to a session's peer. Over the bound, the session is put down for closing instead.
-    pub(crate) fn deliver(&mut self, conn: ConnId, stanza: &Stanza, to: Option<&Jid>) {
+    /// Writes a stanza addressed to `to` to a session's peer. Over half of the bound, who sends it is to wait; over the bound, a session
+    /// that does not read is put down for closing instead.
+    pub(crate) fn deliver(
+        &mut self,
+        conn: ConnId,
+        stanza: &Arc<Stanza>,
+        to: Option<&Jid>,
+        reach: Reach,
+    ) {
         let before = self.outgoing(conn).len();
         let owed = before.saturating_add(stanza.size());
-        if owed > self.queues.session / 2 {
-            let reads = self.press(conn, stanza);
+        if owed > self.queues.share && !self.swollen.contains(&conn) {
+            self.swollen.push(conn);
+        }
+        if owed > self.queues.session / 2 || self.is_pressed(conn) {
+            if self.is_late(conn, before, stanza, to, reach) {
+                return;
+            }
+            let room = self.press(conn, owed, stanza, reach);
             // One is always taken: the longest roster would end each session that asks for it where queues are set to be shorter.
-            if before > 0 && (!reads || owed > self.room(conn)) {
+            if before > 0 && owed > room {
                 return self.overflow(conn);
             }
         }
         self.out(conn, |bytes| stanza.write_to(to, bytes));
-        if owed > self.queues.share && !self.swollen.contains(&conn) {
-            self.swollen.push(conn);
-        }
     }
 
-    /// More than half of what may be owed is: who sends this stanza is to wait, unless it goes to many. `false` if nothing is read.
-    fn press(&mut self, conn: ConnId, stanza: &Stanza) -> bool {
-        let now = self.now;
-        let Some(Some(out)) = self.outs.get_mut(conn.key().index()) else {
-            return true;
-        };
-        let feeder = match stanza.kind() {
-            Kind::Message(_) | Kind::Iq(_) => {
-                stanza.from().filter(|from| from.resource().is_some())
+    fn of(&mut self, conn: ConnId) -> Option<&mut Out> {
+        let out = self.outs.get_mut(conn.key().index())?.as_mut()?;
+        (out.conn == conn).then_some(out)
+    }
+
+    fn is_pressed(&self, conn: ConnId) -> bool {
+        let out = self.outs.get(conn.key().index()).and_then(Option::as_ref);
+        out.is_some_and(|out| out.conn == conn && out.pressure.is_some())
+    }
+
+    /// The pressure on a session that owes so much, if that is too much or was.
+    fn pressure(&mut self, conn: ConnId, owed: usize) -> Option<&mut Pressure> {
+        let (now, half) = (self.now, self.queues.session / 2);
+        let out = self.outs.get_mut(conn.key().index())?.as_mut()?;
+        if out.conn != conn {
+            return None;
+        }
+        if out.pressure.is_none() {
+            if owed <= half {
+                return None;
             }
-            Kind::Presence(_) => None,
-        };
-        let (Some(feeder), true) = (feeder, out.conn == conn) else {
-            return true;
-        };
+            self.pressed.push(conn);
+        }
         let pressure = out
             .pressure
-            .get_or_insert_with(|| Box::new(Pressure::new(now)));
-        match pressure.feed(now, feeder) {
-            Advice::Tell => self.feeding.push((feeder.clone(), conn)),
-            Advice::Known => {}
-            Advice::End => return false,
-        }
-        true
+            .get_or_insert_with(|| Box::new(Pressure::new(now, half)));
+        Some(pressure)
     }
 
-    /// What may be owed to a session.
-    fn room(&self, conn: ConnId) -> usize {
-        let out = self.outs.get(conn.key().index()).and_then(Option::as_ref);
-        let pressure = out.and_then(|out| out.pressure.as_ref());
-        match pressure.is_some_and(|pressure| pressure.is_news(self.now)) {
-            true => self.queues.session.max(self.queues.account),
-            false => self.queues.session,
+    /// Keeps for later what was told to many; what else an account says comes behind that. Whether it was kept, or has no room.
+    fn is_late(
+        &mut self,
+        conn: ConnId,
+        before: usize,
+        stanza: &Arc<Stanza>,
+        to: Option<&Jid>,
+        reach: Reach,
+    ) -> bool {
+        let owed = before.saturating_add(stanza.size());
+        let (Some(pressure), Some(from)) = (self.pressure(conn, owed), stanza.from()) else {
+            return false;
+        };
+        if reach == Reach::Many && may_be_late(stanza) {
+            let has_room = before == 0 || owed <= pressure.line();
+            if has_room && !pressure.late.holds(from) {
+                return false;
+            }
+            if !pressure.late.keep(from, stanza, to) {
+                self.overflow(conn);
+            }
+            return true;
         }
+        for (earlier, to) in pressure.late.take_of(from.bare()) {
+            self.out(conn, |bytes| earlier.write_to(to.as_ref(), bytes));
+        }
+        false
+    }
+
+    /// Tells who sends this to wait, if too much is owed. Returns how much may be.
+    fn press(&mut self, conn: ConnId, owed: usize, stanza: &Stanza, reach: Reach) -> usize {
+        let (now, queues) = (self.now, self.queues);
+        let Some(pressure) = self.pressure(conn, owed) else {
+            return queues.session;
+        };
+        let doing = Doing::of(stanza, reach);
+        let room = match doing.is_foreign() && pressure.reads(now) {
+            true => queues.session.max(queues.account),
+            false => queues.session,
+        };
+        if owed <= pressure.line() {
+            return room;
+        }
+        let (own, other) = match doing {
+            Doing::Own => (true, None),
+            // Who is asked much does not wait for who does not read the answers, but who says much unasked does.
+            Doing::Answer(from) => (true, Some(from).filter(|_| owed > queues.session / 4 * 3)),
+            Doing::Other(from) => (false, Some(from)),
+            Doing::Server => (false, None),
+        };
+        let own = own.then_some(Feeder::Itself);
+        let told: Vec<Feeder> = [own, other.cloned().map(Feeder::Other)]
+            .into_iter()
+            .flatten()
+            .filter(|feeder| pressure.tells(now, feeder.clone()))
+            .collect();
+        self.feeding
+            .extend(told.into_iter().map(|feeder| (feeder, conn)));
+        room
+    }
+
+    /// The sessions of this one's account owe too much together: it is held to its share of that.
+    pub(crate) fn strain(&mut self, conn: ConnId) {
+        let (now, line) = (self.now, self.queues.share / 2);
+        if self.outgoing(conn).len() <= line {
+            return;
+        }
+        let Some(out) = self.of(conn) else {
+            return;
+        };
+        match &mut out.pressure {
+            Some(pressure) => pressure.lower(line),
+            None => {
+                out.pressure = Some(Box::new(Pressure::new(now, line)));
+                self.pressed.push(conn);
+            }
+        }
+    }
+
+    /// Time has come to look at what a session has taken. When to look again, if so.
+    pub(crate) fn judge(&mut self, conn: ConnId) -> Option<Duration> {
+        let (now, owed) = (self.now, self.outgoing(conn).len());
+        let pressure = self.of(conn)?.pressure.as_mut()?;
+        match pressure.judge(now, owed) {
+            Verdict::Ends => self.overflow(conn),
+            Verdict::Relieved => self.relieve(conn),
+            Verdict::Reads(wait) => return Some(wait),
+        }
+        None
     }
 
     /// Whoever waits for this connection waits no more.
     pub(crate) fn relieve(&mut self, conn: ConnId) {
-        if let Some(Some(out)) = self.outs.get_mut(conn.key().index())
-            && out.conn == conn
+        if let Some(out) = self.of(conn)
             && let Some(pressure) = out.pressure.take()
         {
-            self.relieved.push((conn, pressure.into_feeders()));
+            self.relieved.push(Relief::of(conn, *pressure));
+        }
+    }
+
+    /// Tells a session what it was not told, as far as there is room.
+    pub(crate) fn catch_up(&mut self, relief: Relief) {
+        let Relief {
+            reader, mut late, ..
+        } = relief;
+        let half = self.queues.session / 2;
+        while let Some((from, (stanza, to))) = late.pop() {
+            let before = self.outgoing(reader).len();
+            let owed = before.saturating_add(stanza.size());
+            if before > 0
+                && owed > half
+                && let Some(pressure) = self.pressure(reader, owed)
+            {
+                // One that came since is the later one.
+                if !pressure.late.holds(&from) {
+                    pressure.late.keep(&from, &stanza, to.as_ref());
+                }
+                continue;
+            }
+            self.out(reader, |bytes| stanza.write_to(to.as_ref(), bytes));
+        }
+    }
+
+    /// A session is over: it is told nothing any more, and nobody waits for it.
+    pub(crate) fn release(&mut self, conn: ConnId) {
+        if let Some(out) = self.of(conn)
+            && let Some(mut pressure) = out.pressure.take()
+        {
+            pressure.late = Late::new();
+            self.relieved.push(Relief::of(conn, *pressure));
         }
     }
 
@@ -254,12 +409,17 @@ impl Effects {
     }
 
     /// The next session that is to wait for another.
-    pub(crate) fn next_feeding(&mut self) -> Option<(Jid, ConnId)> {
+    pub(crate) fn next_feeding(&mut self) -> Option<(Feeder, ConnId)> {
         self.feeding.pop()
     }
 
-    /// The next connection that needs nobody to wait, and who did.
-    pub(crate) fn next_relieved(&mut self) -> Option<(ConnId, BTreeSet<Jid>)> {
+    /// The next session to be looked at after a while.
+    pub(crate) fn next_pressed(&mut self) -> Option<ConnId> {
+        self.pressed.pop()
+    }
+
+    /// The next session that need not be waited for any more.
+    pub(crate) fn next_relieved(&mut self) -> Option<Relief> {
         self.relieved.pop()
     }
 
@@ -295,10 +455,10 @@ impl Effects {
         let owed = out.bytes.len().saturating_sub(out.sent);
         let relieved = out.pressure.take_if(|pressure| {
             pressure.take(count);
-            owed <= self.queues.session / 4
+            pressure.is_over(owed)
         });
         if let Some(pressure) = relieved {
-            self.relieved.push((conn, pressure.into_feeders()));
+            self.relieved.push(Relief::of(conn, *pressure));
         }
         if out.sent < out.bytes.len() {
             if out.sent >= out.bytes.len() / 2 {
@@ -420,7 +580,7 @@ impl Effects {
 mod tests {
     use alloc::vec;
 
-    use crate::stanza::MessageType;
+    use crate::stanza::{Kind, MessageType};
 
     use super::*;
     use crate::arena::Arena;
@@ -465,13 +625,13 @@ mod tests {
         let mut fx = Effects::new(Place { node: 0, shard: 0 }, &limits);
         fx.open(conn, Vec::new());
         let kind = Kind::Message(MessageType::Headline);
-        let long = Stanza::build(kind, None, None, None, |w| {
+        let long = Arc::new(Stanza::build(kind, None, None, None, |w| {
             w.open("body").text(&"x".repeat(5000)).close();
-        });
-        fx.deliver(conn, &long, None);
+        }));
+        fx.deliver(conn, &long, None, Reach::One);
         assert!(fx.outgoing(conn).len() > 5000);
         assert_eq!(fx.next_overflowed(), None);
-        fx.deliver(conn, &long, None);
+        fx.deliver(conn, &long, None, Reach::One);
         assert_eq!(fx.next_overflowed(), Some(conn));
     }
 }

@@ -165,11 +165,37 @@ pub const FLOW_READ_BYTES: usize = 40 * 1024;
 const _: () = assert!(FLOW_READ_BYTES as u64 == 4 * 1024 * FLOW_PATIENCE.as_secs());
 const _: () = assert!(FLOW_READ_BYTES < SESSION_QUEUE_BYTES / 2);
 
-/// How long those who are told to wait may not have heard: what they sent meanwhile is taken beyond the session's own bound, up to that of its
-/// account. News crosses shards within a turn or two, which are milliseconds.
+/// How long those who are told to wait may not have heard. What they sent meanwhile, and what is sent to who reads at that rate, is taken
+/// beyond the session's own bound, up to that of its account. News crosses shards within a turn or two, which are milliseconds.
 pub const FLOW_NEWS: Duration = Duration::from_secs(1);
 
 const _: () = assert!(FLOW_NEWS.as_secs() < FLOW_PATIENCE.as_secs());
+
+/// Sessions of which the last presence waits for one that has much to read: more than are ever there for one person. One more ends that
+/// session, whose client learns anew who is there.
+pub const LATE_PRESENCES: usize = 16_384;
+
+/// Bytes that these may have of all sessions of one account: as many of the longest as anybody has devices. Beyond it only whether they are
+/// there is told. One copy serves all whom it waits for.
+pub const LATE_SENDER_BYTES: usize = 16 * PRESENCE_BYTES;
+
+/// Bytes on the way from one shard to another that were not taken in. Over half of it, all wait that feed it, until a quarter is left. As many
+/// turns of what is taken in at a time as hide that it takes a turn to say so, and no more: what is on its way when somebody is told to wait
+/// must still find room where it goes.
+pub const WAY_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes that one account may have on it; over it, its sessions wait that feed it, until half is left. Four such accounts fill the half over
+/// which others have to wait, so that none does alone.
+pub const WAY_ACCOUNT_BYTES: usize = 512 * 1024;
+
+/// It is said so often what was taken in.
+pub const WAY_TAKEN_BYTES: usize = 128 * 1024;
+
+const _: () = assert!(4 * WAY_ACCOUNT_BYTES <= WAY_BYTES / 2);
+const _: () = assert!(STANZA_BYTES as usize <= WAY_ACCOUNT_BYTES);
+// What is taken in and not said yet keeps nobody waiting.
+const _: () = assert!(2 * WAY_TAKEN_BYTES <= WAY_ACCOUNT_BYTES / 2);
+const _: () = assert!(WAY_TAKEN_BYTES < WAY_BYTES / 4);
 
 // -- What an administrator gets who says nothing
 

@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use spondee_core::port::{Listener, Opening};
 
 use crate::config::Listen;
+use crate::limits::shell::UNSENT_BYTES;
 use crate::remedy::explain;
 
 /// Opens the listeners of all threads, not blocking, with this much `backlog` each; port 0 becomes one free port for all of them.
@@ -226,6 +227,10 @@ fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(socket);
     socket.set_tcp_nodelay(true)?;
+    // Else the kernel would take megabytes for a client that does not read, and say that there is room again when a third of them is read:
+    // whether it reads could not be told.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     socket.set_keepalive(true)
 }
 

@@ -1,6 +1,7 @@
 //! The ways between threads: a bounded lane for each pair of shards, first in, first out, and an inbox with a waker for each.
 //!
-//! What a lane has no room for waits on the sender's side, and while anything waits there the sender reads no clients. A thread
+//! What a lane has no room for waits on the sender's side. The cores see to it that this is little: they count what is on its way, and
+//! have those wait who feed a way that is full (`limits::WAY_BYTES` of the core). A thread
 //! that is awake is never woken, a sleeping one once. `M` is a connection as the shell moves it.
 
 use std::collections::VecDeque;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::limits::shell::{ENVELOPE_COST, LANE_BYTES, SPILL_BYTES, TURN_BYTES};
+use crate::limits::shell::{ENVELOPE_COST, LANE_BYTES, TURN_BYTES};
 use crate::mailbox::{Letter, Mailbox};
 use crate::tls::TlsHosts;
 use spondee_core::config::Config;
@@ -208,19 +209,15 @@ impl<M> Mesh<M> {
         &self.inboxes[usize::from(self.own.shard)]
     }
 
-    /// Queues an envelope for the next dispatch.
+    /// Queues an envelope for the next dispatch. Its core counts it.
     ///
     /// # Errors
-    /// Gives it back if there is no such shard or too much waits for it already.
+    /// Gives it back if there is no such shard.
     pub fn send(&mut self, envelope: Box<Envelope>) -> Result<(), Box<Envelope>> {
         let Some(index) = self.index(envelope.to) else {
             return Err(envelope);
         };
-        let outbox = &mut self.outboxes[index];
-        if outbox.bytes >= SPILL_BYTES {
-            return Err(envelope);
-        }
-        outbox.push(Parcel::Envelope(envelope));
+        self.outboxes[index].push(Parcel::Envelope(envelope));
         Ok(())
     }
 
@@ -267,9 +264,9 @@ impl<M> Mesh<M> {
         done
     }
 
-    /// Whether more waits here than the ways can take: clients that feed them are not to be read.
-    #[must_use]
-    pub fn is_congested(&self) -> bool {
+    /// Whether more waits here than the ways can take. This thread is rung when there is room.
+    #[cfg(test)]
+    fn is_congested(&self) -> bool {
         self.outboxes
             .iter()
             .any(|outbox| !outbox.parcels.is_empty())

@@ -243,12 +243,11 @@ impl Thread {
 
     /// How long there is nothing to do.
     fn timeout(&self) -> Option<Duration> {
-        let congested = self.mesh.is_congested();
         let resting = self.accept_at.is_some();
         let busy = self.core.actions == Actions::Due
             || !self.refused.is_empty()
             || !self.to_write.is_empty()
-            || !(congested || self.to_read.is_empty())
+            || !self.to_read.is_empty()
             || !resting && self.listeners.iter().any(|one| one.queue == Queue::Waiting);
         if busy || !self.inbox.may_sleep() {
             return Some(Duration::ZERO);
@@ -432,7 +431,7 @@ impl Thread {
         let before = self.core.counters.read_bytes.get();
         for _ in 0..self.to_read.len().min(READS_PER_TURN) {
             let came = self.core.counters.read_bytes.get().wrapping_sub(before);
-            if came >= TURN_BYTES as u64 || self.mesh.is_congested() {
+            if came >= TURN_BYTES as u64 {
                 return;
             }
             let Some(id) = self.to_read.pop_front() else {

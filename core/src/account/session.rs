@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use super::{Account, Addressed, Cx, Saying};
 use crate::config::ConflictResolve;
-use crate::effects::{Effects, Routed};
+use crate::effects::{Effects, Reach, Routed};
 use crate::jid::{Jid, Resource};
 use crate::port::ConnId;
 use crate::stanza::{Condition, Stanza};
@@ -60,13 +60,13 @@ pub(crate) enum Binding {
 
 impl Session {
     /// Writes a stanza to its client.
-    fn send(&self, fx: &mut Effects, stanza: &Stanza, to: &Addressed) {
-        let to = match to {
-            Addressed::At(jid) => Some(jid),
-            Addressed::Named => stanza.to(),
-            Addressed::Own => Some(&self.jid),
+    fn send(&self, fx: &mut Effects, stanza: &Arc<Stanza>, to: &Addressed) {
+        let (to, reach) = match to {
+            Addressed::At(jid) => (Some(jid), Reach::Many),
+            Addressed::Named => (stanza.to(), Reach::One),
+            Addressed::Own => (Some(&self.jid), Reach::Many),
         };
-        fx.deliver(self.conn, stanza, to);
+        fx.deliver(self.conn, stanza, to, reach);
     }
 
     /// The connection that carries it.

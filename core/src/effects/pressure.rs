@@ -1,11 +1,76 @@
 //! Who writes waits for who reads: a session whose queue is half full has those who feed it one to one read no more until it has
-//! taken most of that. Whether it reads is told by how much it takes, not by a byte now and then.
+//! taken most of that. Whether it reads is told by how much it takes, not by a byte now and then, nor by who writes to it.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
+use core::time::Duration;
 
+use super::late::Late;
 use crate::jid::Jid;
 use crate::limits::{FLOW_NEWS, FLOW_PATIENCE, FLOW_READ_BYTES};
+use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Instant;
+
+/// How many a stanza is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reach {
+    /// Its sender named one address.
+    One,
+    /// The server tells everybody who is to know.
+    Many,
+}
+
+/// Who is to wait for a session.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Feeder {
+    /// The session itself: what it is owed are answers to what it sends.
+    Itself,
+    /// The session of this address, or all sessions of this account.
+    Other(Jid),
+}
+
+/// By whose doing a queue grows.
+#[derive(Debug)]
+pub(super) enum Doing<'a> {
+    /// The session's own.
+    Own,
+    /// The session's own, if it asked for this; else of who says so.
+    Answer(&'a Jid),
+    /// Of this session, or account.
+    Other(&'a Jid),
+    /// The server's.
+    Server,
+}
+
+impl<'a> Doing<'a> {
+    /// Of one who says this.
+    pub(super) fn of(stanza: &'a Stanza, reach: Reach) -> Self {
+        let from = stanza.from().filter(|from| from.local().is_some());
+        match (reach, stanza.kind(), from) {
+            (Reach::Many, ..) => Self::Server,
+            (
+                Reach::One,
+                Kind::Iq(IqType::Result | IqType::Error)
+                | Kind::Message(MessageType::Error)
+                | Kind::Presence(PresenceType::Error),
+                from,
+            ) => match from.filter(|from| from.resource().is_some()) {
+                Some(from) => Self::Answer(from),
+                None => Self::Own,
+            },
+            (Reach::One, Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_), from) => {
+                from.map_or(Self::Server, Self::Other)
+            }
+        }
+    }
+
+    /// Whether others can bring it about that the queue is too long.
+    pub(super) const fn is_foreign(&self) -> bool {
+        match self {
+            Self::Answer(_) | Self::Other(_) => true,
+            Self::Own | Self::Server => false,
+        }
+    }
+}
 
 /// A session with more than half of its queue owed.
 #[derive(Debug)]
@@ -13,59 +78,94 @@ pub(super) struct Pressure {
     since: Instant,
     /// Bytes taken since then.
     taken: usize,
-    /// The sessions that were told to wait.
-    feeders: BTreeSet<Jid>,
+    /// Who was told to wait, and when.
+    feeders: BTreeMap<Feeder, Instant>,
+    /// More than so much is too much.
+    line: usize,
+    /// What was told to many, for when there is room.
+    pub(super) late: Late,
 }
 
-/// What is to be done about one more stanza from somebody.
+/// Whether a session reads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Advice {
-    /// Tell that one to wait.
-    Tell,
-    /// That one knows, or has waited in vain.
-    Known,
-    /// The session does not read: it ends.
-    End,
+pub(super) enum Verdict {
+    /// It does not.
+    Ends,
+    /// It has taken so much that nobody need wait.
+    Relieved,
+    /// It does, and is looked at again after so long.
+    Reads(Duration),
 }
 
 impl Pressure {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(super) const fn new(now: Instant, line: usize) -> Self {
         Self {
             since: now,
             taken: 0,
-            feeders: BTreeSet::new(),
+            feeders: BTreeMap::new(),
+            line,
+            late: Late::new(),
         }
     }
 
-    /// Whether those who feed it may not have heard yet: what is on its way must have a place.
-    pub(super) fn is_news(&self, now: Instant) -> bool {
-        now.since(self.since) < FLOW_NEWS
+    /// More than so much is too much, if it is less than was said before.
+    pub(super) fn lower(&mut self, line: usize) {
+        self.line = self.line.min(line);
+    }
+
+    pub(super) const fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Whether it is over when so much is owed: most is taken.
+    pub(super) const fn is_over(&self, owed: usize) -> bool {
+        owed <= self.line / 2
+    }
+
+    /// Whether it reads so far, or those who feed it may not have heard yet: what is on its way must have a place.
+    pub(super) fn reads(&self, now: Instant) -> bool {
+        let since = now.since(self.since);
+        let seconds = usize::try_from(since.as_secs()).unwrap_or(usize::MAX);
+        let rate = FLOW_READ_BYTES / 10;
+        since < FLOW_NEWS || self.taken >= rate.saturating_mul(seconds)
     }
 
     pub(super) const fn take(&mut self, count: usize) {
         self.taken = self.taken.saturating_add(count);
     }
 
-    pub(super) fn feed(&mut self, now: Instant, feeder: &Jid) -> Advice {
-        if now.since(self.since) >= FLOW_PATIENCE {
-            if self.taken < FLOW_READ_BYTES {
-                return Advice::End;
-            }
-            // It reads, if slowly: all who have waited may have to do so again.
-            *self = Self::new(now);
+    /// Whether this one is to be told to wait: if it was not, or has waited in vain, or is another of that name.
+    pub(super) fn tells(&mut self, now: Instant, feeder: Feeder) -> bool {
+        let told = self.feeders.get(&feeder);
+        if told.is_some_and(|told| now.since(*told) < FLOW_NEWS) {
+            return false;
         }
-        match self.feeders.contains(feeder) {
-            true => Advice::Known,
-            false => {
-                self.feeders.insert(feeder.clone());
-                Advice::Tell
-            }
-        }
+        self.feeders.insert(feeder, now);
+        true
     }
 
-    /// Those who may go on.
-    pub(super) fn into_feeders(self) -> BTreeSet<Jid> {
+    /// Looks at what it has taken, as long as so much is owed.
+    pub(super) fn judge(&mut self, now: Instant, owed: usize) -> Verdict {
+        let since = now.since(self.since);
+        if since < FLOW_PATIENCE {
+            return Verdict::Reads(FLOW_PATIENCE.saturating_sub(since));
+        }
+        if self.taken < FLOW_READ_BYTES {
+            return Verdict::Ends;
+        }
+        if owed <= self.line {
+            return Verdict::Relieved;
+        }
+        self.since = now;
+        self.taken = 0;
         self.feeders
+            .retain(|_, told| now.since(*told) < FLOW_PATIENCE);
+        Verdict::Reads(FLOW_PATIENCE)
+    }
+
+    /// Those who may go on, and what was told meanwhile.
+    pub(super) fn into_parts(self) -> (BTreeMap<Feeder, Instant>, Late) {
+        (self.feeders, self.late)
     }
 }
 
@@ -73,21 +173,53 @@ impl Pressure {
 mod tests {
     use super::*;
 
+    const LINE: usize = 100_000;
+
+    fn other(jid: &str) -> Feeder {
+        Feeder::Other(Jid::parse(jid).unwrap())
+    }
+
     #[test]
-    fn each_feeder_is_told_once_and_who_reads_gets_more_time() {
-        let [romeo, nurse] =
-            ["romeo@localhost/a", "nurse@localhost/b"].map(|jid| Jid::parse(jid).unwrap());
+    fn each_feeder_is_told_once_and_again_only_if_it_does_not_wait() {
+        let [romeo, nurse] = ["romeo@localhost/a", "nurse@localhost/b"].map(other);
         let start = Instant(5_000_000);
-        let mut pressure = Pressure::new(start);
-        assert!(pressure.is_news(start));
-        assert_eq!(pressure.feed(start, &romeo), Advice::Tell);
-        assert_eq!(pressure.feed(start, &romeo), Advice::Known);
-        assert_eq!(pressure.feed(start, &nurse), Advice::Tell);
-        pressure.take(FLOW_READ_BYTES);
+        let mut pressure = Pressure::new(start, LINE);
+        assert!(pressure.tells(start, romeo.clone()));
+        assert!(!pressure.tells(start, romeo.clone()));
+        assert!(pressure.tells(start, nurse));
+        assert!(pressure.tells(start, Feeder::Itself));
         let later = start + FLOW_PATIENCE;
-        assert!(!pressure.is_news(later));
-        assert_eq!(pressure.feed(later, &romeo), Advice::Tell);
+        assert!(pressure.tells(later, romeo));
+        assert_eq!(pressure.into_parts().0.len(), 3);
+    }
+
+    #[test]
+    fn who_takes_less_than_the_rate_over_the_whole_time_does_not_read() {
+        let start = Instant(5_000_000);
+        let end = start + FLOW_PATIENCE;
+        let mut pressure = Pressure::new(start, LINE);
+        let (early, left) = (start + FLOW_PATIENCE / 4, FLOW_PATIENCE * 3 / 4);
+        assert_eq!(pressure.judge(early, LINE + 1), Verdict::Reads(left));
+        pressure.take(FLOW_READ_BYTES);
+        assert_eq!(pressure.judge(end, LINE + 1), Verdict::Reads(FLOW_PATIENCE));
+        // What was taken before is not taken again, and a little below the line is no more.
         pressure.take(FLOW_READ_BYTES - 1);
-        assert_eq!(pressure.feed(later + FLOW_PATIENCE, &nurse), Advice::End);
+        assert_eq!(pressure.judge(end + FLOW_PATIENCE, LINE), Verdict::Ends);
+        pressure.take(1);
+        assert_eq!(pressure.judge(end + FLOW_PATIENCE, LINE), Verdict::Relieved);
+    }
+
+    #[test]
+    fn a_byte_now_and_then_is_no_reading() {
+        let start = Instant(5_000_000);
+        let mut pressure = Pressure::new(start, LINE);
+        assert!(pressure.reads(start), "nobody may have heard yet");
+        for second in 1..10 {
+            pressure.take(1);
+            let now = start + Duration::from_secs(second);
+            assert!(!pressure.reads(now), "{second}");
+        }
+        pressure.take(FLOW_READ_BYTES);
+        assert!(pressure.reads(start + FLOW_PATIENCE));
     }
 }

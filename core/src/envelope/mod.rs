@@ -36,7 +36,7 @@ pub struct Envelope {
 pub enum Body {
     /// Stanzas for accounts that the receiving shard owns, in the order in which they were said.
     Deliver(Vec<Delivery>),
-    /// A session that waited for a connection of the sending shard need not any more. One that gets lost costs as long as it would have waited at
+    /// A session that waited for a connection of the sending shard, or the way from there, need not any more. One that gets lost costs as long as it would have waited at
     /// most.
     Go(Box<Feeding>),
     /// An account of the sending shard has on disk what one of the receiving shard told it. One that gets lost costs that the other says it
@@ -45,8 +45,11 @@ pub enum Body {
     /// A sign-in failed: counted for its address by every shard. One that gets lost, because the way is full, is counted where it
     /// happened only.
     SignInFailed(AddressPrint),
-    /// A session of the receiving shard writes to a connection of the sending one faster than that is read: it is to wait.
+    /// A session of the receiving shard writes to a connection of the sending one faster than that is read, or has more answered than the
+    /// way back takes: it is to wait.
     Slow(Box<Feeding>),
+    /// So many bytes of what the receiving shard has sent were taken in. If it gets lost, they are said with the next.
+    Taken(usize),
 }
 
 /// A stanza on its way, shared by all who get it.
@@ -116,7 +119,9 @@ impl Body {
     pub fn weight(&self) -> usize {
         match self {
             Self::Deliver(deliveries) => deliveries.iter().map(Delivery::weight).sum(),
-            Self::Go(_) | Self::SignInFailed(_) | Self::Slow(_) => size_of::<Feeding>(),
+            Self::Go(_) | Self::SignInFailed(_) | Self::Slow(_) | Self::Taken(_) => {
+                size_of::<Feeding>()
+            }
             Self::Settled(settled) => {
                 let addresses = [&settled.account, &settled.contact];
                 let addresses = addresses.map(|jid| jid.as_str().len());
@@ -126,11 +131,20 @@ impl Body {
     }
 }
 
-/// Who writes to whom, one to one.
+/// Who is to wait, and for what.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Feeding {
-    /// The session that writes.
+    /// The session that writes, or the account.
     pub feeder: Jid,
-    /// The connection that reads, on the shard that sends this.
-    pub reader: Key,
+    /// What it is to wait for.
+    pub awaited: Awaited,
+}
+
+/// What somebody waits for who writes faster than it is read.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Awaited {
+    /// A connection of the shard that says so.
+    Reader(Key),
+    /// The way from that shard to this one.
+    Way(Place),
 }

@@ -69,7 +69,7 @@ pub enum Input<'a> {
     },
     /// Time has passed: deadlines are looked at. Harmless at any time.
     Tick,
-    /// The way to another shard stayed full: what was to go there is refused.
+    /// There is no way to another shard: what was to go there is refused.
     Undeliverable(Envelope),
 }
 

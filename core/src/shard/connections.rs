@@ -182,9 +182,11 @@ impl Shard {
         while !self.holds_back(conn)
             && let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input))
         {
+            let other = self.fed.replace(conn);
             self.on_event(now, conn, event);
             // An answer to this element must not be lost because the next one, in the same read, ends the session.
             self.settle(now);
+            self.fed = other;
         }
         let Some(connection) = self.connections.get_mut(conn) else {
             return;

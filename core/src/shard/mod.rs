@@ -14,6 +14,7 @@ mod show;
 mod signin;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -27,7 +28,7 @@ use crate::due::Due;
 use crate::effects::{Effects, Routed};
 use crate::entropy::Entropy;
 use crate::envelope::placement::Placement;
-use crate::envelope::{Body, Place};
+use crate::envelope::{Body, Delivery, Place};
 use crate::jid::BareJid;
 #[cfg(any(test, feature = "testing"))]
 use crate::limits::StoreCredit;
@@ -47,6 +48,7 @@ use self::flow::Slowed;
 use self::loads::Idle;
 use self::owner::Owner;
 use self::signin::first_record;
+use self::ways::Ways;
 use connections::Connection;
 pub use connections::Detached;
 
@@ -67,6 +69,9 @@ pub struct Shard {
     slowed: Slowed,
     /// Connections that were slowed and need not wait any more; empty between inputs.
     freed: VecDeque<ConnId>,
+    /// The connection of which a stanza is handled; none between inputs.
+    fed: Option<ConnId>,
+    ways: Ways,
     /// What the account that is called says and changes; empty between calls.
     spoken: Spoken,
     /// How many loads there were.
@@ -87,6 +92,10 @@ const OTHER_QUESTION: &str = "an answer of another kind than the question";
 
 /// A name stands for an account in memory, from when that comes until it goes.
 const NAMELESS: &str = "a name of an account that is not there";
+
+fn weight_of(deliveries: &[Delivery]) -> usize {
+    deliveries.iter().map(Delivery::weight).sum()
+}
 
 /// Whether the server goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -116,6 +125,8 @@ impl Shard {
             timers: Timers::default(),
             slowed: Slowed::default(),
             freed: VecDeque::new(),
+            fed: None,
+            ways: Ways::default(),
             spoken: Spoken::default(),
             tenures: 0,
             credit: Credit::new(config.shards),
@@ -131,12 +142,17 @@ impl Shard {
     /// Takes one input. Any number may be handled before the actions are drained.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         self.fx.at(now.mono);
+        if self.fx.has_relieved() {
+            // What was kept for them comes before anything else.
+            self.settle(now);
+        }
         match input {
             Input::Bytes { conn, bytes } => self.bytes(now, conn, bytes),
             Input::Closed { conn, how: _ } => self.closed(now, conn),
             Input::Command { id, command } => self.command(now, id, command),
             Input::Delivered(envelope) => match envelope.body {
                 Body::Deliver(deliveries) => {
+                    self.took(envelope.from, weight_of(&deliveries));
                     for delivery in deliveries {
                         self.deliver(now, &delivery);
                         // A session that overflows ends before the next one is chosen.
@@ -146,9 +162,10 @@ impl Shard {
                 Body::SignInFailed(address) => {
                     self.throttle.told(now.mono, &self.config.limits, address);
                 }
-                Body::Slow(feeding) => self.slow(now, envelope.from, *feeding),
+                Body::Slow(feeding) => self.slow(now, envelope.from, &feeding),
                 Body::Go(feeding) => self.go(envelope.from, &feeding),
                 Body::Settled(settled) => self.settled(now, *settled),
+                Body::Taken(bytes) => self.taken(envelope.from, bytes),
             },
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
             Input::Evict { conn } => self.evict(now, conn),
@@ -161,7 +178,11 @@ impl Shard {
             Input::Stored { ticket, outcome } => self.stored(now, ticket, outcome),
             Input::Tick => self.tick(now),
             Input::Undeliverable(envelope) => match envelope.body {
-                Body::Deliver(deliveries) => self.undeliverable(&deliveries),
+                Body::Deliver(deliveries) => {
+                    self.came_back(envelope.to, weight_of(&deliveries));
+                    self.undeliverable(&deliveries);
+                }
+                Body::Taken(bytes) => self.took_in_vain(envelope.to, bytes),
                 // It counts here all the same; and nobody waits for ever.
                 Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
                 // It is said again, and settled then.
@@ -312,10 +333,12 @@ impl Shard {
                 self.overflowed(now, conn);
             } else if let Some(conn) = self.fx.next_swollen() {
                 self.bound_account(conn);
+            } else if let Some(reader) = self.fx.next_pressed() {
+                self.look_at_reader(now, reader);
             } else if let Some((feeder, reader)) = self.fx.next_feeding() {
                 self.press(now, feeder, reader);
-            } else if let Some((reader, feeders)) = self.fx.next_relieved() {
-                self.relieved(reader, feeders);
+            } else if let Some(relief) = self.fx.next_relieved() {
+                self.relieved(relief);
             } else {
                 return;
             }
@@ -327,6 +350,7 @@ impl Shard {
             match self.timers.expired(now.mono) {
                 Some(Due::Account(key)) => self.ask_again(key),
                 Some(Due::Leave(key)) => self.leave_again(now, key),
+                Some(Due::Reader(conn)) => self.judge_reader(now, conn),
                 Some(Due::Stream(conn)) => self.expire(now, conn),
                 None => break,
             }

@@ -44,7 +44,7 @@ impl Shard {
                 } = &delivery;
                 self.deliver_at(now, stanza, to, Manner::Directed, *receipt);
             }
-            false => self.fx.send(owner, delivery),
+            false => self.send_on(now, owner, delivery),
         }
     }
 
@@ -90,7 +90,7 @@ impl Shard {
                 to: To::Each(each),
                 receipt: None,
             };
-            self.fx.send(owner, delivery);
+            self.send_on(now, owner, delivery);
         }
     }
 

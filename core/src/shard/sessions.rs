@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use super::Shard;
 use super::connections::Role;
 use crate::account::{AccountKey, Binding, SessionKey};
+use crate::due::Due;
 use crate::jid::Resource;
 use crate::port::{ConnId, Note};
 use crate::stanza::{Condition, Stanza};
@@ -70,8 +71,10 @@ impl Shard {
     /// The session on this connection is over, if there was one: of which account.
     pub(super) fn end_session(&mut self, now: Now, conn: ConnId) -> Option<AccountKey> {
         // Nobody waits for it any more, nor it for anybody.
-        self.fx.relieve(conn);
+        self.fx.release(conn);
+        self.timers.stop(Due::Reader(conn));
         self.slowed.forget(conn);
+        self.ways.forget(conn);
         self.credit.forget(conn);
         let key = self.member(conn)?;
         let session = self.session(conn);
@@ -88,21 +91,28 @@ impl Shard {
         Some(key)
     }
 
-    /// This session's queue is long. If those of its account are too long together, the one with the longest is put down for
-    /// closing, and the rest is looked at again when it is gone.
+    /// This session's queue is long. If those of its account together have half of what they may, each is held to its share. If they are too
+    /// long, the one with the longest is put down for closing, and the rest is looked at again when it is gone.
     pub(super) fn bound_account(&mut self, conn: ConnId) {
         let Some(owner) = self.member(conn).and_then(|key| self.owners.get(key)) else {
             return;
         };
         let mut owed_together = 0_usize;
         let mut longest = (0, conn);
-        for conn in owner.account.connections() {
+        let connections = owner.account.connections();
+        for conn in connections.iter().copied() {
             let owed = self.fx.outgoing(conn).len();
             owed_together = owed_together.saturating_add(owed);
             longest = longest.max((owed, conn));
         }
-        if owed_together > self.config.limits.account_queue_bytes {
+        let bound = self.config.limits.account_queue_bytes;
+        if owed_together > bound {
             self.fx.overflow(longest.1);
+        }
+        if owed_together > bound / 2 {
+            for conn in connections {
+                self.fx.strain(conn);
+            }
         }
     }
 

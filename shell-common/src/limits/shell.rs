@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spondee_core::limits::{CLOSE, ENVELOPE_BYTES, INBOX_BYTES, SESSION_QUEUE_BYTES};
+use spondee_core::limits::{CLOSE, ENVELOPE_BYTES, INBOX_BYTES, SESSION_QUEUE_BYTES, WAY_BYTES};
 
 use super::CONTROL_CONNECTIONS;
 
@@ -23,6 +23,10 @@ pub const READ_BYTES: usize = 64 * 1024;
 /// Ciphertext made ahead of a socket: what one write can be expected to take. The rest stays in the core, which counts it.
 pub const AHEAD_BYTES: usize = 64 * 1024;
 const _: () = assert!(WRITES_PER_TURN * AHEAD_BYTES >= SESSION_QUEUE_BYTES);
+/// Bytes that the kernel takes for a connection beyond what the network has under way: twice what is made ahead of it, so that a client that
+/// reads never waits for the next turn; and so little that a client which reads 4 KiB a second is seen to.
+pub const UNSENT_BYTES: u32 = 128 * 1024;
+const _: () = assert!(UNSENT_BYTES as usize >= 2 * AHEAD_BYTES);
 /// Events taken from the poller at once. More stay in the kernel until the next turn.
 pub const EVENTS: usize = 256;
 /// Connections accepted by one listener in one turn, so that a flood of them does not starve those already there.
@@ -58,15 +62,13 @@ pub const LINGER: Duration = Duration::from_secs(3);
 /// From SIGTERM to the end. The core waits `Limits::close` for the peers' `</stream:stream>`, then comes `LINGER`.
 pub const SHUTDOWN: Duration = Duration::from_secs(10);
 const _: () = assert!(CLOSE.as_secs() + LINGER.as_secs() < SHUTDOWN.as_secs());
-/// Bytes of envelopes on the way from one shard to another: many times what one turn can read. The first part of the queue;
-/// while it is full, the sender's clients are not read.
+/// Bytes of envelopes on the way from one shard to another: twice what the core has there before all wait that feed it. What goes beyond
+/// it waits on the sender's side: one stanza of each who waits, answers to what came before, and what is told of sessions that end.
 pub const LANE_BYTES: usize = 8 * 1024 * 1024;
+const _: () = assert!(2 * WAY_BYTES <= LANE_BYTES);
 const _: () = assert!(16 * TURN_BYTES <= LANE_BYTES);
 // What one account refuses for want of room has not filled the way that all share.
 const _: () = assert!(8 * INBOX_BYTES <= LANE_BYTES);
-/// Bytes of envelopes that wait on the sender's side for room on that way: what one turn can make of what it read and
-/// what earlier turns left incomplete. Beyond it stanzas are refused.
-pub const SPILL_BYTES: usize = 32 * 1024 * 1024;
 /// What an envelope costs beside what it says.
 pub const ENVELOPE_COST: usize = 256;
 

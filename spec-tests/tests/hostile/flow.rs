@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use spec_tests::client::{Client, PATIENCE};
+use spec_tests::element::{CLIENT, Element};
 use spec_tests::memory::{Ended, World, config};
 use spec_tests::server::{Server, Setup};
 use spec_tests::talk::Talk;
@@ -14,6 +15,13 @@ use spondee_core::limits::{FLOW_PATIENCE, Limits};
 use spondee_core::rate::Rate;
 
 use crate::stage::Outcome;
+
+fn text_of(stanza: &Element, name: &str) -> String {
+    let child = stanza.child(CLIENT, name);
+    child.map_or_else(String::new, |child| {
+        child.text().trim_start_matches('x').to_owned()
+    })
+}
 
 const PING: &str = "<iq type='get' id='end'><ping xmlns='urn:xmpp:ping'/></iq>";
 
@@ -240,22 +248,240 @@ fn a_sender_waits_for_a_reader_and_goes_on_when_that_has_read() -> Outcome {
     Ok(())
 }
 
-/// And presence, which goes to many, makes nobody wait.
+/// Presence that is told to many makes nobody wait, and ends nobody: whoever has much to read is told the last of it when there is room.
 #[test]
-fn who_tells_many_does_not_wait_for_one_of_them() -> Outcome {
+fn who_tells_many_does_not_wait_and_who_is_slow_hears_the_last() -> Outcome {
+    const TOLD: usize = 300;
+    for shards in [1, 3] {
+        let mut world = world(|config| {
+            config.shards = shards;
+            config.limits.session_queue_bytes = 100_000;
+        });
+        let mut garden = Talk::session(&mut world, "juliet@localhost", "garden")?;
+        let mut juliet = Talk::session(&mut world, "juliet@localhost", "balcony")?;
+        garden.send(&mut world, "<presence/>");
+        garden.rest(&mut world)?;
+        world.stop_taking(garden.peer());
+        let status = "x".repeat(1000);
+        for n in 0..TOLD {
+            let status = format!("<presence><status>{status}{n}</status></presence>");
+            juliet.send(&mut world, &status);
+        }
+        let message = "<message to='juliet@localhost/garden'><body>end</body></message>";
+        juliet.send(&mut world, message);
+        juliet.send(&mut world, PING);
+        let heard = juliet.rest(&mut world)?;
+        let answered = heard
+            .iter()
+            .any(|heard| heard.attribute("id") == Some("end"));
+        assert!(answered, "she waits with {shards} shards");
+        world.advance(FLOW_PATIENCE / 2);
+        world.take_again(garden.peer());
+        world.run();
+        let heard = garden.rest(&mut world)?;
+        assert!(heard.len() < TOLD / 2, "{} of {TOLD}", heard.len());
+        let words: Vec<String> = heard
+            .iter()
+            .map(|heard| ["status", "body"].map(|name| text_of(heard, name)).concat())
+            .collect();
+        let [.., last, message] = words.as_slice() else {
+            return Err(format!("{words:?}"));
+        };
+        // In the order in which she said it.
+        assert_eq!([last.as_str(), message], [&(TOLD - 1).to_string(), "end"]);
+    }
+    Ok(())
+}
+
+/// Who names whom it tells, tells one: that waits for who is told, as a message does.
+#[test]
+fn who_directs_presence_at_one_who_does_not_read_waits_for_that_one() -> Outcome {
     let mut world = world(|config| config.limits.session_queue_bytes = 100_000);
-    let romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
+    let mut romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
     let mut juliet = Talk::session(&mut world, "juliet@localhost", "balcony")?;
     world.stop_taking(romeo.peer());
     let status = "x".repeat(1000);
-    for _ in 0..80 {
-        juliet.send(
-            &mut world,
-            &format!("<presence to='romeo@localhost/orchard'><status>{status}</status></presence>"),
-        );
+    let presence =
+        format!("<presence to='romeo@localhost/orchard'><status>{status}</status></presence>");
+    for _ in 0..200 {
+        juliet.send(&mut world, &presence);
+    }
+    assert!(world.owed(romeo.peer()) < 60_000);
+    juliet.send(&mut world, PING);
+    assert_eq!(juliet.rest(&mut world)?.len(), 0);
+    world.take_again(romeo.peer());
+    world.run();
+    assert_eq!(romeo.rest(&mut world)?.len(), 200);
+    assert_eq!(juliet.rest(&mut world)?.len(), 1);
+    Ok(())
+}
+
+/// Who asks much and reads no answers waits for itself, and keeps nobody waiting who answers.
+#[test]
+fn who_does_not_read_answers_is_not_read_and_ends() -> Outcome {
+    for to in ["", " to='juliet@localhost/balcony'"] {
+        for shards in [1, 3] {
+            let mut world = world(|config| {
+                config.shards = shards;
+                config.limits.session_queue_bytes = 100_000;
+            });
+            let mut juliet = Talk::session(&mut world, "juliet@localhost", "balcony")?;
+            let romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
+            world.stop_taking(romeo.peer());
+            let id = "x".repeat(1000);
+            let ask = format!("<iq type='get' id='{id}'{to}><ping xmlns='urn:xmpp:ping'/></iq>");
+            let answer = format!("<iq type='result' id='{id}' to='romeo@localhost/orchard'/>");
+            for _ in 0..300 {
+                world.write(romeo.peer(), ask.as_bytes());
+                world.run();
+                for _ in juliet.rest(&mut world)? {
+                    juliet.send(&mut world, &answer);
+                }
+            }
+            assert!(world.owed(romeo.peer()) < 60_000, "{shards} shards");
+            juliet.send(&mut world, PING);
+            assert_eq!(juliet.rest(&mut world)?.len(), 1, "{shards} shards");
+            world.advance(FLOW_PATIENCE + Limits::default().close);
+            assert_eq!(world.ended(romeo.peer()), Some(Ended::Closed));
+        }
+    }
+    Ok(())
+}
+
+/// What makes the queue of somebody long.
+const MUCH: [&str; 4] = ["a message", "a request", "an answer", "presence"];
+
+/// The like of it, from juliet, with a kilobyte in it.
+fn much(what: &str) -> String {
+    let (to, text) = ("to='romeo@localhost/orchard'", "x".repeat(1000));
+    match what {
+        "a message" => format!("<message {to}><body>{text}</body></message>"),
+        "a request" => {
+            format!("<iq type='get' id='{text}' {to}><ping xmlns='urn:xmpp:ping'/></iq>")
+        }
+        "an answer" => format!("<iq type='result' id='{text}' {to}/>"),
+        _ => format!("<presence {to}><status>{text}</status></presence>"),
+    }
+}
+
+/// Whatever comes, who takes a byte now and then does not read; nor who takes nothing; and who takes four kilobytes a second does.
+#[test]
+fn who_reads_is_told_by_how_much_whatever_it_is() -> Outcome {
+    const QUEUE: usize = 2_000_000;
+    for what in MUCH {
+        for (bytes, every, reads) in [
+            (0, 1, false),
+            (1, 9, false),
+            (1024, 1, false),
+            (8 * 1024, 1, true),
+        ] {
+            let mut world = world(|config| config.limits.session_queue_bytes = QUEUE);
+            let romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
+            let mut juliet = Talk::session(&mut world, "juliet@localhost", "balcony")?;
+            world.stop_taking(romeo.peer());
+            let flood = much(what).repeat(QUEUE / 2 / 1000);
+            juliet.send(&mut world, &flood);
+            assert!(world.owed(romeo.peer()) > QUEUE / 2, "{what}");
+            for second in 0..60_u64 {
+                if second % every == 0 {
+                    world.take(romeo.peer(), bytes);
+                }
+                world.advance(Duration::from_secs(1));
+            }
+            let ended = world.ended(romeo.peer());
+            assert_eq!(
+                ended.is_none(),
+                reads,
+                "{what}, {bytes} bytes every {every} seconds: {ended:?}"
+            );
+            assert_eq!(world.ended(juliet.peer()), None);
+        }
+    }
+    Ok(())
+}
+
+/// A session with its address.
+type Addressed = (Talk, String);
+
+/// Sessions of twelve users on two shards, by where they are.
+fn on_two_shards() -> Result<(World, [Vec<Addressed>; 2]), String> {
+    let mut config = config();
+    config.shards = 2;
+    let mut world = World::new(config);
+    let mut there = [Vec::new(), Vec::new()];
+    for n in 0..12 {
+        let account = format!("user{n}@localhost");
+        world.add_user(&account, "secret");
+        let talk = Talk::session(&mut world, &account, "x")?;
+        let (shard, _) = world.seat(talk.peer()).ok_or("no seat")?;
+        there[shard].push((talk, format!("{account}/x")));
+    }
+    match there.iter().all(|some| some.len() >= 3) {
+        true => Ok((world, there)),
+        false => Err("too few on one of them".to_owned()),
+    }
+}
+
+/// What one account has on the way between two shards is bounded: it waits, loses nothing, and keeps up nobody beside it.
+#[test]
+fn who_feeds_a_way_that_is_full_waits_and_nobody_beside() -> Outcome {
+    const MESSAGES: usize = 2000;
+    let (mut world, [here, there]) = on_two_shards()?;
+    let mut here = here.into_iter();
+    let (Some((romeo, _)), Some((nurse, _)), Some((_, near))) =
+        (here.next(), here.next(), here.next())
+    else {
+        return Err("nobody here".to_owned());
+    };
+    let mut there = there.into_iter();
+    let (Some((mut juliet, far)), Some((mut friar, other))) = (there.next(), there.next()) else {
+        return Err("nobody there".to_owned());
+    };
+    let body = "x".repeat(1000);
+    let flood = format!("<message to='{far}'><body>{body}</body></message>").repeat(MESSAGES);
+    world.write(romeo.peer(), flood.as_bytes());
+    world.turns(1);
+    assert!(!world.reads(romeo.peer()), "all of it is on its way");
+    // Beside it, the same way and another.
+    let body = "<body>hear</body></message>";
+    let (mut turns, mut heard) = (0, Vec::new());
+    world.write(
+        nurse.peer(),
+        format!("<message to='{other}'>{body}<message to='{near}'>{body}").as_bytes(),
+    );
+    while heard.is_empty() {
+        world.turns(1);
+        turns += 1;
+        assert!(world.reads(nurse.peer()));
+        heard = friar.rest(&mut world)?;
+    }
+    assert!(turns <= 3, "{turns}");
+    world.run();
+    assert_eq!(juliet.rest(&mut world)?.len(), MESSAGES);
+    assert!(world.reads(romeo.peer()));
+    let residue = world.residue();
+    assert!(residue.iter().all(|residue| residue[6] == 0), "{residue:?}");
+    Ok(())
+}
+
+/// Answers fill a way by the doing of who asks, who is where they go to.
+#[test]
+fn who_asks_more_than_the_way_back_takes_waits_and_not_who_answers() -> Outcome {
+    let (mut world, [here, there]) = on_two_shards()?;
+    let (romeo, _) = here.into_iter().next().ok_or("nobody")?;
+    let (mut juliet, far) = there.into_iter().next().ok_or("nobody")?;
+    let id = "x".repeat(4000);
+    let ask = format!("<iq type='get' id='{id}' to='{far}x'><ping xmlns='urn:xmpp:ping'/></iq>");
+    world.write(romeo.peer(), ask.repeat(1000).as_bytes());
+    for _ in 0..200 {
+        world.turns(1);
+        assert!(world.reads(juliet.peer()));
     }
     juliet.send(&mut world, PING);
-    assert_eq!(juliet.rest(&mut world)?.len(), 1);
+    assert_eq!(juliet.next(&mut world)?.attribute("type"), Some("result"));
+    world.run();
+    let mut romeo = romeo;
+    assert_eq!(romeo.rest(&mut world)?.len(), 1000);
     Ok(())
 }
 

@@ -214,7 +214,7 @@ fn a_receiver_that_never_reads_is_closed_and_its_sender_is_served() -> Outcome {
     scene.leaves(again.peer())
 }
 
-/// The same for answers and refusals that a client brings upon itself.
+/// The same for answers and refusals that a client brings upon itself: it is not read any more, and ends when it has had its time.
 #[test]
 fn a_client_that_never_reads_its_own_answers_is_closed() -> Outcome {
     const QUEUE: usize = 20_000;
@@ -234,6 +234,7 @@ fn a_client_that_never_reads_its_own_answers_is_closed() -> Outcome {
             scene.world.run();
             assert!(scene.world.owed(romeo.peer()) < QUEUE + 1000, "{request}");
         }
+        scene.world.advance(FLOW_PATIENCE);
         scene.world.take_again(romeo.peer());
         let mut last = None;
         while let Some(item) = romeo.poll(&mut scene.world)? {

@@ -93,8 +93,11 @@ const ALLOWED: &[Allowed] = &[
     },
     Allowed {
         call: "setsockopt",
-        only: |moment| says(moment, "TCP_NODELAY") || says(moment, "SO_KEEPALIVE"),
-        why: "sets a bit",
+        only: |moment| {
+            let options = ["TCP_NODELAY", "TCP_NOTSENT_LOWAT", "SO_KEEPALIVE"];
+            options.iter().any(|option| says(moment, option))
+        },
+        why: "sets a number",
     },
     Allowed {
         call: "write",

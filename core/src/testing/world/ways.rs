@@ -70,7 +70,11 @@ impl World {
                 self.returned
                     .extend(deliveries.iter().flat_map(Returned::of));
             }
-            Body::Go(_) | Body::Settled(_) | Body::SignInFailed(_) | Body::Slow(_) => {}
+            Body::Go(_)
+            | Body::Settled(_)
+            | Body::SignInFailed(_)
+            | Body::Slow(_)
+            | Body::Taken(_) => {}
         }
         let back = usize::from(envelope.from.shard);
         (back, Input::Undeliverable(envelope))
