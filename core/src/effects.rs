@@ -3,25 +3,25 @@
 //! The output of all connections lives here and not in their streams, so that an account can write to its sessions while it
 //! knows nothing of streams.
 
+mod debts;
+mod deliver;
 mod late;
 mod pressure;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use crate::arena::ArenaKey as _;
 use crate::envelope::{Body, Delivery, Envelope, Place, Settled};
 use crate::jid::Jid;
 use crate::limits::{ENVELOPE_BYTES, Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
 use crate::port::{Action, ConnId, Note};
-use crate::stanza::Stanza;
 use crate::time::Instant;
 
-use self::late::{Late, may_be_late};
-use self::pressure::{Doing, Pressure, Verdict};
+use self::debts::{Debts, Unread};
+pub(crate) use self::deliver::Relief;
+use self::pressure::Pressure;
 pub(crate) use self::pressure::{Feeder, Reach};
 
 /// Output of one connection.
@@ -34,6 +34,8 @@ struct Out {
     flush: Flush,
     /// Since more than half of a session's queue is owed.
     pressure: Option<Box<Pressure>>,
+    /// Whose bytes these are, where more than a little is owed.
+    unread: Option<Box<Unread>>,
 }
 
 impl Out {
@@ -66,6 +68,7 @@ pub(crate) struct Effects {
     feeding: Vec<(Feeder, ConnId)>,
     /// Sessions that have read most of what they were owed.
     relieved: Vec<Relief>,
+    debts: Debts,
     now: Instant,
     spare: Vec<Vec<u8>>,
     queues: Queues,
@@ -78,16 +81,6 @@ pub(crate) enum Routed {
     Stanza(Delivery),
     /// That one which came has done what it does.
     Settled(Settled),
-}
-
-/// A session that need not be waited for any more.
-#[derive(Debug)]
-pub(crate) struct Relief {
-    pub(crate) reader: ConnId,
-    /// Who waited.
-    pub(crate) feeders: Vec<Feeder>,
-    /// What it was not told yet.
-    late: Late,
 }
 
 /// An envelope that is not closed yet.
@@ -106,17 +99,6 @@ struct Queues {
     account: usize,
     /// Each of an account's sessions on the average: below it the account's bound holds whatever the others owe.
     share: usize,
-}
-
-impl Relief {
-    fn of(reader: ConnId, pressure: Pressure) -> Self {
-        let (feeders, late) = pressure.into_parts();
-        Self {
-            reader,
-            feeders: feeders.into_keys().collect(),
-            late,
-        }
-    }
 }
 
 impl Queues {
@@ -148,6 +130,7 @@ impl Effects {
             pressed: Vec::new(),
             feeding: Vec::new(),
             relieved: Vec::new(),
+            debts: Debts::new(limits.account_queue_bytes),
             now: Instant(0),
             spare: Vec::new(),
             queues: Queues::new(limits),
@@ -157,6 +140,7 @@ impl Effects {
     /// From now on, queues have these bounds.
     pub(crate) const fn limit_queues(&mut self, limits: &Limits) {
         self.queues = Queues::new(limits);
+        self.debts.bound = limits.account_queue_bytes;
     }
 
     /// Gives a new connection its output, with what it already owes.
@@ -173,6 +157,7 @@ impl Effects {
                 sent: 0,
                 flush: Flush::Idle,
                 pressure: None,
+                unread: None,
             });
         }
         if owes {
@@ -188,6 +173,9 @@ impl Effects {
                 let Some(mut out) = slot.take() else {
                     return Vec::new();
                 };
+                if let Some(unread) = &mut out.unread {
+                    unread.take(usize::MAX, &mut self.debts);
+                }
                 out.bytes.drain(..out.sent);
                 out.bytes
             }
@@ -214,195 +202,6 @@ impl Effects {
         }
     }
 
-    /// Writes a stanza addressed to `to` to a session's peer. Over half of the bound, who sends it is to wait; over the bound, a session
-    /// that does not read is put down for closing instead.
-    pub(crate) fn deliver(
-        &mut self,
-        conn: ConnId,
-        stanza: &Arc<Stanza>,
-        to: Option<&Jid>,
-        reach: Reach,
-    ) {
-        let before = self.outgoing(conn).len();
-        let owed = before.saturating_add(stanza.size());
-        if owed > self.queues.share && !self.swollen.contains(&conn) {
-            self.swollen.push(conn);
-        }
-        if owed > self.queues.session / 2 || self.is_pressed(conn) {
-            if self.is_late(conn, before, stanza, to, reach) {
-                return;
-            }
-            let room = self.press(conn, owed, stanza, reach);
-            // One is always taken: the longest roster would end each session that asks for it where queues are set to be shorter.
-            if before > 0 && owed > room {
-                return self.overflow(conn);
-            }
-        }
-        self.out(conn, |bytes| stanza.write_to(to, bytes));
-    }
-
-    fn of(&mut self, conn: ConnId) -> Option<&mut Out> {
-        let out = self.outs.get_mut(conn.key().index())?.as_mut()?;
-        (out.conn == conn).then_some(out)
-    }
-
-    fn is_pressed(&self, conn: ConnId) -> bool {
-        let out = self.outs.get(conn.key().index()).and_then(Option::as_ref);
-        out.is_some_and(|out| out.conn == conn && out.pressure.is_some())
-    }
-
-    /// The pressure on a session that owes so much, if that is too much or was.
-    fn pressure(&mut self, conn: ConnId, owed: usize) -> Option<&mut Pressure> {
-        let (now, half) = (self.now, self.queues.session / 2);
-        let out = self.outs.get_mut(conn.key().index())?.as_mut()?;
-        if out.conn != conn {
-            return None;
-        }
-        if out.pressure.is_none() {
-            if owed <= half {
-                return None;
-            }
-            self.pressed.push(conn);
-        }
-        let pressure = out
-            .pressure
-            .get_or_insert_with(|| Box::new(Pressure::new(now, half)));
-        Some(pressure)
-    }
-
-    /// Keeps for later what was told to many; what else an account says comes behind that. Whether it was kept, or has no room.
-    fn is_late(
-        &mut self,
-        conn: ConnId,
-        before: usize,
-        stanza: &Arc<Stanza>,
-        to: Option<&Jid>,
-        reach: Reach,
-    ) -> bool {
-        let owed = before.saturating_add(stanza.size());
-        let (Some(pressure), Some(from)) = (self.pressure(conn, owed), stanza.from()) else {
-            return false;
-        };
-        if reach == Reach::Many && may_be_late(stanza) {
-            let has_room = before == 0 || owed <= pressure.line();
-            if has_room && !pressure.late.holds(from) {
-                return false;
-            }
-            if !pressure.late.keep(from, stanza, to) {
-                self.overflow(conn);
-            }
-            return true;
-        }
-        for (earlier, to) in pressure.late.take_of(from.bare()) {
-            self.out(conn, |bytes| earlier.write_to(to.as_ref(), bytes));
-        }
-        false
-    }
-
-    /// Tells who sends this to wait, if too much is owed. Returns how much may be.
-    fn press(&mut self, conn: ConnId, owed: usize, stanza: &Stanza, reach: Reach) -> usize {
-        let (now, queues) = (self.now, self.queues);
-        let Some(pressure) = self.pressure(conn, owed) else {
-            return queues.session;
-        };
-        let doing = Doing::of(stanza, reach);
-        let room = match doing.is_foreign() && pressure.reads(now) {
-            true => queues.session.max(queues.account),
-            false => queues.session,
-        };
-        if owed <= pressure.line() {
-            return room;
-        }
-        let (own, other) = match doing {
-            Doing::Own => (true, None),
-            // Who is asked much does not wait for who does not read the answers, but who says much unasked does.
-            Doing::Answer(from) => (true, Some(from).filter(|_| owed > queues.session / 4 * 3)),
-            Doing::Other(from) => (false, Some(from)),
-            Doing::Server => (false, None),
-        };
-        let own = own.then_some(Feeder::Itself);
-        let told: Vec<Feeder> = [own, other.cloned().map(Feeder::Other)]
-            .into_iter()
-            .flatten()
-            .filter(|feeder| pressure.tells(now, feeder.clone()))
-            .collect();
-        self.feeding
-            .extend(told.into_iter().map(|feeder| (feeder, conn)));
-        room
-    }
-
-    /// The sessions of this one's account owe too much together: it is held to its share of that.
-    pub(crate) fn strain(&mut self, conn: ConnId) {
-        let (now, line) = (self.now, self.queues.share / 2);
-        if self.outgoing(conn).len() <= line {
-            return;
-        }
-        let Some(out) = self.of(conn) else {
-            return;
-        };
-        match &mut out.pressure {
-            Some(pressure) => pressure.lower(line),
-            None => {
-                out.pressure = Some(Box::new(Pressure::new(now, line)));
-                self.pressed.push(conn);
-            }
-        }
-    }
-
-    /// Time has come to look at what a session has taken. When to look again, if so.
-    pub(crate) fn judge(&mut self, conn: ConnId) -> Option<Duration> {
-        let (now, owed) = (self.now, self.outgoing(conn).len());
-        let pressure = self.of(conn)?.pressure.as_mut()?;
-        match pressure.judge(now, owed) {
-            Verdict::Ends => self.overflow(conn),
-            Verdict::Relieved => self.relieve(conn),
-            Verdict::Reads(wait) => return Some(wait),
-        }
-        None
-    }
-
-    /// Whoever waits for this connection waits no more.
-    pub(crate) fn relieve(&mut self, conn: ConnId) {
-        if let Some(out) = self.of(conn)
-            && let Some(pressure) = out.pressure.take()
-        {
-            self.relieved.push(Relief::of(conn, *pressure));
-        }
-    }
-
-    /// Tells a session what it was not told, as far as there is room.
-    pub(crate) fn catch_up(&mut self, relief: Relief) {
-        let Relief {
-            reader, mut late, ..
-        } = relief;
-        let half = self.queues.session / 2;
-        while let Some((from, (stanza, to))) = late.pop() {
-            let before = self.outgoing(reader).len();
-            let owed = before.saturating_add(stanza.size());
-            if before > 0
-                && owed > half
-                && let Some(pressure) = self.pressure(reader, owed)
-            {
-                // One that came since is the later one.
-                if !pressure.late.holds(&from) {
-                    pressure.late.keep(&from, &stanza, to.as_ref());
-                }
-                continue;
-            }
-            self.out(reader, |bytes| stanza.write_to(to.as_ref(), bytes));
-        }
-    }
-
-    /// A session is over: it is told nothing any more, and nobody waits for it.
-    pub(crate) fn release(&mut self, conn: ConnId) {
-        if let Some(out) = self.of(conn)
-            && let Some(mut pressure) = out.pressure.take()
-        {
-            pressure.late = Late::new();
-            self.relieved.push(Relief::of(conn, *pressure));
-        }
-    }
-
     /// The time of what is handled now.
     pub(crate) const fn at(&mut self, now: Instant) {
         self.now = now;
@@ -423,9 +222,19 @@ impl Effects {
         self.relieved.pop()
     }
 
-    /// Whether there is one.
+    /// The next session that is to wait because too much is unread of what its account sent.
+    pub(crate) fn next_debtor(&mut self) -> Option<Jid> {
+        self.debts.told.pop()
+    }
+
+    /// The next that need not wait for that any more.
+    pub(crate) fn next_cleared(&mut self) -> Option<Jid> {
+        self.debts.cleared.pop()
+    }
+
+    /// Whether there is anybody who may go on.
     pub(crate) const fn has_relieved(&self) -> bool {
-        !self.relieved.is_empty()
+        !self.relieved.is_empty() || !self.debts.cleared.is_empty()
     }
 
     /// Puts a session down for closing.
@@ -453,6 +262,8 @@ impl Effects {
         }
         out.sent = out.sent.saturating_add(count);
         let owed = out.bytes.len().saturating_sub(out.sent);
+        out.unread
+            .take_if(|unread| !unread.take(count, &mut self.debts));
         let relieved = out.pressure.take_if(|pressure| {
             pressure.take(count);
             pressure.is_over(owed)
@@ -578,9 +389,10 @@ impl Effects {
 
 #[cfg(test)]
 mod tests {
+    use alloc::sync::Arc;
     use alloc::vec;
 
-    use crate::stanza::{Kind, MessageType};
+    use crate::stanza::{Kind, MessageType, Stanza};
 
     use super::*;
     use crate::arena::Arena;

@@ -179,6 +179,9 @@ pub const LATE_PRESENCES: usize = 16_384;
 /// there is told. One copy serves all whom it waits for.
 pub const LATE_SENDER_BYTES: usize = 16 * PRESENCE_BYTES;
 
+/// Who sent what is in a session's queue is counted from here on: a queue that is emptied each turn rarely has as much.
+pub const DEBT_FLOOR: usize = 16 * 1024;
+
 /// Bytes on the way from one shard to another that were not taken in. Over half of it, all wait that feed it, until a quarter is left. As many
 /// turns of what is taken in at a time as hide that it takes a turn to say so, and no more: what is on its way when somebody is told to wait
 /// must still find room where it goes.
@@ -291,7 +294,8 @@ pub struct Limits {
     /// session waits, for `FLOW_PATIENCE` at most; beyond it the session is closed.
     pub session_queue_bytes: usize,
     /// Bytes that the peers of all sessions of one account may leave unread (`c2s_account_queue_size_limit`). Beyond it the session with the
-    /// longest queue is closed: else fifty clients of one account that read nothing would take fifty times as much.
+    /// longest queue is closed: else fifty clients of one account that read nothing would take fifty times as much. And what the clients of one
+    /// account may have sent that others have not read, for each shard of those.
     pub account_queue_bytes: usize,
     /// How fast a client may send (`limits`); `None` is as fast as it can. Counted below TLS and not before it, from the first byte to the last.
     pub c2s_rate: Option<Rate>,

@@ -147,6 +147,9 @@ impl Pressure {
     /// Looks at what it has taken, as long as so much is owed.
     pub(super) fn judge(&mut self, now: Instant, owed: usize) -> Verdict {
         let since = now.since(self.since);
+        if self.is_over(owed) {
+            return Verdict::Relieved;
+        }
         if since < FLOW_PATIENCE {
             return Verdict::Reads(FLOW_PATIENCE.saturating_sub(since));
         }

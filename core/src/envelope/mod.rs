@@ -143,7 +143,9 @@ pub struct Feeding {
 /// What somebody waits for who writes faster than it is read.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Awaited {
-    /// A connection of the shard that says so.
+    /// All connections of the shard that says so: too much of what its account sent was not read.
+    Queues,
+    /// A connection of that shard.
     Reader(Key),
     /// The way from that shard to this one.
     Way(Place),

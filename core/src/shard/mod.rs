@@ -28,7 +28,7 @@ use crate::due::Due;
 use crate::effects::{Effects, Routed};
 use crate::entropy::Entropy;
 use crate::envelope::placement::Placement;
-use crate::envelope::{Body, Delivery, Place};
+use crate::envelope::{Awaited, Body, Delivery, Feeding, Place};
 use crate::jid::BareJid;
 #[cfg(any(test, feature = "testing"))]
 use crate::limits::StoreCredit;
@@ -339,6 +339,12 @@ impl Shard {
                 self.press(now, feeder, reader);
             } else if let Some(relief) = self.fx.next_relieved() {
                 self.relieved(relief);
+            } else if let Some(feeder) = self.fx.next_debtor() {
+                let awaited = Awaited::Queues;
+                self.tell_slow(now, Feeding { feeder, awaited });
+            } else if let Some(feeder) = self.fx.next_cleared() {
+                let awaited = Awaited::Queues;
+                self.tell_go(Feeding { feeder, awaited });
             } else {
                 return;
             }

@@ -403,6 +403,74 @@ fn who_reads_is_told_by_how_much_whatever_it_is() -> Outcome {
 /// A session with its address.
 type Addressed = (Talk, String);
 
+/// Of what one account sends, all together leave no more unread than all clients of one account may, and little more of each.
+#[test]
+fn what_one_account_has_in_all_queues_is_bounded() -> Outcome {
+    const READERS: usize = 20;
+    const BOUND: usize = 300_000;
+    for to_many in [false, true] {
+        for shards in [1, 3] {
+            let mut world = world(|config| {
+                config.shards = shards;
+                config.limits.session_queue_bytes = 250_000;
+                config.limits.account_queue_bytes = BOUND;
+            });
+            let mut readers = Vec::new();
+            for n in 0..READERS {
+                let account = format!("user{n}@localhost");
+                world.add_user(&account, "secret");
+                readers.push(Talk::session(&mut world, &account, "x")?);
+            }
+            let mut juliet = Talk::session(&mut world, "juliet@localhost", "balcony")?;
+            let text = "x".repeat(9_000);
+            for reader in &readers {
+                world.stop_taking(reader.peer());
+            }
+            for round in 0..10 {
+                for n in 0..READERS {
+                    let to = format!("to='user{n}@localhost/x'");
+                    let said = match to_many {
+                        true => format!("<presence {to}/>"),
+                        false => {
+                            format!("<message {to}><body>{text}{round}</body></message>")
+                        }
+                    };
+                    world.write(juliet.peer(), said.as_bytes());
+                }
+                if to_many {
+                    let gone = format!(
+                        "<presence type='unavailable'><status>{text}{round}</status></presence>"
+                    );
+                    world.write(juliet.peer(), gone.as_bytes());
+                }
+                world.run();
+            }
+            let owed = readers.iter().map(|reader| world.owed(reader.peer()));
+            let owed: usize = owed.sum();
+            // On each shard; and what is not counted of each, with what was on its way.
+            let most = shards as usize * (BOUND + 20_000) + READERS * 20_000;
+            assert!(owed < most, "{owed} with {shards} shards");
+            assert!(owed < READERS * 10 * 9_000 * 3 / 4, "{owed}");
+            juliet.send(&mut world, PING);
+            assert_eq!(juliet.rest(&mut world)?, [], "she waits");
+            for reader in &readers {
+                world.take_again(reader.peer());
+            }
+            world.run();
+            for reader in &mut readers {
+                let heard = reader.rest(&mut world)?;
+                let last = heard.last().ok_or("nothing")?;
+                let said = ["status", "body"].map(|name| text_of(last, name)).concat();
+                assert_eq!(said, "9", "{last}");
+                if !to_many {
+                    assert_eq!(heard.len(), 10);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Sessions of twelve users on two shards, by where they are.
 fn on_two_shards() -> Result<(World, [Vec<Addressed>; 2]), String> {
     let mut config = config();

@@ -1,0 +1,256 @@
+//! Writing to sessions: who has room, who waits, what is kept for later.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::late::{Late, may_be_late};
+use super::pressure::{Doing, Feeder, Pressure, Reach, Verdict};
+use super::{Effects, Out};
+use crate::arena::ArenaKey as _;
+use crate::jid::Jid;
+use crate::limits::DEBT_FLOOR;
+use crate::port::ConnId;
+use crate::stanza::Stanza;
+
+/// A session that need not be waited for any more.
+#[derive(Debug)]
+pub(crate) struct Relief {
+    pub(crate) reader: ConnId,
+    /// Who waited.
+    pub(crate) feeders: Vec<Feeder>,
+    /// What it was not told yet.
+    late: Late,
+}
+
+impl Relief {
+    pub(super) fn of(reader: ConnId, pressure: Pressure) -> Self {
+        let (feeders, late) = pressure.into_parts();
+        Self {
+            reader,
+            feeders: feeders.into_keys().collect(),
+            late,
+        }
+    }
+}
+
+impl Effects {
+    /// Writes a stanza addressed to `to` to a session's peer. Over half of the bound, who sends it is to wait; over the bound, a session
+    /// that does not read is put down for closing instead.
+    pub(crate) fn deliver(
+        &mut self,
+        conn: ConnId,
+        stanza: &Arc<Stanza>,
+        to: Option<&Jid>,
+        reach: Reach,
+    ) {
+        let before = self.outgoing(conn).len();
+        let owed = before.saturating_add(stanza.size());
+        if owed > self.queues.share && !self.swollen.contains(&conn) {
+            self.swollen.push(conn);
+        }
+        // Usually nothing is owed.
+        let debtor = match owed > DEBT_FLOOR {
+            true => debtor(stanza, reach),
+            false => None,
+        };
+        let too_much = debtor.is_some_and(|debtor| self.debts.is_over(debtor));
+        if too_much && reach == Reach::Many && before > 0 {
+            self.begin_pressure(conn);
+        }
+        if owed > self.queues.session / 2 || self.is_pressed(conn) {
+            if self.is_late(conn, before, stanza, to, reach) {
+                return;
+            }
+            let room = self.press(conn, owed, stanza, reach);
+            // One is always taken: the longest roster would end each session that asks for it where queues are set to be shorter.
+            if before > 0 && owed > room {
+                return self.overflow(conn);
+            }
+        }
+        self.out(conn, |bytes| stanza.write_to(to, bytes));
+        if let Some(debtor) = debtor {
+            self.charge(conn, before, debtor, reach);
+        }
+    }
+
+    /// What was written to a session behind `before` bytes is owed by its sender's doing.
+    fn charge(&mut self, conn: ConnId, before: usize, debtor: &Jid, reach: Reach) {
+        let bytes = self.outgoing(conn).len().saturating_sub(before);
+        let now = self.now;
+        if let Some(out) = self.of(conn) {
+            let unread = out.unread.get_or_insert_default();
+            unread.add(before, debtor, bytes);
+            self.debts.add(debtor, bytes);
+            if reach == Reach::One {
+                self.debts.press(now, debtor);
+            }
+        }
+    }
+
+    fn of(&mut self, conn: ConnId) -> Option<&mut Out> {
+        let out = self.outs.get_mut(conn.key().index())?.as_mut()?;
+        (out.conn == conn).then_some(out)
+    }
+
+    fn is_pressed(&self, conn: ConnId) -> bool {
+        let out = self.outs.get(conn.key().index()).and_then(Option::as_ref);
+        out.is_some_and(|out| out.conn == conn && out.pressure.is_some())
+    }
+
+    /// The pressure on a session that owes so much, if that is too much or was.
+    fn pressure(&mut self, conn: ConnId, owed: usize) -> Option<&mut Pressure> {
+        if owed > self.queues.session / 2 {
+            self.begin_pressure(conn);
+        }
+        self.of(conn)?.pressure.as_deref_mut()
+    }
+
+    fn begin_pressure(&mut self, conn: ConnId) {
+        let (now, half) = (self.now, self.queues.session / 2);
+        if let Some(out) = self.of(conn)
+            && out.pressure.is_none()
+        {
+            out.pressure = Some(Box::new(Pressure::new(now, half)));
+            self.pressed.push(conn);
+        }
+    }
+
+    /// Keeps for later what was told to many; what else an account says comes behind that. Whether it was kept, or has no room.
+    fn is_late(
+        &mut self,
+        conn: ConnId,
+        before: usize,
+        stanza: &Arc<Stanza>,
+        to: Option<&Jid>,
+        reach: Reach,
+    ) -> bool {
+        let owed = before.saturating_add(stanza.size());
+        let Some(from) = stanza.from() else {
+            return false;
+        };
+        let too_much = owed > DEBT_FLOOR && self.debts.is_over(from);
+        let Some(pressure) = self.pressure(conn, owed) else {
+            return false;
+        };
+        if reach == Reach::Many && may_be_late(stanza) {
+            let has_room = before == 0 || owed <= pressure.line() && !too_much;
+            if has_room && !pressure.late.holds(from) {
+                return false;
+            }
+            if !pressure.late.keep(from, stanza, to) {
+                self.overflow(conn);
+            }
+            return true;
+        }
+        for (earlier, to) in pressure.late.take_of(from.bare()) {
+            self.out(conn, |bytes| earlier.write_to(to.as_ref(), bytes));
+        }
+        false
+    }
+
+    /// Tells who sends this to wait, if too much is owed. Returns how much may be.
+    fn press(&mut self, conn: ConnId, owed: usize, stanza: &Stanza, reach: Reach) -> usize {
+        let (now, queues) = (self.now, self.queues);
+        let Some(pressure) = self.pressure(conn, owed) else {
+            return queues.session;
+        };
+        let doing = Doing::of(stanza, reach);
+        let room = match doing.is_foreign() && pressure.reads(now) {
+            true => queues.session.max(queues.account),
+            false => queues.session,
+        };
+        if owed <= pressure.line() {
+            return room;
+        }
+        let (own, other) = match doing {
+            Doing::Own => (true, None),
+            // Who is asked much does not wait for who does not read the answers, but who says much unasked does.
+            Doing::Answer(from) => (true, Some(from).filter(|_| owed > queues.session / 4 * 3)),
+            Doing::Other(from) => (false, Some(from)),
+            Doing::Server => (false, None),
+        };
+        let own = own.then_some(Feeder::Itself);
+        let told: Vec<Feeder> = [own, other.cloned().map(Feeder::Other)]
+            .into_iter()
+            .flatten()
+            .filter(|feeder| pressure.tells(now, feeder.clone()))
+            .collect();
+        self.feeding
+            .extend(told.into_iter().map(|feeder| (feeder, conn)));
+        room
+    }
+
+    /// The sessions of this one's account owe too much together: it is held to its share of that.
+    pub(crate) fn strain(&mut self, conn: ConnId) {
+        let (now, line) = (self.now, self.queues.share / 2);
+        if self.outgoing(conn).len() <= line {
+            return;
+        }
+        let Some(out) = self.of(conn) else {
+            return;
+        };
+        match &mut out.pressure {
+            Some(pressure) => pressure.lower(line),
+            None => {
+                out.pressure = Some(Box::new(Pressure::new(now, line)));
+                self.pressed.push(conn);
+            }
+        }
+    }
+
+    /// Time has come to look at what a session has taken. When to look again, if so.
+    pub(crate) fn judge(&mut self, conn: ConnId) -> Option<Duration> {
+        let (now, owed) = (self.now, self.outgoing(conn).len());
+        let pressure = self.of(conn)?.pressure.as_mut()?;
+        match pressure.judge(now, owed) {
+            Verdict::Ends => self.overflow(conn),
+            Verdict::Relieved => self.relieve(conn),
+            Verdict::Reads(wait) => return Some(wait),
+        }
+        None
+    }
+
+    /// Whoever waits for this connection waits no more.
+    pub(crate) fn relieve(&mut self, conn: ConnId) {
+        if let Some(out) = self.of(conn)
+            && let Some(pressure) = out.pressure.take()
+        {
+            self.relieved.push(Relief::of(conn, *pressure));
+        }
+    }
+
+    /// Tells a session what it was not told, as far as there is room.
+    pub(crate) fn catch_up(&mut self, relief: Relief) {
+        let Relief {
+            reader, mut late, ..
+        } = relief;
+        while let Some((from, (stanza, to))) = late.pop() {
+            // One that came since is the later one.
+            let pressure = self.of(reader).and_then(|out| out.pressure.as_ref());
+            if !pressure.is_some_and(|pressure| pressure.late.holds(&from)) {
+                self.deliver(reader, &stanza, to.as_ref(), Reach::Many);
+            }
+        }
+    }
+
+    /// A session is over: it is told nothing any more, and nobody waits for it.
+    pub(crate) fn release(&mut self, conn: ConnId) {
+        if let Some(out) = self.of(conn)
+            && let Some(mut pressure) = out.pressure.take()
+        {
+            pressure.late = Late::new();
+            self.relieved.push(Relief::of(conn, *pressure));
+        }
+    }
+}
+
+/// The account by whose doing a stanza is in a queue.
+fn debtor(stanza: &Stanza, reach: Reach) -> Option<&Jid> {
+    match (Doing::of(stanza, reach), reach) {
+        (Doing::Other(from), _) => Some(from),
+        (Doing::Server, Reach::Many) => stanza.from().filter(|from| from.local().is_some()),
+        (Doing::Server, Reach::One) | (Doing::Own | Doing::Answer(_), _) => None,
+    }
+}
