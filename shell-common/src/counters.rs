@@ -83,6 +83,7 @@ impl Totals {
                 ("commits", store.commits),
                 ("batches", store.batches),
                 ("store_reads", store.reads),
+                ("loads", store.loads),
             ],
         }
     }

@@ -85,6 +85,8 @@ pub struct StoreCounters {
     pub batches: u64,
     /// Read-only batches.
     pub reads: u64,
+    /// Those of them that loaded an owner.
+    pub loads: u64,
 }
 
 /// The handle of a running store. Cloning shares it; the last one dropped stops it.

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use spondee_core::port::Ticket;
-use spondee_core::store::{Batch, Reply, StoreError};
+use spondee_core::store::{Batch, Class, Reply, StoreError};
 use tracing::Level;
 
 use super::lanes::{Job, Lanes, Server};
@@ -265,6 +265,7 @@ impl Shared {
         total.commits += counted.commits;
         total.batches += counted.batches;
         total.reads += counted.reads;
+        total.loads += counted.loads;
         let woken = state.lanes.answered(batches);
         let finished = state.lanes.is_finished();
         drop(state);
@@ -335,6 +336,7 @@ fn count(batches: &[Batch], outcomes: &[Outcome]) -> StoreCounters {
     for (batch, outcome) in batches.iter().zip(outcomes) {
         if batch.is_read_only() {
             counted.reads += 1;
+            counted.loads += u64::from(batch.class == Class::Load);
         } else if outcome.is_ok() {
             counted.batches += 1;
         }

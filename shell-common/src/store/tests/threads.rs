@@ -200,6 +200,7 @@ fn what_queues_during_a_commit_is_one_commit_and_one_post() {
         commits: 2,
         batches: 11,
         reads: 0,
+        loads: 0,
     };
     assert_eq!(store.counters(), expected);
 }
