@@ -47,6 +47,8 @@ pub struct Counters {
     pub parcels: Count,
     /// Batches of them.
     pub dispatches: Count,
+    /// Stanzas in the envelopes, one for each address.
+    pub crossed: Count,
     /// Connections given to other shards.
     pub moved: Count,
 }
@@ -78,6 +80,7 @@ impl Totals {
                 ("actions", sum(|c| &c.actions)),
                 ("parcels", sum(|c| &c.parcels)),
                 ("dispatches", sum(|c| &c.dispatches)),
+                ("crossed", sum(|c| &c.crossed)),
                 ("moved", sum(|c| &c.moved)),
                 ("wakes", wakes),
                 ("commits", store.commits),

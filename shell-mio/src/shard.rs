@@ -508,6 +508,7 @@ impl Thread {
                 self.list_write(conn);
             }
             Action::Send(envelope) => {
+                self.core.counters.crossed.add(envelope.body.copies());
                 if let Err(envelope) = self.mesh.send(envelope) {
                     self.refused.push(Input::Undeliverable(*envelope));
                 }

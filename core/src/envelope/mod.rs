@@ -110,6 +110,13 @@ impl Delivery {
         };
         size_of::<Stanza>() + self.stanza.size() + addresses
     }
+
+    const fn copies(&self) -> usize {
+        match &self.to {
+            To::Named => 1,
+            To::Each(jids) => jids.len(),
+        }
+    }
 }
 
 impl Body {
@@ -127,6 +134,15 @@ impl Body {
                 let addresses = addresses.map(|jid| jid.as_str().len());
                 size_of::<Settled>() + addresses.iter().sum::<usize>()
             }
+        }
+    }
+
+    /// How many stanzas it brings, one for each address.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        match self {
+            Self::Deliver(deliveries) => deliveries.iter().map(Delivery::copies).sum(),
+            Self::Go(_) | Self::Settled(_) | Self::SignInFailed(_) | Self::Slow(_) => 0,
         }
     }
 }
