@@ -64,6 +64,20 @@ pub fn message(to: &str, bytes: usize) -> Vec<u8> {
     [before, text, after.to_owned()].concat().into_bytes()
 }
 
+/// A change of presence that tells its number.
+#[must_use]
+pub fn presence_change(number: usize) -> Vec<u8> {
+    let show = match number % 2 {
+        0 => "away",
+        _ => "dnd",
+    };
+    format!(
+        "<presence id='p{number:06}'><show>{show}</show><status>Change {number}</status>\
+         <priority>5</priority></presence>"
+    )
+    .into_bytes()
+}
+
 /// A stream that holds one stanza, for the scanner.
 #[derive(Debug)]
 pub struct Scan {

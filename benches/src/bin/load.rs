@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use benches::load::{
-    Chat, Ejabberd, Floor, FloorArguments, Idle, ManyArguments, Progress, Prosody, Report,
-    RosterChanges, RosterSignIns, Scenario, Security, SignIns, Spondee, Target, measure_many, svg,
+    Arrivals, Chat, Company, Ejabberd, Floor, FloorArguments, Idle, ManyArguments, PresenceChanges,
+    Progress, Prosody, Report, RosterChanges, RosterSignIns, Scenario, Security, Sessions, SignIns,
+    Spondee, Target, measure_many, svg,
 };
 use benches::scram::Account;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -50,6 +51,15 @@ struct Arguments {
     /// Messages of one run, over all pairs.
     #[arg(long, default_value_t = 100_000)]
     messages: usize,
+    /// Changes of presence of one run, each to 50 contacts.
+    #[arg(long, default_value_t = 2000)]
+    presences: usize,
+    /// Changes of presence under way.
+    #[arg(long, default_value_t = 1)]
+    presence_window: usize,
+    /// Idle sessions that have a roster, one for each of as many accounts more.
+    #[arg(long, default_value_t = 1000)]
+    rosters: usize,
     /// Idle sessions over sockets.
     #[arg(long, default_value_t = 10_000)]
     sessions: usize,
@@ -96,10 +106,19 @@ enum Name {
     /// Changes of such rosters.
     RosterSet,
     RosterSetClear,
+    /// Sign-ins that get a roster, say that they are there, and hear of the half of 50 contacts that is on line.
+    SigninRoster,
+    SigninRosterClear,
+    /// Changes of presence of one who has 50 contacts on line.
+    Presence,
+    PresenceClear,
     Chat,
     ChatClear,
     Idle,
     IdleClear,
+    /// Idle sessions with 50 contacts each.
+    IdleRoster,
+    IdleRosterClear,
     /// Shards and TLS states of Spondee without sockets.
     IdleInProcess,
 }
@@ -135,7 +154,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<String, String> {
     arguments.check()?;
-    let count = arguments.accounts.max(1);
+    let company = arguments.company();
+    let count = company
+        .as_ref()
+        .map_or_else(|| arguments.ordinary(), Company::end);
     let mut accounts: Vec<Account> = (0..count)
         .map(|n| Account::new(&format!("user{n:04}"), &format!("password {n}")))
         .collect();
@@ -150,13 +172,18 @@ fn run(arguments: &Arguments) -> Result<String, String> {
     for note in targets.iter().filter_map(|target| target.note()) {
         report.note(note);
     }
-    let scenarios = arguments.all();
+    let scenarios = arguments.all(company.as_ref());
     for round in 1..=arguments.runs {
         for (name, scenario) in &scenarios {
             let floors = arguments.floors(scenario.as_ref())?;
             for target in targets.iter().chain(&floors) {
                 let progress = Progress::new(format!("{name} {round}, {}", target.name()));
-                let mut sample = scenario.run(target.as_ref(), &mut accounts, &progress)?;
+                // Who has contacts takes no part in anything else.
+                let used = match scenario.acquainted().is_empty() {
+                    true => &mut accounts[..arguments.ordinary()],
+                    false => &mut accounts[..],
+                };
+                let mut sample = scenario.run(target.as_ref(), used, &progress)?;
                 progress.say(&sample.headline());
                 sample.scenario.clone_from(name);
                 report.add(sample);
@@ -246,14 +273,29 @@ impl Arguments {
         kinds.map(|kind| Floor::prepare(*kind).map(boxed)).collect()
     }
 
+    /// Accounts of the scenarios without contacts.
+    fn ordinary(&self) -> usize {
+        self.accounts.max(1)
+    }
+
+    /// The accounts behind those, if any scenario needs them.
+    fn company(&self) -> Option<Company> {
+        let needs = |kind: fn(&Name) -> bool| self.scenarios.iter().any(kind);
+        let circle = if needs(Name::is_circle) {
+            self.rosters
+        } else {
+            0
+        };
+        needs(Name::is_acquainted).then(|| Company::new(self.ordinary(), 2 * self.parallel, circle))
+    }
+
     /// All scenarios over sockets, by the names they have in the report.
-    fn all(&self) -> Vec<(String, Box<dyn Scenario>)> {
+    fn all(&self, company: Option<&Company>) -> Vec<(String, Box<dyn Scenario>)> {
         let mut all = Vec::new();
         for name in &self.scenarios {
-            all.extend(
-                self.scenario(*name, 1)
-                    .map(|one| (one.name().to_owned(), one)),
-            );
+            let acquainted = company.and_then(|company| self.acquainted(*name, company.clone()));
+            let one = acquainted.or_else(|| self.scenario(*name, 1));
+            all.extend(one.map(|one| (one.name().to_owned(), one)));
             for scale in self.scale.iter().filter(|scale| **scale > 1) {
                 let scaled = self.scenario(*name, *scale).filter(|_| name.is_scaled());
                 all.extend(scaled.map(|one| (format!("{} ×{scale}", one.name()), one)));
@@ -262,6 +304,46 @@ impl Arguments {
         all
     }
 
+    /// A scenario with contacts.
+    fn acquainted(&self, name: Name, company: Company) -> Option<Box<dyn Scenario>> {
+        let arrivals = |company, security| Arrivals {
+            company,
+            count: self.sign_ins,
+            parallel: self.parallel,
+            security,
+        };
+        let changes = |company, security| PresenceChanges {
+            company,
+            window: self.presence_window.max(1),
+            changes: self.presences,
+            security,
+        };
+        let idle = |company, security| Idle {
+            sessions: Sessions::WithRosters(company),
+            security,
+        };
+        Some(match name {
+            Name::SigninRoster => Box::new(arrivals(company, Security::start_tls())),
+            Name::SigninRosterClear => Box::new(arrivals(company, Security::Clear)),
+            Name::Presence => Box::new(changes(company, Security::start_tls())),
+            Name::PresenceClear => Box::new(changes(company, Security::Clear)),
+            Name::IdleRoster => Box::new(idle(company, Security::start_tls())),
+            Name::IdleRosterClear => Box::new(idle(company, Security::Clear)),
+            Name::Signin
+            | Name::SigninClear
+            | Name::Roster
+            | Name::RosterClear
+            | Name::RosterSet
+            | Name::RosterSetClear
+            | Name::Chat
+            | Name::ChatClear
+            | Name::Idle
+            | Name::IdleClear
+            | Name::IdleInProcess => return None,
+        })
+    }
+
+    /// One without.
     fn scenario(&self, name: Name, scale: usize) -> Option<Box<dyn Scenario>> {
         let sign_ins = |security| SignIns {
             count: self.sign_ins * scale,
@@ -285,7 +367,7 @@ impl Arguments {
             security,
         };
         let idle = |security| Idle {
-            sessions: self.sessions,
+            sessions: Sessions::Bare(self.sessions),
             security,
         };
         Some(match name {
@@ -299,12 +381,35 @@ impl Arguments {
             Name::ChatClear => Box::new(chat(Security::Clear)),
             Name::Idle => Box::new(idle(Security::start_tls())),
             Name::IdleClear => Box::new(idle(Security::Clear)),
-            Name::IdleInProcess => return None,
+            Name::SigninRoster
+            | Name::SigninRosterClear
+            | Name::Presence
+            | Name::PresenceClear
+            | Name::IdleRoster
+            | Name::IdleRosterClear
+            | Name::IdleInProcess => return None,
         })
     }
 }
 
 impl Name {
+    /// Whether it needs accounts with contacts.
+    const fn is_acquainted(&self) -> bool {
+        matches!(
+            self,
+            Self::SigninRoster
+                | Self::SigninRosterClear
+                | Self::Presence
+                | Self::PresenceClear
+                | Self::IdleRoster
+                | Self::IdleRosterClear
+        )
+    }
+
+    const fn is_circle(&self) -> bool {
+        matches!(self, Self::IdleRoster | Self::IdleRosterClear)
+    }
+
     const fn is_idle(&self) -> bool {
         matches!(self, Self::Idle | Self::IdleClear)
     }

@@ -7,7 +7,7 @@ use super::client::Security;
 use super::crowd::Crowd;
 use super::floor::Kind;
 use super::report::Figure;
-use super::target::{Progress, Running, Scenario, Stopwatch, batching};
+use super::target::{Progress, Running, Scenario, Stopwatch, batching, crossing};
 use crate::scenarios::{RESOURCE, chat_message};
 use crate::scram::Account;
 
@@ -71,10 +71,7 @@ impl Scenario for Chat {
         let counted = running.counters()?.since(&before);
         let total = self.total();
         figures.extend(batching(total, &counted));
-        if let Some(parcels) = counted.get("parcels") {
-            let share = parcels as f64 / total as f64;
-            figures.push(Figure::new("cross-shard share", share));
-        }
+        figures.extend(crossing(total, &counted));
         crowd.leave()?;
         Ok(figures)
     }

@@ -16,6 +16,7 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, SignatureScheme,
 };
 
+use super::heard::Heard;
 use crate::scenarios::{HEADER, HOST, STARTTLS, auth, bind, content, response};
 use crate::scram::{Account, Proven};
 
@@ -259,6 +260,26 @@ impl Client {
         let contacts = memmem::find_iter(&self.inbox[..at], b"<item ").count();
         self.inbox.drain(..at + ROSTER_END.len());
         Ok(Some(contacts))
+    }
+
+    /// Takes every stanza that came whole since it was last asked.
+    ///
+    /// # Errors
+    /// One is an error, or the stream ended with one, or what `each` says.
+    pub fn take_stanzas(
+        &mut self,
+        mut each: impl FnMut(&Heard<'_>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut end = 0;
+        while let Some((heard, size)) = Heard::first(&self.inbox[end..])? {
+            if heard.name == "stream:error" || heard.attribute("type") == Some("error") {
+                return Err(self.unexpected("a refusal"));
+            }
+            each(&heard)?;
+            end += size;
+        }
+        self.inbox.drain(..end);
+        Ok(())
     }
 
     fn nothing_refused(&self) -> Result<(), String> {

@@ -35,6 +35,8 @@ pub struct Tally {
     pub bound: Vec<usize>,
     /// How many connections ended as they should.
     pub closed: usize,
+    /// Whose they were.
+    pub gone: Vec<usize>,
 }
 
 impl<'a> Crowd<'a> {
@@ -154,6 +156,7 @@ impl<'a> Crowd<'a> {
                     Arrived::End => {
                         client.ended()?;
                         tally.closed += 1;
+                        tally.gone.push(client.account());
                         self.clients[index] = None;
                         self.free.push(index);
                         break;

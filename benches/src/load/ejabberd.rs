@@ -1,5 +1,5 @@
 //! ejabberd as a target, as Debian installs it: its modules, its TLS options, passwords as SCRAM keys in Mnesia. Without shapers
-//! and without a limit of sessions, which would measure its patience, and without what belongs to listeners it does not have here
+//! and without limits of sessions and of subscriptions (`mod_pres_counter`), which would measure its patience, and without what belongs to listeners it does not have here
 //! (HTTP, MQTT, STUN).
 //!
 //! Its Erlang node is started without epmd, so all it does is done by its own process tree.
@@ -48,9 +48,6 @@ modules:
   mod_muc_admin: {}
   mod_offline: {}
   mod_ping: {}
-  mod_pres_counter:
-    count: 5
-    interval: 60
   mod_privacy: {}
   mod_private: {}
   mod_pubsub:

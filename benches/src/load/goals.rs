@@ -1,6 +1,8 @@
 //! What the server is meant to reach.
 
 use super::floor::Kind;
+use super::report::Row;
+use super::target::Role;
 
 /// What one scenario is held to.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +11,8 @@ pub struct Goal {
     pub value: Option<f64>,
     /// Least share of the floor of the same run.
     pub share: Option<f64>,
+    /// How many times better than the best peer of the same run.
+    pub times: Option<f64>,
     /// Which floor.
     pub floor: Kind,
     /// Which way is better.
@@ -30,12 +34,14 @@ pub fn goal(scenario: &str) -> Option<Goal> {
     let rate = |value, share, floor| Goal {
         value,
         share,
+        times: None,
         floor,
         better: Better::More,
     };
     let size = |value| Goal {
         value: Some(value),
         share: None,
+        times: None,
         floor: Kind::Echo,
         better: Better::Less,
     };
@@ -46,10 +52,18 @@ pub fn goal(scenario: &str) -> Option<Goal> {
         "roster" | "roster-clear" | "roster-set" | "roster-set-clear" => {
             rate(None, None, Kind::RoundTrips)
         }
+        "signin-roster" => Goal {
+            times: Some(10.0),
+            ..rate(None, None, Kind::RoundTrips)
+        },
+        "signin-roster-clear" => rate(None, None, Kind::RoundTrips),
+        "presence" => rate(Some(100_000.0), None, Kind::FanOut),
+        "presence-clear" => rate(None, None, Kind::FanOut),
         "chat" => rate(Some(150_000.0), None, Kind::BatchedRelay),
         "chat-clear" => rate(None, None, Kind::BatchedRelay),
         "idle" | "idle-in-process" => size(8.0),
         "idle-clear" => size(3.0),
+        "idle-roster" => size(7.0),
         _ => return None,
     })
 }
@@ -65,33 +79,46 @@ impl Goal {
         let share = self
             .share
             .map(|share| format!("{:.0} % of the floor", share * 100.0));
-        let words: Vec<String> = value.into_iter().chain(share).collect();
+        let times = self.times.map(|times| format!("{times} × best peer"));
+        let words: Vec<String> = value.into_iter().chain(share).chain(times).collect();
         if words.is_empty() {
             return "–".to_owned();
         }
         words.join(" and ")
     }
 
-    /// What that makes of the median of the floor: the figure to be reached; `None` if that cannot be said.
+    /// What that makes of the medians of the floor and of the best peer: the figure to be reached; `None` if that cannot be said.
     #[must_use]
-    pub fn wanted(&self, floor: Option<f64>) -> Option<f64> {
+    pub fn wanted(&self, floor: Option<f64>, peer: Option<f64>) -> Option<f64> {
         let share = match self.share {
             Some(share) => Some(share * floor?),
             None => None,
         };
-        match (self.value, share) {
-            (Some(value), Some(share)) => Some(value.max(share)),
-            (value, share) => value.or(share),
-        }
+        let times = match self.times {
+            Some(times) => Some(times * peer?),
+            None => None,
+        };
+        let all = self.value.into_iter().chain(share).chain(times);
+        all.reduce(f64::max)
     }
 
     /// Whether a median reaches it; `None` if that cannot be said.
     #[must_use]
-    pub fn is_met(&self, own: f64, floor: Option<f64>) -> Option<bool> {
-        let wanted = self.wanted(floor)?;
+    pub fn is_met(&self, own: f64, floor: Option<f64>, peer: Option<f64>) -> Option<bool> {
+        let wanted = self.wanted(floor, peer)?;
         Some(match self.better {
             Better::More => own >= wanted,
             Better::Less => own <= wanted,
+        })
+    }
+
+    /// The median of the best peer.
+    #[must_use]
+    pub fn best(&self, rows: &[Row]) -> Option<f64> {
+        let peers = rows.iter().filter(|row| row.role == Role::Peer);
+        peers.map(|peer| peer.median).reduce(match self.better {
+            Better::More => f64::max,
+            Better::Less => f64::min,
         })
     }
 
@@ -110,16 +137,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_goal_wants_both_its_value_and_its_share_of_the_floor() {
+    fn a_goal_wants_all_it_names() {
         let signin = goal("signin").unwrap();
         assert_eq!(signin.words(), "2500 and 80 % of the floor");
-        assert_eq!(signin.is_met(2600.0, Some(3000.0)), Some(true));
-        assert_eq!(signin.is_met(2600.0, Some(3500.0)), Some(false));
-        assert_eq!(signin.is_met(2400.0, Some(2500.0)), Some(false));
-        assert_eq!(signin.is_met(2600.0, None), None);
+        assert_eq!(signin.is_met(2600.0, Some(3000.0), None), Some(true));
+        assert_eq!(signin.is_met(2600.0, Some(3500.0), None), Some(false));
+        assert_eq!(signin.is_met(2400.0, Some(2500.0), None), Some(false));
+        assert_eq!(signin.is_met(2600.0, None, None), None);
         let idle = goal("idle").unwrap();
-        assert_eq!(idle.is_met(7.5, None), Some(true));
+        assert_eq!(idle.is_met(7.5, None, None), Some(true));
         assert!(idle.advantage(7.0, 70.0) > 9.9);
         assert!(goal("signin ×2").is_none());
+        let roster = goal("signin-roster").unwrap();
+        assert_eq!(roster.words(), "10 × best peer");
+        assert_eq!(roster.is_met(2600.0, None, Some(250.0)), Some(true));
+        assert_eq!(roster.is_met(2600.0, None, Some(270.0)), Some(false));
+        assert_eq!(roster.is_met(2600.0, None, None), None);
     }
 }

@@ -2,33 +2,46 @@
 
 use std::collections::BTreeMap;
 
+use super::arrive::arrive;
 use super::client::Security;
+use super::company::{Company, PARALLEL};
 use super::crowd::Crowd;
 use super::floor::Kind;
 use super::process::pss_kib;
 use super::report::Figure;
 use super::target::{Progress, Running, SETTLES_IN, Scenario};
-use crate::scenarios::message;
+use crate::scenarios::{RESOURCE, message};
 use crate::scram::Account;
 
-const PARALLEL: usize = 16;
 /// What each session sends to itself and gets back.
 const MESSAGES: usize = 4;
 const MESSAGE_BYTES: usize = 1024;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Idle {
-    /// How many.
-    pub sessions: usize,
+    /// How many, and whose.
+    pub sessions: Sessions,
     /// With STARTTLS or without TLS.
     pub security: Security,
 }
 
+/// Whose sessions they are.
+#[derive(Clone, Debug)]
+pub enum Sessions {
+    /// So many, of all accounts, which have no contacts.
+    Bare(usize),
+    /// One of each account in the circle. It has got its roster and said that it is there, and so have all its contacts.
+    WithRosters(Company),
+}
+
 impl Scenario for Idle {
     fn name(&self) -> &'static str {
-        match self.security {
-            Security::Clear => "idle-clear",
-            Security::StartTls(_) => "idle",
+        match (&self.sessions, &self.security) {
+            (Sessions::Bare(_), Security::Clear) => "idle-clear",
+            (Sessions::Bare(_), Security::StartTls(_)) => "idle",
+            (Sessions::WithRosters(_), Security::Clear) => "idle-roster-clear",
+            (Sessions::WithRosters(_), Security::StartTls(_)) => "idle-roster",
         }
     }
 
@@ -37,7 +50,17 @@ impl Scenario for Idle {
     }
 
     fn floors(&self) -> &'static [Kind] {
-        &[Kind::Echo]
+        match self.sessions {
+            Sessions::Bare(_) => &[Kind::Echo],
+            Sessions::WithRosters(_) => &[],
+        }
+    }
+
+    fn acquainted(&self) -> Vec<(usize, usize)> {
+        match &self.sessions {
+            Sessions::Bare(_) => Vec::new(),
+            Sessions::WithRosters(company) => company.pairs_of_circle(),
+        }
     }
 
     fn measure(
@@ -54,18 +77,16 @@ impl Scenario for Idle {
         let before = pss_kib(running.id())?;
         progress.say(&format!("{before} KiB before"));
 
-        let of = crowd.accounts();
-        let who = (0..self.sessions).map(|n| (n % of, format!("load{}", n / of)));
-        let seats = crowd.sign_in(who, PARALLEL)?;
+        let seats = self.sign_in(&mut crowd)?;
         progress.say(&format!("{} sessions", seats.len()));
         Self::exchange(&mut crowd, &seats)?;
         std::thread::sleep(running.settles_in());
         let after = pss_kib(running.id())?;
         progress.say(&format!("{after} KiB after"));
-        let each = after.saturating_sub(before) as f64 / self.sessions as f64;
+        let each = after.saturating_sub(before) as f64 / seats.len() as f64;
         let figures = vec![
             Figure::new("KiB per session", each),
-            Figure::new("sessions", self.sessions as f64),
+            Figure::new("sessions", seats.len() as f64),
             Figure::new("KiB before", before as f64),
             Figure::new("KiB after", after as f64),
         ];
@@ -75,6 +96,22 @@ impl Scenario for Idle {
 }
 
 impl Idle {
+    fn sign_in(&self, crowd: &mut Crowd<'_>) -> Result<Vec<usize>, String> {
+        match &self.sessions {
+            Sessions::Bare(sessions) => {
+                let of = crowd.accounts();
+                let who = (0..*sessions).map(|n| (n % of, format!("load{}", n / of)));
+                crowd.sign_in(who, PARALLEL)
+            }
+            Sessions::WithRosters(company) => {
+                let who = company.circle.clone().map(|one| (one, RESOURCE.to_owned()));
+                let seats = crowd.sign_in(who, PARALLEL)?;
+                arrive(crowd, &seats, &[])?;
+                Ok(seats)
+            }
+        }
+    }
+
     /// One session after the other, message by message: as many sessions idle that were never busy together.
     fn exchange(crowd: &mut Crowd<'_>, seats: &[usize]) -> Result<(), String> {
         let mut left: BTreeMap<usize, usize> = BTreeMap::new();

@@ -1,19 +1,23 @@
 //! A load generator for running servers: one light thread of clients, and an eye on the server's own CPU time and memory.
 //!
-//! `client` is one connection, `crowd` all of them over one poller. `signin`, `roster`, `chat` and `idle` are the scenarios; each measures
-//! any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `process` reads /proc; `report`, `summary`
+//! `client` is one connection, `crowd` all of them over one poller. `signin`, `roster`, `arrive`, `presence`, `chat` and `idle` are the
+//! scenarios, `company` those accounts that know each other; each measures any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `process` reads /proc; `report`, `summary`
 //! and `plot` tell how it went, `goals` how it should. Linux only: that is where /proc is.
 
+mod arrive;
 mod chat;
 mod client;
+mod company;
 mod counters;
 mod crowd;
 mod ejabberd;
 mod floor;
 mod goals;
+mod heard;
 mod idle;
 mod many;
 mod plot;
+mod presence;
 mod process;
 mod prosody;
 mod report;
@@ -23,16 +27,20 @@ mod spondee;
 mod summary;
 mod target;
 
+pub use arrive::Arrivals;
 pub use chat::Chat;
 pub use client::{Client, Dialogue, Security};
+pub use company::Company;
 pub use counters::Counters;
 pub use crowd::{Crowd, Tally};
 pub use ejabberd::Ejabberd;
 pub use floor::{Floor, FloorArguments, Kind};
 pub use goals::{Better, Goal, goal};
-pub use idle::Idle;
+pub use heard::Heard;
+pub use idle::{Idle, Sessions};
 pub use many::{ManyArguments, measure_many};
 pub use plot::svg;
+pub use presence::PresenceChanges;
 pub use process::{Cpu, load_average, pss_kib};
 pub use prosody::Prosody;
 pub use report::{Figure, Report, Row, Sample};

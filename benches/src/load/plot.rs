@@ -69,7 +69,7 @@ pub fn svg(report: &Report) -> String {
 fn panel(body: &mut String, top: f64, scenario: &str, unit: &str, rows: &[Row]) -> f64 {
     let wanted = goal(scenario).and_then(|goal| {
         let floor = rows.iter().find(|row| row.target == goal.floor.name());
-        goal.wanted(floor.map(|row| row.median))
+        goal.wanted(floor.map(|row| row.median), goal.best(rows))
     });
     let values = rows.iter().flat_map(|row| [row.least, row.most]);
     let scale = Scale::over(values.chain(wanted));

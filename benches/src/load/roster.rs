@@ -2,20 +2,13 @@
 //! make, so that every server can be measured.
 
 use super::client::{Client, Security};
+use super::company::{CONTACTS, GET, PARALLEL};
 use super::crowd::Crowd;
 use super::floor::Kind;
 use super::report::Figure;
 use super::target::{Progress, Running, Scenario, Stopwatch, batching};
 use crate::scenarios::RESOURCE;
 use crate::scram::Account;
-
-/// Of each account.
-const CONTACTS: usize = 50;
-
-/// Sign-ins at a time before anything begins.
-const PARALLEL: usize = 16;
-
-const GET: &[u8] = b"<iq type='get' id='r1'><query xmlns='jabber:iq:roster'/></iq>";
 
 /// What makes a contact or renames it.
 fn set(contact: usize, round: usize) -> String {

@@ -57,12 +57,10 @@ impl Line {
                 .map(|peer| cell(by_name(peer).map(|row| plain(row.median)))),
         );
         let both = own.zip(goal);
-        let best = both.and_then(|(own, goal)| {
-            let peers = rows.iter().filter(|row| row.role == Role::Peer);
-            let advantages = peers.map(|peer| goal.advantage(own.median, peer.median));
-            advantages.min_by(f64::total_cmp)
-        });
-        cells.push(cell(best.map(plain)));
+        let best = goal.and_then(|goal| goal.best(rows));
+        let advantage = both.zip(best);
+        let advantage = advantage.map(|((own, goal), best)| goal.advantage(own.median, best));
+        cells.push(cell(advantage.map(plain)));
         cells.push(cell(floor.map(|floor| plain(floor.median))));
         let share = both.zip(floor).map(|((own, goal), floor)| {
             let ratio = own.median / floor.median;
@@ -73,7 +71,8 @@ impl Line {
         });
         cells.push(cell(share));
         cells.push(cell(goal.map(|goal| goal.words())));
-        let met = both.and_then(|(own, goal)| goal.is_met(own.median, floor.map(|row| row.median)));
+        let floor = floor.map(|row| row.median);
+        let met = both.and_then(|(own, goal)| goal.is_met(own.median, floor, best));
         cells.push(cell(
             met.map(|met| if met { "yes" } else { "no" }.to_owned()),
         ));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::client::{Dialogue, Security};
+use super::company::acquaint;
 use super::counters::Counters;
 use super::floor::Kind;
 use super::process::{self, Cpu};
@@ -69,6 +70,11 @@ pub trait Scenario: std::fmt::Debug {
     /// The least that a server must do for it.
     fn floors(&self) -> &'static [Kind];
 
+    /// Pairs of accounts that must be each other's contacts.
+    fn acquainted(&self) -> Vec<(usize, usize)> {
+        Vec::new()
+    }
+
     /// Does it once on a fresh server.
     ///
     /// # Errors
@@ -90,6 +96,13 @@ pub trait Scenario: std::fmt::Debug {
         accounts: &mut [Account],
         progress: &Progress,
     ) -> Result<Sample, String> {
+        let pairs = self.acquainted();
+        if !pairs.is_empty() && target.role() != Role::Floor {
+            // It keeps them; nothing of what made them is in its memory when it is measured.
+            let running = target.start(&Security::Clear)?;
+            let acquainted = acquaint(&running, accounts, &pairs, progress);
+            acquainted.map_err(|fault| running.explain(&fault))?;
+        }
         let running = target.start(&self.security())?;
         let figures = self.measure(&running, accounts, progress);
         let mut figures = figures.map_err(|fault| running.explain(&fault))?;
@@ -312,6 +325,17 @@ pub(super) fn batching(units: usize, counted: &Counters) -> Vec<Figure> {
             Some(Figure::new(name, units as f64 / count as f64))
         })
         .collect()
+}
+
+/// How much of the work crosses from one thread to another, and how it is gathered for that.
+pub(super) fn crossing(units: usize, counted: &Counters) -> Vec<Figure> {
+    let (Some(crossed), Some(parcels)) = (counted.get("crossed"), counted.get("parcels")) else {
+        return Vec::new();
+    };
+    let share = Figure::new("cross-shard share", crossed as f64 / units as f64);
+    let gathered =
+        (parcels > 0).then(|| Figure::new("per envelope", crossed as f64 / parcels as f64));
+    gathered.into_iter().chain([share]).collect()
 }
 
 /// Whether a program of this name is on the path.

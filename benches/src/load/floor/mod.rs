@@ -30,6 +30,8 @@ pub enum Kind {
     Relay,
     /// The same, but all that came for one client in a turn in one record and one write.
     BatchedRelay,
+    /// Passes everything on to everybody, all that came in a turn in one record and one write for each.
+    FanOut,
     /// Sends everything back, and keeps a socket and rustls' state for each client.
     Echo,
 }
@@ -43,6 +45,7 @@ impl Kind {
             Self::RoundTrips => "floor: same round trips",
             Self::Relay => "floor: relay, a write each",
             Self::BatchedRelay => "floor: relay, batched",
+            Self::FanOut => "floor: fan-out, batched",
             Self::Echo => "floor: socket and rustls",
         }
     }
@@ -126,7 +129,9 @@ impl Target for Floor {
             .map_err(fault)?;
         let dialogue = match self.kind {
             Kind::Handshake => Dialogue::Handshake,
-            Kind::RoundTrips | Kind::Relay | Kind::BatchedRelay | Kind::Echo => Dialogue::Canned,
+            Kind::RoundTrips | Kind::Relay | Kind::BatchedRelay | Kind::FanOut | Kind::Echo => {
+                Dialogue::Canned
+            }
         };
         Running::wait(child, address, log.to_owned(), Counting::Not)
             .map(|running| running.speaking(dialogue))

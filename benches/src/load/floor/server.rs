@@ -289,6 +289,10 @@ impl Server {
         }
         let to = match self.kind {
             Kind::Echo => Some(index),
+            Kind::FanOut => {
+                fan_out(&mut self.conns, self.replies.len(), said, &mut self.due);
+                None
+            }
             // Accounts are pairs by their numbers.
             Kind::Handshake | Kind::RoundTrips | Kind::Relay | Kind::BatchedRelay => {
                 self.accounts.get(conn.account ^ 1).copied()
@@ -361,6 +365,19 @@ impl Conn {
             0
         };
         self.unwritten.extend_from_slice(&bytes[count..]);
+    }
+}
+
+/// Puts it into the outbox of everybody who has done all round trips.
+fn fan_out(conns: &mut [Option<Conn>], round_trips: usize, said: &[u8], due: &mut Vec<usize>) {
+    for (index, conn) in conns.iter_mut().enumerate() {
+        let Some(conn) = conn.as_mut().filter(|conn| conn.step == round_trips) else {
+            continue;
+        };
+        if conn.outbox.is_empty() {
+            due.push(index);
+        }
+        conn.outbox.extend_from_slice(said);
     }
 }
 
