@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use benches::scenarios::{Route, Scan, SignIn};
+use benches::scenarios::{Arrive, Broadcast, Route, Scan, SignIn};
 use benches::secure::SecureSignIn;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use spondee_core::jid::Jid;
@@ -60,6 +60,21 @@ fn route(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn contacts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("contacts");
+    group.throughput(Throughput::Elements(50));
+    let mut broadcast = Broadcast::new();
+    group.bench_function("presence to 50", |bencher| {
+        bencher.iter(|| black_box(broadcast.run()));
+    });
+    group.throughput(Throughput::Elements(1));
+    let mut arrive = Arrive::new();
+    group.bench_function("sign-in with 50, 25 on line", |bencher| {
+        bencher.iter(|| black_box(arrive.run()));
+    });
+    group.finish();
+}
+
 /// Addresses as long as they may be, in letters that have a preparation of their own each.
 fn address(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("address");
@@ -82,5 +97,5 @@ fn address(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scan, sign_in, route, address);
+criterion_group!(benches, scan, sign_in, route, contacts, address);
 criterion_main!(benches);

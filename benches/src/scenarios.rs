@@ -3,17 +3,19 @@
 //! For criterion today, for a count of instructions as well: a scenario depends on no clock and no chance.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use memchr::memmem;
 use spondee_core::config::{Config, Host, HostConfig, Software};
 use spondee_core::entropy::Entropy;
 use spondee_core::envelope::placement::Placement;
 use spondee_core::jid::{BareJid, Domain};
-use spondee_core::limits::Limits;
+use spondee_core::limits::{ACCOUNT_IDLE, Limits};
 use spondee_core::port::{Closed, Input, Opening, TlsInfo};
+use spondee_core::roster::{ROSTER, ROSTER_VERSION};
 use spondee_core::sasl::{Credentials, Dates, DeriveParams, Status};
 use spondee_core::secret::Secret;
-use spondee_core::store::Row;
+use spondee_core::store::{Class, Expect, Field, Row};
 use spondee_core::testing::{Handshakes, Peer, Taking, World};
 use spondee_core::xml::{ScanLimits, Scanner, Token};
 
@@ -25,6 +27,9 @@ pub const HOST: &str = "localhost";
 pub const RESOURCE: &str = "load";
 /// Bytes of a chat message as its sender writes it.
 pub const CHAT_BYTES: usize = 279;
+
+/// Of whoever has any.
+const CONTACTS: usize = 50;
 
 /// The password of every account.
 pub const PASSWORD: &str = "a password for the bench";
@@ -341,6 +346,173 @@ impl Route {
     }
 }
 
+/// A user on one of two shards with 50 contacts, half of them on each. Some are on line: every other one.
+#[derive(Debug)]
+struct Acquainted {
+    world: World,
+    user: String,
+}
+
+impl Acquainted {
+    fn new(on_line: OnLine) -> Self {
+        let mut config = Config::clone(&config(2));
+        // Those on line say nothing for as long as others come and go.
+        config.limits.idle = Duration::from_secs(365 * 24 * 60 * 60);
+        let placement = Placement::new(&config.server_secret, config.shards);
+        let owner = |name: &String| placement.owner(&format!("{name}@{HOST}")).shard;
+        let mut names = [0, 1].map(|shard| {
+            let names = (0..).map(|n| format!("user{n}"));
+            names.filter(move |name| owner(name) == shard)
+        });
+        let mut on = |shard: usize| names[shard].next().expect("a name");
+        let user = on(0);
+        let contacts: Vec<String> = (0..CONTACTS).map(|n| on(n % 2)).collect();
+        let everybody = contacts.iter().chain([&user]);
+        let mut world = world(&Arc::new(config), everybody.map(|name| record(name)));
+        for contact in &contacts {
+            befriend(&mut world, &user, contact);
+            befriend(&mut world, contact, &user);
+        }
+        for name in contacts.iter().chain([&user]) {
+            let version = Row(vec![Field::Int(7)]);
+            world.keep(address(name), &ROSTER_VERSION, version, Expect::Absent);
+        }
+        let on_line = match on_line {
+            OnLine::All => CONTACTS,
+            OnLine::Half => CONTACTS / 2,
+        };
+        for contact in contacts.iter().take(on_line) {
+            let mut account = Account::new(contact, PASSWORD);
+            let (peer, _) = arrive(&mut world, &mut account, RESOURCE);
+            world.set_taking(peer, Taking::Counted);
+        }
+        Self { world, user }
+    }
+}
+
+/// How many of somebody's contacts are.
+#[derive(Clone, Copy, Debug)]
+enum OnLine {
+    All,
+    Half,
+}
+
+/// A presence to 50 contacts on two shards, all on line.
+#[derive(Debug)]
+pub struct Broadcast {
+    world: World,
+    from: Peer,
+    input: Vec<u8>,
+}
+
+impl Default for Broadcast {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Broadcast {
+    /// # Panics
+    /// It does not arrive.
+    #[must_use]
+    pub fn new() -> Self {
+        let Acquainted { mut world, user } = Acquainted::new(OnLine::All);
+        let mut account = Account::new(&user, PASSWORD);
+        let (from, heard) = arrive(&mut world, &mut account, RESOURCE);
+        // One's own, and everybody's.
+        assert_eq!(heard.matches("<presence").count(), 1 + CONTACTS, "{heard}");
+        world.set_taking(from, Taking::Counted);
+        let input = presence_change(1);
+        let mut broadcast = Self { world, from, input };
+        let written = broadcast.run();
+        let least = (1 + CONTACTS) * broadcast.input.len();
+        assert!(written > least, "the presence does not arrive: {written}");
+        broadcast
+    }
+
+    /// Changes the presence, and returns how many bytes all get.
+    pub fn run(&mut self) -> usize {
+        let before = self.world.taken();
+        self.world.tell_bytes(self.from, &self.input);
+        self.world.settle();
+        self.world.taken() - before
+    }
+}
+
+/// Sign-ins of one with 50 contacts, of whom 25 on two shards are on line, and its end. It was out of memory before. The client's part of
+/// SCRAM is in it.
+#[derive(Debug)]
+pub struct Arrive {
+    world: World,
+    account: Account,
+}
+
+impl Default for Arrive {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Arrive {
+    /// Before the first.
+    #[must_use]
+    pub fn new() -> Self {
+        let Acquainted { world, user } = Acquainted::new(OnLine::Half);
+        let account = Account::new(&user, PASSWORD);
+        Self { world, account }
+    }
+
+    /// Signs in, gets the roster, hears from everybody, and goes.
+    ///
+    /// # Panics
+    /// Something is missing.
+    pub fn run(&mut self) -> usize {
+        let Self { world, account } = self;
+        world.advance(ACCOUNT_IDLE + Duration::from_secs(1));
+        let before = world.taken();
+        let (peer, heard) = arrive(world, account, RESOURCE);
+        assert_eq!(heard.matches("<item ").count(), CONTACTS, "{heard}");
+        let on_line = 1 + CONTACTS / 2;
+        assert_eq!(heard.matches("<presence").count(), on_line, "{heard}");
+        world.tell_closed(peer, Closed::Eof);
+        world.settle();
+        world.notes.clear();
+        heard.len() + world.taken() - before
+    }
+
+    /// How many accounts were loaded so far.
+    #[must_use]
+    pub const fn loads(&self) -> usize {
+        self.world.asked(Class::Load)
+    }
+}
+
+/// Makes a contact of one, who is subscribed to it and it to them.
+fn befriend(world: &mut World, one: &str, contact: &str) {
+    let row = Row(vec![
+        Field::text(address(contact).as_str()),
+        Field::text("Tybalt Capulet"),
+        Field::text("both"),
+        Field::Absent,
+        Field::Absent,
+        Field::text("[\"Friends\"]"),
+    ]);
+    world.keep(address(one), &ROSTER, row, Expect::Absent);
+}
+
+/// Signs in, asks for the roster and says that it is there; what it hears of that.
+fn arrive(world: &mut World, account: &mut Account, resource: &str) -> (Peer, String) {
+    let peer = accept(world, &address(account.name()));
+    sign_in(world, peer, account, resource);
+    let get = "<iq type='get' id='r1'><query xmlns='jabber:iq:roster'/></iq>";
+    for said in [get, "<presence><priority>5</priority></presence>"] {
+        world.tell_bytes(peer, said.as_bytes());
+        world.settle();
+    }
+    let heard = String::from_utf8(world.take_received(peer));
+    (peer, heard.expect("text"))
+}
+
 /// Shards with any number of accounts, for connections that come with an account and are brought to its shard at once.
 #[derive(Debug)]
 pub struct Many(World);
@@ -515,6 +687,24 @@ mod tests {
             let first = route.run();
             assert!(first > 3 * CHAT_BYTES);
             assert_eq!(route.run(), first);
+        }
+    }
+
+    #[test]
+    fn a_change_of_presence_reaches_every_contact_again_and_again() {
+        let mut broadcast = Broadcast::new();
+        let first = broadcast.run();
+        assert_eq!(broadcast.run(), first);
+    }
+
+    /// Those who are not on line are asked nothing, and nobody loads them.
+    #[test]
+    fn a_sign_in_with_50_contacts_loads_one_account() {
+        let mut arrive = Arrive::new();
+        for _ in 0..3 {
+            let before = arrive.loads();
+            arrive.run();
+            assert_eq!(arrive.loads() - before, 1);
         }
     }
 

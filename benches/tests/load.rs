@@ -56,6 +56,63 @@ fn fills_rosters_reads_and_changes_them() {
     }
 }
 
+/// Accounts become each other's contacts, everybody hears of everything, and nobody is loaded for it but who signs in.
+#[test]
+fn makes_contacts_and_measures_what_they_hear_of_each_other() {
+    let server = spec_tests::server::binary().expect("a server");
+    let output = Command::new(env!("CARGO_BIN_EXE_load"))
+        .args([
+            "presence",
+            "presence-clear",
+            "signin-roster",
+            "signin-roster-clear",
+        ])
+        .args([
+            "idle-roster",
+            "--target",
+            "spondee,floor",
+            "--runs",
+            "1",
+            "--json",
+        ])
+        .args(["--accounts", "2", "--parallel", "1", "--presences", "20"])
+        .args(["--sign-ins", "6", "--rosters", "4"])
+        .arg("--binary")
+        .arg(server)
+        .output()
+        .expect("the generator runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let figure = |scenario: &str, target: &str, name: &str| {
+        let same = |one: &&Value| one["scenario"] == scenario && one["target"] == target;
+        let sample = samples.iter().find(same);
+        sample.and_then(|one| one["figures"][name].as_f64())
+    };
+    for scenario in ["presence", "presence-clear"] {
+        let own = |name| figure(scenario, "Spondee", name);
+        assert!(
+            own("cross-shard share").is_some_and(|share| share > 0.0),
+            "{said}"
+        );
+        let floor = figure(scenario, "floor: fan-out, batched", "per CPU second");
+        assert!(floor.is_some(), "{said}");
+    }
+    for scenario in ["signin-roster", "signin-roster-clear"] {
+        let own = |name| figure(scenario, "Spondee", name);
+        // The account and its credentials; then it is in memory.
+        assert_eq!(own("loads of the first"), Some(1.0), "{said}");
+        assert_eq!(own("reads of the first"), Some(2.0), "{said}");
+        assert_eq!(own("loads each"), Some(0.0), "{said}");
+        assert_eq!(own("store reads each"), Some(1.0), "{said}");
+    }
+    assert_eq!(
+        figure("idle-roster", "Spondee", "sessions"),
+        Some(4.0),
+        "{said}"
+    );
+}
+
 /// What cannot work is refused at once: to build a server first would take minutes. Cargo is none that builds here.
 #[test]
 fn refuses_arguments_before_it_builds_anything() {

@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use benches::scenarios::{Route, Scan, SignIn};
+use benches::scenarios::{Arrive, Broadcast, Route, Scan, SignIn};
 use clap::{Parser, ValueEnum};
 
 /// How much dearer a scenario may become before somebody must say why.
@@ -49,6 +49,10 @@ enum Scenario {
     CrossShard,
     /// One message to fifty sessions of another shard.
     FanOut,
+    /// A presence to fifty contacts on two shards.
+    Presence,
+    /// A sign-in with the load of the account, its roster of fifty contacts, presence of and to the half of them, and the end of it.
+    Arrive,
 }
 
 impl Scenario {
@@ -69,16 +73,28 @@ impl Scenario {
                     black_box(sign_in.run(&mut sign_in.server()));
                 }
             }
-            Self::SameShard => repeat(Route::same_shard(10), times),
-            Self::CrossShard => repeat(Route::cross_shard(10), times),
-            Self::FanOut => repeat(Route::fan_out(50), times),
+            Self::SameShard => route(Route::same_shard(10), times),
+            Self::CrossShard => route(Route::cross_shard(10), times),
+            Self::FanOut => route(Route::fan_out(50), times),
+            Self::Presence => {
+                let mut broadcast = Broadcast::new();
+                repeat(times, || broadcast.run());
+            }
+            Self::Arrive => {
+                let mut arrive = Arrive::new();
+                repeat(times, || arrive.run());
+            }
         }
     }
 }
 
-fn repeat(mut route: Route, times: u32) {
+fn route(mut route: Route, times: u32) {
+    repeat(times, || route.run());
+}
+
+fn repeat(times: u32, mut run: impl FnMut() -> usize) {
     for _ in 0..times {
-        black_box(route.run());
+        black_box(run());
     }
 }
 

@@ -142,7 +142,11 @@ impl Body {
     pub fn copies(&self) -> usize {
         match self {
             Self::Deliver(deliveries) => deliveries.iter().map(Delivery::copies).sum(),
-            Self::Go(_) | Self::Settled(_) | Self::SignInFailed(_) | Self::Slow(_) => 0,
+            Self::Go(_)
+            | Self::Settled(_)
+            | Self::SignInFailed(_)
+            | Self::Slow(_)
+            | Self::Taken(_) => 0,
         }
     }
 }
