@@ -1,7 +1,9 @@
 //! A real client as a child process that a test talks to by lines, each wait with a deadline.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,24 @@ pub fn left_out(what: &str) -> bool {
         );
     }
     left_out
+}
+
+/// Where `spec-tests/run` installs clients, `None` where tests with them are left out, which is said once.
+#[must_use]
+pub fn installed(what: &str) -> Option<PathBuf> {
+    static LEFT_OUT: OnceLock<bool> = OnceLock::new();
+    match *LEFT_OUT.get_or_init(|| left_out(what)) {
+        true => None,
+        false => Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interop")),
+    }
+}
+
+/// A script of ours that drives a client.
+#[must_use]
+pub fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("interop")
+        .join(name)
 }
 
 /// A running program. Killed when dropped.

@@ -1,0 +1,45 @@
+package interop;
+
+import java.io.BufferedReader;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+
+/** Lines to and from the test that drives this program, one JSON object a line outwards. */
+public final class Lines {
+    private static final PrintStream OUT = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
+    private static final BufferedReader IN = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+
+    private Lines() {
+    }
+
+    public static synchronized void say(Map<String, String> what) {
+        StringBuilder line = new StringBuilder("{");
+        for (Map.Entry<String, String> entry : what.entrySet()) {
+            if (line.length() > 1) line.append(',');
+            string(line, entry.getKey());
+            line.append(':');
+            string(line, entry.getValue());
+        }
+        OUT.println(line.append('}'));
+    }
+
+    /** The next line, null at the end. */
+    public static String read() throws IOException {
+        return IN.readLine();
+    }
+
+    private static void string(StringBuilder line, String text) {
+        line.append('"');
+        for (char c : text.toCharArray()) {
+            if (c == '"' || c == '\\') line.append('\\').append(c);
+            else if (c < ' ' || Character.isSurrogate(c)) line.append(String.format("\\u%04x", (int) c));
+            else line.append(c);
+        }
+        line.append('"');
+    }
+}
