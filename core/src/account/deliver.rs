@@ -32,10 +32,16 @@ impl Account {
         manner: Manner,
         receipt: Option<Receipt>,
     ) {
+        if let Kind::Presence(kind) = stanza.kind()
+            && let Some(act) = Act::of(kind)
+        {
+            return self.subscription_in(cx, act, stanza, receipt);
+        }
+        // XEP-0191 §3.3: before anything else is done with it.
+        if stanza.from().is_some_and(|from| self.blocks(from)) {
+            return Self::answer_blocked(cx, stanza, to, manner);
+        }
         if let Kind::Presence(kind) = stanza.kind() {
-            if let Some(act) = Act::of(kind) {
-                return self.subscription_in(cx, act, stanza, receipt);
-            }
             if kind == PresenceType::Probe {
                 return self.probed(cx, stanza, to);
             }

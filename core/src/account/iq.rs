@@ -49,7 +49,7 @@ impl Account {
             return Asker::Owner;
         }
         match self.kept.sound() {
-            Some(kept) if kept.shows_to(from) && !kept.blocks(from) => Asker::Contact,
+            Some(kept) if kept.shows_to(from) => Asker::Contact,
             Some(_) | None => Asker::Stranger,
         }
     }

@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
+use crate::blocking::Blocklist;
 use crate::jid::Jid;
-use crate::roster::{BadRow, Requests, Roster, Standing, State, Unsaid};
-use crate::store::Loaded;
+use crate::roster::{Requests, Roster, Standing, State, Unsaid};
+use crate::store::{BadRow, Loaded};
 
 /// All that decisions need.
 #[derive(Debug)]
@@ -14,6 +15,9 @@ pub(crate) struct Kept {
     pub(super) requests: Requests,
     /// What contacts may not have heard.
     pub(super) unsaid: Unsaid,
+    pub(super) blocklist: Blocklist,
+    /// What the list was before a change that is not on disk yet.
+    pub(super) blocklist_before: Option<Blocklist>,
 }
 
 /// Whether what an account keeps is in memory.
@@ -36,6 +40,8 @@ impl Kept {
             roster: Roster::from_loaded(loaded)?,
             requests: Requests::from_loaded(loaded)?,
             unsaid: Unsaid::from_loaded(loaded)?,
+            blocklist: Blocklist::from_loaded(loaded)?,
+            blocklist_before: None,
         })
     }
 
@@ -60,28 +66,39 @@ impl Kept {
         item.is_some_and(|item| item.subscription().is_to())
     }
 
-    /// Who sees the account's presence.
+    /// Who sees the account's presence, and is not blocked.
     pub(super) fn subscribers(&self) -> Vec<Jid> {
+        self.subscribers_of(|contact| !self.blocks(contact))
+    }
+
+    /// Those of whom this is so who see the account's presence, or would if they were not blocked.
+    pub(super) fn subscribers_of(&self, is_so: impl Fn(&Jid) -> bool) -> Vec<Jid> {
         let items = self.roster.items().iter();
         items
-            .filter(|item| item.subscription().is_from() && !self.blocks(item.contact().as_str()))
+            .filter(|item| item.subscription().is_from())
             .map(|item| item.contact().clone().into())
+            .filter(is_so)
             .collect()
     }
 
-    /// Whose presence it sees.
+    /// Whose presence it sees, and has not blocked.
     pub(super) fn subscriptions(&self) -> Vec<Jid> {
+        self.subscriptions_of(|contact| !self.blocks(contact))
+    }
+
+    /// Those of whom this is so whose presence it sees, or would if they were not blocked.
+    pub(super) fn subscriptions_of(&self, is_so: impl Fn(&Jid) -> bool) -> Vec<Jid> {
         let items = self.roster.items().iter();
         items
-            .filter(|item| item.subscription().is_to() && !self.blocks(item.contact().as_str()))
+            .filter(|item| item.subscription().is_to())
             .map(|item| item.contact().clone().into())
+            .filter(is_so)
             .collect()
     }
 
-    /// Whether the user has blocked this address.
-    #[expect(clippy::unused_self, reason = "the blocklist takes its place here")]
-    pub(super) const fn blocks(&self, _: &str) -> bool {
-        false
+    /// Whether this address is on the blocklist, or what it belongs to.
+    pub(super) fn blocks(&self, jid: &Jid) -> bool {
+        self.blocklist.blocks(jid)
     }
 }
 
@@ -108,11 +125,22 @@ impl Keeping {
         }
     }
 
-    /// What is in memory is not what is on disk.
-    pub(super) fn spoil(&mut self) {
-        *self = match core::mem::take(self) {
-            Self::Sound(kept) | Self::Stale(kept) => Self::Stale(kept),
-            Self::Nothing => Self::Nothing,
-        };
+    /// What is in memory is not what is on disk. Gives back what the blocklist was, if it was that which changed.
+    pub(super) fn spoil(&mut self) -> Option<Blocklist> {
+        match core::mem::take(self) {
+            Self::Sound(mut kept) | Self::Stale(mut kept) => {
+                let before = kept.blocklist_before.take();
+                *self = Self::Stale(kept);
+                before
+            }
+            Self::Nothing => None,
+        }
+    }
+
+    /// What is in memory is on disk.
+    pub(super) fn settle(&mut self) {
+        if let Self::Sound(kept) = self {
+            kept.blocklist_before = None;
+        }
     }
 }

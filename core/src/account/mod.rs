@@ -2,6 +2,7 @@
 //!
 //! What a call says and changes are values on its `Cx` until the call ends; knows nothing of streams, sockets or other accounts.
 
+mod blocking;
 mod choose;
 mod cx;
 mod deliver;
@@ -20,6 +21,7 @@ mod tests;
 use alloc::vec::Vec;
 
 use crate::arena::arena_key;
+use crate::blocking::Blocklist;
 use crate::jid::BareJid;
 use crate::port::ConnId;
 
@@ -49,6 +51,9 @@ pub(crate) struct Account {
     admitted: Vec<ConnId>,
     sessions: Vec<Session>,
     last_session: SessionKey,
+    /// What the blocklist was before a change of which nobody was told, though it may be on disk: those who are blocked since then still
+    /// take its sessions for available.
+    untold: Option<Blocklist>,
 }
 
 impl Account {
@@ -61,6 +66,7 @@ impl Account {
             admitted: Vec::new(),
             sessions: Vec::new(),
             last_session: SessionKey::default(),
+            untold: None,
         }
     }
 
@@ -78,8 +84,14 @@ impl Account {
         self.kept.sound().map_or(0, |kept| kept.roster.len())
     }
 
+    /// What was changed is on disk.
+    pub(crate) fn settle_kept(&mut self) {
+        self.kept.settle();
+    }
+
     /// What is in memory is not what is on disk: it is to be read again.
     pub(crate) fn forget_kept(&mut self) {
-        self.kept.spoil();
+        let untold = self.kept.spoil();
+        self.untold = untold.or_else(|| self.untold.take());
     }
 }

@@ -1,6 +1,6 @@
 //! What a session sends, stage by stage. The order is the specification: each line says which clause fixes its place.
 //!
-//! Stages still to come take their places here: blocking (XEP-0191) refuses first; behind subscriptions the archive (XEP-0313) keeps what is
+//! Stages still to come take their places here: behind subscriptions the archive (XEP-0313) keeps what is
 //! left, then carbons (XEP-0280) copy it, then it is routed.
 
 use alloc::sync::Arc;
@@ -15,6 +15,11 @@ use crate::xml::Ns;
 impl Account {
     /// A stanza from one of the account's own sessions, `from` stamped.
     pub(crate) fn outbound(&mut self, cx: &mut Cx<'_>, session: SessionKey, stanza: Arc<Stanza>) {
+        // XEP-0191 §3.3: nothing that is refused is looked at any further. By XEP-0016 §2.2, which §5 refers to, that is "the first
+        // delivery rule", before "the handling of subscription-related presence stanzas".
+        if stanza.to().is_some_and(|to| self.blocks(to)) {
+            return Self::refuse_to_blocked(cx, session, &stanza);
+        }
         match stanza.kind() {
             Kind::Message(_) => self.message_out(cx, stanza),
             Kind::Presence(kind) => self.presence_out(cx, session, kind, stanza),
@@ -69,11 +74,11 @@ impl Account {
             return;
         }
         // RFC 6121 §2: the account's own, and nobody else's.
-        if iq
-            .payload()
-            .is_some_and(|payload| payload.ns() == Ns::Roster)
-        {
-            return self.roster_out(cx, session, iq);
+        match iq.payload().map(|payload| payload.ns()) {
+            Some(Ns::Roster) => return self.roster_out(cx, session, iq),
+            // XEP-0191 §3.2: "thus handled by the user's server".
+            Some(Ns::Blocking) => return self.blocking_out(cx, session, &iq),
+            Some(_) | None => {}
         }
         // RFC 6120 §10.3.3: the server answers on behalf of the account.
         if let Some(reply) = answer(cx.now, cx.config, Entity::Account(Asker::Owner), &iq) {

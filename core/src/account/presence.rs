@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::session::{Presence, Session};
-use super::{Account, Addressed, Cx, Kept, SessionKey};
+use super::{Account, Addressed, Cx, SessionKey};
 use crate::jid::Jid;
 use crate::limits::{PRESENCE_BYTES, STATUS_SHOWN_BYTES};
 use crate::port::{Availability, Show};
@@ -105,7 +105,7 @@ impl Account {
             to.resource()
                 .is_none_or(|r| session.jid.resource() == Some(r))
         });
-        if kept.shows_to(from.bare()) && !kept.blocks(from.bare()) {
+        if kept.shows_to(from.bare()) {
             for session in asked {
                 let Presence::Available(_, presence) = &session.presence else {
                     continue;
@@ -155,10 +155,15 @@ impl Account {
         was: &Presence,
         directed: BTreeSet<Jid>,
     ) {
-        let mut told: Vec<Jid> = directed.into_iter().collect();
+        // Who is blocked heard it then.
+        let heard = |to: &Jid| self.has_blocked(to);
+        let mut told: Vec<Jid> = directed.into_iter().filter(|to| !heard(to)).collect();
         if let Presence::Available(..) = was {
             told.retain(|to| !self.hears_broadcasts(to));
-            let subscribers = self.kept.last().map(Kept::subscribers);
+            let subscribers = self
+                .kept
+                .last()
+                .map(|kept| kept.subscribers_of(|to| !heard(to)));
             told.extend(subscribers.unwrap_or_default());
         }
         cx.fan_out(Arc::clone(presence), told);
@@ -234,6 +239,9 @@ impl Account {
             self.tell_own(cx, &presence);
         }
         self.tell_end(cx, &presence, &session.presence, session.directed);
+        if self.sessions.is_empty() {
+            self.untold = None;
+        }
     }
 }
 
@@ -245,7 +253,7 @@ fn available(from: Jid) -> Stanza {
     mere(PresenceType::Available, from)
 }
 
-fn probe(from: Jid) -> Stanza {
+pub(super) fn probe(from: Jid) -> Stanza {
     mere(PresenceType::Probe, from)
 }
 

@@ -39,7 +39,7 @@ impl Account {
         cx.tell(key, result.into());
         // RFC 6121 §2.2: who asks for the roster is an "interested resource" from now on, available or not.
         if let Some(session) = self.session(key) {
-            session.interest = Interest::Roster;
+            session.roster = Interest::Changes;
         }
         Ok(())
     }

@@ -24,7 +24,10 @@ pub(crate) struct Session {
     conn: ConnId,
     pub(crate) jid: Jid,
     pub(super) presence: Presence,
-    pub(super) interest: Interest,
+    /// In the roster: whether it is an interested resource (RFC 6121 §2.2).
+    pub(super) roster: Interest,
+    /// In the blocklist (XEP-0191 §3.3).
+    pub(super) blocklist: Interest,
     /// When it got its resource.
     pub(crate) since: Instant,
     /// Whom it sent directed presence and who must hear of its end (RFC 6121 §4.6.3).
@@ -40,13 +43,13 @@ pub(super) enum Presence {
     Available(i8, Arc<Stanza>),
 }
 
-/// What a session wants to hear of changes.
+/// What a session wants to hear of something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Interest {
-    /// It has not asked for the roster.
+    /// It has not asked for it.
     Nothing,
-    /// It has: an interested resource (RFC 6121 §2.2).
-    Roster,
+    /// It has, and is told of every change.
+    Changes,
 }
 
 /// The outcome of a request to bind.
@@ -115,7 +118,8 @@ impl Account {
             conn,
             jid: jid.clone(),
             presence: Presence::Unavailable,
-            interest: Interest::Nothing,
+            roster: Interest::Nothing,
+            blocklist: Interest::Nothing,
             since: cx.now.mono,
             directed: BTreeSet::new(),
         });

@@ -156,13 +156,14 @@ impl Account {
     /// The contact may not see it any more (RFC 6121 §3.2.2): "unavailable" from all available resources, directed presence or not
     /// (§4.6.1).
     pub(super) fn withdraw(&mut self, cx: &mut Cx<'_>, contact: &BareJid) {
+        let was_told = self.blocks(&contact.clone().into());
         for session in &mut self.sessions {
             let before = session.directed.len();
             session
                 .directed
                 .retain(|jid| jid.bare() != contact.as_str());
             let told = session.directed.len() != before;
-            if told || matches!(session.presence, Presence::Available(..)) {
+            if !was_told && (told || matches!(session.presence, Presence::Available(..))) {
                 let presence = super::presence::unavailable(session.jid.clone());
                 cx.fan_out(presence.into(), vec![contact.clone().into()]);
             }
@@ -187,9 +188,12 @@ impl Account {
         if cx.store == StoreRoom::Spent || !kept.unsaid.has_room() {
             return;
         }
+        let blocked = stanza.from().is_some_and(|from| self.blocks(from));
         let before = kept.state(contact.as_str());
         let (after, inbound) = match (act, kept.unsaid.asking(contact.as_str())) {
-            _ if contact == self.jid || kept.blocks(contact.as_str()) => (before, Inbound::Ignored),
+            _ if contact == self.jid => (before, Inbound::Ignored),
+            // XEP-0191 §3.3.
+            (Act::Subscribe, _) if blocked => (before, Inbound::Ignored),
             // Sent before the contact heard of what is on its way.
             (Act::Unsubscribed, Some(Act::Subscribe)) if before.standing.subscription.is_to() => {
                 (before.asking_anew(), Inbound::Delivered)
@@ -266,7 +270,12 @@ impl Account {
             cx.change(op);
         }
         // RFC 6121 §3.1.6, §3.2.3, §3.3.3: to interested resources, "before sending the roster push".
-        cx.tell_each(self.interested(), Arc::clone(stanza), Addressed::Own);
+        //
+        // `Deviation:` of who is blocked nothing is delivered (XEP-0191 §3.3), but what it has changed on its side is so here, too, where
+        // XEP-0016 §2.2 has blocking supersede "the handling of subscription-related presence stanzas": or the two would disagree for ever.
+        if !stanza.from().is_some_and(|from| self.blocks(from)) {
+            cx.tell_each(self.interested(), Arc::clone(stanza), Addressed::Own);
+        }
         self.push(cx, change.as_ref());
         if before.shows() && !after.shows() {
             self.withdraw(cx, contact);
@@ -328,6 +337,9 @@ impl Account {
     pub(super) fn tell_requests(&self, cx: &mut Cx<'_>, key: SessionKey) {
         if let Some(kept) = self.kept.sound() {
             for stanza in kept.requests.stanzas() {
+                if stanza.from().is_some_and(|from| kept.blocks(from)) {
+                    continue;
+                }
                 cx.tell_at(key, Arc::clone(stanza), Addressed::Own);
             }
         }
@@ -362,7 +374,7 @@ impl Account {
     pub(super) fn interested(&self) -> Vec<SessionKey> {
         let sessions = self.sessions.iter();
         sessions
-            .filter(|session| session.interest == Interest::Roster)
+            .filter(|session| session.roster == Interest::Changes)
             .map(|session| session.key)
             .collect()
     }

@@ -21,7 +21,7 @@ pub use options::BlockingOptions;
 pub use request::{Set, get, set};
 pub use rows::BLOCKLIST;
 
-use crate::jid::Jid;
+use crate::jid::{BareJid, Jid};
 use crate::xml::{Ns, Writer};
 
 /// Whom one account blocks.
@@ -61,6 +61,12 @@ impl Blocklist {
             && (self.contains(jid.as_str())
                 || self.contains(jid.bare())
                 || self.contains(jid.domain()))
+    }
+
+    /// Whether communication with all of a bare address is.
+    #[must_use]
+    pub fn blocks_bare(&self, jid: &BareJid) -> bool {
+        !self.is_empty() && (self.contains(jid.as_str()) || self.contains(jid.domain()))
     }
 
     /// Writes what answers a request for the list into its result (XEP-0191 §3.2).

@@ -26,7 +26,7 @@ const PRESENCE_TYPES: [&str; 9] = [
     "available",
     "odd",
 ];
-const PAYLOADS: [&str; 8] = [
+const PAYLOADS: [&str; 11] = [
     "<ping xmlns='urn:xmpp:ping'/>",
     "<query xmlns='http://jabber.org/protocol/disco#info'/>",
     "<query xmlns='http://jabber.org/protocol/disco#items' node='n'/>",
@@ -34,6 +34,9 @@ const PAYLOADS: [&str; 8] = [
     "<time xmlns='urn:xmpp:time'/>",
     "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>",
     "<query xmlns='jabber:iq:roster'/>",
+    "<blocklist xmlns='urn:xmpp:blocking'/>",
+    "<block xmlns='urn:xmpp:blocking'><item jid='u1@a.example'/><item jid='b.example'/></block>",
+    "<unblock xmlns='urn:xmpp:blocking'/>",
     "",
 ];
 

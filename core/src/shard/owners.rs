@@ -188,6 +188,7 @@ impl Shard {
             Ok(_) => {
                 let calls = core::mem::take(&mut commit.calls);
                 owner.life = Life::Ready;
+                owner.account.settle_kept();
                 for call in calls {
                     self.spoken.said = call.held;
                     self.say(key);
@@ -297,6 +298,10 @@ impl Shard {
             };
             match owner.inbox.post(post) {
                 Placed::Waits | Placed::Dropped => {}
+                // Who is blocked learns nothing of what goes on.
+                Placed::Refuse | Placed::Lost if owner.account.has_blocked_sender(stanza) => {
+                    self.reach_nobody(now, stanza, to, manner);
+                }
                 Placed::Refuse => self.refuse(stanza, Condition::ResourceConstraint),
                 // Nobody asked for it.
                 Placed::Lost if !owner.account.misses(stanza.kind(), to) => {}

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::parse::span_of;
-use super::{Condition, IqType, Kind, Lang, Stanza, bytes_at};
+use super::{Condition, ErrorType, IqType, Kind, Lang, Stanza, bytes_at};
 use crate::jid::Jid;
 use crate::xml::{Element, Ns, Writer};
 
@@ -83,29 +83,54 @@ impl Stanza {
     /// `Choice:` without what it answers, which §8.3.1 lets us leave out: it would go to whoever sent it a second time.
     #[must_use]
     pub fn refusal(&self, condition: Condition, text: Option<&str>) -> Option<Self> {
+        self.refused(|w| write_error(w, condition.kind(), condition, |w| write_text(w, text)))
+    }
+
+    /// The error that tells its sender that it has blocked whom this is for (XEP-0191 §3.3), or `None` where nothing may. Its type is
+    /// that of the example, "cancel": to send something else would not help.
+    #[must_use]
+    pub fn refusal_of_blocked(&self) -> Option<Self> {
+        self.refused(|w| {
+            write_error(w, ErrorType::Cancel, Condition::NotAcceptable, |w| {
+                let xmlns = Ns::BlockingErrors.uri();
+                w.open("blocked").attribute("xmlns", xmlns).close();
+            });
+        })
+    }
+
+    fn refused(&self, error: impl FnOnce(&mut Writer<'_>)) -> Option<Self> {
         if !self.kind.may_be_refused() {
             return None;
         }
         // RFC 6120 §8.3.1: that of an IQ always has an id, empty if the IQ had none.
         let none = matches!(self.kind, Kind::Iq(_)).then_some(&b"''"[..]);
         let kind = self.kind.to_error();
-        let mut error = self.answer(kind, none, |w| write_error(w, condition, text));
+        let mut error = self.answer(kind, none, error);
         error.element.caused_by(&self.element);
         Some(error)
     }
 }
 
-/// `<error/>` by RFC 6120 §8.3.2.
-fn write_error(w: &mut Writer<'_>, condition: Condition, text: Option<&str>) {
+/// `<error/>` by RFC 6120 §8.3.2; `more` stands behind the condition.
+fn write_error(
+    w: &mut Writer<'_>,
+    kind: ErrorType,
+    condition: Condition,
+    more: impl FnOnce(&mut Writer<'_>),
+) {
     let xmlns = Ns::StanzaErrors.uri();
-    w.open("error").attribute("type", condition.kind().name());
+    w.open("error").attribute("type", kind.name());
     w.open(condition.name()).attribute("xmlns", xmlns).close();
+    more(w);
+    w.close();
+}
+
+fn write_text(w: &mut Writer<'_>, text: Option<&str>) {
     if let Some(text) = text {
         w.open("text")
-            .attribute("xmlns", xmlns)
+            .attribute("xmlns", Ns::StanzaErrors.uri())
             .attribute("xml:lang", "en")
             .text(text)
             .close();
     }
-    w.close();
 }

@@ -58,6 +58,37 @@ fn an_answer_has_the_very_id_of_the_question() {
     assert_eq!(error.id(), None);
 }
 
+/// XEP-0191 §3.3. What nothing may answer (RFC 6120 §8.3.1, §8.2.3) has no refusal of this kind either.
+#[test]
+fn who_writes_to_somebody_blocked_is_told_so() {
+    for (name, kind, attributes) in [
+        ("message", "", " id='1'"),
+        ("presence", " type='subscribe'", ""),
+        ("iq", " type='set'", " id='1'"),
+    ] {
+        let sent = stanza(&format!(
+            "<{name}{kind}{attributes} to='a@b'><x xmlns='u'/></{name}>"
+        ));
+        let refusal = sent.refusal_of_blocked().unwrap();
+        assert_eq!(
+            written(&refusal),
+            format!(
+                "<{name} from='a@b' type='error'{attributes}><error type='cancel'>\
+                 <not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
+                 <blocked xmlns='urn:xmpp:blocking:errors'/></error></{name}>"
+            )
+        );
+    }
+    for xml in [
+        "<iq type='result' id='1'/>",
+        "<iq type='error' id='1'/>",
+        "<message type='error'/>",
+        "<presence type='error'/>",
+    ] {
+        assert_eq!(stanza(xml).refusal_of_blocked().map(|r| written(&r)), None);
+    }
+}
+
 /// `limits::GROWTH`. What is written is held to it by `Stanza::write`.
 #[test]
 fn quotes_in_ids_and_addresses_do_not_multiply() {

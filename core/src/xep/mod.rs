@@ -63,6 +63,14 @@ pub const INDEX: &[Xep] = &[
         bearer: Bearer::Host,
     },
     Xep {
+        number: 191,
+        name: "Blocking Command",
+        version: "1.3",
+        file: "core/src/account/blocking.rs",
+        features: &[Ns::Blocking.uri()],
+        bearer: Bearer::Host,
+    },
+    Xep {
         number: 199,
         name: "XMPP Ping",
         version: "2.0.1",

@@ -55,7 +55,8 @@ fn a_host_says_that_it_is_an_im_server_and_what_it_can() {
          <identity category='server' type='im' name='Spon&lt;dee&gt;'/>\
          <feature var='http://jabber.org/protocol/disco#info'/>\
          <feature var='http://jabber.org/protocol/disco#items'/>\
-         <feature var='jabber:iq:version'/><feature var='urn:xmpp:ping'/><feature var='urn:xmpp:time'/></query>"
+         <feature var='jabber:iq:version'/><feature var='urn:xmpp:blocking'/><feature var='urn:xmpp:ping'/>\
+         <feature var='urn:xmpp:time'/></query>"
     );
 }
 
