@@ -3,13 +3,15 @@
 //! A wait names things by generational keys only, so no answer reaches what took the place of the one that asked.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::account::AccountKey;
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::port::{CommandId, ConnId};
 use crate::sasl::{ScramKeys, Status};
 use crate::secret::Secret;
+use crate::stanza::Stanza;
 
 /// One question under way.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) enum Wait {
     Quiet,
     /// An account wants its own data.
     Load(AccountKey),
+    /// An account is in memory, and whoever sent this must not learn that from how soon it is answered.
+    Pretence(Box<(Arc<Stanza>, Jid)>),
 }
 
 /// Where a command stands.

@@ -53,4 +53,9 @@ impl Account {
             Some(_) | None => Asker::Stranger,
         }
     }
+
+    /// Whether who sent this is known to be a stranger.
+    pub(crate) fn is_stranger(&self, stanza: &Stanza) -> bool {
+        self.kept.sound().is_some() && self.asker(stanza) == Asker::Stranger
+    }
 }

@@ -1,7 +1,10 @@
 //! How owners come into memory, and how they leave it.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::ToString as _;
+use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -12,12 +15,12 @@ use super::owner::{LeaveTaking, Life, Owner};
 use super::signin::{first_record, get_credentials};
 use crate::account::{Account, AccountKey, Kept, Manner};
 use crate::due::Due;
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::limits::{ACCOUNT_IDLE, ACCOUNTS_IDLE_MAX, LOAD_AGAIN, LOAD_TRIES};
 use crate::port::{CommandError, Note};
 use crate::roster::BadRow;
 use crate::sasl::{Credentials, Status};
-use crate::stanza::Condition;
+use crate::stanza::{Condition, Kind, Stanza};
 use crate::store::{Batch, Class, Op, Reply, StoreError};
 use crate::stream::{Violation, record_hash};
 use crate::time::{Instant, Now};
@@ -110,6 +113,41 @@ impl Shard {
             ops,
         };
         self.store(batch, Wait::Load(key));
+    }
+
+    /// Reads an account that is in memory as if it was not, before a stranger's request is refused.
+    ///
+    /// It is read for that where it is not in memory, and where there is no such account: an answer that comes sooner than there would
+    /// tell who exists, and who was there a moment ago.
+    pub(super) fn pretend_to_load(&mut self, stanza: &Arc<Stanza>, to: &Jid) {
+        let batch = Batch {
+            owner: to.to_bare(),
+            tenure: 0,
+            class: Class::Load,
+            ops: vec![get_credentials(), Op::Load],
+        };
+        let asked = Box::new((Arc::clone(stanza), to.clone()));
+        self.store(batch, Wait::Pretence(asked));
+    }
+
+    /// Whether an account that is in memory is to be read for this all the same.
+    pub(super) fn hides_from(&self, key: AccountKey, stanza: &Stanza) -> bool {
+        let owner = self.owners.get(key);
+        matches!(stanza.kind(), Kind::Iq(_))
+            && owner.is_some_and(|owner| owner.account.is_stranger(stanza))
+    }
+
+    /// The store has answered: the rest is as where there is no such account.
+    pub(super) fn pretended(
+        &mut self,
+        now: Now,
+        (stanza, to): &(Arc<Stanza>, Jid),
+        outcome: &Result<Vec<Reply>, StoreError>,
+    ) {
+        match outcome {
+            Ok(_) => self.reach_nobody(now, stanza, to, Manner::Directed),
+            Err(_) => self.refuse(stanza, Condition::InternalServerError),
+        }
     }
 
     /// What an account keeps came, or did not.

@@ -271,7 +271,13 @@ impl Shard {
         match self.waits.remove(ticket).map(|question| question.wait) {
             Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
             Some(Wait::Command(wait)) => self.command_derived(now, *wait, keys),
-            Some(Wait::Commit(_) | Wait::Credentials(..) | Wait::Load(_) | Wait::Quiet) => {
+            Some(
+                Wait::Commit(_)
+                | Wait::Credentials(..)
+                | Wait::Load(_)
+                | Wait::Pretence(_)
+                | Wait::Quiet,
+            ) => {
                 self.fx.bug(OTHER_QUESTION);
             }
             // It was answered before.
@@ -295,6 +301,7 @@ impl Shard {
                 });
             }
             Wait::Load(account) => self.loaded(now, account, outcome),
+            Wait::Pretence(asked) => self.pretended(now, &asked, &outcome),
             Wait::Command(wait) => self.command_stored(now, *wait, outcome),
             // The next of its kind stands for it, and until then memory does.
             Wait::Quiet => {}

@@ -272,18 +272,19 @@ impl Shard {
         manner: Manner,
         receipt: Option<Receipt>,
     ) {
-        let key = match self.by_name.get(to.bare()) {
-            Some(key) => *key,
-            None if !brings_in(stanza, to, manner) => {
-                return self.reach_nobody(now, stanza, to, manner);
-            }
+        let present = self.by_name.get(to.bare()).copied();
+        let brings_in = brings_in(stanza, to, manner);
+        let key = match present {
+            Some(key) if !(brings_in && self.hides_from(key, stanza)) => key,
+            None if !brings_in => return self.reach_nobody(now, stanza, to, manner),
             // Whose sign-ins wait for the store comes first. Whoever wants a receipt says it again.
-            None if self.credit.is_low() => {
+            Some(_) | None if self.credit.is_low() => {
                 if receipt.is_none() {
                     self.refuse(stanza, Condition::ResourceConstraint);
                 }
                 return;
             }
+            Some(_) => return self.pretend_to_load(stanza, to),
             None => self.bring_in(to.to_bare(), None),
         };
         let Some(owner) = self.owners.get_mut(key) else {
