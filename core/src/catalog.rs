@@ -8,10 +8,12 @@ use crate::blocking::BLOCKLIST;
 use crate::roster::{ROSTER, ROSTER_REQUESTS, ROSTER_UNSAID, ROSTER_VERSION};
 use crate::sasl::{CREDENTIALS, TOMBSTONES};
 use crate::store::{Catalog, Log};
+use crate::xep::ACTIVITY;
 
 /// What a database of this version has.
 pub static CATALOG: Catalog = Catalog {
     tables: &[
+        &ACTIVITY,
         &BLOCKLIST,
         &CREDENTIALS,
         &ROSTER,

@@ -71,6 +71,9 @@ pub const COMMANDS_WAITING_MAX: usize = 256;
 /// Accounts in one page of a list, whatever was asked for: a page is one answer of the store.
 pub const LIST_MAX: u32 = 1000;
 
+/// Bytes of what a session said when it became unavailable (`<status/>`) that are kept with the time of its end: more than a line.
+pub const LAST_STATUS_BYTES: usize = 512;
+
 /// Bytes of a client's `<status/>` that an administrator is shown: more than a line. With the largest number of sessions an account can
 /// have (`SESSIONS_PER_ACCOUNT`), what is told of it is far below what the control socket takes.
 pub const STATUS_SHOWN_BYTES: usize = 512;

@@ -7,7 +7,7 @@ use core::fmt::Write as _;
 use core::ops::Add;
 use core::time::Duration;
 
-/// Microseconds since an epoch of the shell's choosing; never goes back.
+/// Microseconds since the server started; never goes back.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Instant(pub u64);
 

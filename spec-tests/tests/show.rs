@@ -11,8 +11,8 @@ use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::{ACCOUNT_IDLE, LOAD_AGAIN, LOAD_TRIES, STATUS_SHOWN_BYTES};
 use spondee_core::port::{
-    Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Note, Show,
-    UserDetails,
+    Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Contacts,
+    LastActivity, Note, Show, UserDetails,
 };
 use spondee_core::sasl::{Status, Tombstones};
 use spondee_core::store::{Class, StoreError};
@@ -62,8 +62,18 @@ fn details(result: CommandResult) -> Result<UserDetails, String> {
 fn absent(status: Status) -> UserDetails {
     UserDetails {
         status,
-        contacts: 0,
+        contacts: Contacts::default(),
+        last_activity: None,
         devices: Vec::new(),
+    }
+}
+
+/// Nobody is connected, and the last who was left so long ago.
+fn left(ago: Duration, status: Option<&str>) -> UserDetails {
+    let status = status.map(str::to_owned);
+    UserDetails {
+        last_activity: Some(LastActivity { ago, status }),
+        ..absent(Status::Enabled)
     }
 }
 
@@ -201,7 +211,8 @@ fn an_account_that_is_not_in_memory_is_read_for_it_and_stays_only_for_a_while() 
     world.run();
     world.advance(ACCOUNT_IDLE);
     assert!(is_empty(&world));
-    assert_eq!(shown(&mut world, ROMEO)?, absent(Status::Enabled));
+    let left = left(ACCOUNT_IDLE, None);
+    assert_eq!(shown(&mut world, ROMEO)?, left);
     is_sound(&world)
 }
 
@@ -316,12 +327,15 @@ fn an_account_that_could_not_be_deleted_is_shown() -> Outcome {
     for error in [StoreError::Failed, StoreError::Busy] {
         let mut world = world(3, |_| {});
         let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
-        world.fates.extend([Fate::Kept, Fate::Failed(error)]);
+        // The record is read, and the end of the session kept.
+        let fates = [Fate::Kept, Fate::Kept, Fate::Failed(error)];
+        world.fates.extend(fates);
         let answers = world.commands(vec![delete(ROMEO), show(ROMEO)]);
         assert!(answers[0].is_err(), "{answers:?}");
         let ended = stream_error(&mut world, &mut phone)?;
         assert_eq!(ended, "not-authorized");
-        assert_eq!(details(answers[1].clone())?, absent(Status::Enabled));
+        let left = left(Duration::ZERO, None);
+        assert_eq!(details(answers[1].clone())?, left);
         assert_eq!(owners(&world), 0);
         Talk::session(&mut world, ROMEO, "phone")?;
         is_sound(&world)?;
@@ -352,15 +366,80 @@ fn contacts_are_counted_in_memory_and_on_disk() -> Outcome {
     for (count, contact) in (1..).zip(["a@x", "b@x", "c@x"]) {
         add_contact(&mut world, &phone, contact);
         world.run();
-        assert_eq!(shown(&mut world, ROMEO)?.contacts, count);
+        assert_eq!(shown(&mut world, ROMEO)?.contacts.count(), count);
     }
     world.hang_up(phone.peer());
     world.advance(ACCOUNT_IDLE + Duration::from_secs(1));
     assert!(is_empty(&world));
-    assert_eq!(shown(&mut world, ROMEO)?.contacts, 3);
+    assert_eq!(shown(&mut world, ROMEO)?.contacts.count(), 3);
     assert_eq!(world.command(disable(ROMEO)), DONE);
-    assert_eq!(shown(&mut world, ROMEO)?.contacts, 3);
+    assert_eq!(shown(&mut world, ROMEO)?.contacts.count(), 3);
     is_sound(&world)
+}
+
+/// RFC 6121 §2.1.2.5 and §3.1.3.
+#[test]
+fn contacts_are_counted_by_who_sees_whose_presence() -> Outcome {
+    let mut world = world(3, |_| {});
+    let mut romeo = Talk::session(&mut world, ROMEO, "phone")?;
+    let mut juliet = Talk::session(&mut world, JULIET, "balcony")?;
+    let presence = |kind: &str, to: &str| format!("<presence type='{kind}' to='{to}'/>");
+    add_contact(&mut world, &romeo, "nurse@localhost");
+    juliet.send(&mut world, &presence("subscribe", ROMEO));
+    let mut seen = Vec::new();
+    let mut look = |world: &mut World| -> Outcome {
+        let (romeo, juliet) = (shown(world, ROMEO)?, shown(world, JULIET)?);
+        seen.push((romeo.contacts, juliet.contacts));
+        Ok(())
+    };
+    look(&mut world)?;
+    romeo.send(&mut world, &presence("subscribed", JULIET));
+    look(&mut world)?;
+    romeo.send(&mut world, &presence("subscribe", JULIET));
+    look(&mut world)?;
+    juliet.send(&mut world, &presence("subscribed", ROMEO));
+    look(&mut world)?;
+    let of = |none, to, from, both, requests| Contacts {
+        none,
+        to,
+        from,
+        both,
+        requests,
+    };
+    let expected = [
+        (of(1, 0, 0, 0, 1), of(1, 0, 0, 0, 0)),
+        (of(1, 0, 1, 0, 0), of(0, 1, 0, 0, 0)),
+        (of(1, 0, 1, 0, 0), of(0, 1, 0, 0, 1)),
+        (of(1, 0, 0, 1, 0), of(0, 0, 0, 1, 0)),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(seen[0].0.count(), 1, "a request alone is no contact");
+    is_sound(&world)
+}
+
+#[test]
+fn of_who_is_away_the_end_of_the_last_session_is_shown() -> Outcome {
+    for pause in [Duration::from_secs(5), ACCOUNT_IDLE * 2] {
+        let mut world = world(3, |_| {});
+        let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
+        assert_eq!(shown(&mut world, ROMEO)?.last_activity, None);
+        phone.send(
+            &mut world,
+            "<presence type='unavailable'><status>Heading Home</status></presence></stream:stream>",
+        );
+        world.advance(pause);
+        let said = left(pause, Some("Heading Home"));
+        assert_eq!(shown(&mut world, ROMEO)?, said);
+        // Who comes back is shown with what is there now.
+        let phone = Talk::session(&mut world, ROMEO, "phone")?;
+        assert_eq!(shown(&mut world, ROMEO)?.last_activity, None);
+        world.hang_up(phone.peer());
+        world.run();
+        let cut = left(Duration::ZERO, None);
+        assert_eq!(shown(&mut world, ROMEO)?, cut);
+        is_sound(&world)?;
+    }
+    Ok(())
 }
 
 /// Nobody is shown what is not on disk: whoever asks meanwhile waits for what becomes of it.
@@ -385,7 +464,10 @@ fn an_account_that_commits_is_shown_as_it_is_afterwards() -> Outcome {
             return Err(format!("{answers:?}"));
         };
         let details = details(answer.clone())?;
-        assert_eq!((details.contacts, details.devices.len()), (contacts, 1));
+        assert_eq!(
+            (details.contacts.count(), details.devices.len()),
+            (contacts, 1)
+        );
         is_sound(&world)?;
     }
     Ok(())

@@ -166,8 +166,10 @@ fn a_storm_of_sign_ins_with_contacts_loads_each_account_once_and_keeps_what_is_b
     );
     assert_eq!(of(Class::SignIn, &before), accounts);
     assert_eq!(of(Class::Load, &before), accounts);
+    // The end of each session.
+    assert_eq!(of(Class::Append, &before), accounts);
     let all: usize = before.iter().map(|(_, count)| count).sum();
-    assert_eq!(all, 2 * accounts, "{before:?}");
+    assert_eq!(all, 3 * accounts, "{before:?}");
     // However many there were, no more stay than may; and what stays is given back.
     let idle = accounts.min(usize::from(SHARDS) * ACCOUNTS_IDLE_MAX);
     let gone = measure(|| world.advance(ACCOUNT_IDLE + Duration::from_secs(1)));

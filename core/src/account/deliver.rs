@@ -59,6 +59,7 @@ impl Account {
             Manner::FanOut => Addressed::At(to.clone()),
         };
         let unreached = match choose(&self.sessions, stanza.kind(), to) {
+            Recipients::One(_) if !self.may_ask(stanza) => Unreached::Refused,
             Recipients::One(session) => {
                 return cx.tell_at(session, Arc::clone(stanza), addressed());
             }
@@ -127,7 +128,7 @@ fn reply(
     stanza: &Stanza,
     manner: Manner,
     unreached: Unreached,
-    asker: Asker,
+    asker: Asker<'_>,
 ) -> Option<Stanza> {
     match (unreached, manner) {
         (Unreached::Silent, _) | (_, Manner::FanOut) => None,

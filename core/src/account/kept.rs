@@ -6,6 +6,7 @@ use crate::blocking::Blocklist;
 use crate::jid::Jid;
 use crate::roster::{Requests, Roster, Standing, State, Unsaid};
 use crate::store::{BadRow, Loaded};
+use crate::xep::Activity;
 
 /// All that decisions need.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Kept {
     pub(super) blocklist: Blocklist,
     /// What the list was before a change that is not on disk yet.
     pub(super) blocklist_before: Option<Blocklist>,
+    /// The end of its last session, if that was not before anything was kept of it.
+    pub(super) activity: Option<Activity>,
 }
 
 /// Whether what an account keeps is in memory.
@@ -42,6 +45,7 @@ impl Kept {
             unsaid: Unsaid::from_loaded(loaded)?,
             blocklist: Blocklist::from_loaded(loaded)?,
             blocklist_before: None,
+            activity: Activity::from_loaded(loaded),
         })
     }
 

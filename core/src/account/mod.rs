@@ -23,7 +23,8 @@ use alloc::vec::Vec;
 use crate::arena::arena_key;
 use crate::blocking::Blocklist;
 use crate::jid::BareJid;
-use crate::port::ConnId;
+use crate::port::{ConnId, Contacts};
+use crate::roster::Subscription;
 
 pub(crate) use cx::{Addressed, Asked, Cx, Saying, Spoken, StoreRoom};
 pub(crate) use deliver::{Manner, brings_in, nobody};
@@ -79,9 +80,25 @@ impl Account {
         self.kept = Keeping::Sound(kept);
     }
 
-    /// How many contacts its roster has.
-    pub(crate) fn contacts(&self) -> usize {
-        self.kept.sound().map_or(0, |kept| kept.roster.len())
+    /// Who is in its roster, for people to see.
+    pub(crate) fn contacts(&self) -> Contacts {
+        let Some(kept) = self.kept.sound() else {
+            return Contacts::default();
+        };
+        let mut contacts = Contacts {
+            requests: kept.requests.contacts().count(),
+            ..Contacts::default()
+        };
+        for item in kept.roster.items() {
+            let count = match item.subscription() {
+                Subscription::None => &mut contacts.none,
+                Subscription::To => &mut contacts.to,
+                Subscription::From => &mut contacts.from,
+                Subscription::Both => &mut contacts.both,
+            };
+            *count = count.saturating_add(1);
+        }
+        contacts
     }
 
     /// What was changed is on disk.

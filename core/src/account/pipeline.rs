@@ -9,7 +9,7 @@ use super::{Account, Cx, SessionKey, answer};
 use crate::jid::Jid;
 use crate::roster::Act;
 use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza};
-use crate::xep::{Asker, Entity};
+use crate::xep::Entity;
 use crate::xml::Ns;
 
 impl Account {
@@ -81,7 +81,7 @@ impl Account {
             Some(_) | None => {}
         }
         // RFC 6120 §10.3.3: the server answers on behalf of the account.
-        if let Some(reply) = answer(cx.now, cx.config, Entity::Account(Asker::Owner), &iq) {
+        if let Some(reply) = answer(cx.now, cx.config, Entity::Account(self.asker(&iq)), &iq) {
             cx.tell(session, reply.into());
         }
     }

@@ -1,6 +1,7 @@
 //! Presence that a session sends: broadcast, directed, and the end of both (RFC 6121 §4).
 
 use alloc::borrow::ToOwned as _;
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -13,6 +14,7 @@ use crate::jid::Jid;
 use crate::limits::{PRESENCE_BYTES, STATUS_SHOWN_BYTES};
 use crate::port::{Availability, Show};
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
+use crate::xep::{Activity, bounded_status};
 use crate::xml::Ns;
 
 impl Session {
@@ -21,19 +23,20 @@ impl Session {
         let Presence::Available(priority, presence) = &self.presence else {
             return Availability::Connected;
         };
-        let text = |name| {
-            let mut children = presence.children();
-            let child = children.find(|child| child.is(Ns::Client, name))?;
-            Some(child.text().trim().to_owned()).filter(|text| !text.is_empty())
-        };
-        let show = text("show");
+        let show = text(presence, "show");
         Availability::Available {
             priority: *priority,
             show: show.and_then(|show| Show::ALL.into_iter().find(|known| known.word() == show)),
-            // One for each language is allowed (RFC 6121 §4.7.2.2): the first stands for all.
-            status: text("status").map(shortened),
+            status: text(presence, "status").map(shortened),
         }
     }
+}
+
+/// What a presence says in this element. One for each language is allowed of `<status/>` (RFC 6121 §4.7.2.2): the first stands for all.
+fn text(presence: &Stanza, name: &str) -> Option<String> {
+    let mut children = presence.children();
+    let child = children.find(|child| child.is(Ns::Client, name))?;
+    Some(child.text().trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 impl Account {
@@ -62,6 +65,7 @@ impl Account {
         }
         let initial = session.priority().is_none();
         session.presence = Presence::Available(priority(&presence), Arc::clone(&presence));
+        session.farewell = None;
         // RFC 6121 §4.2.2: to all available resources, the one that sent it included.
         self.tell_own(cx, &presence);
         if initial {
@@ -142,6 +146,7 @@ impl Account {
         }
         if let Some(session) = self.session(key) {
             let was = core::mem::replace(&mut session.presence, Presence::Unavailable);
+            session.farewell = text(presence, "status").map(bounded_status);
             self.tell_end(cx, presence, &was, directed);
         }
     }
@@ -241,6 +246,16 @@ impl Account {
         self.tell_end(cx, &presence, &session.presence, session.directed);
         if self.sessions.is_empty() {
             self.untold = None;
+            self.was_active(cx, session.farewell);
+        }
+    }
+
+    /// The last session is over (XEP-0012 §3). Nothing is put where nothing could be read: it might be damaged.
+    fn was_active(&mut self, cx: &mut Cx<'_>, farewell: Option<Box<str>>) {
+        if let Some(kept) = self.kept.sound_mut() {
+            let activity = Activity::new(cx.now.wall, farewell);
+            cx.keep_quietly(activity.put());
+            kept.activity = Some(activity);
         }
     }
 }

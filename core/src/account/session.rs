@@ -1,5 +1,6 @@
 //! A connected resource (RFC 6120 §7.1), how it comes about, and the one place that writes to its client.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::sync::Arc;
@@ -24,6 +25,8 @@ pub(crate) struct Session {
     conn: ConnId,
     pub(crate) jid: Jid,
     pub(super) presence: Presence,
+    /// What it said of itself when it became unavailable, if it has.
+    pub(super) farewell: Option<Box<str>>,
     /// In the roster: whether it is an interested resource (RFC 6121 §2.2).
     pub(super) roster: Interest,
     /// In the blocklist (XEP-0191 §3.3).
@@ -118,6 +121,7 @@ impl Account {
             conn,
             jid: jid.clone(),
             presence: Presence::Unavailable,
+            farewell: None,
             roster: Interest::Nothing,
             blocklist: Interest::Nothing,
             since: cx.now.mono,

@@ -109,10 +109,53 @@ pub struct UserEntry {
 pub struct UserDetails {
     /// Whether it may sign in.
     pub status: Status,
-    /// How many contacts its roster has.
-    pub contacts: usize,
+    /// Who is in its roster, and who would like to be.
+    pub contacts: Contacts,
+    /// The end of its last session, if none is there and that is known.
+    pub last_activity: Option<LastActivity>,
     /// Its connected resources; who came first is first.
     pub devices: Vec<Device>,
+}
+
+/// Contacts by their subscription (RFC 6121 §2.1.2.5), each as seen from the account.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Contacts {
+    /// Neither sees the other's presence.
+    pub none: usize,
+    /// The account sees theirs.
+    pub to: usize,
+    /// They see the account's.
+    pub from: usize,
+    /// Both see the other's.
+    pub both: usize,
+    /// Whose request waits for an answer, in the roster or not.
+    pub requests: usize,
+}
+
+impl Contacts {
+    /// All in the roster.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        let Self {
+            none,
+            to,
+            from,
+            both,
+            requests: _,
+        } = self;
+        none.saturating_add(*to)
+            .saturating_add(*from)
+            .saturating_add(*both)
+    }
+}
+
+/// The end of an account's last session (XEP-0012).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LastActivity {
+    /// So long ago.
+    pub ago: Duration,
+    /// What the session said at last, if anything.
+    pub status: Option<String>,
 }
 
 /// A connected resource.

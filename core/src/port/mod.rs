@@ -7,8 +7,8 @@ mod note;
 
 pub use action::{Action, Standing};
 pub use command::{
-    Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Device, Show,
-    UserDetails, UserEntry,
+    Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Contacts, Device,
+    LastActivity, Show, UserDetails, UserEntry,
 };
 pub use input::{Closed, DeriveError, Input, Listener, Opening, TlsInfo, TlsVersion};
 pub use note::{AccountChange, CloseReason, Note, StreamError};

@@ -56,6 +56,7 @@ impl Shard {
         let details = UserDetails {
             status,
             contacts: owner.account.contacts(),
+            last_activity: owner.account.last_activity(now),
             devices,
         };
         let account = owner.account.jid().clone();

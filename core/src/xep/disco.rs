@@ -1,7 +1,7 @@
 //! XEP-0030: Service Discovery, version 2.5.0.
 //!
-//! What the server says of its hosts and, to their owners, of accounts. The features come from `INDEX`. There are no nodes and no
-//! items yet, which is all that strangers learn of an account.
+//! What the server says of its hosts and, to their owners and to contacts that see their presence (§8), of accounts. The features come
+//! from `INDEX`. There are no nodes and no items yet, which is all that strangers learn of an account.
 
 use alloc::vec::Vec;
 
@@ -38,7 +38,7 @@ pub(super) fn info(asked: &Asked<'_>) -> Answer {
 
 /// XEP-0030 §4.1.
 ///
-/// `Choice:` an account's resources are not listed to its owner, whom presence tells of them.
+/// `Choice:` an account's resources are not listed to its owner and its contacts, whom presence tells of them.
 pub(super) fn items(asked: &Asked<'_>) -> Answer {
     unknown_node(asked).unwrap_or_else(|| no_items(asked))
 }

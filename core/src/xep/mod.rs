@@ -6,12 +6,16 @@
 
 mod disco;
 mod entity_time;
+mod last_activity;
 mod ping;
 #[cfg(test)]
 mod tests;
 mod version;
 
 use alloc::vec::Vec;
+
+pub use last_activity::ACTIVITY;
+pub(crate) use last_activity::{Activity, Seen, bounded_status};
 
 use crate::config::Config;
 use crate::stanza::{Condition, IqType};
@@ -40,12 +44,22 @@ pub struct Xep {
 pub enum Bearer {
     /// Hosts only.
     Host,
-    /// Hosts and the bare JIDs of their accounts.
+    /// Hosts and the bare JIDs of their accounts, for who sees their presence.
     HostAndAccount,
+    /// Hosts and the bare JIDs of their accounts, for their own sessions alone.
+    HostAndOwn,
 }
 
 /// The extensions, by number.
 pub const INDEX: &[Xep] = &[
+    Xep {
+        number: 12,
+        name: "Last Activity",
+        version: "2.0",
+        file: "core/src/xep/last_activity.rs",
+        features: &[Ns::LastActivity.uri()],
+        bearer: Bearer::HostAndAccount,
+    },
     Xep {
         number: 30,
         name: "Service Discovery",
@@ -76,7 +90,7 @@ pub const INDEX: &[Xep] = &[
         version: "2.0.1",
         file: "core/src/xep/ping.rs",
         features: &[Ns::Ping.uri()],
-        bearer: Bearer::HostAndAccount,
+        bearer: Bearer::HostAndOwn,
     },
     Xep {
         number: 202,
@@ -135,9 +149,15 @@ const REQUESTS: &[Request] = &[
         respond: disco::items,
     },
     Request {
+        ns: Ns::LastActivity,
+        element: "query",
+        bearer: Bearer::HostAndAccount,
+        respond: last_activity::query,
+    },
+    Request {
         ns: Ns::Ping,
         element: "ping",
-        bearer: Bearer::HostAndAccount,
+        bearer: Bearer::HostAndOwn,
         respond: ping::ping,
     },
     Request {
@@ -156,20 +176,20 @@ const REQUESTS: &[Request] = &[
 
 /// Which entity is asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Entity {
+pub(crate) enum Entity<'a> {
     /// A host of this server.
     Host,
     /// An account of this server, on whose behalf the server answers (RFC 6121 §8.5.2.1.3).
-    Account(Asker),
+    Account(Asker<'a>),
 }
 
-/// Who asks an account.
+/// Who asks an account, with what may be known of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Asker {
+pub(crate) enum Asker<'a> {
     /// One of its own sessions, by its bare JID or without `to` (RFC 6120 §10.3.3).
-    Owner,
+    Owner(Seen<'a>),
     /// A contact that sees the account's presence.
-    Contact,
+    Contact(Seen<'a>),
     /// Anybody else.
     Stranger,
 }
@@ -186,7 +206,7 @@ pub(crate) struct Asked<'a> {
     /// The only child.
     pub(crate) payload: &'a Node<'a>,
     /// Who is asked.
-    pub(crate) entity: Entity,
+    pub(crate) entity: Entity<'a>,
 }
 
 /// What a request is answered with.
@@ -207,11 +227,14 @@ impl Answer {
 }
 
 impl Bearer {
-    const fn is(self, entity: Entity) -> bool {
+    const fn is(self, entity: Entity<'_>) -> bool {
         match (self, entity) {
-            (Self::Host | Self::HostAndAccount, Entity::Host)
-            | (Self::HostAndAccount, Entity::Account(_)) => true,
-            (Self::Host, Entity::Account(_)) => false,
+            (_, Entity::Host)
+            | (Self::HostAndAccount, Entity::Account(Asker::Contact(_)))
+            | (Self::HostAndAccount | Self::HostAndOwn, Entity::Account(Asker::Owner(_))) => true,
+            (Self::Host, Entity::Account(_))
+            | (_, Entity::Account(Asker::Stranger))
+            | (Self::HostAndOwn, Entity::Account(Asker::Contact(_))) => false,
         }
     }
 }
@@ -220,19 +243,19 @@ impl Bearer {
 ///
 /// Whether an account exists is not known here, and shows in nothing that a stranger is answered (RFC 6120 §13.11).
 pub(crate) fn answer(asked: &Asked<'_>) -> Answer {
-    match asked.entity {
-        Entity::Account(Asker::Stranger) => return to_stranger(asked),
-        Entity::Account(Asker::Contact) if !is_for_contacts(asked) => return to_stranger(asked),
-        Entity::Account(Asker::Contact | Asker::Owner) | Entity::Host => {}
-    }
     let ns = asked.payload.ns();
     let mut known = REQUESTS
         .iter()
         .filter(|request| request.ns == ns && request.bearer.is(asked.entity))
         .peekable();
     if known.peek().is_none() {
-        // RFC 6120 §8.4.
-        return Answer::Refuse(Condition::ServiceUnavailable);
+        return match asked.entity {
+            // RFC 6120 §8.4.
+            Entity::Account(Asker::Owner(_)) | Entity::Host => {
+                Answer::Refuse(Condition::ServiceUnavailable)
+            }
+            Entity::Account(Asker::Contact(_) | Asker::Stranger) => to_stranger(asked),
+        };
     }
     match (
         known.find(|request| request.element == asked.payload.name()),
@@ -248,12 +271,15 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Answer {
     }
 }
 
-/// Whether contacts learn more than strangers (XEP-0030 §8).
-fn is_for_contacts(asked: &Asked<'_>) -> bool {
-    asked.iq == IqType::Get && matches!(asked.payload.ns(), Ns::DiscoInfo | Ns::DiscoItems)
+/// Whether contacts of an account hear something else than strangers to such a request: what only those may know who see its presence.
+pub(crate) fn is_for_contacts(payload: &Node<'_>) -> bool {
+    let ns = payload.ns();
+    REQUESTS
+        .iter()
+        .any(|request| request.ns == ns && request.bearer == Bearer::HostAndAccount)
 }
 
-/// What an account answers to who shares no presence with it, and what is answered where there is none: the same.
+/// What an account answers to who does not see its presence, and what is answered where there is none: the same.
 fn to_stranger(asked: &Asked<'_>) -> Answer {
     // RFC 6121 §2.3.3: who is not authorized to set a roster hears so, whether there is such an account or not. `Deviation:` §8.5.1 wants
     // `service-unavailable` where there is none; either would tell.

@@ -8,9 +8,9 @@ use crate::limits::Limits;
 use crate::stanza::{Kind, Stanza};
 use crate::time::{Instant, UnixTime};
 
-const OWN_ACCOUNT: Entity = Entity::Account(Asker::Owner);
+const OWN_ACCOUNT: Entity<'_> = Entity::Account(Asker::Owner(Seen::Connected));
 
-fn ask(entity: Entity, iq: IqType, payload: &str) -> Answer {
+fn ask(entity: Entity<'_>, iq: IqType, payload: &str) -> Answer {
     let config = Config {
         hosts: BTreeMap::new(),
         limits: Limits::default(),
@@ -26,7 +26,7 @@ fn ask(entity: Entity, iq: IqType, payload: &str) -> Answer {
     });
     answer(&Asked {
         now: Now {
-            mono: Instant(0),
+            mono: Instant(123_456_999_999),
             wall: UnixTime(1_795_316_645_678),
         },
         config: &config,
@@ -36,7 +36,7 @@ fn ask(entity: Entity, iq: IqType, payload: &str) -> Answer {
     })
 }
 
-fn result(entity: Entity, payload: &str) -> String {
+fn result(entity: Entity<'_>, payload: &str) -> String {
     match ask(entity, IqType::Get, payload) {
         Answer::Result(xml) => String::from_utf8(xml).unwrap().replace('"', "'"),
         Answer::Refuse(condition) => format!("{condition:?}"),
@@ -53,6 +53,7 @@ fn a_host_says_that_it_is_an_im_server_and_what_it_can() {
         ),
         "<query xmlns='http://jabber.org/protocol/disco#info'>\
          <identity category='server' type='im' name='Spon&lt;dee&gt;'/>\
+         <feature var='jabber:iq:last'/>\
          <feature var='http://jabber.org/protocol/disco#info'/>\
          <feature var='http://jabber.org/protocol/disco#items'/>\
          <feature var='jabber:iq:version'/><feature var='urn:xmpp:blocking'/><feature var='urn:xmpp:ping'/>\
@@ -70,15 +71,81 @@ fn an_account_says_to_its_owner_that_it_is_registered() {
         ),
         "<query xmlns='http://jabber.org/protocol/disco#info'>\
          <identity category='account' type='registered'/>\
+         <feature var='jabber:iq:last'/>\
          <feature var='http://jabber.org/protocol/disco#info'/>\
          <feature var='http://jabber.org/protocol/disco#items'/><feature var='urn:xmpp:ping'/></query>"
     );
 }
 
+/// XEP-0030 §8: who has a subscription of type "both" or "from".
+#[test]
+fn an_account_says_to_its_contacts_what_they_can_ask() {
+    let contact = Entity::Account(Asker::Contact(Seen::Connected));
+    assert_eq!(
+        result(
+            contact,
+            "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+        ),
+        "<query xmlns='http://jabber.org/protocol/disco#info'>\
+         <identity category='account' type='registered'/>\
+         <feature var='jabber:iq:last'/>\
+         <feature var='http://jabber.org/protocol/disco#info'/>\
+         <feature var='http://jabber.org/protocol/disco#items'/></query>"
+    );
+    // What is its own only is refused as to anybody else.
+    let ping = "<ping xmlns='urn:xmpp:ping'/>";
+    assert_eq!(result(contact, ping), "ServiceUnavailable");
+    let roster = "<query xmlns='jabber:iq:roster'/>";
+    assert_eq!(result(contact, roster), "ServiceUnavailable");
+    // RFC 6121 §2.3.3.
+    let forbidden = Answer::Refuse(Condition::Forbidden);
+    assert_eq!(ask(contact, IqType::Set, roster), forbidden);
+}
+
+const LAST: &str = "<query xmlns='jabber:iq:last'/>";
+
+/// XEP-0012 §3.
+#[test]
+fn an_account_says_to_its_own_and_its_contacts_when_it_was_active() {
+    let status = Some("Heading <Home>".into());
+    let left = |ms: i64| Activity::new(UnixTime(1_795_316_645_678 - ms), status.clone());
+    let [now, before, ahead] = [0, 903_999, -5000].map(left);
+    let quiet = Activity::new(now.ended, None);
+    for (seen, expected) in [
+        (Seen::Connected, "seconds='0'/>"),
+        (
+            Seen::Left(&before),
+            "seconds='903'>Heading &lt;Home&gt;</query>",
+        ),
+        (Seen::Left(&now), "seconds='0'>Heading &lt;Home&gt;</query>"),
+        // The clock went back.
+        (
+            Seen::Left(&ahead),
+            "seconds='0'>Heading &lt;Home&gt;</query>",
+        ),
+        (Seen::Left(&quiet), "seconds='0'/>"),
+    ] {
+        for asker in [Asker::Owner(seen), Asker::Contact(seen)] {
+            let told = result(Entity::Account(asker), LAST);
+            assert_eq!(told, format!("<query xmlns='jabber:iq:last' {expected}"));
+        }
+    }
+    let unknown = Entity::Account(Asker::Contact(Seen::Unknown));
+    assert_eq!(result(unknown, LAST), "ServiceUnavailable");
+}
+
+/// XEP-0012 §5.
+#[test]
+fn a_host_says_for_how_long_it_has_been_running() {
+    let told = "<query xmlns='jabber:iq:last' seconds='123456'/>";
+    assert_eq!(result(Entity::Host, LAST), told);
+}
+
 /// XEP-0030 §4.1 and §7.
 #[test]
 fn there_are_no_items_and_no_nodes() {
-    for entity in [Entity::Host, OWN_ACCOUNT] {
+    let contact = Entity::Account(Asker::Contact(Seen::Unknown));
+    for entity in [Entity::Host, OWN_ACCOUNT, contact] {
         assert_eq!(
             result(
                 entity,
@@ -134,6 +201,7 @@ fn an_account_answers_a_stranger_as_if_it_did_not_exist() {
         "<query xmlns='http://jabber.org/protocol/disco#info'/>",
         "<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>",
         "<items xmlns='http://jabber.org/protocol/disco#items'/>",
+        LAST,
         "<x xmlns='y'/>",
     ] {
         for iq in [IqType::Get, IqType::Set] {

@@ -50,6 +50,8 @@ namespaces! {
     DiscoInfo = "http://jabber.org/protocol/disco#info";
     /// XEP-0030 §4.
     DiscoItems = "http://jabber.org/protocol/disco#items";
+    /// XEP-0012 §2.
+    LastActivity = "jabber:iq:last";
     /// XEP-0478 §3.1.
     Limits = "urn:xmpp:stream-limits:0";
     /// XEP-0199.

@@ -125,14 +125,15 @@ Examples:
         #[command(flatten)]
         print: Print,
     },
-    /// Show a user: whether it may sign in, its contacts, its devices and what they say of their presence
+    /// Show a user: whether it may sign in, its contacts, its devices and what they say of their presence, or when the last one left
     #[command(after_help = "\
 Examples:
   spondee user show juliet@example.org
   spondee user show juliet@example.org --json
 
-A device whose `presence` is `null` in JSON is connected and has not said that it is available. While no server runs, no
-device is connected.")]
+Contacts are counted by who sees whose presence: `both`; `to`, the user theirs; `from`, they the user's; `none`, nobody. A device whose
+`presence` is `null` in JSON is connected and has not said that it is available. `last_activity` is that of a user of whom no device is
+connected. While no server runs, none is.")]
     Show {
         /// The address, such as juliet@example.org
         #[arg(value_name = "JID", value_parser = account)]

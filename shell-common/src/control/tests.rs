@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{
-    Availability, CommandError, CommandReply, Device, Show, UserDetails, UserEntry,
+    Availability, CommandError, CommandReply, Contacts, Device, LastActivity, Show, UserDetails,
+    UserEntry,
 };
 use spondee_core::sasl::{Held, Status, Tombstones};
 use spondee_core::secret::Secret;
@@ -177,7 +178,17 @@ fn an_account_is_shown_as_its_shard_tells_it() {
         let show = Command::Show { account };
         let details = UserDetails {
             status,
-            contacts: 12,
+            contacts: Contacts {
+                none: 1,
+                to: 2,
+                from: 3,
+                both: 4,
+                requests: 5,
+            },
+            last_activity: devices.is_empty().then(|| LastActivity {
+                ago: Duration::from_secs(903),
+                status: Some("\u{202e}\n".to_owned()),
+            }),
             devices,
         };
         let reply = Ok(CommandReply::User(Box::new(details)));

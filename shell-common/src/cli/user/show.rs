@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use spondee_core::jid::BareJid;
-use spondee_core::port::{Availability, Device, UserDetails};
+use spondee_core::port::{Availability, Contacts, Device, LastActivity, UserDetails};
 use spondee_core::sasl::Status;
 
 use crate::cli::args::Form;
@@ -61,13 +61,26 @@ fn text(account: &BareJid, details: &UserDetails, aside: &str) -> String {
         Status::Enabled => "enabled",
         Status::Disabled => "disabled",
     };
-    let contacts = counted(details.contacts, "contact");
+    let contacts = counted(details.contacts.count(), "contact");
     let devices = match details.devices.len() {
         0 => "no device is connected".to_owned(),
         1 => "1 device is connected:".to_owned(),
         many => format!("{many} devices are connected:"),
     };
-    let mut text = format!("{account} is {status} and has {contacts}{aside}\n{devices}\n");
+    let mut text = format!("{account} is {status} and has {contacts}{aside}\n");
+    for line in of_contacts(&details.contacts) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text.push_str(&devices);
+    text.push('\n');
+    if let Some(LastActivity { ago, status }) = &details.last_activity {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "the last one left {} ago", spoken(*ago));
+        if let Some(status) = status {
+            let _ = writeln!(text, "its last status was: {}", visible(status));
+        }
+    }
     for device in &details.devices {
         text.push('\n');
         text.push_str(&visible(&device.resource));
@@ -78,6 +91,31 @@ fn text(account: &BareJid, details: &UserDetails, aside: &str) -> String {
         }
     }
     text
+}
+
+/// What there is to say of them beside their number.
+fn of_contacts(contacts: &Contacts) -> Vec<String> {
+    let kinds = [
+        (contacts.both, "both"),
+        (contacts.to, "to"),
+        (contacts.from, "from"),
+        (contacts.none, "none"),
+    ];
+    let kinds: Vec<String> = kinds
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, kind)| format!("{count} {kind}"))
+        .collect();
+    let mut lines = Vec::new();
+    if !kinds.is_empty() {
+        lines.push(format!("subscriptions: {}", kinds.join(", ")));
+    }
+    match contacts.requests {
+        0 => {}
+        1 => lines.push("1 request of somebody else waits for an answer".to_owned()),
+        many => lines.push(format!("{many} requests of others wait for an answer")),
+    }
+    lines
 }
 
 /// Each on a line of its own: what is written from right to left moves nothing of another there.
@@ -175,6 +213,14 @@ mod tests {
 
     use super::*;
 
+    const CONTACTS: Contacts = Contacts {
+        none: 1,
+        to: 2,
+        from: 3,
+        both: 6,
+        requests: 2,
+    };
+
     fn juliet() -> BareJid {
         BareJid::parse("juliet@example.org").unwrap()
     }
@@ -200,7 +246,8 @@ mod tests {
     fn printed(form: Form, devices: Vec<Device>) -> String {
         let details = UserDetails {
             status: Status::Enabled,
-            contacts: 12,
+            contacts: CONTACTS,
+            last_activity: None,
             devices,
         };
         let mut out = Vec::new();
@@ -220,6 +267,8 @@ mod tests {
         ];
         let expected = "\
 juliet@example.org is enabled and has 12 contacts
+subscriptions: 6 both, 2 to, 3 from, 1 none
+2 requests of others wait for an answer
 2 devices are connected:
 
 balcony
@@ -238,16 +287,37 @@ phone
     }
 
     #[test]
-    fn who_is_not_connected_has_two_lines() {
-        let text = "juliet@example.org is enabled and has 12 contacts\nno device is connected\n";
-        assert_eq!(printed(Form::Text, Vec::new()), text);
-        let details = UserDetails {
+    fn of_who_is_away_is_told_when_it_left_and_what_it_said() {
+        let mut details = UserDetails {
             status: Status::Disabled,
-            contacts: 1,
+            contacts: Contacts {
+                to: 1,
+                requests: 1,
+                ..Contacts::default()
+            },
+            last_activity: Some(LastActivity {
+                ago: Duration::from_secs(903),
+                status: Some("Heading\nHome".to_owned()),
+            }),
             devices: Vec::new(),
         };
-        let text = super::text(&juliet(), &details, " (in data)");
-        assert!(text.starts_with("juliet@example.org is disabled and has 1 contact (in data)\n"));
+        let shown = text(&juliet(), &details, " (in data)");
+        let expected = "\
+juliet@example.org is disabled and has 1 contact (in data)
+subscriptions: 1 to
+1 request of somebody else waits for an answer
+no device is connected
+the last one left 15 minutes 3 seconds ago
+its last status was: Heading\\nHome
+";
+        assert_eq!(shown, expected);
+        // Who never was there and has nobody has two lines.
+        details.contacts = Contacts::default();
+        details.last_activity = None;
+        let shown = text(&juliet(), &details, "");
+        let expected =
+            "juliet@example.org is disabled and has no contacts\nno device is connected\n";
+        assert_eq!(shown, expected);
     }
 
     #[test]
@@ -266,7 +336,8 @@ phone
         };
         let presence = serde_json::json!({"priority": -5, "show": null, "status": null});
         let expected = serde_json::json!({
-            "jid": "juliet@example.org", "status": "enabled", "contacts": 12,
+            "jid": "juliet@example.org", "status": "enabled", "contacts": 12, "requests": 2, "last_activity": null,
+            "subscriptions": {"both": 6, "to": 2, "from": 3, "none": 1},
             "devices": [device("balcony", presence), device("phone", serde_json::Value::Null)],
         });
         assert_eq!(value, expected);
@@ -286,7 +357,7 @@ phone
         let text = printed(Form::Text, devices());
         let shown = "a\\u{1b}[2J\\u{9b}2J\\n\\r\\t\\0\\u{7f}\\u{202e}\\u{2066}\\u{200b}\\u{200f}\\u{61c}\\u{feff}\\u{2028}\\u{a0}\\u{e0001}\\\\n\"z\n";
         assert_eq!(text.matches(shown).count(), 2, "{text}");
-        assert_eq!(text.lines().count(), 8, "{text}");
+        assert_eq!(text.lines().count(), 10, "{text}");
         let value: serde_json::Value =
             serde_json::from_str(&printed(Form::Json, devices())).unwrap();
         assert_eq!(value["devices"][0]["resource"], hostile);

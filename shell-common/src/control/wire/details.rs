@@ -4,15 +4,36 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use spondee_core::port::{Availability, Device, Show, UserDetails};
+use spondee_core::port::{Availability, Contacts, Device, LastActivity, Show, UserDetails};
 use spondee_core::sasl::Status;
 
 /// `UserDetails`.
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Details {
     status: Status,
+    /// All in the roster.
     contacts: usize,
+    subscriptions: Subscriptions,
+    requests: usize,
+    /// `None` while a device is connected, or where nothing is known.
+    last_activity: Option<Last>,
     devices: Vec<Connected>,
+}
+
+/// `Contacts`.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Subscriptions {
+    both: usize,
+    to: usize,
+    from: usize,
+    none: usize,
+}
+
+/// `LastActivity`, as in XEP-0012.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Last {
+    seconds: u64,
+    status: Option<String>,
 }
 
 /// `Device`.
@@ -46,9 +67,21 @@ enum Word {
 
 impl From<UserDetails> for Details {
     fn from(details: UserDetails) -> Self {
+        let contacts = details.contacts;
         Self {
             status: details.status,
-            contacts: details.contacts,
+            contacts: contacts.count(),
+            subscriptions: Subscriptions {
+                both: contacts.both,
+                to: contacts.to,
+                from: contacts.from,
+                none: contacts.none,
+            },
+            requests: contacts.requests,
+            last_activity: details.last_activity.map(|last| Last {
+                seconds: last.ago.as_secs(),
+                status: last.status,
+            }),
             devices: details.devices.into_iter().map(Connected::from).collect(),
         }
     }
@@ -56,9 +89,25 @@ impl From<UserDetails> for Details {
 
 impl From<Details> for UserDetails {
     fn from(details: Details) -> Self {
+        let Subscriptions {
+            both,
+            to,
+            from,
+            none,
+        } = details.subscriptions;
         Self {
             status: details.status,
-            contacts: details.contacts,
+            contacts: Contacts {
+                none,
+                to,
+                from,
+                both,
+                requests: details.requests,
+            },
+            last_activity: details.last_activity.map(|last| LastActivity {
+                ago: Duration::from_secs(last.seconds),
+                status: last.status,
+            }),
             devices: details.devices.into_iter().map(Device::from).collect(),
         }
     }
