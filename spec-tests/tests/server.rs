@@ -219,6 +219,37 @@ fn stops_with_system_shutdown_and_exit_code_zero() {
     stopper.join().unwrap().unwrap();
 }
 
+/// XEP-0012 §3: sessions that the server ended with itself, too.
+#[test]
+fn the_end_of_a_session_is_known_after_the_server_has_stopped() {
+    let mut server = Server::start(&[JULIET]).unwrap();
+    let trust = server.trust().unwrap();
+    let sign_in = |server: &Server| {
+        Client::session(server.clear, "localhost", &trust, "juliet", "secret").unwrap()
+    };
+    let mut first = sign_in(&server);
+    let farewell = "<presence type='unavailable'><status>Good night</status></presence>";
+    first.send(farewell).unwrap();
+    first.close().unwrap();
+    let show = |server: &Server| server.command(&["user", "show", "juliet@localhost"]);
+    let told = show(&server).unwrap();
+    let left = "no device is connected\nthe last one left ";
+    assert!(told.contains(left), "{told}");
+    assert!(
+        told.ends_with(" ago\nits last status was: Good night\n"),
+        "{told}"
+    );
+    server.kill().unwrap();
+    server.start_again().unwrap();
+    assert!(show(&server).unwrap().ends_with("Good night\n"));
+    // The next one says nothing at last.
+    let second = sign_in(&server);
+    server.stop().unwrap();
+    drop(second);
+    let told = show(&server).unwrap();
+    assert!(told.contains(left) && told.ends_with(" ago\n"), "{told}");
+}
+
 /// The same commands while the server runs; what they do to sessions is felt at once.
 #[test]
 fn commands_reach_a_running_server() {
