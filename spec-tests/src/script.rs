@@ -8,13 +8,15 @@
 //! C! open                                    an order: see `run`
 //! C: <starttls xmlns='…'/>                   what the client writes, to the byte
 //! S: <proceed xmlns='…'/>                    what the server writes next, compared as XML
+//! S~ <a/><b/>                                the same, in any order
 //! S! tls-failed                              in short what it writes, or how the connection ended: see `run`
 //! ```
 //!
 //! `C[romeo]:` and `S[romeo]:` speak for another connection. A line that begins with a space continues the one before. The
 //! server has the accounts `juliet@localhost` and `romeo@localhost`, with the password `secret`. In what is written,
 //! `{base64:…}` (with `\0`), `{hex:…}` and `{repeat:N:…}` are expanded; in what is expected, `{name}` as a whole attribute
-//! value or text matches anything and is remembered, `{?}` matches anything, and `{...}` matches the rest of an element.
+//! value or text matches anything and is remembered, `{?}` matches anything, `{of:ADDRESS}` matches that address or one of its
+//! resources, and `{...}` matches the rest of an element; with elements behind it, these are there among others.
 
 mod fill;
 mod run;
@@ -54,6 +56,8 @@ pub enum Act {
     Order(Vec<String>),
     /// `S:` the server writes this.
     Expect(String),
+    /// `S~` the server writes these, in any order.
+    ExpectAll(String),
     /// `S!` something about the connection.
     State(String),
 }
@@ -130,12 +134,13 @@ impl Case {
         };
         let (mark, text) = rest
             .split_at_checked(1)
-            .ok_or("neither `:` nor `!` behind the side")?;
+            .ok_or("neither `:` nor `!` nor `~` behind the side")?;
         let text = text.strip_prefix(' ').unwrap_or(text);
         let act = match (side, mark) {
             (Some('C'), ":") => Act::Write(text.to_owned()),
             (Some('C' | 'A'), "!") => Act::Order(words(text)),
             (Some('S'), ":") => Act::Expect(text.to_owned()),
+            (Some('S'), "~") => Act::ExpectAll(text.to_owned()),
             (Some('S'), "!") => Act::State(text.trim().to_owned()),
             _ => return Err("not a line of a transcript"),
         };

@@ -163,7 +163,7 @@ fn shown(word: &str, ns: &str) -> BTreeSet<String> {
                     shown.insert(condition.trim().to_owned());
                 }
             }
-            Act::Expect(xml) => {
+            Act::Expect(xml) | Act::ExpectAll(xml) => {
                 let marked = format!(" xmlns='{ns}'/>");
                 for before in xml.split(&marked) {
                     let name = before.rsplit('<').next().unwrap_or_default();

@@ -76,6 +76,11 @@ pub(super) fn compare(
 fn compare_content(pattern: &Element, actual: &Element, names: &mut Names) -> Result<(), String> {
     let wanted = significant(pattern);
     let found = significant(actual);
+    if let [Content::Text(text), among @ ..] = wanted.as_slice()
+        && text.trim() == "{...}"
+    {
+        return compare_among(among, &found, names);
+    }
     for (index, want) in wanted.iter().enumerate() {
         match (want, found.get(index)) {
             (Content::Text(text), _) if text.trim() == "{...}" => return Ok(()),
@@ -88,6 +93,23 @@ fn compare_content(pattern: &Element, actual: &Element, names: &mut Names) -> Re
         Some(more) => Err(format!("<{}/> has more: {more:?}", actual.name)),
         None => Ok(()),
     }
+}
+
+/// Each element wanted is there, wherever among others.
+fn compare_among(wanted: &[&Content], found: &[&Content], names: &mut Names) -> Result<(), String> {
+    for want in wanted {
+        let Content::Element(want) = want else {
+            return Err(format!("only elements stand behind {{...}}: {want:?}"));
+        };
+        let fits = found.iter().any(|have| match have {
+            Content::Element(have) => compare(want, have, names).is_ok(),
+            Content::Text(_) => false,
+        });
+        if !fits {
+            return Err(format!("no {want} is there"));
+        }
+    }
+    Ok(())
 }
 
 /// Content without white space between elements.
@@ -116,6 +138,13 @@ fn compare_text(pattern: &str, actual: &str, names: &mut Names) -> Result<(), St
     };
     if name == "?" {
         return Ok(());
+    }
+    if let Some(address) = name.strip_prefix("of:") {
+        let rest = actual.strip_prefix(address);
+        return match rest {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(()),
+            _ => Err(format!("expected an address of {address}, not {actual:?}")),
+        };
     }
     let before = names
         .entry(name.to_owned())
@@ -159,6 +188,10 @@ mod tests {
             ("<iq id='7' to='7' from='{?}'>{...}</iq>", false),
             ("<iq id='7' to='7'><a>t</a>{...}</iq>", false),
             ("<iq id='8' to='7'>{...}</iq>", false),
+            ("<iq id='7' to='{of:7}'>{...}</iq>", true),
+            ("<iq id='7' to='7'>{...}<b/></iq>", true),
+            ("<iq id='7' to='7'>{...}<c/></iq>", false),
+            ("<iq id='7' to='{of:8}'>{...}</iq>", false),
         ] {
             let pattern = parse(pattern).unwrap();
             let outcome = compare(&pattern, &actual, &mut names);

@@ -1,13 +1,15 @@
 //! Runs a case against shards in memory.
 //!
 //! Orders of clients: `connect [tls]`, `secure` (a TLS handshake), `open`, `starttls` (with handshake and new stream), `sign-in
-//! USER [PASSWORD]`, `bind RESOURCE`, `session USER RESOURCE` (all of these), `restart` (what follows is a new stream), `write
+//! USER [PASSWORD]`, `bind RESOURCE`, `session USER RESOURCE` (all of these), `online USER RESOURCE` (a session that asked for its roster,
+//! is available, and read what came of that), `restart` (what follows is a new stream), `write
 //! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`. Orders of the administrator: `shut-down`, `passwd ACCOUNT PASSWORD`,
 //! `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `drop-host HOST`, `store busy`, `mesh
-//! full|free` (between shards).
+//! full|free` (between shards), and `befriend USER USER to|from|both`, by stanzas of sessions that are gone then: what the roster
+//! of the first says of the second.
 //!
 //! States: `header`, `features`, `failure CONDITION` (of SASL), `error CONDITION` (of the stream, with its end), `closed`,
-//! `tls-failed`, `nothing`.
+//! `tls-failed`, `nothing`, `anything` (what came is passed over).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +35,8 @@ pub enum Cut {
     Bytes,
 }
 
+const ROSTER_GET: &str = "<iq id='roster' type='get'><query xmlns='jabber:iq:roster'/></iq>";
+
 /// Runs one case.
 ///
 /// # Errors
@@ -40,16 +44,18 @@ pub enum Cut {
 pub fn run(case: &Case, cut: Cut) -> Result<(), String> {
     let mut config = config();
     let mut tls = TlsVersion::V1_3;
+    let mut more = Vec::new();
     for setting in &case.settings {
         match setting.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["tls", "1.2"] => tls = TlsVersion::V1_2,
+            ["account", user] => more.push(user),
             _ => set(&mut config, setting).map_err(|e| format!("{}: {e}: {setting:?}", case.at))?,
         }
     }
     let mut world = World::new(config.clone());
     world.tls = tls;
-    for user in ["juliet", "romeo"] {
-        world.add_user(&format!("{user}@localhost"), "secret");
+    for user in ["juliet", "romeo"].into_iter().chain(more) {
+        world.add_user(&account(user), "secret");
     }
     let mut stage = Stage {
         world,
@@ -122,6 +128,7 @@ impl Stage {
                 self.order(&step.peer, &words)
             }
             Act::Expect(text) => self.expect(&step.peer, text),
+            Act::ExpectAll(text) => self.expect_all(&step.peer, text),
             Act::State(text) => self.state(&step.peer, text),
         }
     }
@@ -160,6 +167,15 @@ impl Stage {
                 let account = account(user);
                 let talk = Talk::session(&mut self.world, &account, resource)?;
                 self.talks.insert(name.to_owned(), talk);
+            }
+            ["online", user, resource] => {
+                let mut talk = Talk::session(&mut self.world, &account(user), resource)?;
+                talk.send(&mut self.world, &format!("{ROSTER_GET}<presence/>"));
+                talk.rest(&mut self.world)?;
+                self.talks.insert(name.to_owned(), talk);
+            }
+            ["befriend", user, other, subscription] => {
+                self.befriend(&account(user), &account(other), subscription)?;
             }
             ["wait", seconds] => {
                 let seconds = seconds.parse().map_err(|_| "not a number")?;
@@ -256,6 +272,81 @@ impl Stage {
         }
     }
 
+    /// One subscribes to the other, or the other way round, or both, as people do.
+    fn befriend(&mut self, user: &str, other: &str, subscription: &str) -> Result<(), String> {
+        let world = &mut self.world;
+        let mut talks = [
+            Talk::session(world, user, "befriend")?,
+            Talk::session(world, other, "befriend")?,
+        ];
+        let names = [user, other];
+        let askers: &[usize] = match subscription {
+            "to" => &[0],
+            "from" => &[1],
+            "both" => &[0, 1],
+            _ => return Err("no such subscription".to_owned()),
+        };
+        let presence = |to, kind| format!("<presence to='{to}' type='{kind}'/>");
+        for asker in askers {
+            let asked = 1 - asker;
+            talks[*asker].send(world, &presence(names[asked], "subscribe"));
+            talks[asked].send(world, &presence(names[*asker], "subscribed"));
+        }
+        talks[0].send(world, ROSTER_GET);
+        let heard = talks[0].rest(world)?;
+        let item = heard
+            .last()
+            .and_then(|answer| answer.children().next())
+            .and_then(|query| {
+                let mut items = query.children();
+                items.find(|item| item.attribute("jid") == Some(other))
+            });
+        if item.and_then(|item| item.attribute("subscription")) != Some(subscription) {
+            return Err(format!("they are not befriended so: {heard:?}"));
+        }
+        for talk in talks {
+            world.hang_up(talk.peer());
+            world.run();
+        }
+        Ok(())
+    }
+
+    /// As `expect`, in any order.
+    fn expect_all(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        let mut wanted = patterns(text)?;
+        while !wanted.is_empty() {
+            let item = match talk.poll(&mut self.world)? {
+                Some(Item::Element(element)) => element,
+                other => {
+                    let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+                    let wanted = wanted.join("\n    or ");
+                    return Err(format!("expected {wanted}\n  not {other:?}"));
+                }
+            };
+            let mut faults = Vec::new();
+            let found = wanted.iter().position(|pattern| {
+                let Item::Element(pattern) = pattern else {
+                    return false;
+                };
+                let mut names = self.names.clone();
+                match compare(pattern, &item, &mut names) {
+                    Ok(()) => {
+                        self.names = names;
+                        true
+                    }
+                    Err(fault) => {
+                        faults.push(fault);
+                        false
+                    }
+                }
+            });
+            let place = found.ok_or_else(|| format!("{}\n  in {item}", faults.join("; ")))?;
+            wanted.remove(place);
+        }
+        Ok(())
+    }
+
     fn expect(&mut self, name: &str, text: &str) -> Result<(), String> {
         let world = &mut self.world;
         let talk = self.talks.get_mut(name).ok_or("no such connection")?;
@@ -283,6 +374,10 @@ impl Stage {
     fn state(&mut self, name: &str, text: &str) -> Result<(), String> {
         let talk = self.talks.get_mut(name).ok_or("no such connection")?;
         match text.split_once(' ').unwrap_or((text, "")) {
+            ("anything", "") => {
+                while talk.poll(&mut self.world)?.is_some() {}
+                return Ok(());
+            }
             ("header", "") => {
                 return match talk.poll(&mut self.world)? {
                     Some(Item::Open(header)) if header.is(STREAMS, "stream") => Ok(()),
