@@ -187,12 +187,16 @@ impl Account {
 
     /// A copy to each available resource of the account.
     pub(super) fn tell_own(&self, cx: &mut Cx<'_>, presence: &Arc<Stanza>) {
-        let available = self
-            .sessions
-            .iter()
-            .filter(|session| session.priority().is_some());
-        let each = available.map(|session| session.key).collect();
-        cx.tell_each(each, Arc::clone(presence), Addressed::Own);
+        cx.tell_each(self.available(), Arc::clone(presence), Addressed::Own);
+    }
+
+    /// Its available resources.
+    pub(super) fn available(&self) -> Vec<SessionKey> {
+        let sessions = self.sessions.iter();
+        sessions
+            .filter(|session| session.priority().is_some())
+            .map(|session| session.key)
+            .collect()
     }
 
     /// Presence to somebody (RFC 6121 §4.6): remembered, so that the end can be told.

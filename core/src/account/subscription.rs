@@ -243,7 +243,8 @@ impl Account {
         };
         cx.change(op);
         if inbound == Inbound::Delivered {
-            self.tell_own(cx, &kept_stanza);
+            // RFC 6121 §8.5.2.1.2: "the server MUST NOT rewrite the 'to' attribute".
+            cx.tell_each(self.available(), kept_stanza, Addressed::Named);
         }
     }
 
@@ -269,12 +270,13 @@ impl Account {
         {
             cx.change(op);
         }
-        // RFC 6121 §3.1.6, §3.2.3, §3.3.3: to interested resources, "before sending the roster push".
+        // RFC 6121 §3.1.6, §3.2.3, §3.3.3: to interested resources, "before sending the roster push". §8.5.2.1.2: "MUST NOT rewrite
+        // the 'to' attribute".
         //
         // `Deviation:` of who is blocked nothing is delivered (XEP-0191 §3.3), but what it has changed on its side is so here, too, where
         // XEP-0016 §2.2 has blocking supersede "the handling of subscription-related presence stanzas": or the two would disagree for ever.
         if !stanza.from().is_some_and(|from| self.blocks(from)) {
-            cx.tell_each(self.interested(), Arc::clone(stanza), Addressed::Own);
+            cx.tell_each(self.interested(), Arc::clone(stanza), Addressed::Named);
         }
         self.push(cx, change.as_ref());
         if before.shows() && !after.shows() {
@@ -340,7 +342,7 @@ impl Account {
                 if stanza.from().is_some_and(|from| kept.blocks(from)) {
                     continue;
                 }
-                cx.tell_at(key, Arc::clone(stanza), Addressed::Own);
+                cx.tell_at(key, Arc::clone(stanza), Addressed::Named);
             }
         }
     }
