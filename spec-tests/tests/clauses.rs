@@ -28,12 +28,10 @@ const TOPICS: &[(&str, &str)] = &[
     ("external", "signing in by certificate (SASL EXTERNAL)"),
     ("federation", "links to other servers"),
     ("offline", "messages kept for who is away"),
-    ("presence", "presence and probes between contacts"),
     (
         "registration",
         "accounts and passwords that people make themselves",
     ),
-    ("subscriptions", "asking for presence, and answering"),
 ];
 
 const LEVELS: &[&str] = &["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "says"];
