@@ -55,7 +55,7 @@ impl Effects {
             true => debtor(stanza, reach),
             false => None,
         };
-        let too_much = debtor.is_some_and(|debtor| self.debts.is_over(debtor));
+        let too_much = debtor.is_some_and(|(debtor, _)| self.debts.is_over(debtor));
         if too_much && reach == Reach::Many && before > 0 {
             self.begin_pressure(conn);
         }
@@ -70,20 +70,20 @@ impl Effects {
             }
         }
         self.out(conn, |bytes| stanza.write_to(to, bytes));
-        if let Some(debtor) = debtor {
-            self.charge(conn, before, debtor, reach);
+        if let Some((debtor, waits)) = debtor {
+            self.charge(conn, before, debtor, waits);
         }
     }
 
     /// What was written to a session behind `before` bytes is owed by its sender's doing.
-    fn charge(&mut self, conn: ConnId, before: usize, debtor: &Jid, reach: Reach) {
+    fn charge(&mut self, conn: ConnId, before: usize, debtor: &Jid, waits: Waits) {
         let bytes = self.outgoing(conn).len().saturating_sub(before);
         let now = self.now;
         if let Some(out) = self.of(conn) {
             let unread = out.unread.get_or_insert_default();
             unread.add(before, debtor, bytes);
             self.debts.add(debtor, bytes);
-            if reach == Reach::One {
+            if waits == Waits::Yes {
                 self.debts.press(now, debtor);
             }
         }
@@ -246,11 +246,22 @@ impl Effects {
     }
 }
 
+/// Whether who owes too much is to wait.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Waits {
+    Yes,
+    /// What it told to many is kept for later instead.
+    No,
+}
+
 /// The account by whose doing a stanza is in a queue.
-fn debtor(stanza: &Stanza, reach: Reach) -> Option<&Jid> {
+fn debtor(stanza: &Stanza, reach: Reach) -> Option<(&Jid, Waits)> {
     match (Doing::of(stanza, reach), reach) {
-        (Doing::Other(from), _) => Some(from),
-        (Doing::Server, Reach::Many) => stanza.from().filter(|from| from.local().is_some()),
+        (Doing::Other(from), _) => Some((from, Waits::Yes)),
+        (Doing::Server, Reach::Many) => {
+            let from = stanza.from().filter(|from| from.local().is_some())?;
+            Some((from, Waits::No))
+        }
         (Doing::Server, Reach::One) | (Doing::Own | Doing::Answer(_), _) => None,
     }
 }

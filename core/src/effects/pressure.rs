@@ -46,6 +46,17 @@ impl<'a> Doing<'a> {
     pub(super) fn of(stanza: &'a Stanza, reach: Reach) -> Self {
         let from = stanza.from().filter(|from| from.local().is_some());
         match (reach, stanza.kind(), from) {
+            // Told to all sessions of one account, for whoever sent it.
+            (
+                _,
+                Kind::Presence(
+                    PresenceType::Subscribe
+                    | PresenceType::Subscribed
+                    | PresenceType::Unsubscribe
+                    | PresenceType::Unsubscribed,
+                ),
+                Some(from),
+            ) => Self::Other(from),
             (Reach::Many, ..) => Self::Server,
             (
                 Reach::One,

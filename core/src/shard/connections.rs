@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use super::inbox::Item;
 use super::owner::Owner;
+use super::ways::Source;
 use super::{Course, Shard};
 use crate::account::AccountKey;
 use crate::due::Due;
@@ -182,11 +183,11 @@ impl Shard {
         while !self.holds_back(conn)
             && let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input))
         {
-            let other = self.fed.replace(conn);
+            let before = self.comes_from(Source::Connection(conn));
             self.on_event(now, conn, event);
             // An answer to this element must not be lost because the next one, in the same read, ends the session.
             self.settle(now);
-            self.fed = other;
+            self.comes_from(before);
         }
         let Some(connection) = self.connections.get_mut(conn) else {
             return;

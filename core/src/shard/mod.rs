@@ -48,7 +48,7 @@ use self::flow::Slowed;
 use self::loads::Idle;
 use self::owner::Owner;
 use self::signin::first_record;
-use self::ways::Ways;
+use self::ways::{Source, Ways};
 use connections::Connection;
 pub use connections::Detached;
 
@@ -69,8 +69,8 @@ pub struct Shard {
     slowed: Slowed,
     /// Connections that were slowed and need not wait any more; empty between inputs.
     freed: VecDeque<ConnId>,
-    /// The connection of which a stanza is handled; none between inputs.
-    fed: Option<ConnId>,
+    /// Where that comes from which is handled.
+    source: Source,
     ways: Ways,
     /// What the account that is called says and changes; empty between calls.
     spoken: Spoken,
@@ -125,7 +125,7 @@ impl Shard {
             timers: Timers::default(),
             slowed: Slowed::default(),
             freed: VecDeque::new(),
-            fed: None,
+            source: Source::Other,
             ways: Ways::default(),
             spoken: Spoken::default(),
             tenures: 0,
@@ -153,11 +153,13 @@ impl Shard {
             Input::Delivered(envelope) => match envelope.body {
                 Body::Deliver(deliveries) => {
                     self.took(envelope.from, weight_of(&deliveries));
+                    let before = self.comes_from(Source::Sender);
                     for delivery in deliveries {
                         self.deliver(now, &delivery);
                         // A session that overflows ends before the next one is chosen.
                         self.settle(now);
                     }
+                    self.comes_from(before);
                 }
                 Body::SignInFailed(address) => {
                     self.throttle.told(now.mono, &self.config.limits, address);

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::commands::store_error;
 use super::inbox::{Errand, Item, Placed, Post};
 use super::owner::{Call, Commit, Life, Otherwise};
+use super::ways::Source;
 use super::{NAMELESS, Shard};
 use crate::account::{self, Account, AccountKey, Manner, StoreRoom, brings_in, nobody};
 use crate::config::HostConfig;
@@ -382,11 +383,13 @@ impl Shard {
             match owner.inbox.pop() {
                 Some(Item::Stanza(post)) => {
                     bytes = bytes.saturating_sub(post.stanza.size());
+                    let before = self.comes_from(Source::Sender);
                     self.run_post(now, key, post, &mut gathered);
                     if gathered.changes.is_empty() {
                         // A session that overflows ends before the next one is chosen.
                         self.settle(now);
                     }
+                    self.comes_from(before);
                 }
                 Some(Item::Closed(conn)) => self.run_closed(now, key, conn),
                 Some(Item::Fail(conn, violation)) => self.fail_now(now, conn, violation),

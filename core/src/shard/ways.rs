@@ -5,12 +5,22 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::Shard;
-use crate::envelope::{Awaited, Body, Delivery, Feeding, Place};
+use crate::envelope::{Awaited, Body, Delivery, Feeding, Place, To};
 use crate::jid::{BareJid, Jid};
 use crate::limits::{FLOW_NEWS, WAY_ACCOUNT_BYTES, WAY_BYTES, WAY_TAKEN_BYTES};
 use crate::port::ConnId;
-use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::time::{Instant, Now};
+
+/// From where that comes which is handled now, and by whose doing it is what comes of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Source {
+    /// A connection of ours.
+    Connection(ConnId),
+    /// An account that sent a stanza: what answers it is its doing.
+    Sender,
+    /// Something else, behind which who says something stands.
+    Other,
+}
 
 /// By whose doing something is on its way: who is to wait.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -147,23 +157,24 @@ impl Ways {
 }
 
 impl Shard {
+    /// What is handled from now on comes from here; returns where it came from before.
+    pub(super) const fn comes_from(&mut self, source: Source) -> Source {
+        core::mem::replace(&mut self.source, source)
+    }
+
     /// A stanza goes to another shard. If the way there is full, who sends it is to wait.
     ///
     /// What it says cannot be taken back any more, so it is sent all the same: of each session that waits, one stanza is beyond the bound.
     pub(super) fn send_on(&mut self, now: Now, to: Place, delivery: Delivery) {
         let stanza = &delivery.stanza;
-        let (of, payer) = match self.fed {
-            Some(conn) => (
-                stanza.from(),
-                stanza.from().map(|_| Payer::Connection(conn)),
-            ),
-            None => {
-                let of = match is_answer(stanza) {
-                    true => stanza.to(),
-                    false => stanza.from(),
-                };
-                (of, of.cloned().map(Payer::Other))
-            }
+        let of = match (self.source, &delivery.to) {
+            (Source::Sender, To::Named) => stanza.to(),
+            (Source::Sender, To::Each(each)) if each.len() == 1 => each.first(),
+            (Source::Connection(_) | Source::Sender | Source::Other, _) => stanza.from(),
+        };
+        let payer = match self.source {
+            Source::Connection(conn) => Some(Payer::Connection(conn)),
+            Source::Sender | Source::Other => of.cloned().map(Payer::Other),
         };
         if let (Some(of), Some(payer)) = (of.cloned(), payer) {
             let way = self.ways.0.entry(to).or_default();
@@ -222,16 +233,6 @@ impl Shard {
             }
         }
     }
-}
-
-/// Whether it is whom it is for who brought it about.
-const fn is_answer(stanza: &Stanza) -> bool {
-    matches!(
-        stanza.kind(),
-        Kind::Iq(IqType::Result | IqType::Error)
-            | Kind::Message(MessageType::Error)
-            | Kind::Presence(PresenceType::Error)
-    )
 }
 
 #[cfg(test)]
