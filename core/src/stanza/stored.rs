@@ -28,8 +28,11 @@ impl Stanza {
     /// Reads what `to_xml` wrote, `from` included; `None` if it is nothing of the kind.
     #[must_use]
     pub fn from_xml(xml: &[u8]) -> Option<Self> {
+        // It may have some more of these than a client may send: what the server wrote into it, and what it took from the stream header.
         let limits = ScanLimits {
             element_bytes: u32::try_from(STORED_BYTES).unwrap_or(u32::MAX),
+            attributes: u16::MAX,
+            declarations: u16::MAX,
             ..ScanLimits::client(&Limits::default())
         };
         let mut scanner = Scanner::new(limits);

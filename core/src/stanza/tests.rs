@@ -140,3 +140,27 @@ fn the_smallest_stanza_that_uses_all_of_its_header_keeps_within_growth() {
     message.set_from(Jid::parse(&format!("a@b/{}", "r".repeat(1_023))).unwrap());
     assert!(written(&message).contains(&declarations));
 }
+
+/// What a client may send can be kept and read again: else a stranger whose request waits could make an account unreadable.
+#[test]
+fn whatever_a_stream_lets_in_comes_back_from_the_store() {
+    let most = usize::from(Limits::default().attributes);
+    let declared = usize::from(Limits::default().declarations);
+    let attributes: String = (2..most).map(|n| format!(" a{n}=''")).collect();
+    let declarations: String = (0..declared).map(|n| format!(" xmlns:d{n}='d'")).collect();
+    let borrowed: String = (0..14).map(|n| format!(" xmlns:b{n}='{n}'")).collect();
+    let uses: String = (0..14).map(|n| format!(" b{n}:a=''")).collect();
+    for own in [
+        attributes,
+        declarations.clone(),
+        format!("{declarations}{uses}"),
+    ] {
+        let xml = format!("<presence to='juliet@localhost' type='subscribe'{own}/>");
+        let mut presence = stanza_in(&borrowed, &xml).unwrap();
+        presence.lang = Lang::Stream("en".into());
+        presence.set_from(Jid::parse("romeo@localhost").unwrap());
+        let kept = presence.to_xml();
+        let back = Stanza::from_xml(&kept).map(|back| back.to_xml());
+        assert_eq!(back, Some(kept));
+    }
+}
