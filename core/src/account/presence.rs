@@ -64,6 +64,13 @@ impl Account {
             return;
         }
         let initial = session.priority().is_none();
+        if initial {
+            // Before contacts see it: who is told now that it may see it looks.
+            self.say_again(cx);
+        }
+        let Some(session) = self.session(key) else {
+            return;
+        };
         session.presence = Presence::Available(priority(&presence), Arc::clone(&presence));
         session.farewell = None;
         // RFC 6121 §4.2.2: to all available resources, the one that sent it included.
@@ -83,7 +90,6 @@ impl Account {
         if initial {
             self.probe_contacts(cx, key);
             self.tell_requests(cx, key);
-            self.say_again(cx);
         }
     }
 

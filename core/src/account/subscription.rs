@@ -207,13 +207,23 @@ impl Account {
                 self.change_in(cx, &contact, stanza, before, after);
             }
         }
-        if let Some(receipt) = receipt {
+        if let Some(receipt) = receipt
+            && !self.is_unrefused(&contact, act, inbound)
+        {
             // Before what answers it: so that is known to be an answer.
             cx.settle(&self.jid, &contact, receipt);
         }
         if inbound == Inbound::Answered {
             self.answer_subscribe(cx, &contact, before, after);
         }
+    }
+
+    /// Whether a request has come before its sender heard that an earlier one, or what it saw, was refused. It is kept, and not settled: that
+    /// refusal may be said once more, and be taken for an answer to this one.
+    fn is_unrefused(&self, contact: &BareJid, act: Act, inbound: Inbound) -> bool {
+        let kept = self.kept.sound();
+        let granting = kept.and_then(|kept| kept.unsaid.granting(contact.as_str()));
+        act == Act::Subscribe && inbound != Inbound::Answered && granting == Some(Act::Unsubscribed)
     }
 
     /// RFC 6121 §3.1.3.
@@ -242,6 +252,7 @@ impl Account {
             return;
         };
         cx.change(op);
+        cx.change(kept.unsaid.row(contact));
         if inbound == Inbound::Delivered {
             // RFC 6121 §8.5.2.1.2: "the server MUST NOT rewrite the 'to' attribute".
             cx.tell_each(self.available(), kept_stanza, Addressed::Named);
@@ -264,11 +275,11 @@ impl Account {
         let Ok(change) = self.stand(cx, contact, before, after) else {
             return;
         };
-        if before.shows() != after.shows()
-            && let Some(kept) = self.kept.sound_mut()
-            && let Some(op) = kept.unsaid.drop_granting(contact)
-        {
-            cx.change(op);
+        if let Some(kept) = self.kept.sound_mut() {
+            if before.shows() != after.shows() {
+                kept.unsaid.drop_granting(contact.as_str());
+            }
+            cx.change(kept.unsaid.row(contact));
         }
         // RFC 6121 §3.1.6, §3.2.3, §3.3.3: to interested resources, "before sending the roster push". §8.5.2.1.2: "MUST NOT rewrite
         // the 'to' attribute".
@@ -331,7 +342,15 @@ impl Account {
         };
         let again = kept.unsaid.again(|| cx.receipt());
         for (stanza, receipt) in again {
+            let shown = match stanza.kind() {
+                Kind::Presence(PresenceType::Subscribed) => stanza.to().map(Jid::to_bare),
+                Kind::Presence(_) | Kind::Iq(_) | Kind::Message(_) => None,
+            };
             cx.route_with(stanza, receipt);
+            // It did not look as long as it had not heard.
+            if let Some(contact) = shown {
+                self.show(cx, &contact);
+            }
         }
     }
 

@@ -19,6 +19,8 @@ use crate::sasl::SignIn;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Now;
 
+mod crossing;
+
 const RECORD: [u8; 32] = [7; 32];
 const SESSIONS_MAX: usize = 3;
 

@@ -89,14 +89,27 @@ impl Unsaid {
         op
     }
 
+    /// What the user has granted this contact, or does not any more, that is not settled.
+    pub(crate) fn granting(&self, contact: &str) -> Option<Act> {
+        let said = self.contacts.get(contact)?.granting.as_ref()?;
+        act(&said.stanza)
+    }
+
     /// The contact has ended what was granted, so that it need not hear of that any more.
-    pub(crate) fn drop_granting(&mut self, contact: &BareJid) -> Option<Op> {
-        let both = self.contacts.get_mut(contact.as_str())?;
-        let gone = both.granting.take()?;
-        let op = both.op(contact);
-        self.less(Some(&gone));
-        self.forget_empty(contact.as_str());
-        Some(op)
+    pub(crate) fn drop_granting(&mut self, contact: &str) {
+        let both = self.contacts.get_mut(contact);
+        let gone = both.and_then(|both| both.granting.take());
+        self.less(gone.as_ref());
+        self.forget_empty(contact);
+    }
+
+    /// The row of this contact as it is to be. For the batch of what the contact has changed: that nobody waited for an earlier one to go
+    /// means that it may still be there, and what was true before that change must not be said behind it.
+    pub(crate) fn row(&self, contact: &BareJid) -> Op {
+        match self.contacts.get(contact.as_str()) {
+            Some(both) => both.op(contact),
+            None => Both::default().op(contact),
+        }
     }
 
     /// The contact has it on disk. `None` if that is no news.
