@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Gajim, Dino and profanity against the server: they sign in, add each other, and see each other's presence.
 
-Each client has a screen and settings of its own, in namespaces where nothing else is: the server is at port 5222 of their own loopback,
-and what signed its certificate is what their system trusts. Nothing on this machine is changed.
+Each client has a screen and settings of its own, in namespaces where nothing else is: the server is at port 5222 of a loopback of
+theirs, and their system trusts its certificate. Nothing on this machine is changed.
 
-Needs what Debian has as gajim, dino-im, profanity, gir1.2-atspi-2.0, python3-gi, at-spi2-core, dbus, imagemagick, iproute2, openssl,
-tmux and xvfb. Ends with status 0 if each of the three saw both others there with what they said of themselves, and leaves pictures of
-all screens in the directory.
+Needs what Debian has as gajim, dino-im, profanity, gir1.2-atspi-2.0, python3-gi, at-spi2-core, dbus, imagemagick, iproute2,
+openssl, tmux and xvfb. Ends with status 0 if each of the three saw both others there with what they said of themselves, and leaves
+pictures of all screens in the directory.
 
 Usage: desktop.py SPONDEE_PROGRAM DIRECTORY
 """
@@ -37,8 +37,9 @@ def outside(program, directory):
         path.mkdir(parents=True)
     stage.chmod(0o700)
     key, certificate = certificates / "localhost.key", certificates / "localhost.crt"
-    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate)
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE",
+        "-keyout", key, "-out", certificate)
     key.chmod(0o600)
     shutil.copy(certificate, trusted / "localhost.crt")
     shutil.copy(certificate, trusted / "ca-certificates.crt")
