@@ -136,7 +136,10 @@ impl Account {
             .sessions
             .iter()
             .filter(|session| session.blocklist == Interest::Changes);
-        let each = hear.map(|session| session.key).collect();
+        let each: Vec<SessionKey> = hear.map(|session| session.key).collect();
+        if each.is_empty() {
+            return;
+        }
         // What answers it is ignored.
         let id = cx.entropy.id("push");
         let iq = Kind::Iq(IqType::Set);

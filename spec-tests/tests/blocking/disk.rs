@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use spec_tests::client::{Client, PATIENCE};
 use spec_tests::memory::{Fate, StorePace};
+use spec_tests::server::Server;
 use spec_tests::talk::Talk;
 use spondee_core::blocking::BLOCKLIST;
 use spondee_core::jid::BareJid;
@@ -13,7 +15,7 @@ use spondee_core::store::{Expect, Field, Row, StoreError};
 use super::stage::{Outcome, stream_error, world};
 use super::{
     JULIET, NOTHING, NURSE, ROMEO, TYBALT, arrive, ask, friends, get, has_no_fault, heard, hush,
-    let_all_but_the_store_happen, set,
+    let_all_but_the_store_happen, set, words,
 };
 
 /// XEP-0191 §3.3: "the duration of the block is potentially unlimited and applies across sessions".
@@ -189,6 +191,30 @@ fn where_nobody_knows_what_became_of_a_block_contacts_see_the_sessions_end_once(
     Ok(())
 }
 
+/// What comes to nothing later has nothing to do with it.
+#[test]
+fn a_block_that_is_on_disk_stays_told_whatever_becomes_of_later_changes() -> Outcome {
+    for error in [StoreError::Unknown, StoreError::Failed] {
+        let mut world = friends(1, &[(JULIET, ROMEO)]);
+        let mut romeo = arrive(&mut world, ROMEO, "orchard")?;
+        let mut balcony = arrive(&mut world, JULIET, "balcony")?;
+        hush(&mut world, &mut [&mut romeo])?;
+        ask(&mut world, &mut balcony, &set("block", &[ROMEO]))?;
+        let gone = ["juliet@localhost/balcony unavailable"];
+        assert_eq!(heard(&mut world, &mut romeo)?, gone);
+        world.fates.push_back(Fate::Failed(error));
+        let item = "<query xmlns='jabber:iq:roster'><item jid='a@b'/></query>";
+        let change = format!("<iq id='1' type='set'>{item}</iq>");
+        world.write(balcony.peer(), change.as_bytes());
+        world.run();
+        world.hang_up(balcony.peer());
+        world.run();
+        assert_eq!(heard(&mut world, &mut romeo)?, NOTHING);
+        has_no_fault(&world);
+    }
+    Ok(())
+}
+
 #[test]
 fn a_block_that_is_written_with_the_end_of_the_stream_is_done() -> Outcome {
     for shards in [1, 3] {
@@ -240,5 +266,42 @@ fn who_is_blocked_does_not_learn_that_the_blocker_is_busy() -> Outcome {
     assert!(!told.is_empty() && told.iter().all(|word| word == refused));
     world.run();
     has_no_fault(&world);
+    Ok(())
+}
+
+/// The real server, killed as soon as it has answered: as many as there may be, and all of them gone.
+#[test]
+fn what_was_answered_for_is_so_after_a_sigkill() -> Outcome {
+    let mut server = Server::start(&[(JULIET, "secret")])?;
+    let trust = server.trust()?;
+    let enter =
+        |server: &Server| Client::session(server.clear, "localhost", &trust, "juliet", "secret");
+    let named = |n: usize| format!("a{n:03}@b.example");
+    let mut blocked = 0;
+    for (change, count) in [
+        ("block", 250),
+        ("block", 250),
+        ("block", 250),
+        ("unblock", 1),
+        ("unblock", 0),
+    ] {
+        let mut juliet = enter(&server)?;
+        let first = if change == "block" { blocked } else { 0 };
+        let addresses: Vec<String> = (first..first + count).map(named).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        juliet.send(&set(change, &addresses))?;
+        assert_eq!(words(&juliet.next(PATIENCE)?), "result");
+        server.kill()?;
+        server.start_again()?;
+        let mut juliet = enter(&server)?;
+        juliet.send(&get("1"))?;
+        let told = words(&juliet.next(PATIENCE)?);
+        blocked = match (change, count) {
+            ("block", count) => blocked + count,
+            (_, 0) => 0,
+            (_, count) => blocked - count,
+        };
+        assert_eq!(told.split(' ').count(), 1 + blocked, "{told}");
+    }
     Ok(())
 }

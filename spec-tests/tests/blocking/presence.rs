@@ -187,6 +187,36 @@ fn only_who_may_see_it_is_shown_anything_when_it_is_unblocked() -> Outcome {
     Ok(())
 }
 
+/// RFC 6121 §4.6.3 has it told of the end. It was.
+#[test]
+fn who_got_directed_presence_and_stays_blocked_hears_nothing_of_the_end() -> Outcome {
+    for shards in [1, 3] {
+        for end in ["<presence type='unavailable'/>", "</stream:stream>"] {
+            let mut world = friends(shards, &[(JULIET, ROMEO)]);
+            let mut nurse = arrive(&mut world, NURSE, "house")?;
+            let mut romeo = arrive(&mut world, ROMEO, "orchard")?;
+            let mut juliet = arrive(&mut world, JULIET, "balcony")?;
+            for to in [NURSE, "nurse@localhost/house", "romeo@localhost/orchard"] {
+                juliet.send(&mut world, &format!("<presence to='{to}'/>"));
+            }
+            hush(&mut world, &mut [&mut nurse, &mut romeo])?;
+            ask(&mut world, &mut juliet, &set("block", &[NURSE, ROMEO]))?;
+            let gone = "juliet@localhost/balcony unavailable";
+            // Each address that it was sent to is told.
+            assert_eq!(heard(&mut world, &mut nurse)?, [gone, gone]);
+            assert_eq!(heard(&mut world, &mut romeo)?, [gone]);
+            world.write(juliet.peer(), end.as_bytes());
+            world.hang_up(juliet.peer());
+            world.run();
+            for talk in [&mut nurse, &mut romeo] {
+                assert_eq!(heard(&mut world, talk)?, NOTHING, "{end}");
+            }
+            has_no_fault(&world);
+        }
+    }
+    Ok(())
+}
+
 /// RFC 6121 §4.6: somebody who is no contact may see one's presence, too.
 #[test]
 fn who_got_directed_presence_sees_its_end_at_the_block_and_not_later() -> Outcome {
