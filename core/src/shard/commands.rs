@@ -325,7 +325,7 @@ impl Shard {
     pub(super) fn present(&self, account: &BareJid) -> Option<AccountKey> {
         let key = *self.by_name.get(account.as_str())?;
         let owner = self.owners.get(key)?;
-        (!matches!(owner.life, Life::Leaving)).then_some(key)
+        (!matches!(owner.life, Life::Leaving(_))).then_some(key)
     }
 
     /// Brings a command to an account that is in memory.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::Shard;
 use super::inbox::Item;
-use super::owner::{LeaveTaking, Life, Owner};
+use super::owner::{LeaveTaking, Life, Owner, Vanishing};
 use super::signin::{first_record, get_credentials};
 use crate::account::{Account, AccountKey, Kept, Manner};
 use crate::due::Due;
@@ -33,15 +33,6 @@ pub(super) struct Idle {
     accounts: BTreeMap<u64, (Instant, AccountKey)>,
     /// As many stay.
     most: usize,
-}
-
-/// Why an owner cannot stay.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Vanishing {
-    /// There is no such account.
-    Nobody,
-    /// What it keeps cannot be read.
-    Unreadable,
 }
 
 impl Default for Idle {
@@ -230,7 +221,7 @@ impl Shard {
         let Some(owner) = self.owners.get_mut(key) else {
             return;
         };
-        owner.life = Life::Leaving;
+        owner.life = Life::Leaving(why);
         self.turn_away(now, key, why);
         self.end_all(now, key, Violation::Store);
         self.drop_if_idle(now, key);
@@ -276,7 +267,7 @@ impl Shard {
     /// The account is being deleted: what waits for it is answered as if it was gone.
     pub(super) fn depart(&mut self, now: Now, key: AccountKey) {
         if let Some(owner) = self.owners.get_mut(key) {
-            owner.life = Life::Leaving;
+            owner.life = Life::Leaving(Vanishing::Nobody);
             self.turn_away(now, key, Vanishing::Nobody);
         }
     }
@@ -313,7 +304,7 @@ impl Shard {
                     self.let_idle_one_go(longest);
                 }
             }
-            Life::Ready | Life::Leaving => self.let_go(key),
+            Life::Ready | Life::Leaving(_) => self.let_go(key),
             // The store has the last word.
             Life::Committing(_) | Life::Loading(_) => {}
         }

@@ -43,13 +43,22 @@ pub(super) struct LeaveTaking {
     pub(super) again: u8,
 }
 
+/// Why an owner cannot stay.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Vanishing {
+    /// There is no such account, or it is being deleted with all that it keeps.
+    Nobody,
+    /// What it keeps cannot be read.
+    Unreadable,
+}
+
 /// What an owner can do.
 #[derive(Debug)]
 pub(super) enum Life {
     /// Its batch is with the store; nothing of it was said.
     Committing(Box<Commit>),
-    /// All of it is being deleted: there is no such account any more.
-    Leaving,
+    /// It goes, and nobody can wait for it any more.
+    Leaving(Vanishing),
     /// What it keeps is being read, or is to be read again after so many failures.
     Loading(u8),
     /// It acts at once.
@@ -115,7 +124,7 @@ impl Owner {
             Life::Ready => !self.inbox.is_empty(),
             Life::Committing(_) | Life::Loading(_) => true,
             // Nobody is there any more who could wait.
-            Life::Leaving => false,
+            Life::Leaving(_) => false,
         }
     }
 }

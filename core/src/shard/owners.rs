@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::commands::store_error;
 use super::inbox::{Errand, Item, Placed, Post};
-use super::owner::{Call, Commit, Life, Otherwise};
+use super::owner::{Call, Commit, Life, Otherwise, Vanishing};
 use super::ways::Source;
 use super::{NAMELESS, Shard};
 use crate::account::{self, Account, AccountKey, Manner, StoreRoom, brings_in, nobody};
@@ -69,7 +69,7 @@ impl Shard {
     ) -> Option<T> {
         let owner = self.owners.get_mut(key)?;
         match owner.life {
-            Life::Ready | Life::Leaving => {}
+            Life::Ready | Life::Leaving(_) => {}
             Life::Committing(_) | Life::Loading(_) => {
                 self.fx.bug("a call of an account that cannot act");
                 return None;
@@ -260,7 +260,7 @@ impl Shard {
                 self.store(batch, Wait::Commit(key));
             }
             Life::Loading(_) => self.load(key),
-            Life::Ready | Life::Leaving => {}
+            Life::Ready | Life::Leaving(_) => {}
         }
     }
 
@@ -309,9 +309,12 @@ impl Shard {
                 Placed::Lost if !owner.account.misses(stanza.kind(), to) => {}
                 Placed::Lost => self.end_later(key, Violation::InboxFull),
             }
-        } else if matches!(owner.life, Life::Leaving) {
+        } else if let Life::Leaving(why) = owner.life {
             self.reach_nobody(now, stanza, to, manner);
-            self.settle_unheard(stanza, receipt);
+            // What cannot be read is still there: whoever waits for a receipt says it again.
+            if why == Vanishing::Nobody {
+                self.settle_unheard(stanza, receipt);
+            }
         } else {
             self.in_account(now, key, |account, cx| {
                 account.deliver(cx, stanza, to, manner, receipt);
