@@ -14,7 +14,7 @@ use super::{Account, Addressed, Asked, Cx, SessionKey, StoreRoom};
 use crate::envelope::Receipt;
 use crate::jid::{BareJid, Jid};
 use crate::limits::PRESENCE_BYTES;
-use crate::roster::{Act, Ask, Change, Inbound, Request, Route, State};
+use crate::roster::{Act, Ask, Change, Gone, Inbound, Request, Route, State};
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
 
 impl Account {
@@ -138,8 +138,12 @@ impl Account {
             return;
         }
         let receipt = cx.receipt();
-        let op = kept.unsaid.say(contact, act, Arc::clone(&stanza), receipt);
+        let Gone { op, owed } = kept.unsaid.say(contact, act, Arc::clone(&stanza), receipt);
         cx.change(op);
+        if let Some(owed) = owed {
+            // A refusal that it takes the place of is not said any more.
+            cx.settle(&self.jid, contact, owed);
+        }
         cx.route_with(stanza, receipt);
     }
 
@@ -207,19 +211,27 @@ impl Account {
                 self.change_in(cx, &contact, stanza, before, after);
             }
         }
-        if let Some(receipt) = receipt
-            && !self.is_unrefused(&contact, act, inbound)
-        {
-            // Before what answers it: so that is known to be an answer.
-            cx.settle(&self.jid, &contact, receipt);
+        if let Some(receipt) = receipt {
+            match self.is_unrefused(&contact, act, inbound) {
+                true => self.owe(&contact, receipt),
+                // Before what answers it: so that is known to be an answer.
+                false => cx.settle(&self.jid, &contact, receipt),
+            }
         }
         if inbound == Inbound::Answered {
             self.answer_subscribe(cx, &contact, before, after);
         }
     }
 
-    /// Whether a request has come before its sender heard that an earlier one, or what it saw, was refused. It is kept, and not settled: that
-    /// refusal may be said once more, and be taken for an answer to this one.
+    /// What is to be settled once the contact has heard a refusal.
+    fn owe(&mut self, contact: &BareJid, receipt: Receipt) {
+        if let Some(kept) = self.kept.sound_mut() {
+            kept.unsaid.owe(contact.as_str(), receipt);
+        }
+    }
+
+    /// Whether a request has come before its sender heard that an earlier one, or what it saw, was refused. It is kept, and not settled yet:
+    /// that refusal may be said once more, and be taken for an answer to this one.
     fn is_unrefused(&self, contact: &BareJid, act: Act, inbound: Inbound) -> bool {
         let kept = self.kept.sound();
         let granting = kept.and_then(|kept| kept.unsaid.granting(contact.as_str()));
@@ -329,8 +341,17 @@ impl Account {
             .kept
             .sound_mut()
             .and_then(|kept| kept.unsaid.settle(contact, receipt));
-        if let Some(op) = settled {
-            cx.keep_quietly(op);
+        match settled {
+            Some(Gone {
+                op,
+                owed: Some(owed),
+            }) => {
+                // Not before the refusal is sure not to be said again.
+                cx.change(op);
+                cx.settle(&self.jid, contact, owed);
+            }
+            Some(Gone { op, owed: None }) => cx.keep_quietly(op),
+            None => {}
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) use requests::Requests;
 pub use rows::{ROSTER, ROSTER_VERSION};
 pub(crate) use subscription::{Act, Inbound, Request, Route, State};
 pub use unsaid::ROSTER_UNSAID;
-pub(crate) use unsaid::Unsaid;
+pub(crate) use unsaid::{Gone, Unsaid};
 pub use version::Version;
 
 pub use crate::store::BadRow;

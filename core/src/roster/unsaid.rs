@@ -51,6 +51,17 @@ struct Said {
     stanza: Arc<Stanza>,
     /// By which the contact settles it; `None` for what was read and not said yet.
     receipt: Option<Receipt>,
+    /// Of a refusal: what of the contact is to be settled once this is.
+    owed: Option<Receipt>,
+}
+
+/// What becomes of a stanza that was under way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Gone {
+    /// For the disk.
+    pub(crate) op: Op,
+    /// What of the contact can be settled now, behind that.
+    pub(crate) owed: Option<Receipt>,
 }
 
 impl Unsaid {
@@ -76,17 +87,27 @@ impl Unsaid {
         act: Act,
         stanza: Arc<Stanza>,
         receipt: Receipt,
-    ) -> Op {
+    ) -> Gone {
         self.bytes = self.bytes.saturating_add(stanza.size());
         let both = self.contacts.entry(contact.clone()).or_default();
         let place = both.place(act);
         let old = place.replace(Said {
             stanza,
             receipt: Some(receipt),
+            owed: None,
         });
         let op = both.op(contact);
         self.less(old.as_ref());
-        op
+        let owed = old.and_then(|old| old.owed);
+        Gone { op, owed }
+    }
+
+    /// What of this contact is to be settled once it has heard what it is granted.
+    pub(crate) fn owe(&mut self, contact: &str, receipt: Receipt) {
+        let both = self.contacts.get_mut(contact);
+        if let Some(said) = both.and_then(|both| both.granting.as_mut()) {
+            said.owed = Some(receipt);
+        }
     }
 
     /// What the user has granted this contact, or does not any more, that is not settled.
@@ -113,7 +134,7 @@ impl Unsaid {
     }
 
     /// The contact has it on disk. `None` if that is no news.
-    pub(crate) fn settle(&mut self, contact: &BareJid, receipt: Receipt) -> Option<Op> {
+    pub(crate) fn settle(&mut self, contact: &BareJid, receipt: Receipt) -> Option<Gone> {
         let both = self.contacts.get_mut(contact.as_str())?;
         let places = [&mut both.asking, &mut both.granting];
         let settled = |said: &mut Said| said.receipt == Some(receipt);
@@ -123,7 +144,8 @@ impl Unsaid {
         let op = both.op(contact);
         self.less(Some(&gone));
         self.forget_empty(contact.as_str());
-        Some(op)
+        let owed = gone.owed;
+        Some(Gone { op, owed })
     }
 
     /// All of it is to be said again, with these receipts: an answer to what was said before is none any more.
@@ -232,7 +254,12 @@ fn read(field: &Field, fits: fn(Act) -> bool) -> Option<Option<Said>> {
             act(&stanza).filter(|act| fits(*act))?;
             let stanza = Arc::new(stanza);
             let receipt = None;
-            Some(Some(Said { stanza, receipt }))
+            let owed = None;
+            Some(Some(Said {
+                stanza,
+                receipt,
+                owed,
+            }))
         }
         Field::Bytes(_) | Field::Int(_) | Field::Text(_) | Field::Time(_) => None,
     }
