@@ -211,11 +211,12 @@ fn of_who_never_signed_in_nothing_is_known() -> Outcome {
     Ok(())
 }
 
-/// What the whole server did while a stranger asked, and what it answered, with Juliet's name for whoever was asked.
-fn trace(to: &str, ns: &str, juliet_is: Juliet) -> Result<String, String> {
+/// What the whole server did while somebody asked, and what it answered, with Juliet's name for whoever was asked.
+fn trace(asker: &str, to: &str, ns: &str, juliet_is: Juliet) -> Result<String, String> {
     let mut world = verona(1);
-    let mut nurse = Talk::session(&mut world, NURSE, "hall")?;
+    let mut asker = Talk::session(&mut world, asker, "hall")?;
     let mut juliet = Talk::session(&mut world, JULIET, "balcony")?;
+    juliet.send(&mut world, BLOCK_ROMEO);
     juliet.send(&mut world, "<presence/>");
     match juliet_is {
         Juliet::There => {}
@@ -225,12 +226,12 @@ fn trace(to: &str, ns: &str, juliet_is: Juliet) -> Result<String, String> {
             world.advance(ACCOUNT_IDLE + MINUTE);
         }
     }
-    world.take_received(nurse.peer());
+    world.take_received(asker.peer());
     let before = world.logs()[0].transcript().len();
     for _ in 0..3 {
-        nurse.send(&mut world, &request(to, ns));
+        asker.send(&mut world, &request(to, ns));
     }
-    world.take_received(nurse.peer());
+    world.take_received(asker.peer());
     is_sound(&world);
     let trace = &world.logs()[0].transcript()[before..];
     assert!(trace.contains("<iq "), "{trace}");
@@ -246,6 +247,8 @@ fn trace(to: &str, ns: &str, juliet_is: Juliet) -> Result<String, String> {
     Ok(trace)
 }
 
+const BLOCK_ROMEO: &str = "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='romeo@localhost'/></block></iq>";
+
 #[derive(Clone, Copy, Debug)]
 enum Juliet {
     /// She is available.
@@ -259,10 +262,20 @@ enum Juliet {
 /// RFC 6120 §13.11: neither by the bytes nor by what the server does for them, however often it is asked.
 #[test]
 fn a_stranger_cannot_tell_who_is_there_who_is_away_and_who_does_not_exist() -> Outcome {
+    nothing_is_told(NURSE)
+}
+
+/// XEP-0191 §3.3: nor who is blocked, contact or not, from the moment on when that is on disk.
+#[test]
+fn who_is_blocked_cannot_tell_it_either() -> Outcome {
+    nothing_is_told(ROMEO)
+}
+
+fn nothing_is_told(asker: &str) -> Outcome {
     for ns in [LAST, INFO, ITEMS] {
         for juliet_is in [Juliet::There, Juliet::JustLeft, Juliet::Away] {
-            let unknown = trace(NOBODY, ns, juliet_is)?;
-            let known = trace(JULIET, ns, juliet_is)?;
+            let unknown = trace(asker, NOBODY, ns, juliet_is)?;
+            let known = trace(asker, JULIET, ns, juliet_is)?;
             assert_eq!(known, unknown, "{ns}, {juliet_is:?}");
         }
     }
