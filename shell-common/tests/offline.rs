@@ -202,7 +202,7 @@ fn an_account_is_shown_without_a_server_whether_it_may_sign_in_or_not() {
     assert_eq!(show(""), shown("disabled"));
     keep_contact(&place, "romeo@example.net");
     let json = "{\n  \"jid\": \"juliet@example.org\",\n  \"status\": \"disabled\",\n  \"contacts\": 1,\n  \"subscriptions\": {\n    \
-                \"both\": 0,\n    \"to\": 0,\n    \"from\": 0,\n    \"none\": 1\n  },\n  \"requests\": 0,\n  \
+                \"both\": 0,\n    \"to\": 0,\n    \"from\": 0,\n    \"none\": 1\n  },\n  \"requests\": 0,\n  \"blocked\": 0,\n  \
                 \"last_activity\": null,\n  \"devices\": []\n}\n";
     assert_eq!(show(" --json"), json);
     // What is kept and makes no sense is told as a failure, not as nothing.

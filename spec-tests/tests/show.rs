@@ -405,6 +405,7 @@ fn contacts_are_counted_by_who_sees_whose_presence() -> Outcome {
         from,
         both,
         requests,
+        blocked: 0,
     };
     let expected = [
         (of(1, 0, 0, 0, 1), of(1, 0, 0, 0, 0)),
@@ -414,6 +415,15 @@ fn contacts_are_counted_by_who_sees_whose_presence() -> Outcome {
     ];
     assert_eq!(seen, expected);
     assert_eq!(seen[0].0.count(), 1, "a request alone is no contact");
+    // XEP-0191 §3.3: who is blocked stays a contact.
+    let block = "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='romeo@localhost'/><item jid='verona.example'/>\
+                 </block></iq>";
+    juliet.send(&mut world, block);
+    let blocking = Contacts {
+        blocked: 2,
+        ..expected[3].1
+    };
+    assert_eq!(shown(&mut world, JULIET)?.contacts, blocking);
     is_sound(&world)
 }
 

@@ -87,6 +87,7 @@ impl Account {
         };
         let mut contacts = Contacts {
             requests: kept.requests.contacts().count(),
+            blocked: kept.blocklist.len(),
             ..Contacts::default()
         };
         for item in kept.roster.items() {

@@ -130,6 +130,8 @@ pub struct Contacts {
     pub both: usize,
     /// Whose request waits for an answer, in the roster or not.
     pub requests: usize,
+    /// Addresses that are blocked, in the roster or not (XEP-0191).
+    pub blocked: usize,
 }
 
 impl Contacts {
@@ -142,6 +144,7 @@ impl Contacts {
             from,
             both,
             requests: _,
+            blocked: _,
         } = self;
         none.saturating_add(*to)
             .saturating_add(*from)

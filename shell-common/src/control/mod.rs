@@ -13,7 +13,7 @@
 //!     {"result":"users","users":[{"account":"juliet@example.org","status":"enabled"}]}
 //! {"command":"show","account":"juliet@example.org"}
 //!     {"result":"user","user":{"status":"enabled","contacts":12,"subscriptions":{"both":8,"to":1,"from":2,"none":1},"requests":0,
-//!     "last_activity":null,"devices":[{"resource":"balcony","peer":"192.0.2.7:51234","connected_seconds":7500,"unread_bytes":0,
+//!     "blocked":0,"last_activity":null,"devices":[{"resource":"balcony","peer":"192.0.2.7:51234","connected_seconds":7500,"unread_bytes":0,
 //!     "presence":{"priority":5,"show":"away","status":"Reading"}}]}}
 //! ```
 //!

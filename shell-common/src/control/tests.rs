@@ -184,6 +184,7 @@ fn an_account_is_shown_as_its_shard_tells_it() {
                 from: 3,
                 both: 4,
                 requests: 5,
+                blocked: 6,
             },
             last_activity: devices.is_empty().then(|| LastActivity {
                 ago: Duration::from_secs(903),

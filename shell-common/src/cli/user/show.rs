@@ -115,6 +115,11 @@ fn of_contacts(contacts: &Contacts) -> Vec<String> {
         1 => lines.push("1 request of somebody else waits for an answer".to_owned()),
         many => lines.push(format!("{many} requests of others wait for an answer")),
     }
+    match contacts.blocked {
+        0 => {}
+        1 => lines.push("1 address is blocked".to_owned()),
+        many => lines.push(format!("{many} addresses are blocked")),
+    }
     lines
 }
 
@@ -219,6 +224,7 @@ mod tests {
         from: 3,
         both: 6,
         requests: 2,
+        blocked: 7,
     };
 
     fn juliet() -> BareJid {
@@ -269,6 +275,7 @@ mod tests {
 juliet@example.org is enabled and has 12 contacts
 subscriptions: 6 both, 2 to, 3 from, 1 none
 2 requests of others wait for an answer
+7 addresses are blocked
 2 devices are connected:
 
 balcony
@@ -293,6 +300,7 @@ phone
             contacts: Contacts {
                 to: 1,
                 requests: 1,
+                blocked: 1,
                 ..Contacts::default()
             },
             last_activity: Some(LastActivity {
@@ -306,6 +314,7 @@ phone
 juliet@example.org is disabled and has 1 contact (in data)
 subscriptions: 1 to
 1 request of somebody else waits for an answer
+1 address is blocked
 no device is connected
 the last one left 15 minutes 3 seconds ago
 its last status was: Heading\\nHome
@@ -336,7 +345,8 @@ its last status was: Heading\\nHome
         };
         let presence = serde_json::json!({"priority": -5, "show": null, "status": null});
         let expected = serde_json::json!({
-            "jid": "juliet@example.org", "status": "enabled", "contacts": 12, "requests": 2, "last_activity": null,
+            "jid": "juliet@example.org", "status": "enabled", "contacts": 12, "requests": 2, "blocked": 7,
+            "last_activity": null,
             "subscriptions": {"both": 6, "to": 2, "from": 3, "none": 1},
             "devices": [device("balcony", presence), device("phone", serde_json::Value::Null)],
         });
@@ -357,7 +367,7 @@ its last status was: Heading\\nHome
         let text = printed(Form::Text, devices());
         let shown = "a\\u{1b}[2J\\u{9b}2J\\n\\r\\t\\0\\u{7f}\\u{202e}\\u{2066}\\u{200b}\\u{200f}\\u{61c}\\u{feff}\\u{2028}\\u{a0}\\u{e0001}\\\\n\"z\n";
         assert_eq!(text.matches(shown).count(), 2, "{text}");
-        assert_eq!(text.lines().count(), 10, "{text}");
+        assert_eq!(text.lines().count(), 11, "{text}");
         let value: serde_json::Value =
             serde_json::from_str(&printed(Form::Json, devices())).unwrap();
         assert_eq!(value["devices"][0]["resource"], hostile);

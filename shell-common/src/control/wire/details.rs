@@ -15,6 +15,7 @@ pub(crate) struct Details {
     contacts: usize,
     subscriptions: Subscriptions,
     requests: usize,
+    blocked: usize,
     /// `None` while a device is connected, or where nothing is known.
     last_activity: Option<Last>,
     devices: Vec<Connected>,
@@ -78,6 +79,7 @@ impl From<UserDetails> for Details {
                 none: contacts.none,
             },
             requests: contacts.requests,
+            blocked: contacts.blocked,
             last_activity: details.last_activity.map(|last| Last {
                 seconds: last.ago.as_secs(),
                 status: last.status,
@@ -103,6 +105,7 @@ impl From<Details> for UserDetails {
                 from,
                 both,
                 requests: details.requests,
+                blocked: details.blocked,
             },
             last_activity: details.last_activity.map(|last| LastActivity {
                 ago: Duration::from_secs(last.seconds),
