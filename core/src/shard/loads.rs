@@ -164,8 +164,9 @@ impl Shard {
             Ok((kept, record)) => {
                 owner.account.keep(kept);
                 owner.life = Life::Ready;
-                self.open_gate(now, key, record);
+                // Before somebody comes in, who may have written a change already.
                 self.in_account(now, key, Account::say_again);
+                self.open_gate(now, key, record);
                 self.drain(now, key);
                 self.go_on_leaving(now, key);
             }
