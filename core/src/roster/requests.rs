@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use super::rows::{address, bad_of};
 use super::{BadRow, Request};
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::limits::ROSTER_REQUESTS_BYTES;
-use crate::stanza::Stanza;
+use crate::stanza::{Kind as StanzaKind, PresenceType, Stanza};
 use crate::store::{Column, Expect, Field, Kind, Loaded, Loading, Op, Puts, Row, Shape};
 use crate::time::Now;
 
@@ -104,8 +104,14 @@ impl Requests {
                 Some(Field::Xml(xml)) => Stanza::from_xml(xml),
                 _ => None,
             };
+            let stanza = stanza.filter(|stanza| {
+                let from = stanza.from().map(Jid::as_str);
+                stanza.kind() == StanzaKind::Presence(PresenceType::Subscribe)
+                    && from == Some(contact.as_str())
+            });
             let Some(stanza) = stanza else {
-                return Err(bad_of(&ROSTER_REQUESTS, &contact, "no stanza"));
+                let why = "nothing that asks on behalf of it";
+                return Err(bad_of(&ROSTER_REQUESTS, &contact, why));
             };
             requests.bytes = requests.bytes.saturating_add(stanza.size());
             requests.waiting.insert(contact, Arc::new(stanza));

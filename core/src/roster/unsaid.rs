@@ -191,11 +191,15 @@ impl Unsaid {
                 ));
             };
             let bad = |why| bad_of(&ROSTER_UNSAID, &contact, why);
+            let asking = read(&contact, asking, Act::asks);
+            let granting = read(&contact, granting, Act::grants);
             let both = Both {
-                asking: read(asking, Act::asks).ok_or_else(|| bad("nothing that is asked"))?,
-                granting: read(granting, Act::grants)
-                    .ok_or_else(|| bad("nothing that is granted"))?,
+                asking: asking.ok_or_else(|| bad("nothing that is asked"))?,
+                granting: granting.ok_or_else(|| bad("nothing that is granted"))?,
             };
+            if both.is_empty() {
+                return Err(bad("nothing at all"));
+            }
             for said in [&both.asking, &both.granting].into_iter().flatten() {
                 unsaid.bytes = unsaid.bytes.saturating_add(said.stanza.size());
             }
@@ -245,13 +249,14 @@ fn act(stanza: &Stanza) -> Option<Act> {
     }
 }
 
-/// A stanza of the right kind, or none; `None` if it is neither.
-fn read(field: &Field, fits: fn(Act) -> bool) -> Option<Option<Said>> {
+/// A stanza of the right kind to this contact, or none; `None` if it is neither.
+fn read(contact: &BareJid, field: &Field, fits: fn(Act) -> bool) -> Option<Option<Said>> {
     match field {
         Field::Absent => Some(None),
         Field::Xml(xml) => {
             let stanza = Stanza::from_xml(xml)?;
             act(&stanza).filter(|act| fits(*act))?;
+            stanza.to().filter(|to| to.as_str() == contact.as_str())?;
             let stanza = Arc::new(stanza);
             let receipt = None;
             let owed = None;

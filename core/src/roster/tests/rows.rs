@@ -148,3 +148,60 @@ fn a_version_that_makes_no_sense_makes_the_roster_unreadable() {
         assert_eq!(bad.table, &ROSTER_VERSION);
     }
 }
+
+/// A stanza of a row that the server could only have written on behalf of somebody else, or not at all.
+#[test]
+fn what_waits_or_is_unsaid_and_makes_no_sense_is_not_read() {
+    use crate::roster::{ROSTER_REQUESTS, ROSTER_UNSAID, Requests, Unsaid};
+    let nurse = "nurse@localhost";
+    let stanza = |name: &str, attributes: &str| {
+        let xml = format!("<{name} {attributes}/>");
+        Field::Xml(xml.into_bytes().into())
+    };
+    let load = |table, row: Vec<Field>| Loaded {
+        tables: vec![(table, vec![Row(row)])],
+        ends: Vec::new(),
+    };
+    let own = "juliet@localhost";
+    for (name, attributes, good) in [
+        (
+            "presence",
+            format!("from='{nurse}' to='{own}' type='subscribe'"),
+            true,
+        ),
+        (
+            "presence",
+            format!("from='{nurse}' to='{own}' type='subscribed'"),
+            false,
+        ),
+        ("presence", format!("from='{nurse}' to='{own}'"), false),
+        ("message", format!("from='{nurse}' to='{own}'"), false),
+        (
+            "presence",
+            format!("from='romeo@localhost' to='{own}' type='subscribe'"),
+            false,
+        ),
+        ("presence", format!("to='{own}' type='subscribe'"), false),
+    ] {
+        let row = vec![
+            Field::text(nurse),
+            Field::Time(0),
+            stanza(name, &attributes),
+        ];
+        let read = Requests::from_loaded(&load(&ROSTER_REQUESTS, row));
+        assert_eq!(read.is_ok(), good, "{name} {attributes}");
+    }
+    let subscribe = |to: &str| stanza("presence", &format!("from='{own}'{to} type='subscribe'"));
+    for (asking, granting, good) in [
+        (subscribe(" to='nurse@localhost'"), Field::Absent, true),
+        (Field::Absent, subscribe(" to='nurse@localhost'"), false),
+        (subscribe(" to='nurse@localhost/x'"), Field::Absent, false),
+        (subscribe(" to='romeo@localhost'"), Field::Absent, false),
+        (subscribe(""), Field::Absent, false),
+        (Field::Absent, Field::Absent, false),
+    ] {
+        let row = vec![Field::text(nurse), asking, granting];
+        let read = Unsaid::from_loaded(&load(&ROSTER_UNSAID, row.clone()));
+        assert_eq!(read.is_ok(), good, "{row:?}");
+    }
+}
