@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::{Account, Cx};
 use crate::jid::BareJid;
-use crate::limits::LEAVE_TURN;
+use crate::limits::{CALL_BYTES, LEAVE_TURN, STORE_BATCH_BYTES};
+use crate::store::Op;
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +38,10 @@ impl Account {
             let Some(kept) = self.kept.sound_mut() else {
                 break;
             };
+            let changed: usize = cx.spoken.changes.iter().map(Op::weight).sum();
+            if changed + CALL_BYTES > STORE_BATCH_BYTES {
+                break;
+            }
             if !kept.unsaid.has_room() {
                 return Leave::Waits;
             }
