@@ -146,6 +146,15 @@ impl Account {
             return;
         };
         let directed = core::mem::take(&mut session.directed);
+        // It ends all the same, without the words: nobody tells everybody more at its end than at its beginning.
+        let mere;
+        let presence = match presence.size() > PRESENCE_BYTES {
+            true => {
+                mere = Arc::new(unavailable(session.jid.clone()));
+                &mere
+            }
+            false => presence,
+        };
         // RFC 6121 §4.5.2: to all available resources, the one that was until now included.
         if session.priority().is_some() {
             self.tell_own(cx, presence);
