@@ -1,9 +1,10 @@
 //! What an account keeps: read from the store in one go, and written back change by change.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::blocking::Blocklist;
-use crate::jid::Jid;
+use crate::jid::{BareJid, Jid};
 use crate::roster::{Requests, Roster, Standing, State, Unsaid};
 use crate::store::{BadRow, Loaded};
 use crate::xep::Activity;
@@ -21,6 +22,17 @@ pub(crate) struct Kept {
     pub(super) blocklist_before: Option<Blocklist>,
     /// The end of its last session, if that was not before anything was kept of it.
     pub(super) activity: Option<Activity>,
+    /// Contacts that see the account, or do not, by changes that are not on disk yet: what they do until then.
+    turning: BTreeMap<BareJid, Sight>,
+}
+
+/// Whether a contact sees the account's presence.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Sight {
+    /// It does.
+    Seen,
+    /// It does not.
+    Hidden,
 }
 
 /// Whether what an account keeps is in memory.
@@ -46,7 +58,35 @@ impl Kept {
             blocklist: Blocklist::from_loaded(loaded)?,
             blocklist_before: None,
             activity: Activity::from_loaded(loaded),
+            turning: BTreeMap::new(),
         })
+    }
+
+    /// A change turns what a contact sees; until it is on disk, it is as before.
+    pub(super) fn turn(&mut self, contact: &BareJid, before: Sight) {
+        self.turning.entry(contact.clone()).or_insert(before);
+    }
+
+    /// Whether this contact has seen the account's presence, as far as anybody was told.
+    pub(super) fn has_shown_to(&self, contact: &str) -> bool {
+        match self.turning.get(contact) {
+            Some(sight) => *sight == Sight::Seen,
+            None => self.shows_to(contact),
+        }
+    }
+
+    /// Those who have, and of whom this is so.
+    pub(super) fn audience_of(&self, is_so: impl Fn(&Jid) -> bool) -> Vec<Jid> {
+        let seen = self
+            .turning
+            .iter()
+            .filter(|(_, before)| **before == Sight::Seen);
+        let seen = seen.map(|(contact, _)| contact.clone().into());
+        let mut audience: Vec<Jid> = seen.filter(&is_so).collect();
+        audience.extend(self.subscribers_of(|contact| {
+            !self.turning.contains_key(contact.bare()) && is_so(contact)
+        }));
+        audience
     }
 
     /// Where a contact stands.
@@ -145,6 +185,21 @@ impl Keeping {
     pub(super) fn settle(&mut self) {
         if let Self::Sound(kept) = self {
             kept.blocklist_before = None;
+            kept.turning.clear();
         }
+    }
+
+    /// Contacts that saw the account's presence before a change of which nobody was told, though it is on disk: `now` is what is.
+    pub(super) fn unheard(&self, now: &Kept) -> Vec<BareJid> {
+        let Self::Stale(kept) = self else {
+            return Vec::new();
+        };
+        let seen = kept
+            .turning
+            .iter()
+            .filter(|(_, before)| **before == Sight::Seen);
+        let seen = seen.map(|(contact, _)| contact.clone());
+        seen.filter(|contact| !now.shows_to(contact.as_str()))
+            .collect()
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Account {
     /// What the blocklist was before a change of which nobody was told, though it may be on disk: those who are blocked since then still
     /// take its sessions for available.
     untold: Option<Blocklist>,
+    /// Contacts that saw its presence before such a change, and do not any more.
+    unheard: Vec<BareJid>,
 }
 
 impl Account {
@@ -68,6 +70,7 @@ impl Account {
             sessions: Vec::new(),
             last_session: SessionKey::default(),
             untold: None,
+            unheard: Vec::new(),
         }
     }
 
@@ -77,6 +80,7 @@ impl Account {
 
     /// What it keeps was read.
     pub(crate) fn keep(&mut self, kept: Kept) {
+        self.unheard.extend(self.kept.unheard(&kept));
         self.kept = Keeping::Sound(kept);
     }
 

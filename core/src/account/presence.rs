@@ -183,8 +183,9 @@ impl Account {
             let subscribers = self
                 .kept
                 .last()
-                .map(|kept| kept.subscribers_of(|to| !heard(to)));
+                .map(|kept| kept.audience_of(|to| !heard(to)));
             told.extend(subscribers.unwrap_or_default());
+            told.extend(self.unheard.iter().cloned().map(Jid::from));
         }
         cx.fan_out(Arc::clone(presence), told);
     }
@@ -197,7 +198,7 @@ impl Account {
             return session.is_none_or(|found| found.is_some_and(|s| s.priority().is_some()));
         }
         let kept = self.kept.last();
-        kept.is_some_and(|kept| kept.shows_to(to.bare()))
+        kept.is_some_and(|kept| kept.has_shown_to(to.bare()))
     }
 
     /// A copy to each available resource of the account.
@@ -265,6 +266,7 @@ impl Account {
         self.tell_end(cx, &presence, &session.presence, session.directed);
         if self.sessions.is_empty() {
             self.untold = None;
+            self.unheard.clear();
             self.was_active(cx, session.farewell);
         }
     }

@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::kept::Sight;
 use super::session::{Interest, Presence};
 use super::{Account, Addressed, Asked, Cx, SessionKey, StoreRoom};
 use crate::envelope::Receipt;
@@ -108,6 +109,9 @@ impl Account {
         if before.standing != after.standing {
             let most = cx.host.roster.max_contacts;
             let mut changed = kept.roster.stand(contact, after.standing, cx.now, most)?;
+            if !before.shows() && after.shows() {
+                kept.turn(contact, Sight::Hidden);
+            }
             for op in changed.ops.drain(..) {
                 cx.change(op);
             }
@@ -161,6 +165,9 @@ impl Account {
     /// (§4.6.1).
     pub(super) fn withdraw(&mut self, cx: &mut Cx<'_>, contact: &BareJid) {
         let was_told = self.blocks(&contact.clone().into());
+        if let Some(kept) = self.kept.sound_mut() {
+            kept.turn(contact, Sight::Seen);
+        }
         for session in &mut self.sessions {
             let before = session.directed.len();
             session
