@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use spondee_core::limits::{CLOSE, ENVELOPE_BYTES, INBOX_BYTES, SESSION_QUEUE_BYTES, WAY_BYTES};
+use spondee_core::limits::{
+    CLOSE, ENVELOPE_BYTES, FLOW_READ_BYTES, INBOX_BYTES, SESSION_QUEUE_BYTES, WAY_BYTES,
+};
 
 use super::CONTROL_CONNECTIONS;
 

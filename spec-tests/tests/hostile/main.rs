@@ -20,6 +20,7 @@ mod scene;
 mod sockets;
 mod starttls;
 mod stream;
+mod torrent;
 mod xml;
 
 #[path = "../stage/mod.rs"]
