@@ -171,7 +171,11 @@ impl Pressure {
             return Verdict::Relieved;
         }
         self.since = now;
-        self.taken = 0;
+        // The network and the kernels between take what they take in pieces: what came early may count once more.
+        self.taken = self
+            .taken
+            .saturating_sub(FLOW_READ_BYTES)
+            .min(FLOW_READ_BYTES);
         self.feeders
             .retain(|_, told| now.since(*told) < FLOW_PATIENCE);
         Verdict::Reads(FLOW_PATIENCE)
@@ -221,6 +225,23 @@ mod tests {
         assert_eq!(pressure.judge(end + FLOW_PATIENCE, LINE), Verdict::Ends);
         pressure.take(1);
         assert_eq!(pressure.judge(end + FLOW_PATIENCE, LINE), Verdict::Relieved);
+    }
+
+    #[test]
+    fn what_is_taken_in_large_pieces_counts_for_the_time_between_and_no_longer() {
+        let mut now = Instant(5_000_000);
+        let mut pressure = Pressure::new(now, LINE);
+        let mut judge = |taken| {
+            pressure.take(taken);
+            now = now + FLOW_PATIENCE;
+            pressure.judge(now, LINE + 1)
+        };
+        let reads = Verdict::Reads(FLOW_PATIENCE);
+        assert_eq!(judge(2 * FLOW_READ_BYTES), reads);
+        assert_eq!(judge(0), reads);
+        assert_eq!(judge(9 * FLOW_READ_BYTES), reads);
+        assert_eq!(judge(0), reads);
+        assert_eq!(judge(0), Verdict::Ends);
     }
 
     #[test]

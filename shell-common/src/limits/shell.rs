@@ -25,10 +25,10 @@ pub const READ_BYTES: usize = 64 * 1024;
 /// Ciphertext made ahead of a socket: what one write can be expected to take. The rest stays in the core, which counts it.
 pub const AHEAD_BYTES: usize = 64 * 1024;
 const _: () = assert!(WRITES_PER_TURN * AHEAD_BYTES >= SESSION_QUEUE_BYTES);
-/// Bytes that the kernel takes for a connection beyond what the network has under way: twice what is made ahead of it, so that a client that
-/// reads never waits for the next turn; and so little that a client which reads 4 KiB a second is seen to.
-pub const UNSENT_BYTES: u32 = 128 * 1024;
-const _: () = assert!(UNSENT_BYTES as usize >= 2 * AHEAD_BYTES);
+/// Bytes that the kernel takes for a connection beyond what the network has under way. It says that there is room when half of them are
+/// gone: often enough in ten seconds that a client which reads 4 KiB a second is seen to.
+pub const UNSENT_BYTES: u32 = 32 * 1024;
+const _: () = assert!(UNSENT_BYTES as usize <= FLOW_READ_BYTES);
 /// Events taken from the poller at once. More stay in the kernel until the next turn.
 pub const EVENTS: usize = 256;
 /// Connections accepted by one listener in one turn, so that a flood of them does not starve those already there.

@@ -39,6 +39,8 @@ impl Valve {
             let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
             // What it does not read is not to wait here.
             socket.set_recv_buffer_size(32 * 1024)?;
+            // As in a network: the loopback would have pieces of 64 KiB.
+            socket.set_tcp_mss(1448)?;
             socket.connect(&server.into())?;
             let server = TcpStream::from(socket);
             server.set_nodelay(true)?;
