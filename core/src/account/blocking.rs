@@ -12,6 +12,7 @@ use super::{Account, Addressed, Asked, Cx, Manner, Session, SessionKey, StoreRoo
 use crate::blocking::{self, Blocklist, Change, Push};
 use crate::jid::{BareJid, Jid};
 use crate::limits::STORE_BATCH_OPS;
+use crate::roster::Act;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 
 impl Account {
@@ -21,16 +22,22 @@ impl Account {
         kept.is_some_and(|kept| kept.blocks(jid)) && jid.bare() != self.jid.as_str()
     }
 
-    /// The same, as those who are blocked have heard it.
+    /// The same, as those who are blocked may have heard it: not by a change that is not known to be on disk.
     pub(super) fn has_blocked(&self, jid: &Jid) -> bool {
-        let last = self.kept.last().map(|kept| &kept.blocklist);
+        let last = self.kept.last();
+        let last = last.map(|kept| kept.blocklist_before.as_ref().unwrap_or(&kept.blocklist));
         let told = self.untold.as_ref().or(last);
         told.is_some_and(|list| list.blocks(jid)) && jid.bare() != self.jid.as_str()
     }
 
-    /// Whether a stanza comes from one of them.
-    pub(crate) fn has_blocked_sender(&self, stanza: &Stanza) -> bool {
-        stanza.from().is_some_and(|from| self.has_blocked(from))
+    /// Whether a stanza is answered as where there is nobody, whatever the account waits for: its sender learns nothing of that, and fills
+    /// no inbox. What changes a subscription must still be looked at.
+    pub(crate) fn is_nobody_to(&self, stanza: &Stanza) -> bool {
+        let manages = match stanza.kind() {
+            Kind::Presence(kind) => Act::of(kind).is_some(),
+            Kind::Iq(_) | Kind::Message(_) => false,
+        };
+        !manages && stanza.from().is_some_and(|from| self.has_blocked(from))
     }
 
     /// A session writes to somebody whom its user has blocked (XEP-0191 §3.3): it "MUST NOT" be routed. What nothing may answer is

@@ -4,7 +4,6 @@ use alloc::borrow::ToOwned;
 
 use super::Account;
 use crate::config::Config;
-use crate::jid::Jid;
 use crate::port::LastActivity;
 use crate::stanza::{IqType, Kind, Stanza};
 use crate::time::Now;
@@ -45,14 +44,17 @@ pub(super) fn asks_of_account(iq: &Stanza) -> bool {
 impl Account {
     /// Who asks the account.
     pub(super) fn asker(&self, iq: &Stanza) -> Asker<'_> {
-        let Some(from) = iq.from().map(Jid::bare) else {
+        let Some(from) = iq.from() else {
             return Asker::Stranger;
         };
-        if from == self.jid.as_str() {
+        if from.bare() == self.jid.as_str() {
             return Asker::Owner(self.seen());
         }
         match self.kept.sound() {
-            Some(kept) if kept.shows_to(from) => Asker::Contact(self.seen()),
+            // XEP-0191 §3.3: a contact that is blocked is none, also in how long its answer takes.
+            Some(kept) if kept.shows_to(from.bare()) && !self.blocks(from) => {
+                Asker::Contact(self.seen())
+            }
             Some(_) | None => Asker::Stranger,
         }
     }

@@ -292,6 +292,9 @@ impl Shard {
             return self.fx.bug(NAMELESS);
         };
         if owner.is_busy() {
+            if owner.account.is_nobody_to(stanza) {
+                return self.reach_nobody(now, stanza, to, manner);
+            }
             let post = Post {
                 stanza: Arc::clone(stanza),
                 to: to.clone(),
@@ -300,10 +303,6 @@ impl Shard {
             };
             match owner.inbox.post(post) {
                 Placed::Waits | Placed::Dropped => {}
-                // Who is blocked learns nothing of what goes on.
-                Placed::Refuse | Placed::Lost if owner.account.has_blocked_sender(stanza) => {
-                    self.reach_nobody(now, stanza, to, manner);
-                }
                 Placed::Refuse => self.refuse(stanza, Condition::ResourceConstraint),
                 // Nobody asked for it.
                 Placed::Lost if !owner.account.misses(stanza.kind(), to) => {}

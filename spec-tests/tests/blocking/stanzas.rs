@@ -1,6 +1,11 @@
 //! What is sent to whom one has blocked, and what comes from there.
 
+use std::time::Duration;
+
+use spec_tests::memory::World;
 use spec_tests::talk::Talk;
+use spondee_core::limits::ACCOUNT_IDLE;
+use spondee_core::store::Class;
 
 use super::stage::{Outcome, world};
 use super::{JULIET, NOTHING, NURSE, ROMEO, arrive, ask, friends, has_no_fault, heard, hush, set};
@@ -179,6 +184,40 @@ fn who_is_blocked_cannot_tell_the_blocker_from_nobody() -> Outcome {
         }
         assert!(online.contains(&vec!["message error cancel service-unavailable".into()]));
         assert!(online.contains(&vec!["iq error cancel service-unavailable".into()]));
+        has_no_fault(&world);
+    }
+    Ok(())
+}
+
+/// What only contacts may have takes as long to be refused as where the account must be read for it (XEP-0030 §8).
+#[test]
+fn a_contact_who_is_blocked_costs_the_store_what_a_stranger_costs() -> Outcome {
+    for shards in [1, 3] {
+        let mut world = friends(shards, &[(JULIET, ROMEO)]);
+        let mut romeo = arrive(&mut world, ROMEO, "orchard")?;
+        let mut juliet = arrive(&mut world, JULIET, "balcony")?;
+        let mut read = |world: &mut World, to: &str| -> Result<usize, String> {
+            let before = world.asked(Class::Load);
+            let query = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+            let request = format!("<iq to='{to}' type='get' id='1'>{query}</iq>");
+            let told = ask(world, &mut romeo, &request)?;
+            let told: Vec<_> = told.iter().filter(|word| word.starts_with("iq ")).collect();
+            match to == JULIET && told.is_empty() {
+                true => Ok(0),
+                false => {
+                    assert_eq!(told, ["iq error cancel service-unavailable"]);
+                    Ok(world.asked(Class::Load) - before)
+                }
+            }
+        };
+        assert_eq!(read(&mut world, JULIET)?, 0, "a contact");
+        ask(&mut world, &mut juliet, &set("block", &[ROMEO]))?;
+        let present = read(&mut world, JULIET)?;
+        world.hang_up(juliet.peer());
+        world.advance(ACCOUNT_IDLE + Duration::from_secs(1));
+        let absent = read(&mut world, JULIET)?;
+        let unknown = read(&mut world, "nobody@localhost")?;
+        assert_eq!([present, absent], [unknown, unknown]);
         has_no_fault(&world);
     }
     Ok(())
