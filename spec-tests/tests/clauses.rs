@@ -1,5 +1,5 @@
-//! What RFC 6120 and RFC 6121 ask of a server, sentence by sentence (`clauses/`), held to the tests, the transcripts and the sources that
-//! it names and that cite it.
+//! What RFC 6120, RFC 6121 and some extensions ask of a server, sentence by sentence (`clauses/`), held to the tests, the transcripts and
+//! the sources that it names and that cite it.
 //!
 //! `cargo test -p spec-tests --test clauses -- --nocapture` prints how much of it is shown and how much is open.
 
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use spec_tests::script::parse;
 
 /// The documents that have a table.
-const DOCUMENTS: &[&str] = &["6120", "6121"];
+const DOCUMENTS: &[&str] = &["RFC 6120", "RFC 6121", "XEP-0012", "XEP-0191"];
 
 /// What may be open, and the work that it waits for.
 const TOPICS: &[(&str, &str)] = &[
@@ -176,7 +176,9 @@ impl Row {
 
 impl Table {
     fn read(document: &'static str) -> Self {
-        let sections = read(&format!("spec-tests/clauses/rfc{document}.sections"));
+        // `rfc6120`, `xep0191`.
+        let file = document.to_lowercase().replace([' ', '-'], "");
+        let sections = read(&format!("spec-tests/clauses/{file}.sections"));
         let known = sections.lines().filter(|line| !line.starts_with('#'));
         let known = known.map(|line| {
             let mut words = line.splitn(3, ' ');
@@ -190,7 +192,7 @@ impl Table {
             known: known.collect(),
             faults: Vec::new(),
         };
-        let name = format!("clauses/rfc{document}.txt");
+        let name = format!("clauses/{file}.txt");
         for (index, line) in read(&format!("spec-tests/{name}")).lines().enumerate() {
             let at = format!("{name}:{}", index + 1);
             if let Err(fault) = table.take(line, &at) {
@@ -249,7 +251,7 @@ fn tables() -> Vec<Table> {
 fn citations(line: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for document in DOCUMENTS {
-        for cited in line.split(&format!("RFC {document} ")).skip(1) {
+        for cited in line.split(&format!("{document} ")).skip(1) {
             let mut rest = cited;
             while let Some(behind) = rest.strip_prefix('\u{a7}') {
                 let is_part = |c: char| c.is_ascii_alphanumeric() || c == '.';
@@ -345,7 +347,7 @@ fn no_section_is_left_out() {
         let there: BTreeSet<&str> = table.sections.iter().map(|s| s.number.as_str()).collect();
         for (number, count, _) in &table.known {
             if *count > 0 && !there.contains(number.as_str()) {
-                faults.push(format!("RFC {} \u{a7}{number} is missing", table.document));
+                faults.push(format!("{} \u{a7}{number} is missing", table.document));
             }
         }
     }
@@ -412,7 +414,7 @@ fn transcripts_and_rows_name_each_other() {
     for ((document, section, name), at) in &shown {
         if !named.contains(&(document.clone(), section.clone(), name.clone())) {
             faults.push(format!(
-                "{at}: no row of RFC {document} \u{a7}{section} names it"
+                "{at}: no row of {document} \u{a7}{section} names it"
             ));
         }
     }
@@ -451,7 +453,7 @@ fn what_is_cited_exists_and_is_accounted_for() {
                     Some(_) => continue,
                 };
                 faults.push(format!(
-                    "{path}:{}: RFC {document} \u{a7}{number}: {fault}",
+                    "{path}:{}: {document} \u{a7}{number}: {fault}",
                     index + 1
                 ));
             }
@@ -501,7 +503,7 @@ fn a_topic_is_open_as_long_as_a_row_waits_for_it() {
             }
         }
         let all: usize = counts.values().sum();
-        println!("RFC {}: {all} rows", table.document);
+        println!("{}: {all} rows", table.document);
         for verdict in [
             "shown",
             "open in part",
@@ -533,4 +535,5 @@ fn citations_are_found_in_their_forms() {
     assert_eq!(found("(RFC 6121 §8.5.3.1 and §A.2) §9"), ["8.5.3.1", "A.2"]);
     assert_eq!(found("RFC 6120 §4 to §7; RFC 6122 §2"), ["4", "7"]);
     assert!(found("RFC 6120, XEP-0030 §8").is_empty());
+    assert_eq!(found("XEP-0191 §3.3 and §6; XEP-0030 §8"), ["3.3", "6"]);
 }
