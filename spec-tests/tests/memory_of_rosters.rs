@@ -1,4 +1,4 @@
-//! What a roster takes in memory, counted by the allocator: below a hundred bytes for each contact beside its text.
+//! What a roster takes in memory, counted by the allocator: below twenty bytes for each contact beside its text.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
@@ -14,7 +14,7 @@ use spondee_core::store::{Field, Loaded, Row};
 use spondee_core::time::{Now, UnixTime};
 
 /// For each contact, beside the text of its address, name and groups.
-const PER_CONTACT: u64 = 100;
+const PER_CONTACT: u64 = 20;
 
 const CONTACTS: usize = 50;
 

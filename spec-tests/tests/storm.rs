@@ -28,7 +28,7 @@ const CONTACTS: usize = 50;
 const IDLE_ACCOUNT: i64 = 1024;
 
 /// What each contact may take beside its text, as memory_of_rosters.rs has it.
-const CONTACT: i64 = 100;
+const CONTACT: i64 = 20;
 
 /// What may be left of a crowd that asked for whom there is not: tables that have grown.
 const LEFT_OF_STRANGERS: i64 = 256 * 1024;

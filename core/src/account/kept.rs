@@ -117,10 +117,10 @@ impl Kept {
 
     /// Those of whom this is so who see the account's presence, or would if they were not blocked.
     pub(super) fn subscribers_of(&self, is_so: impl Fn(&Jid) -> bool) -> Vec<Jid> {
-        let items = self.roster.items().iter();
+        let items = self.roster.items();
         items
             .filter(|item| item.subscription().is_from())
-            .map(|item| item.contact().clone().into())
+            .map(|item| item.address().into())
             .filter(is_so)
             .collect()
     }
@@ -132,10 +132,10 @@ impl Kept {
 
     /// Those of whom this is so whose presence it sees, or would if they were not blocked.
     pub(super) fn subscriptions_of(&self, is_so: impl Fn(&Jid) -> bool) -> Vec<Jid> {
-        let items = self.roster.items().iter();
+        let items = self.roster.items();
         items
             .filter(|item| item.subscription().is_to())
-            .map(|item| item.contact().clone().into())
+            .map(|item| item.address().into())
             .filter(is_so)
             .collect()
     }

@@ -25,9 +25,9 @@ impl Account {
         let Some(kept) = self.kept.sound() else {
             return Leave::Waits;
         };
-        let items = kept.roster.items().iter().map(|item| item.contact());
-        let contacts = items.chain(kept.requests.contacts());
-        let contacts: Vec<BareJid> = contacts.take(LEAVE_TURN).cloned().collect();
+        let items = kept.roster.items().map(|item| item.address());
+        let contacts = items.chain(kept.requests.contacts().cloned());
+        let contacts: Vec<BareJid> = contacts.take(LEAVE_TURN).collect();
         if contacts.is_empty() {
             return match kept.unsaid.is_empty() {
                 true => Leave::Taken,

@@ -97,6 +97,13 @@ impl BareJid {
             text: Arc::from(join(Some(&local), domain.as_str(), None)),
         })
     }
+    /// What `as_str` gave.
+    pub(crate) fn of_prepared(text: &str) -> Self {
+        Self {
+            at: memchr(b'@', text.as_bytes()).map_or(NO_PART, offset),
+            text: Arc::from(text),
+        }
+    }
     /// The address of a host itself.
     #[must_use]
     pub fn of_domain(domain: &Domain) -> Self {

@@ -80,8 +80,8 @@ impl Roster {
                 let old = found.ok().and_then(|at| self.items.get(at));
                 let standing = old.map_or_else(Standing::default, |old| old.standing);
                 let groups = groups.iter().map(|group| &**group);
-                let new = Item::new(contact, standing, &name, groups);
-                self.put(found, new, now, max_contacts)
+                let new = Item::new(&contact, standing, &name, groups);
+                self.put(found, &new, now, max_contacts)
             }
         }
     }
@@ -106,12 +106,12 @@ impl Roster {
         let found = self.find(contact.as_str());
         let new = match found.ok().and_then(|at| self.items.get(at)) {
             Some(old) => Item {
+                texts: old.texts.into_owned().into(),
                 standing,
-                ..old.clone()
             },
-            None => Item::new(contact.clone(), standing, "", [].into_iter()),
+            None => Item::new(contact, standing, "", [].into_iter()),
         };
-        self.put(found, new, now, max_contacts)
+        self.put(found, &new, now, max_contacts)
     }
 
     /// A contact comes, or takes the place of what it was.
@@ -121,19 +121,20 @@ impl Roster {
     fn put(
         &mut self,
         place: Result<usize, usize>,
-        new: Item,
+        new: &Item<'_>,
         now: Now,
         max_contacts: usize,
     ) -> Result<Change, Condition> {
         if place.is_err() && self.items.len() >= max_contacts {
             return Err(Condition::PolicyViolation);
         }
-        let old = place.ok().and_then(|at| self.items.get_mut(at));
+        let old = place.ok().and_then(|at| self.items.get(at));
         let was = old
             .as_ref()
             .map_or_else(Standing::default, |old| old.standing);
         let less = old.as_ref().map_or(0, |old| old.written());
         let written = (self.written - less) + new.written();
+        let is_so = old.as_ref() == Some(new);
         // Whoever has too much, because it came from elsewhere, may shorten it.
         if written > ROSTER_BYTES && written > self.written {
             return Err(Condition::PolicyViolation);
@@ -141,14 +142,14 @@ impl Roster {
         self.written = written;
         self.version = self.version.next(now);
         let mut ops = Vec::with_capacity(2);
-        if old.as_deref() != Some(&new) {
+        if !is_so {
             ops.push(put(&ROSTER, new.to_row()));
         }
         ops.push(put(&ROSTER_VERSION, self.version.to_row()));
         let push = Push::new(self.version, |w| new.write(w));
-        match (old, place) {
-            (Some(old), _) => *old = new,
-            (None, Ok(at) | Err(at)) => self.insert(at, new),
+        match place {
+            Ok(at) => self.items.replace(at, new),
+            Err(at) => self.items.insert(at, new),
         }
         let left = Left::Here;
         Ok(Change {
@@ -159,18 +160,14 @@ impl Roster {
         })
     }
 
-    fn insert(&mut self, at: usize, item: Item) {
-        // Not twice as much, as `Vec` would have it: a roster grows seldom and stays in memory for long.
-        if self.items.len() == self.items.capacity() {
-            self.items.reserve_exact(self.items.len() / 8 + 1);
-        }
-        self.items.insert(at, item);
-    }
-
     /// A contact goes.
     fn remove(&mut self, at: usize, contact: &BareJid, now: Now) -> Change {
-        let gone = self.items.remove(at);
-        self.written -= gone.written();
+        let gone = self.items.get(at);
+        let was = gone
+            .as_ref()
+            .map_or_else(Standing::default, |gone| gone.standing);
+        self.written -= gone.map_or(0, |gone| gone.written());
+        self.items.remove(at);
         self.version = self.version.next(now);
         let key = Row(vec![Field::text(contact.as_str())]);
         let table = &ROSTER;
@@ -185,7 +182,7 @@ impl Roster {
                     .attribute("subscription", "remove")
                     .close();
             }),
-            was: gone.standing,
+            was,
             left: Left::Removed,
         }
     }

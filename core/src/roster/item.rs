@@ -1,6 +1,6 @@
 //! One contact: kept in few bytes, and written for clients.
 
-use alloc::boxed::Box;
+use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 use core::str::Split;
@@ -10,11 +10,9 @@ use crate::xml::Writer;
 
 /// A contact (RFC 6121 §2.1.2).
 #[derive(Clone, Eq, PartialEq)]
-pub struct Item {
-    pub(super) contact: BareJid,
-    /// Name, then the groups, with NUL between them, which neither XML nor the store can hold. Thousands of these are in memory at a
-    /// time: one allocation for all of them.
-    pub(super) texts: Box<str>,
+pub struct Item<'a> {
+    /// Address, name, then the groups, with NUL between them, which neither XML nor the store can hold.
+    pub(super) texts: Cow<'a, str>,
     pub(super) standing: Standing,
 }
 
@@ -130,6 +128,47 @@ impl Ask {
     }
 }
 
+impl Standing {
+    /// All of it in one letter.
+    pub(super) const fn letter(self) -> char {
+        let subscription = match self.subscription {
+            Subscription::None => 0,
+            Subscription::To => 1,
+            Subscription::From => 2,
+            Subscription::Both => 3,
+        };
+        let ask = match self.ask {
+            Ask::Nothing => 0,
+            Ask::Subscribe => 4,
+        };
+        let approval = match self.approval {
+            Approval::Missing => 0,
+            Approval::Given => 8,
+        };
+        (b'@' | subscription | ask | approval) as char
+    }
+
+    /// What such a letter says.
+    pub(super) const fn of_letter(letter: u8) -> Self {
+        Self {
+            subscription: match letter & 3 {
+                0 => Subscription::None,
+                1 => Subscription::To,
+                2 => Subscription::From,
+                _ => Subscription::Both,
+            },
+            ask: match letter & 4 {
+                0 => Ask::Nothing,
+                _ => Ask::Subscribe,
+            },
+            approval: match letter & 8 {
+                0 => Approval::Missing,
+                _ => Approval::Given,
+            },
+        }
+    }
+}
+
 impl Approval {
     /// The attribute's value, if there is one.
     #[must_use]
@@ -141,44 +180,47 @@ impl Approval {
     }
 }
 
-impl Item {
+impl Item<'_> {
     /// None of the texts holds NUL, and no group is empty.
     pub(super) fn new<'a>(
-        contact: BareJid,
+        contact: &BareJid,
         standing: Standing,
-        name: &str,
-        groups: impl Iterator<Item = &'a str> + Clone,
+        name: &'a str,
+        groups: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let groups_bytes: usize = groups.clone().map(|group| group.len() + 1).sum();
-        let mut texts = String::with_capacity(name.len() + groups_bytes);
-        texts.push_str(name);
-        for group in groups {
+        let mut texts = String::from(contact.as_str());
+        for text in [name].into_iter().chain(groups) {
             texts.push('\0');
-            texts.push_str(group);
+            texts.push_str(text);
         }
         Self {
-            contact,
-            texts: texts.into_boxed_str(),
+            texts: texts.into(),
             standing,
         }
     }
 
     /// The bare address.
     #[must_use]
-    pub const fn contact(&self) -> &BareJid {
-        &self.contact
+    pub fn contact(&self) -> &str {
+        self.texts.split('\0').next().unwrap_or_default()
+    }
+
+    /// The same as a value of its own.
+    pub(crate) fn address(&self) -> BareJid {
+        BareJid::of_prepared(self.contact())
     }
 
     /// What the user calls it; empty if nothing.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.texts.split('\0').next().unwrap_or_default()
+        self.texts.split('\0').nth(1).unwrap_or_default()
     }
 
     /// The groups in which the user has put it, in the order in which they came.
     #[must_use]
     pub fn groups(&self) -> Groups<'_> {
         let mut parts = self.texts.split('\0');
+        let _contact = parts.next();
         let _name = parts.next();
         Groups(parts)
     }
@@ -208,7 +250,7 @@ impl Item {
 
     /// As clients see it, in a result and in a push.
     pub(super) fn write(&self, w: &mut Writer<'_>) {
-        w.open("item").attribute("jid", self.contact.as_str());
+        w.open("item").attribute("jid", self.contact());
         // RFC 6121 §2.4.1: no name is an empty one.
         let name = Some(self.name()).filter(|name| !name.is_empty());
         for (attribute, value) in [
@@ -233,15 +275,15 @@ impl Item {
             "<item jid='' name='' subscription='none' ask='subscribe' approved='true'></item>";
         let group = "<group></group>";
         let groups = self.groups().map(|text| group.len() + escaped(text));
-        item.len() + self.contact.as_str().len() + escaped(self.name()) + groups.sum::<usize>()
+        item.len() + self.contact().len() + escaped(self.name()) + groups.sum::<usize>()
     }
 }
 
 /// Addresses only: what people call each other is not for logs.
-impl fmt::Debug for Item {
+impl fmt::Debug for Item<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Item")
-            .field("contact", &self.contact)
+            .field("contact", &self.contact())
             .field("standing", &self.standing)
             .finish_non_exhaustive()
     }

@@ -5,6 +5,7 @@
 
 mod change;
 mod item;
+mod items;
 mod options;
 mod request;
 mod requests;
@@ -15,12 +16,11 @@ mod tests;
 mod unsaid;
 mod version;
 
-use alloc::vec::Vec;
-
 pub(crate) use change::Left;
 pub use change::{Change, Push};
 pub(crate) use item::Standing;
 pub use item::{Approval, Ask, Groups, Item, Subscription};
+use items::Items;
 pub use options::RosterOptions;
 pub use request::{Get, Set, get, set};
 pub use requests::ROSTER_REQUESTS;
@@ -38,8 +38,7 @@ use crate::xml::{Ns, Writer};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Roster {
     version: Version,
-    /// In the order of their addresses, each once.
-    items: Vec<Item>,
+    items: Items,
     /// What `ROSTER_BYTES` bounds: `Item::written` of all of them.
     written: usize,
 }
@@ -64,14 +63,13 @@ impl Roster {
     }
 
     /// The contacts, in the order of their addresses.
-    #[must_use]
-    pub fn items(&self) -> &[Item] {
-        &self.items
+    pub fn items(&self) -> impl Iterator<Item = Item<'_>> + Clone {
+        self.items.iter()
     }
 
     /// The contact of this bare address.
     #[must_use]
-    pub fn item(&self, contact: &str) -> Option<&Item> {
+    pub fn item(&self, contact: &str) -> Option<Item<'_>> {
         self.items.get(self.find(contact).ok()?)
     }
 
@@ -85,7 +83,7 @@ impl Roster {
             return;
         }
         query(self.version, w);
-        for item in &self.items {
+        for item in self.items() {
             item.write(w);
         }
         w.close();
@@ -93,8 +91,7 @@ impl Roster {
 
     /// Where a contact is, or where it belongs.
     fn find(&self, contact: &str) -> Result<usize, usize> {
-        self.items
-            .binary_search_by(|item| item.contact().as_str().cmp(contact))
+        self.items.find(contact)
     }
 }
 

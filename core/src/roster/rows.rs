@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::item::Standing;
+use super::items::Items;
 use super::{Approval, Ask, Item, Roster, Subscription, Version};
 use crate::jid::BareJid;
 use crate::store::{BadRow, Column, Field, Kind, Loaded, Loading, Puts, Row, Shape, Table};
@@ -42,7 +43,6 @@ impl Roster {
     /// The first row that no roster of ours has.
     pub fn from_loaded(loaded: &Loaded) -> Result<Self, BadRow> {
         let rows = loaded.rows(&ROSTER);
-        // No more room than they take: this stays in memory for long.
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
             items.push(Item::from_row(row)?);
@@ -60,18 +60,18 @@ impl Roster {
         Ok(Self {
             version,
             written: items.iter().map(Item::written).sum(),
-            items,
+            items: Items::new(&items),
         })
     }
 }
 
-impl Item {
+impl Item<'_> {
     pub(super) fn from_row(row: &Row) -> Result<Self, BadRow> {
         let contact = address(&ROSTER, row)?;
-        Self::read(contact.clone(), row).map_err(|why| bad_of(&ROSTER, &contact, why))
+        Self::read(&contact, row).map_err(|why| bad_of(&ROSTER, &contact, why))
     }
 
-    fn read(jid: BareJid, row: &Row) -> Result<Self, &'static str> {
+    fn read(jid: &BareJid, row: &Row) -> Result<Self, &'static str> {
         let [_, name, subscription, ask, approved, groups] = &row.0[..] else {
             return Err("not as many columns as there are");
         };
@@ -112,7 +112,7 @@ impl Item {
         };
         let name = Some(self.name()).filter(|name| !name.is_empty());
         Row([
-            Field::text(self.contact().as_str()),
+            Field::text(self.contact()),
             name.map_or(Field::Absent, Field::text),
             known(Some(self.subscription().name())),
             known(self.ask().name()),

@@ -353,11 +353,11 @@ fn contacts_are_in_the_order_of_their_addresses_and_found_by_them() {
             &format!("<item jid='{name}' name='{name}'/>"),
         );
     }
-    let names: Vec<&str> = roster.items().iter().map(Item::name).collect();
+    let names: Vec<String> = roster.items().map(|item| item.name().into()).collect();
     assert_eq!(names, ["a@b", "a@x", "b@x", "nurse@x", "z@x"]);
     assert_eq!(roster.len(), 5);
     assert!(!roster.is_empty() && Roster::default().is_empty());
-    assert_eq!(roster.item("b@x").unwrap().contact().as_str(), "b@x");
+    assert_eq!(roster.item("b@x").unwrap().contact(), "b@x");
     assert!(roster.item("c@x").is_none());
 }
 
