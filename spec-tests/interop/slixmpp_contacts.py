@@ -2,6 +2,7 @@
 
 Says on standard output, one JSON object a line:
     {"restart": HOW}                    HOW is "stop" or "kill": wants the server started again, and waits for a line
+    {"delete": ACCOUNT}                 wants the account deleted by the administrator's command, and waits for a line
     {"played": SCENE}                   and ends
     {"failed": TEXT}                    and ends with status 1; TEXT has what went over the wire last
 
@@ -49,11 +50,15 @@ class Stage:
     async def signed_in(self, name, resource, **what):
         return await self.person(name, resource).sign_in(**what)
 
+    async def wants(self, **what):
+        """Something is to be done to the server."""
+        say(**what)
+        line = await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+        assert line, "nobody does it"
+
     async def restart(self, how):
         """The server ends, in good order or not, and is there again. Whoever was signed in is not any more."""
-        say(restart=how)
-        line = await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-        assert line, "nobody starts the server again"
+        await self.wants(restart=how)
         for person in self.people:
             person.drop()
 
@@ -429,7 +434,8 @@ async def last_activity_of_who_left(stage):
 
     await romeo.sign_out("Parting is such sweet sorrow")
     await juliet.until_sees(romeo_jid)
-    for how in (None, "kill"):
+    # Nobody waits for this to be on disk, so it is there only after a stop in good order.
+    for how in (None, "stop"):
         if how:
             await stage.restart(how)
             juliet = await stage.signed_in("juliet", "balcony")
@@ -450,6 +456,76 @@ async def last_activity_of_who_left(stage):
     assert not [s for s in juliet.everything_from(stage.jid("mercutio"))]
 
 
+async def who_is_deleted_is_nobodys_contact(stage):
+    """RFC 6121 §3 at the end of an account: contacts see her go and are told, and nothing of hers is left to answer for her."""
+    juliet_jid, romeo_jid, mercutio_jid = stage.jid("juliet"), stage.jid("romeo"), stage.jid("mercutio")
+    juliet = await stage.signed_in("juliet", "balcony")
+    romeo = await stage.signed_in("romeo", "orchard")
+    await stage.friends(juliet, romeo)
+    # Mercutio asked her and she asked the nurse, who is away; neither was answered.
+    mercutio = await stage.signed_in("mercutio", "square")
+    mercutio.client_roster.subscribe(juliet_jid)
+    await juliet.until_presence(mercutio_jid, "subscribe")
+    nurse_jid = stage.jid("nurse")
+    juliet.client_roster.subscribe(nurse_jid)
+    await juliet.until_contact(nurse_jid, "none+ask")
+    for person in (romeo, mercutio):
+        person.forget()
+
+    await stage.wants(delete=juliet_jid)
+    await asyncio.wait_for(juliet.gone.wait(), PATIENCE)
+    await romeo.until_sees(juliet_jid)
+    await romeo.until_contact(juliet_jid, "none")
+    await romeo.until_presence(juliet_jid, "unsubscribe")
+    await romeo.until_presence(juliet_jid, "unsubscribed")
+    await mercutio.until_contact(juliet_jid, "none")
+    nurse = await stage.signed_in("nurse", "chamber")
+    await nurse.has_heard_all_of(romeo)
+    assert not nurse.presences(juliet_jid, "subscribe"), "her request went with her"
+    error = await romeo.message_is_refused(juliet_jid)
+    assert error["error"]["condition"] == "service-unavailable", error
+    assert await refused(romeo["xep_0012"].get_last_activity(juliet_jid)) == "service-unavailable"
+
+
+async def two_ask_each_other_at_once(stage):
+    """RFC 6121 §3: requests that cross, that are asked twice, and that are answered twice come to one thing at both ends."""
+    juliet_jid, romeo_jid = stage.jid("juliet"), stage.jid("romeo")
+    juliet = await stage.signed_in("juliet", "balcony")
+    romeo = await stage.signed_in("romeo", "orchard")
+    for _ in range(2):
+        juliet.client_roster.subscribe(romeo_jid)
+        romeo.client_roster.subscribe(juliet_jid)
+    await juliet.until_presence(romeo_jid, "subscribe")
+    await romeo.until_presence(juliet_jid, "subscribe")
+    for _ in range(2):
+        juliet.client_roster[romeo_jid].authorize()
+        romeo.client_roster[juliet_jid].authorize()
+    await juliet.until_contact(romeo_jid, "both")
+    await romeo.until_contact(juliet_jid, "both")
+    await juliet.until_sees(romeo_jid, "orchard")
+    await romeo.until_sees(juliet_jid, "balcony")
+    # Both end it at once, and begin anew behind it.
+    juliet.client_roster.unsubscribe(romeo_jid)
+    romeo.client_roster.unsubscribe(juliet_jid)
+    await juliet.until_contact(romeo_jid, "none")
+    await romeo.until_contact(juliet_jid, "none")
+    juliet.forget()
+    romeo.forget()
+    await stage.friends(romeo, juliet)
+    await juliet.has_heard_all_of(romeo)
+    await romeo.has_heard_all_of(juliet)
+    await stage.restart("kill")
+    juliet = await stage.signed_in("juliet", "balcony")
+    romeo = await stage.signed_in("romeo", "orchard")
+    await juliet.until_sees(romeo_jid, "orchard")
+    await romeo.until_sees(juliet_jid, "balcony")
+    await juliet.has_heard_all_of(romeo)
+    await romeo.has_heard_all_of(juliet)
+    for one, other in ((juliet, romeo_jid), (romeo, juliet_jid)):
+        assert one.contact(other) == "both", one.contact(other)
+        assert not one.presences(other, "subscribe", "unsubscribe", "subscribed", "unsubscribed")
+
+
 SCENES = {
     scene.__name__: scene for scene in (
         request_waits_for_who_is_away,
@@ -459,6 +535,8 @@ SCENES = {
         two_devices_are_in_step,
         blocking_and_unblocking,
         last_activity_of_who_left,
+        two_ask_each_other_at_once,
+        who_is_deleted_is_nobodys_contact,
     )
 }
 

@@ -17,10 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(400);
 const PEOPLE: &[(&str, &str)] = &[
     ("juliet@localhost", "the lark, not the nightingale"),
     ("mercutio@localhost", "a plague o' both your houses"),
+    (
+        "nurse@localhost",
+        "this afternoon, sir? well, she shall be there",
+    ),
     ("romeo@localhost", "p\u{e0}ssw\u{f6}rd of R\u{f4}meo"),
 ];
 
-/// Plays a scene to its end, and starts the server again as often as it wants that.
+/// Plays a scene to its end, and does to the server what it wants.
 fn plays(scene: &str) {
     let Some(installed) = installed("slixmpp, its contacts and who it blocks") else {
         return;
@@ -41,17 +45,25 @@ fn plays(scene: &str) {
         .collect();
     program.say(&Value::from(passwords).to_string()).unwrap();
     loop {
-        let said = program.wait_for(PATIENCE, said).unwrap();
-        match said {
-            Said::Restart(how) if how == "kill" => server.kill().unwrap(),
-            Said::Restart(_) => server.stop().unwrap(),
+        match program.wait_for(PATIENCE, said).unwrap() {
+            Said::Restart(how) => {
+                match how.as_str() {
+                    "kill" => server.kill().unwrap(),
+                    _ => server.stop().unwrap(),
+                }
+                server.start_again().unwrap();
+            }
+            Said::Delete(account) => {
+                server
+                    .command(&["user", "delete", "--yes", &account])
+                    .unwrap();
+            }
             Said::Played(what) => {
                 assert_eq!(what, scene);
                 break;
             }
         }
-        server.start_again().unwrap();
-        program.say("it is there again").unwrap();
+        program.say("it is done").unwrap();
     }
     let status = program.wait(PATIENCE).unwrap();
     assert!(status.success(), "{status}: {:#?}", program.seen());
@@ -59,6 +71,7 @@ fn plays(scene: &str) {
 
 enum Said {
     Restart(String),
+    Delete(String),
     Played(String),
 }
 
@@ -70,6 +83,7 @@ fn said(line: &str) -> Option<Said> {
     let text = |key: &str| Some(value.get(key)?.as_str()?.to_owned());
     text("restart")
         .map(Said::Restart)
+        .or_else(|| text("delete").map(Said::Delete))
         .or_else(|| text("played").map(Said::Played))
 }
 
@@ -106,4 +120,14 @@ fn who_is_blocked_sees_nobody_until_unblocked() {
 #[test]
 fn contacts_learn_when_somebody_left_and_strangers_do_not() {
     plays("last_activity_of_who_left");
+}
+
+#[test]
+fn two_who_ask_each_other_at_once_agree_in_the_end() {
+    plays("two_ask_each_other_at_once");
+}
+
+#[test]
+fn who_is_deleted_is_nobodys_contact() {
+    plays("who_is_deleted_is_nobodys_contact");
 }
