@@ -337,9 +337,8 @@ impl Account {
         );
         self.inform(cx, contact, Act::Subscribed, stanza.into());
         self.push(cx, change.as_ref());
-        if before.shows() != after.shows() {
-            self.show(cx, contact);
-        }
+        // Also to who was a subscriber: it may have asked again before it heard that it is, and what came behind that was not shown there.
+        self.show(cx, contact);
     }
 
     /// The contact has on disk what it was told.
