@@ -146,6 +146,7 @@ impl Account {
             return;
         };
         let directed = core::mem::take(&mut session.directed);
+        let farewell = text(presence, "status").map(bounded_status);
         // It ends all the same, without the words: nobody tells everybody more at its end than at its beginning.
         let mere;
         let presence = match presence.size() > PRESENCE_BYTES {
@@ -161,7 +162,7 @@ impl Account {
         }
         if let Some(session) = self.session(key) {
             let was = core::mem::replace(&mut session.presence, Presence::Unavailable);
-            session.farewell = text(presence, "status").map(bounded_status);
+            session.farewell = farewell;
             self.tell_end(cx, presence, &was, directed);
         }
     }
