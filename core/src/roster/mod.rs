@@ -31,7 +31,6 @@ pub use unsaid::ROSTER_UNSAID;
 pub(crate) use unsaid::{Gone, Unsaid};
 pub use version::Version;
 
-pub use crate::store::BadRow;
 use crate::xml::{Ns, Writer};
 
 /// The contacts of one account.

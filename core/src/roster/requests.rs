@@ -4,12 +4,12 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::Request;
 use super::rows::{address, bad_of};
-use super::{BadRow, Request};
 use crate::jid::{BareJid, Jid};
 use crate::limits::ROSTER_REQUESTS_BYTES;
 use crate::stanza::{Kind as StanzaKind, PresenceType, Stanza};
-use crate::store::{Column, Expect, Field, Kind, Loaded, Loading, Op, Puts, Row, Shape};
+use crate::store::{BadRow, Column, Expect, Field, Kind, Loaded, Loading, Op, Puts, Row, Shape};
 use crate::time::Now;
 
 /// The requests, whole: "including any extended content contained therein".

@@ -8,13 +8,13 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::Act;
 use super::rows::{address, bad_of};
-use super::{Act, BadRow};
 use crate::envelope::Receipt;
 use crate::jid::BareJid;
 use crate::limits::{ROSTER_UNSAID_BYTES, ROSTER_UNSAID_CONTACTS};
 use crate::stanza::{Kind as StanzaKind, Stanza};
-use crate::store::{Column, Expect, Field, Kind, Loaded, Loading, Op, Puts, Row, Shape};
+use crate::store::{BadRow, Column, Expect, Field, Kind, Loaded, Loading, Op, Puts, Row, Shape};
 
 /// The last stanza of each kind to each contact: what the user asked, what it granted.
 pub static ROSTER_UNSAID: Shape = Shape {

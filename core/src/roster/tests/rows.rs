@@ -1,6 +1,7 @@
 //! What is kept, and what was kept wrongly.
 
 use super::*;
+use crate::store::BadRow;
 
 /// A usual row, changed.
 pub(super) fn row(change: impl FnOnce(&mut Vec<Field>)) -> Row {
