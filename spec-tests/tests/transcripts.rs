@@ -1,4 +1,4 @@
-//! Every transcript, whole and byte by byte, and a count of the errors that they show.
+//! Every transcript, whole, byte by byte and on several shards, and a count of the errors that they show.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -129,11 +129,11 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn run_all(cut: Cut) {
+fn run_all(cut: Cut, shards: u16) {
     let cases = cases();
     let faults: Vec<String> = cases
         .iter()
-        .filter_map(|case| run(case, cut).err())
+        .filter_map(|case| run(case, cut, shards).err())
         .collect();
     let (count, all) = (faults.len(), cases.len());
     assert!(
@@ -145,12 +145,18 @@ fn run_all(cut: Cut) {
 
 #[test]
 fn hold_with_every_line_in_one_piece() {
-    run_all(Cut::Whole);
+    run_all(Cut::Whole, 1);
 }
 
 #[test]
 fn hold_byte_by_byte() {
-    run_all(Cut::Bytes);
+    run_all(Cut::Bytes, 1);
+}
+
+/// What clients see does not depend on which shard owns whom.
+#[test]
+fn hold_across_three_shards() {
+    run_all(Cut::Whole, 3);
 }
 
 /// The conditions that transcripts expect: in short as `S! WORD CONDITION`, or as an element of `ns` in `S:`.

@@ -37,12 +37,13 @@ pub enum Cut {
 
 const ROSTER_GET: &str = "<iq id='roster' type='get'><query xmlns='jabber:iq:roster'/></iq>";
 
-/// Runs one case.
+/// Runs one case, on so many shards unless it says how many.
 ///
 /// # Errors
 /// The first line that does not hold, with what came instead.
-pub fn run(case: &Case, cut: Cut) -> Result<(), String> {
+pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
     let mut config = config();
+    config.shards = shards;
     let mut tls = TlsVersion::V1_3;
     let mut more = Vec::new();
     for setting in &case.settings {
