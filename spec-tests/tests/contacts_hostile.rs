@@ -11,6 +11,7 @@ use spondee_core::port::{Command, CommandId, Note, Opening};
 use spondee_core::roster::{ROSTER, ROSTER_UNSAID, ROSTER_VERSION};
 use spondee_core::store::{Expect, Field, Row, StoreError};
 
+#[expect(dead_code, reason = "no stream ends here")]
 mod stage;
 
 use stage::{Outcome, world};

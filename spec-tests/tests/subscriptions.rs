@@ -544,6 +544,11 @@ fn judge(kind: &str, own: Position, other: Position) -> [(Position, Expected); 2
         receiver.available("available desk");
         receiver.available("available phone");
     }
+    // Who asks again may not have seen it, and is shown it once more.
+    if kind == "subscribe" && other.state.has_from() {
+        sender.available("available desk");
+        sender.available("available phone");
+    }
     // RFC 6121 §3.3.3: unavailable presence to who unsubscribed.
     if own.state.has_to() && !after.state.has_to() {
         sender.available("unavailable desk");

@@ -86,15 +86,13 @@ fn tables() -> [Table; 4] {
 
 fn write(disk: &mut Disk, ops: &[Op]) {
     for op in ops {
-        match op {
-            Op::Put { table, row, .. } => {
-                let key = Row(row.0.iter().take(table.key.len()).cloned().collect());
-                disk.insert((table.name, key), row.clone());
-            }
-            Op::Delete { table, key } => {
-                disk.remove(&(table.name, key.clone()));
-            }
-            other => panic!("{other:?}"),
+        if let Op::Put { table, row, .. } = op {
+            let key = Row(row.0.iter().take(table.key.len()).cloned().collect());
+            disk.insert((table.name, key), row.clone());
+        } else if let Op::Delete { table, key } = op {
+            disk.remove(&(table.name, key.clone()));
+        } else {
+            panic!("{op:?}");
         }
     }
 }
@@ -200,7 +198,7 @@ impl Pair {
     }
 
     /// Presence goes to who may see it, as far as is on disk.
-    fn leak(&mut self, at: usize, stanza: &Stanza) {
+    fn leak(&self, at: usize, stanza: &Stanza) {
         if stanza.kind() == Kind::Presence(PresenceType::Available) {
             let kept = read(&self.sides[at].disk);
             assert!(kept.shows_to(NAMES[1 - at]), "{}", self.told.join("\n"));
@@ -209,10 +207,9 @@ impl Pair {
 
     fn hear(&mut self, at: usize, stanza: &Stanza) {
         if stanza.from().map(Jid::bare) == Some(NAMES[1 - at]) {
-            match stanza.kind() {
-                Kind::Presence(PresenceType::Available) => self.sides[at].sees = true,
-                Kind::Presence(PresenceType::Unavailable) => self.sides[at].sees = false,
-                _ => {}
+            let available = stanza.kind() == Kind::Presence(PresenceType::Available);
+            if available || stanza.kind() == Kind::Presence(PresenceType::Unavailable) {
+                self.sides[at].sees = available;
             }
         }
     }
