@@ -57,20 +57,26 @@ impl Way {
         self.shares.get(account.bare()).copied().unwrap_or_default()
     }
 
-    fn add(&mut self, of: Jid, bytes: usize) {
+    /// Returns how much its account has now.
+    fn add(&mut self, of: Jid, bytes: usize) -> usize {
         self.bytes = self.bytes.saturating_add(bytes);
-        match self.shares.get_mut(of.bare()) {
-            Some(share) => *share = share.saturating_add(bytes),
+        let share = match self.shares.get_mut(of.bare()) {
+            Some(share) => {
+                *share = share.saturating_add(bytes);
+                *share
+            }
             None => {
                 self.shares.insert(of.to_bare(), bytes);
+                bytes
             }
-        }
+        };
         match self.loads.back_mut() {
             Some(last) if last.of.bare() == of.bare() => {
                 last.bytes = last.bytes.saturating_add(bytes);
             }
             Some(_) | None => self.loads.push_back(Load { of, bytes }),
         }
+        share
     }
 
     /// So many bytes are no longer on the way: those that were sent first, or last.
@@ -102,9 +108,9 @@ impl Way {
         }
     }
 
-    /// Whether this one is to be told to wait: it was not, or has waited in vain.
-    fn tells(&mut self, now: Instant, payer: &Payer, account: &Jid) -> bool {
-        if self.bytes <= WAY_BYTES / 2 && self.share(account) <= WAY_ACCOUNT_BYTES {
+    /// Whether this one, whose account has so much, is to be told to wait: it was not, or has waited in vain.
+    fn tells(&mut self, now: Instant, payer: &Payer, account: &Jid, share: usize) -> bool {
+        if self.bytes <= WAY_BYTES / 2 && share <= WAY_ACCOUNT_BYTES {
             return false;
         }
         let told = self.waiting.get(payer);
@@ -178,8 +184,8 @@ impl Shard {
         };
         if let (Some(of), Some(payer)) = (of.cloned(), payer) {
             let way = self.ways.0.entry(to).or_default();
-            way.add(of.clone(), delivery.weight());
-            if way.tells(now.mono, &payer, &of) {
+            let share = way.add(of.clone(), delivery.weight());
+            if way.tells(now.mono, &payer, &of, share) {
                 self.wait_for_way(now, to, payer);
             }
         }
@@ -249,8 +255,8 @@ mod tests {
 
     fn bound(way: &mut Way, name: &str, bytes: usize) -> bool {
         let session = jid(name);
-        way.add(session.clone(), bytes);
-        way.tells(Instant(0), &Payer::Other(session.clone()), &session)
+        let share = way.add(session.clone(), bytes);
+        way.tells(Instant(0), &Payer::Other(session.clone()), &session, share)
     }
 
     #[test]
@@ -318,10 +324,10 @@ mod tests {
         let mut way = Way::default();
         let romeo = jid("romeo@localhost/a");
         let payer = Payer::Other(romeo.clone());
-        way.add(romeo.clone(), WAY_ACCOUNT_BYTES + 1);
-        assert!(way.tells(Instant(0), &payer, &romeo));
-        assert!(!way.tells(Instant(0), &payer, &romeo));
-        assert!(way.tells(Instant(0) + FLOW_NEWS, &payer, &romeo));
+        let share = way.add(romeo.clone(), WAY_ACCOUNT_BYTES + 1);
+        assert!(way.tells(Instant(0), &payer, &romeo, share));
+        assert!(!way.tells(Instant(0), &payer, &romeo, share));
+        assert!(way.tells(Instant(0) + FLOW_NEWS, &payer, &romeo, share));
     }
 
     #[test]
@@ -331,8 +337,8 @@ mod tests {
         let (place, romeo) = (Place { node: 0, shard: 1 }, jid("romeo@localhost/a"));
         let mut ways = Ways::default();
         let way = ways.0.entry(place).or_default();
-        way.add(romeo.clone(), WAY_ACCOUNT_BYTES + 1);
-        assert!(way.tells(Instant(0), &Payer::Connection(conn), &romeo));
+        let share = way.add(romeo.clone(), WAY_ACCOUNT_BYTES + 1);
+        assert!(way.tells(Instant(0), &Payer::Connection(conn), &romeo, share));
         ways.forget(conn);
         let way = ways.0.entry(place).or_default();
         way.remove(way.bytes, End::First);
