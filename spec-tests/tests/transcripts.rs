@@ -48,7 +48,10 @@ const NOT_BY_CLIENTS_STANZA: &[(&str, &str)] = &[
     ("redirect", "no redirection"),
     ("registration-required", "no rooms or gateways yet"),
     ("remote-server-timeout", "no links to other servers yet"),
-    ("subscription-required", "no subscriptions yet"),
+    (
+        "subscription-required",
+        "service-unavailable tells less (XEP-0030 §8)",
+    ),
     (
         "undefined-condition",
         "every refusal has a defined condition",

@@ -99,6 +99,12 @@ fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
                     ["roster", "contacts", count] => {
                         host.roster.max_contacts = number(count)? as usize;
                     }
+                    ["roster", "requests", count] => {
+                        host.roster.max_requests = number(count)? as usize;
+                    }
+                    ["blocklist", "items", count] => {
+                        host.blocking.max_items = number(count)? as usize;
+                    }
                     ["disable", mechanism] => host.sasl.disable.push((*mechanism).to_owned()),
                     _ => return Err("no such setting".to_owned()),
                 }
