@@ -20,6 +20,8 @@ use spondee_core::xep::INDEX;
 const PASSES: usize = 33;
 /// What each test waits for an answer at most. None of those that pass waits for something not to come.
 const REPLY_TIMEOUT_MS: &str = "30000";
+/// The same for what is expected to fail.
+const SHORT_TIMEOUT_MS: &str = "3000";
 /// A test that gets no answer again and again.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -64,7 +66,7 @@ struct Smack {
 }
 
 impl Smack {
-    fn start(installed: &Path, server: &Server) -> Self {
+    fn start(installed: &Path, server: &Server, timeout_ms: &str) -> Self {
         let smack = installed.join("smack");
         let classes = format!("{0}/classes:{0}/lib/*", smack.display());
         let mut command = Command::new("java");
@@ -76,7 +78,7 @@ impl Smack {
             .args(["-cp", &classes, "interop.Main", "127.0.0.1"])
             .args([&server.clear.port().to_string(), "localhost"])
             .arg(server.authority().path())
-            .arg(REPLY_TIMEOUT_MS);
+            .arg(timeout_ms);
         let mut smack = Self {
             program: Program::start(command).unwrap(),
             tests: BTreeSet::new(),
@@ -143,7 +145,7 @@ fn smacks_tests_pass() {
         return;
     };
     let server = Server::start(&[]).unwrap();
-    let mut smack = Smack::start(&installed, &server);
+    let mut smack = Smack::start(&installed, &server, REPLY_TIMEOUT_MS);
     let list = list();
     let listed: BTreeSet<String> = list.keys().cloned().collect();
     assert_eq!(smack.tests, listed, "tests.txt names each test there is");
@@ -157,6 +159,7 @@ fn smacks_tests_pass() {
     assert!(wrong.is_empty(), "{count} of {all}:\n{}", wrong.join("\n"));
 
     if std::env::var_os("SPONDEE_LONG").is_some() {
+        let mut smack = Smack::start(&installed, &server, SHORT_TIMEOUT_MS);
         let waiting = with(&list, |expected| matches!(expected, Expected::Needs(_)));
         let passed: Vec<&str> = waiting
             .into_iter()
