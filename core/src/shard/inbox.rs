@@ -158,6 +158,13 @@ impl Inbox {
         Some(item)
     }
 
+    /// The stream on this connection ends before anything else is done, and with no other error.
+    pub(super) fn fail_first(&mut self, conn: ConnId, violation: Violation) {
+        self.items
+            .retain(|item| !matches!(item, Item::Fail(other, _) if *other == conn));
+        self.items.push_front(Item::Fail(conn, violation));
+    }
+
     /// Puts back what was taken: it comes first again.
     pub(super) fn put_back(&mut self, item: Item) {
         if let Item::Stanza(post) = &item {

@@ -209,9 +209,10 @@ impl Shard {
                 self.undone(key, Some(Condition::InternalServerError));
             }
             Err(StoreError::Unknown) => {
-                // What was held cannot be said, and nobody may believe what it was told before.
+                // What was held cannot be said, and nobody may believe what it was told before, or hear more of it: who missed one change and
+                // hears of the next would take its version for what it has.
                 self.undone(key, None);
-                self.end_later(key, Violation::Store);
+                self.end_first(key, Violation::Store);
             }
         }
         let busy = self
@@ -359,6 +360,15 @@ impl Shard {
         if let Some(owner) = self.owners.get_mut(key) {
             for conn in owner.account.connections() {
                 owner.inbox.push(Item::Fail(conn, violation));
+            }
+        }
+    }
+
+    /// The same, before anything else is done.
+    fn end_first(&mut self, key: AccountKey, violation: Violation) {
+        if let Some(owner) = self.owners.get_mut(key) {
+            for conn in owner.account.connections() {
+                owner.inbox.fail_first(conn, violation);
             }
         }
     }
