@@ -5,6 +5,8 @@ use alloc::string::String;
 use core::fmt;
 use core::str::Split;
 
+use memchr::memchr;
+
 use crate::jid::BareJid;
 use crate::xml::Writer;
 
@@ -202,7 +204,7 @@ impl Item<'_> {
     /// The bare address.
     #[must_use]
     pub fn contact(&self) -> &str {
-        self.texts.split('\0').next().unwrap_or_default()
+        first(&self.texts)
     }
 
     /// The same as a value of its own.
@@ -299,6 +301,13 @@ impl<'a> Iterator for Groups<'a> {
     fn next(&mut self) -> Option<&'a str> {
         self.0.next()
     }
+}
+
+/// The first of some texts with NUL between them. Asked for at each step of each search, and not by `split`, which takes three times as
+/// long.
+pub(super) fn first(texts: &str) -> &str {
+    let end = memchr(0, texts.as_bytes()).unwrap_or(texts.len());
+    texts.get(..end).unwrap_or_default()
 }
 
 /// How many bytes a text takes once `xml::escape_attribute` has seen it, at most; as text it takes fewer.

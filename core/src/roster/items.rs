@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::Item;
-use super::item::Standing;
+use super::item::{Standing, first};
 
 /// In the order of their addresses, each once. Two allocations for all of them: a contact takes seven bytes beside its address, its name and
 /// its groups.
@@ -58,8 +58,8 @@ impl Items {
     /// Where a contact is, or where it belongs.
     pub(super) fn find(&self, contact: &str) -> Result<usize, usize> {
         let contact_at = |start: u32| {
-            let text = self.text.get(start as usize + 1..).unwrap_or_default();
-            text.split('\0').next().unwrap_or_default()
+            let text = self.text.get(start as usize + 1..);
+            text.map_or("", first)
         };
         self.starts
             .binary_search_by(|start| contact_at(*start).cmp(contact))
