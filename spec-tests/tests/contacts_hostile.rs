@@ -4,22 +4,28 @@
 
 use std::time::Duration;
 
-use spec_tests::memory::{Fate, Step, StorePace, Workers, World};
+use spec_tests::memory::{Fate, Step, StorePace, Workers, World, config};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
 use spondee_core::jid::BareJid;
 use spondee_core::port::{Command, CommandId, Note, Opening};
 use spondee_core::roster::{ROSTER, ROSTER_UNSAID, ROSTER_VERSION};
 use spondee_core::store::{Expect, Field, Row, StoreError};
 
-#[expect(dead_code, reason = "no stream ends here")]
-mod stage;
-
-use stage::{Outcome, world};
+type Outcome = Result<(), String>;
 
 const ROMEO: &str = "romeo@localhost";
 const JULIET: &str = "juliet@localhost";
 const NURSE: &str = "nurse@localhost";
 const ROSTER_GET: &str = "<iq id='r' type='get'><query xmlns='jabber:iq:roster'/></iq>";
+
+/// One shard, and three accounts.
+fn world() -> World {
+    let mut world = World::new(config());
+    for name in [ROMEO, JULIET, NURSE] {
+        world.add_user(name, "secret");
+    }
+    world
+}
 
 /// Somebody who has asked for the roster and is available.
 fn arrive(world: &mut World, account: &str, resource: &str) -> Result<Talk, String> {
@@ -74,7 +80,7 @@ fn befriend(world: &mut World, he: &mut Talk, she: &mut Talk) {
 /// Somebody whose admission waits for a reading may have written a session's worth of stanzas meanwhile.
 #[test]
 fn who_is_let_in_late_and_changes_something_at_once_is_no_fault() -> Outcome {
-    let mut world = world(1, |_| {});
+    let mut world = world();
     world.workers = Workers::Slow;
     let mut juliet = Talk::connect(&mut world, Opening::Tls);
     juliet.open(&mut world, "localhost")?;
@@ -103,7 +109,7 @@ fn who_is_let_in_late_and_changes_something_at_once_is_no_fault() -> Outcome {
 /// A subscription stanza that has no room is said again: nobody's sessions need end for it.
 #[test]
 fn many_strangers_who_ask_at_once_end_nobodys_session() -> Outcome {
-    let mut world = world(1, |_| {});
+    let mut world = world();
     let juliet = arrive(&mut world, JULIET, "balcony")?;
     let mut strangers = Vec::new();
     for number in 0..6 {
@@ -133,7 +139,7 @@ fn many_strangers_who_ask_at_once_end_nobodys_session() -> Outcome {
 #[test]
 fn who_saw_an_account_hears_of_its_end_and_nobody_else_whatever_the_store_refused() -> Outcome {
     for granted in [true, false] {
-        let mut world = world(1, |_| {});
+        let mut world = world();
         let mut romeo = arrive(&mut world, ROMEO, "orchard")?;
         let mut juliet = arrive(&mut world, JULIET, "balcony")?;
         let act = if granted {
@@ -165,7 +171,7 @@ fn who_saw_an_account_hears_of_its_end_and_nobody_else_whatever_the_store_refuse
 /// What is told of an end is as bounded as what is told of a beginning.
 #[test]
 fn nobody_makes_the_server_tell_all_contacts_a_long_farewell() -> Outcome {
-    let mut world = world(1, |_| {});
+    let mut world = world();
     let mut romeo = arrive(&mut world, ROMEO, "orchard")?;
     let mut juliet = arrive(&mut world, JULIET, "balcony")?;
     befriend(&mut world, &mut romeo, &mut juliet);
@@ -211,7 +217,7 @@ fn contact_row(contact: &str, subscription: &str) -> Row {
 #[test]
 fn an_account_goes_however_much_it_has_not_said() -> Outcome {
     for long in [0, 9_900] {
-        let mut world = world(1, |_| {});
+        let mut world = world();
         let owner = account(JULIET);
         let anything = Expect::Anything;
         let padding = "n".repeat(990);
@@ -245,7 +251,7 @@ fn an_account_goes_however_much_it_has_not_said() -> Outcome {
 /// An administrator deletes an account that somebody does not let go.
 #[test]
 fn nobody_keeps_an_account_from_being_deleted() -> Outcome {
-    let mut world = world(1, |_| {});
+    let mut world = world();
     let strangers: Vec<Talk> = (0..3)
         .map(|number| {
             let name = format!("stranger{number}@localhost");
