@@ -85,13 +85,10 @@ fn who_is_let_in_late_and_changes_something_at_once_is_no_fault() -> Outcome {
     let mut juliet = Talk::connect(&mut world, Opening::Tls);
     juliet.open(&mut world, "localhost")?;
     let set = "<iq id='s' type='set'><query xmlns='jabber:iq:roster'><item jid='a@localhost'/></query></iq>";
-    for words in [
-        plain_auth("juliet", "secret"),
-        header("localhost"),
-        bind_request("balcony") + set,
-    ] {
-        world.write(juliet.peer(), words.as_bytes());
-    }
+    // All in one piece, as what it is held back by wants.
+    let words =
+        plain_auth("juliet", "secret") + &header("localhost") + &bind_request("balcony") + set;
+    world.write(juliet.peer(), words.as_bytes());
     let_all_happen_but(&mut world, |step| matches!(step, Step::Derive(_)));
     // What was read of her is not known to be good any more.
     let disable = Command::Disable {
@@ -190,10 +187,10 @@ fn nobody_makes_the_server_tell_all_contacts_a_long_farewell() -> Outcome {
     Ok(())
 }
 
-fn subscribed_row(contact: &str, bytes: usize) -> Row {
+fn subscribed_row(owner: &str, contact: &str, bytes: usize) -> Row {
     let status = "x".repeat(bytes);
     let stanza = format!(
-        "<presence to='{contact}' from='{JULIET}' type='subscribed'><status>{status}</status></presence>"
+        "<presence to='{contact}' from='{owner}' type='subscribed'><status>{status}</status></presence>"
     );
     Row(vec![
         Field::text(contact),
@@ -218,7 +215,9 @@ fn contact_row(contact: &str, subscription: &str) -> Row {
 fn an_account_goes_however_much_it_has_not_said() -> Outcome {
     for long in [0, 9_900] {
         let mut world = world();
-        let owner = account(JULIET);
+        let owner = format!("{}@localhost", "j".repeat(990));
+        world.add_user(&owner, "secret");
+        let owner = account(&owner);
         let anything = Expect::Anything;
         let padding = "n".repeat(990);
         for number in 0..200 {
@@ -230,7 +229,7 @@ fn an_account_goes_however_much_it_has_not_said() -> Outcome {
                 anything,
             );
             if number < 50 {
-                let row = subscribed_row(&contact, long);
+                let row = subscribed_row(owner.as_str(), &contact, long);
                 world.keep(owner.clone(), &ROSTER_UNSAID, row, anything);
             }
         }
@@ -282,6 +281,23 @@ fn nobody_keeps_an_account_from_being_deleted() -> Outcome {
     }
     assert!(answered.is_some_and(|turn| turn < 2000), "{answered:?}");
     world.run();
+    has_no_fault(&world, "after it");
+    Ok(())
+}
+
+/// What nobody can know of, and what is so: who does not see an account any more hears that it is gone.
+#[test]
+fn who_was_refused_without_anybody_knowing_hears_of_the_end() -> Outcome {
+    let mut world = world();
+    let mut romeo = arrive(&mut world, ROMEO, "orchard")?;
+    let mut juliet = arrive(&mut world, JULIET, "balcony")?;
+    befriend(&mut world, &mut romeo, &mut juliet);
+    world.fates.push_back(Fate::Lost);
+    romeo.send(&mut world, &presence("unsubscribed", JULIET));
+    world.advance(Duration::from_secs(10));
+    let heard = told(&mut world, &juliet);
+    assert_eq!(heard.matches("type='unavailable'").count(), 1, "{heard}");
+    assert!(heard.contains("type='unsubscribed'"), "{heard}");
     has_no_fault(&world, "after it");
     Ok(())
 }
