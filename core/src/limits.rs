@@ -61,6 +61,10 @@ pub const PRESENCE_BYTES: usize = 10_000;
 const _: () = assert!(PRESENCE_BYTES <= *C2S_STANZA_BYTES.start() as usize);
 const _: () = assert!(PRESENCE_BYTES <= *C2S_QUEUE_BYTES.start());
 
+/// Bytes of all addresses to which one session has sent directed presence and that must hear of its end (RFC 6121 §4.6.3): a hundred and
+/// thirty for each of as many as there may be (`Limits::directed_presence`), where thirty are usual. They are kept as long as it lasts.
+pub const DIRECTED_BYTES: usize = 128 * 1024;
+
 /// Deadlines looked at in one `Tick`: bounds the work of a turn. What is left is due at once.
 pub const TICK_MAX: usize = 1024;
 

@@ -5,6 +5,7 @@ mod stage;
 use spec_tests::element::{CLIENT, Element};
 use spec_tests::memory::World;
 use spec_tests::talk::Talk;
+use spondee_core::limits::DIRECTED_BYTES;
 use stage::{Outcome, stream_error, world};
 
 const HALL: &str = "juliet@localhost/hall";
@@ -407,5 +408,34 @@ fn presence_of_other_types_without_an_address_says_nothing() -> Outcome {
         assert_eq!(hall.rest(&mut world)?, [], "{kind}");
         assert_eq!(garden.rest(&mut world)?, [], "{kind}");
     }
+    Ok(())
+}
+
+/// Addresses may have three thousand bytes each, and all of them are kept.
+#[test]
+fn addresses_of_directed_presence_are_bounded_in_bytes() -> Outcome {
+    let mut world = world(1, |_| {});
+    let mut romeo = Talk::session(&mut world, "romeo@localhost", "orchard")?;
+    let resource = "x".repeat(1000);
+    let mut kept = 0;
+    for n in 0..200 {
+        let to = format!("nobody{n}@localhost/{resource}");
+        romeo.send(&mut world, &format!("<presence to='{to}'/>"));
+        match romeo.rest(&mut world)?.first() {
+            None => kept += to.len(),
+            Some(refusal) => {
+                let error = refusal.child(CLIENT, "error");
+                assert_eq!(
+                    error.and_then(Element::condition),
+                    Some("resource-constraint")
+                );
+                break;
+            }
+        }
+    }
+    assert!(
+        kept <= DIRECTED_BYTES && kept + 2000 > DIRECTED_BYTES,
+        "{kept}"
+    );
     Ok(())
 }

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use super::session::{Presence, Session};
 use super::{Account, Addressed, Cx, SessionKey};
 use crate::jid::Jid;
-use crate::limits::{PRESENCE_BYTES, STATUS_SHOWN_BYTES};
+use crate::limits::{DIRECTED_BYTES, PRESENCE_BYTES, STATUS_SHOWN_BYTES};
 use crate::port::{Availability, Show};
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
 use crate::xep::{Activity, bounded_status};
@@ -227,7 +227,10 @@ impl Account {
         };
         match presence.kind() {
             Kind::Presence(PresenceType::Available) => {
-                if session.directed.len() >= limit && !session.directed.contains(&to) {
+                let bytes = session.directed.iter().map(|jid| jid.as_str().len());
+                let is_full = session.directed.len() >= limit
+                    || bytes.sum::<usize>() + to.as_str().len() > DIRECTED_BYTES;
+                if is_full && !session.directed.contains(&to) {
                     let refusal = presence.refusal(Condition::ResourceConstraint, None);
                     if let Some(refusal) = refusal {
                         cx.tell(key, refusal.into());

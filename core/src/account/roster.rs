@@ -59,7 +59,8 @@ impl Account {
             .kept
             .sound_mut()
             .ok_or(Condition::InternalServerError)?;
-        if !kept.unsaid.has_room() {
+        // RFC 6121 §2.5.2: contacts must hear that they are removed.
+        if set.removes() && !kept.unsaid.has_room() {
             return Err(Condition::ResourceConstraint);
         }
         let max_contacts = cx.host.roster.max_contacts;

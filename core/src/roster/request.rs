@@ -29,6 +29,11 @@ impl Set {
     pub(crate) const fn contact(&self) -> &BareJid {
         &self.contact
     }
+
+    /// Whether that goes.
+    pub(crate) const fn removes(&self) -> bool {
+        matches!(self.wish, Wish::Remove)
+    }
 }
 
 /// What is to become of the contact.
