@@ -162,6 +162,9 @@ pub const ACCOUNT_IDLE: Duration = Duration::from_secs(60);
 /// Accounts of one shard that stay for that reason. Beyond it those go that have been idle for longest.
 pub const ACCOUNTS_IDLE_MAX: usize = 4096;
 
+/// Idle accounts among which one is looked for that can leave memory: those that wait for contacts do so for a turn or two, and are few.
+pub const IDLE_LOOK: usize = 64;
+
 /// How long one session that does not read may hold up another that writes to it, at most. Then it is looked at how much it took: with less
 /// than `FLOW_READ_BYTES` it ends. A person waits so long for a message to go out, and no longer.
 pub const FLOW_PATIENCE: Duration = Duration::from_secs(10);

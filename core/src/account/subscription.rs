@@ -361,6 +361,12 @@ impl Account {
         }
     }
 
+    /// Whether contacts may not have heard something.
+    pub(crate) fn has_unsaid(&self) -> bool {
+        let kept = self.kept.sound();
+        kept.is_some_and(|kept| !kept.unsaid.is_empty())
+    }
+
     /// What contacts may not have heard is said again, when the account comes into memory and when somebody becomes available (RFC 6121
     /// §3.1.2 recommends that for requests).
     pub(crate) fn say_again(&mut self, cx: &mut Cx<'_>) {

@@ -16,7 +16,7 @@ use super::signin::{first_record, get_credentials};
 use crate::account::{Account, AccountKey, Kept, Manner};
 use crate::due::Due;
 use crate::jid::{BareJid, Jid};
-use crate::limits::{ACCOUNT_IDLE, ACCOUNTS_IDLE_MAX, LOAD_AGAIN, LOAD_TRIES};
+use crate::limits::{ACCOUNT_IDLE, ACCOUNTS_IDLE_MAX, IDLE_LOOK, LOAD_AGAIN, LOAD_TRIES};
 use crate::port::{CommandError, Note};
 use crate::sasl::{Credentials, Status};
 use crate::stanza::{Condition, Kind, Stanza};
@@ -298,11 +298,7 @@ impl Shard {
         match owner.life {
             Life::Ready if !owner.account.is_shut() => {
                 owner.idle = Some(self.idle.insert(now.mono, key));
-                if self.idle.accounts.len() > self.idle.most
-                    && let Some((_, (_, longest))) = self.idle.accounts.pop_first()
-                {
-                    self.let_idle_one_go(longest);
-                }
+                self.bound_idle();
             }
             Life::Ready | Life::Leaving(_) => self.let_go(key),
             // The store has the last word.
@@ -329,6 +325,24 @@ impl Shard {
                 self.fx
                     .bug("an account leaves although something waits for it");
             }
+        }
+    }
+
+    /// One account more than may be idle: the one that has been so for longest leaves memory. One that waits for contacts to settle something
+    /// stays for its minute: it would have to come back to say it again, and two such would fetch each other for ever.
+    fn bound_idle(&mut self) {
+        if self.idle.accounts.len() <= self.idle.most {
+            return;
+        }
+        let is_free = |key: AccountKey| {
+            let owner = self.owners.get(key);
+            owner.is_none_or(|owner| !owner.account.has_unsaid())
+        };
+        let mut longest = self.idle.accounts.iter().take(IDLE_LOOK);
+        let free = longest.find(|(_, (_, key))| is_free(*key));
+        if let Some((number, key)) = free.map(|(number, (_, key))| (*number, *key)) {
+            self.idle.remove(number);
+            self.let_idle_one_go(key);
         }
     }
 
