@@ -17,6 +17,9 @@
 //! | order for each pair; nothing twice | `simulator/ledger.rs` |
 //! | nothing is lost behind which a stream was closed, not even in the same read | `simulator/actions.rs` (`part`), judged as `Sender::Left` in `judge.rs`; nor behind which a connection was closed (`Sender::Parted`) |
 //! | no stanza is both delivered and refused within one server, and none vanishes | `simulator/ledger.rs`, `judge.rs` |
+//! | both sides of a subscription agree at rest, and are what some order of all that was done makes of it; requests come back at each initial presence | `simulator/subscriptions`, by those who sign in at every rest (`witness.rs`) |
+//! | presence seen is presence said, in order, told to who may know and nobody else; its end is told once; at rest everybody sees what was said last | `simulator/sight.rs`, `seeing.rs` |
+//! | nothing comes from who is blocked, to the stanza from when on; a blocklist that anybody is told is one that was asked for | `simulator/blocks` |
 //! | a stanza is from whom it says, for whom it says, and no larger than what came allows | `simulator/ledger.rs`, `scales.rs`, `core/src/fuzzing/world/checks.rs` |
 //! | nothing reaches the unauthenticated | `simulator/client.rs`, `core/src/fuzzing/stream.rs` |
 //! | who is held up has failed, and who is refused has a reason | `simulator/guesses.rs`, `accounts.rs` |

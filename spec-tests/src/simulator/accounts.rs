@@ -158,6 +158,39 @@ impl Accounts {
             })
     }
 
+    /// All passwords that it may have now.
+    pub(super) fn passwords(&self, account: usize) -> Vec<&'static str> {
+        let records = self.accounts[account].base.iter();
+        let enabled = records.filter_map(|record| match record {
+            Record::Enabled(password) => Some(*password),
+            Record::Absent | Record::Disabled(_) => None,
+        });
+        enabled.collect()
+    }
+
+    pub(super) fn may_be_disabled(&self, account: usize) -> bool {
+        let mut records = self.accounts[account].base.iter();
+        records.any(|record| matches!(record, Record::Disabled(_)))
+    }
+
+    /// Whether there is such an account, everything being at rest; `None` if nobody can tell.
+    pub(super) fn is_there(&self, account: usize) -> Option<bool> {
+        let base = &self.accounts[account].base;
+        match (base.contains(&Record::Absent), base.len()) {
+            (true, 1) => Some(false),
+            (true, _) => None,
+            (false, _) => Some(true),
+        }
+    }
+
+    /// Whether there may have been none at some time since that moment.
+    pub(super) fn may_have_been_absent(&self, account: usize, since: Moment) -> bool {
+        let account = &self.accounts[account];
+        account
+            .possible(since, Moment::MAX)
+            .contains(&Record::Absent)
+    }
+
     /// An order is given.
     pub(super) fn order(
         &mut self,
@@ -285,6 +318,11 @@ impl Accounts {
             }
         }
         Ok(())
+    }
+
+    /// Whether an order is still to be answered.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.of_command.is_empty()
     }
 
     /// A sign-in succeeded that began at `began`.

@@ -49,6 +49,9 @@ impl Simulation {
             Action::Connect => self.connect(),
             Action::Speak => self.speak(),
             Action::Contacts => self.keep_contacts(),
+            Action::Befriend => self.befriend(),
+            Action::Block => self.block(),
+            Action::Probe => self.probe(),
             Action::Presence => self.presence(),
             Action::Leave => self.leave(),
             Action::Part => self.part(),
@@ -277,6 +280,11 @@ impl Simulation {
             2 => (PresenceType::Available, Some(5)),
             _ => (PresenceType::Available, Some(0)),
         };
+        self.announce(index, kind, priority);
+    }
+
+    /// It tells everybody.
+    pub(super) fn announce(&mut self, index: usize, kind: PresenceType, priority: Option<i8>) {
         if let Some(life) = self.ledger.life(index) {
             life.becomes(self.now, State::Bound(priority));
         }
@@ -293,7 +301,7 @@ impl Simulation {
         self.leave_as(index);
     }
 
-    fn leave_as(&mut self, index: usize) {
+    pub(super) fn leave_as(&mut self, index: usize) {
         let now = self.now;
         if let Some(life) = self.ledger.life(index) {
             life.ends(now);
@@ -310,9 +318,10 @@ impl Simulation {
         }
         let index = self.random.pick(&sessions);
         for _ in 0..=self.random.below(4) {
-            match self.random.percent(50) {
-                true => self.ask_for_contacts(index),
-                false => self.speak_as(index),
+            match self.random.below(3) {
+                0 => self.ask_for_contacts(index),
+                1 => self.manage_subscription(index),
+                _ => self.speak_as(index),
             }
         }
         let hangs_up = self.random.percent(40);

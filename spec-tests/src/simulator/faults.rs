@@ -147,6 +147,16 @@ impl Faults {
             .any(|(kind, i, _, t)| *kind == wanted && i == id && t == to)
     }
 
+    /// Whether presence from `from` to an address of `bare`, or what asks for it, came back.
+    pub(super) fn presence_came_back(&self, from: &str, bare: &str) -> bool {
+        let of = |jid: &str, bare: &str| jid.split('/').next() == Some(bare);
+        self.returned.iter().any(|(kind, _, f, to)| {
+            let told = f == from && of(to, bare);
+            let asked = of(f, bare) && from.split('/').next() == to.split('/').next();
+            kind.starts_with("Presence") && (told || asked)
+        })
+    }
+
     /// Whether unavailable presence from `from` to an address of `bare` came back.
     pub(super) fn farewell_came_back(&self, from: &str, bare: &str) -> bool {
         self.returned.iter().any(|(kind, _, f, to)| {

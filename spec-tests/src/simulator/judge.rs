@@ -6,10 +6,12 @@ use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
 
 use super::Moment;
 use super::accounts::NAMES;
+use super::blocks::{Blocked, Blocks};
 use super::faults::{Faults, Served};
 use super::ledger::Ledger;
 use super::lives::{Attention, Life, Name, Standing};
 use super::stanzas::{Question, Sent, To};
+use super::subscriptions::account_of;
 
 /// What should have become of a stanza.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,21 +46,36 @@ enum Sender {
 
 impl Ledger {
     /// Judges everything sent since the last time.
-    pub(super) fn judge(&self, now: Moment, faults: &Faults) -> Result<(), String> {
+    pub(super) fn judge(
+        &self,
+        now: Moment,
+        faults: &Faults,
+        blocks: &Blocks,
+        stirred: &dyn Fn(usize, usize) -> bool,
+    ) -> Result<(), String> {
         for sent in self.open.values() {
             if sent.is_broadcast() {
                 self.judge_broadcast(now, sent)?;
             } else {
-                self.judge_one(now, faults, sent)?;
+                self.judge_one(now, (faults, blocks), sent)?;
             }
         }
         self.judge_addresses()?;
-        self.judge_farewells(now)?;
-        self.judge_ghosts(faults)
+        self.judge_farewells(now, stirred)?;
+        self.judge_ghosts(faults, stirred)
     }
 
-    fn judge_one(&self, now: Moment, faults: &Faults, sent: &Sent) -> Result<(), String> {
-        let verdict = self.verdict(now, faults, sent);
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one case after the other, each a few lines"
+    )]
+    fn judge_one(
+        &self,
+        now: Moment,
+        (faults, blocks): (&Faults, &Blocks),
+        sent: &Sent,
+    ) -> Result<(), String> {
+        let verdict = self.verdict(now, faults, blocks, sent);
         let sender = self.sender(now, sent);
         let fail = |what: &str| {
             Err(format!(
@@ -116,7 +133,14 @@ impl Ledger {
                 let fits = match answer {
                     None | Some("service-unavailable") => true,
                     Some("result") => sent.question != Question::Unknown,
-                    Some("remote-server-not-found") => gone,
+                    Some("not-acceptable") => self.own_list(now, blocks, sent) != Blocked::No,
+                    Some("remote-server-not-found") => {
+                        let served = sent.to.bare().map(|bare| faults.served(bare, sent.at));
+                        gone || served != Some(Served::Yes)
+                    }
+                    Some("resource-constraint") => {
+                        faults.came_back(sent.kind, &sent.id, self.name(sent.by))
+                    }
                     Some(_) => false,
                 };
                 if !fits {
@@ -141,14 +165,21 @@ impl Ledger {
         }
     }
 
-    fn verdict(&self, now: Moment, faults: &Faults, sent: &Sent) -> Verdict {
+    fn verdict(&self, now: Moment, faults: &Faults, blocks: &Blocks, sent: &Sent) -> Verdict {
         let refused = |condition| {
             Verdict::Exactly(Vec::new(), sent.kind.may_be_refused().then_some(condition))
         };
+        let own_list = self.own_list(now, blocks, sent);
+        match own_list {
+            Blocked::Yes => return refused("not-acceptable"),
+            // The answer may have come from somebody who was blocked by then.
+            Blocked::Maybe => return Verdict::Loosely(Loss::Excused),
+            Blocked::No => {}
+        }
         if faults.came_back(sent.kind, &sent.id, self.name(sent.by)) {
             return refused("resource-constraint");
         }
-        if sent.question == Question::Roster {
+        if sent.question == Question::Kept {
             return Verdict::Answered;
         }
         if sent.to == To::Malformed {
@@ -162,6 +193,14 @@ impl Ledger {
         let own = NAMES
             .iter()
             .find(|name| self.name(sent.by).split('/').next() == Some(**name));
+        let other = sent.to.bare().and_then(account_of);
+        let other_list =
+            other.map(|other| blocks.standing(other, self.name(sent.by), sent.at, now));
+        match other_list {
+            Some(Blocked::Maybe) => return self.loosely(now, sent),
+            Some(Blocked::Yes) => return blocked(sent),
+            Some(Blocked::No) | None => {}
+        }
         match (&sent.to, sent.kind) {
             (To::Malformed | To::Remote, _) => refused("remote-server-not-found"),
             (To::Host(_), Kind::Presence(_)) => Verdict::Exactly(Vec::new(), None),
@@ -169,8 +208,8 @@ impl Ledger {
                 Verdict::Exactly(Vec::new(), Some("result"))
             }
             (To::Host(_), _) => refused("service-unavailable"),
-            // RFC 6121 §8.5.1, until there are rosters also for those who exist.
-            (_, Kind::Presence(PresenceType::Subscribe)) => Verdict::Exactly(Vec::new(), None),
+            // Judged by what is seen then.
+            (_, Kind::Presence(PresenceType::Probe)) => Verdict::Exactly(Vec::new(), None),
             (To::Bare(_) | To::Unsaid, Kind::Iq(kind)) => {
                 let asks_itself = sent.to == To::Unsaid || sent.to.bare() == own.copied();
                 match (asks_itself, kind, sent.question) {
@@ -183,6 +222,17 @@ impl Ledger {
             (To::Unsaid, _) => self.to_bare(now, sent, own.copied().unwrap_or_default()),
             (To::Bare(bare), _) => self.to_bare(now, sent, bare),
             (To::Full(full), _) => self.to_full(now, sent, full),
+        }
+    }
+
+    /// Whether the sender's own list is about whom it wrote to.
+    fn own_list(&self, now: Moment, blocks: &Blocks, sent: &Sent) -> Blocked {
+        let account = account_of(self.name(sent.by).split('/').next().unwrap_or_default());
+        match (account, sent.to.address()) {
+            (Some(account), Some(to)) if sent.to != To::Malformed => {
+                blocks.standing(account, to, sent.at, now)
+            }
+            _ => Blocked::No,
         }
     }
 
@@ -309,8 +359,16 @@ impl Ledger {
     }
 
     /// The server said of these that they are over.
-    fn judge_farewells(&self, now: Moment) -> Result<(), String> {
-        for from in &self.farewells {
+    fn judge_farewells(
+        &self,
+        now: Moment,
+        stirred: &dyn Fn(usize, usize) -> bool,
+    ) -> Result<(), String> {
+        for (account, from) in &self.farewells {
+            let other = account_of(from.split('/').next().unwrap_or_default());
+            if other.is_some_and(|other| stirred(*account, other)) {
+                continue; // it was over for those alone
+            }
             let mut of_name = self.lives.iter().filter(|life| life.may_be(from));
             let over = |life: &Life| !matches!(life.during(self.rest, now), Standing::Always(_));
             if !of_name.any(over) {
@@ -323,7 +381,11 @@ impl Ledger {
     }
 
     /// RFC 6121 §4.5.2, §4.6.3: who was told that somebody is available is told that it is no more.
-    fn judge_ghosts(&self, faults: &Faults) -> Result<(), String> {
+    fn judge_ghosts(
+        &self,
+        faults: &Faults,
+        stirred: &dyn Fn(usize, usize) -> bool,
+    ) -> Result<(), String> {
         for life in self.lives.iter().filter(|life| !life.is_over()) {
             let excused = self.withdrawn.contains(&life.client);
             if excused || life.attention == Attention::Loses {
@@ -337,6 +399,10 @@ impl Ledger {
                     .lives
                     .iter()
                     .any(|other| other.may_be(jid) && !other.is_over());
+                let other = account_of(jid.split('/').next().unwrap_or_default());
+                if other.is_some_and(|other| stirred(life.account, other)) {
+                    continue;
+                }
                 if !alive && !faults.farewell_came_back(jid, NAMES[life.account]) {
                     return Err(format!("{} was never told that {jid} is gone", life.jid()));
                 }
@@ -344,4 +410,17 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// XEP-0191 §3.3: as where nobody is.
+fn blocked(sent: &Sent) -> Verdict {
+    let answer = match (sent.kind, &sent.to) {
+        (Kind::Iq(IqType::Get), To::Bare(_)) if sent.question == Question::Items => Some("result"),
+        (Kind::Iq(IqType::Get | IqType::Set), _)
+        | (Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat), _) => {
+            Some("service-unavailable")
+        }
+        (Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_), _) => None,
+    };
+    Verdict::Exactly(Vec::new(), answer)
 }

@@ -9,6 +9,7 @@ use super::Moment;
 use super::accounts::NAMES;
 use super::lives::Life;
 use super::stanzas::{Sent, To, is_of, mark};
+use super::subscriptions::account_of;
 use crate::element::{CLIENT, Element};
 
 /// All stanzas, and the lives that sent and received them.
@@ -30,16 +31,18 @@ pub(super) struct Ledger {
     directed: BTreeMap<usize, BTreeSet<String>>,
     /// Whom a client believes available.
     pub(super) seen: BTreeMap<usize, BTreeSet<String>>,
-    /// Of whom the server said that they are over.
-    pub(super) farewells: BTreeSet<String>,
+    /// Of whom the server said that they are over, to which account.
+    pub(super) farewells: BTreeSet<(usize, String)>,
     /// Those who need not hear of every end (RFC 6121 §4.6.1).
     pub(super) withdrawn: BTreeSet<usize>,
     /// Those who closed their stream and saw it closed: all they sent was accepted.
     pub(super) left: BTreeSet<usize>,
     /// Those who closed their connection behind what they sent, and of whom all was accepted.
     pub(super) parted: BTreeSet<usize>,
-    /// When everything was last at rest.
+    /// When everything was last at rest, or the server died.
     pub(super) rest: Moment,
+    /// When everything was last at rest.
+    pub(super) rest_of_all: Moment,
 }
 
 impl Ledger {
@@ -96,8 +99,13 @@ impl Ledger {
             }
             None if is_of(stanza, Kind::Presence(PresenceType::Unavailable)) => {
                 let from = stanza.attribute("from").unwrap_or_default();
-                self.farewells.insert(from.to_owned());
+                let receiver = self.name(client).split('/').next().unwrap_or_default();
+                if let Some(account) = account_of(receiver) {
+                    self.farewells.insert((account, from.to_owned()));
+                }
             }
+            // Who asks for it, and may: judged by what it sees.
+            None if is_of(stanza, Kind::Presence(PresenceType::Available)) => {}
             None => self.answered(client, stanza)?,
         }
         self.note_presence(client, stanza);
@@ -157,6 +165,33 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether a stanza with this mark is presence to everybody.
+    pub(super) fn is_broadcast(&self, mark: &str) -> bool {
+        self.broadcasts.contains_key(mark)
+    }
+
+    /// To how many addresses of a client any of these sent directed presence.
+    pub(super) fn directed_from(&self, senders: &[usize], receiver: &str) -> usize {
+        let bare = receiver.split('/').next();
+        let of = |address: &&String| *address == receiver || Some(address.as_str()) == bare;
+        let told = senders.iter().filter_map(|by| self.directed.get(by));
+        told.flatten().filter(of).count()
+    }
+
+    /// Whether anybody who ever had this address sent that client directed presence.
+    pub(super) fn was_directed(&self, from: &str, receiver: &str) -> bool {
+        let those = self.names.iter().filter(|(_, name)| *name == from);
+        let those: Vec<usize> = those.map(|(client, _)| *client).collect();
+        self.directed_from(&those, receiver) > 0
+    }
+
+    /// What a client saw of an account is void.
+    pub(super) fn forget(&mut self, client: usize, account: &str) {
+        if let Some(seen) = self.seen.get_mut(&client) {
+            seen.retain(|from| from.split('/').next() != Some(account));
+        }
+    }
+
     /// Presence to everybody: own resources, and those who had directed presence.
     fn broadcast(
         &mut self,
@@ -166,19 +201,9 @@ impl Ledger {
         from: &str,
         stanza: &Element,
     ) -> Result<(), String> {
-        let receiver = self.names.get(&to).map_or("", String::as_str);
-        let bare = |jid: &str| jid.split('/').next().map(str::to_owned);
         if self.names.get(&by).map(String::as_str) != Some(from) {
             return Err(format!(
                 "client {to} got {stanza}, whose sender is somebody else"
-            ));
-        }
-        let told =
-            |address: &String| address == receiver || Some(address) == bare(receiver).as_ref();
-        let directed = self.directed.get(&by).is_some_and(|to| to.iter().any(told));
-        if bare(from) != bare(receiver) && !directed {
-            return Err(format!(
-                "client {to} got {stanza}, which is for somebody else"
             ));
         }
         if let Some(sent) = self.open.get_mut(mark) {

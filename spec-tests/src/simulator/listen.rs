@@ -175,8 +175,13 @@ impl Simulation {
                 .unwrap_or_default(),
             stanza.attribute("from").unwrap_or_default(),
         ));
-        if !self.heard_of_contacts(index, stanza)? {
+        self.acknowledge(index, stanza);
+        if !self.heard_of_blocks(index, stanza)?
+            && !self.heard_of_contacts(index, stanza)?
+            && !self.heard_of_subscriptions(index, stanza)?
+        {
             self.ledger.heard(index, stanza)?;
+            self.sees(index, stanza)?;
         }
         let asked = stanza.name == "iq"
             && stanza.ns == CLIENT
@@ -193,6 +198,18 @@ impl Simulation {
             self.send(index, kind, to, Question::Unknown, Some(id));
         }
         Ok(())
+    }
+
+    /// What a client hears of what it sent tells that what it sent before was done.
+    fn acknowledge(&mut self, index: usize, stanza: &Element) {
+        let own = mark(stanza).or_else(|| stanza.attribute("id"));
+        if let Some(number) = own.and_then(|own| Sent::number_of(own, index)) {
+            let faults = &self.faults;
+            let account = NAMES[self.clients[index].account];
+            let held = |since| faults.store_since(since, account);
+            self.subscriptions
+                .acknowledged(self.now, index, number, &held);
+        }
     }
 
     /// A session sends this.
@@ -255,7 +272,12 @@ impl Simulation {
         for name in [&sent.mark, &sent.id] {
             self.scales.sent(name, &xml);
         }
-        self.ledger.sent(sent);
+        let (number, kind) = (sent.number, sent.kind);
+        let to = sent.to.address().map(str::to_owned);
+        if !self.notes_subscription(&sent) {
+            self.ledger.sent(sent);
+            self.note_announced(index, number, kind, to.as_deref());
+        }
         self.say(index, &xml);
     }
 

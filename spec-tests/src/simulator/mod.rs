@@ -7,6 +7,7 @@
 
 mod accounts;
 mod actions;
+mod blocks;
 mod client;
 mod faults;
 mod guesses;
@@ -18,29 +19,36 @@ mod random;
 mod rest;
 mod rosters;
 mod scales;
+mod seeing;
+mod sight;
 mod stanzas;
+mod subscriptions;
 mod trace;
 mod trouble;
 mod weather;
+mod witness;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::AddAssign;
 use std::time::Duration;
 
 use spondee_core::config::{Config, Host};
 use spondee_core::limits::{ACCOUNTS_IDLE_MAX, StoreCredit};
-use spondee_core::port::{CloseReason, Note};
+use spondee_core::port::{CloseReason, CommandError, Note};
 use spondee_core::rate::Rate;
 use spondee_core::store::Class;
 
 use self::accounts::{Accounts, NAMES, PASSWORDS};
+use self::blocks::Blocks;
 use self::client::Client;
 use self::faults::{Credit, Faults};
 use self::ledger::Ledger;
 use self::random::Random;
 use self::rosters::Rosters;
 use self::scales::Scales;
+use self::sight::Watches;
+use self::subscriptions::Subscriptions;
 use self::trace::Trace;
 use self::weather::Weather;
 use crate::memory::{Bounds, Mesh, StorePace, Workers, World, config};
@@ -97,6 +105,9 @@ pub struct Counts {
     pub roster_gets: usize,
     pub roster_sets: usize,
     pub pushes: usize,
+    pub subscriptions: usize,
+    pub blocks: usize,
+    pub requests: usize,
     pub loads: usize,
 }
 
@@ -119,6 +130,9 @@ impl AddAssign for Counts {
         self.roster_gets += more.roster_gets;
         self.roster_sets += more.roster_sets;
         self.pushes += more.pushes;
+        self.subscriptions += more.subscriptions;
+        self.blocks += more.blocks;
+        self.requests += more.requests;
         self.loads += more.loads;
     }
 }
@@ -200,6 +214,9 @@ struct Simulation {
     accounts: Accounts,
     ledger: Ledger,
     rosters: Rosters,
+    subscriptions: Subscriptions,
+    blocks: Blocks,
+    watches: Watches,
     scales: Scales,
     faults: Faults,
     config: Config,
@@ -207,6 +224,8 @@ struct Simulation {
     disk: Disk,
     /// Addresses that were sent more than a session may leave unread. Who takes one over may be in for it.
     flooded: BTreeSet<String>,
+    /// Who signed in of each account when all was last at rest.
+    witnesses: BTreeMap<usize, usize>,
     /// Clients whose connections may still do something.
     active: BTreeSet<usize>,
     /// Those who closed their connections behind the last they sent, since everything was at rest.
@@ -245,12 +264,16 @@ impl Simulation {
             accounts: Accounts::new(config.limits.clone()),
             ledger: Ledger::default(),
             rosters: Rosters::new(max_contacts),
+            subscriptions: Subscriptions::default(),
+            blocks: Blocks::default(),
+            watches: Watches::default(),
             scales: Scales::default(),
             faults: Faults::new(credit),
             config,
             counts: Counts::default(),
             disk: Disk::Fast,
             flooded: BTreeSet::new(),
+            witnesses: BTreeMap::new(),
             active: BTreeSet::new(),
             parted: BTreeSet::new(),
         }
@@ -293,6 +316,7 @@ impl Simulation {
         for (owner, error) in self.world.take_struck() {
             self.counts.store_faults += 1;
             self.note(format_args!("a batch of {owner} is answered {error:?}"));
+            self.subscriptions.lost();
             self.faults.batch(self.now, &owner, error);
         }
         for (id, result) in self.world.take_answers() {
@@ -300,10 +324,19 @@ impl Simulation {
             let answered = self.accounts.answered(self.now, id, &result, &self.faults);
             answered?;
             self.rosters.command_answered(self.now, id, &result)?;
+            let done = match result {
+                Ok(_) => Some(true),
+                Err(CommandError::NoSuchUser | CommandError::NoSuchHost) => Some(false),
+                Err(_) => None,
+            };
+            let name = rosters::command(id);
+            self.subscriptions.answered(self.now, &name, done);
+            self.blocks.settled(self.now, &name, done);
             self.world.pass(trouble::RESTART);
         }
         for returned in self.world.take_returned() {
             self.counts.returned += 1;
+            self.subscriptions.lost();
             self.note(format_args!("the way is full for {returned:?}"));
             self.faults.returned(returned);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spondee_core::limits::{FLOW_PATIENCE, LOAD_AGAIN};
+use spondee_core::limits::{FLOW_PATIENCE, LEAVE_AGAIN, LEAVE_TRIES, LOAD_AGAIN};
 use spondee_core::port::Opening;
 use spondee_core::sasl::Mechanism;
 
@@ -29,8 +29,10 @@ impl Simulation {
         }
         self.exhaust()?;
         self.wait_for_store()?;
+        self.wait_for_leave()?;
         self.wait_for_slowed()?;
         self.wait_for_held_up()?;
+        self.sign_in_everybody()?;
         if self.random.percent(20) {
             let minutes = self.random.pick(&[1, 2, 15, 60]);
             self.note(format_args!("{minutes} minutes pass"));
@@ -42,12 +44,20 @@ impl Simulation {
         self.accounts.rest()?;
         self.judge_parted();
         self.judge_rosters()?;
+        self.settle_subscriptions()?;
+        self.blocks.settle(self.now);
+        self.now += 1;
+        self.read_blocklists()?;
         let now = self.now;
         for life in &mut self.ledger.lives {
             life.settle(now);
         }
-        self.ledger.judge(now, &self.faults)?;
+        self.ledger
+            .judge(now, &self.faults, &self.blocks, &|one, two| {
+                self.stirred(one, two)
+            })?;
         self.judge_sessions()?;
+        self.judge_contacts()?;
         for index in self.active.clone() {
             let client = &mut self.clients[index];
             if client.nature != Nature::Deaf {
@@ -59,6 +69,7 @@ impl Simulation {
         self.faults.rest = self.now;
         self.flooded.clear();
         self.now += 1;
+        self.dismiss_witnesses();
         Ok(())
     }
 
@@ -67,6 +78,18 @@ impl Simulation {
         // Timers are a little late.
         self.world.advance(LOAD_AGAIN + Duration::from_millis(200));
         self.exhaust()
+    }
+
+    /// Who is to be deleted tells contacts again that did not hear.
+    fn wait_for_leave(&mut self) -> Result<(), String> {
+        for _ in 0..=LEAVE_TRIES {
+            if !self.accounts.is_awaited() {
+                break;
+            }
+            self.world.advance(LEAVE_AGAIN + Duration::from_millis(200));
+            self.exhaust()?;
+        }
+        Ok(())
     }
 
     /// Who writes to somebody that does not read waits for a while.
@@ -88,7 +111,7 @@ impl Simulation {
     }
 
     /// After many failures sign-ins are answered late.
-    fn wait_for_held_up(&mut self) -> Result<(), String> {
+    pub(super) fn wait_for_held_up(&mut self) -> Result<(), String> {
         for _ in 0..=self.config.limits.sasl_failures {
             let held_up = |index: &usize| {
                 let client = &self.clients[*index];

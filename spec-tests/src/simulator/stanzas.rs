@@ -65,8 +65,8 @@ pub(super) enum Question {
     Version,
     /// What items there are (XEP-0030).
     Items,
-    /// Its own roster: what exactly is known to `rosters`, and the payload stands in the body.
-    Roster,
+    /// Its own roster or blocklist: what exactly is known to `rosters` and `blocks`, and the payload stands in the body.
+    Kept,
     Unknown,
 }
 
@@ -158,7 +158,7 @@ impl Sent {
             (Kind::Iq(_), Question::Items) => {
                 out += "<query xmlns='http://jabber.org/protocol/disco#items'/>";
             }
-            (Kind::Iq(_), Question::Roster) => out += &self.body,
+            (Kind::Iq(_), Question::Kept) => out += &self.body,
             (Kind::Iq(_), Question::Unknown) | (Kind::Presence(_), _) => out += &mark,
             (Kind::Message(_), _) => {
                 out += &format!("<{c}body>{}</{c}body>{mark}", escape(&self.body));

@@ -94,6 +94,11 @@ impl Simulation {
             8..=9 => Order::Disable,
             _ => Order::Enable,
         };
+        self.give(account, order);
+    }
+
+    /// An administrator gives a command.
+    pub(super) fn give(&mut self, account: usize, order: Order) {
         let (id, command) = self.accounts.order(self.now, account, order);
         self.note(format_args!(
             "command {}: {order:?} {}",
@@ -101,6 +106,9 @@ impl Simulation {
         ));
         if order == Order::Delete {
             self.rosters.deleted(self.now, account, id);
+            let name = super::rosters::command(id);
+            self.subscriptions.deleted(self.now, &name, account);
+            self.blocks.deleted(self.now, account, &name);
         }
         self.world.post_command(id, command);
     }
@@ -222,6 +230,8 @@ impl Simulation {
             self.listen(index)?;
         }
         self.rosters.crash(self.now);
+        self.subscriptions.crash();
+        self.blocks.crash(self.now);
         self.parted.clear();
         // It takes a moment to start, and so versions of rosters that follow the clock are new.
         self.world.pass(RESTART);
@@ -233,7 +243,10 @@ impl Simulation {
         for index in std::mem::take(&mut self.active) {
             self.clients[index].stage = Stage::Over;
         }
-        self.ledger.judge(now, &self.faults)?;
+        self.ledger
+            .judge(now, &self.faults, &self.blocks, &|one, two| {
+                self.stirred(one, two)
+            })?;
         self.now += 1;
         self.ledger.turn_page(self.now);
         self.faults.rest = self.now;

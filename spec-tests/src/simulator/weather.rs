@@ -21,6 +21,12 @@ pub(super) enum Action {
     Speak,
     /// A session asks for its roster, or changes it.
     Contacts,
+    /// A session asks for a subscription, grants or ends one.
+    Befriend,
+    /// A session asks for its blocklist, or changes it.
+    Block,
+    /// A session asks how available somebody is.
+    Probe,
     /// A session tells of its presence.
     Presence,
     /// A session says good-bye.
@@ -53,13 +59,16 @@ pub(super) enum Action {
 }
 
 /// How likely each is, in one in ten thousand or so.
-const CLIMATE: [(Action, usize); 19] = [
+const CLIMATE: [(Action, usize); 22] = [
     (Action::Step, 5500),
     (Action::Listen, 1900),
     (Action::Connect, 450),
     (Action::Speak, 1300),
     (Action::Contacts, 400),
-    (Action::Presence, 150),
+    (Action::Befriend, 350),
+    (Action::Block, 150),
+    (Action::Probe, 60),
+    (Action::Presence, 250),
     (Action::Leave, 40),
     (Action::Part, 90),
     (Action::Misbehave, 60),

@@ -46,7 +46,7 @@ impl Simulation {
             Wish::Get(_) => self.counts.roster_gets += 1,
             Wish::Set(..) | Wish::Remove(_) | Wish::Bad(..) => self.counts.roster_sets += 1,
         }
-        let what = (wish.kind(), to, Question::Roster, None);
+        let what = (wish.kind(), to, Question::Kept, None);
         self.send_with(index, what, wish.payload(), None);
         let number = self.clients[index].sent;
         let request = Request {
@@ -57,7 +57,17 @@ impl Simulation {
             wish,
         };
         let id = format!("c{index}-{number}");
+        if let Wish::Remove(jid) = &request.wish {
+            let jid = (*jid).to_owned();
+            let by = (index, number);
+            self.subscriptions.removed(self.now, &id, account, &jid, by);
+        }
         self.rosters.asked(self.now, id, request);
+    }
+
+    /// It reads its roster.
+    pub(in super::super) fn read_roster(&mut self, index: usize) {
+        self.ask_roster(index, Wish::Get(None));
     }
 
     /// A message to itself or another device, which hear of the change first.
@@ -107,12 +117,16 @@ impl Simulation {
                     ));
                 }
                 let last = |by| self.ledger.last(by, index);
-                self.rosters.pushed(self.now, index, stanza, last)?;
+                let (jid, bond) = self.rosters.pushed(self.now, index, stanza, last)?;
+                self.subscriptions.pushed(index, &jid, bond)?;
                 Ok(true)
             }
             Some("result" | "error") => {
                 let now = self.now;
                 self.rosters.answered(now, index, stanza, &self.faults)?;
+                let id = stanza.attribute("id").unwrap_or_default();
+                let done = stanza.attribute("type") == Some("result");
+                self.subscriptions.answered(now, id, Some(done));
                 Ok(false)
             }
             _ => Ok(false),
@@ -145,7 +159,7 @@ impl Simulation {
     }
 
     /// Sessions that read whatever comes.
-    fn devices_of(&self, account: usize) -> Vec<usize> {
+    pub(in super::super) fn devices_of(&self, account: usize) -> Vec<usize> {
         let reads = |index: &usize| {
             let client = &self.clients[*index];
             let mut lives = self.ledger.lives.iter();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::Moment;
-use super::wish::{Contact, Roster};
+use super::wish::{Contact, Item, Roster};
 
 /// What became of something that was asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -14,13 +14,24 @@ pub(super) enum Outcome {
     Refused,
 }
 
+/// What is to become of a contact.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Put {
+    /// It is to be so.
+    Set(Contact),
+    /// It is to go.
+    Remove,
+    /// It is to be there: one who is asked, or approved, comes into the roster without a name.
+    Touch,
+}
+
 /// Something that was to change.
 #[derive(Clone, Debug)]
 pub(super) struct Write {
     pub(super) id: String,
     /// Which contact; `None` is all of them.
     jid: Option<&'static str>,
-    value: Option<Contact>,
+    put: Put,
     /// The client that asked, and the number of its stanza.
     pub(super) by: Option<(usize, u32)>,
     from: Moment,
@@ -50,6 +61,12 @@ pub(super) struct Book {
     pub(super) said: BTreeMap<i64, Roster>,
 }
 
+/// Who is in the roster without having been set.
+static UNNAMED: Contact = Contact {
+    name: String::new(),
+    groups: Vec::new(),
+};
+
 /// What a contact may be, and the place of what makes it so.
 pub(super) type Possible<'a> = Vec<(Option<&'a Contact>, Option<usize>)>;
 
@@ -69,13 +86,13 @@ impl Write {
         from: Moment,
         id: String,
         jid: Option<&'static str>,
-        value: Option<Contact>,
+        put: Put,
         by: Option<(usize, u32)>,
     ) -> Self {
         Self {
             id,
             jid,
-            value,
+            put,
             by,
             from,
             until: None,
@@ -90,6 +107,11 @@ impl Write {
             self.outcome = Outcome::Done;
             self.until.get_or_insert(now);
         }
+    }
+
+    /// Whether it brings a contact into the roster as it is.
+    pub(super) fn is_touch(&self) -> bool {
+        self.put == Put::Touch
     }
 
     fn concerns(&self, jid: &str) -> bool {
@@ -126,15 +148,28 @@ impl Book {
 
     /// What made this contact so.
     pub(super) fn find(&mut self, jid: &str, contact: &Contact) -> Option<&mut Write> {
-        let made =
-            |write: &&mut Write| write.concerns(jid) && write.value.as_ref() == Some(contact);
+        let made = |write: &&mut Write| {
+            write.concerns(jid) && matches!(&write.put, Put::Set(set) if set == contact)
+        };
         self.writes.iter_mut().find(made)
+    }
+
+    /// Somebody was told that a contact without a name came to be. Whether anybody asked for that.
+    pub(super) fn appeared(&mut self, jid: &str, now: Moment) -> bool {
+        let touches = |write: &&mut Write| {
+            write.concerns(jid) && write.put == Put::Touch && write.outcome != Outcome::Refused
+        };
+        let mut makers: Vec<&mut Write> = self.writes.iter_mut().filter(touches).collect();
+        if let [only] = makers.as_mut_slice() {
+            only.done(now);
+        }
+        !makers.is_empty()
     }
 
     /// What a user asked for that may have removed this contact.
     pub(super) fn removals(&self, jid: &str) -> impl Iterator<Item = &Write> {
         self.writes.iter().filter(move |write| {
-            write.jid == Some(jid) && write.value.is_none() && write.outcome != Outcome::Refused
+            write.jid == Some(jid) && write.put == Put::Remove && write.outcome != Outcome::Refused
         })
     }
 
@@ -163,14 +198,41 @@ impl Book {
             writes.filter(|(_, write)| write.concerns(jid) && write.outcome != Outcome::Refused)
         };
         let settled = |write: &Write| write.outcome == Outcome::Done && write.precedes(reader);
-        let gone = writes().any(|(_, later)| settled(later));
-        let base = (!gone).then(|| (self.base.get(jid), None));
-        let written = writes().filter(|(_, write)| {
-            let over = |later: &Write| settled(later) && write.is_before(later);
-            !write.follows(reader) && !writes().any(|(_, later)| over(later))
-        });
-        let written = written.map(|(at, write)| (write.value.as_ref(), Some(at)));
-        base.into_iter().chain(written).collect()
+        let blind = |write: &Write| settled(write) && write.put != Put::Touch;
+        let touch = |write: &Write| settled(write) && write.put == Put::Touch;
+        let mut possible = Possible::new();
+        // Where the last that was written left nobody, somebody may have come since.
+        let mut left = false;
+        if !writes().any(|(_, later)| blind(later)) {
+            let base = self.base.get(jid).map(|item| &item.contact);
+            left |= base.is_none();
+            if base.is_some() || !writes().any(|(_, later)| touch(later)) {
+                possible.push((base, None));
+            }
+        }
+        for (at, write) in writes() {
+            let then = |later: &Write| write.is_before(later);
+            let over = writes().any(|(_, later)| blind(later) && then(later));
+            if over || write.follows(reader) {
+                continue;
+            }
+            match &write.put {
+                Put::Set(contact) => possible.push((Some(contact), Some(at))),
+                Put::Remove => {
+                    left = true;
+                    if !writes().any(|(_, later)| touch(later) && then(later)) {
+                        possible.push((None, Some(at)));
+                    }
+                }
+                Put::Touch => {}
+            }
+        }
+        if left {
+            let came = |write: &Write| write.put == Put::Touch && !write.follows(reader);
+            let touches = writes().filter(|(_, write)| came(write));
+            possible.extend(touches.map(|(at, _)| (Some(&UNNAMED), Some(at))));
+        }
+        possible
     }
 
     /// Somebody was told that a contact is so.
@@ -180,9 +242,10 @@ impl Book {
     pub(super) fn seen(
         &mut self,
         jid: &str,
-        contact: Option<&Contact>,
+        item: Option<&Item>,
         reader: &Reader,
     ) -> Result<(), String> {
+        let contact = item.map(|item| &item.contact);
         let possible = self.possible(jid, reader);
         let makers: Vec<Option<usize>> = possible
             .iter()
@@ -214,7 +277,7 @@ impl Book {
     /// What a client that is interested since then was not told of.
     pub(super) fn missed(&self, client: usize, since: Moment) -> Option<&Write> {
         self.writes.iter().find(|write| {
-            let done = write.outcome == Outcome::Done && write.value.is_some();
+            let done = write.outcome == Outcome::Done && matches!(write.put, Put::Set(_));
             done && write.from > since && !write.pushed.contains(&client)
         })
     }

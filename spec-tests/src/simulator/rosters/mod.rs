@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 
 use spondee_core::port::{CommandError, CommandId, CommandResult};
 
-use self::book::{Book, Outcome, Reader, Write};
-pub(super) use self::wish::ROSTER;
-use self::wish::{CONTACTS, Roster, Wish, read_item, read_query, read_version};
+use self::book::{Book, Outcome, Put, Reader, Write};
+use self::wish::{Contact, Item, Roster, Wish, read_item, read_query, read_version};
+pub(super) use self::wish::{EVERYBODY, ROSTER, Shares, Toward};
 use super::Moment;
 use super::accounts::NAMES;
 use super::faults::{Faults, Struck};
@@ -73,13 +73,13 @@ impl Rosters {
     /// A client asks.
     fn asked(&mut self, at: Moment, id: String, request: Request) {
         let writes = match &request.wish {
-            Wish::Set(jid, contact) => Some((*jid, Some(contact.clone()))),
-            Wish::Remove(jid) => Some((*jid, None)),
+            Wish::Set(jid, contact) => Some((*jid, Put::Set(contact.clone()))),
+            Wish::Remove(jid) => Some((*jid, Put::Remove)),
             Wish::Get(_) | Wish::Bad(..) => None,
         };
-        if let Some((jid, value)) = writes {
+        if let Some((jid, put)) = writes {
             let by = Some((request.by, request.number));
-            let write = Write::new(at, id.clone(), Some(jid), value, by);
+            let write = Write::new(at, id.clone(), Some(jid), put, by);
             self.books[request.account].writes.push(write);
         }
         self.requests.insert(id, request);
@@ -174,7 +174,7 @@ impl Rosters {
                     *other != jid && may_be(other).iter().any(|(value, _)| value.is_some())
                 };
                 let absent = may_be(jid).iter().any(|(value, _)| value.is_none());
-                absent && CONTACTS.iter().filter(there).count() >= self.most
+                absent && EVERYBODY.iter().filter(there).count() >= self.most
             }
             (Wish::Set(..) | Wish::Remove(_), _) => false,
         }
@@ -207,11 +207,11 @@ impl Rosters {
         if roster.len() > self.most {
             return fail(format!("has too many contacts: {roster:?}"));
         }
-        if let Some(stranger) = roster.keys().find(|jid| !CONTACTS.contains(&jid.as_str())) {
+        if let Some(stranger) = roster.keys().find(|jid| !EVERYBODY.contains(&jid.as_str())) {
             return fail(format!("has a contact that nobody set: {stranger}"));
         }
         let reader = reader(now, request);
-        for jid in CONTACTS {
+        for jid in EVERYBODY {
             if let Err(possible) = book.seen(jid, roster.get(jid), &reader) {
                 return fail(format!(
                     "is told {:?} of {jid}, which may be {possible:?}",
@@ -236,14 +236,18 @@ impl Rosters {
         Ok(())
     }
 
-    /// A client is told of a change (RFC 6121 §2.1.6). `last` is the number of the last stanza that it got from another client.
+    /// A client is told of a change (RFC 6121 §2.1.6): of whom, and how things stand with that one. `last` is the number of the last stanza that it got from another client.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one case after the other, each a few lines"
+    )]
     pub(super) fn pushed(
         &mut self,
         now: Moment,
         client: usize,
         push: &Element,
         last: impl Fn(usize) -> u32,
-    ) -> Result<(), String> {
+    ) -> Result<(String, (Toward, Shares)), String> {
         let fail = |what: String| Err(format!("client {client} got {push}, {what}"));
         let Some(device) = self.devices.get_mut(&client) else {
             return fail("and never asked".to_owned());
@@ -254,23 +258,33 @@ impl Rosters {
         let (Some(item), None) = (items.next(), items.next()) else {
             return fail("which has not one item".to_owned());
         };
-        let (jid, contact) = read_item(item)?;
+        let (jid, item) = read_item(item)?;
         let version = read_version(query)?;
         if version <= device.version {
             return fail(format!("which is behind version {}", device.version));
         }
         let book = &mut self.books[device.account];
-        let requests = &self.requests;
-        match &contact {
-            Some(contact) => {
-                let Some(write) = book.find(&jid, contact) else {
+        let known = device.copy.get(&jid);
+        match &item {
+            // Its subscription changed.
+            Some(item) if known.is_some_and(|known| known.contact == item.contact) => {}
+            Some(item) if known.is_none() && item.contact == Contact::default() => {
+                if !book.appeared(&jid, now) {
+                    return fail("which nobody asked for".to_owned());
+                }
+            }
+            Some(item) => {
+                if known.map(Item::bond).unwrap_or_default() != item.bond() {
+                    return fail(format!("which changes more than was asked: {known:?}"));
+                }
+                let Some(write) = book.find(&jid, &item.contact) else {
                     return fail("which nobody asked for".to_owned());
                 };
                 if write.outcome == Outcome::Refused {
                     return fail("which was refused".to_owned());
                 }
-                if write.by.is_some_and(|(by, _)| by == client) && requests.contains_key(&write.id)
-                {
+                let own = write.by.is_some_and(|(by, _)| by == client);
+                if own && self.requests.contains_key(&write.id) {
                     return fail("before the result".to_owned());
                 }
                 if write
@@ -285,29 +299,70 @@ impl Rosters {
                 write.done(now);
             }
             None => {
+                let requests = &self.requests;
                 let mut removals = book.removals(&jid);
                 let own = |write: &&Write| write.by.is_some_and(|(by, _)| by == client);
                 let good = |write: &Write| !own(&write) || !requests.contains_key(&write.id);
                 if !removals.any(good) {
                     return fail("which nobody asked for, or before the result".to_owned());
                 }
-                if !device.copy.contains_key(&jid) {
+                if known.is_none() {
                     return fail("of whom it never heard".to_owned());
                 }
             }
         }
-        match contact {
-            Some(contact) => drop(device.copy.insert(jid, contact)),
+        let bond = item.as_ref().map(Item::bond).unwrap_or_default();
+        match item {
+            Some(item) => drop(device.copy.insert(jid.clone(), item)),
             None => drop(device.copy.remove(&jid)),
         }
         device.version = version;
         let said = book.say(version, &device.copy);
-        said.map_err(|fault| format!("client {client} got {push}: {fault}"))
+        said.map_err(|fault| format!("client {client} got {push}: {fault}"))?;
+        Ok((jid, bond))
+    }
+
+    /// A client asks for a contact, or approves it, which brings it into the roster.
+    pub(super) fn touched(
+        &mut self,
+        at: Moment,
+        account: usize,
+        jid: &'static str,
+        by: (usize, u32),
+    ) {
+        let id = format!("c{}-{}", by.0, by.1);
+        let write = Write::new(at, id, Some(jid), Put::Touch, Some(by));
+        self.books[account].writes.push(write);
+    }
+
+    /// That is refused.
+    pub(super) fn untouched(&mut self, account: usize, id: &str) -> Result<(), String> {
+        self.books[account].refused(id)
+    }
+
+    /// What a client that knows its roster has been told of a contact; `None` if it does not know it.
+    pub(super) fn told(&self, client: usize, jid: &str) -> Option<(Toward, Shares)> {
+        let device = self.devices.get(&client)?;
+        Some(device.copy.get(jid).map(Item::bond).unwrap_or_default())
+    }
+
+    /// All that it was told.
+    pub(super) fn bonds(&self, client: usize) -> BTreeMap<String, (Toward, Shares)> {
+        let device = self.devices.get(&client);
+        let items = device.into_iter().flat_map(|device| &device.copy);
+        items
+            .map(|(jid, item)| (jid.clone(), item.bond()))
+            .collect()
+    }
+
+    /// Whether there may be no room for another contact.
+    pub(super) const fn may_be_full(&self) -> bool {
+        self.most < EVERYBODY.len()
     }
 
     /// An administrator asks for an account to be deleted, with all that it has.
     pub(super) fn deleted(&mut self, at: Moment, account: usize, id: CommandId) {
-        let write = Write::new(at, command(id), None, None, None);
+        let write = Write::new(at, command(id), None, Put::Remove, None);
         self.books[account].writes.push(write);
     }
 
@@ -333,11 +388,12 @@ impl Rosters {
     /// All that this client asked was done: it closed its connection behind it, and nothing went wrong.
     pub(super) fn accepted(&mut self, now: Moment, client: usize) {
         // A contact too many, or no credit, is refused although nobody hears it.
+        let may_be_full = self.may_be_full();
         let mut writes = self.books.iter_mut().flat_map(|book| &mut book.writes);
-        if self.most >= CONTACTS.len() {
+        if !may_be_full {
             writes
                 .by_ref()
-                .filter(|write| write.by.is_some_and(|(by, _)| by == client))
+                .filter(|write| write.by.is_some_and(|(by, _)| by == client) && !write.is_touch())
                 .for_each(|write| write.done(now));
         }
     }
@@ -385,7 +441,7 @@ impl Rosters {
     }
 }
 
-fn command(id: CommandId) -> String {
+pub(super) fn command(id: CommandId) -> String {
     format!("command {}", id.0)
 }
 

@@ -11,24 +11,76 @@ use crate::element::{Element, escape};
 pub(in super::super) const ROSTER: &str = "jabber:iq:roster";
 
 /// Whom clients know. Few, so that they change the same ones.
-pub(super) const CONTACTS: [&str; 5] = [
+pub(super) const CONTACTS: [&str; 7] = [
     "benvolio@example.com",
     "juliet@localhost",
     "mercutio@example.com",
     "romeo@localhost",
     "rosaline.example",
+    "nurse@localhost",
+    "tybalt@other.test",
 ];
 
-/// A contact as the user wants it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// Everybody who can come to be in a roster: whom clients know, and whom they ask.
+pub(in super::super) const EVERYBODY: [&str; 12] = [
+    "benvolio@example.com",
+    "juliet@localhost",
+    "mercutio@example.com",
+    "romeo@localhost",
+    "rosaline.example",
+    "nurse@localhost",
+    "tybalt@other.test",
+    "paris@localhost",
+    "nobody@localhost",
+    "somebody@remote.example",
+    "localhost",
+    "other.test",
+];
+
+/// A contact as the user wants it. Who was asked, or approved, and never named has no name.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(in super::super) struct Contact {
     /// No other request has the same, so that it tells which of them is seen.
     pub(super) name: String,
     pub(super) groups: Vec<String>,
 }
 
+/// Whether the user hears of a contact's presence.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(in super::super) enum Toward {
+    #[default]
+    Nothing,
+    Asked,
+    Subscribed,
+}
+
+/// Whether a contact hears of the user's presence.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(in super::super) enum Shares {
+    #[default]
+    Nothing,
+    /// It will, as soon as it asks (RFC 6121 §3.4).
+    Approved,
+    Yes,
+}
+
+/// What a client is told of a contact.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(in super::super) struct Item {
+    pub(super) contact: Contact,
+    pub(in super::super) toward: Toward,
+    pub(in super::super) shares: Shares,
+}
+
+impl Item {
+    /// Both directions.
+    pub(super) const fn bond(&self) -> (Toward, Shares) {
+        (self.toward, self.shares)
+    }
+}
+
 /// Contacts by their addresses.
-pub(in super::super) type Roster = BTreeMap<String, Contact>;
+pub(in super::super) type Roster = BTreeMap<String, Item>;
 
 /// What a client asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -131,20 +183,51 @@ fn item(jid: &str, name: &str, groups: &[String]) -> String {
 }
 
 /// One item as a client reads it: whose, and how it is; `None` if it goes.
-pub(super) fn read_item(item: &Element) -> Result<(String, Option<Contact>), String> {
+pub(super) fn read_item(item: &Element) -> Result<(String, Option<Item>), String> {
     let fail = || Err(format!("no item of a roster: {item}"));
     let (true, Some(jid)) = (item.is(ROSTER, "item"), item.attribute("jid")) else {
         return fail();
     };
-    let contact = match (item.attribute("subscription"), item.attribute("name")) {
-        (Some("remove"), None) => None,
-        (Some("none"), Some(name)) => Some(Contact {
-            name: name.to_owned(),
-            groups: item.children().map(Element::text).collect(),
-        }),
+    let says = |name, value| match item.attribute(name) {
+        None => Some(false),
+        Some(said) => (said == value).then_some(true),
+    };
+    let (Some(ask), Some(approved)) = (says("ask", "subscribe"), says("approved", "true")) else {
+        return fail();
+    };
+    let (to, from) = match item.attribute("subscription") {
+        Some("remove") if item.attribute("name").is_none() && !ask && !approved => {
+            return Ok((jid.to_owned(), None));
+        }
+        Some("none") => (false, false),
+        Some("to") => (true, false),
+        Some("from") => (false, true),
+        Some("both") => (true, true),
         _ => return fail(),
     };
-    Ok((jid.to_owned(), contact))
+    let toward = match (to, ask) {
+        (false, false) => Toward::Nothing,
+        (false, true) => Toward::Asked,
+        (true, false) => Toward::Subscribed,
+        (true, true) => return fail(),
+    };
+    let shares = match (from, approved) {
+        (false, false) => Shares::Nothing,
+        (false, true) => Shares::Approved,
+        (true, false) => Shares::Yes,
+        // An approval is used up by the request that it answers.
+        (true, true) => return fail(),
+    };
+    let contact = Contact {
+        name: item.attribute("name").unwrap_or_default().to_owned(),
+        groups: item.children().map(Element::text).collect(),
+    };
+    let item = Item {
+        contact,
+        toward,
+        shares,
+    };
+    Ok((jid.to_owned(), Some(item)))
 }
 
 /// A version and the roster that it names, as a client reads them.
@@ -152,7 +235,7 @@ pub(super) fn read_query(query: &Element) -> Result<(i64, Roster), String> {
     let mut roster = Roster::new();
     for item in query.children() {
         match read_item(item)? {
-            (jid, Some(contact)) if !roster.contains_key(&jid) => drop(roster.insert(jid, contact)),
+            (jid, Some(item)) if !roster.contains_key(&jid) => drop(roster.insert(jid, item)),
             (jid, _) => return Err(format!("{jid} is twice, or gone, in {query}")),
         }
     }
