@@ -45,7 +45,7 @@ impl Account {
             if kind == PresenceType::Probe {
                 return self.probed(cx, stanza, to);
             }
-            if manner == Manner::FanOut && !self.is_shown(kind, stanza) {
+            if manner == Manner::FanOut && !self.is_shown(kind, stanza, to) {
                 return;
             }
         }
@@ -73,11 +73,17 @@ impl Account {
     }
 
     /// Whether presence that its sender told all its subscribers is for this account. One that is none is told by mistake: a name that
-    /// was deleted and made again does not inherit what others see in it.
-    fn is_shown(&self, kind: PresenceType, presence: &Stanza) -> bool {
+    /// was deleted and made again does not inherit what others see in it. What a resource asked for when it became available is not for it
+    /// any more if it is not.
+    fn is_shown(&self, kind: PresenceType, presence: &Stanza, to: &Jid) -> bool {
+        if kind != PresenceType::Available {
+            return true;
+        }
+        let named = to.resource().map(|resource| self.session_of(resource));
+        let is_there = named.is_none_or(|found| found.is_some_and(|s| s.priority().is_some()));
         let from = presence.from().map(Jid::bare);
-        kind != PresenceType::Available
-            || from.is_some_and(|from| {
+        is_there
+            && from.is_some_and(|from| {
                 from == self.jid.as_str() || self.kept.sound().is_some_and(|kept| kept.sees(from))
             })
     }

@@ -163,8 +163,12 @@ impl Shard {
             Ok((kept, record)) => {
                 owner.account.keep(kept);
                 owner.life = Life::Ready;
-                // Before somebody comes in, who may have written a change already.
-                self.in_account(now, key, Account::say_again);
+                // Nobody is there to want it, and one that leaves memory at once would say it for ever.
+                let is_silent = owner.account.is_shut() || record.as_ref().is_some_and(is_disabled);
+                if !is_silent {
+                    // Before somebody comes in, who may have written a change already.
+                    self.in_account(now, key, Account::say_again);
+                }
                 self.open_gate(now, key, record);
                 self.drain(now, key);
                 self.go_on_leaving(now, key);
@@ -182,9 +186,7 @@ impl Shard {
 
     /// Everybody who waited to hear which credentials are good is decided on.
     fn open_gate(&mut self, now: Now, key: AccountKey, record: Option<Bytes>) {
-        let good = record.filter(|record| {
-            Credentials::from_record(record).is_some_and(|c| c.status == Status::Enabled)
-        });
+        let good = record.filter(|record| !is_disabled(record));
         let good = good.map(|record| record_hash(&self.config.server_secret, &record));
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account whose gate opens is gone");
@@ -365,6 +367,11 @@ impl Shard {
             self.let_go(key);
         }
     }
+}
+
+/// Whether nobody may sign in by these credentials: they say so, or cannot be read.
+fn is_disabled(record: &Bytes) -> bool {
+    Credentials::from_record(record).is_none_or(|c| c.status == Status::Disabled)
 }
 
 /// What an account keeps, and its credentials if they were asked for; or the row that makes no sense.
