@@ -120,6 +120,7 @@ fn a_whole_sign_in_in_clear_behind_starttls_is_never_believed() -> Outcome {
 
     juliet.send(PING)?;
     assert_eq!(juliet.next(PATIENCE)?.attribute("id"), Some("p"));
+    server.wait_for_log(&["signed in"])?;
     let log = server.log();
     let signed_in = log.lines().filter(|line| line.contains("signed in"));
     assert_eq!(signed_in.count(), 1, "{log}");
