@@ -139,7 +139,9 @@ impl Ledger {
                         gone || served != Some(Served::Yes)
                     }
                     Some("resource-constraint") => {
-                        faults.came_back(sent.kind, &sent.id, self.name(sent.by))
+                        // The store had much to do, as above, or the way was full.
+                        sent.question == Question::Items
+                            || faults.came_back(sent.kind, &sent.id, self.name(sent.by))
                     }
                     Some(_) => false,
                 };
