@@ -9,7 +9,7 @@ use super::accounts::NAMES;
 use super::blocks::{Blocked, Blocks};
 use super::faults::{Faults, Served};
 use super::ledger::Ledger;
-use super::lives::{Attention, Life, Name, Standing};
+use super::lives::{Attention, Life, Name, Standing, State};
 use super::stanzas::{Question, Sent, To};
 use super::subscriptions::account_of;
 
@@ -389,7 +389,10 @@ impl Ledger {
         stirred: &dyn Fn(usize, usize) -> bool,
     ) -> Result<(), String> {
         for life in self.lives.iter().filter(|life| !life.is_over()) {
-            let excused = self.withdrawn.contains(&life.client);
+            // RFC 6121 §4.6.3, case 1: what is directed to one resource of a subscriber ends with what is told to all its available ones,
+            // and it may be none.
+            let is_available = life.state() != State::Bound(None);
+            let excused = self.withdrawn.contains(&life.client) || !is_available;
             if excused || life.attention == Attention::Loses {
                 continue;
             }
