@@ -435,7 +435,8 @@ impl Pair {
             if !events.is_empty() || pairing == Pairing::Hindered {
                 self.base = BTreeSet::from(VALUES);
             }
-            if pairing == Pairing::Hindered {
+            // And one of them may have blocked the other for a while, which is not known any more when both are seen again.
+            if !events.is_empty() || pairing == Pairing::Hindered {
                 self.accord = Accord::Excused;
             }
             return Ok(());
