@@ -288,12 +288,12 @@ impl Effects {
 
     /// A stanza to be routed before the turn's input is done with. It has `from`, and `to` if it goes to whom it names.
     pub(crate) fn route(&mut self, delivery: Delivery) {
-        self.routes.push_back(Routed::Stanza(delivery));
+        self.say(Routed::Stanza(delivery));
     }
 
     /// A stanza that came has done what it does: its sender is to know, behind all that was routed before.
     pub(crate) fn settle(&mut self, settled: Settled) {
-        self.routes.push_back(Routed::Settled(settled));
+        self.say(Routed::Settled(settled));
     }
 
     /// Something for others.
@@ -322,6 +322,11 @@ impl Effects {
         if let Some(outbox) = self.outboxes.remove(&to) {
             self.close_envelope(to, outbox);
         }
+        self.send_body(to, body);
+    }
+
+    /// Something else for another shard, before the stanzas of this turn that are not on their way yet.
+    pub(crate) fn send_body(&mut self, to: Place, body: Body) {
         self.actions.push_back(Action::Send(Box::new(Envelope {
             from: self.place,
             to,
@@ -331,11 +336,7 @@ impl Effects {
 
     fn close_envelope(&mut self, to: Place, outbox: Outbox) {
         if !outbox.deliveries.is_empty() {
-            self.actions.push_back(Action::Send(Box::new(Envelope {
-                from: self.place,
-                to,
-                body: Body::Deliver(outbox.deliveries),
-            })));
+            self.send_body(to, Body::Deliver(outbox.deliveries));
         }
     }
 

@@ -57,7 +57,7 @@ impl Effects {
         };
         let too_much = debtor.is_some_and(|(debtor, _)| self.debts.is_over(debtor));
         if too_much && reach == Reach::Many && before > 0 {
-            self.begin_pressure(conn);
+            self.begin_pressure(conn, self.queues.session / 2);
         }
         if owed > self.queues.session / 2 || self.is_pressed(conn) {
             if self.is_late(conn, before, stanza, to, reach) {
@@ -101,18 +101,20 @@ impl Effects {
 
     /// The pressure on a session that owes so much, if that is too much or was.
     fn pressure(&mut self, conn: ConnId, owed: usize) -> Option<&mut Pressure> {
-        if owed > self.queues.session / 2 {
-            self.begin_pressure(conn);
+        let half = self.queues.session / 2;
+        if owed > half {
+            self.begin_pressure(conn, half);
         }
         self.of(conn)?.pressure.as_deref_mut()
     }
 
-    fn begin_pressure(&mut self, conn: ConnId) {
-        let (now, half) = (self.now, self.queues.session / 2);
+    /// Whoever writes to it waits where more than `line` is owed, from now on, if nobody had to before.
+    fn begin_pressure(&mut self, conn: ConnId, line: usize) {
+        let now = self.now;
         if let Some(out) = self.of(conn)
             && out.pressure.is_none()
         {
-            out.pressure = Some(Box::new(Pressure::new(now, half)));
+            out.pressure = Some(Box::new(Pressure::new(now, line)));
             self.pressed.push(conn);
         }
     }
@@ -184,19 +186,13 @@ impl Effects {
 
     /// The sessions of this one's account owe too much together: it is held to its share of that.
     pub(crate) fn strain(&mut self, conn: ConnId) {
-        let (now, line) = (self.now, self.queues.share / 2);
+        let line = self.queues.share / 2;
         if self.outgoing(conn).len() <= line {
             return;
         }
-        let Some(out) = self.of(conn) else {
-            return;
-        };
-        match &mut out.pressure {
-            Some(pressure) => pressure.lower(line),
-            None => {
-                out.pressure = Some(Box::new(Pressure::new(now, line)));
-                self.pressed.push(conn);
-            }
+        self.begin_pressure(conn, line);
+        if let Some(pressure) = self.of(conn).and_then(|out| out.pressure.as_mut()) {
+            pressure.lower(line);
         }
     }
 

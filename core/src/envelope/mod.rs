@@ -98,6 +98,16 @@ impl Delivery {
         }
     }
 
+    /// A stanza that the server tells each of these.
+    #[must_use]
+    pub const fn each(stanza: Arc<Stanza>, to: Vec<Jid>) -> Self {
+        Self {
+            stanza,
+            to: To::Each(to),
+            receipt: None,
+        }
+    }
+
     /// About how many bytes it keeps alive.
     #[must_use]
     pub fn weight(&self) -> usize {

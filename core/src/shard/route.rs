@@ -7,9 +7,8 @@ use alloc::vec::Vec;
 
 use super::Shard;
 use crate::account::{Manner, answer};
-use crate::envelope::{Body, Delivery, Envelope, Place, Receipt, Settled, To};
+use crate::envelope::{Body, Delivery, Place, Receipt, Settled, To};
 use crate::jid::Jid;
-use crate::port::Action;
 use crate::stanza::{Condition, Kind, Stanza};
 use crate::time::Now;
 use crate::xep::Entity;
@@ -85,22 +84,14 @@ impl Shard {
             }
         }
         for (owner, each) in elsewhere {
-            let delivery = Delivery {
-                stanza: Arc::clone(stanza),
-                to: To::Each(each),
-                receipt: None,
-            };
+            let delivery = Delivery::each(Arc::clone(stanza), each);
             self.send_on(now, owner, delivery);
         }
     }
 
     /// Tells another shard.
     pub(super) fn send(&mut self, to: Place, body: Body) {
-        self.fx.act(Action::Send(Box::new(Envelope {
-            from: self.place,
-            to,
-            body,
-        })));
+        self.fx.send_body(to, body);
     }
 
     /// To accounts of this shard.
