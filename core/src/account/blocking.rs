@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::presence::{probe, unavailable};
-use super::session::{Interest, Presence};
+use super::session::Interest;
 use super::{Account, Addressed, Asked, Cx, Manner, Session, SessionKey, StoreRoom, nobody};
 use crate::blocking::{self, Blocklist, Change, Push};
 use crate::jid::{BareJid, Jid};
@@ -20,6 +20,11 @@ impl Account {
     pub(super) fn blocks(&self, jid: &Jid) -> bool {
         let kept = self.kept.sound();
         kept.is_some_and(|kept| kept.blocks(jid)) && jid.bare() != self.jid.as_str()
+    }
+
+    /// Whether who sent this is.
+    pub(super) fn blocks_sender(&self, stanza: &Stanza) -> bool {
+        stanza.from().is_some_and(|from| self.blocks(from))
     }
 
     /// The same, as those who are blocked may have heard it: not by a change that is not known to be on disk.
@@ -66,10 +71,8 @@ impl Account {
                 Ok(())
             }
         };
-        if let Err(condition) = done
-            && let Some(error) = iq.refusal(condition, None)
-        {
-            cx.tell(key, error.into());
+        if let Err(condition) = done {
+            cx.refuse(key, iq, condition);
         }
     }
 
@@ -115,9 +118,7 @@ impl Account {
             before,
             changed,
         } = kept.blocklist.apply(set, cx.now, max_items)?;
-        for op in ops {
-            cx.change(op);
-        }
+        cx.change_each(ops);
         self.forget_requests(cx, &before);
         // The result first: whoever asked knows then what the push is of.
         cx.tell(key, iq.result(|_| {}).into());
@@ -167,9 +168,7 @@ impl Account {
             .filter(|contact| kept.blocklist.blocks_bare(contact) || before.blocks_bare(contact));
         let gone: Vec<BareJid> = gone.take(room).cloned().collect();
         for contact in gone {
-            if let Some(op) = kept.requests.remove(contact.as_str()) {
-                cx.change(op);
-            }
+            cx.change_each(kept.requests.remove(contact.as_str()));
         }
     }
 
@@ -235,10 +234,11 @@ impl Account {
             }
         }
         let unblocked = newly;
-        let available: Vec<Arc<Stanza>> = self.sessions.iter().filter_map(current).collect();
-        if !available.is_empty() {
+        let available = self.sessions.iter().filter_map(Session::last_presence);
+        let mut available = available.peekable();
+        if available.peek().is_some() {
             for presence in available {
-                cx.fan_out(presence, shown.clone());
+                cx.fan_out(Arc::clone(presence), shown.clone());
             }
             cx.fan_out(probe(self.jid.clone().into()).into(), asked);
         }
@@ -246,13 +246,5 @@ impl Account {
         for session in &mut self.sessions {
             session.directed.retain(|jid| !unblocked(jid));
         }
-    }
-}
-
-/// What an available session last said of itself.
-fn current(session: &Session) -> Option<Arc<Stanza>> {
-    match &session.presence {
-        Presence::Available(_, presence) => Some(Arc::clone(presence)),
-        Presence::Unavailable => None,
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::SessionKey;
 use crate::config::{Config, HostConfig};
 use crate::entropy::Entropy;
-use crate::envelope::{Delivery, Receipt, Settled, To};
+use crate::envelope::{Delivery, Receipt, Settled};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::{Condition, Stanza};
 use crate::store::Op;
@@ -98,6 +98,13 @@ impl Cx<'_> {
         self.spoken.said.push(Saying::Tell(session, stanza, to));
     }
 
+    /// To the session that sent `stanza`: nothing comes of it. Says nothing where nothing may answer.
+    pub(crate) fn refuse(&mut self, session: SessionKey, stanza: &Stanza, condition: Condition) {
+        if let Some(error) = stanza.refusal(condition, None) {
+            self.tell(session, error.into());
+        }
+    }
+
     /// To several sessions.
     pub(crate) fn tell_each(
         &mut self,
@@ -146,12 +153,7 @@ impl Cx<'_> {
     /// To each of these, whatever the stanza names.
     pub(crate) fn fan_out(&mut self, stanza: Arc<Stanza>, to: Vec<Jid>) {
         if !to.is_empty() {
-            let to = To::Each(to);
-            let delivery = Delivery {
-                stanza,
-                to,
-                receipt: None,
-            };
+            let delivery = Delivery::each(stanza, to);
             self.spoken.said.push(Saying::Route(delivery));
         }
     }
@@ -159,6 +161,11 @@ impl Cx<'_> {
     /// What the call has changed in memory, for the disk. Nobody hears what is said in this call, before or after, until it is there.
     pub(crate) fn change(&mut self, op: Op) {
         self.spoken.changes.push(op);
+    }
+
+    /// The same of several, in this order.
+    pub(crate) fn change_each(&mut self, ops: impl IntoIterator<Item = Op>) {
+        self.spoken.changes.extend(ops);
     }
 
     /// What the call has changed in memory, of a quiet table: it goes to the disk, and nobody waits for it.

@@ -38,7 +38,7 @@ impl Account {
             return self.subscription_in(cx, act, stanza, receipt);
         }
         // XEP-0191 §3.3: before anything else is done with it.
-        if stanza.from().is_some_and(|from| self.blocks(from)) {
+        if self.blocks_sender(stanza) {
             return Self::answer_blocked(cx, stanza, to, manner);
         }
         if let Kind::Presence(kind) = stanza.kind() {

@@ -61,8 +61,7 @@ impl Account {
 
     /// Whether who sent this is known to be a stranger, or somebody who must see no more than one (XEP-0191 §3.3).
     pub(crate) fn is_stranger(&self, stanza: &Stanza) -> bool {
-        let is_blocked = || stanza.from().is_some_and(|from| self.blocks(from));
-        self.kept.sound().is_some() && (self.asker(stanza) == Asker::Stranger || is_blocked())
+        self.kept.sound().is_some() && self.asker(stanza) == Asker::Stranger
     }
 
     /// When it was active last (XEP-0012 §3).

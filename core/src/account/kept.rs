@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::blocking::Blocklist;
 use crate::jid::{BareJid, Jid};
-use crate::roster::{Requests, Roster, Standing, State, Unsaid};
+use crate::roster::{Requests, Roster, Standing, State, Subscription, Unsaid};
 use crate::store::{BadRow, Loaded};
 use crate::xep::Activity;
 
@@ -77,16 +77,19 @@ impl Kept {
 
     /// Those who have, and of whom this is so.
     pub(super) fn audience_of(&self, is_so: impl Fn(&Jid) -> bool) -> Vec<Jid> {
-        let seen = self
-            .turning
-            .iter()
-            .filter(|(_, before)| **before == Sight::Seen);
-        let seen = seen.map(|(contact, _)| contact.clone().into());
+        let seen = self.seen_before().map(|contact| contact.clone().into());
         let mut audience: Vec<Jid> = seen.filter(&is_so).collect();
         audience.extend(self.subscribers_of(|contact| {
             !self.turning.contains_key(contact.bare()) && is_so(contact)
         }));
         audience
+    }
+
+    /// Contacts that saw the account's presence before changes that are not on disk yet, whether they do by these or not.
+    fn seen_before(&self) -> impl Iterator<Item = &BareJid> {
+        let turning = self.turning.iter();
+        let seen = turning.filter(|(_, before)| **before == Sight::Seen);
+        seen.map(|(contact, _)| contact)
     }
 
     /// Where a contact stands.
@@ -117,12 +120,7 @@ impl Kept {
 
     /// Those of whom this is so who see the account's presence, or would if they were not blocked.
     pub(super) fn subscribers_of(&self, is_so: impl Fn(&Jid) -> bool) -> Vec<Jid> {
-        let items = self.roster.items();
-        items
-            .filter(|item| item.subscription().is_from())
-            .map(|item| item.address().into())
-            .filter(is_so)
-            .collect()
+        self.contacts_of(Subscription::is_from, is_so)
     }
 
     /// Whose presence it sees, and has not blocked.
@@ -132,9 +130,17 @@ impl Kept {
 
     /// Those of whom this is so whose presence it sees, or would if they were not blocked.
     pub(super) fn subscriptions_of(&self, is_so: impl Fn(&Jid) -> bool) -> Vec<Jid> {
+        self.contacts_of(Subscription::is_to, is_so)
+    }
+
+    fn contacts_of(
+        &self,
+        stands: fn(Subscription) -> bool,
+        is_so: impl Fn(&Jid) -> bool,
+    ) -> Vec<Jid> {
         let items = self.roster.items();
         items
-            .filter(|item| item.subscription().is_to())
+            .filter(|item| stands(item.subscription()))
             .map(|item| item.address().into())
             .filter(is_so)
             .collect()
@@ -194,12 +200,9 @@ impl Keeping {
         let Self::Stale(kept) = self else {
             return Vec::new();
         };
-        let seen = kept
-            .turning
-            .iter()
-            .filter(|(_, before)| **before == Sight::Seen);
-        let seen = seen.map(|(contact, _)| contact.clone());
+        let seen = kept.seen_before();
         seen.filter(|contact| !now.shows_to(contact.as_str()))
+            .cloned()
             .collect()
     }
 }

@@ -47,9 +47,7 @@ impl Account {
             }
             let was = kept.state(contact.as_str());
             if let Some(change) = kept.roster.take(&contact, cx.now) {
-                for op in change.ops {
-                    cx.change(op);
-                }
+                cx.change_each(change.ops);
             }
             self.part(cx, &contact, was);
         }

@@ -58,10 +58,7 @@ impl Account {
         };
         if presence.size() > PRESENCE_BYTES {
             // RFC 6120 §13.12: the client may recover.
-            if let Some(refusal) = presence.refusal(Condition::PolicyViolation, None) {
-                cx.tell(key, refusal.into());
-            }
-            return;
+            return cx.refuse(key, &presence, Condition::PolicyViolation);
         }
         let initial = session.priority().is_none();
         if initial {
@@ -78,7 +75,7 @@ impl Account {
         if initial {
             // An account is subscribed to itself: the new resource learns of the others.
             for other in self.sessions.iter().filter(|other| other.key != key) {
-                if let Presence::Available(_, last) = &other.presence {
+                if let Some(last) = other.last_presence() {
                     cx.tell_at(key, Arc::clone(last), Addressed::Own);
                 }
             }
@@ -117,7 +114,7 @@ impl Account {
         });
         if kept.shows_to(from.bare()) {
             for session in asked {
-                let Presence::Available(_, presence) = &session.presence else {
+                let Some(presence) = session.last_presence() else {
                     continue;
                 };
                 let presence = match to.resource() {
@@ -231,11 +228,7 @@ impl Account {
                 let is_full = session.directed.len() >= limit
                     || bytes.sum::<usize>() + to.as_str().len() > DIRECTED_BYTES;
                 if is_full && !session.directed.contains(&to) {
-                    let refusal = presence.refusal(Condition::ResourceConstraint, None);
-                    if let Some(refusal) = refusal {
-                        cx.tell(key, refusal.into());
-                    }
-                    return;
+                    return cx.refuse(key, &presence, Condition::ResourceConstraint);
                 }
                 session.directed.insert(to);
             }

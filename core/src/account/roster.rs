@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use super::session::Interest;
 use super::{Account, Addressed, Asked, Cx, SessionKey, StoreRoom};
-use crate::roster::{self, Change, Left, Push};
+use crate::roster::{self, Change, Push};
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 
 impl Account {
@@ -18,10 +18,8 @@ impl Account {
                 Ok(())
             }
         };
-        if let Err(condition) = done
-            && let Some(error) = iq.refusal(condition, None)
-        {
-            cx.tell(key, error.into());
+        if let Err(condition) = done {
+            cx.refuse(key, &iq, condition);
         }
     }
 
@@ -60,24 +58,20 @@ impl Account {
             .sound_mut()
             .ok_or(Condition::InternalServerError)?;
         // RFC 6121 §2.5.2: contacts must hear that they are removed.
-        if set.removes() && !kept.unsaid.has_room() {
+        let removes = set.removes();
+        if removes && !kept.unsaid.has_room() {
             return Err(Condition::ResourceConstraint);
         }
         let max_contacts = cx.host.roster.max_contacts;
         let contact = set.contact().clone();
         let was = kept.state(contact.as_str());
-        let Change {
-            ops, push, left, ..
-        } = kept.roster.apply(set, cx.now, max_contacts)?;
-        for op in ops {
-            cx.change(op);
-        }
+        let Change { ops, push } = kept.roster.apply(set, cx.now, max_contacts)?;
+        cx.change_each(ops);
         // The result first: whoever asked knows then what the push is of.
         cx.tell(key, iq.result(|_| {}).into());
         self.push_roster(cx, &push);
-        match left {
-            Left::Here => {}
-            Left::Removed => self.part(cx, &contact, was),
+        if removes {
+            self.part(cx, &contact, was);
         }
         cx.asked_by(Asked {
             by: key,
@@ -98,17 +92,15 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use alloc::collections::BTreeMap;
     use alloc::string::String;
     use alloc::vec::Vec;
 
     use super::super::{Binding, Kept, Saying, Spoken};
     use super::*;
     use crate::arena::Arena;
-    use crate::config::{Config, HostConfig, Software};
+    use crate::config::{Config, HostConfig, of_localhost};
     use crate::entropy::Entropy;
     use crate::jid::{BareJid, Resource};
-    use crate::limits::Limits;
     use crate::port::ConnId;
     use crate::store::Loaded;
     use crate::time::Now;
@@ -128,16 +120,7 @@ mod tests {
             let mut stage = Self {
                 account: Account::new(jid, Some([0; 32])),
                 session: SessionKey::default(),
-                config: Config {
-                    hosts: BTreeMap::new(),
-                    limits: Limits::default(),
-                    server_secret: [0; 32],
-                    shards: 1,
-                    software: Software {
-                        name: String::new(),
-                        version: String::new(),
-                    },
-                },
+                config: of_localhost(),
                 host: HostConfig::default(),
                 entropy: Entropy::new([0; 32]),
             };

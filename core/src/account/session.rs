@@ -80,6 +80,14 @@ impl Session {
         self.conn
     }
 
+    /// What it last said of itself, if it is available.
+    pub(super) const fn last_presence(&self) -> Option<&Arc<Stanza>> {
+        match &self.presence {
+            Presence::Available(_, presence) => Some(presence),
+            Presence::Unavailable => None,
+        }
+    }
+
     /// The priority, if it is available.
     pub(super) const fn priority(&self) -> Option<i8> {
         match &self.presence {

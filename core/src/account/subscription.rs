@@ -10,12 +10,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::kept::Sight;
-use super::session::{Interest, Presence};
+use super::session::Interest;
 use super::{Account, Addressed, Asked, Cx, SessionKey, StoreRoom};
 use crate::envelope::Receipt;
 use crate::jid::{BareJid, Jid};
 use crate::limits::PRESENCE_BYTES;
-use crate::roster::{Act, Ask, Change, Gone, Inbound, Request, Route, State};
+use crate::roster::{Act, Ask, Change, Gone, Inbound, Push, Request, Route, State};
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
 
 impl Account {
@@ -27,10 +27,8 @@ impl Account {
         act: Act,
         presence: &Arc<Stanza>,
     ) {
-        if let Err(condition) = self.manage(cx, key, act, presence)
-            && let Some(error) = presence.refusal(condition, None)
-        {
-            cx.tell(key, error.into());
+        if let Err(condition) = self.manage(cx, key, act, presence) {
+            cx.refuse(key, presence, condition);
         }
     }
 
@@ -80,7 +78,7 @@ impl Account {
                 false => cx.route(stanza),
             }
         }
-        self.push(cx, push.as_ref());
+        self.push(cx, push);
         if !before.shows() && after.shows() {
             self.show(cx, &contact);
         }
@@ -93,42 +91,37 @@ impl Account {
         Ok(())
     }
 
-    /// Changes where a contact stands: gives back what the roster's own devices are to hear.
+    /// Changes where a contact stands: gives back what the account's own devices are to hear.
     fn stand(
         &mut self,
         cx: &mut Cx<'_>,
         contact: &BareJid,
         before: State,
         after: State,
-    ) -> Result<Option<Change>, Condition> {
+    ) -> Result<Option<Push>, Condition> {
         let kept = self
             .kept
             .sound_mut()
             .ok_or(Condition::InternalServerError)?;
-        let mut change = None;
+        let mut pushed = None;
         if before.standing != after.standing {
             let most = cx.host.roster.max_contacts;
-            let mut changed = kept.roster.stand(contact, after.standing, cx.now, most)?;
+            let Change { ops, push } = kept.roster.stand(contact, after.standing, cx.now, most)?;
             if !before.shows() && after.shows() {
                 kept.turn(contact, Sight::Hidden);
             }
-            for op in changed.ops.drain(..) {
-                cx.change(op);
-            }
-            change = Some(changed);
+            cx.change_each(ops);
+            pushed = Some(push);
         }
-        if before.request == Request::Waits
-            && after.request == Request::Nothing
-            && let Some(op) = kept.requests.remove(contact.as_str())
-        {
-            cx.change(op);
+        if before.request == Request::Waits && after.request == Request::Nothing {
+            cx.change_each(kept.requests.remove(contact.as_str()));
         }
-        Ok(change)
+        Ok(pushed)
     }
 
-    fn push(&self, cx: &mut Cx<'_>, change: Option<&Change>) {
-        if let Some(change) = change {
-            self.push_roster(cx, &change.push);
+    fn push(&self, cx: &mut Cx<'_>, push: Option<Push>) {
+        if let Some(push) = push {
+            self.push_roster(cx, &push);
         }
     }
 
@@ -151,11 +144,19 @@ impl Account {
         cx.route_with(stanza, receipt);
     }
 
+    /// The same in the server's own words.
+    fn inform_of(&mut self, cx: &mut Cx<'_>, contact: &BareJid, act: Act) {
+        let kind = Kind::Presence(act.kind());
+        let (from, to) = (self.jid.clone().into(), contact.clone().into());
+        let stanza = Stanza::build(kind, None, Some(from), Some(to), |_| {});
+        self.inform(cx, contact, act, stanza.into());
+    }
+
     /// The contact may see the account's presence now (RFC 6121 §3.1.5): "current presence [..] from each of the contact's available
     /// resources".
     pub(super) fn show(&self, cx: &mut Cx<'_>, contact: &BareJid) {
         for session in &self.sessions {
-            if let Presence::Available(_, presence) = &session.presence {
+            if let Some(presence) = session.last_presence() {
                 cx.fan_out(Arc::clone(presence), vec![contact.clone().into()]);
             }
         }
@@ -174,7 +175,7 @@ impl Account {
                 .directed
                 .retain(|jid| jid.bare() != contact.as_str());
             let told = session.directed.len() != before;
-            if !was_told && (told || matches!(session.presence, Presence::Available(..))) {
+            if !was_told && (told || session.priority().is_some()) {
                 let presence = super::presence::unavailable(session.jid.clone());
                 cx.fan_out(presence.into(), vec![contact.clone().into()]);
             }
@@ -199,7 +200,7 @@ impl Account {
         if cx.store == StoreRoom::Spent || !kept.unsaid.has_room() {
             return;
         }
-        let blocked = stanza.from().is_some_and(|from| self.blocks(from));
+        let blocked = self.blocks_sender(stanza);
         let before = kept.state(contact.as_str());
         let (after, inbound) = match (act, kept.unsaid.asking(contact.as_str())) {
             _ if contact == self.jid => (before, Inbound::Ignored),
@@ -291,7 +292,7 @@ impl Account {
             return;
         }
         // Nothing becomes a contact that was none, so that there is room.
-        let Ok(change) = self.stand(cx, contact, before, after) else {
+        let Ok(push) = self.stand(cx, contact, before, after) else {
             return;
         };
         if let Some(kept) = self.kept.sound_mut() {
@@ -305,10 +306,10 @@ impl Account {
         //
         // `Deviation:` of who is blocked nothing is delivered (XEP-0191 §3.3), but what it has changed on its side is so here, too, where
         // XEP-0016 §2.2 has blocking supersede "the handling of subscription-related presence stanzas": or the two would disagree for ever.
-        if !stanza.from().is_some_and(|from| self.blocks(from)) {
+        if !self.blocks_sender(stanza) {
             cx.tell_each(self.interested(), Arc::clone(stanza), Addressed::Named);
         }
-        self.push(cx, change.as_ref());
+        self.push(cx, push);
         if before.shows() && !after.shows() {
             self.withdraw(cx, contact);
         }
@@ -325,18 +326,11 @@ impl Account {
         after: State,
     ) {
         // It was a contact before, or approved nobody.
-        let Ok(change) = self.stand(cx, contact, before, after) else {
+        let Ok(push) = self.stand(cx, contact, before, after) else {
             return;
         };
-        let stanza = Stanza::build(
-            Kind::Presence(PresenceType::Subscribed),
-            None,
-            Some(self.jid.clone().into()),
-            Some(contact.clone().into()),
-            |_| {},
-        );
-        self.inform(cx, contact, Act::Subscribed, stanza.into());
-        self.push(cx, change.as_ref());
+        self.inform_of(cx, contact, Act::Subscribed);
+        self.push(cx, push);
         // Also to who was a subscriber: it may have asked again before it heard that it is, and what came behind that was not shown there.
         self.show(cx, contact);
     }
@@ -401,26 +395,17 @@ impl Account {
 
     /// A contact was removed from the roster, or its request: both sides end (RFC 6121 §2.5.2), and whoever asked has withdrawn it.
     pub(super) fn part(&mut self, cx: &mut Cx<'_>, contact: &BareJid, was: State) {
-        let build = |own: &BareJid, act: Act| {
-            let kind = Kind::Presence(act.kind());
-            let (from, to) = (own.clone().into(), contact.clone().into());
-            Arc::new(Stanza::build(kind, None, Some(from), Some(to), |_| {}))
-        };
-        if let Some(kept) = self.kept.sound_mut()
-            && let Some(op) = kept.requests.remove(contact.as_str())
-        {
-            cx.change(op);
+        if let Some(kept) = self.kept.sound_mut() {
+            cx.change_each(kept.requests.remove(contact.as_str()));
         }
         if was.standing.subscription.is_to() || was.standing.ask == Ask::Subscribe {
-            let stanza = build(&self.jid, Act::Unsubscribe);
-            self.inform(cx, contact, Act::Unsubscribe, stanza);
+            self.inform_of(cx, contact, Act::Unsubscribe);
         }
         if was.shows() {
             self.withdraw(cx, contact);
         }
         if was.shows() || was.request == Request::Waits {
-            let stanza = build(&self.jid, Act::Unsubscribed);
-            self.inform(cx, contact, Act::Unsubscribed, stanza);
+            self.inform_of(cx, contact, Act::Unsubscribed);
         }
     }
 

@@ -20,19 +20,6 @@ pub struct Change {
     pub ops: Vec<Op>,
     /// What every interested resource is to hear, the one that asked for it included, once that is on disk.
     pub push: Push,
-    /// Where the contact stood before.
-    pub(crate) was: Standing,
-    /// Whether it is one any more.
-    pub(crate) left: Left,
-}
-
-/// What is left of a contact that was changed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Left {
-    /// It is in the roster.
-    Here,
-    /// It is not.
-    Removed,
 }
 
 /// The payload of a roster push (RFC 6121 §2.1.6): one item and the version that it makes.
@@ -129,9 +116,6 @@ impl Roster {
             return Err(Condition::PolicyViolation);
         }
         let old = place.ok().and_then(|at| self.items.get(at));
-        let was = old
-            .as_ref()
-            .map_or_else(Standing::default, |old| old.standing);
         let less = old.as_ref().map_or(0, |old| old.written());
         let written = (self.written - less) + new.written();
         let is_so = old.as_ref() == Some(new);
@@ -151,22 +135,12 @@ impl Roster {
             Ok(at) => self.items.replace(at, new),
             Err(at) => self.items.insert(at, new),
         }
-        let left = Left::Here;
-        Ok(Change {
-            ops,
-            push,
-            was,
-            left,
-        })
+        Ok(Change { ops, push })
     }
 
     /// A contact goes.
     fn remove(&mut self, at: usize, contact: &BareJid, now: Now) -> Change {
-        let gone = self.items.get(at);
-        let was = gone
-            .as_ref()
-            .map_or_else(Standing::default, |gone| gone.standing);
-        self.written -= gone.map_or(0, |gone| gone.written());
+        self.written -= self.items.get(at).map_or(0, |gone| gone.written());
         self.items.remove(at);
         self.version = self.version.next(now);
         let key = Row(vec![Field::text(contact.as_str())]);
@@ -182,8 +156,6 @@ impl Roster {
                     .attribute("subscription", "remove")
                     .close();
             }),
-            was,
-            left: Left::Removed,
         }
     }
 }

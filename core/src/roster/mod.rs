@@ -16,7 +16,6 @@ mod tests;
 mod unsaid;
 mod version;
 
-pub(crate) use change::Left;
 pub use change::{Change, Push};
 pub(crate) use item::Standing;
 pub use item::{Approval, Ask, Groups, Item, Subscription};

@@ -10,11 +10,10 @@ use alloc::vec::Vec;
 use super::super::{Account, Binding, Cx, Kept, Manner, Saying, SessionKey, Spoken};
 use super::super::{StoreRoom, brings_in};
 use crate::arena::Arena;
-use crate::config::{Config, Host, HostConfig, Software};
+use crate::config::{Config, HostConfig, of_localhost};
 use crate::entropy::Entropy;
 use crate::envelope::{Receipt, Settled, To};
-use crate::jid::{BareJid, Domain, Jid, Resource};
-use crate::limits::Limits;
+use crate::jid::{BareJid, Jid, Resource};
 use crate::port::ConnId;
 use crate::roster::{Act, Ask, Request};
 use crate::stanza::{IqType, Kind, PresenceType, Stanza};
@@ -111,24 +110,10 @@ fn read(disk: &Disk) -> Kept {
 
 impl Pair {
     fn new(seed: u64, weather: Weather) -> Self {
-        let host = HostConfig::default();
-        let localhost = (
-            Domain::parse("localhost").unwrap(),
-            Host::Accounts(host.clone()),
-        );
         Self {
             sides: Default::default(),
-            config: Config {
-                hosts: BTreeMap::from([localhost]),
-                limits: Limits::default(),
-                server_secret: [0; 32],
-                shards: 1,
-                software: Software {
-                    name: String::new(),
-                    version: String::new(),
-                },
-            },
-            host,
+            config: of_localhost(),
+            host: HostConfig::default(),
             entropy: Entropy::new([0; 32]),
             dice: Dice(seed),
             weather: Some(weather),
