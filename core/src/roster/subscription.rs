@@ -3,7 +3,7 @@
 //! Functions of values, seen from the user: an account's side of each pair. Who is told what, and what is written, is not known here.
 
 use super::item::Standing;
-use super::{Approval, Ask};
+use super::{Approval, Ask, Subscription};
 use crate::stanza::PresenceType;
 
 /// The four types of presence that manage subscriptions (RFC 6121 §3).
@@ -181,18 +181,16 @@ impl State {
 
     /// The request that waits is answered, and so is every other to come.
     const fn with_from(self) -> Self {
-        let standing = Standing {
-            subscription: self.standing.subscription.with_from(),
-            approval: Approval::Missing,
-            ..self.standing
-        };
-        let request = Request::Nothing;
-        Self { standing, request }
+        self.answered(self.standing.subscription.with_from())
     }
 
     const fn without_from(self) -> Self {
+        self.answered(self.standing.subscription.without_from())
+    }
+
+    const fn answered(self, subscription: Subscription) -> Self {
         let standing = Standing {
-            subscription: self.standing.subscription.without_from(),
+            subscription,
             approval: Approval::Missing,
             ..self.standing
         };

@@ -3,7 +3,6 @@
 use super::Inbound::{Answered, Delivered, Ignored};
 use super::Route::{Kept, Routed};
 use super::*;
-use crate::roster::Subscription;
 
 /// The nine states of RFC 6121 appendix A.1, in its order and its words.
 const STATES: [(&str, State); 9] = [
