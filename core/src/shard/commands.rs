@@ -246,7 +246,7 @@ impl Shard {
                 Err(error) => self.finish(now, id, &account, Err(read_error(error))),
             },
             (Some(account), CommandStep::Show) => match outcome {
-                Ok(replies) => self.show(now, id, account, first_row(replies)),
+                Ok(replies) => self.show(now, id, &account, first_row(replies)),
                 Err(error) => self.finish(now, id, &account, Err(read_error(error))),
             },
             (Some(account), CommandStep::Write(after)) => match outcome {
@@ -280,7 +280,8 @@ impl Shard {
             return self.finish(now, id, &account, Err(CommandError::NoSuchUser));
         };
         if matches!(change, Change::Delete) {
-            return self.delete(now, id, account);
+            // What was said to it comes before its end, and contacts are told before it goes.
+            return self.send_errand(now, id, &account, Errand::Delete);
         }
         let Some(mut credentials) = Credentials::from_row(&row) else {
             return self.finish(now, id, &account, Err(CommandError::Store));
@@ -303,24 +304,6 @@ impl Shard {
         self.write(id, account, row, Expect::Present, after);
     }
 
-    /// What was said to an account comes before its end, and contacts are told before it goes: it comes into memory for that.
-    fn delete(&mut self, now: Now, id: CommandId, account: BareJid) {
-        match self.come_in(&account) {
-            Some(key) => self.send_errand(now, key, id, Errand::Delete),
-            None => self.finish(now, id, &account, Err(CommandError::Busy)),
-        }
-    }
-
-    /// The owner of an account that there is; `None` if it is about to leave.
-    pub(super) fn come_in(&mut self, account: &BareJid) -> Option<AccountKey> {
-        match self.present(account) {
-            Some(key) => Some(key),
-            None => self
-                .is_free(account)
-                .then(|| self.bring_in(account.clone(), None)),
-        }
-    }
-
     /// The owner of this account, if it is in memory and not about to leave it.
     pub(super) fn present(&self, account: &BareJid) -> Option<AccountKey> {
         let key = *self.by_name.get(account.as_str())?;
@@ -328,8 +311,19 @@ impl Shard {
         (!matches!(owner.life, Life::Leaving(_))).then_some(key)
     }
 
-    /// Brings a command to an account that is in memory.
-    pub(super) fn send_errand(&mut self, now: Now, key: AccountKey, id: CommandId, errand: Errand) {
+    /// Brings a command to an account that there is. It comes into memory for that, unless it is about to leave.
+    pub(super) fn send_errand(
+        &mut self,
+        now: Now,
+        id: CommandId,
+        account: &BareJid,
+        errand: Errand,
+    ) {
+        let key = match self.present(account) {
+            Some(key) => key,
+            None if self.is_free(account) => self.bring_in(account.clone(), None),
+            None => return self.finish(now, id, account, Err(CommandError::Busy)),
+        };
         self.stay(key);
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that a command is for is gone");

@@ -30,13 +30,15 @@ use crate::wait::Wait;
 struct Gathered {
     calls: Vec<Call>,
     changes: Vec<Op>,
+    /// Of these.
+    bytes: usize,
 }
 
 impl Gathered {
     /// Whether one more call might make more than a batch may hold.
     fn is_full(&self) -> bool {
         self.changes.len() + CALL_OPS > STORE_BATCH_OPS
-            || self.changes.iter().map(Op::weight).sum::<usize>() + CALL_BYTES > STORE_BATCH_BYTES
+            || self.bytes + CALL_BYTES > STORE_BATCH_BYTES
     }
 }
 
@@ -142,6 +144,7 @@ impl Shard {
             (_, _, Some(asked)) => Otherwise::Refuse(asked),
             (_, _, None) => Otherwise::Silent,
         };
+        gathered.bytes += spoken.changes.iter().map(Op::weight).sum::<usize>();
         gathered.changes.extend(spoken.changes);
         gathered.calls.push(Call {
             held: spoken.said,

@@ -16,15 +16,12 @@ use crate::time::Now;
 
 impl Shard {
     /// The record is here: the owner is asked for the rest. Nothing changes the record until the command is answered.
-    pub(super) fn show(&mut self, now: Now, id: CommandId, account: BareJid, row: Option<Row>) {
+    pub(super) fn show(&mut self, now: Now, id: CommandId, account: &BareJid, row: Option<Row>) {
         let Some(row) = row else {
-            return self.finish(now, id, &account, Err(CommandError::NoSuchUser));
+            return self.finish(now, id, account, Err(CommandError::NoSuchUser));
         };
         let status = Credentials::status_of(&row);
-        let Some(key) = self.come_in(&account) else {
-            return self.finish(now, id, &account, Err(CommandError::Busy));
-        };
-        self.send_errand(now, key, id, Errand::Show(status));
+        self.send_errand(now, id, account, Errand::Show(status));
     }
 
     /// Whether an account that is not there can come in. One that could not be read or deleted, and is in memory only because this command
