@@ -7,7 +7,8 @@ use super::*;
 use crate::jid::BareJid;
 use crate::limits::{BLOCKLIST_BYTES, BLOCKLIST_REQUEST_ITEMS, STORE_LIST_ROWS};
 use crate::stanza::{Condition, IqType, Kind, Stanza};
-use crate::store::{Batch, Class, Field, Loaded, Op, Row};
+use crate::store::tests::in_words;
+use crate::store::{Field, Loaded, Op, Row};
 use crate::time::{Now, UnixTime};
 
 mod properties;
@@ -82,25 +83,7 @@ fn blocks(list: &Blocklist, jid: &str) -> bool {
 
 /// What is written, in words.
 fn written(change: &Change) -> Vec<String> {
-    let batch = Batch {
-        owner: own(),
-        tenure: 0,
-        class: Class::Change,
-        ops: change.ops.clone(),
-    };
-    batch.check().unwrap();
-    let word = |op: &Op| {
-        if let Op::Put { table, row, .. } = op {
-            format!("put {table:?} {:?}", row.0)
-        } else if let Op::Delete { table, key } = op {
-            format!("delete {table:?} {:?}", key.0)
-        } else if let Op::DeletePrefix { table, prefix } = op {
-            format!("delete all {table:?} {:?}", prefix.0)
-        } else {
-            panic!("{op:?}")
-        }
-    };
-    change.ops.iter().map(word).collect()
+    in_words(&change.ops)
 }
 
 /// XEP-0191 §3.2.

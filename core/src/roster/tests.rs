@@ -7,7 +7,8 @@ use super::*;
 use crate::jid::BareJid;
 use crate::limits::{ROSTER_BYTES, ROSTER_GROUP_BYTES, ROSTER_GROUPS, ROSTER_NAME_BYTES};
 use crate::stanza::{Condition, IqType, Kind, Stanza};
-use crate::store::{Batch, Class, Field, Loaded, Op, Row};
+use crate::store::tests::in_words;
+use crate::store::{Field, Loaded, Op, Row};
 use crate::time::{Now, UnixTime};
 use crate::xml::Writer;
 
@@ -68,23 +69,7 @@ fn whole(roster: &Roster) -> String {
 
 /// What is written, in words.
 fn written(change: &Change) -> Vec<String> {
-    let batch = Batch {
-        owner: own(),
-        tenure: 0,
-        class: Class::Change,
-        ops: change.ops.clone(),
-    };
-    batch.check().unwrap();
-    let word = |op: &Op| {
-        if let Op::Put { table, row, .. } = op {
-            format!("put {table:?} {:?}", row.0)
-        } else if let Op::Delete { table, key } = op {
-            format!("delete {table:?} {:?}", key.0)
-        } else {
-            panic!("{op:?}")
-        }
-    };
-    change.ops.iter().map(word).collect()
+    in_words(&change.ops)
 }
 
 /// RFC 6121 §2.3.1 and §2.3.2.

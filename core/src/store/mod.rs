@@ -13,7 +13,7 @@ mod cut;
 mod log;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use batch::{Batch, Class, Expect, Flaw, Loaded, Op, Reply};
 pub use cut::Cut;

@@ -1,5 +1,7 @@
 //! What a batch may be.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -34,6 +36,23 @@ static PROGRESS: Shape = Shape {
     loading: Loading::Loaded,
     puts: Puts::Quiet,
 };
+
+/// The changes of one batch, in words.
+pub(crate) fn in_words(ops: &[Op]) -> Vec<String> {
+    batch(ops.to_vec()).check().unwrap();
+    let word = |op: &Op| {
+        if let Op::Put { table, row, .. } = op {
+            format!("put {table:?} {:?}", row.0)
+        } else if let Op::Delete { table, key } = op {
+            format!("delete {table:?} {:?}", key.0)
+        } else if let Op::DeletePrefix { table, prefix } = op {
+            format!("delete all {table:?} {:?}", prefix.0)
+        } else {
+            panic!("{op:?}")
+        }
+    };
+    ops.iter().map(word).collect()
+}
 
 const LOG: Log = Log::new("log");
 
