@@ -339,11 +339,16 @@ impl Route {
 
     /// Sends the messages, and returns how many bytes the receivers get.
     pub fn run(&mut self) -> usize {
-        let before = self.world.taken();
-        self.world.tell_bytes(self.from, &self.input);
-        self.world.settle();
-        self.world.taken() - before
+        told(&mut self.world, self.from, &self.input)
     }
+}
+
+/// Says something and lets all happen that comes of it; how many bytes all get.
+fn told(world: &mut World, from: Peer, input: &[u8]) -> usize {
+    let before = world.taken();
+    world.tell_bytes(from, input);
+    world.settle();
+    world.taken() - before
 }
 
 /// A user on one of two shards with 50 contacts, half of them on each. Some are on line: every other one.
@@ -432,10 +437,7 @@ impl Broadcast {
 
     /// Changes the presence, and returns how many bytes all get.
     pub fn run(&mut self) -> usize {
-        let before = self.world.taken();
-        self.world.tell_bytes(self.from, &self.input);
-        self.world.settle();
-        self.world.taken() - before
+        told(&mut self.world, self.from, &self.input)
     }
 }
 

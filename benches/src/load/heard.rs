@@ -86,6 +86,11 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
 /// The number at the end of the localpart.
 fn number(address: &str) -> Option<usize> {
     let (name, _) = address.split_once('@')?;
+    number_of(name)
+}
+
+/// The number at the end of the name of an account.
+pub(in crate::load) fn number_of(name: &str) -> Option<usize> {
     name.trim_start_matches(|c: char| !c.is_ascii_digit())
         .parse()
         .ok()

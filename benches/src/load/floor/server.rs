@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 
 use super::Kind;
 use super::tls::Tls;
+use crate::load::heard::number_of;
 use crate::scenarios::{CHAT_BYTES, SignIn, content};
 
 const LISTENER: Token = Token(usize::MAX);
@@ -388,9 +389,7 @@ fn account_in(said: &[u8]) -> Option<usize> {
     let first = String::from_utf8(first).ok()?;
     let (_, name) = first.split_once("n=")?;
     let (name, _) = name.split_once(',')?;
-    name.trim_start_matches(|c: char| !c.is_ascii_digit())
-        .parse()
-        .ok()
+    number_of(name)
 }
 
 #[cfg(test)]
