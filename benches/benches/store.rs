@@ -7,13 +7,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use spondee_core::archive::ARCHIVE;
 use spondee_core::catalog::CATALOG;
 use spondee_core::jid::BareJid;
 use spondee_core::roster::{ROSTER, ROSTER_VERSION};
 use spondee_core::sasl::{CREDENTIALS, Credentials, Dates, Hash, ScramKeys, Status};
 use spondee_core::secret::Secret;
 use spondee_core::store::{
-    Batch, Class, Entry, Expect, Field, Kept, Log, Op, Order, Payload, Peer, Pick, Row, Table,
+    Batch, Class, Entry, Expect, Field, Kept, Op, Order, Payload, Peer, Pick, Row, Table,
 };
 use spondee_shell_common::store::{Backend, History, Quiet, Sqlite, open_sqlite};
 
@@ -88,7 +89,7 @@ fn pages(reader: &mut dyn Backend) {
             order: Order::Backward,
             limit: 50,
         });
-        let log = Log::new("archive");
+        let log = ARCHIVE;
         read(account(ACCOUNTS + n), Class::Page, Op::Page { log, pick })
     };
     let peer = |n: usize| {

@@ -4,23 +4,31 @@
 //! statement from it. Once a schema is released, one more table is one more version of the schema (`store/schema.rs` of
 //! `shell-common`), so that an older program does not serve a database of which it does not know everything.
 
+use crate::archive::{ARCHIVE, ARCHIVE_PREFS, ARCHIVE_RULE, SPOOL};
 use crate::blocking::BLOCKLIST;
+use crate::private::PRIVATE;
 use crate::roster::{ROSTER, ROSTER_REQUESTS, ROSTER_UNSAID, ROSTER_VERSION};
 use crate::sasl::{CREDENTIALS, TOMBSTONES};
-use crate::store::{Catalog, Log};
+use crate::store::Catalog;
+use crate::vcard::VCARD;
 use crate::xep::ACTIVITY;
 
 /// What a database of this version has.
 pub static CATALOG: Catalog = Catalog {
     tables: &[
         &ACTIVITY,
+        &ARCHIVE_PREFS,
+        &ARCHIVE_RULE,
         &BLOCKLIST,
         &CREDENTIALS,
+        &PRIVATE,
         &ROSTER,
         &ROSTER_REQUESTS,
         &ROSTER_UNSAID,
         &ROSTER_VERSION,
+        &SPOOL,
         &TOMBSTONES,
+        &VCARD,
     ],
-    logs: &[Log::new("archive")],
+    logs: &[ARCHIVE],
 };

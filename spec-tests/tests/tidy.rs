@@ -19,7 +19,8 @@ const LAYERS: &[&[&str]] = &[
     &["jid", "xml"],
     &["stanza", "sasl", "store", "envelope", "port", "config"],
     &[
-        "due", "effects", "wait", "stream", "account", "blocking", "roster", "xep",
+        "due", "effects", "wait", "stream", "account", "archive", "blocking", "private", "roster",
+        "vcard", "xep",
     ],
     &["catalog", "shard", "fuzzing", "testing"],
 ];
@@ -32,6 +33,7 @@ const EDGES: &[(&str, &str)] = &[
     ("rate", "time"),
     ("timer", "time"),
     // The options of a feature are plain data.
+    ("config", "archive"),
     ("config", "blocking"),
     ("config", "roster"),
     ("config", "sasl"),
@@ -45,6 +47,7 @@ const EDGES: &[(&str, &str)] = &[
     ("port", "sasl"),
     ("port", "store"),
     ("sasl", "store"),
+    ("account", "archive"),
     ("account", "blocking"),
     ("account", "effects"),
     ("account", "roster"),

@@ -15,13 +15,19 @@ pub struct Log {
     pub name: &'static str,
     /// Where it stands up to which key nothing is owed any more. Without it, all that is kept for it is owed.
     pub done: Option<Mark>,
+    /// Where its last key stands once no entry has it: who takes away the last entry puts it there, so that no key is used again.
+    pub last: Option<Mark>,
 }
 
 impl Log {
-    /// A log of which nothing is ever done with but by a trim.
+    /// A log of which nothing is ever done with but by a trim, and which keeps no key of what is gone.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, done: None }
+        Self {
+            name,
+            done: None,
+            last: None,
+        }
     }
 }
 

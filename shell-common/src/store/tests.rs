@@ -10,10 +10,11 @@ mod whole;
 use std::path::Path;
 
 use bytes::Bytes;
+use spondee_core::archive::{ARCHIVE, SPOOL, Spool};
 use spondee_core::jid::BareJid;
 use spondee_core::store::{
-    Batch, Catalog, Class, Column, Expect, Field, Kind, Loading, Log, Mark, Op, Puts, Reply, Row,
-    Shape, StoreError,
+    Batch, Catalog, Class, Column, Expect, Field, Kind, Loading, Log, Op, Puts, Reply, Row, Shape,
+    StoreError,
 };
 
 use super::{Backend, FILE_NAME, History, Memory, Sqlite};
@@ -53,24 +54,10 @@ pub(super) static STATE: Shape = Shape {
     puts: Puts::Awaited,
 };
 
-/// Up to where nothing is owed any more.
-pub(super) static SPOOL: Shape = Shape {
-    name: "spool",
-    key: &[],
-    columns: &[Column::new("done", Kind::Time)],
-    loading: Loading::Loaded,
-    puts: Puts::Quiet,
-};
+/// The log of the server.
+pub(super) const LOG: Log = ARCHIVE;
 
-pub(super) const LOG: Log = Log {
-    name: "archive",
-    done: Some(Mark {
-        table: &SPOOL,
-        column: "done",
-    }),
-};
-
-/// The tables of these tests, and the log of the server.
+/// The tables of these tests, and the log of the server with its marks.
 pub(super) static TESTED: Catalog = Catalog {
     tables: &[&NOTES, &PLACES, &SPOOL, &STATE],
     logs: &[LOG],
@@ -161,6 +148,15 @@ fn state(word: &str) -> Op {
         row: Row(vec![Field::text(word)]),
         expect: Expect::Anything,
     }
+}
+
+/// Up to this key nothing is owed any more.
+pub(super) fn done(key: i64) -> Op {
+    Spool {
+        done: Some(key),
+        ..Spool::default()
+    }
+    .put()
 }
 
 fn owners(after: Option<&str>, limit: u32) -> Op {

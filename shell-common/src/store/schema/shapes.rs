@@ -110,14 +110,31 @@ fn view(table: Table) -> String {
 fn log_view(log: Log) -> String {
     let name = log.name;
     let time = time(&format!("{name}.key"));
+    // What lies before the mark is owed no more, whatever it was kept for.
+    let (delivered, mark) = log.done.map_or_else(Default::default, |mark| {
+        let (table, column) = (mark.table.name, mark.column);
+        let passed = format!("kept >= 2 AND {name}.key <= {table}.{column}");
+        (
+            format!(
+                "
+            WHEN {passed} AND kept = 2 THEN 'delivered'
+            WHEN {passed} THEN 'archived and delivered'"
+            ),
+            format!(" LEFT JOIN {table} ON {table}.owner = {name}.owner"),
+        )
+    });
     format!(
         "CREATE VIEW readable_{name} AS SELECT
         owner.jid AS address,
         {time} AS time,
         peer, resource,
-        CASE kept WHEN 1 THEN 'archived' WHEN 2 THEN 'owed' ELSE 'archived and owed' END AS kept,
+        CASE{delivered}
+            WHEN kept = 1 THEN 'archived'
+            WHEN kept = 2 THEN 'owed'
+            ELSE 'archived and owed'
+        END AS kept,
         xml
-    FROM {name} JOIN owner ON owner.id = {name}.owner"
+    FROM {name} JOIN owner ON owner.id = {name}.owner{mark}"
     )
 }
 

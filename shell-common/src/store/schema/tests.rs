@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use spondee_core::blocking::BLOCKLIST;
+use spondee_core::archive::{ARCHIVE, SPOOL, Spool};
+use spondee_core::blocking::{BLOCKLIST, Blocklist};
 use spondee_core::catalog::CATALOG;
 use spondee_core::jid::BareJid;
-use spondee_core::roster::{ROSTER, ROSTER_VERSION};
+use spondee_core::roster::{ROSTER, ROSTER_VERSION, Roster};
 use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Status};
 use spondee_core::store::{
-    Batch, Class, Column, Expect, Field, Kind, Loading, Need, Op, Puts, Reply, Row, Shape,
+    Batch, Class, Column, Entry, Expect, Field, Kept, Kind, Loaded, Loading, Log, Need, Op,
+    Payload, Puts, Reply, Row, Shape,
 };
 
-use super::super::tests::{LOG, NOTES, PLACES, SPOOL, STATE};
+use super::super::tests::{LOG, NOTES, PLACES, STATE, done};
 use super::super::{Backend as _, FILE_NAME, Sqlite, open_sqlite};
 use super::*;
 use crate::scratch::Scratch;
@@ -20,9 +22,17 @@ use crate::scratch::Scratch;
 /// Made by the last program of schema 1, by `spondee user`: five accounts on two hosts, one of them disabled; a sixth was deleted.
 const BEFORE: &[u8] = include_bytes!("../../../tests/data/schema-1.sqlite");
 
+/// Made by the last program of schema 3, by `spondee user`: two accounts, one of them disabled; a third was deleted. One has a contact,
+/// blocks somebody, and was there once.
+const THIRD: &[u8] = include_bytes!("../../../tests/data/schema-3.sqlite");
+
 fn before() -> Scratch {
+    written(BEFORE)
+}
+
+fn written(database: &[u8]) -> Scratch {
     let directory = Scratch::new();
-    std::fs::write(directory.path().join(FILE_NAME), BEFORE).unwrap();
+    std::fs::write(directory.path().join(FILE_NAME), database).unwrap();
     directory
 }
 
@@ -112,7 +122,7 @@ fn a_database_of_the_first_schema_is_migrated_with_every_account() {
     check_migrated(&mut open_sqlite(directory.path(), History::Unknown).unwrap());
     // And opened as what it is now.
     check_migrated(&mut open_sqlite(directory.path(), History::Unknown).unwrap());
-    assert_eq!(version(&directory.path().join(FILE_NAME)), 3);
+    assert_eq!(version(&directory.path().join(FILE_NAME)), 4);
 }
 
 #[test]
@@ -316,7 +326,7 @@ static NEWER: Catalog = Catalog {
 /// What a program knows that knows less than this one.
 static FEWER: Catalog = Catalog {
     tables: &[&CREDENTIALS, &ROSTER, &ROSTER_VERSION],
-    logs: &[LOG],
+    logs: &[Log::new("archive")],
 };
 
 fn check_shapes(store: &Sqlite, catalog: &Catalog) {
@@ -363,11 +373,11 @@ fn check_shapes(store: &Sqlite, catalog: &Catalog) {
 
 #[test]
 fn every_shape_is_as_its_table_new_or_migrated() {
-    for directory in [Scratch::new(), before()] {
+    for directory in [Scratch::new(), before(), written(THIRD)] {
         let store = open_sqlite(directory.path(), History::Unknown).unwrap();
         check_shapes(&store, &CATALOG);
     }
-    for directory in [Scratch::new(), before()] {
+    for directory in [Scratch::new(), before(), written(THIRD)] {
         let store = Sqlite::open(&in_file(&directory), &NEWER, History::Unknown).unwrap();
         check_shapes(&store, &NEWER);
     }
@@ -467,9 +477,113 @@ fn a_database_of_the_second_schema_gets_the_tables_that_came_later() {
     let directory = Scratch::new();
     drop(Sqlite::open(&in_file(&directory), &FEWER, History::Unknown).unwrap());
     let connection = Connection::open(in_file(&directory)).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection
+        .execute_batch("DROP INDEX archive_owed_only; PRAGMA user_version = 2")
+        .unwrap();
     drop(connection);
     let store = open_sqlite(directory.path(), History::Unknown).unwrap();
     check_shapes(&store, &CATALOG);
-    assert_eq!(version(&in_file(&directory)), 3);
+    assert_eq!(version(&in_file(&directory)), 4);
+}
+
+fn load(store: &mut Sqlite, owner: &str) -> Loaded {
+    let reply = store.apply(&[batch(owner, vec![Op::Load])]).remove(0);
+    let Ok([Reply::Loaded(loaded)]) = reply.as_deref() else {
+        panic!("{reply:?}");
+    };
+    (**loaded).clone()
+}
+
+#[test]
+fn a_database_of_the_third_schema_keeps_all_it_had_and_can_keep_messages() {
+    let directory = written(THIRD);
+    let mut store = open_sqlite(directory.path(), History::Unknown).unwrap();
+    assert_eq!(version(&in_file(&directory)), 4);
+    let romeo = credentials(&mut store, "romeo@example.org").unwrap();
+    assert_eq!(romeo.status, Status::Disabled);
+    assert_eq!(credentials(&mut store, "gone@example.org"), None);
+    let loaded = load(&mut store, "juliet@example.org");
+    let contacts = Roster::from_loaded(&loaded).unwrap();
+    assert_eq!(
+        contacts
+            .items()
+            .map(|item| item.name().to_owned())
+            .collect::<Vec<_>>(),
+        ["Romeo"]
+    );
+    assert_eq!(Blocklist::from_loaded(&loaded).unwrap().len(), 1);
+    // Nothing was ever kept, so nothing was given out and nothing is owed.
+    assert_eq!(Spool::from_loaded(&loaded), Ok(Spool::default()));
+    assert_eq!(loaded.end(ARCHIVE), None);
+    let spool = Spool {
+        done: Some(1),
+        last: Some(2),
+        ..Spool::default()
+    };
+    let append = Op::Append {
+        log: ARCHIVE,
+        entries: [1, 2].map(message).into(),
+    };
+    let keep = batch("juliet@example.org", vec![append, spool.put()]);
+    assert_eq!(store.apply(&[keep]), [Ok(vec![Reply::Done, Reply::Done])]);
+    let loaded = load(&mut store, "juliet@example.org");
+    assert_eq!(Spool::from_loaded(&loaded), Ok(spool));
+    let owed = loaded.end(ARCHIVE).unwrap().owed;
+    assert_eq!(owed.entries, 1, "the mark is heeded");
+}
+
+fn message(key: i64) -> Entry {
+    Entry {
+        key,
+        peer: Bytes::from_static(b"romeo@example.org"),
+        resource: None,
+        kept: Kept::Owed,
+        payload: Payload(vec![Bytes::from_static(b"<message/>")]),
+    }
+}
+
+/// What people are shown of an entry's purpose.
+#[test]
+fn people_see_what_is_owed_and_what_was_delivered() {
+    let directory = Scratch::new();
+    let mut store = open_sqlite(directory.path(), History::Unknown).unwrap();
+    let kept = [Kept::Archived, Kept::Owed, Kept::Both];
+    let entries = (1..).zip(kept.iter().chain(&kept));
+    let entries = entries.map(|(key, kept)| Entry {
+        kept: *kept,
+        ..message(key)
+    });
+    let append = Op::Append {
+        log: ARCHIVE,
+        entries: entries.collect(),
+    };
+    let seen = |store: &Sqlite| {
+        let mut seen = store
+            .connection()
+            .prepare("SELECT kept FROM readable_archive ORDER BY time, xml, kept")
+            .unwrap();
+        let seen = seen.query_map([], |row| row.get(0)).unwrap();
+        let mut seen: Vec<String> = seen.map(Result::unwrap).collect();
+        seen.sort();
+        seen
+    };
+    let owner = "juliet@example.org";
+    store
+        .apply(&[batch(owner, vec![append])])
+        .remove(0)
+        .unwrap();
+    let both = "archived and owed";
+    assert_eq!(
+        seen(&store),
+        ["archived", "archived", both, both, "owed", "owed"]
+    );
+    store
+        .apply(&[batch(owner, vec![done(3)])])
+        .remove(0)
+        .unwrap();
+    let past = "archived and delivered";
+    assert_eq!(
+        seen(&store),
+        ["archived", "archived", past, both, "delivered", "owed"]
+    );
 }

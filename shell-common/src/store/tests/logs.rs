@@ -474,14 +474,6 @@ fn end(both: &mut Both, owner: &str) -> Option<End> {
     loaded.end(LOG).copied()
 }
 
-fn done(key: i64) -> Op {
-    Op::Put {
-        table: &SPOOL,
-        row: Row(vec![Field::Time(key)]),
-        expect: Expect::Anything,
-    }
-}
-
 #[test]
 fn a_load_counts_what_is_owed_behind_the_mark() {
     let mut both = Both::new();

@@ -67,11 +67,7 @@ fn any_write() -> impl Strategy<Value = Op> {
             kept,
             limit,
         }),
-        1 => (0..40_i64).prop_map(|done| Op::Put {
-            table: &SPOOL,
-            row: Row(vec![Field::Time(done * STEP)]),
-            expect: Expect::Anything,
-        }),
+        1 => (0..40_i64).prop_map(|key| done(key * STEP)),
         1 => (0..40_i64).prop_map(|key| Op::Blank { log: LOG, key: key * STEP }),
         // Its keys are made later: they rise.
         5 => (any_peer(), any_kept(), any_text()).prop_map(|(peer, kept, text)| {
