@@ -61,6 +61,94 @@ impl UnixTime {
     }
 }
 
+/// The same with microseconds, as in `2026-11-22T03:00:00.000000Z`: of a time in microseconds since 1970-01-01T00:00:00Z.
+#[must_use]
+pub fn to_xep0082(us: i64) -> String {
+    let mut text = UnixTime(us.div_euclid(1000)).to_xep0082();
+    text.truncate(text.len().saturating_sub(1));
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{:03}Z", us.rem_euclid(1000));
+    text
+}
+
+/// Reads a date and time of XEP-0082 §3.2: microseconds since 1970-01-01T00:00:00Z. What is finer is cut off.
+#[must_use]
+pub fn parse_xep0082(text: &str) -> Option<i64> {
+    let (date, time) = text.split_once('T')?;
+    let (year, rest) = date.rsplit_once('-')?.0.rsplit_once('-')?;
+    let day = date.rsplit_once('-')?.1;
+    let negative = year.strip_prefix('-');
+    let digits = negative.unwrap_or(year);
+    if digits.len() < 4 || digits.len() > 5 {
+        return None;
+    }
+    let year = number(digits)? * if negative.is_some() { -1 } else { 1 };
+    let (month, day) = (two(rest)?, two(day)?);
+    let (clock, offset) = match time.strip_suffix('Z') {
+        Some(clock) => (clock, 0),
+        None => {
+            let at = time.rfind(['+', '-'])?;
+            let (clock, zone) = (time.get(..at)?, time.get(at..)?);
+            let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+            let (hours, minutes) = (two(hours)?, two(minutes)?);
+            if hours > 14 || minutes > 59 {
+                return None;
+            }
+            let ahead = hours * 60 + minutes;
+            (clock, if zone.starts_with('-') { -ahead } else { ahead })
+        }
+    };
+    let (clock, fraction) = clock
+        .split_once('.')
+        .map_or((clock, None), |(c, f)| (c, Some(f)));
+    let mut parts = clock.splitn(3, ':');
+    let (hour, minute, second) = (
+        two(parts.next()?)?,
+        two(parts.next()?)?,
+        two(parts.next()?)?,
+    );
+    let days = days_from_civil(year, month, day);
+    if civil_from_days(days) != (year, month, day) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let seconds = ((days * 24 + hour) * 60 + minute - offset) * 60 + second;
+    let us = fraction.map_or(Some(0), microseconds)?;
+    Some(seconds * 1_000_000 + us)
+}
+
+/// Of the digits behind a point.
+fn microseconds(digits: &str) -> Option<i64> {
+    let (mut us, mut step) = (0, 100_000);
+    for digit in digits.bytes() {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        us += i64::from(digit - b'0') * step;
+        step /= 10;
+    }
+    (!digits.is_empty()).then_some(us)
+}
+
+fn two(text: &str) -> Option<i64> {
+    (text.len() == 2).then(|| number(text))?
+}
+
+fn number(text: &str) -> Option<i64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
+}
+
+/// The inverse of `civil_from_days`. A month or day out of range comes back as another.
+const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let month_from_march = (month + 9).rem_euclid(12);
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 /// Days since 1970-01-01 to year, month, day in the proleptic Gregorian calendar.
 ///
 /// Counts in 400-year eras that begin on 1 March, so that the leap day is the last of its year.
@@ -95,6 +183,48 @@ mod tests {
             (-1, "1969-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(UnixTime(ms).to_xep0082(), text);
+        }
+    }
+
+    #[test]
+    fn reads_what_it_writes_and_other_ways_to_say_the_same() {
+        let us = 1_795_316_645_678_901;
+        let text = to_xep0082(us);
+        assert_eq!(text, "2026-11-22T03:04:05.678901Z");
+        assert_eq!(parse_xep0082(&text), Some(us));
+        let second = us - 678_901;
+        for (text, read) in [
+            ("2026-11-22T03:04:05Z", second),
+            ("2026-11-22T03:04:05.6Z", second + 600_000),
+            ("2026-11-22T05:34:05+02:30", second),
+            ("2026-11-21T22:04:05-05:00", second),
+            ("2026-11-22T03:04:05.678901234Z", us),
+            ("1969-12-31T23:59:59.999999Z", -1),
+        ] {
+            assert_eq!(parse_xep0082(text), Some(read), "{text}");
+        }
+        assert_eq!(to_xep0082(-1), "1969-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn what_is_no_date_and_time_is_not_read() {
+        for text in [
+            "",
+            "T",
+            "2026-11-22",
+            "2026-11-22T03:04:05",
+            "2026-02-30T03:04:05Z",
+            "2026-13-01T03:04:05Z",
+            "2026-11-22T24:04:05Z",
+            "2026-11-22T03:04:05.Z",
+            "2026-11-22T03:04:05.1xZ",
+            "2026-11-22T3:04:05Z",
+            "2026-11-22T03:04:05+0230",
+            "20261122T03:04:05",
+            "2026-11-22T03:04:+5Z",
+            "99999999-11-22T03:04:05Z",
+        ] {
+            assert_eq!(parse_xep0082(text), None, "{text}");
         }
     }
 
