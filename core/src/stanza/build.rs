@@ -69,6 +69,7 @@ impl Stanza {
             id,
             lang: Lang::Unsaid,
             rest: Vec::new(),
+            cause: None,
         }
     }
 

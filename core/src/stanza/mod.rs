@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 pub use condition::{Condition, ErrorType};
 pub use kind::{IqType, Kind, MessageType, PresenceType};
 pub use parse::ParseError;
+pub(crate) use stored::{write_stored_forwarded, write_stored_message};
 
 use crate::jid::Jid;
 use crate::limits::GROWTH;
@@ -52,6 +53,8 @@ pub struct Stanza {
     lang: Lang,
     /// Every other attribute of the start tag, prefix declarations included, whole.
     rest: Vec<Span>,
+    /// By whose doing it is sent, if it is not whom it is from.
+    cause: Option<Jid>,
 }
 
 impl Stanza {
@@ -81,6 +84,20 @@ impl Stanza {
     /// Addresses it.
     pub fn set_to(&mut self, to: Jid) {
         self.to = Some(to);
+    }
+
+    /// By whose doing it is sent: who wrote it, or what it is a copy of.
+    #[must_use]
+    pub const fn cause(&self) -> Option<&Jid> {
+        match &self.cause {
+            Some(cause) => Some(cause),
+            None => self.from.as_ref(),
+        }
+    }
+
+    /// It is a copy of what this one wrote, whoever it is from.
+    pub(crate) fn caused_by(&mut self, cause: Option<Jid>) {
+        self.cause = cause;
     }
 
     /// The decoded `id`.
@@ -114,13 +131,26 @@ impl Stanza {
 
     /// Appends the whole stanza addressed to `to`.
     pub fn write_to(&self, to: Option<&Jid>, out: &mut Vec<u8>) {
-        let name = self.kind.element().as_bytes();
         let raw = self.element.raw();
         let inner = self.element.inner();
         out.reserve(raw.len() + 128);
         let start = out.len();
+        let addresses = self.write_head(to, out);
+        if inner.is_empty() {
+            out.extend_from_slice(b"/>");
+        } else {
+            out.push(b'>');
+            out.extend_from_slice(inner);
+            self.write_end(out);
+        }
+        self.hold_to_growth(out.len() - start - addresses);
+    }
+
+    /// Appends its start tag without the end of that; returns how many bytes the addresses in it take.
+    fn write_head(&self, to: Option<&Jid>, out: &mut Vec<u8>) -> usize {
+        let raw = self.element.raw();
         out.push(b'<');
-        out.extend_from_slice(name);
+        out.extend_from_slice(self.kind.element().as_bytes());
         let addresses = out.len();
         write_jid(out, b" to=", to);
         write_jid(out, b" from=", self.from.as_ref());
@@ -149,16 +179,38 @@ impl Stanza {
             out.push(b' ');
             out.extend_from_slice(bytes_at(raw, *span));
         }
-        if inner.is_empty() {
-            out.extend_from_slice(b"/>");
-        } else {
-            out.push(b'>');
-            out.extend_from_slice(inner);
-            out.extend_from_slice(b"</");
-            out.extend_from_slice(name);
-            out.push(b'>');
+        addresses
+    }
+
+    fn write_end(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"</");
+        out.extend_from_slice(self.kind.element().as_bytes());
+        out.push(b'>');
+    }
+
+    /// The same with this behind its other content: well-formed and self-contained elements, which the server adds.
+    #[must_use]
+    pub(crate) fn with(&self, more: &[u8]) -> Self {
+        Self {
+            element: self.element.with(more),
+            ..self.clone()
         }
-        self.hold_to_growth(out.len() - start - addresses);
+    }
+
+    /// The same without those of its children of which this is so; `None` if it is so of none.
+    #[must_use]
+    pub(crate) fn without(&self, is_gone: impl Fn(&Node<'_>) -> bool) -> Option<Self> {
+        let element = self.element.without(is_gone)?;
+        Some(Self {
+            element,
+            ..self.clone()
+        })
+    }
+
+    /// Whether these bytes are anywhere in its content.
+    #[must_use]
+    pub(crate) fn mentions(&self, text: &[u8]) -> bool {
+        memchr::memmem::find(self.element.inner(), text).is_some()
     }
 
     /// Where tests make the server write stanzas, none may be larger than `limits::GROWTH` allows; `written` is its size without

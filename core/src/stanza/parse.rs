@@ -56,6 +56,7 @@ impl Stanza {
             id: head.id,
             lang,
             rest: head.rest,
+            cause: None,
         };
         match refusal {
             None => Ok(stanza),

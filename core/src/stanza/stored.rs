@@ -25,6 +25,28 @@ impl Stanza {
         xml.into()
     }
 
+    /// The same in parts, of which the content is shared with the stanza and not copied.
+    #[must_use]
+    pub(crate) fn to_parts(&self) -> [Bytes; 3] {
+        let mut head = Vec::with_capacity(256);
+        self.write_head(self.to(), &mut head);
+        head.push(b'>');
+        let inner = self.element.raw().slice(self.element.inner_range());
+        let mut end = Vec::with_capacity(16);
+        self.write_end(&mut end);
+        [head.into(), inner, end.into()]
+    }
+
+    /// Appends the whole stanza as one to be forwarded (XEP-0297 §3.1), which says what its names mean, with this behind its other content.
+    pub(crate) fn write_forwarded(&self, more: &[u8], out: &mut Vec<u8>) {
+        self.write_head(self.to(), out);
+        write_xmlns(out);
+        out.push(b'>');
+        out.extend_from_slice(self.element.inner());
+        out.extend_from_slice(more);
+        self.write_end(out);
+    }
+
     /// Reads what `to_xml` wrote, `from` included; `None` if it is nothing of the kind.
     #[must_use]
     pub fn from_xml(xml: &[u8]) -> Option<Self> {
@@ -46,4 +68,35 @@ impl Stanza {
         stanza.set_from(from);
         rest.is_empty().then_some(stanza)
     }
+}
+
+fn write_xmlns(out: &mut Vec<u8>) {
+    out.extend_from_slice(b" xmlns='jabber:client'");
+}
+
+/// Appends a stored stanza as one to be forwarded. Nothing, if nothing of it is left (XEP-0313 §3).
+pub(crate) fn write_stored_forwarded(xml: &[u8], out: &mut Vec<u8>) {
+    let name = xml
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'>' | b'/'));
+    if let Some((name, rest)) = name.and_then(|at| xml.split_at_checked(at)) {
+        out.extend_from_slice(name);
+        write_xmlns(out);
+        out.extend_from_slice(rest);
+    }
+}
+
+/// Appends a stored message with this behind its other content.
+pub(crate) fn write_stored_message(xml: &[u8], more: &[u8], out: &mut Vec<u8>) {
+    const END: &[u8] = b"</message>";
+    if let Some(before) = xml.strip_suffix(END) {
+        out.extend_from_slice(before);
+    } else if let Some(head) = xml.strip_suffix(b"/>") {
+        out.extend_from_slice(head);
+        out.push(b'>');
+    } else {
+        return;
+    }
+    out.extend_from_slice(more);
+    out.extend_from_slice(END);
 }

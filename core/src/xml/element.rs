@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::item::Top;
 use super::scope::Range;
-use super::{Attributes, Children, Ns, head, pull};
+use super::{Attributes, Children, Node, Ns, head, pull};
 
 /// One complete element: well-formed, namespace-complete (it uses no prefix and no default namespace that it does not
 /// declare itself, but for the content namespace of the stream, jabber:client, which an unprefixed name without `xmlns`
@@ -120,6 +120,59 @@ impl Element {
     #[must_use]
     pub fn children(&self) -> Children<'_> {
         Children::of(self.inner(), pull::Scope::outermost(self.attributes()))
+    }
+
+    /// The same without those of its children of which this is so; `None` if it is so of none.
+    #[must_use]
+    pub(crate) fn without(&self, is_gone: impl Fn(&Node<'_>) -> bool) -> Option<Self> {
+        let mut gone = self.children().filter(is_gone).peekable();
+        gone.peek()?;
+        let mut raw = Vec::with_capacity(self.raw.len());
+        let mut from = 0;
+        for child in gone {
+            let start = (child.raw().as_ptr() as usize).saturating_sub(self.raw.as_ptr() as usize);
+            raw.extend_from_slice(self.raw.get(from..start).unwrap_or_default());
+            from = start.saturating_add(child.raw().len());
+        }
+        raw.extend_from_slice(self.raw.get(from..).unwrap_or_default());
+        let less = Range::offset(self.raw.len().saturating_sub(raw.len()));
+        Some(Self {
+            raw: Bytes::from(raw),
+            inner_end: self.inner_end.saturating_sub(less),
+            ..*self
+        })
+    }
+
+    /// The same with this behind its other content: well-formed and self-contained elements, which the server adds.
+    #[must_use]
+    pub(crate) fn with(&self, more: &[u8]) -> Self {
+        let mut raw = Vec::with_capacity(self.raw.len() + more.len() + self.name().len() + 3);
+        let inner_start = match self.raw.len() == self.head_end as usize {
+            true => {
+                // `/>`
+                let head = self.raw.strip_suffix(b"/>").unwrap_or_default();
+                raw.extend_from_slice(head);
+                raw.push(b'>');
+                raw.len()
+            }
+            false => {
+                raw.extend_from_slice(self.part(0, self.inner_end));
+                self.head_end as usize
+            }
+        };
+        raw.extend_from_slice(more);
+        let inner_end = raw.len();
+        raw.extend_from_slice(b"</");
+        raw.extend_from_slice(self.name().as_bytes());
+        raw.push(b'>');
+        Self {
+            raw: Bytes::from(raw),
+            head_end: Range::offset(inner_start),
+            inner_end: Range::offset(inner_end),
+            // Nobody sent it to make the server write it.
+            came: Range::offset(self.came().saturating_add(more.len())),
+            ..*self
+        }
     }
 
     /// The character data directly inside this element, references decoded, CDATA unwrapped, line ends normalised.

@@ -42,26 +42,70 @@ namespaces! {
     Blocking = "urn:xmpp:blocking";
     /// XEP-0191 §3.3.
     BlockingErrors = "urn:xmpp:blocking:errors";
+    /// XEP-0280.
+    Carbons = "urn:xmpp:carbons:2";
+    /// XEP-0280 §6.2.
+    CarbonsRules = "urn:xmpp:carbons:rules:0";
+    /// XEP-0333.
+    ChatMarkers = "urn:xmpp:chat-markers:0";
+    /// XEP-0085.
+    ChatStates = "http://jabber.org/protocol/chatstates";
     /// RFC 6120 §4.8.2: the content namespace between clients and servers.
     Client = "jabber:client";
     /// XEP-0114: the content namespace between components and servers.
     Component = "jabber:component:accept";
+    /// XEP-0249.
+    Conference = "jabber:x:conference";
+    /// XEP-0004.
+    DataForms = "jabber:x:data";
+    /// XEP-0122.
+    DataValidation = "http://jabber.org/protocol/xdata-validate";
+    /// XEP-0203.
+    Delay = "urn:xmpp:delay";
     /// XEP-0030 §3.
     DiscoInfo = "http://jabber.org/protocol/disco#info";
     /// XEP-0030 §4.
     DiscoItems = "http://jabber.org/protocol/disco#items";
+    /// XEP-0380.
+    Encryption = "urn:xmpp:eme:0";
+    /// XEP-0297.
+    Forward = "urn:xmpp:forward:0";
+    /// XEP-0334.
+    Hints = "urn:xmpp:hints";
+    /// XEP-0353.
+    JingleMessage = "urn:xmpp:jingle-message:0";
     /// XEP-0012 §2.
     LastActivity = "jabber:iq:last";
+    /// What clients call XEP-0384 that implement its early versions.
+    LegacyOmemo = "eu.siacs.conversations.axolotl";
     /// XEP-0478 §3.1.
     Limits = "urn:xmpp:stream-limits:0";
+    /// XEP-0313.
+    Mam = "urn:xmpp:mam:2";
+    /// XEP-0313 §7.
+    MamExtended = "urn:xmpp:mam:2#extended";
+    /// XEP-0313 §7.
+    MamGroupchatField = "urn:xmpp:mam:2#groupchat-field";
+    /// XEP-0045 §7.8.2.
+    MucUser = "http://jabber.org/protocol/muc#user";
+    /// XEP-0384.
+    Omemo = "urn:xmpp:omemo:2";
     /// XEP-0199.
     Ping = "urn:xmpp:ping";
     /// RFC 6121 §3.4.
     PreApproval = "urn:xmpp:features:pre-approval";
+    /// XEP-0444.
+    Reactions = "urn:xmpp:reactions:0";
+    /// XEP-0184.
+    Receipts = "urn:xmpp:receipts";
+    /// XEP-0424.
+    Retraction = "urn:xmpp:message-retract:1";
     /// RFC 6121 §2.
     Roster = "jabber:iq:roster";
     /// RFC 6121 §2.6.1.
     RosterVersioning = "urn:xmpp:features:rosterver";
+    /// XEP-0059.
+    Rsm = "http://jabber.org/protocol/rsm";
     /// RFC 6120 §6.4.
     Sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
     /// XEP-0440.
@@ -72,6 +116,8 @@ namespaces! {
     Session = "urn:ietf:params:xml:ns:xmpp-session";
     /// RFC 6120 §8.3.3.
     StanzaErrors = "urn:ietf:params:xml:ns:xmpp-stanzas";
+    /// XEP-0359.
+    StanzaIds = "urn:xmpp:sid:0";
     /// RFC 6120 §4.9.3.
     StreamErrors = "urn:ietf:params:xml:ns:xmpp-streams";
     /// RFC 6120 §4.8.1.

@@ -104,6 +104,12 @@ impl<'a> Node<'a> {
         found.map(|attribute| attribute.value())
     }
 
+    /// The whole element as it stands in what is around it.
+    #[must_use]
+    pub(crate) const fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
     /// Child elements.
     #[must_use]
     pub fn children(&self) -> Children<'a> {
