@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt;
 
+use crate::archive::ArchiveOptions;
 use crate::blocking::BlockingOptions;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
@@ -78,6 +79,8 @@ pub struct HostConfig {
     pub tombstone_expiry: Expiry,
     /// What blocklists may be.
     pub blocking: BlockingOptions,
+    /// What is archived, and what waits for who is away.
+    pub archive: ArchiveOptions,
 }
 
 impl HostConfig {
@@ -136,6 +139,7 @@ impl HostConfig {
                 USER_TOMBSTONE_EXPIRY,
             ),
             blocking: BlockingOptions::read(from),
+            archive: ArchiveOptions::read(from),
         }
     }
 }

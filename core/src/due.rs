@@ -1,13 +1,15 @@
 //! What a deadline is for.
 
 use crate::account::AccountKey;
-use crate::port::ConnId;
+use crate::port::{ConnId, Ticket};
 
 /// One deadline: what is to be looked at.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Due {
     /// An account whose store did not serve it: it is asked again.
     Account(AccountKey),
+    /// Messages that a busy store did not take: they are offered again.
+    Appends(Ticket),
     /// An account that is being deleted, of which not all contacts have heard: they are told again.
     Leave(AccountKey),
     /// A session that has much to read: how much it has taken.

@@ -36,6 +36,23 @@ struct Out {
     pressure: Option<Box<Pressure>>,
     /// Whose bytes these are, where more than a little is owed.
     unread: Option<Box<Unread>>,
+    drain: Drain,
+}
+
+/// Whether somebody waits until all that is owed is sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Drain {
+    Unwatched,
+    Watched,
+}
+
+/// What is done once stanzas that were stored are with the client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Then {
+    /// Nothing.
+    GoOn,
+    /// Its account hears of it.
+    Tell,
 }
 
 impl Out {
@@ -68,6 +85,8 @@ pub(crate) struct Effects {
     feeding: Vec<(Feeder, ConnId)>,
     /// Sessions that have read most of what they were owed.
     relieved: Vec<Relief>,
+    /// Sessions that have taken all, of which somebody waits for it.
+    drained: Vec<ConnId>,
     debts: Debts,
     now: Instant,
     spare: Vec<Vec<u8>>,
@@ -130,6 +149,7 @@ impl Effects {
             pressed: Vec::new(),
             feeding: Vec::new(),
             relieved: Vec::new(),
+            drained: Vec::new(),
             debts: Debts::new(limits.account_queue_bytes),
             now: Instant(0),
             spare: Vec::new(),
@@ -158,6 +178,7 @@ impl Effects {
                 flush: Flush::Idle,
                 pressure: None,
                 unread: None,
+                drain: Drain::Unwatched,
             });
         }
         if owes {
@@ -232,9 +253,14 @@ impl Effects {
         self.debts.cleared.pop()
     }
 
+    /// The next session that has taken all, if its account waits for that.
+    pub(crate) fn next_drained(&mut self) -> Option<ConnId> {
+        self.drained.pop()
+    }
+
     /// Whether there is anybody who may go on.
     pub(crate) const fn has_relieved(&self) -> bool {
-        !self.relieved.is_empty() || !self.debts.cleared.is_empty()
+        !self.relieved.is_empty() || !self.drained.is_empty() || !self.debts.cleared.is_empty()
     }
 
     /// Puts a session down for closing.
@@ -279,6 +305,10 @@ impl Effects {
             return;
         }
         out.sent = 0;
+        if out.drain == Drain::Watched {
+            out.drain = Drain::Unwatched;
+            self.drained.push(conn);
+        }
         let mut bytes = core::mem::take(&mut out.bytes);
         if self.spare.len() < SPARE_BUFFERS && bytes.capacity() <= SPARE_CAPACITY {
             bytes.clear();

@@ -10,9 +10,11 @@ mod options;
 
 pub use network::{Network, NotANetwork};
 pub use options::{
-    BLOCKLIST_ITEMS, C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES,
-    C2S_TIMEOUT, ITERATION_COUNT, ROSTER_CONTACTS, ROSTER_REQUESTS, SASL_FAILURE_FORGIVEN_AFTER,
-    SASL_FAILURES, SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT, USER_TOMBSTONE_EXPIRY,
+    ARCHIVE_BYTES, ARCHIVE_EXPIRY, ARCHIVE_MESSAGES, ARCHIVE_RESULTS, BLOCKLIST_ITEMS,
+    C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT,
+    ITERATION_COUNT, OFFLINE_MESSAGES, ROSTER_CONTACTS, ROSTER_REQUESTS,
+    SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES, SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT,
+    USER_TOMBSTONE_EXPIRY,
 };
 
 use crate::rate::Rate;
@@ -542,3 +544,27 @@ const _: () = assert!(
     2 * ROSTER_BYTES + ROSTER_REQUESTS_BYTES + ROSTER_UNSAID_BYTES + 2 * BLOCKLIST_BYTES
         < STORE_LOAD_BYTES
 );
+
+/// Addresses in a user's archiving preferences (XEP-0441), and bytes of all of them: they are in memory as long as the account is, and
+/// are set in one batch. Nobody writes down as many by hand.
+pub const ARCHIVE_RULES: usize = 500;
+/// See `ARCHIVE_RULES`.
+pub const ARCHIVE_RULES_BYTES: usize = 256 * 1024;
+
+// The batch deletes all that were there, and puts the policy and each rule.
+const _: () = assert!(ARCHIVE_RULES + 2 <= STORE_BATCH_OPS);
+const _: () = assert!(ARCHIVE_RULES <= STORE_LIST_ROWS as usize);
+const _: () = assert!(2 * ARCHIVE_RULES_BYTES + ARCHIVE_RULES * 1024 <= STORE_BATCH_BYTES);
+
+/// Entries in one page of an archive's query that a client names by their ids.
+pub const ARCHIVE_IDS: usize = STORE_PAGE_ENTRIES as usize;
+
+/// Messages that wait for a session which is still told what came while nobody was there: others of its account have them already. One
+/// more ends that session.
+pub const CATCHING_UP_STANZAS: usize = 1024;
+/// Bytes of these.
+pub const CATCHING_UP_BYTES: usize = 1024 * 1024;
+
+/// Messages of an account of which it is remembered that there were copies (XEP-0280 §6.1: errors that answer them are copied, too):
+/// who answers with an error does so within a few round trips.
+pub const CARBONS_SENT: usize = 64;

@@ -6,12 +6,13 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::account::AccountKey;
+use crate::account::{AccountKey, Read};
 use crate::jid::{BareJid, Jid};
 use crate::port::{CommandId, ConnId};
 use crate::sasl::{ScramKeys, Status};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
+use crate::store::{Batch, Owed};
 
 /// One question under way.
 #[derive(Debug)]
@@ -33,12 +34,30 @@ pub(crate) enum Wait {
     Credentials(ConnId, u64),
     /// A stream wants keys derived from a password.
     Derive(ConnId),
+    /// Messages are with the store.
+    Append(Box<Appended>),
     /// Nobody waits for what went to the store.
     Quiet,
+    /// An account wants something that it does not have in memory.
+    Read(AccountKey, Box<Read>),
     /// An account wants its own data.
     Load(AccountKey),
     /// An account is in memory, and whoever sent this must not learn that from how soon it is answered.
     Pretence(Box<(Arc<Stanza>, Jid)>),
+}
+
+/// Messages of an account that are to be on disk.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    pub(crate) account: AccountKey,
+    /// For another attempt, where the store was busy.
+    pub(crate) batch: Batch,
+    /// How often it was offered.
+    pub(crate) offered: u8,
+    /// Messages that nobody has: their senders are told if they cannot be kept.
+    pub(crate) refused: Vec<Arc<Stanza>>,
+    /// How much that is.
+    pub(crate) owed: Owed,
 }
 
 /// Where a command stands.

@@ -105,7 +105,14 @@ pub fn log(note: &Note) {
             let (peer, mechanism) = (peer.to_canonical(), mechanism.name());
             tracing::info!(%account, %mechanism, %peer, "signed in");
         }
+        Note::Unkept { account, messages } => unkept(account, *messages),
         Note::Unreadable { account, why } => unreadable(account, why),
+    }
+}
+
+fn unkept(account: &BareJid, messages: usize) {
+    if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+        tracing::error!(%account, messages, "messages could not be kept");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use spondee_core::archive::{ArchiveOptions, Policy};
 use spondee_core::config::{Config, Host, HostConfig, Software};
 use spondee_core::jid::Domain;
 use spondee_core::limits::Limits;
@@ -14,7 +15,8 @@ pub use spondee_core::testing::{
 /// PBKDF2 rounds of passwords in memory: what they protect is public.
 const ROUNDS: u32 = 16;
 
-/// A configuration for tests: hosts `localhost` and `other.test`, TLS required, everything else as an administrator gets it.
+/// A configuration for tests: hosts `localhost` and `other.test`, TLS required, nothing archived, so that messages come as they were sent;
+/// everything else as an administrator gets it.
 ///
 /// # Panics
 /// Never: the names are valid.
@@ -23,6 +25,10 @@ pub fn config() -> Config {
     let host = |name: &str| {
         let host = HostConfig {
             rounds: ROUNDS,
+            archive: ArchiveOptions {
+                policy: Policy::Never,
+                ..ArchiveOptions::default()
+            },
             ..HostConfig::default()
         };
         (

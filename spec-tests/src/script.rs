@@ -111,6 +111,18 @@ fn join_continued(text: &str) -> Vec<(usize, String)> {
 }
 
 impl Case {
+    /// Whether archives have to do with it. In all other cases nothing is archived, so that messages come as they were sent.
+    #[must_use]
+    pub fn is_about_archives(&self) -> bool {
+        self.steps.iter().any(|step| match &step.act {
+            Act::Write(text) | Act::Expect(text) | Act::ExpectAll(text) => {
+                text.contains("urn:xmpp:sid:0") || text.contains("urn:xmpp:mam:2")
+            }
+            Act::Order(words) => words.first().is_some_and(|word| word == "query"),
+            Act::State(text) => text.starts_with("page"),
+        })
+    }
+
     fn take(&mut self, number: usize, line: &str) -> Result<(), &'static str> {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         if let Some(clause) = line.strip_prefix("# ") {

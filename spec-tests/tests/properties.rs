@@ -46,7 +46,9 @@ fn stanza() -> impl Strategy<Value = String> {
     ];
     prop_oneof![
         (recipient(), kind, text()).prop_map(|(to, kind, body)| {
-            format!("<message to='{to}' {kind}><body>{body}</body></message>")
+            // Whether somebody is there for what is kept is asked of the store, whose answer may come before the next line or after it.
+            let hint = "<no-store xmlns='urn:xmpp:hints'/>";
+            format!("<message to='{to}' {kind}><body>{body}</body>{hint}</message>")
         }),
         (recipient(), text()).prop_map(|(to, id)| {
             format!("<iq type='get' to='{to}' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>")

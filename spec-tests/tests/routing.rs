@@ -27,6 +27,9 @@ enum Fate {
 
 use Fate::{Bounced as E, Ignored as S, To};
 
+/// It waits until somebody is there, of which nobody hears.
+const O: Fate = S;
+
 const TYPES: [&str; 5] = ["normal", "chat", "groupchat", "headline", "error"];
 
 /// A condition of RFC 6121 §8.5.4: whom the messages are to, which resources there are with which priority (`None` has sent
@@ -42,7 +45,7 @@ const ATTIC: Fate = To(&["attic"]);
 const BEST: Fate = To(&["hall", "garden"]);
 const ALL: Fate = To(&["hall", "garden", "cellar"]);
 
-/// RFC 6121 §8.5.4, with `E` where it leaves `S/E`, `E` for offline storage, and the highest priority for `M/A`. A headline to
+/// RFC 6121 §8.5.4, with `E` where it leaves `S/E`, and the highest priority for `M/A`. A headline to
 /// an absent resource is ignored. The last column is §8.5.2.1.1 and §8.5.3.2.1.
 const TABLE: &[Condition] = &[
     Condition {
@@ -53,25 +56,25 @@ const TABLE: &[Condition] = &[
     Condition {
         account: "juliet@localhost",
         resources: &[],
-        fates: &[("", [E, E, E, S, S]), ("/hall", [E, E, E, S, S])],
+        fates: &[("", [O, O, E, S, S]), ("/hall", [E, O, E, S, S])],
     },
     Condition {
         account: "juliet@localhost",
         resources: &[("hall", None)],
         fates: &[
-            ("", [E, E, E, S, S]),
+            ("", [O, O, E, S, S]),
             ("/hall", [HALL, HALL, HALL, HALL, HALL]),
-            ("/absent", [E, E, E, S, S]),
+            ("/absent", [E, O, E, S, S]),
         ],
     },
     Condition {
         account: "juliet@localhost",
         resources: &[("hall", Some("-1")), ("attic", Some("-128"))],
         fates: &[
-            ("", [E, E, E, S, S]),
+            ("", [O, O, E, S, S]),
             ("/hall", [HALL, HALL, HALL, HALL, HALL]),
             ("/attic", [ATTIC, ATTIC, ATTIC, ATTIC, ATTIC]),
-            ("/absent", [E, E, E, S, S]),
+            ("/absent", [E, O, E, S, S]),
         ],
     },
     Condition {

@@ -26,6 +26,8 @@ pub(super) enum Unreached {
     Server,
     /// Nobody hears of it.
     Silent,
+    /// It waits until somebody is there, if it is worth it (§8.5.2.2.1); otherwise the sender is told.
+    Away,
 }
 
 impl Recipients {
@@ -49,7 +51,7 @@ const SILENT: Recipients = Recipients::Unreached(Unreached::Silent);
 /// Chooses among an account's sessions. None at all and no account are the same, so that nobody learns which (RFC 6121 §8.1): §8.5.1
 /// and §8.5.2.2 are met by the same answers.
 ///
-/// What cannot be delivered is ignored or answered as the RFC says; offline storage takes its place here once it exists.
+/// What cannot be delivered is ignored or answered as the RFC says, or waits (XEP-0160).
 pub(super) fn choose(sessions: &[Session], kind: Kind, to: &Jid) -> Recipients {
     let matching = to.resource().map(|resource| {
         sessions
@@ -83,7 +85,7 @@ fn to_bare(sessions: &[Session], kind: MessageType) -> Recipients {
             // `Choice:` (a) of §8.5.2.1.1: the resources of the highest priority are the most available.
             let highest = non_negative().filter_map(Session::priority).max();
             let chosen = non_negative().filter(|session| session.priority() == highest);
-            Recipients::of(chosen.map(|session| session.key), Unreached::Refused)
+            Recipients::of(chosen.map(|session| session.key), Unreached::Away)
         }
         MessageType::Headline => {
             Recipients::of(non_negative().map(|session| session.key), Unreached::Silent)

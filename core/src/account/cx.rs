@@ -3,13 +3,16 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::SessionKey;
+use bytes::Bytes;
+
+use super::{Read, SessionKey};
 use crate::config::{Config, HostConfig};
+use crate::effects::Then;
 use crate::entropy::Entropy;
 use crate::envelope::{Delivery, Receipt, Settled};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::{Condition, Stanza};
-use crate::store::Op;
+use crate::store::{Class, Entry, Op};
 use crate::time::Now;
 
 /// What an account may use during one call.
@@ -42,6 +45,10 @@ pub(crate) struct Spoken {
     pub(crate) changes: Vec<Op>,
     /// What is to be on disk, too, and nobody waits for it.
     pub(crate) quiet: Vec<Op>,
+    /// Messages to be kept: they silence nobody.
+    pub(crate) appends: Vec<Append>,
+    /// What the store is asked.
+    pub(crate) reads: Vec<(Class, Vec<Op>, Read)>,
     /// Who asked for the changes.
     pub(crate) asked: Option<Asked>,
 }
@@ -53,6 +60,10 @@ pub(crate) enum Saying {
     Tell(SessionKey, Arc<Stanza>, Addressed),
     /// To several of its sessions.
     TellEach(Vec<SessionKey>, Arc<Stanza>, Addressed),
+    /// Stanzas of what is kept, as they are to be written.
+    Stored(SessionKey, Bytes, Then),
+    /// A session that has more to be told than there is room for: it ends.
+    Overflow(SessionKey),
     /// To anybody else.
     Route(Delivery),
     /// To the account that wanted to know: what it told is on disk.
@@ -66,8 +77,18 @@ pub(crate) enum Addressed {
     At(Jid),
     /// Whom the stanza names.
     Named,
+    /// The session's own: a copy of what one named.
+    Copy,
     /// The session's own.
     Own,
+}
+
+/// A message to be kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Append {
+    pub(crate) entry: Entry,
+    /// What is refused if it cannot be kept: nobody has it.
+    pub(crate) refused: Option<Arc<Stanza>>,
 }
 
 /// The stanza that asked for a change, to be answered if that comes to nothing.
@@ -171,6 +192,38 @@ impl Cx<'_> {
     /// What the call has changed in memory, of a quiet table: it goes to the disk, and nobody waits for it.
     pub(crate) fn keep_quietly(&mut self, op: Op) {
         self.spoken.quiet.push(op);
+    }
+
+    /// A message to be kept, behind all that were before.
+    pub(crate) fn append(&mut self, append: Append) {
+        self.spoken.appends.push(append);
+    }
+
+    /// Asks the store, behind all that the account has written; `read` says what for.
+    pub(crate) fn read(&mut self, class: Class, ops: Vec<Op>, read: Read) {
+        self.spoken.reads.push((class, ops, read));
+    }
+
+    /// Stanzas that a session asked for, as they are to be written.
+    pub(crate) fn tell_page(&mut self, session: SessionKey, xml: Bytes) {
+        let said = Saying::Stored(session, xml, Then::GoOn);
+        self.spoken.said.push(said);
+    }
+
+    /// Stanzas that waited for a session, which says when it has them.
+    pub(crate) fn tell_stored(&mut self, session: SessionKey, xml: Bytes) {
+        let said = Saying::Stored(session, xml, Then::Tell);
+        self.spoken.said.push(said);
+    }
+
+    /// A session has more to be told than there is room for.
+    pub(crate) fn overflow(&mut self, session: SessionKey) {
+        self.spoken.said.push(Saying::Overflow(session));
+    }
+
+    /// Whether what is for this address goes on its way at all: not what is for a host itself, or for one that is not served here.
+    pub(crate) fn is_routed(&self, to: &Jid) -> bool {
+        to.local().is_some() && self.config.hosts.contains_key(to.domain())
     }
 
     /// Who is told if the changes of this call come to nothing.

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use super::choose::{Recipients, Unreached, choose};
 use super::iq::{answer, asks_of_account};
 use super::{Account, Addressed, Cx};
+use crate::archive::{Storing, Worth};
 use crate::config::Config;
 use crate::envelope::Receipt;
 use crate::jid::Jid;
@@ -40,6 +41,9 @@ impl Account {
         // XEP-0191 §3.3: before anything else is done with it.
         if self.blocks_sender(stanza) {
             return Self::answer_blocked(cx, stanza, to, manner);
+        }
+        if let Kind::Message(_) = stanza.kind() {
+            return self.message_in(cx, stanza, to, manner);
         }
         if let Kind::Presence(kind) = stanza.kind() {
             if kind == PresenceType::Probe {
@@ -108,7 +112,9 @@ pub(crate) fn brings_in(stanza: &Stanza, to: &Jid, manner: Manner) -> bool {
     match stanza.kind() {
         Kind::Presence(kind) => Act::of(kind).is_some(),
         Kind::Iq(IqType::Get) => to.resource().is_none() && asks_of_account(stanza),
-        Kind::Iq(IqType::Error | IqType::Result | IqType::Set) | Kind::Message(_) => false,
+        // Only for what would be kept: what is not is answered without a look at who there is.
+        Kind::Message(_) => Worth::of(stanza).storing != Storing::Passing,
+        Kind::Iq(IqType::Error | IqType::Result | IqType::Set) => false,
     }
 }
 
@@ -128,7 +134,7 @@ pub(crate) fn nobody(
     }
 }
 
-fn reply(
+pub(super) fn reply(
     now: Now,
     config: &Config,
     stanza: &Stanza,
@@ -138,7 +144,7 @@ fn reply(
 ) -> Option<Stanza> {
     match (unreached, manner) {
         (Unreached::Silent, _) | (_, Manner::FanOut) => None,
-        (Unreached::Refused, Manner::Directed) => {
+        (Unreached::Away | Unreached::Refused, Manner::Directed) => {
             stanza.refusal(Condition::ServiceUnavailable, None)
         }
         (Unreached::Server, Manner::Directed) => {

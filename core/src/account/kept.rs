@@ -3,10 +3,11 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::archive::{ARCHIVE, Prefs, Spool};
 use crate::blocking::Blocklist;
 use crate::jid::{BareJid, Jid};
 use crate::roster::{Requests, Roster, Standing, State, Subscription, Unsaid};
-use crate::store::{BadRow, Loaded};
+use crate::store::{BadRow, Loaded, Owed};
 use crate::xep::Activity;
 
 /// All that decisions need.
@@ -18,6 +19,12 @@ pub(crate) struct Kept {
     /// What contacts may not have heard.
     pub(super) unsaid: Unsaid,
     pub(super) blocklist: Blocklist,
+    /// What is archived.
+    pub(super) prefs: Prefs,
+    /// How far the archive had come when it was read.
+    pub(super) spool: Spool,
+    /// What waited then.
+    pub(super) owed: Owed,
     /// What the list was before a change that is not on disk yet.
     pub(super) blocklist_before: Option<Blocklist>,
     /// The end of its last session, if that was not before anything was kept of it.
@@ -56,6 +63,9 @@ impl Kept {
             requests: Requests::from_loaded(loaded)?,
             unsaid: Unsaid::from_loaded(loaded)?,
             blocklist: Blocklist::from_loaded(loaded)?,
+            prefs: Prefs::from_loaded(loaded)?,
+            spool: Spool::from_loaded(loaded)?,
+            owed: loaded.end(ARCHIVE).map(|end| end.owed).unwrap_or_default(),
             blocklist_before: None,
             activity: Activity::from_loaded(loaded),
             turning: BTreeMap::new(),

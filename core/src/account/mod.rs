@@ -2,7 +2,9 @@
 //!
 //! What a call says and changes are values on its `Cx` until the call ends; knows nothing of streams, sockets or other accounts.
 
+mod archive;
 mod blocking;
+mod carbons;
 mod choose;
 mod cx;
 mod deliver;
@@ -10,8 +12,11 @@ mod gate;
 mod iq;
 mod kept;
 mod leave;
+mod message;
+mod offline;
 mod pipeline;
 mod presence;
+mod reads;
 mod roster;
 mod session;
 mod subscription;
@@ -20,13 +25,15 @@ mod tests;
 
 use alloc::vec::Vec;
 
+use crate::archive::{Ids, Spool};
 use crate::arena::arena_key;
 use crate::blocking::Blocklist;
 use crate::jid::BareJid;
 use crate::port::{ConnId, Contacts};
 use crate::roster::Subscription;
 
-pub(crate) use cx::{Addressed, Asked, Cx, Saying, Spoken, StoreRoom};
+use carbons::Copied;
+pub(crate) use cx::{Addressed, Append, Asked, Cx, Saying, Spoken, StoreRoom};
 pub(crate) use deliver::{Manner, brings_in, nobody};
 pub(crate) use gate::Admit;
 use gate::Gate;
@@ -34,6 +41,8 @@ pub(crate) use iq::answer;
 use kept::Keeping;
 pub(crate) use kept::Kept;
 pub(crate) use leave::Leave;
+use offline::Offline;
+pub(crate) use reads::Read;
 pub(crate) use session::{Binding, Session, SessionKey};
 
 arena_key! {
@@ -57,12 +66,23 @@ pub(crate) struct Account {
     untold: Option<Blocklist>,
     /// Contacts that saw its presence before such a change, and do not any more.
     unheard: Vec<BareJid>,
+    /// What clients call the entries of its archive.
+    ids: Ids,
+    /// How far its archive has come. Never back, whatever is read again.
+    spool: Spool,
+    /// What waits for somebody to be there.
+    offline: Offline,
+    /// Connections of sessions that wait for an answer of the store.
+    asking: Vec<ConnId>,
+    /// Messages of which there were copies.
+    copied: Copied,
 }
 
 impl Account {
-    /// An account of which nothing was read yet. `record` is the hash of its credentials, if it is known.
-    pub(crate) fn new(jid: BareJid, record: Option<[u8; 32]>) -> Self {
+    /// An account of which nothing was read yet. `record` is the hash of its credentials, if it is known; `secret` is the server's.
+    pub(crate) fn new(jid: BareJid, record: Option<[u8; 32]>, secret: &[u8; 32]) -> Self {
         Self {
+            ids: Ids::new(secret, &jid),
             jid,
             gate: record.map_or_else(|| Gate::Asking(Vec::new()), Gate::Open),
             kept: Keeping::Nothing,
@@ -71,6 +91,10 @@ impl Account {
             last_session: SessionKey::default(),
             untold: None,
             unheard: Vec::new(),
+            spool: Spool::default(),
+            offline: Offline::default(),
+            asking: Vec::new(),
+            copied: Copied::default(),
         }
     }
 
@@ -81,6 +105,8 @@ impl Account {
     /// What it keeps was read.
     pub(crate) fn keep(&mut self, kept: Kept) {
         self.unheard.extend(self.kept.unheard(&kept));
+        self.spool = kept.spool.later(&self.spool);
+        self.offline.owed = kept.owed;
         self.kept = Keeping::Sound(kept);
     }
 

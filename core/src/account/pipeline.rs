@@ -1,12 +1,8 @@
 //! What a session sends, stage by stage. The order is the specification: each line says which clause fixes its place.
-//!
-//! Stages still to come take their places here: behind subscriptions the archive (XEP-0313) keeps what is
-//! left, then carbons (XEP-0280) copy it, then it is routed.
 
 use alloc::sync::Arc;
 
 use super::{Account, Cx, SessionKey, answer};
-use crate::jid::Jid;
 use crate::roster::Act;
 use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza};
 use crate::xep::Entity;
@@ -21,18 +17,10 @@ impl Account {
             return Self::refuse_to_blocked(cx, session, &stanza);
         }
         match stanza.kind() {
-            Kind::Message(_) => self.message_out(cx, stanza),
+            Kind::Message(_) => self.message_out(cx, session, stanza),
             Kind::Presence(kind) => self.presence_out(cx, session, kind, stanza),
             Kind::Iq(_) => self.iq_out(cx, session, stanza),
         }
-    }
-
-    fn message_out(&self, cx: &mut Cx<'_>, mut message: Arc<Stanza>) {
-        if message.to().is_none() {
-            // RFC 6120 §10.3.1: as if to the account itself.
-            Arc::make_mut(&mut message).set_to(Jid::from(self.jid.clone()));
-        }
-        cx.route(message);
     }
 
     fn presence_out(
@@ -78,6 +66,8 @@ impl Account {
             Some(Ns::Roster) => return self.roster_out(cx, session, iq),
             // XEP-0191 §3.2: "thus handled by the user's server".
             Some(Ns::Blocking) => return self.blocking_out(cx, session, &iq),
+            Some(Ns::Carbons) => return self.carbons_out(cx, session, &iq),
+            Some(Ns::Mam) => return self.archive_out(cx, session, &iq),
             Some(_) | None => {}
         }
         // RFC 6120 §10.3.3: the server answers on behalf of the account.

@@ -68,7 +68,8 @@ impl Account {
         let Some(session) = self.session(key) else {
             return;
         };
-        session.presence = Presence::Available(priority(&presence), Arc::clone(&presence));
+        let priority = priority(&presence);
+        session.presence = Presence::Available(priority, Arc::clone(&presence));
         session.farewell = None;
         // RFC 6121 §4.2.2: to all available resources, the one that sent it included.
         self.tell_own(cx, &presence);
@@ -87,6 +88,10 @@ impl Account {
         if initial {
             self.probe_contacts(cx, key);
             self.tell_requests(cx, key);
+        }
+        if priority >= 0 {
+            // XEP-0160 §2, also where it was negative before.
+            self.claim(cx, key);
         }
     }
 
@@ -261,6 +266,7 @@ impl Account {
             self.tell_own(cx, &presence);
         }
         self.tell_end(cx, &presence, &session.presence, session.directed);
+        self.unclaim(cx, key);
         if self.sessions.is_empty() {
             self.untold = None;
             self.unheard.clear();

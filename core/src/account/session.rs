@@ -5,6 +5,8 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::sync::Arc;
 
+use super::carbons::Carbons;
+use super::offline::{Delivery, Fetched};
 use super::{Account, Addressed, Cx, Saying};
 use crate::config::ConflictResolve;
 use crate::effects::{Effects, Reach, Routed};
@@ -31,6 +33,14 @@ pub(crate) struct Session {
     pub(super) roster: Interest,
     /// In the blocklist (XEP-0191 §3.3).
     pub(super) blocklist: Interest,
+    /// Whether it gets copies (XEP-0280).
+    pub(super) carbons: Carbons,
+    /// How messages reach it.
+    pub(super) delivery: Delivery,
+    /// Whether it has asked for the archive.
+    pub(super) fetched: Fetched,
+    /// Of what waits, the keys of what it has copies of.
+    pub(super) copied: BTreeSet<i64>,
     /// When it got its resource.
     pub(crate) since: Instant,
     /// Whom it sent directed presence and who must hear of its end (RFC 6121 §4.6.3).
@@ -70,6 +80,7 @@ impl Session {
         let (to, reach) = match to {
             Addressed::At(jid) => (Some(jid), Reach::Many),
             Addressed::Named => (stanza.to(), Reach::One),
+            Addressed::Copy => (Some(&self.jid), Reach::One),
             Addressed::Own => (Some(&self.jid), Reach::Many),
         };
         fx.deliver(self.conn, stanza, to, reach);
@@ -132,6 +143,10 @@ impl Account {
             farewell: None,
             roster: Interest::Nothing,
             blocklist: Interest::Nothing,
+            carbons: Carbons::Off,
+            delivery: Delivery::Live,
+            fetched: Fetched::Nothing,
+            copied: BTreeSet::new(),
             since: cx.now.mono,
             directed: BTreeSet::new(),
         });
@@ -205,6 +220,16 @@ impl Account {
                 let sessions = each.into_iter().filter_map(|key| self.session_by_key(key));
                 for session in sessions {
                     session.send(fx, &stanza, &to);
+                }
+            }
+            Saying::Stored(key, xml, then) => {
+                if let Some(session) = self.session_by_key(key) {
+                    fx.deliver_stored(session.conn, &xml, then);
+                }
+            }
+            Saying::Overflow(key) => {
+                if let Some(session) = self.session_by_key(key) {
+                    fx.overflow(session.conn);
                 }
             }
             Saying::Route(delivery) => return Some(Routed::Stanza(delivery)),

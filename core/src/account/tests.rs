@@ -40,7 +40,7 @@ fn connections<const COUNT: usize>() -> [ConnId; COUNT] {
 
 /// An account with sessions of these resources, available with that priority or not.
 fn with_sessions(sessions: &[(&str, Option<i8>)]) -> Account {
-    let mut account = Account::new(jid(), Some(RECORD));
+    let mut account = Account::new(jid(), Some(RECORD), &[0; 32]);
     let config = Config {
         hosts: BTreeMap::new(),
         limits: Limits::default(),
@@ -73,10 +73,11 @@ fn with_sessions(sessions: &[(&str, Option<i8>)]) -> Account {
     account
 }
 
-/// What `choose` says: `E` and `S` as in RFC 6121 §8.5.4, `server`, or the resources that get it.
+/// What `choose` says: `O`, `E` and `S` as in RFC 6121 §8.5.4, `server`, or the resources that get it.
 fn chosen(account: &Account, kind: Kind, to: &str) -> String {
     let to = Jid::parse(&format!("juliet@localhost{to}")).unwrap();
     let keys = match choose(&account.sessions, kind, &to) {
+        Recipients::Unreached(Unreached::Away) => return "O".into(),
         Recipients::Unreached(Unreached::Refused) => return "E".into(),
         Recipients::Unreached(Unreached::Silent) => return "S".into(),
         Recipients::Unreached(Unreached::Server) => return "server".into(),
@@ -105,12 +106,12 @@ fn hold(sessions: &[(&str, Option<i8>)], rows: &[Row<'_>]) {
     }
 }
 
-/// S/E, S/E, E, S and S/E for each of the full address; and where there is an account O/E for O, which is not built.
+/// O/E, O/E, E, S and for the full address S/E, O/E, S/E, S/E; what waits is refused where there is no account.
 #[test]
 fn a_message_for_nobody_is_refused_or_ignored() {
     let rows = [
-        ("", ["E", "E", "E", "S"]),
-        ("/balcony", ["E", "E", "E", "S"]),
+        ("", ["O", "O", "E", "S"]),
+        ("/balcony", ["E", "O", "E", "S"]),
     ];
     hold(&[], &rows);
     hold(&[("chamber", None)], &rows);
@@ -122,9 +123,9 @@ fn a_session_of_negative_priority_gets_what_names_it() {
     hold(
         &[("chamber", Some(-1))],
         &[
-            ("", ["E", "E", "E", "S"]),
+            ("", ["O", "O", "E", "S"]),
             ("/chamber", ["chamber", "chamber", "chamber", "chamber"]),
-            ("/balcony", ["E", "E", "E", "S"]),
+            ("/balcony", ["E", "O", "E", "S"]),
         ],
     );
 }
@@ -187,7 +188,7 @@ fn presence_reaches_who_is_available_and_the_server_answers_iqs() {
 #[test]
 fn who_has_verified_waits_until_it_is_known_which_record_is_good() {
     let [first, second, third] = connections();
-    let mut account = Account::new(jid(), None);
+    let mut account = Account::new(jid(), None, &[0; 32]);
     assert!(account.asks());
     for conn in [first, second, third] {
         assert_eq!(
@@ -213,7 +214,7 @@ fn who_has_verified_waits_until_it_is_known_which_record_is_good() {
 #[test]
 fn only_the_record_that_is_good_now_lets_anybody_in() {
     let [first, second, third] = connections();
-    let mut account = Account::new(jid(), Some(RECORD));
+    let mut account = Account::new(jid(), Some(RECORD), &[0; 32]);
     assert_eq!(
         account.admit(first, &sign_in([8; 32]), SESSIONS_MAX),
         Admit::Refuse
@@ -243,7 +244,7 @@ fn only_the_record_that_is_good_now_lets_anybody_in() {
 #[test]
 fn no_more_wait_than_there_may_be_sessions_and_twice_as_many_come_in() {
     let conns = connections::<8>();
-    let mut account = Account::new(jid(), None);
+    let mut account = Account::new(jid(), None, &[0; 32]);
     let admit = |account: &mut Account, conn| account.admit(conn, &sign_in(RECORD), SESSIONS_MAX);
     let asked = conns.map(|conn| admit(&mut account, conn));
     assert_eq!(

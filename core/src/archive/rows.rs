@@ -97,6 +97,16 @@ impl Spool {
         })
     }
 
+    /// What was read again of a spool that has gone on in memory: no key is given out twice.
+    #[must_use]
+    pub(crate) fn later(self, memory: &Self) -> Self {
+        Self {
+            done: self.done.max(memory.done),
+            last: self.last.max(memory.last),
+            ..self
+        }
+    }
+
     /// To be put beside appends, or alone: it is quiet.
     #[must_use]
     pub fn put(&self) -> Op {

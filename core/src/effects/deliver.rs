@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::late::{Late, may_be_late};
 use super::pressure::{Doing, Feeder, Pressure, Reach, Verdict};
-use super::{Effects, Out};
+use super::{Drain, Effects, Out, Then};
 use crate::arena::ArenaKey as _;
 use crate::jid::Jid;
 use crate::limits::DEBT_FLOOR;
@@ -72,6 +72,31 @@ impl Effects {
         self.out(conn, |bytes| stanza.write_to(to, bytes));
         if let Some((debtor, waits)) = debtor {
             self.charge(conn, before, debtor, waits);
+        }
+    }
+
+    /// Writes stanzas that were stored to a session's peer: what it asked for, or what waited for it. Over half of the bound it is not read
+    /// itself. Nothing of it is too much: whoever has it written waits until it was taken.
+    pub(crate) fn deliver_stored(&mut self, conn: ConnId, xml: &[u8], then: Then) {
+        let owed = self.outgoing(conn).len().saturating_add(xml.len());
+        if owed > self.queues.share && !self.swollen.contains(&conn) {
+            self.swollen.push(conn);
+        }
+        let now = self.now;
+        if let Some(pressure) = self.pressure(conn, owed)
+            && owed > pressure.line()
+            && pressure.tells(now, Feeder::Itself)
+        {
+            self.feeding.push((Feeder::Itself, conn));
+        }
+        self.out(conn, |bytes| bytes.extend_from_slice(xml));
+        if then == Then::Tell
+            && let Some(out) = self.of(conn)
+        {
+            match owed {
+                0 => self.drained.push(conn),
+                _ => out.drain = Drain::Watched,
+            }
         }
     }
 

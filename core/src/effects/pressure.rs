@@ -44,7 +44,7 @@ pub(super) enum Doing<'a> {
 impl<'a> Doing<'a> {
     /// Of one who says this.
     pub(super) fn of(stanza: &'a Stanza, reach: Reach) -> Self {
-        let from = stanza.from().filter(|from| from.local().is_some());
+        let from = stanza.cause().filter(|from| from.local().is_some());
         match (reach, stanza.kind(), from) {
             // Told to all sessions of one account, for whoever sent it.
             (

@@ -4,7 +4,10 @@ use alloc::format;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use super::{Limits, ROSTER_UNSAID_CONTACTS, SASL_DELAY_PART, STORE_LOAD_ROWS};
+use super::{
+    Limits, ROSTER_UNSAID_CONTACTS, SASL_DELAY_PART, STORE_LOAD_ROWS, STORE_OWED_ENTRIES,
+    STORE_PAGE_ENTRIES,
+};
 use crate::options::{Source, of_server};
 
 /// `c2s_stanza_size_limit` in bytes. RFC 6120 §13.12 asks for at least 10,000; a stanza above 4 MiB does not fit the queue of
@@ -218,3 +221,19 @@ impl Limits {
         );
     }
 }
+
+/// `archive_expires_after` and `offline_expires_after`. Beyond a hundred years it is `never`.
+pub const ARCHIVE_EXPIRY: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// `archive_max_messages`. Fewer than a page would be no archive.
+pub const ARCHIVE_MESSAGES: RangeInclusive<u64> = 256..=1_000_000_000;
+
+/// `archive_max_bytes`. At least the longest stanza there can be.
+pub const ARCHIVE_BYTES: RangeInclusive<u64> = 8 * 1024 * 1024..=1024 * 1024 * 1024 * 1024;
+
+/// `max_archive_query_results`. More than the store gives in one page would have to be asked for twice.
+pub const ARCHIVE_RESULTS: RangeInclusive<u32> = 1..=STORE_PAGE_ENTRIES;
+
+/// `offline_max_messages`. All of them are counted when their owner comes into memory. None would be no offline storage.
+pub const OFFLINE_MESSAGES: RangeInclusive<u32> = 1..=STORE_OWED_ENTRIES;

@@ -91,6 +91,13 @@ pub enum Note {
         /// By which mechanism.
         mechanism: Mechanism,
     },
+    /// Messages of an account could not be kept. Those that nobody has were refused to their senders.
+    Unkept {
+        /// The account.
+        account: BareJid,
+        /// How many.
+        messages: usize,
+    },
     /// What an account keeps cannot be read: nobody can use it, and nothing of it is written, until it is mended.
     Unreadable {
         /// The account.

@@ -261,7 +261,8 @@ impl Shard {
         let (Role::Member(key), true) = (&connection.role, connection.stream.is_at_owner()) else {
             return false;
         };
-        if self.owners.get(*key).is_some_and(Owner::is_busy) {
+        let waits = |owner: &Owner| owner.is_busy() || owner.account.is_asking(conn);
+        if self.owners.get(*key).is_some_and(waits) {
             return true;
         }
         let saves = self.credit.is_low() && connection.socket == Socket::Open;

@@ -1,28 +1,35 @@
 //! What waits until its owner can act: everything that comes from elsewhere, and everything that ends, in the order in which it came.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use crate::account::Manner;
+use crate::account::{Manner, Read};
 use crate::envelope::Receipt;
 use crate::jid::{BareJid, Jid};
 use crate::limits::{INBOX_BYTES, INBOX_STANZAS};
 use crate::port::{CommandId, ConnId};
 use crate::sasl::Status;
 use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::store::{Reply, StoreError};
 use crate::stream::Violation;
 
 /// One thing that waits.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Item {
     /// A connection is gone. What it brought before is still in its stream, and comes first.
     Closed(ConnId),
     /// A command reaches its account.
     Command(CommandId, Errand),
+    /// A session has taken all that was written to it.
+    Drained(ConnId),
     /// The stream on a connection is to end with this error.
     Fail(ConnId, Violation),
     /// A contact has on disk what the account told it.
     Settled(BareJid, Receipt),
+    /// The store has answered.
+    Read(Box<Read>, Result<Vec<Reply>, StoreError>),
     /// A stanza for the account.
     Stanza(Post),
 }
@@ -136,7 +143,12 @@ impl Inbox {
                     && other.stanza.from() == post.stanza.from()
                     && other.to == post.to
             }
-            Item::Closed(_) | Item::Command(..) | Item::Fail(..) | Item::Settled(..) => false,
+            Item::Closed(_)
+            | Item::Command(..)
+            | Item::Drained(_)
+            | Item::Fail(..)
+            | Item::Read(..)
+            | Item::Settled(..) => false,
         });
         let Some(Item::Stanza(replaced)) = replaced.and_then(|at| self.items.remove(at)) else {
             return false;
@@ -205,7 +217,6 @@ fn is_announcement(post: &Post) -> bool {
 #[cfg(test)]
 mod tests {
     use alloc::format;
-    use alloc::vec::Vec;
 
     use super::*;
     use crate::arena::Arena;
@@ -253,7 +264,12 @@ mod tests {
         let order: Vec<_> = core::iter::from_fn(|| inbox.pop())
             .map(|item| match item {
                 Item::Stanza(post) => post.stanza.from().cloned(),
-                Item::Closed(_) | Item::Command(..) | Item::Fail(..) | Item::Settled(..) => None,
+                Item::Closed(_)
+                | Item::Command(..)
+                | Item::Drained(_)
+                | Item::Fail(..)
+                | Item::Read(..)
+                | Item::Settled(..) => None,
             })
             .collect();
         let romeo = |n| Some(jid(&format!("romeo@localhost/{n}")));
@@ -343,7 +359,12 @@ mod tests {
         let kinds: Vec<_> = core::iter::from_fn(|| inbox.pop())
             .filter_map(|item| match item {
                 Item::Stanza(post) => Some(post.stanza.kind()),
-                Item::Closed(_) | Item::Command(..) | Item::Fail(..) | Item::Settled(..) => None,
+                Item::Closed(_)
+                | Item::Command(..)
+                | Item::Drained(_)
+                | Item::Fail(..)
+                | Item::Read(..)
+                | Item::Settled(..) => None,
             })
             .filter(|kind| matches!(kind, Kind::Presence(_)))
             .collect();

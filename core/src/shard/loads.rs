@@ -77,7 +77,11 @@ impl Idle {
 impl Shard {
     /// Brings an account into memory. `record` is the hash of its credentials, if it is known already.
     pub(super) fn bring_in(&mut self, jid: BareJid, record: Option<[u8; 32]>) -> AccountKey {
-        let owner = Owner::new(Account::new(jid.clone(), record));
+        let owner = Owner::new(Account::new(
+            jid.clone(),
+            record,
+            &self.config.server_secret,
+        ));
         let key = self.owners.insert(owner);
         self.by_name.insert(jid, key);
         self.load(key);
@@ -86,6 +90,7 @@ impl Shard {
 
     /// Asks for what an account keeps, and for its credentials if nobody knows which are good.
     pub(super) fn load(&mut self, key: AccountKey) {
+        self.flush_appends(key);
         self.tenures = self.tenures.wrapping_add(1);
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that is to be loaded is gone");
@@ -251,7 +256,7 @@ impl Shard {
                 (Item::Command(id, _), Vanishing::Unreadable) => {
                     self.finish(now, id, &account, Err(CommandError::Store));
                 }
-                (Item::Settled(..), _) => {}
+                (Item::Drained(_) | Item::Read(..) | Item::Settled(..), _) => {}
                 (Item::Stanza(post), Vanishing::Unreadable) if post.manner == Manner::Directed => {
                     // Whoever waits for a receipt says it again.
                     if post.receipt.is_none() {

@@ -1,5 +1,6 @@
 //! One shard: everything one thread owns, driven by inputs and drained of actions.
 
+mod appends;
 mod commands;
 mod connections;
 mod credit;
@@ -8,6 +9,7 @@ mod inbox;
 mod loads;
 mod owner;
 mod owners;
+mod reads;
 mod route;
 mod sessions;
 mod show;
@@ -74,6 +76,8 @@ pub struct Shard {
     ways: Ways,
     /// What the account that is called says and changes; empty between calls.
     spoken: Spoken,
+    /// Accounts that append something in this turn.
+    appending: Vec<AccountKey>,
     /// How many loads there were.
     tenures: u64,
     credit: Credit,
@@ -128,6 +132,7 @@ impl Shard {
             source: Source::Other,
             ways: Ways::default(),
             spoken: Spoken::default(),
+            appending: Vec::new(),
             tenures: 0,
             credit: Credit::new(config.shards),
             idle: Idle::default(),
@@ -207,7 +212,11 @@ impl Shard {
 
     /// The next thing to do; drain until `None`.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.fx.poll_action()
+        if let Some(action) = self.fx.poll_action() {
+            return Some(action);
+        }
+        // Last, so that a turn appends once for each account.
+        self.flush_all_appends().then(|| self.fx.poll_action())?
     }
 
     /// When to say `Input::Tick` at the latest; a moment that is past means at once. To be asked again after `sent`: who waited for what
@@ -274,11 +283,13 @@ impl Shard {
             Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
             Some(Wait::Command(wait)) => self.command_derived(now, *wait, keys),
             Some(
-                Wait::Commit(_)
+                Wait::Append(_)
+                | Wait::Commit(_)
                 | Wait::Credentials(..)
                 | Wait::Load(_)
                 | Wait::Pretence(_)
-                | Wait::Quiet,
+                | Wait::Quiet
+                | Wait::Read(..),
             ) => {
                 self.fx.bug(OTHER_QUESTION);
             }
@@ -295,6 +306,8 @@ impl Shard {
             self.credit.give_back(bytes);
         }
         match wait {
+            Wait::Append(appended) => self.appended(now, appended, outcome.err()),
+            Wait::Read(account, read) => self.read_came(now, account, read, outcome),
             Wait::Commit(account) => self.committed(now, account, outcome),
             Wait::Credentials(conn, as_of) => {
                 let record = outcome.map(first_record);
@@ -348,6 +361,8 @@ impl Shard {
                 self.press(now, feeder, reader);
             } else if let Some(relief) = self.fx.next_relieved() {
                 self.relieved(relief);
+            } else if let Some(conn) = self.fx.next_drained() {
+                self.drained(now, conn);
             } else if let Some(feeder) = self.fx.next_debtor() {
                 let awaited = Awaited::Queues;
                 self.tell_slow(now, Feeding { feeder, awaited });
@@ -364,6 +379,7 @@ impl Shard {
         for _ in 0..TICK_MAX {
             match self.timers.expired(now.mono) {
                 Some(Due::Account(key)) => self.ask_again(key),
+                Some(Due::Appends(ticket)) => self.append_again(ticket),
                 Some(Due::Leave(key)) => self.leave_again(now, key),
                 Some(Due::Reader(conn)) => self.judge_reader(now, conn),
                 Some(Due::Stream(conn)) => self.expire(now, conn),

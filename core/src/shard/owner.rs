@@ -11,12 +11,14 @@
 //! ```
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::inbox::{Inbox, Post};
 use crate::account::{Account, Asked, Saying};
 use crate::port::CommandId;
-use crate::store::Batch;
+use crate::stanza::Stanza;
+use crate::store::{Batch, Entry, Owed};
 
 /// See the module.
 #[derive(Debug)]
@@ -30,8 +32,21 @@ pub(super) struct Owner {
     pub(super) idle: Option<u64>,
     /// With which of its connections it went on last.
     pub(super) turn: usize,
+    /// Messages that go to the store at the end of the turn.
+    pub(super) appends: Pending,
     /// The command that deletes it, once that has begun.
     pub(super) leave: Option<LeaveTaking>,
+}
+
+/// Messages that go to the store together.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) entries: Vec<Entry>,
+    /// Those that nobody has.
+    pub(super) refused: Vec<Arc<Stanza>>,
+    pub(super) owed: Owed,
+    /// About how many bytes the entries take.
+    pub(super) bytes: usize,
 }
 
 /// An account that is being deleted tells its contacts first.
@@ -104,6 +119,7 @@ impl Owner {
             tenure: 0,
             idle: None,
             turn: 0,
+            appends: Pending::default(),
             leave: None,
         }
     }

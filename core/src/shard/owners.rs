@@ -51,7 +51,9 @@ impl Shard {
         call: impl FnOnce(&mut Account, &mut account::Cx<'_>) -> T,
     ) -> Option<T> {
         let outcome = self.call(now, key, call)?;
+        self.keep_appends(key);
         self.keep_quietly(key);
+        self.ask_store(key);
         if self.spoken.changes.is_empty() {
             self.say(key);
         } else {
@@ -154,6 +156,7 @@ impl Shard {
 
     /// Brings changes to the disk. Until they are there nobody hears of anything.
     fn commit(&mut self, key: AccountKey, gathered: Gathered) {
+        self.flush_appends(key);
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that changed is gone");
         };
@@ -387,9 +390,14 @@ impl Shard {
             // What is no stanza changes more than what is kept, and is done only once: not before the disk has the rest.
             let stop = match owner.inbox.front() {
                 Some(Item::Stanza(_)) => gathered.is_full(),
-                Some(Item::Closed(_) | Item::Command(..) | Item::Fail(..) | Item::Settled(..)) => {
-                    !gathered.changes.is_empty()
-                }
+                Some(
+                    Item::Closed(_)
+                    | Item::Command(..)
+                    | Item::Drained(_)
+                    | Item::Fail(..)
+                    | Item::Read(..)
+                    | Item::Settled(..),
+                ) => !gathered.changes.is_empty(),
                 None => true,
             };
             if stop || bytes == 0 || !owner.is_ready() {
@@ -408,6 +416,8 @@ impl Shard {
                 }
                 Some(Item::Closed(conn)) => self.run_closed(now, key, conn),
                 Some(Item::Fail(conn, violation)) => self.fail_now(now, conn, violation),
+                Some(Item::Drained(conn)) => self.run_drained(now, key, conn),
+                Some(Item::Read(read, outcome)) => self.run_read(now, key, *read, outcome),
                 Some(Item::Command(id, errand)) => self.run_errand(now, key, id, errand),
                 Some(Item::Settled(contact, receipt)) => {
                     self.run_settled(now, key, &contact, receipt);
@@ -436,7 +446,9 @@ impl Shard {
         if ran.is_none() {
             return;
         }
+        self.keep_appends(key);
         self.keep_quietly(key);
+        self.ask_store(key);
         if gathered.changes.is_empty() && self.spoken.changes.is_empty() {
             self.say(key);
         } else {

@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use spondee_core::archive::Policy;
 use spondee_core::config::{Config, ConflictResolve, Host, TlsAvailable};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{Command, Opening, TlsVersion};
@@ -44,6 +45,11 @@ const ROSTER_GET: &str = "<iq id='roster' type='get'><query xmlns='jabber:iq:ros
 pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
     let mut config = config();
     config.shards = shards;
+    if case.is_about_archives() {
+        for Host::Accounts(host) in config.hosts.values_mut() {
+            host.archive.policy = Policy::Always;
+        }
+    }
     let mut tls = TlsVersion::V1_3;
     let mut more = Vec::new();
     for setting in &case.settings {
@@ -96,6 +102,11 @@ fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
                     ["conflict", "kick_new"] => host.conflict = ConflictResolve::KickNew,
                     ["conflict", "random"] => host.conflict = ConflictResolve::Random,
                     ["conflict", "increment"] => host.conflict = ConflictResolve::Increment,
+                    ["archive", policy] => {
+                        host.archive.policy = Policy::from_name(policy).ok_or("no such policy")?;
+                    }
+                    ["offline", "messages", count] => host.archive.max_offline = number(count)?,
+                    ["archive", "results", count] => host.archive.max_results = number(count)?,
                     ["roster", "contacts", count] => {
                         host.roster.max_contacts = number(count)? as usize;
                     }

@@ -360,6 +360,7 @@ impl Simulation {
                 | Note::NothingOffered { .. }
                 | Note::SignInCutOff { .. }
                 | Note::SignInFailed { .. }
+                | Note::Unkept { .. }
                 | Note::SignedIn { .. } => {}
             }
         }

@@ -161,7 +161,9 @@ impl Sent {
             (Kind::Iq(_), Question::Kept) => out += &self.body,
             (Kind::Iq(_), Question::Unknown) | (Kind::Presence(_), _) => out += &mark,
             (Kind::Message(_), _) => {
-                out += &format!("<{c}body>{}</{c}body>{mark}", escape(&self.body));
+                // What is kept for who is away is not foreseen here.
+                let hint = "<no-store xmlns='urn:xmpp:hints'/>";
+                out += &format!("<{c}body>{}</{c}body>{mark}{hint}", escape(&self.body));
             }
         }
         if let Some(priority) = priority {

@@ -159,6 +159,7 @@ impl Pair {
                 Saying::Tell(_, stanza, _) | Saying::TellEach(_, stanza, _) => {
                     self.hear(at, &stanza);
                 }
+                Saying::Overflow(_) | Saying::Stored(..) => panic!("nothing is kept here"),
                 Saying::Settle(Settled { receipt, .. }) => {
                     self.sides[1 - at]
                         .coming
@@ -202,7 +203,7 @@ impl Pair {
     fn come_in(&mut self, at: usize) {
         if self.sides[at].account.is_none() {
             let jid = BareJid::parse(NAMES[at]).unwrap();
-            let mut account = Account::new(jid, Some([0; 32]));
+            let mut account = Account::new(jid, Some([0; 32]), &[0; 32]);
             account.keep(read(&self.sides[at].disk));
             self.sides[at].account = Some(account);
             self.call(at, Account::say_again);

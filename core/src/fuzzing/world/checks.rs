@@ -209,7 +209,8 @@ impl World {
             | Note::AddressHeldUp { .. }
             | Note::NothingOffered { .. }
             | Note::SignInCutOff { .. }
-            | Note::SignInFailed { .. } => {}
+            | Note::SignInFailed { .. }
+            | Note::Unkept { .. } => {}
         }
     }
 

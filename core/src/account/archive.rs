@@ -1,0 +1,289 @@
+//! XEP-0313: Message Archive Management, version 1.1.3, and XEP-0441, version 0.2.0: what the account's own sessions ask of its archive.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::offline::Fetched;
+use super::{Account, Asked, Cx, Read, SessionKey, StoreRoom};
+use crate::archive::{self, ARCHIVE, Flipped, Prefs, Query, Rest, Scope, Wanted};
+use crate::jid::Jid;
+use crate::stanza::{Condition, IqType, Kind, MessageType, Stanza};
+use crate::store::{self, Class, Entry, Op, Order, Page, Pick, Reply, StoreError};
+use crate::xml::Node;
+
+/// A query whose answer the store has.
+#[derive(Debug)]
+pub(crate) struct ArchiveRead {
+    pub(super) by: SessionKey,
+    asked: Arc<Stanza>,
+    query: Query,
+}
+
+/// The same of the ends of an archive.
+#[derive(Debug)]
+pub(crate) struct MetadataRead {
+    pub(super) by: SessionKey,
+    asked: Arc<Stanza>,
+}
+
+impl Account {
+    /// A request about the archive by one of the account's own sessions.
+    pub(super) fn archive_out(&mut self, cx: &mut Cx<'_>, key: SessionKey, iq: &Arc<Stanza>) {
+        let Some(payload) = iq.payload() else {
+            return;
+        };
+        let done = match (iq.kind(), payload.name()) {
+            (Kind::Iq(IqType::Set), "query") => self.query(cx, key, iq, &payload),
+            (Kind::Iq(IqType::Get), "query") => {
+                cx.tell(key, iq.result(archive::form).into());
+                Ok(())
+            }
+            (Kind::Iq(IqType::Get), "metadata") => {
+                self.ask_for_ends(cx, key, iq);
+                Ok(())
+            }
+            (Kind::Iq(IqType::Get), "prefs") => self.get_prefs(cx, key, iq),
+            (Kind::Iq(IqType::Set), "prefs") => self.set_prefs(cx, key, iq, &payload),
+            (Kind::Iq(IqType::Set), "metadata") => Err(Condition::BadRequest),
+            (Kind::Iq(IqType::Get | IqType::Set), _) => Err(Condition::FeatureNotImplemented),
+            (Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_), _) => Ok(()),
+        };
+        if let Err(condition) = done {
+            cx.refuse(key, iq, condition);
+        }
+    }
+
+    /// XEP-0313 §4.
+    fn query(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: SessionKey,
+        iq: &Arc<Stanza>,
+        payload: &Node<'_>,
+    ) -> Result<(), Condition> {
+        let scope = Scope {
+            ids: &self.ids,
+            last: self.spool.last.unwrap_or(i64::MIN),
+            page: cx.host.archive.max_results,
+        };
+        let query = Query::read(payload, scope)?;
+        let ops = ops(&query, scope.last);
+        if let Some(session) = self.session(key) {
+            // XEP-0313 §6.1.1: messages that wait are not sent to who has seen them here.
+            session.fetched = Fetched::Archive;
+        }
+        let read = ArchiveRead {
+            by: key,
+            asked: Arc::clone(iq),
+            query,
+        };
+        cx.read(Class::Page, ops, Read::Archive(Box::new(read)));
+        Ok(())
+    }
+
+    /// The store has what was asked for.
+    pub(super) fn archive_came(
+        &self,
+        cx: &mut Cx<'_>,
+        read: ArchiveRead,
+        outcome: Result<Vec<Reply>, StoreError>,
+    ) {
+        let ArchiveRead { by, asked, query } = read;
+        let done = match outcome {
+            Err(_) => Err(Condition::InternalServerError),
+            Ok(mut replies) => match (replies.pop(), replies.pop(), query.present.is_empty()) {
+                // §4.1.3: "not present in the archive".
+                (Some(Reply::Missing), ..) | (_, Some(Reply::Missing), _) => {
+                    Err(Condition::ItemNotFound)
+                }
+                (Some(Reply::Page(page)), ..) => self.answer_page(cx, by, &asked, &query, &page),
+                (Some(Reply::Count(count)), ..) => {
+                    let result = asked.result(|w| {
+                        let rest = match count {
+                            0 => Rest::Nothing,
+                            _ => Rest::More,
+                        };
+                        archive::fin(w, rest, None, Some(count));
+                    });
+                    cx.tell(by, result.into());
+                    Ok(())
+                }
+                _ => Err(Condition::InternalServerError),
+            },
+        };
+        if let Err(condition) = done {
+            cx.refuse(by, &asked, condition);
+        }
+    }
+
+    fn answer_page(
+        &self,
+        cx: &mut Cx<'_>,
+        by: SessionKey,
+        asked: &Stanza,
+        query: &Query,
+        page: &Page,
+    ) -> Result<(), Condition> {
+        let Wanted::Page(pick) = &query.wanted else {
+            return Err(Condition::InternalServerError);
+        };
+        // §4.3.2: "not present in the archive" any more.
+        let is_gone = |anchor: &i64| page.oldest.is_none_or(|oldest| *anchor < oldest);
+        if query.anchors.iter().any(is_gone) {
+            return Err(Condition::ItemNotFound);
+        }
+        let mut xml = Vec::new();
+        let to = asked.from();
+        let mut write = |entry: &Entry| self.write_result(entry, query, to, &mut xml);
+        match query.flipped {
+            Flipped::No => page.entries.iter().for_each(&mut write),
+            Flipped::Yes => page.entries.iter().rev().for_each(&mut write),
+        }
+        let ends = page.entries.first().zip(page.entries.last());
+        let ends = ends.map(|(first, last)| (self.ids.text(first.key), self.ids.text(last.key)));
+        // All that were named are there, however many they are.
+        let rest = match pick.ids.is_none() && page.more {
+            true => Rest::More,
+            false => Rest::Nothing,
+        };
+        asked
+            .result(|w| archive::fin(w, rest, ends, None))
+            .write(&mut xml);
+        cx.tell_page(by, xml.into());
+        Ok(())
+    }
+
+    /// XEP-0313 §4.2.
+    fn write_result(&self, entry: &Entry, query: &Query, to: Option<&Jid>, xml: &mut Vec<u8>) {
+        let mut result = Vec::with_capacity(entry.payload.len() + 512);
+        archive::result(
+            &mut result,
+            query.queryid.as_deref(),
+            self.ids.text(entry.key),
+            entry.key,
+            &entry.payload.joined(),
+        );
+        let kind = Kind::Message(MessageType::Normal);
+        let from = Jid::from(self.jid.clone());
+        Stanza::build(kind, None, Some(from), to.cloned(), |w| {
+            w.raw(&result);
+        })
+        .write(xml);
+    }
+
+    /// XEP-0313 §5.
+    fn ask_for_ends(&self, cx: &mut Cx<'_>, key: SessionKey, iq: &Arc<Stanza>) {
+        let page = |order| Op::Page {
+            log: ARCHIVE,
+            pick: Box::new(Pick {
+                kept: store::Kept::Archived,
+                peer: None,
+                ids: None,
+                after: None,
+                before: None,
+                upto: self.spool.last.unwrap_or(i64::MIN),
+                order,
+                limit: 1,
+            }),
+        };
+        let ops = [page(Order::Forward), page(Order::Backward)];
+        let read = MetadataRead {
+            by: key,
+            asked: Arc::clone(iq),
+        };
+        cx.read(Class::Page, ops.into(), Read::Metadata(Box::new(read)));
+    }
+
+    pub(super) fn metadata_came(
+        &self,
+        cx: &mut Cx<'_>,
+        read: MetadataRead,
+        outcome: Result<Vec<Reply>, StoreError>,
+    ) {
+        let MetadataRead { by, asked } = read;
+        let Ok([Reply::Page(first), Reply::Page(last)]) = outcome.as_deref() else {
+            return cx.refuse(by, &asked, Condition::InternalServerError);
+        };
+        let ends = first.entries.first().zip(last.entries.last());
+        let ends =
+            ends.map(|ends| [ends.0, ends.1].map(|entry| (self.ids.text(entry.key), entry.key)));
+        cx.tell(by, asked.result(|w| archive::metadata(w, ends)).into());
+    }
+
+    /// XEP-0441 §2.1.
+    fn get_prefs(
+        &self,
+        cx: &mut Cx<'_>,
+        key: SessionKey,
+        iq: &Arc<Stanza>,
+    ) -> Result<(), Condition> {
+        let kept = self.kept.sound().ok_or(Condition::InternalServerError)?;
+        let default = cx.host.archive.policy;
+        let result = iq.result(|w| kept.prefs.write(w, default));
+        cx.tell(key, result.into());
+        Ok(())
+    }
+
+    fn set_prefs(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: SessionKey,
+        iq: &Arc<Stanza>,
+        payload: &Node<'_>,
+    ) -> Result<(), Condition> {
+        let prefs = Prefs::read(payload)?;
+        if cx.store == StoreRoom::Spent {
+            return Err(Condition::ResourceConstraint);
+        }
+        let kept = self
+            .kept
+            .sound_mut()
+            .ok_or(Condition::InternalServerError)?;
+        cx.change_each(prefs.replace());
+        kept.prefs = prefs;
+        let default = cx.host.archive.policy;
+        // "The server then replies with the applied preferences".
+        let result = iq.result(|w| kept.prefs.write(w, default));
+        cx.tell(key, result.into());
+        cx.asked_by(Asked {
+            by: key,
+            stanza: Arc::clone(iq),
+        });
+        Ok(())
+    }
+}
+
+/// What a query reads: first whether entries are there that it names as its bounds.
+fn ops(query: &Query, last: i64) -> Vec<Op> {
+    let mut ops = Vec::with_capacity(2);
+    let page = |pick: Pick| Op::Page {
+        log: ARCHIVE,
+        pick: Box::new(pick),
+    };
+    if !query.present.is_empty() {
+        let mut ids = query.present.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        ops.push(page(Pick {
+            kept: store::Kept::Archived,
+            peer: None,
+            ids: Some(ids),
+            after: None,
+            before: None,
+            upto: last,
+            order: Order::Forward,
+            limit: 2,
+        }));
+    }
+    ops.push(match &query.wanted {
+        Wanted::Page(pick) => page(pick.clone()),
+        Wanted::Count(pick) => Op::Count {
+            log: ARCHIVE,
+            kept: pick.kept,
+            peer: pick.peer.clone(),
+            upto: pick.upto,
+        },
+    });
+    ops
+}

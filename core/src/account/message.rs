@@ -1,0 +1,185 @@
+//! Messages: what a session sends, what comes for the account. Kept, copied, delivered, in this order of thought: what is refused is
+//! refused before anything else is done with it.
+
+use alloc::borrow::Cow;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::choose::{Recipients, Unreached, choose};
+use super::deliver::{Manner, reply};
+use super::{Account, Addressed, Append, Cx, SessionKey, StoreRoom};
+use crate::archive::{self, Party, Storing, Worth};
+use crate::jid::{BareJid, Jid};
+use crate::stanza::{Condition, Stanza};
+use crate::store::{Entry, Kept, Payload};
+use crate::xml::Ns;
+
+/// What is said to who writes to somebody for whom enough is kept.
+const FULL: &str = "Too many messages wait for this user.";
+
+impl Account {
+    /// A message of one of its sessions.
+    pub(super) fn message_out(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: SessionKey,
+        mut message: Arc<Stanza>,
+    ) {
+        if message.to().is_none() {
+            // RFC 6120 §10.3.1: as if to the account itself.
+            Arc::make_mut(&mut message).set_to(Jid::from(self.jid.clone()));
+        }
+        let message = without_forged(message, &self.jid);
+        let Some(to) = message.to() else {
+            return;
+        };
+        let worth = Worth::of(&message);
+        // What goes to the account itself is kept and copied once, where it comes in.
+        if to.bare() == self.jid.as_str() || !cx.is_routed(to) {
+            return cx.route(message);
+        }
+        let archives = worth.storing == Storing::Archived && self.archives(cx, to);
+        if archives && cx.store == StoreRoom::Spent {
+            return cx.refuse(key, &message, Condition::ResourceConstraint);
+        }
+        let kept = archives.then_some(Kept::Archived);
+        let archived = kept.map(|kept| self.append(cx, &message, to, kept));
+        self.copy_sent(cx, key, &message, worth.copying, archived);
+        cx.route(message);
+    }
+
+    /// A message for the account, at `to`.
+    pub(super) fn message_in(
+        &mut self,
+        cx: &mut Cx<'_>,
+        message: &Arc<Stanza>,
+        to: &Jid,
+        manner: Manner,
+    ) {
+        let message = without_forged(Arc::clone(message), &self.jid);
+        let Some(from) = message.from().cloned() else {
+            return;
+        };
+        let worth = Worth::of(&message);
+        let recipients = choose(&self.sessions, message.kind(), to);
+        let copies = self.copied_to(&message, &from, worth.copying, &recipients);
+        let owes = worth.storing != Storing::Passing && self.owes(&recipients);
+        if let (Recipients::Unreached(unreached), false, true) =
+            (&recipients, owes, copies.is_empty())
+        {
+            let asker = self.asker(&message);
+            if let Some(reply) = reply(cx.now, cx.config, &message, manner, *unreached, asker) {
+                cx.route(reply);
+            }
+            return;
+        }
+        let archives = worth.storing == Storing::Archived
+            && !matches!(
+                recipients,
+                Recipients::Unreached(Unreached::Refused | Unreached::Silent)
+            )
+            && self.archives(cx, &from);
+        let kept = match (archives, owes) {
+            (true, true) => Some(Kept::Both),
+            (true, false) => Some(Kept::Archived),
+            (false, true) => Some(Kept::Owed),
+            (false, false) => None,
+        };
+        if kept.is_some() && cx.store == StoreRoom::Spent {
+            return refuse(cx, &message, Condition::ResourceConstraint, None);
+        }
+        if owes && self.offline.is_full(cx.host.archive.max_offline) {
+            // XEP-0160 §2: "e.g., because the recipient's offline message queue is full".
+            return refuse(cx, &message, Condition::ServiceUnavailable, Some(FULL));
+        }
+        let key = kept.map(|kept| self.append(cx, &message, &from, kept));
+        let archived = key.filter(|_| archives);
+        if owes {
+            self.remember_copies(&copies, key);
+        } else {
+            self.hand_out(cx, &message, recipients, archived);
+        }
+        self.copy_received(cx, &message, copies, archived);
+    }
+
+    /// Gives a message to those of whom RFC 6121 §8.5 says so.
+    fn hand_out(
+        &mut self,
+        cx: &mut Cx<'_>,
+        message: &Arc<Stanza>,
+        recipients: Recipients,
+        archived: Option<i64>,
+    ) {
+        let each = match recipients {
+            Recipients::One(one) => Cow::Owned([one].into()),
+            Recipients::Each(each) => Cow::<[SessionKey]>::Owned(each),
+            Recipients::Unreached(_) => return,
+        };
+        let message = match archived {
+            Some(key) => Arc::new(message.with(&self.stanza_id(key))),
+            None => Arc::clone(message),
+        };
+        self.tell_live(cx, each.into_owned(), message, Addressed::Named);
+    }
+
+    /// Whether a message with this one is archived for the user (XEP-0441 §2.3).
+    fn archives(&self, cx: &Cx<'_>, with: &Jid) -> bool {
+        self.kept.sound().is_some_and(|kept| {
+            let party = Party {
+                jid: with,
+                is_contact: kept.roster.item(with.bare()).is_some(),
+            };
+            kept.prefs.archives(party, cx.host.archive.policy)
+        })
+    }
+
+    /// Puts a message behind all others of the account. Returns its key.
+    fn append(&mut self, cx: &mut Cx<'_>, message: &Arc<Stanza>, with: &Jid, kept: Kept) -> i64 {
+        let key = self.next_key(cx.now);
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let payload = Payload(message.to_parts().into());
+        if kept.meets(Kept::Owed) {
+            self.offline.owed.count(payload.len());
+        }
+        let entry = Entry {
+            key,
+            peer: bytes(with.bare()),
+            resource: with.resource().map(bytes),
+            kept,
+            payload,
+        };
+        // Who got it need not hear that it is not in the archive; who is to get it later would not, and its sender must know.
+        let refused = kept.meets(Kept::Owed).then(|| Arc::clone(message));
+        cx.append(Append { entry, refused });
+        key
+    }
+
+    /// `<stanza-id/>` of an entry of its archive.
+    pub(super) fn stanza_id(&self, key: i64) -> Vec<u8> {
+        archive::stanza_id(&self.jid, self.ids.text(key))
+    }
+}
+
+/// XEP-0359 §3: "MUST delete that element even if they are not adding their own".
+fn without_forged(message: Arc<Stanza>, account: &BareJid) -> Arc<Stanza> {
+    // Hardly any message has one.
+    if !message.mentions(b"stanza-id") {
+        return message;
+    }
+    let clean = message.without(|child| {
+        child.is(Ns::StanzaIds, "stanza-id")
+            && child
+                .attribute("by")
+                .and_then(|by| Jid::parse(&by).ok())
+                .is_some_and(|by| by.as_str() == account.as_str())
+    });
+    clean.map_or(message, Arc::new)
+}
+
+fn refuse(cx: &mut Cx<'_>, message: &Stanza, condition: Condition, text: Option<&str>) {
+    if let Some(error) = message.refusal(condition, text) {
+        cx.route(error);
+    }
+}

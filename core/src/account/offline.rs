@@ -1,0 +1,334 @@
+//! Messages that wait for who is away (XEP-0160), and how they are told: to one session, in order, page by page, before what comes live.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::choose::{Recipients, Unreached};
+use super::{Account, Addressed, Cx, Read, SessionKey};
+use crate::archive::{self, ARCHIVE};
+use crate::limits::{CATCHING_UP_BYTES, CATCHING_UP_STANZAS, STORE_OWED_BYTES, STORE_PAGE_ENTRIES};
+use crate::stanza::{Stanza, write_stored_message};
+use crate::store::{Class, Entry, Kept, Op, Order, Owed, Page, Pick, Reply, StoreError};
+use crate::time::Now;
+
+/// What waits for the account.
+#[derive(Debug, Default)]
+pub(super) struct Offline {
+    /// How much of it.
+    pub(super) owed: Owed,
+    /// Who is told it.
+    claim: Option<Claim>,
+}
+
+/// A session that is told what waits.
+#[derive(Debug)]
+struct Claim {
+    by: SessionKey,
+    /// Up to here all of it is at the client.
+    done: Option<i64>,
+    stage: Stage,
+}
+
+/// How far it has come.
+#[derive(Debug)]
+enum Stage {
+    /// A page is being read.
+    Reading,
+    /// One was written, up to this key, and is not with the client yet.
+    Writing(Written),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    upto: Option<i64>,
+    owed: Owed,
+    more: bool,
+}
+
+/// How messages reach a session.
+#[derive(Debug, Default)]
+pub(super) enum Delivery {
+    /// At once.
+    #[default]
+    Live,
+    /// Behind those that waited, which it is being told.
+    CatchingUp(Box<Behind>),
+}
+
+/// What came meanwhile, and went to other sessions at once.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    messages: VecDeque<(Arc<Stanza>, Addressed)>,
+    bytes: usize,
+}
+
+/// Which of what waits a session is to be told.
+#[derive(Debug, Default)]
+pub(super) enum Fetched {
+    /// All of it.
+    #[default]
+    Nothing,
+    /// What is not in the archive, which it has asked for (XEP-0313 §6.1.1).
+    Archive,
+}
+
+impl Offline {
+    /// Whether no more is taken.
+    pub(super) const fn is_full(&self, most: u32) -> bool {
+        self.owed.entries >= most || self.owed.bytes >= STORE_OWED_BYTES
+    }
+}
+
+impl Account {
+    /// The key of the next entry of its archive: time, but never back.
+    pub(super) fn next_key(&mut self, now: Now) -> i64 {
+        let clock = now.wall.0.saturating_mul(1000);
+        let next = self
+            .spool
+            .last
+            .map_or(clock, |last| last.saturating_add(1).max(clock));
+        self.spool.last = Some(next);
+        next
+    }
+
+    /// Whether a message is to wait: nobody is there, or the only one who is hears first what waited before.
+    pub(super) fn owes(&self, recipients: &Recipients) -> bool {
+        match recipients {
+            Recipients::Unreached(Unreached::Away) => true,
+            Recipients::One(one) => {
+                let session = self.find_key(*one).and_then(|at| self.sessions.get(at));
+                session.is_some_and(|session| match &session.delivery {
+                    // What went to others, too, comes behind what waits.
+                    Delivery::CatchingUp(behind) => behind.messages.is_empty(),
+                    Delivery::Live => false,
+                })
+            }
+            Recipients::Each(_) | Recipients::Unreached(_) => false,
+        }
+    }
+
+    /// These sessions have a copy of what is owed: it is not for them any more.
+    pub(super) fn remember_copies(&mut self, copies: &[SessionKey], key: Option<i64>) {
+        let Some(key) = key else {
+            return;
+        };
+        for copy in copies {
+            if let Some(session) = self.session(*copy) {
+                session.copied.insert(key);
+            }
+        }
+    }
+
+    /// Tells sessions a message, or keeps it until they have heard what waited.
+    pub(super) fn tell_live(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut each: Vec<SessionKey>,
+        message: Arc<Stanza>,
+        to: Addressed,
+    ) {
+        if self.offline.claim.is_some() {
+            each.retain(|key| {
+                let at = self.sessions.iter().position(|session| session.key == *key);
+                let Some(session) = at.and_then(|at| self.sessions.get_mut(at)) else {
+                    return false;
+                };
+                let Delivery::CatchingUp(behind) = &mut session.delivery else {
+                    return true;
+                };
+                behind.bytes = behind.bytes.saturating_add(message.size());
+                behind
+                    .messages
+                    .push_back((Arc::clone(&message), to.clone()));
+                let is_full =
+                    behind.messages.len() > CATCHING_UP_STANZAS || behind.bytes > CATCHING_UP_BYTES;
+                if is_full {
+                    cx.overflow(*key);
+                }
+                false
+            });
+        }
+        match each[..] {
+            [one] => cx.tell_at(one, message, to),
+            _ => cx.tell_each(each, message, to),
+        }
+    }
+
+    /// A session is there to be told what waits, if anything does (XEP-0160 §2: "non-negative available presence").
+    pub(super) fn claim(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        if self.offline.claim.is_some() || self.offline.owed.entries == 0 {
+            return;
+        }
+        let done = self.spool.done;
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        session.delivery = Delivery::CatchingUp(Box::default());
+        self.offline.claim = Some(Claim {
+            by: key,
+            done,
+            stage: Stage::Reading,
+        });
+        self.read_owed(cx, key, done);
+    }
+
+    /// Somebody else than a session that is over, if anybody is there.
+    fn claim_again(&mut self, cx: &mut Cx<'_>) {
+        let next = self
+            .sessions
+            .iter()
+            .find(|s| s.priority().is_some_and(|p| p >= 0));
+        if let Some(next) = next.map(|session| session.key) {
+            self.claim(cx, next);
+        }
+    }
+
+    fn read_owed(&self, cx: &mut Cx<'_>, key: SessionKey, done: Option<i64>) {
+        let pick = Pick {
+            kept: Kept::Owed,
+            peer: None,
+            ids: None,
+            after: done,
+            before: None,
+            upto: self.spool.last.unwrap_or(i64::MIN),
+            order: Order::Forward,
+            limit: STORE_PAGE_ENTRIES,
+        };
+        let page = Op::Page {
+            log: ARCHIVE,
+            pick: Box::new(pick),
+        };
+        cx.read(Class::Page, [page].into(), Read::Owed(key));
+    }
+
+    /// A page of what waits came.
+    pub(super) fn owed_came(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: SessionKey,
+        outcome: Result<Vec<Reply>, StoreError>,
+    ) {
+        let is_awaited = self
+            .offline
+            .claim
+            .as_ref()
+            .is_some_and(|claim| claim.by == key);
+        if !is_awaited {
+            // That session is over.
+            return;
+        }
+        let Ok(Some(Reply::Page(page))) = outcome.map(|mut replies| replies.pop()) else {
+            // It stays where it is, for the next who comes.
+            return self.give_up(cx, key);
+        };
+        let (xml, written) = self.write_owed(cx, key, &page);
+        if let Some(claim) = &mut self.offline.claim {
+            claim.stage = Stage::Writing(written);
+        }
+        cx.tell_stored(key, xml.into());
+    }
+
+    /// What of a page goes to the client.
+    fn write_owed(&self, cx: &Cx<'_>, key: SessionKey, page: &Page) -> (Vec<u8>, Written) {
+        let session = self.find_key(key).and_then(|at| self.sessions.get(at));
+        let mut xml = Vec::new();
+        let mut owed = Owed::default();
+        for entry in &page.entries {
+            owed.count(entry.payload.len());
+            let has = session.is_some_and(|session| {
+                let is_fetched = matches!(session.fetched, Fetched::Archive);
+                session.copied.contains(&entry.key) || is_fetched && entry.kept == Kept::Both
+            });
+            if !has && !entry.payload.is_empty() {
+                self.write_entry(cx, entry, &mut xml);
+            }
+        }
+        let written = Written {
+            upto: page.entries.last().map(|entry| entry.key),
+            owed,
+            more: page.more,
+        };
+        (xml, written)
+    }
+
+    /// With the time since when it waited (XEP-0160 §2, XEP-0203), and its id if it is in the archive.
+    fn write_entry(&self, cx: &Cx<'_>, entry: &Entry, xml: &mut Vec<u8>) {
+        let mut more = Vec::with_capacity(256);
+        archive::delay(&mut more, Some(self.jid.domain()), entry.key);
+        if entry.kept.meets(Kept::Archived) {
+            more.extend_from_slice(&self.stanza_id(entry.key));
+        }
+        let _ = cx;
+        write_stored_message(&entry.payload.joined(), &more, xml);
+    }
+
+    /// All that was written to a session is with its client.
+    pub(crate) fn drained(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        let Some(claim) = self.offline.claim.as_mut().filter(|claim| claim.by == key) else {
+            return;
+        };
+        let Stage::Writing(written) = claim.stage else {
+            return;
+        };
+        let done = written.upto.or(claim.done);
+        let has_more = written.more;
+        if done != claim.done {
+            claim.done = done;
+            self.spool.done = done;
+            cx.keep_quietly(self.spool.put());
+        }
+        let owed = &mut self.offline.owed;
+        owed.entries = owed.entries.saturating_sub(written.owed.entries);
+        owed.bytes = owed.bytes.saturating_sub(written.owed.bytes);
+        // What came while it was written waits behind it.
+        if has_more || done < self.spool.last && owed.entries > 0 && written.upto.is_some() {
+            if let Some(claim) = &mut self.offline.claim {
+                claim.stage = Stage::Reading;
+            }
+            return self.read_owed(cx, key, done);
+        }
+        self.offline.owed = Owed::default();
+        self.offline.claim = None;
+        self.go_live(cx, key);
+    }
+
+    /// What waits cannot be read: live messages come all the same.
+    fn give_up(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        self.offline.claim = None;
+        self.go_live(cx, key);
+    }
+
+    fn go_live(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        session.copied = BTreeSet::new();
+        let Delivery::CatchingUp(behind) = core::mem::take(&mut session.delivery) else {
+            return;
+        };
+        for (message, to) in behind.messages {
+            cx.tell_at(key, message, to);
+        }
+    }
+
+    /// A session is over: what it was not told is for the next.
+    pub(super) fn unclaim(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+        if self
+            .offline
+            .claim
+            .take_if(|claim| claim.by == key)
+            .is_some()
+        {
+            self.claim_again(cx);
+        }
+    }
+
+    /// Messages that were to wait are not on the disk.
+    pub(crate) fn append_failed(&mut self, failed: Owed) {
+        let owed = &mut self.offline.owed;
+        owed.entries = owed.entries.saturating_sub(failed.entries);
+        owed.bytes = owed.bytes.saturating_sub(failed.bytes);
+    }
+}

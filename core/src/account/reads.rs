@@ -1,0 +1,65 @@
+//! What memory cannot answer: a question to the store, and what to do with the answer. A value, one variant for each feature.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::archive::{ArchiveRead, MetadataRead};
+use super::{Account, Cx, SessionKey};
+use crate::port::ConnId;
+use crate::store::{Reply, StoreError};
+
+/// What an account reads for itself.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// A page of the archive, or how much there is of it, for a session that asked.
+    Archive(Box<ArchiveRead>),
+    /// Its ends, for a session that asked.
+    Metadata(Box<MetadataRead>),
+    /// Messages that wait, for a session that is there now.
+    Owed(SessionKey),
+}
+
+impl Read {
+    /// The session that is read no further until there is an answer.
+    const fn asker(&self) -> Option<SessionKey> {
+        match self {
+            Self::Archive(read) => Some(read.by),
+            Self::Metadata(read) => Some(read.by),
+            Self::Owed(_) => None,
+        }
+    }
+}
+
+impl Account {
+    /// A question goes to the store: who asks it waits.
+    pub(crate) fn asks_store(&mut self, read: &Read) {
+        let asker = read.asker().and_then(|key| self.session(key));
+        if let Some(conn) = asker.map(|session| session.conn()) {
+            self.asking.push(conn);
+        }
+    }
+
+    /// Whether the session on a connection waits for an answer of the store.
+    pub(crate) fn is_asking(&self, conn: ConnId) -> bool {
+        // Hardly ever is there any.
+        !self.asking.is_empty() && self.asking.contains(&conn)
+    }
+
+    /// The store has answered. Gives back the connection that may go on.
+    pub(crate) fn answered(
+        &mut self,
+        cx: &mut Cx<'_>,
+        read: Read,
+        outcome: Result<Vec<Reply>, StoreError>,
+    ) -> Option<ConnId> {
+        let asker = read.asker().and_then(|key| self.session(key));
+        let conn = asker.map(|session| session.conn());
+        self.asking.retain(|asking| Some(*asking) != conn);
+        match read {
+            Read::Archive(read) => self.archive_came(cx, *read, outcome),
+            Read::Metadata(read) => self.metadata_came(cx, *read, outcome),
+            Read::Owed(key) => self.owed_came(cx, key, outcome),
+        }
+        conn
+    }
+}

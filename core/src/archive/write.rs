@@ -1,0 +1,121 @@
+//! What the server writes about entries of an archive.
+
+use alloc::vec::Vec;
+
+use super::id::Id;
+use crate::jid::BareJid;
+use crate::stanza::write_stored_forwarded;
+use crate::time::to_xep0082;
+use crate::xml::{Ns, Writer};
+
+/// `<stanza-id/>` of an archive (XEP-0359 §3.1, XEP-0313 §3.5).
+pub(crate) fn stanza_id(archive: &BareJid, id: Id) -> Vec<u8> {
+    let mut xml = Vec::with_capacity(96 + archive.as_str().len());
+    Writer::new(&mut xml)
+        .open("stanza-id")
+        .attribute("xmlns", Ns::StanzaIds.uri())
+        .attribute("by", archive.as_str())
+        .attribute("id", id.as_str())
+        .close();
+    xml
+}
+
+/// `<delay/>` (XEP-0203 §2): who kept it until now, since when, in microseconds.
+pub(crate) fn delay(out: &mut Vec<u8>, from: Option<&str>, us: i64) {
+    let mut w = Writer::new(out);
+    w.open("delay").attribute("xmlns", Ns::Delay.uri());
+    if let Some(from) = from {
+        w.attribute("from", from);
+    }
+    w.attribute("stamp", &to_xep0082(us)).close();
+}
+
+/// Appends `<result/>` with one entry (XEP-0313 §4.2): `stored` is what is kept of it, `us` when that was.
+pub(crate) fn result(out: &mut Vec<u8>, queryid: Option<&str>, id: Id, us: i64, stored: &[u8]) {
+    let mut w = Writer::new(out);
+    w.open("result").attribute("xmlns", Ns::Mam.uri());
+    if let Some(queryid) = queryid {
+        w.attribute("queryid", queryid);
+    }
+    w.attribute("id", id.as_str());
+    w.open("forwarded").attribute("xmlns", Ns::Forward.uri());
+    let mut xml = Vec::with_capacity(stored.len() + 128);
+    delay(&mut xml, None, us);
+    write_stored_forwarded(stored, &mut xml);
+    w.raw(&xml).close().close();
+}
+
+/// What there is beyond a page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rest {
+    /// More of what was asked for.
+    More,
+    /// It is complete.
+    Nothing,
+}
+
+/// `<fin/>` (XEP-0313 §4.3). `ends` are the oldest and the newest of the page.
+pub(crate) fn fin(w: &mut Writer<'_>, rest: Rest, ends: Option<(Id, Id)>, count: Option<u64>) {
+    w.open("fin").attribute("xmlns", Ns::Mam.uri());
+    if rest == Rest::Nothing {
+        w.attribute("complete", "true");
+    }
+    w.open("set").attribute("xmlns", Ns::Rsm.uri());
+    if let Some((first, last)) = ends {
+        w.leaf("first", first.as_str()).leaf("last", last.as_str());
+    }
+    if let Some(count) = count {
+        w.leaf("count", &alloc::format!("{count}"));
+    }
+    w.close().close();
+}
+
+/// `<metadata/>` (XEP-0313 §5): id and time of the oldest and the newest entry.
+pub(crate) fn metadata(w: &mut Writer<'_>, ends: Option<[(Id, i64); 2]>) {
+    w.open("metadata").attribute("xmlns", Ns::Mam.uri());
+    if let Some(ends) = ends {
+        for (name, (id, us)) in ["start", "end"].into_iter().zip(ends) {
+            w.open(name)
+                .attribute("id", id.as_str())
+                .attribute("timestamp", &to_xep0082(us))
+                .close();
+        }
+    }
+    w.close();
+}
+
+/// The fields of a query (XEP-0313 §4.1.5).
+pub(crate) fn form(w: &mut Writer<'_>) {
+    w.open("query").attribute("xmlns", Ns::Mam.uri());
+    w.open("x").attribute("xmlns", Ns::DataForms.uri());
+    w.attribute("type", "form");
+    w.open("field")
+        .attribute("type", "hidden")
+        .attribute("var", "FORM_TYPE")
+        .leaf("value", Ns::Mam.uri())
+        .close();
+    for (name, kind) in [
+        ("with", "jid-single"),
+        ("start", "text-single"),
+        ("end", "text-single"),
+        ("before-id", "text-single"),
+        ("after-id", "text-single"),
+        ("include-groupchat", "boolean"),
+    ] {
+        w.open("field")
+            .attribute("type", kind)
+            .attribute("var", name)
+            .close();
+    }
+    // "the server MUST include a <validate/> element that signals the list is open".
+    w.open("field")
+        .attribute("type", "list-multi")
+        .attribute("var", "ids");
+    w.open("validate")
+        .attribute("xmlns", Ns::DataValidation.uri())
+        .attribute("datatype", "xs:string")
+        .open("open")
+        .close()
+        .close();
+    w.close().close().close();
+}

@@ -1,0 +1,147 @@
+//! Messages on their way to the disk. They silence nobody: who is there gets them at once. What an account appends in a turn is one
+//! batch, which goes before all that the account writes or reads afterwards.
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+use super::Shard;
+use super::owner::Pending;
+use crate::account::AccountKey;
+use crate::archive::ARCHIVE;
+use crate::due::Due;
+use crate::limits::{OFFER_AGAIN, OFFERS, STORE_BATCH_BYTES, STORE_BATCH_OPS};
+use crate::port::{Note, Ticket};
+use crate::stanza::Condition;
+use crate::store::{Batch, Class, Op, StoreError};
+use crate::time::Now;
+use crate::wait::{Appended, Wait};
+
+impl Shard {
+    /// Keeps what the last call appended for the end of the turn.
+    pub(super) fn keep_appends(&mut self, key: AccountKey) {
+        if self.spoken.appends.is_empty() {
+            return;
+        }
+        let appends = core::mem::take(&mut self.spoken.appends);
+        let Some(owner) = self.owners.get_mut(key) else {
+            return self.fx.bug("an account that keeps messages is gone");
+        };
+        let pending = &mut owner.appends;
+        if pending.entries.is_empty() {
+            self.appending.push(key);
+        }
+        for append in appends {
+            pending.bytes = pending.bytes.saturating_add(append.entry.weight());
+            if let Some(refused) = append.refused {
+                pending.owed.count(append.entry.payload.len());
+                pending.refused.push(refused);
+            }
+            pending.entries.push(append.entry);
+        }
+        let is_full =
+            pending.entries.len() >= STORE_BATCH_OPS / 2 || pending.bytes >= STORE_BATCH_BYTES / 2;
+        if is_full {
+            self.flush_appends(key);
+        }
+    }
+
+    /// What accounts appended in this turn goes to the store. Whether there was anything.
+    pub(super) fn flush_all_appends(&mut self) -> bool {
+        let any = !self.appending.is_empty();
+        for key in core::mem::take(&mut self.appending) {
+            self.flush_appends(key);
+        }
+        any
+    }
+
+    /// What this account appended goes to the store.
+    pub(super) fn flush_appends(&mut self, key: AccountKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        if owner.appends.entries.is_empty() {
+            return;
+        }
+        let Pending {
+            entries,
+            refused,
+            owed,
+            bytes: _,
+        } = core::mem::take(&mut owner.appends);
+        let log = ARCHIVE;
+        let batch = Batch {
+            owner: owner.account.jid().clone(),
+            tenure: owner.tenure,
+            class: Class::Append,
+            ops: vec![Op::Append { log, entries }],
+        };
+        let appended = Appended {
+            account: key,
+            batch: batch.clone(),
+            offered: 1,
+            refused,
+            owed,
+        };
+        self.store(batch, Wait::Append(Box::new(appended)));
+    }
+
+    /// The store has answered.
+    pub(super) fn appended(
+        &mut self,
+        now: Now,
+        mut appended: Box<Appended>,
+        failed: Option<StoreError>,
+    ) {
+        let condition = match failed {
+            None => return,
+            Some(StoreError::Busy) if appended.offered < OFFERS => {
+                appended.offered = appended.offered.saturating_add(1);
+                return self.append_later(now, appended);
+            }
+            Some(StoreError::Busy | StoreError::Full) => Condition::ResourceConstraint,
+            Some(StoreError::Conflict | StoreError::Failed | StoreError::Fenced) => {
+                Condition::InternalServerError
+            }
+            // It may be there: to say that it is not would have it sent twice.
+            Some(StoreError::Unknown) => return self.note_unkept(&appended),
+        };
+        self.note_unkept(&appended);
+        let Appended {
+            account,
+            refused,
+            owed,
+            ..
+        } = *appended;
+        if let Some(owner) = self.owners.get_mut(account) {
+            owner.account.append_failed(owed);
+        }
+        for stanza in refused {
+            self.refuse(&stanza, condition);
+        }
+    }
+
+    fn note_unkept(&mut self, appended: &Appended) {
+        self.fx.note(Note::Unkept {
+            account: appended.batch.owner.clone(),
+            messages: appended.batch.count(),
+        });
+    }
+
+    fn append_later(&mut self, now: Now, appended: Box<Appended>) {
+        let wait = Wait::Append(appended);
+        let credit = None;
+        let ticket = self.waits.insert(crate::wait::Question { wait, credit });
+        self.timers.set(Due::Appends(ticket), now.mono, OFFER_AGAIN);
+    }
+
+    /// Time has come to offer messages again that a busy store did not take.
+    pub(super) fn append_again(&mut self, ticket: Ticket) {
+        let Some(question) = self.waits.remove(ticket) else {
+            return;
+        };
+        if let Wait::Append(appended) = question.wait {
+            let batch = appended.batch.clone();
+            self.store(batch, Wait::Append(appended));
+        }
+    }
+}

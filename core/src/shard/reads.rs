@@ -1,0 +1,93 @@
+//! What accounts read beside what they have in memory: asked behind all that they have written, answered in the order of their inbox.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::Shard;
+use super::inbox::Item;
+use super::owner::Life;
+use crate::account::{AccountKey, Read};
+use crate::port::ConnId;
+use crate::store::{Batch, Reply, StoreError};
+use crate::time::Now;
+use crate::wait::Wait;
+
+impl Shard {
+    /// What the last call asks goes to the store.
+    pub(super) fn ask_store(&mut self, key: AccountKey) {
+        if self.spoken.reads.is_empty() {
+            return;
+        }
+        let reads = core::mem::take(&mut self.spoken.reads);
+        // What was appended before is there when it is read.
+        self.flush_appends(key);
+        for (class, ops, read) in reads {
+            let Some(owner) = self.owners.get_mut(key) else {
+                return self.fx.bug("an account that reads is gone");
+            };
+            owner.account.asks_store(&read);
+            let batch = Batch {
+                owner: owner.account.jid().clone(),
+                tenure: owner.tenure,
+                class,
+                ops,
+            };
+            self.store(batch, Wait::Read(key, Box::new(read)));
+        }
+    }
+
+    /// The store has answered.
+    pub(super) fn read_came(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        read: Box<Read>,
+        outcome: Result<Vec<Reply>, StoreError>,
+    ) {
+        // Nobody waits for it who is not there any more.
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        if owner.is_busy() {
+            owner.inbox.push(Item::Read(read, outcome));
+        } else {
+            self.run_read(now, key, *read, outcome);
+        }
+    }
+
+    pub(super) fn run_read(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        read: Read,
+        outcome: Result<Vec<Reply>, StoreError>,
+    ) {
+        let asker = self.in_account(now, key, |account, cx| account.answered(cx, read, outcome));
+        if let Some(conn) = asker.flatten() {
+            self.settle(now);
+            self.proceed(now, conn);
+        }
+    }
+
+    /// A session has taken all that was written to it.
+    pub(super) fn drained(&mut self, now: Now, conn: ConnId) {
+        let Some(key) = self.member(conn) else {
+            return;
+        };
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        if owner.is_busy() {
+            owner.inbox.push(Item::Drained(conn));
+        } else if matches!(owner.life, Life::Ready) {
+            self.run_drained(now, key, conn);
+        }
+    }
+
+    pub(super) fn run_drained(&mut self, now: Now, key: AccountKey, conn: ConnId) {
+        let owner = self.owners.get(key);
+        if let Some(session) = owner.and_then(|owner| owner.account.session_on(conn)) {
+            self.in_account(now, key, |account, cx| account.drained(cx, session));
+        }
+    }
+}
