@@ -125,7 +125,13 @@ pub const ENVELOPE_BYTES: usize = 64 * 1024;
 /// Stanzas that wait for an account which waits for the disk: what one turn brings to it from everywhere. Beyond it messages and requests
 /// are refused with `resource-constraint`. Beyond half of it an account that has sent a quarter has no more room: what has no room and cannot
 /// be refused ends sessions, and nobody is to bring that about alone.
-pub const INBOX_STANZAS: usize = 1024;
+pub const INBOX_STANZAS: usize = 4096;
+
+/// Stanzas, and bytes of them, with which those who send are read no further until their receiver can act: an eighth of what it takes, since
+/// what one turn reads of a client comes before anybody on another shard hears that it is to wait.
+pub const INBOX_FED: usize = INBOX_STANZAS / 8;
+/// See `INBOX_FED`.
+pub const INBOX_FED_BYTES: usize = INBOX_BYTES / 8;
 
 /// Bytes of these: four of the longest. An eighth of the way from one shard to another, so that no account fills that.
 pub const INBOX_BYTES: usize = 1024 * 1024;

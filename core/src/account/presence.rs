@@ -261,16 +261,22 @@ impl Account {
         };
         // Not to the session itself: its output ends with the closing tag.
         let session = self.sessions.remove(index);
+        let gone = session.conn();
         let presence = Arc::new(unavailable(session.jid));
         if matches!(session.presence, Presence::Available(..)) {
             self.tell_own(cx, &presence);
         }
         self.tell_end(cx, &presence, &session.presence, session.directed);
         self.unclaim(cx, key);
+        self.asking.retain(|conn| *conn != gone);
         if self.sessions.is_empty() {
             self.untold = None;
             self.unheard.clear();
             self.was_active(cx, session.farewell);
+            if self.spool.last > self.kept.sound().and_then(|kept| kept.spool.last) {
+                // A key is not given out again, though all that it was given to may be gone by then.
+                cx.keep_quietly(self.spool.put());
+            }
         }
     }
 

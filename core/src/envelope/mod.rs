@@ -175,6 +175,8 @@ pub struct Feeding {
 pub enum Awaited {
     /// All connections of the shard that says so: too much of what its account sent was not read.
     Queues,
+    /// An account of that shard, which waits for the disk.
+    Inbox(Key),
     /// A connection of that shard.
     Reader(Key),
     /// The way from that shard to this one.

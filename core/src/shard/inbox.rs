@@ -1,14 +1,14 @@
 //! What waits until its owner can act: everything that comes from elsewhere, and everything that ends, in the order in which it came.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::account::{Manner, Read};
 use crate::envelope::Receipt;
 use crate::jid::{BareJid, Jid};
-use crate::limits::{INBOX_BYTES, INBOX_STANZAS};
+use crate::limits::{INBOX_BYTES, INBOX_FED, INBOX_FED_BYTES, INBOX_STANZAS};
 use crate::port::{CommandId, ConnId};
 use crate::sasl::Status;
 use crate::stanza::{Kind, PresenceType, Stanza};
@@ -71,9 +71,33 @@ pub(super) struct Inbox {
     items: VecDeque<Item>,
     stanzas: usize,
     bytes: usize,
+    /// Who was told to wait until it is empty.
+    feeders: BTreeSet<Jid>,
 }
 
 impl Inbox {
+    /// Whether who sent this is to wait now, because there is much to be done first.
+    pub(super) fn holds_up(&mut self, feeder: &Jid) -> bool {
+        let is_fed = self.stanzas >= INBOX_FED || self.bytes >= INBOX_FED_BYTES;
+        is_fed && self.feeders.insert(feeder.clone())
+    }
+
+    /// All that waits.
+    pub(super) fn take_all(&mut self) -> Self {
+        let feeders = core::mem::take(&mut self.feeders);
+        let all = core::mem::take(self);
+        self.feeders = feeders;
+        all
+    }
+
+    /// Those who waited, once nothing is to be done any more.
+    pub(super) fn let_go_on(&mut self) -> BTreeSet<Jid> {
+        match self.items.is_empty() {
+            true => core::mem::take(&mut self.feeders),
+            false => BTreeSet::new(),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

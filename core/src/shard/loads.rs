@@ -127,9 +127,13 @@ impl Shard {
 
     /// Whether an account that is in memory is to be read for this all the same.
     pub(super) fn hides_from(&self, key: AccountKey, stanza: &Stanza) -> bool {
-        let owner = self.owners.get(key);
-        matches!(stanza.kind(), Kind::Iq(_))
-            && owner.is_some_and(|owner| owner.account.is_stranger(stanza))
+        self.owners
+            .get(key)
+            .is_some_and(|owner| match stanza.kind() {
+                Kind::Iq(_) => owner.account.is_stranger(stanza),
+                Kind::Message(_) => owner.account.is_nobody_to(stanza),
+                Kind::Presence(_) => false,
+            })
     }
 
     /// The store has answered: the rest is as where there is no such account.
@@ -242,7 +246,8 @@ impl Shard {
         owner.account.shut();
         let account = owner.account.jid().clone();
         let leave = owner.leave.take();
-        let mut inbox = core::mem::take(&mut owner.inbox);
+        let mut inbox = owner.inbox.take_all();
+        self.let_feeders_go_on(key);
         if let Some(LeaveTaking { command, .. }) = leave {
             self.finish(now, command, &account, Err(CommandError::Store));
         }
@@ -273,6 +278,8 @@ impl Shard {
 
     /// The account is being deleted: what waits for it is answered as if it was gone.
     pub(super) fn depart(&mut self, now: Now, key: AccountKey) {
+        // What it kept a moment ago goes with all else.
+        self.flush_appends(key);
         if let Some(owner) = self.owners.get_mut(key) {
             owner.life = Life::Leaving(Vanishing::Nobody);
             self.turn_away(now, key, Vanishing::Nobody);
@@ -323,6 +330,7 @@ impl Shard {
     }
 
     pub(super) fn let_go(&mut self, key: AccountKey) {
+        self.flush_appends(key);
         if let Some(owner) = self.owners.remove(key) {
             self.by_name.remove(owner.account.jid().as_str());
             if let Some(number) = owner.idle {

@@ -10,16 +10,17 @@ use super::owner::{Call, Commit, Life, Otherwise, Vanishing};
 use super::ways::Source;
 use super::{NAMELESS, Shard};
 use crate::account::{self, Account, AccountKey, Manner, StoreRoom, brings_in, nobody};
+use crate::arena::ArenaKey as _;
 use crate::config::HostConfig;
 use crate::due::Due;
-use crate::envelope::{Delivery, Receipt, Settled};
+use crate::envelope::{Awaited, Delivery, Feeding, Receipt, Settled};
 use crate::jid::{BareJid, Jid};
 use crate::limits::{
     CALL_BYTES, CALL_OPS, INBOX_TURN, INBOX_TURN_BYTES, OFFER_AGAIN, OFFERS, STORE_BATCH_BYTES,
     STORE_BATCH_OPS,
 };
 use crate::port::{CommandId, ConnId};
-use crate::stanza::{Condition, Stanza};
+use crate::stanza::{Condition, Kind, Stanza};
 use crate::store::{Batch, Class, Op, Reply, StoreError};
 use crate::stream::Violation;
 use crate::time::Now;
@@ -285,8 +286,8 @@ impl Shard {
         let key = match present {
             Some(key) if !(brings_in && self.hides_from(key, stanza)) => key,
             None if !brings_in => return self.reach_nobody(now, stanza, to, manner),
-            // Whose sign-ins wait for the store comes first. Whoever wants a receipt says it again.
-            Some(_) | None if self.credit.is_low() => {
+            // Who signs in comes first. Whoever wants a receipt says it again.
+            Some(_) | None if self.comes_late(stanza) => {
                 if receipt.is_none() {
                     self.refuse(stanza, Condition::ResourceConstraint);
                 }
@@ -309,7 +310,8 @@ impl Shard {
                 receipt,
             };
             match owner.inbox.post(post) {
-                Placed::Waits | Placed::Dropped => {}
+                Placed::Waits => self.hold_up_feeder(now, key, stanza, manner),
+                Placed::Dropped => {}
                 Placed::Refuse => self.refuse(stanza, Condition::ResourceConstraint),
                 // Nobody asked for it.
                 Placed::Lost if !owner.account.misses(stanza.kind(), to) => {}
@@ -325,6 +327,43 @@ impl Shard {
             self.in_account(now, key, |account, cx| {
                 account.deliver(cx, stanza, to, manner, receipt);
             });
+        }
+    }
+
+    /// Who sends much to somebody who waits for the disk waits, too: what there is no room for would be refused.
+    fn hold_up_feeder(&mut self, now: Now, key: AccountKey, stanza: &Stanza, manner: Manner) {
+        let feeder = stanza.cause().filter(|from| from.resource().is_some());
+        let (Some(feeder), Manner::Directed) = (feeder, manner) else {
+            return;
+        };
+        let owner = self.owners.get_mut(key);
+        if owner.is_some_and(|owner| owner.inbox.holds_up(feeder)) {
+            let feeding = Feeding {
+                feeder: feeder.clone(),
+                awaited: Awaited::Inbox(key.key()),
+            };
+            self.tell_slow(now, feeding);
+        }
+    }
+
+    /// Who waited for an account that has nothing to do any more goes on.
+    pub(super) fn let_feeders_go_on(&mut self, key: AccountKey) {
+        let feeders = self
+            .owners
+            .get_mut(key)
+            .map(|owner| owner.inbox.let_go_on());
+        for feeder in feeders.into_iter().flatten() {
+            let awaited = Awaited::Inbox(key.key());
+            self.tell_go(Feeding { feeder, awaited });
+        }
+    }
+
+    /// Whether the store has too much to do for an account to come into memory for this. Messages are taken as long as anything is: whose
+    /// clients send them is read no further before that.
+    fn comes_late(&self, stanza: &Stanza) -> bool {
+        match stanza.kind() {
+            Kind::Message(_) => self.credit.is_spent(),
+            Kind::Iq(_) | Kind::Presence(_) => self.credit.is_low(),
         }
     }
 
@@ -428,6 +467,7 @@ impl Shard {
         if !gathered.changes.is_empty() {
             return self.commit(key, gathered);
         }
+        self.let_feeders_go_on(key);
         let Some(owner) = self.owners.get(key) else {
             return;
         };

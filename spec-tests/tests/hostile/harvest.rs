@@ -27,6 +27,8 @@ use Fate::{Empty, Ignored, Refused};
 enum Shows {
     /// A message shows its sender whether it was delivered.
     Delivery,
+    /// One to the account that is kept for who is away shows that there is such an account.
+    Keeping,
     /// Nothing.
     Nothing,
 }
@@ -43,7 +45,7 @@ const TABLE: &[Row] = &[
         "<message id='1' TO><body>x</body></message>",
         Refused,
         Refused,
-        Shows::Delivery,
+        Shows::Keeping,
     ),
     (
         "<message id='1' type='normal' TO/>",
@@ -344,9 +346,14 @@ fn nothing_tells_an_account_from_nobody() -> Outcome {
                     let answers = romeo.rest(&mut world)?;
                     let answers: Vec<String> = answers.iter().map(Element::to_string).collect();
                     let answers = answers.concat().replace(name, "somebody");
-                    // That a message came to somebody is no secret.
-                    let delivered = subject == Subject::Available && *shows == Shows::Delivery;
-                    all.push(match delivered {
+                    // That a message came to somebody is no secret, nor that it waits.
+                    let is_there = !matches!(subject, Subject::Nobody | Subject::Deleted);
+                    let shown = match shows {
+                        Shows::Delivery => subject == Subject::Available,
+                        Shows::Keeping => is_there && resource.is_empty(),
+                        Shows::Nothing => false,
+                    };
+                    all.push(match shown {
                         true => String::new(),
                         false => format!("{stanza}{resource}: {answers}"),
                     });
