@@ -107,6 +107,10 @@ pub const STORE_GATHER_FOR: Duration = Duration::from_millis(4);
 /// It gathers when the last commit ended less than this ago: where a message comes now and then, each is committed at once.
 pub const STORE_GATHER_AFTER: Duration = Duration::from_millis(20);
 
+/// Groups that may go before a batch of upkeep when the store is never idle. It is then a group of its own, about as long as each of
+/// them: a twentieth of the writer's time.
+pub const STORE_UPKEEP_GROUPS: u32 = 16;
+
 /// Threads that serve batches which only read. One is for sign-ins and loads alone, so that nobody's pages hold them up.
 pub const STORE_READERS: usize = 2;
 
@@ -123,6 +127,9 @@ pub const SQLITE_PAGE_STEPS: i32 = 100_000;
 
 /// The shortest part of a day that such a page looks at, in microseconds: nobody has 20,000 entries in a second.
 pub const SQLITE_PAGE_SPAN: i64 = 1_000_000;
+
+/// Entries that a measure of a log looks at before others have their turn: each is read, which takes a microsecond.
+pub const SQLITE_MEASURE_ENTRIES: u32 = 1000;
 
 /// Milliseconds that SQLite waits for a lock held by another program, such as an administrator's `sqlite3`.
 pub const SQLITE_BUSY_MS: u64 = 5_000;

@@ -50,6 +50,8 @@ pub(super) fn first_row(replies: Vec<Reply>) -> Option<Row> {
             | Reply::Owners(_)
             | Reply::Page(_)
             | Reply::Rows { .. }
+            | Reply::Erased { .. }
+            | Reply::Measured(_)
             | Reply::Swept { .. }
             | Reply::Trimmed { .. },
         )

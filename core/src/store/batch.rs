@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::table::is_text;
-use super::{End, Entry, Kept, Loading, Log, Page, Peer, Pick, Puts, Row, Table};
+use super::{Amount, End, Entry, Kept, Loading, Log, Measured, Page, Peer, Pick, Puts, Row, Table};
 use crate::jid::BareJid;
 use crate::limits::{
     LIST_MAX, STORE_ALONE_BYTES, STORE_BATCH_BYTES, STORE_BATCH_OPS, STORE_LIST_ROWS,
@@ -85,6 +85,9 @@ pub enum Op {
         /// The beginning of their keys; empty for all rows.
         prefix: Row,
     },
+    /// One step towards leaving nothing of owners that were purged, not even where it is free or was written before. `Erased`. Alone in
+    /// its batch. The batch's owner is any.
+    Erase,
     /// One row. `Row`.
     Get {
         /// In this table.
@@ -105,6 +108,17 @@ pub enum Op {
     },
     /// All rows of the owner in tables that are loaded, and where its logs end, as of one moment. `Loaded`.
     Load,
+    /// How much there is of a log, and what of it is too much. `Measured`. It looks at each entry: for now and then.
+    Measure {
+        /// In this log.
+        log: Log,
+        /// Kept for this.
+        kept: Kept,
+        /// The newest of them are to be no more than this.
+        most: Amount,
+        /// As in `Pick::upto`.
+        upto: i64,
+    },
     /// Owners that have a row in a table of one row each, below the owner's domain, in order. `Owners`. The batch's owner is the
     /// domain. It sees what was answered before it was asked.
     Owners {
@@ -135,6 +149,8 @@ pub enum Op {
     },
     /// As `Trim`, for every owner below the domain of the batch's owner, itself included. `Swept`. Alone in its batch.
     ///
+    /// What is kept for `Kept::Owed` and nothing else goes with a sweep of that once the log's mark has passed it, however new it is.
+    ///
     /// No owner is loaded for it; one that is loaded must not believe that what it has seen in a log is there for ever. It sees what
     /// was answered before it was asked.
     Sweep {
@@ -149,7 +165,8 @@ pub enum Op {
         /// At most so many entries.
         limit: u32,
     },
-    /// Entries are not needed for something any more, the oldest first: those that nothing else needs go. `Trimmed`.
+    /// Entries are not needed for something any more, the oldest first: those that nothing else needs go. What the log's mark has passed is
+    /// not needed for `Kept::Owed`. Where the last entry goes its key is put down (`Log::last`). `Trimmed`.
     Trim {
         /// In this log.
         log: Log,
@@ -187,8 +204,15 @@ pub enum Reply {
     },
     /// It took effect and is on disk.
     Done,
+    /// A step was done.
+    Erased {
+        /// Whether something is left, or somebody still reads from where it was.
+        more: bool,
+    },
     /// An owner's data.
     Loaded(Box<Loaded>),
+    /// So much.
+    Measured(Measured),
     /// Not all of `Pick::ids` are there.
     Missing,
     /// Owners, each with its row.
@@ -283,7 +307,7 @@ impl Batch {
         if self.count() > STORE_BATCH_OPS || self.weight() > most {
             return Err(Flaw::Size);
         }
-        let alone = |op: &Op| matches!(op, Op::Sweep { .. });
+        let alone = |op: &Op| matches!(op, Op::Erase | Op::Sweep { .. });
         if self.ops.len() > 1 && self.ops.iter().any(alone) {
             return Err(Flaw::Mixed);
         }
@@ -303,12 +327,14 @@ impl Op {
             | Self::Get { .. }
             | Self::List { .. }
             | Self::Load
+            | Self::Measure { .. }
             | Self::Owners { .. }
             | Self::Page { .. } => true,
             Self::Append { .. }
             | Self::Blank { .. }
             | Self::Delete { .. }
             | Self::DeletePrefix { .. }
+            | Self::Erase
             | Self::Purge
             | Self::Put { .. }
             | Self::Sweep { .. }
@@ -324,9 +350,11 @@ impl Op {
             | Self::Count { .. }
             | Self::Delete { .. }
             | Self::DeletePrefix { .. }
+            | Self::Erase
             | Self::Get { .. }
             | Self::List { .. }
             | Self::Load
+            | Self::Measure { .. }
             | Self::Owners { .. }
             | Self::Page { .. }
             | Self::Purge
@@ -348,16 +376,21 @@ impl Op {
                 Self::Blank { .. }
                 | Self::Count { .. }
                 | Self::DeletePrefix { .. }
+                | Self::Erase
                 | Self::Get { .. }
                 | Self::List { .. }
                 | Self::Load
+                | Self::Measure { .. }
                 | Self::Owners { .. }
                 | Self::Page { .. }
                 | Self::Purge
                 | Self::Sweep { .. }
                 | Self::Trim { .. } => false,
             },
-            Class::Page => matches!(self, Self::Count { .. } | Self::Page { .. }),
+            Class::Page => matches!(
+                self,
+                Self::Count { .. } | Self::Measure { .. } | Self::Page { .. }
+            ),
             Class::Change | Class::Load | Class::SignIn | Class::Upkeep => true,
         }
     }
@@ -376,7 +409,9 @@ impl Op {
                 Self::Page { pick, .. } => pick.ids.as_ref().map_or(0, Vec::len) * size_of::<i64>(),
                 Self::Blank { .. }
                 | Self::Count { .. }
+                | Self::Erase
                 | Self::Load
+                | Self::Measure { .. }
                 | Self::Owners { .. }
                 | Self::Purge
                 | Self::Sweep { .. }
@@ -423,7 +458,9 @@ impl Op {
             Self::Sweep { limit, .. } | Self::Trim { limit, .. } => {
                 within(*limit, STORE_TRIM_ENTRIES)
             }
-            Self::Blank { .. } | Self::Load | Self::Purge => Ok(()),
+            Self::Blank { .. } | Self::Erase | Self::Load | Self::Measure { .. } | Self::Purge => {
+                Ok(())
+            }
         }
     }
 }

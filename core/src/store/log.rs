@@ -84,6 +84,68 @@ impl Owed {
     }
 }
 
+/// So much of a log.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Amount {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+}
+
+impl Amount {
+    /// With one entry more.
+    #[must_use]
+    pub fn and(self, payload: usize) -> Self {
+        let payload = u64::try_from(payload).unwrap_or(u64::MAX);
+        Self {
+            entries: self.entries.saturating_add(1),
+            bytes: self.bytes.saturating_add(payload),
+        }
+    }
+
+    /// Whether it is more than this, in either.
+    #[must_use]
+    pub const fn exceeds(self, most: Self) -> bool {
+        self.entries > most.entries || self.bytes > most.bytes
+    }
+}
+
+/// How much there is of a log, from its end to its beginning.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Measured {
+    /// Of all.
+    pub whole: Amount,
+    /// Of the newest, as many as may stay: what is before `beyond` does not count.
+    pub within: Amount,
+    /// If some may not stay, the key before which they all are.
+    pub beyond: Option<i64>,
+    /// The first key.
+    pub oldest: Option<i64>,
+    /// The last key.
+    pub newest: Option<i64>,
+    /// What is owed, whatever was to be measured.
+    pub owed: Owed,
+}
+
+impl Measured {
+    /// One more entry, older than all before.
+    pub fn count(&mut self, key: i64, payload: usize, most: Amount) {
+        self.whole = self.whole.and(payload);
+        self.newest.get_or_insert(key);
+        if self.beyond.is_none() {
+            let within = self.within.and(payload);
+            if within.exceeds(most) {
+                // Behind the newest where not even that may stay.
+                self.beyond = Some(self.oldest.unwrap_or_else(|| key.saturating_add(1)));
+            } else {
+                self.within = within;
+            }
+        }
+        self.oldest = Some(key);
+    }
+}
+
 /// One entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Entry {
@@ -182,6 +244,15 @@ impl Kept {
     #[must_use]
     pub const fn meets(self, other: Self) -> bool {
         self.bits() & other.bits() != 0
+    }
+
+    /// What is left of it without the bits of `other`; and without `Owed` of an entry of this key, if `done` has passed it.
+    #[must_use]
+    pub const fn left(self, other: Self, key: i64, done: Option<i64>) -> Option<Self> {
+        match (self.without(other), done) {
+            (Some(left), Some(done)) if key <= done => left.without(Self::Owed),
+            (left, _) => left,
+        }
     }
 
     /// What is left without the bits of `other`.

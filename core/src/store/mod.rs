@@ -17,7 +17,9 @@ pub(crate) mod tests;
 
 pub use batch::{Batch, Class, Expect, Flaw, Loaded, Op, Reply};
 pub use cut::Cut;
-pub use log::{End, Entry, Kept, Log, Mark, Order, Owed, Page, Payload, Peer, Pick};
+pub use log::{
+    Amount, End, Entry, Kept, Log, Mark, Measured, Order, Owed, Page, Payload, Peer, Pick,
+};
 pub use table::{BadRow, Column, Field, Kind, Loading, Need, Puts, Row, Shape, Table};
 
 /// All that there is to keep. Back ends are made for it.

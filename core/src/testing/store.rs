@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use crate::jid::BareJid;
 use crate::limits::{STORE_LIST_BYTES, STORE_LIST_ROWS, STORE_LOAD_BYTES, STORE_LOAD_ROWS};
 use crate::store::{
-    self, Batch, Cut, End, Entry, Expect, Loaded, Loading, Log, Op, Reply, Row, StoreError, Table,
+    self, Amount, Batch, Cut, End, Entry, Expect, Field, Loaded, Loading, Log, Measured, Op, Reply,
+    Row, StoreError, Table,
 };
 
 /// Keeps everything in maps.
@@ -53,9 +54,12 @@ impl Memory {
             },
         ] = &batch.ops[..]
         {
-            let from = from.as_ref();
-            let logs = logs_below(owners, &batch.owner, from, *log);
-            return Ok([sweep(logs, *before, *kept, *limit)].into());
+            let below = owners_below(owners, &batch.owner, from.as_ref());
+            return Ok([sweep(below, *log, *before, *kept, *limit)].into());
+        }
+        if let [Op::Erase] = &batch.ops[..] {
+            // What is gone is gone.
+            return Ok([Reply::Erased { more: false }].into());
         }
         // Whole after a panic too: a batch works on a copy.
         let mut kept = owners.get(&batch.owner).cloned().unwrap_or_default();
@@ -109,11 +113,18 @@ impl Kept {
                 after,
                 limit,
             } => list_owners(owners, owner, table, after.as_ref(), *limit),
+            Op::Measure {
+                log,
+                kept,
+                most,
+                upto,
+            } => Reply::Measured(self.measure(*log, *kept, *most, *upto)),
             Op::Page { log, pick } => log::page(self.logs.get(log), pick),
             Op::Append { .. }
             | Op::Blank { .. }
             | Op::Delete { .. }
             | Op::DeletePrefix { .. }
+            | Op::Erase
             | Op::Purge
             | Op::Put { .. }
             | Op::Sweep { .. }
@@ -156,14 +167,15 @@ impl Kept {
                 kept,
                 limit,
             } => {
-                let log = self.logs.entry(*log).or_default();
-                let (entries, more) = log::trim(log, *before, *kept, *limit);
+                let (entries, more) = self.trim(*log, *before, *kept, *limit);
                 Reply::Trimmed { entries, more }
             }
             Op::Count { .. }
+            | Op::Erase
             | Op::Get { .. }
             | Op::List { .. }
             | Op::Load
+            | Op::Measure { .. }
             | Op::Owners { .. }
             | Op::Page { .. }
             | Op::Sweep { .. } => return Err(StoreError::Failed),
@@ -201,18 +213,74 @@ impl Kept {
         }
         let end = |(log, entries): (&Log, &BTreeMap<i64, Entry>)| {
             let (last, _) = entries.last_key_value()?;
-            let done = log.done.and_then(|mark| {
-                let rows = self.tables.get(mark.table)?.values().cloned();
-                mark.read(&rows.collect::<Vec<_>>())
-            });
             Some(End {
                 log: *log,
                 last: *last,
-                owed: log::owed(entries, done),
+                owed: log::owed(entries, self.done(*log)),
             })
         };
         let ends = self.logs.iter().filter_map(end).collect();
         Ok(Reply::Loaded(Box::new(Loaded { tables, ends })))
+    }
+
+    /// Up to where nothing is owed.
+    fn done(&self, log: Log) -> Option<i64> {
+        let mark = log.done?;
+        let rows = self.tables.get(mark.table)?.values().cloned();
+        mark.read(&rows.collect::<Vec<_>>())
+    }
+
+    fn measure(&self, log: Log, kept: store::Kept, most: Amount, upto: i64) -> Measured {
+        let mut measured = Measured::default();
+        let Some(entries) = self.logs.get(&log) else {
+            return measured;
+        };
+        for (key, entry) in entries.range(..=upto).rev() {
+            if entry.kept.meets(kept) {
+                measured.count(*key, entry.payload.len(), most);
+            }
+        }
+        measured.owed = log::owed(entries, self.done(log));
+        measured
+    }
+
+    fn trim(&mut self, log: Log, before: i64, kept: store::Kept, limit: u32) -> (u32, bool) {
+        let done = self.done(log);
+        self.take(log, |entries| log::trim(entries, before, kept, done, limit))
+    }
+
+    /// As `trim`, and what was delivered and is kept for nothing else goes, too.
+    fn sweep(&mut self, log: Log, before: i64, kept: store::Kept, limit: u32) -> u32 {
+        let (mut entries, _) = self.trim(log, before, kept, limit);
+        if let Some(done) = self.done(log).filter(|_| kept.meets(store::Kept::Owed)) {
+            let rest = limit.saturating_sub(entries);
+            let delivered = |log: &mut Entries| log::forget_delivered(log, done, rest);
+            entries += self.take(log, delivered);
+        }
+        entries
+    }
+
+    /// Takes entries from a log. If the last is among them its key stays behind.
+    fn take<T>(&mut self, log: Log, take: impl FnOnce(&mut Entries) -> T) -> T {
+        let entries = self.logs.entry(log).or_default();
+        let last = |entries: &Entries| entries.last_key_value().map(|(key, _)| *key);
+        let before = last(entries);
+        let taken = take(entries);
+        if let (Some(mark), Some(key)) = (log.last, before)
+            && last(entries) != before
+        {
+            let rows = self.tables.entry(mark.table).or_default();
+            let row = rows.entry(Row::default()).or_insert_with(|| {
+                let absent = |_| Field::Absent;
+                Row(mark.table.all().map(absent).collect())
+            });
+            let known = mark.read(core::slice::from_ref(row));
+            let place = mark.table.all().position(|c| c.name == mark.column);
+            if let Some(field) = place.and_then(|place| row.0.get_mut(place)) {
+                *field = Field::Time(known.map_or(key, |known| known.max(key)));
+            }
+        }
+        taken
     }
 
     fn delete_prefix(&mut self, table: Table, prefix: &Row) -> Reply {
@@ -233,30 +301,30 @@ impl Kept {
 
 type Entries = BTreeMap<i64, Entry>;
 
-/// The logs of a domain's owners, in the order of their addresses.
-fn logs_below<'a>(
+/// A domain's owners, in the order of their addresses.
+fn owners_below<'a>(
     owners: &'a mut Owners,
     domain: &'a BareJid,
     from: Option<&'a BareJid>,
-    log: Log,
-) -> impl Iterator<Item = (&'a BareJid, &'a mut Entries)> {
+) -> impl Iterator<Item = (&'a BareJid, &'a mut Kept)> {
     let below = move |owner: &BareJid| {
         owner.domain() == domain.domain() && from.is_none_or(|from| owner >= from)
     };
-    let owners = owners.iter_mut().filter(move |(owner, _)| below(owner));
-    owners.filter_map(move |(owner, kept)| Some((owner, kept.logs.get_mut(&log)?)))
+    owners.iter_mut().filter(move |(owner, _)| below(owner))
 }
 
 fn sweep<'a>(
-    logs: impl Iterator<Item = (&'a BareJid, &'a mut Entries)>,
+    owners: impl Iterator<Item = (&'a BareJid, &'a mut Kept)>,
+    log: Log,
     before: i64,
     kept: store::Kept,
     limit: u32,
 ) -> Reply {
     let mut entries = 0;
-    for (owner, log) in logs {
-        let (trimmed, _) = log::trim(log, before, kept, limit.saturating_sub(entries));
-        entries += trimmed;
+    for (owner, keeps) in owners {
+        if keeps.logs.contains_key(&log) {
+            entries += keeps.sweep(log, before, kept, limit.saturating_sub(entries));
+        }
         if entries >= limit {
             let next = Some(owner.clone());
             return Reply::Swept { entries, next };

@@ -7,7 +7,8 @@
 //!
 //! One reader serves sign-ins and loads alone; the other takes those first, then everything else.
 //!
-//! The writer takes all that waits. Appends, for which nobody waits, may be left for a moment so that more of them come
+//! The writer takes all that waits. Upkeep, which can wait, is behind all of that, one batch at a time; it goes first only when its owner
+//! wants something else, or when it was passed over many times. Appends, for which nobody waits, may be left for a moment so that more of them come
 //! together: each commit writes the pages that it touched, however few rows are new on them.
 
 use std::collections::{HashMap, VecDeque};
@@ -21,7 +22,7 @@ use spondee_core::store::{Batch, Class, Op, StoreError};
 use super::Begun;
 use crate::limits::{
     STORE_GATHER_OPS, STORE_GROUP_BATCHES, STORE_GROUP_BYTES, STORE_PATIENT_READS,
-    STORE_URGENT_READS,
+    STORE_UPKEEP_GROUPS, STORE_URGENT_READS,
 };
 use crate::mailbox::Mailbox;
 
@@ -36,9 +37,9 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Whether it is one page, which is served in steps.
+    /// Whether it is served in steps: one page, or one measure.
     pub(super) fn is_page(&self) -> bool {
-        matches!(self.batch.ops[..], [Op::Page { .. }])
+        matches!(self.batch.ops[..], [Op::Measure { .. } | Op::Page { .. }])
     }
 }
 
@@ -62,6 +63,10 @@ pub(super) struct Lanes {
     eager: usize,
     /// Operations and entries in the others.
     gathered: usize,
+    /// Writes that can wait.
+    upkeep: VecDeque<Job>,
+    /// How many groups went before the first of them.
+    passed_over: u32,
     /// Batches that wait for others of their owners.
     parked: usize,
     /// Sign-ins and loads.
@@ -158,6 +163,8 @@ impl Lanes {
             writes: VecDeque::new(),
             eager: 0,
             gathered: 0,
+            upkeep: VecDeque::new(),
+            passed_over: 0,
             parked: 0,
             urgent: VecDeque::new(),
             patient: VecDeque::new(),
@@ -178,6 +185,7 @@ impl Lanes {
         }
         self.batches += 1;
         self.bytes += bytes;
+        self.hurry(&job.batch.owner);
         let manner = Manner::of(&job.batch);
         if let Some(lane) = self.owners.get_mut(&job.batch.owner) {
             if !lane.parked.is_empty() || !lane.admits(manner) {
@@ -278,7 +286,30 @@ impl Lanes {
         self.phase == Phase::Stopping && self.batches == 0
     }
 
+    /// Somebody waits for this owner: so its upkeep cannot.
+    fn hurry(&mut self, owner: &BareJid) {
+        if self.upkeep.is_empty() {
+            return;
+        }
+        let of_owner = |job: &Job| job.batch.owner == *owner;
+        while let Some(place) = self.upkeep.iter().position(of_owner)
+            && let Some(job) = self.upkeep.remove(place)
+        {
+            self.eager = self.eager.saturating_add(1);
+            self.writes.push_back(job);
+        }
+    }
+
     fn group(&mut self) -> Vec<Job> {
+        if self.writes.is_empty() || self.passed_over >= STORE_UPKEEP_GROUPS {
+            self.passed_over = 0;
+            if let Some(job) = self.upkeep.pop_front() {
+                return vec![job];
+            }
+        }
+        if !self.upkeep.is_empty() {
+            self.passed_over += 1;
+        }
         let mut bytes = 0_usize;
         let fits = |job: &&Job| {
             bytes = bytes.saturating_add(job.batch.weight());
@@ -312,6 +343,16 @@ impl Lanes {
     fn push(&mut self, job: Job, manner: Manner) -> Option<Server> {
         // Without readers the writer does everything.
         if manner == Manner::Write || self.readers.is_empty() {
+            let lane = self.owners.get(&job.batch.owner);
+            // It must not overtake an earlier write of its owner.
+            let is_first = lane.is_some_and(|lane| lane.writes == 1);
+            if manner == Manner::Write && job.batch.class == Class::Upkeep && is_first {
+                self.upkeep.push_back(job);
+                return match self.writer {
+                    Sleep::Gathering => None,
+                    Sleep::Asleep | Sleep::Awake => self.wake(Server::Writer),
+                };
+            }
             let (number, of) = self.count(&job.batch);
             *number = number.saturating_add(of);
             self.writes.push_back(job);

@@ -38,7 +38,7 @@ pub trait Backend: Send {
     /// refused takes no effect and leaves the others alone; if the commit fails, all fail.
     fn apply(&mut self, batches: &[Batch]) -> Vec<Result<Vec<Reply>, StoreError>>;
 
-    /// One step of a batch that is one page of a log and nothing else. `None`: it is not ready, and is to be asked for again with the
+    /// One step of a batch that is one page of a log, or one measure, and nothing else. `None`: it is not ready, and is to be asked for again with the
     /// same `begun` when others have had their turn. Between steps nothing is held.
     fn page(&mut self, batch: &Batch, begun: &mut Begun) -> Option<Result<Vec<Reply>, StoreError>> {
         let _ = begun;

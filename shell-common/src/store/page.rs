@@ -1,11 +1,46 @@
-//! A page of a log that takes more than one step.
+//! What of a log takes more than one step to read.
 
 use spondee_core::limits::STORE_PAGE_BYTES;
-use spondee_core::store::{Cut, Entry, Pick};
+use spondee_core::store::{Cut, Entry, Measured, Pick};
 
-/// How far a page has come; nothing before its first step.
+/// How far it has come; nothing before its first step.
 #[derive(Debug, Default)]
-pub struct Begun(pub(super) Option<Box<Filling>>);
+pub struct Begun {
+    page: Option<Box<Filling>>,
+    measure: Option<Box<Measuring>>,
+}
+
+impl Begun {
+    /// The page that was begun, or a new one.
+    pub(super) fn page(&mut self, new: impl FnOnce() -> Filling) -> &mut Filling {
+        self.page.get_or_insert_with(|| Box::new(new()))
+    }
+
+    /// The measure that was begun, or a new one.
+    pub(super) fn measure(&mut self, new: impl FnOnce() -> Measuring) -> &mut Measuring {
+        self.measure.get_or_insert_with(|| Box::new(new()))
+    }
+}
+
+/// A log that is being measured.
+#[derive(Debug)]
+pub(super) struct Measuring {
+    /// Whose it is, by a number that is never given again.
+    pub(super) owner: i64,
+    /// What is left to look at: keys before this.
+    pub(super) before: i64,
+    pub(super) measured: Measured,
+}
+
+impl Measuring {
+    pub(super) fn new(owner: i64, upto: i64) -> Self {
+        Self {
+            owner,
+            before: upto.saturating_add(1),
+            measured: Measured::default(),
+        }
+    }
+}
 
 /// A page that is being filled.
 #[derive(Debug)]

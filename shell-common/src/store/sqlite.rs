@@ -5,12 +5,14 @@
 
 mod fields;
 mod logs;
+mod measure;
 mod owners;
 mod sql;
 mod tables;
 mod tend;
 #[cfg(test)]
 mod tests;
+mod trims;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,11 +23,12 @@ use spondee_core::jid::BareJid;
 use spondee_core::store::{Batch, Catalog, Expect, Op, Reply, StoreError};
 use tracing::Level;
 
+use self::measure::Measure;
 use self::owners::Remembered;
 use self::sql::Sql;
 use self::tables::key_of;
 use super::{Backend, Begun, History, Quiet, Tended, schema};
-use crate::limits::SQLITE_PAGE_STEPS;
+use crate::limits::{SQLITE_MEASURE_ENTRIES, SQLITE_PAGE_STEPS};
 use crate::log::{Cause, Subject, may_write};
 
 /// One connection.
@@ -117,7 +120,7 @@ impl Backend for Sqlite {
     }
 
     fn page(&mut self, batch: &Batch, begun: &mut Begun) -> Option<Outcome> {
-        let [Op::Page { log, pick }] = &batch.ops[..] else {
+        let [op @ (Op::Measure { .. } | Op::Page { .. })] = &batch.ops[..] else {
             return self.apply(std::slice::from_ref(batch)).pop();
         };
         if let Err(flaw) = batch.check() {
@@ -127,7 +130,7 @@ impl Backend for Sqlite {
         let mut step = || {
             self.execute("BEGIN")?;
             let owner = self.find_owner(&batch.owner)?;
-            let reply = self.page_step(owner, *log, pick, begun, self.page_steps)?;
+            let reply = self.read_step(owner, op, begun)?;
             self.execute("COMMIT")?;
             Ok(reply.map(|reply| Ok(vec![reply])))
         };
@@ -219,6 +222,11 @@ impl Sqlite {
         {
             // One statement is a transaction of its own, and half the work of one in a transaction.
             return Ok(vec![self.look(batch)]);
+        }
+        if let [batch] = batches
+            && let [Op::Erase] = batch.ops[..]
+        {
+            return Ok(vec![self.erase(batch)]);
         }
         let reads = batches.iter().all(Batch::is_read_only);
         if !reads && self.health == Health::Damaged {
@@ -318,8 +326,10 @@ impl Sqlite {
             | Op::Count { .. }
             | Op::Delete { .. }
             | Op::DeletePrefix { .. }
+            | Op::Erase
             | Op::List { .. }
             | Op::Load
+            | Op::Measure { .. }
             | Op::Page { .. }
             | Op::Purge
             | Op::Put { .. }
@@ -341,16 +351,63 @@ impl Sqlite {
                 limit,
             } => self.list(id, table, prefix, after.as_ref(), *limit),
             Op::Load => self.load(id),
+            Op::Measure {
+                log,
+                kept,
+                most,
+                upto,
+            } => {
+                let (log, kept, most, upto) = (*log, *kept, *most, *upto);
+                self.whole_measure(
+                    id,
+                    Measure {
+                        log,
+                        kept,
+                        most,
+                        upto,
+                    },
+                )
+            }
             Op::Page { log, pick } => self.whole_page(id, *log, pick),
             Op::Get { .. } | Op::Owners { .. } => Err(Fault::Bug("read already")),
             Op::Append { .. }
             | Op::Blank { .. }
             | Op::Delete { .. }
             | Op::DeletePrefix { .. }
+            | Op::Erase
             | Op::Purge
             | Op::Put { .. }
             | Op::Sweep { .. }
             | Op::Trim { .. } => Err(Fault::Bug("a write among reads")),
+        }
+    }
+
+    /// One step of what takes several.
+    fn read_step(
+        &self,
+        owner: Option<i64>,
+        op: &Op,
+        begun: &mut Begun,
+    ) -> Result<Option<Reply>, Fault> {
+        if let Op::Measure {
+            log,
+            kept,
+            most,
+            upto,
+        } = op
+        {
+            let (log, kept, most, upto) = (*log, *kept, *most, *upto);
+            let what = Measure {
+                log,
+                kept,
+                most,
+                upto,
+            };
+            self.measure_step(owner, what, begun, SQLITE_MEASURE_ENTRIES)
+        } else if let Op::Page { log, pick } = op {
+            self.page_step(owner, *log, pick, begun, self.page_steps)
+        } else {
+            Err(Fault::Bug("a step of what has none"))
         }
     }
 
@@ -412,6 +469,11 @@ impl Sqlite {
                 from,
                 limit,
             } => return self.sweep(owner.domain(), *log, *before, *kept, from.as_ref(), *limit),
+            // In a group with others it is one step of upkeep, and never the last.
+            Op::Erase => {
+                self.forget_some()?;
+                return Ok(Reply::Erased { more: true });
+            }
             Op::Append { .. } | Op::Put { .. } => Some(self.make_owner(owner)?),
             Op::Blank { .. }
             | Op::Count { .. }
@@ -420,6 +482,7 @@ impl Sqlite {
             | Op::Get { .. }
             | Op::List { .. }
             | Op::Load
+            | Op::Measure { .. }
             | Op::Owners { .. }
             | Op::Page { .. }
             | Op::Trim { .. } => self.owner_id(owner)?,
@@ -449,7 +512,7 @@ impl Sqlite {
                 entries: rows,
                 more,
             }),
-            (Op::Append { .. } | Op::Put { .. } | Op::Purge | Op::Sweep { .. }, _) => {
+            (Op::Append { .. } | Op::Erase | Op::Put { .. } | Op::Purge | Op::Sweep { .. }, _) => {
                 Err(Fault::Bug("an owner without a number"))
             }
             (
@@ -457,6 +520,7 @@ impl Sqlite {
                 | Op::Get { .. }
                 | Op::List { .. }
                 | Op::Load
+                | Op::Measure { .. }
                 | Op::Owners { .. }
                 | Op::Page { .. },
                 _,

@@ -5,6 +5,8 @@ mod files;
 mod logs;
 mod random;
 mod threads;
+mod trims;
+mod upkeep;
 mod whole;
 
 use std::path::Path;

@@ -95,8 +95,14 @@ pub(super) fn count(log: Option<&Entries>, kept: Kept, peer: Option<&Peer>, upto
     Reply::Count(counted.count() as u64)
 }
 
-/// How many, and whether some are left.
-pub(super) fn trim(log: &mut Entries, before: i64, kept: Kept, limit: u32) -> (u32, bool) {
+/// How many, and whether some are left. What `done` has passed is owed no more.
+pub(super) fn trim(
+    log: &mut Entries,
+    before: i64,
+    kept: Kept,
+    done: Option<i64>,
+    limit: u32,
+) -> (u32, bool) {
     let old: Vec<i64> = log
         .range(..before)
         .filter(|(_, entry)| entry.kept.meets(kept))
@@ -105,7 +111,9 @@ pub(super) fn trim(log: &mut Entries, before: i64, kept: Kept, limit: u32) -> (u
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut entries = 0;
     for key in old.iter().take(limit) {
-        let left = log.get(key).and_then(|entry| entry.kept.without(kept));
+        let left = log
+            .get(key)
+            .and_then(|entry| entry.kept.left(kept, *key, done));
         match (left, log.get_mut(key)) {
             (Some(left), Some(entry)) => entry.kept = left,
             (_, _) => drop(log.remove(key)),
@@ -113,6 +121,19 @@ pub(super) fn trim(log: &mut Entries, before: i64, kept: Kept, limit: u32) -> (u
         entries += 1;
     }
     (entries, old.len() > limit)
+}
+
+/// Entries up to `done` that are kept for nothing but delivery.
+pub(super) fn forget_delivered(log: &mut Entries, done: i64, limit: u32) -> u32 {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let delivered = log
+        .range(..=done)
+        .filter(|(_, entry)| entry.kept == Kept::Owed);
+    let delivered: Vec<i64> = delivered.map(|(key, _)| *key).take(limit).collect();
+    for key in &delivered {
+        log.remove(key);
+    }
+    u32::try_from(delivered.len()).unwrap_or(u32::MAX)
 }
 
 fn is_picked(entry: &Entry, kept: Kept, peer: Option<&Peer>) -> bool {

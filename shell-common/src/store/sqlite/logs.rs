@@ -6,21 +6,20 @@
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, StatementStatus, ToSql, params};
-use spondee_core::jid::BareJid;
-use spondee_core::limits::{STORE_OWED_ENTRIES, STORE_PAGE_BYTES, STORE_SWEEP_OWNERS};
+use spondee_core::limits::{STORE_OWED_ENTRIES, STORE_PAGE_BYTES};
 use spondee_core::store::{
     Cut, End, Entry, Kept, Log, Order, Owed, Page, Payload, Peer, Pick, Reply,
 };
 
-use super::fields::{Text, address, text};
+use super::fields::{Text, text};
 use super::owners::Day;
-use super::sql::{self, KeptSql, LogSql};
+use super::sql::{KeptSql, LogSql};
 use super::{Answer, Fault, Sqlite};
-use crate::limits::{SQLITE_PAGE_SPAN, SQLITE_PAGE_STEPS, SQLITE_UPKEEP_ENTRIES};
+use crate::limits::{SQLITE_PAGE_SPAN, SQLITE_PAGE_STEPS};
 use crate::store::page::{Begun, Filling};
 
 /// Microseconds of a day: keys are times.
-const DAY: i64 = 86_400_000_000;
+pub(super) const DAY: i64 = 86_400_000_000;
 
 /// 24 bits of FNV-1a: as small as a number, and no table of strangers that somebody must sweep. Equal tags cost a row read in
 /// vain.
@@ -72,7 +71,7 @@ impl Range {
 }
 
 impl Sqlite {
-    fn log_sql(&self, log: Log) -> Result<&LogSql, Fault> {
+    pub(super) fn log_sql(&self, log: Log) -> Result<&LogSql, Fault> {
         self.sql.log(log).ok_or(Fault::Bug("there is no such log"))
     }
 
@@ -141,12 +140,11 @@ impl Sqlite {
             let oldest = self.first(&sql.oldest, owner)?;
             return self.ids(owner, sql, pick, ids, oldest).map(Some);
         }
-        let begun = &mut begun.0;
+        let filling = begun.page(|| Filling::new(owner, pick, DAY));
         // Purged meanwhile, and somebody else has its name.
-        if begun.as_ref().is_some_and(|begun| begun.owner != owner) {
+        if filling.owner != owner {
             return Ok(Some(Reply::Page(Page::default())));
         }
-        let filling = begun.get_or_insert_with(|| Box::new(Filling::new(owner, pick, DAY)));
         match &pick.peer {
             None => self.fill(filling, sql.kept(pick.kept), pick)?,
             Some(peer) => {
@@ -356,131 +354,11 @@ impl Sqlite {
         Ok(Some(End { log, last, owed }))
     }
 
-    /// Owner after owner, as far as the limits go.
-    pub(super) fn sweep(
-        &mut self,
-        domain: &str,
-        log: Log,
-        before: i64,
-        kept: Kept,
-        from: Option<&BareJid>,
-        limit: u32,
-    ) -> Answer {
-        let sql = self.sql.clone();
-        let sql = sql.log(log).ok_or(Fault::Bug("there is no such log"))?;
-        let most = usize::try_from(STORE_SWEEP_OWNERS).unwrap_or(usize::MAX);
-        // No address is empty.
-        let from = from.map_or("", BareJid::as_str);
-        let mut owners: Vec<(i64, BareJid)> = self
-            .connection
-            .prepare_cached(sql::OWNERS)?
-            .query_map((domain, from, STORE_SWEEP_OWNERS + 1), |row| {
-                Ok((row.get(0)?, address(row, 1)?))
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        let behind = owners.drain(most.min(owners.len())..).next();
-        let mut entries = 0;
-        for (id, owner) in owners {
-            let oldest = self.first(&sql.oldest, id)?;
-            if oldest.is_none_or(|oldest| oldest >= before) {
-                continue;
-            }
-            let (trimmed, _) = self.trim(id, log, before, kept, limit - entries)?;
-            entries += trimmed;
-            if entries >= limit {
-                let next = Some(owner);
-                return Ok(Reply::Swept { entries, next });
-            }
-        }
-        let next = behind.map(|(_, owner)| owner);
-        Ok(Reply::Swept { entries, next })
-    }
-
-    /// How many, and whether some are left.
-    pub(super) fn trim(
-        &mut self,
-        owner: i64,
-        log: Log,
-        before: i64,
-        kept: Kept,
-        limit: u32,
-    ) -> Result<(u32, bool), Fault> {
-        let sql = self.sql.clone();
-        let sql = sql.log(log).ok_or(Fault::Bug("there is no such log"))?;
-        let old: Vec<(i64, i64)> = self
-            .connection
-            .prepare_cached(&sql.kept(kept).old)?
-            .query_map([owner, before, i64::from(limit) + 1], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = old.len() > limit;
-        let mut entries = 0;
-        for (id, bits) in old.into_iter().take(limit) {
-            match Kept::from_bits(bits).and_then(|was| was.without(kept)) {
-                Some(left) => {
-                    let mut less = self.connection.prepare_cached(&sql.keep_less)?;
-                    less.execute([id, left.bits()])?;
-                }
-                None => {
-                    self.connection.prepare_cached(&sql.forget)?.execute([id])?;
-                }
-            }
-            entries += 1;
-        }
-        if !more {
-            self.trim_days(owner, sql)?;
-        }
-        Ok((entries, more))
-    }
-
-    /// Days that lie wholly before what is left.
-    fn trim_days(&mut self, owner: i64, sql: &LogSql) -> Result<(), Fault> {
-        let oldest = self.first(&sql.oldest, owner)?;
-        let first = oldest.map_or(i64::MAX, |key| key.div_euclid(DAY));
-        let mut forget = self.connection.prepare_cached(&sql.forget_days)?;
-        if forget.execute([owner, first])? > 0 {
-            self.remembered.forget_days();
-        }
-        Ok(())
-    }
-
-    /// One step towards emptying what purged owners have left. Tells whether there was anything to do.
-    pub(super) fn forget_some(&self) -> Result<bool, Fault> {
-        let left = self.connection.prepare_cached(sql::LEFT)?;
-        let Some(owner) = Self::first_of(left, [])? else {
-            return Ok(false);
-        };
-        let sql = self.sql.clone();
-        for (_, sql) in sql.logs() {
-            let mut some = self.connection.prepare_cached(&sql.some)?;
-            let ids: Vec<i64> = some
-                .query_map([owner, i64::from(SQLITE_UPKEEP_ENTRIES)], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            if ids.is_empty() {
-                continue;
-            }
-            let mut forget = self.connection.prepare_cached(&sql.forget)?;
-            for id in ids {
-                forget.execute([id])?;
-            }
-            return Ok(true);
-        }
-        for (_, sql) in sql.logs() {
-            let mut forget = self.connection.prepare_cached(&sql.forget_days)?;
-            forget.execute([owner, i64::MAX])?;
-        }
-        let mut forget = self.connection.prepare_cached(sql::FORGET_OWNER)?;
-        forget.execute([owner])?;
-        Ok(true)
-    }
-
-    fn first(&self, sql: &str, owner: i64) -> Result<Option<i64>, Fault> {
+    pub(super) fn first(&self, sql: &str, owner: i64) -> Result<Option<i64>, Fault> {
         Self::first_of(self.connection.prepare_cached(sql)?, [owner])
     }
 
-    fn first_of(
+    pub(super) fn first_of(
         mut statement: rusqlite::CachedStatement<'_>,
         params: impl rusqlite::Params,
     ) -> Result<Option<i64>, Fault> {

@@ -1,6 +1,6 @@
 //! The statements, made once from what there is to keep. `plan_test` looks at how SQLite carries each of them out.
 
-use spondee_core::store::{Catalog, Kept, Log, Table};
+use spondee_core::store::{Catalog, Kept, Log, Mark, Table};
 
 /// Everything that is ever said to the database about an owner's data.
 #[derive(Debug)]
@@ -54,6 +54,12 @@ pub(super) struct LogSql {
     pub(super) by_kept: [KeptSql; 3],
     pub(super) days_forward: String,
     pub(super) days_backward: String,
+    /// Owner, key before which, limit: what is kept for delivery only.
+    pub(super) delivered: String,
+    /// Up to where nothing is owed, if the log has such a mark.
+    pub(super) done: Option<String>,
+    /// Owner and key, if the log has a mark for it.
+    pub(super) put_last: Option<String>,
     pub(super) forget: String,
     pub(super) forget_days: String,
     pub(super) keep_less: String,
@@ -76,6 +82,8 @@ pub(super) struct KeptSql {
     pub(super) one: String,
     /// Owner, key before which, limit: what a trim may take.
     pub(super) old: String,
+    /// Owner, key before which, limit: keys and bytes of payloads, from the newest.
+    pub(super) sizes: String,
 }
 
 /// One row of this address, and those that are purged and not yet empty.
@@ -91,7 +99,7 @@ pub(super) const OWNERS: &str =
 impl Sql {
     pub(super) fn new(catalog: &Catalog) -> Self {
         let table = |table: &Table| (*table, TableSql::new(table));
-        let log = |log: &Log| (*log, LogSql::new(log.name));
+        let log = |log: &Log| (*log, LogSql::new(*log));
         Self {
             tables: catalog.tables.iter().map(table).collect(),
             logs: catalog.logs.iter().map(log).collect(),
@@ -136,10 +144,13 @@ impl Sql {
             all.extend([&sql.oldest, &sql.last, &sql.some, &sql.owed].map(String::as_str));
             all.extend([&sql.days_forward, &sql.days_backward].map(String::as_str));
             all.extend([&sql.forget, &sql.forget_days, &sql.keep_less].map(String::as_str));
+            let marks = [&sql.done, &sql.put_last];
+            all.extend(marks.into_iter().flatten().map(String::as_str));
+            all.push(&sql.delivered);
             for sql in &sql.by_kept {
                 all.extend([&sql.forward, &sql.backward, &sql.count].map(String::as_str));
                 all.extend([&sql.forward_with, &sql.backward_with].map(String::as_str));
-                all.extend([&sql.count_with, &sql.one, &sql.old].map(String::as_str));
+                all.extend([&sql.count_with, &sql.one, &sql.old, &sql.sizes].map(String::as_str));
             }
         }
         all
@@ -221,7 +232,8 @@ impl PrefixSql {
 }
 
 impl LogSql {
-    fn new(name: &str) -> Self {
+    fn new(log: Log) -> Self {
+        let name = log.name;
         let by_kept = [Kept::Archived, Kept::Owed, Kept::Both];
         let days = |order| {
             format!(
@@ -245,6 +257,23 @@ impl LogSql {
             by_kept: by_kept.map(|kept| KeptSql::new(name, kept)),
             days_forward: days("ASC"),
             days_backward: days("DESC"),
+            delivered: format!(
+                "SELECT id, key, kept FROM {name} INDEXED BY {name}_owed_only
+                 WHERE owner = ?1 AND key < ?2 AND kept = 2 ORDER BY key LIMIT ?3"
+            ),
+            done: log.done.map(|Mark { table, column }| {
+                format!(
+                    "SELECT {column} FROM {} WHERE owner = ?1 AND {column} IS NOT NULL",
+                    table.name
+                )
+            }),
+            put_last: log.last.map(|Mark { table, column }| {
+                format!(
+                    "INSERT INTO {} (owner, {column}) VALUES (?1, ?2)
+                     ON CONFLICT (owner) DO UPDATE SET {column} = max(coalesce({column}, ?2), ?2)",
+                    table.name
+                )
+            }),
             forget: format!("DELETE FROM {name} WHERE id = ?1"),
             forget_days: format!("DELETE FROM {name}_day WHERE owner = ?1 AND day < ?2"),
             owed: format!(
@@ -297,8 +326,12 @@ impl KeptSql {
             count_with: format!("SELECT count(*) FROM {name} WHERE {between}{with}{only}"),
             one: format!("{fields} FROM {name} WHERE owner = ?1 AND key = ?2{only}"),
             old: format!(
-                "SELECT id, kept FROM {name}{index} WHERE owner = ?1 AND key < ?2{only}
+                "SELECT id, key, kept FROM {name}{index} WHERE owner = ?1 AND key < ?2{only}
                  ORDER BY key LIMIT ?3"
+            ),
+            sizes: format!(
+                "SELECT key, octet_length(xml) FROM {name}{index} WHERE owner = ?1 AND key < ?2{only}
+                 ORDER BY key DESC LIMIT ?3"
             ),
         }
     }

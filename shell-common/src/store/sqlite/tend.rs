@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use spondee_core::store::{Batch, Reply, StoreError};
 use tracing::Level;
 
-use super::{Fault, Health, Sqlite, sql};
+use super::{Fault, Health, Outcome, Role, Sqlite, meaning, refuse, sql};
 use crate::limits::{
     SQLITE_BUSY_MS, SQLITE_CHECKPOINT_BYTES, SQLITE_RESTART_MS, SQLITE_UPKEEP_GROUPS,
     SQLITE_WAL_BYTES, SQLITE_WAL_HELD_BYTES,
@@ -49,11 +50,7 @@ impl Sqlite {
         if log.written < i64::from(SQLITE_WAL_BYTES) {
             return Ok(());
         }
-        let patience = |ms| self.connection.busy_timeout(Duration::from_millis(ms));
-        patience(SQLITE_RESTART_MS)?;
-        let truncated = self.checkpoint("TRUNCATE");
-        patience(SQLITE_BUSY_MS)?;
-        let log = truncated?;
+        let log = self.truncate()?;
         if log.written >= SQLITE_WAL_HELD_BYTES
             && may_write(Level::WARN, Cause::Server, Subject::Warning)
         {
@@ -65,6 +62,48 @@ impl Sqlite {
             );
         }
         Ok(())
+    }
+
+    /// One step of what purged owners have left; once there is nothing of it, the log, where it still stands as it was written. What is
+    /// deleted from the database is written over with zeros (`secure_delete`).
+    pub(super) fn erase(&mut self, batch: &Batch) -> Outcome {
+        if self.role == Role::Reader {
+            return refuse(batch, "a reader does not write");
+        }
+        if self.health == Health::Damaged {
+            return Err(StoreError::Failed);
+        }
+        let step = self.tend_leftovers().and_then(|tended| match tended {
+            Tended::More => Ok(true),
+            Tended::Done | Tended::Unknown => self.truncate().map(|log| log.written > 0),
+        });
+        match step {
+            Ok(more) => Ok(vec![Reply::Erased { more }]),
+            Err(Fault::Sqlite(error)) => {
+                self.roll_back();
+                // Where another program holds it, it may let go.
+                if meaning(&error) == StoreError::Busy {
+                    return Ok(vec![Reply::Erased { more: true }]);
+                }
+                if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+                    tracing::error!(file = %self.path.display(), "storage cannot erase what was deleted: {error}");
+                }
+                Err(meaning(&error))
+            }
+            Err(fault @ (Fault::Bug(_) | Fault::Conflict | Fault::TooMuch)) => {
+                self.roll_back();
+                refuse(batch, &fault.to_string())
+            }
+        }
+    }
+
+    /// Brings all of the log into the database and cuts it to nothing, if those who read from it are done with that soon.
+    fn truncate(&self) -> Result<Log, Fault> {
+        let patience = |ms| self.connection.busy_timeout(Duration::from_millis(ms));
+        patience(SQLITE_RESTART_MS)?;
+        let truncated = self.checkpoint("TRUNCATE");
+        patience(SQLITE_BUSY_MS)?;
+        truncated
     }
 
     /// The log as it is afterwards.

@@ -322,7 +322,8 @@ fn steps_and_parts_of_days_leave_nothing_out_where_they_meet() {
         };
         let upto = *keys.last().unwrap();
         let pick = Pick { upto, ..pick };
-        let mut begun = Begun(Some(Box::new(Filling::new(owner, &pick, span))));
+        let mut begun = Begun::default();
+        begun.page(|| Filling::new(owner, &pick, span));
         let page = asking(pick);
         let outcome = std::iter::repeat_with(|| sqlite.page(&page, &mut begun)).find_map(|o| o);
         let Some(Ok(replies)) = outcome else {

@@ -9,9 +9,9 @@ use spondee_core::store::{End, Entry, Kept, Order, Owed, Page, Payload, Peer, Pi
 use super::*;
 
 const DAY: i64 = 86_400_000_000;
-const A: &str = "a@x.example";
+pub(super) const A: &str = "a@x.example";
 
-fn entry(key: i64, peer: &str, kept: Kept) -> Entry {
+pub(super) fn entry(key: i64, peer: &str, kept: Kept) -> Entry {
     Entry {
         key,
         peer: Bytes::copy_from_slice(peer.as_bytes()),
@@ -21,11 +21,11 @@ fn entry(key: i64, peer: &str, kept: Kept) -> Entry {
     }
 }
 
-fn append(entries: Vec<Entry>) -> Op {
+pub(super) fn append(entries: Vec<Entry>) -> Op {
     Op::Append { log: LOG, entries }
 }
 
-fn everything() -> Pick {
+pub(super) fn everything() -> Pick {
     Pick {
         kept: Kept::Archived,
         peer: None,
@@ -58,7 +58,7 @@ fn page(both: &mut Both, pick: Pick) -> (Vec<i64>, bool) {
     (entries.iter().map(|entry| entry.key).collect(), more)
 }
 
-fn trim(both: &mut Both, before: i64, kept: Kept, limit: u32) -> (u32, bool) {
+pub(super) fn trim(both: &mut Both, before: i64, kept: Kept, limit: u32) -> (u32, bool) {
     let op = Op::Trim {
         log: LOG,
         before,
@@ -467,7 +467,7 @@ fn a_load_tells_the_last_key_and_a_purge_leaves_nothing() {
     assert_eq!(page(&mut both, c), (vec![1], false));
 }
 
-fn end(both: &mut Both, owner: &str) -> Option<End> {
+pub(super) fn end(both: &mut Both, owner: &str) -> Option<End> {
     let Reply::Loaded(loaded) = both.one(owner, Op::Load) else {
         panic!();
     };

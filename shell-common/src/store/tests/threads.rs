@@ -167,7 +167,7 @@ fn read(letter: Letter) -> (usize, Result<Vec<Reply>, StoreError>) {
     }
 }
 
-fn write() -> Vec<Op> {
+pub(super) fn write() -> Vec<Op> {
     vec![put("k", "v", Expect::Anything)]
 }
 
@@ -242,17 +242,17 @@ fn a_read_does_not_overtake_its_owners_write() {
 }
 
 /// Jobs of one owner, and who serves them.
-struct Play {
-    lanes: Lanes,
+pub(super) struct Play {
+    pub(super) lanes: Lanes,
     mailbox: Arc<dyn Mailbox>,
     tickets: Arena<Ticket, ()>,
 }
 
-const QUICK: Server = Server::Reader(0);
-const OTHER: Server = Server::Reader(1);
+pub(super) const QUICK: Server = Server::Reader(0);
+pub(super) const OTHER: Server = Server::Reader(1);
 
 impl Play {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut lanes = Lanes::new(2, 1);
         for server in [Server::Writer, QUICK, OTHER] {
             lanes.sleeps(server);
@@ -264,7 +264,7 @@ impl Play {
         }
     }
 
-    fn submit(&mut self, owner: &str, class: Class, ops: Vec<Op>) -> Option<Server> {
+    pub(super) fn submit(&mut self, owner: &str, class: Class, ops: Vec<Op>) -> Option<Server> {
         self.try_submit(owner, class, ops).unwrap()
     }
 
@@ -286,7 +286,7 @@ impl Play {
         self.lanes.submit(job)
     }
 
-    fn take(&mut self, server: Server) -> Vec<Batch> {
+    pub(super) fn take(&mut self, server: Server) -> Vec<Batch> {
         self.lanes
             .take(server)
             .into_iter()
@@ -556,7 +556,7 @@ fn entry(key: i64) -> Entry {
     }
 }
 
-fn append(count: i64) -> Vec<Op> {
+pub(super) fn append(count: i64) -> Vec<Op> {
     let entries = (0..count).map(entry).collect();
     vec![Op::Append { log: LOG, entries }]
 }
