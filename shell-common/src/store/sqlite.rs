@@ -43,6 +43,7 @@ pub struct Sqlite {
     remembered: Remembered,
     /// How often it was tended.
     groups: u32,
+    traces: Traces,
     /// How far a page goes in one step.
     page_steps: i32,
 }
@@ -61,6 +62,14 @@ enum Health {
     Sound,
 }
 
+/// Where what purged owners had can still be read, when nothing of it is in the database any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Traces {
+    /// In the write-ahead log, as it was written there.
+    InLog,
+    Nowhere,
+}
+
 impl Sqlite {
     /// Opens the file, creating it 0600 if there never was one, or migrating it. It keeps what `catalog` names.
     ///
@@ -75,6 +84,8 @@ impl Sqlite {
             health: Health::Sound,
             remembered: Remembered::default(),
             groups: 0,
+            // Opening it has brought the log into the database and begun it anew.
+            traces: Traces::Nowhere,
             page_steps: SQLITE_PAGE_STEPS,
         })
     }
@@ -151,6 +162,7 @@ impl Backend for Sqlite {
                 health: Health::Sound,
                 remembered: Remembered::default(),
                 groups: 0,
+                traces: Traces::Nowhere,
                 page_steps: self.page_steps,
             })),
             Err(error) => {

@@ -1,6 +1,7 @@
 //! What both back ends must do, and what the threads in front of them must.
 
 mod backends;
+mod erase;
 mod files;
 mod logs;
 mod random;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use spondee_core::store::{Batch, Reply, StoreError};
 use tracing::Level;
 
-use super::{Fault, Health, Outcome, Role, Sqlite, meaning, refuse, sql};
+use super::{Fault, Health, Outcome, Role, Sqlite, Traces, meaning, refuse, sql};
 use crate::limits::{
     SQLITE_BUSY_MS, SQLITE_CHECKPOINT_BYTES, SQLITE_RESTART_MS, SQLITE_UPKEEP_GROUPS,
     SQLITE_WAL_BYTES, SQLITE_WAL_HELD_BYTES,
@@ -29,15 +29,20 @@ impl Sqlite {
         }
         self.tend_log(quiet)?;
         self.groups = self.groups.wrapping_add(1);
-        match quiet == Quiet::Yes || self.groups.is_multiple_of(SQLITE_UPKEEP_GROUPS) {
-            true => self.tend_leftovers(),
-            false => Ok(Tended::Done),
+        if quiet == Quiet::No && !self.groups.is_multiple_of(SQLITE_UPKEEP_GROUPS) {
+            return Ok(Tended::Done);
         }
+        let tended = self.tend_leftovers()?;
+        if (quiet, tended, self.traces) == (Quiet::Yes, Tended::Done, Traces::InLog) {
+            // If somebody reads from it now, then another time.
+            self.truncate()?;
+        }
+        Ok(tended)
     }
 
     /// Brings what the log holds into the database, when there is much of it or nothing else to do. It begins anew with the next
     /// commit if nobody reads from it at that moment. If somebody always does, it is waited for.
-    fn tend_log(&self, quiet: Quiet) -> Result<(), Fault> {
+    fn tend_log(&mut self, quiet: Quiet) -> Result<(), Fault> {
         let log = self.checkpoint("NOOP")?;
         let due = match quiet {
             Quiet::Yes => log.written > log.moved,
@@ -75,7 +80,10 @@ impl Sqlite {
         }
         let step = self.tend_leftovers().and_then(|tended| match tended {
             Tended::More => Ok(true),
-            Tended::Done | Tended::Unknown => self.truncate().map(|log| log.written > 0),
+            Tended::Done | Tended::Unknown => {
+                self.truncate()?;
+                Ok(self.traces == Traces::InLog)
+            }
         });
         match step {
             Ok(more) => Ok(vec![Reply::Erased { more }]),
@@ -98,12 +106,17 @@ impl Sqlite {
     }
 
     /// Brings all of the log into the database and cuts it to nothing, if those who read from it are done with that soon.
-    fn truncate(&self) -> Result<Log, Fault> {
+    fn truncate(&mut self) -> Result<Log, Fault> {
         let patience = |ms| self.connection.busy_timeout(Duration::from_millis(ms));
         patience(SQLITE_RESTART_MS)?;
         let truncated = self.checkpoint("TRUNCATE");
         patience(SQLITE_BUSY_MS)?;
-        truncated
+        let log = truncated?;
+        self.traces = match log.written {
+            0 => Traces::Nowhere,
+            _ => Traces::InLog,
+        };
+        Ok(log)
     }
 
     /// The log as it is afterwards.
@@ -125,6 +138,7 @@ impl Sqlite {
         if !left {
             return Ok(Tended::Done);
         }
+        self.traces = Traces::InLog;
         self.execute("BEGIN IMMEDIATE")?;
         self.forget_some()?;
         self.execute("COMMIT")?;
