@@ -1,6 +1,7 @@
 //! The archive of an account: messages of both directions, and those that are owed to who was away (XEP-0313: Message Archive Management,
 //! XEP-0160: Best Practices for Handling Offline Messages).
 
+mod bounds;
 mod id;
 mod options;
 mod prefs;
@@ -11,6 +12,7 @@ mod tests;
 mod worth;
 mod write;
 
+pub use bounds::{Bounds, Next};
 pub(crate) use id::Ids;
 pub use options::ArchiveOptions;
 pub use prefs::Policy;

@@ -1,5 +1,7 @@
 //! What is kept of an archive beside its messages.
 
+mod bounds;
+
 use alloc::vec;
 
 use super::*;
