@@ -65,7 +65,7 @@ impl UnixTime {
 #[must_use]
 pub fn to_xep0082(us: i64) -> String {
     let mut text = UnixTime(us.div_euclid(1000)).to_xep0082();
-    text.truncate(text.len().saturating_sub(1));
+    text.pop();
     // Writing to a String cannot fail.
     let _ = write!(text, "{:03}Z", us.rem_euclid(1000));
     text

@@ -6,9 +6,8 @@ use alloc::vec::Vec;
 
 use super::offline::Fetched;
 use super::{Account, Asked, Cx, Read, SessionKey, StoreRoom};
-use crate::archive::{self, ARCHIVE, Flipped, Prefs, Query, Rest, Scope, Wanted};
-use crate::jid::Jid;
-use crate::stanza::{Condition, IqType, Kind, MessageType, Stanza};
+use crate::archive::{self, ARCHIVE, Flipped, Prefs, Query, Rest, Results, Scope, Wanted};
+use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::store::{self, Class, Entry, Op, Order, Page, Pick, Reply, StoreError};
 use crate::xml::Node;
 
@@ -134,8 +133,11 @@ impl Account {
             return Err(Condition::ItemNotFound);
         }
         let mut xml = Vec::new();
-        let to = asked.from();
-        let mut write = |entry: &Entry| self.write_result(entry, query, to, &mut xml);
+        let results = Results::new(&self.jid, asked.from(), query.queryid.as_deref());
+        let mut write = |entry: &Entry| {
+            let id = self.ids.text(entry.key);
+            results.write(&mut xml, id, entry.key, &entry.payload.joined());
+        };
         match query.flipped {
             Flipped::No => page.entries.iter().for_each(&mut write),
             Flipped::Yes => page.entries.iter().rev().for_each(&mut write),
@@ -152,24 +154,6 @@ impl Account {
             .write(&mut xml);
         cx.tell_page(by, xml.into());
         Ok(())
-    }
-
-    /// XEP-0313 §4.2.
-    fn write_result(&self, entry: &Entry, query: &Query, to: Option<&Jid>, xml: &mut Vec<u8>) {
-        let mut result = Vec::with_capacity(entry.payload.len() + 512);
-        archive::result(
-            &mut result,
-            query.queryid.as_deref(),
-            self.ids.text(entry.key),
-            entry.key,
-            &entry.payload.joined(),
-        );
-        let kind = Kind::Message(MessageType::Normal);
-        let from = Jid::from(self.jid.clone());
-        Stanza::build(kind, None, Some(from), to.cloned(), |w| {
-            w.raw(&result);
-        })
-        .write(xml);
     }
 
     /// XEP-0313 §5.

@@ -19,7 +19,7 @@ pub(super) struct Offline {
     /// How much of it.
     pub(super) owed: Owed,
     /// Who is told it.
-    claim: Option<Claim>,
+    claim: Option<Box<Claim>>,
 }
 
 /// A session that is told what waits.
@@ -166,11 +166,11 @@ impl Account {
             return;
         };
         session.delivery = Delivery::CatchingUp(Box::default());
-        self.offline.claim = Some(Claim {
+        self.offline.claim = Some(Box::new(Claim {
             by: key,
             done,
             stage: Stage::Reading,
-        });
+        }));
         self.read_owed(cx, key, done);
     }
 
@@ -223,7 +223,7 @@ impl Account {
             // It stays where it is, for the next who comes.
             return self.give_up(cx, key);
         };
-        let (xml, written) = self.write_owed(cx, key, &page);
+        let (xml, written) = self.write_owed(key, &page);
         if let Some(claim) = &mut self.offline.claim {
             claim.stage = Stage::Writing(written);
         }
@@ -231,7 +231,7 @@ impl Account {
     }
 
     /// What of a page goes to the client.
-    fn write_owed(&self, cx: &Cx<'_>, key: SessionKey, page: &Page) -> (Vec<u8>, Written) {
+    fn write_owed(&self, key: SessionKey, page: &Page) -> (Vec<u8>, Written) {
         let session = self.find_key(key).and_then(|at| self.sessions.get(at));
         let mut xml = Vec::new();
         let mut owed = Owed::default();
@@ -242,7 +242,7 @@ impl Account {
                 session.copied.contains(&entry.key) || is_fetched && entry.kept == Kept::Both
             });
             if !has && !entry.payload.is_empty() {
-                self.write_entry(cx, entry, &mut xml);
+                self.write_entry(entry, &mut xml);
             }
         }
         let written = Written {
@@ -254,13 +254,12 @@ impl Account {
     }
 
     /// With the time since when it waited (XEP-0160 §2, XEP-0203), and its id if it is in the archive.
-    fn write_entry(&self, cx: &Cx<'_>, entry: &Entry, xml: &mut Vec<u8>) {
+    fn write_entry(&self, entry: &Entry, xml: &mut Vec<u8>) {
         let mut more = Vec::with_capacity(256);
         archive::delay(&mut more, Some(self.jid.domain()), entry.key);
         if entry.kept.meets(Kept::Archived) {
             more.extend_from_slice(&self.stanza_id(entry.key));
         }
-        let _ = cx;
         write_stored_message(&entry.payload.joined(), &more, xml);
     }
 

@@ -20,4 +20,4 @@ pub(crate) use prefs::{Party, Prefs};
 pub(crate) use query::{Flipped, Query, Scope, Wanted};
 pub use rows::{ARCHIVE, ARCHIVE_PREFS, ARCHIVE_RULE, SPOOL, Spool};
 pub(crate) use worth::{Copying, Storing, Worth};
-pub(crate) use write::{Rest, delay, fin, form, metadata, result, stanza_id};
+pub(crate) use write::{Rest, Results, delay, fin, form, metadata, stanza_id};

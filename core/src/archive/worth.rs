@@ -2,7 +2,7 @@
 //! other devices (XEP-0280 §6). One table, and a test for each of its rows.
 //!
 //! Hints (XEP-0334) come first, but not in errors (§5). What is archived is what Prosody archives: what people say, and what clients need to
-//! show it rightly later: receipts, markers, reactions, retractions (XEP-0424 §3 has a server that knows them keep them), invitations, what is
+//! show it rightly later: receipts, markers, reactions, retractions (XEP-0424 §2 has a server that knows them keep them), invitations, what is
 //! encrypted.
 
 use crate::stanza::{Kind, MessageType, Stanza};

@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use super::id::Id;
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::stanza::write_stored_forwarded;
 use crate::time::to_xep0082;
-use crate::xml::{Ns, Writer};
+use crate::xml::{Ns, Writer, quote};
 
 /// `<stanza-id/>` of an archive (XEP-0359 §3.1, XEP-0313 §3.5).
 pub(crate) fn stanza_id(archive: &BareJid, id: Id) -> Vec<u8> {
@@ -30,19 +30,45 @@ pub(crate) fn delay(out: &mut Vec<u8>, from: Option<&str>, us: i64) {
     w.attribute("stamp", &to_xep0082(us)).close();
 }
 
-/// Appends `<result/>` with one entry (XEP-0313 §4.2): `stored` is what is kept of it, `us` when that was.
-pub(crate) fn result(out: &mut Vec<u8>, queryid: Option<&str>, id: Id, us: i64, stored: &[u8]) {
-    let mut w = Writer::new(out);
-    w.open("result").attribute("xmlns", Ns::Mam.uri());
-    if let Some(queryid) = queryid {
-        w.attribute("queryid", queryid);
+/// Writes entries as the results of one query (XEP-0313 §4.2).
+pub(crate) struct Results {
+    /// What stands before the id of each.
+    head: Vec<u8>,
+}
+
+impl Results {
+    /// Those of this archive, for whoever asked from this address.
+    pub(crate) fn new(archive: &BareJid, to: Option<&Jid>, queryid: Option<&str>) -> Self {
+        let mut head = Vec::with_capacity(256);
+        head.extend_from_slice(b"<message from=");
+        quote(&mut head, archive.as_str());
+        if let Some(to) = to {
+            head.extend_from_slice(b" to=");
+            quote(&mut head, to.as_str());
+        }
+        head.extend_from_slice(b"><result xmlns='");
+        head.extend_from_slice(Ns::Mam.uri().as_bytes());
+        head.push(b'\'');
+        if let Some(queryid) = queryid {
+            head.extend_from_slice(b" queryid=");
+            quote(&mut head, queryid);
+        }
+        head.extend_from_slice(b" id='");
+        Self { head }
     }
-    w.attribute("id", id.as_str());
-    w.open("forwarded").attribute("xmlns", Ns::Forward.uri());
-    let mut xml = Vec::with_capacity(stored.len() + 128);
-    delay(&mut xml, None, us);
-    write_stored_forwarded(stored, &mut xml);
-    w.raw(&xml).close().close();
+
+    /// Appends the next: `stored` is what is kept of it, `us` when that was.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, id: Id, us: i64, stored: &[u8]) {
+        out.reserve(self.head.len() + stored.len() + 256);
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(id.as_str().as_bytes());
+        out.extend_from_slice(b"'><forwarded xmlns='");
+        out.extend_from_slice(Ns::Forward.uri().as_bytes());
+        out.extend_from_slice(b"'>");
+        delay(out, None, us);
+        write_stored_forwarded(stored, out);
+        out.extend_from_slice(b"</forwarded></result></message>");
+    }
 }
 
 /// What there is beyond a page.
