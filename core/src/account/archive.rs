@@ -266,6 +266,8 @@ fn ops(query: &Query, last: i64) -> Vec<Op> {
             log: ARCHIVE,
             kept: pick.kept,
             peer: pick.peer.clone(),
+            after: pick.after,
+            before: pick.before,
             upto: pick.upto,
         },
     });

@@ -143,6 +143,9 @@ impl Account {
         if kept.meets(Kept::Owed) {
             self.offline.owed.count(payload.len());
         }
+        if kept.meets(Kept::Archived) {
+            self.count_archived(cx, payload.len());
+        }
         let entry = Entry {
             key,
             peer: bytes(with.bare()),

@@ -4,6 +4,7 @@
 
 mod archive;
 mod blocking;
+mod bounds;
 mod carbons;
 mod choose;
 mod cx;
@@ -25,7 +26,7 @@ mod tests;
 
 use alloc::vec::Vec;
 
-use crate::archive::{Ids, Spool};
+use crate::archive::{Bounds, Ids, Spool};
 use crate::arena::arena_key;
 use crate::blocking::Blocklist;
 use crate::jid::BareJid;
@@ -70,6 +71,8 @@ pub(crate) struct Account {
     ids: Ids,
     /// How far its archive has come. Never back, whatever is read again.
     spool: Spool,
+    /// How much there is of it.
+    bounds: Bounds,
     /// What waits for somebody to be there.
     offline: Offline,
     /// Connections of sessions that wait for an answer of the store.
@@ -92,6 +95,7 @@ impl Account {
             untold: None,
             unheard: Vec::new(),
             spool: Spool::default(),
+            bounds: Bounds::default(),
             offline: Offline::default(),
             asking: Vec::new(),
             copied: Copied::default(),
@@ -105,6 +109,9 @@ impl Account {
     /// What it keeps was read.
     pub(crate) fn keep(&mut self, kept: Kept) {
         self.unheard.extend(self.kept.unheard(&kept));
+        if matches!(self.kept, Keeping::Nothing) {
+            self.bounds = Bounds::new(&kept.spool);
+        }
         self.spool = kept.spool.later(&self.spool);
         self.offline.owed = kept.owed;
         self.kept = Keeping::Sound(kept);

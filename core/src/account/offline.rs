@@ -276,7 +276,7 @@ impl Account {
         if done != claim.done {
             claim.done = done;
             self.spool.done = done;
-            cx.keep_quietly(self.spool.put());
+            self.keep_spool(cx);
         }
         let owed = &mut self.offline.owed;
         owed.entries = owed.entries.saturating_sub(written.owed.entries);

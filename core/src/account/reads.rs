@@ -15,6 +15,8 @@ pub(crate) enum Read {
     Archive(Box<ArchiveRead>),
     /// Its ends, for a session that asked.
     Metadata(Box<MetadataRead>),
+    /// How much there is of the archive, or that some of it went: what keeps it within its bounds.
+    Bounds,
     /// Messages that wait, for a session that is there now.
     Owed(SessionKey),
 }
@@ -25,7 +27,7 @@ impl Read {
         match self {
             Self::Archive(read) => Some(read.by),
             Self::Metadata(read) => Some(read.by),
-            Self::Owed(_) => None,
+            Self::Bounds | Self::Owed(_) => None,
         }
     }
 }
@@ -58,6 +60,7 @@ impl Account {
         match read {
             Read::Archive(read) => self.archive_came(cx, *read, outcome),
             Read::Metadata(read) => self.metadata_came(cx, *read, outcome),
+            Read::Bounds => self.bounds_came(cx, outcome),
             Read::Owed(key) => self.owed_came(cx, key, outcome),
         }
         conn

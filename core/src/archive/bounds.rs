@@ -8,11 +8,13 @@ use super::ArchiveOptions;
 use super::rows::{ARCHIVE, Spool};
 use crate::limits::{
     ARCHIVE_COUNTED_BYTES, ARCHIVE_COUNTED_MESSAGES, ARCHIVE_OVER_PART, STORE_TRIM_ENTRIES,
+    upkeep_pause,
 };
 use crate::store::{Amount, Kept, Measured, Op};
+use crate::time::Instant;
 
 /// How much is archived of one account, about.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Bounds {
     about: Amount,
     /// Of it, what the row of the spool does not say.
@@ -21,16 +23,26 @@ pub struct Bounds {
 }
 
 /// What is under way.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum State {
     /// Nothing.
+    #[default]
     Counting,
     /// The store is being asked how much there is; so much came since.
     Measuring(Amount),
-    /// What is before this key goes.
-    Trimming(i64),
-    /// One step of that is with the store.
-    Trims(i64),
+    /// What is too much goes, the next step not before this.
+    Trimming(Excess, Instant),
+    /// A step of that has been with the store since then.
+    Trims(Excess, Instant),
+}
+
+/// What is too much.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Excess {
+    /// All that is before this key.
+    before: i64,
+    /// So much, when it was measured.
+    amount: Amount,
 }
 
 /// What to ask the store.
@@ -38,25 +50,20 @@ enum State {
 pub enum Next {
     /// How much there is: `Class::Page`; its answer is for `Bounds::measured`.
     Measure(Op),
-    /// One step less: `Class::Upkeep`; its answer is for `Bounds::trimmed`. The next step is to be asked for some time after that
-    /// (`limits::upkeep_pause`).
+    /// One step less: `Class::Upkeep`; its answer is for `Bounds::trimmed`.
     Trim(Op),
 }
 
 impl Bounds {
     /// From what was kept.
     #[must_use]
-    pub const fn new(spool: &Spool) -> Self {
+    pub fn new(spool: &Spool) -> Self {
         Self {
             about: Amount {
                 entries: spool.messages,
                 bytes: spool.bytes,
             },
-            unsaid: Amount {
-                entries: 0,
-                bytes: 0,
-            },
-            state: State::Counting,
+            ..Self::default()
         }
     }
 
@@ -69,9 +76,11 @@ impl Bounds {
         }
     }
 
-    /// What to ask the store now, if anything: to be asked after appends, and when a pause is over. `upto` is the last key that was given
-    /// out.
-    pub fn next(&mut self, options: &ArchiveOptions, upto: i64) -> Option<Next> {
+    /// What to ask the store now, if anything: to be asked after appends, and after answers. `upto` is the last key that was given out.
+    ///
+    /// Steps need no deadline: what is too much is so because messages come, and where none come any more it is a sixteenth too much at
+    /// most.
+    pub fn next(&mut self, now: Instant, options: &ArchiveOptions, upto: i64) -> Option<Next> {
         let most = most(options);
         match self.state {
             State::Counting if self.about.exceeds(above(most)) => {
@@ -83,93 +92,88 @@ impl Bounds {
                     upto,
                 }))
             }
-            State::Trimming(before) => {
-                self.state = State::Trims(before);
+            State::Trimming(excess, from) if from <= now => {
+                self.state = State::Trims(excess, now);
                 Some(Next::Trim(Op::Trim {
                     log: ARCHIVE,
-                    before,
+                    before: excess.before,
                     kept: Kept::Archived,
                     limit: STORE_TRIM_ENTRIES,
                 }))
             }
-            State::Counting | State::Measuring(_) | State::Trims(_) => None,
+            State::Counting | State::Measuring(_) | State::Trimming(..) | State::Trims(..) => None,
         }
     }
 
     /// How much there was.
-    pub const fn measured(&mut self, measured: &Measured) {
+    pub fn measured(&mut self, now: Instant, measured: &Measured) {
         let State::Measuring(since) = self.state else {
             return;
         };
-        // What goes is counted as gone.
-        self.about = Amount {
-            entries: measured.within.entries.saturating_add(since.entries),
-            bytes: measured.within.bytes.saturating_add(since.bytes),
-        };
-        // However few came since it was said: it may be much less.
+        self.about = plus(measured.whole, since);
+        // However little came since it was said: it may be much less.
         self.unsaid = Amount {
             entries: ARCHIVE_COUNTED_MESSAGES,
             bytes: ARCHIVE_COUNTED_BYTES,
         };
         self.state = match measured.beyond {
-            Some(before) => State::Trimming(before),
+            Some(before) => {
+                let amount = minus(measured.whole, measured.within);
+                State::Trimming(Excess { before, amount }, now)
+            }
             None => State::Counting,
         };
     }
 
-    /// A step is done; whether some are left.
-    pub const fn trimmed(&mut self, more: bool) {
-        if let State::Trims(before) = self.state {
-            self.state = match more {
-                true => State::Trimming(before),
-                false => State::Counting,
+    /// A step is done: so many messages are gone.
+    pub fn trimmed(&mut self, now: Instant, entries: u32) {
+        let State::Trims(mut excess, since) = self.state else {
+            return;
+        };
+        // A step that was not full was the last.
+        if entries >= STORE_TRIM_ENTRIES {
+            let pause = upkeep_pause(now.since(since));
+            excess.amount.entries = excess.amount.entries.saturating_sub(entries.into());
+            self.about.entries = self.about.entries.saturating_sub(entries.into());
+            self.state = State::Trimming(excess, now + pause);
+        } else {
+            self.about = minus(self.about, excess.amount);
+            self.unsaid = Amount {
+                entries: ARCHIVE_COUNTED_MESSAGES,
+                bytes: ARCHIVE_COUNTED_BYTES,
             };
+            self.state = State::Counting;
         }
     }
 
-    /// The store did not do it. It is tried again when a sixteenth more was appended: the rest of what should have gone counts as gone until
-    /// then, or until it is counted at another load.
+    /// The store did not do it. It is tried again when a sixteenth more was appended: what should have gone counts as gone until then.
     pub fn failed(&mut self, options: &ArchiveOptions) {
-        match self.state {
-            State::Measuring(_) => {
-                let most = most(options);
-                self.about = Amount {
-                    entries: self.about.entries.min(most.entries),
-                    bytes: self.about.bytes.min(most.bytes),
-                };
-            }
-            State::Counting | State::Trimming(_) | State::Trims(_) => {}
-        }
+        let most = most(options);
+        self.about = Amount {
+            entries: self.about.entries.min(most.entries),
+            bytes: self.about.bytes.min(most.bytes),
+        };
         self.state = State::Counting;
     }
 
-    /// Whether a next step waits for its time.
-    #[must_use]
-    pub const fn waits(&self) -> bool {
-        matches!(self.state, State::Trimming(_))
-    }
-
-    /// Whether so much was counted that the row of the spool is to say it, beside the next appends.
+    /// Whether so much was counted that the row of the spool is to say it.
     #[must_use]
     pub const fn is_to_be_kept(&self) -> bool {
         self.unsaid.entries >= ARCHIVE_COUNTED_MESSAGES
             || self.unsaid.bytes >= ARCHIVE_COUNTED_BYTES
     }
 
-    /// Whether the row of the spool says less than is known: for an owner that leaves memory.
+    /// Whether the row of the spool does not say all that is known: for an owner that leaves memory.
     #[must_use]
     pub const fn is_unsaid(&self) -> bool {
         self.unsaid.entries > 0
     }
 
     /// The row is about to be put: it says what is known.
-    pub const fn keep(&mut self, spool: &mut Spool) {
+    pub fn keep(&mut self, spool: &mut Spool) {
         spool.messages = self.about.entries;
         spool.bytes = self.about.bytes;
-        self.unsaid = Amount {
-            entries: 0,
-            bytes: 0,
-        };
+        self.unsaid = Amount::default();
     }
 }
 
@@ -182,10 +186,25 @@ const fn most(options: &ArchiveOptions) -> Amount {
 
 /// As much as there may be before it is measured.
 const fn above(most: Amount) -> Amount {
-    let entries = most.entries / ARCHIVE_OVER_PART;
-    let bytes = most.bytes / ARCHIVE_OVER_PART;
+    plus(
+        most,
+        Amount {
+            entries: most.entries / ARCHIVE_OVER_PART,
+            bytes: most.bytes / ARCHIVE_OVER_PART,
+        },
+    )
+}
+
+const fn plus(one: Amount, other: Amount) -> Amount {
     Amount {
-        entries: most.entries.saturating_add(entries),
-        bytes: most.bytes.saturating_add(bytes),
+        entries: one.entries.saturating_add(other.entries),
+        bytes: one.bytes.saturating_add(other.bytes),
+    }
+}
+
+const fn minus(one: Amount, other: Amount) -> Amount {
+    Amount {
+        entries: one.entries.saturating_sub(other.entries),
+        bytes: one.bytes.saturating_sub(other.bytes),
     }
 }

@@ -376,9 +376,19 @@ impl Shard {
         };
         owner.idle = None;
         // What it is busy with has the last word.
-        if !owner.is_busy() {
-            self.let_go(key);
+        if owner.is_busy() {
+            return;
         }
+        if let Some(op) = owner.account.last_spool() {
+            let batch = Batch {
+                owner: owner.account.jid().clone(),
+                tenure: owner.tenure,
+                class: Class::Append,
+                ops: vec![op],
+            };
+            self.store(batch, Wait::Quiet);
+        }
+        self.let_go(key);
     }
 }
 

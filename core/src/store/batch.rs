@@ -68,6 +68,10 @@ pub enum Op {
         kept: Kept,
         /// With this peer.
         peer: Option<Peer>,
+        /// Behind this key.
+        after: Option<i64>,
+        /// Before this key.
+        before: Option<i64>,
         /// As in `Pick::upto`.
         upto: i64,
     },

@@ -214,6 +214,8 @@ fn a_page_is_nothing_but_pages_because_later_writes_do_not_wait_for_it() {
         log: LOG,
         kept: Kept::Archived,
         peer: None,
+        after: None,
+        before: None,
         upto: 1,
     };
     let check = |op| {

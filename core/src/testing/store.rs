@@ -95,8 +95,17 @@ impl Kept {
                 log,
                 kept,
                 peer,
+                after,
+                before,
                 upto,
-            } => log::count(self.logs.get(log), *kept, peer.as_ref(), *upto),
+            } => {
+                let within = |key: i64| {
+                    key <= *upto
+                        && after.is_none_or(|after| key > after)
+                        && before.is_none_or(|before| key < before)
+                };
+                log::count(self.logs.get(log), *kept, peer.as_ref(), within)
+            }
             Op::Get { table, key } => {
                 let rows = self.tables.get(table);
                 Reply::Row(rows.and_then(|rows| rows.get(key)).cloned())

@@ -23,7 +23,6 @@ use spondee_core::jid::BareJid;
 use spondee_core::store::{Batch, Catalog, Expect, Op, Reply, StoreError};
 use tracing::Level;
 
-use self::measure::Measure;
 use self::owners::Remembered;
 use self::sql::Sql;
 use self::tables::key_of;
@@ -187,6 +186,13 @@ impl Backend for Sqlite {
             }
         })
     }
+}
+
+/// Behind and before which keys.
+fn between(after: Option<i64>, before: Option<i64>, upto: i64) -> (i64, i64) {
+    let upto = upto.saturating_add(1);
+    let before = before.map_or(upto, |before| before.min(upto));
+    (after.unwrap_or(i64::MIN), before)
 }
 
 type Outcome = Result<Vec<Reply>, StoreError>;
@@ -354,8 +360,13 @@ impl Sqlite {
                 log,
                 kept,
                 peer,
+                after,
+                before,
                 upto,
-            } => self.count(id, *log, *kept, peer.as_ref(), *upto),
+            } => {
+                let between = between(*after, *before, *upto);
+                self.count(id, *log, *kept, peer.as_ref(), between)
+            }
             Op::List {
                 table,
                 prefix,
@@ -363,23 +374,7 @@ impl Sqlite {
                 limit,
             } => self.list(id, table, prefix, after.as_ref(), *limit),
             Op::Load => self.load(id),
-            Op::Measure {
-                log,
-                kept,
-                most,
-                upto,
-            } => {
-                let (log, kept, most, upto) = (*log, *kept, *most, *upto);
-                self.whole_measure(
-                    id,
-                    Measure {
-                        log,
-                        kept,
-                        most,
-                        upto,
-                    },
-                )
-            }
+            Op::Measure { .. } => self.whole_measure(id, op),
             Op::Page { log, pick } => self.whole_page(id, *log, pick),
             Op::Get { .. } | Op::Owners { .. } => Err(Fault::Bug("read already")),
             Op::Append { .. }
@@ -401,21 +396,8 @@ impl Sqlite {
         op: &Op,
         begun: &mut Begun,
     ) -> Result<Option<Reply>, Fault> {
-        if let Op::Measure {
-            log,
-            kept,
-            most,
-            upto,
-        } = op
-        {
-            let (log, kept, most, upto) = (*log, *kept, *most, *upto);
-            let what = Measure {
-                log,
-                kept,
-                most,
-                upto,
-            };
-            self.measure_step(owner, what, begun, SQLITE_MEASURE_ENTRIES)
+        if let Op::Measure { .. } = op {
+            self.measure_step(owner, op, begun, SQLITE_MEASURE_ENTRIES)
         } else if let Op::Page { log, pick } = op {
             self.page_step(owner, *log, pick, begun, self.page_steps)
         } else {

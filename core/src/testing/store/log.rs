@@ -89,9 +89,14 @@ pub(super) fn owed(log: &Entries, done: Option<i64>) -> Owed {
     owed
 }
 
-pub(super) fn count(log: Option<&Entries>, kept: Kept, peer: Option<&Peer>, upto: i64) -> Reply {
+pub(super) fn count(
+    log: Option<&Entries>,
+    kept: Kept,
+    peer: Option<&Peer>,
+    within: impl Fn(i64) -> bool,
+) -> Reply {
     let entries = log.into_iter().flatten().map(|(_, entry)| entry);
-    let counted = entries.filter(|entry| is_picked(entry, kept, peer) && entry.key <= upto);
+    let counted = entries.filter(|entry| is_picked(entry, kept, peer) && within(entry.key));
     Reply::Count(counted.count() as u64)
 }
 

@@ -290,7 +290,7 @@ impl Sqlite {
         log: Log,
         kept: Kept,
         peer: Option<&Peer>,
-        upto: i64,
+        (behind, before): (i64, i64),
     ) -> Answer {
         let sql = self.log_sql(log)?;
         let Some(owner) = owner else {
@@ -298,8 +298,8 @@ impl Sqlite {
         };
         let range = Range {
             owner,
-            behind: i64::MIN,
-            before: upto.saturating_add(1),
+            behind,
+            before,
         };
         let kept = sql.kept(kept);
         let number =

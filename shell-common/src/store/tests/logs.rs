@@ -146,8 +146,28 @@ fn what_is_appended_after_a_page_was_asked_for_does_not_show() {
         log: LOG,
         kept: Kept::Archived,
         peer,
+        after: None,
+        before: None,
         upto,
     };
+    let between = |peer, after, before| Op::Count {
+        log: LOG,
+        kept: Kept::Archived,
+        peer,
+        after: Some(after),
+        before: Some(before),
+        upto,
+    };
+    assert_eq!(
+        both.one(A, between(None, DAY / 3, 4 * DAY / 3)),
+        Reply::Count(2)
+    );
+    let c = with("c@y.example");
+    assert_eq!(both.one(A, between(c, 0, 3 * DAY)), Reply::Count(3));
+    assert_eq!(
+        both.one(A, between(None, 4 * DAY / 3, 2 * DAY / 3)),
+        Reply::Count(0)
+    );
     assert_eq!(both.one(A, count(None, upto)), Reply::Count(6));
     assert_eq!(
         both.one(A, count(with("c@y.example"), upto)),
@@ -596,6 +616,8 @@ fn a_sweep_trims_every_owner_of_a_domain_in_steps() {
             log: LOG,
             kept: Kept::Archived,
             peer: None,
+            after: None,
+            before: None,
             upto: 100,
         },
     ) else {

@@ -1,7 +1,7 @@
 //! Random batches: both back ends give the same answers.
 
 use proptest::prelude::*;
-use spondee_core::store::{Entry, Kept, Order, Payload, Peer, Pick};
+use spondee_core::store::{Amount, Entry, Kept, Order, Payload, Peer, Pick};
 
 use super::super::{Begun, Quiet, Tended};
 use super::*;
@@ -119,6 +119,7 @@ fn any_pick() -> impl Strategy<Value = Pick> {
 
 fn any_read() -> impl Strategy<Value = Op> {
     let after = prop::option::of(any_owner());
+    let bound = || prop::option::of((0..40_i64).prop_map(|n| n * STEP));
     let list = (any_prefix(), prop::option::of(any_place_key()), 1..4_u32);
     prop_oneof![
         2 => any_place_key().prop_map(|key| Op::Get { table: &PLACES, key }),
@@ -131,12 +132,24 @@ fn any_read() -> impl Strategy<Value = Op> {
         1 => (after, 1..4_u32)
             .prop_map(|(after, limit)| Op::Owners { table: &STATE, after, limit }),
         4 => any_pick().prop_map(|pick| Op::Page { log: LOG, pick: Box::new(pick) }),
-        1 => (any_kept(), any_peer(), 0..40_i64).prop_map(|(kept, peer, upto)| Op::Count {
-            log: LOG,
-            kept,
-            peer,
-            upto: upto * STEP,
-        }),
+        1 => (any_kept(), any_peer(), bound(), bound(), 0..40_i64).prop_map(
+            |(kept, peer, after, before, upto)| Op::Count {
+                log: LOG,
+                kept,
+                peer,
+                after,
+                before,
+                upto: upto * STEP,
+            },
+        ),
+        1 => (any_kept(), 0..9_u64, 0..99_u64, 0..40_i64).prop_map(
+            |(kept, entries, bytes, upto)| Op::Measure {
+                log: LOG,
+                kept,
+                most: Amount { entries, bytes },
+                upto: upto * STEP,
+            },
+        ),
     ]
 }
 

@@ -1,0 +1,61 @@
+//! What an account has archived stays within its bounds.
+
+use alloc::vec::Vec;
+
+use super::{Account, Cx, Read, StoreRoom};
+use crate::archive::Next;
+use crate::store::{Class, Op, Reply, StoreError};
+
+impl Account {
+    /// One message more is archived, with so many bytes.
+    pub(super) fn count_archived(&mut self, cx: &mut Cx<'_>, payload: usize) {
+        self.bounds.appended(payload);
+        if self.bounds.is_to_be_kept() {
+            self.keep_spool(cx);
+        }
+        self.look_after_bounds(cx);
+    }
+
+    /// How far the archive has come, and how much there is of it, goes to the disk, and nobody waits for it.
+    pub(super) fn keep_spool(&mut self, cx: &mut Cx<'_>) {
+        self.bounds.keep(&mut self.spool);
+        cx.keep_quietly(self.spool.put());
+    }
+
+    /// The same of an account that is about to leave memory, if anything is to be kept.
+    pub(crate) fn last_spool(&mut self) -> Option<Op> {
+        self.bounds.is_unsaid().then(|| {
+            self.bounds.keep(&mut self.spool);
+            self.spool.put()
+        })
+    }
+
+    /// Asks the store what is due, if anything.
+    fn look_after_bounds(&mut self, cx: &mut Cx<'_>) {
+        if cx.store == StoreRoom::Spent {
+            return;
+        }
+        let upto = self.spool.last.unwrap_or(i64::MIN);
+        let next = self.bounds.next(cx.now.mono, &cx.host.archive, upto);
+        let (class, op) = match next {
+            Some(Next::Measure(op)) => (Class::Page, op),
+            Some(Next::Trim(op)) => (Class::Upkeep, op),
+            None => return,
+        };
+        cx.read(class, [op].into(), Read::Bounds);
+    }
+
+    /// The store has answered.
+    pub(super) fn bounds_came(&mut self, cx: &mut Cx<'_>, outcome: Result<Vec<Reply>, StoreError>) {
+        let now = cx.now.mono;
+        match outcome.as_deref() {
+            Ok([Reply::Measured(measured)]) => self.bounds.measured(now, measured),
+            Ok([Reply::Trimmed { entries, more: _ }]) => self.bounds.trimmed(now, *entries),
+            Ok(_) | Err(_) => self.bounds.failed(&cx.host.archive),
+        }
+        if self.bounds.is_to_be_kept() {
+            self.keep_spool(cx);
+        }
+        self.look_after_bounds(cx);
+    }
+}
