@@ -14,6 +14,8 @@ pub(crate) enum Due {
     Leave(AccountKey),
     /// A session that has much to read: how much it has taken.
     Reader(ConnId),
+    /// What is kept too long: the next step of looking for it.
+    Retention,
     /// The stream on a connection, whatever its state makes of it.
     Stream(ConnId),
 }

@@ -49,6 +49,27 @@ impl<K: Copy + Ord> Timers<K> {
         self.by_time.first().copied()
     }
 
+    /// How many there are.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether there are none.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// Whether there is one for `key`.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn is_set(&self, key: K) -> bool {
+        self.by_key.contains_key(&key)
+    }
+
     /// Takes one deadline that has passed.
     pub fn expired(&mut self, now: Instant) -> Option<K> {
         let (at, key) = self.next()?;

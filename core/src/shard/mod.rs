@@ -10,6 +10,7 @@ mod loads;
 mod owner;
 mod owners;
 mod reads;
+mod retention;
 mod route;
 mod sessions;
 mod show;
@@ -49,6 +50,7 @@ use self::credit::Credit;
 use self::flow::Slowed;
 use self::loads::Idle;
 use self::owner::Owner;
+use self::retention::Retention;
 use self::signin::first_record;
 use self::ways::{Source, Ways};
 use connections::Connection;
@@ -89,6 +91,7 @@ pub struct Shard {
     /// Commands behind the one that runs, for each account that has one running.
     commands: BTreeMap<BareJid, VecDeque<(CommandId, Command)>>,
     course: Course,
+    retention: Retention,
 }
 
 /// A fault of the shell: such an answer falls on the floor.
@@ -116,7 +119,7 @@ impl Shard {
         let mut key = [0; 16];
         key.copy_from_slice(entropy.block("map").split_at(16).0);
         let key = Keyed::new(key);
-        Self {
+        let mut shard = Self {
             throttle: Throttle::new(&config.server_secret, &key),
             placement: Placement::new(&config.server_secret, config.shards),
             place,
@@ -140,8 +143,11 @@ impl Shard {
             changes: 0,
             commands: BTreeMap::new(),
             course: Course::Running,
+            retention: Retention::default(),
             config,
-        }
+        };
+        shard.begin_retention();
+        shard
     }
 
     /// Takes one input. Any number may be handled before the actions are drained.
@@ -263,7 +269,8 @@ impl Shard {
             self.owners.len().saturating_sub(self.idle.len()),
             self.by_name.len().saturating_sub(self.idle.len()),
             self.waits.len(),
-            usize::from(self.timers.next().is_some()),
+            // That what is kept is looked after is no deadline of anybody's.
+            usize::from(self.timers.len() > usize::from(self.timers.is_set(Due::Retention))),
             self.commands.len(),
             self.slowed.len(),
             self.credit.used(),
@@ -289,7 +296,8 @@ impl Shard {
                 | Wait::Load(_)
                 | Wait::Pretence(_)
                 | Wait::Quiet
-                | Wait::Read(..),
+                | Wait::Read(..)
+                | Wait::Retention(_),
             ) => {
                 self.fx.bug(OTHER_QUESTION);
             }
@@ -320,6 +328,7 @@ impl Shard {
             Wait::Command(wait) => self.command_stored(now, *wait, outcome),
             // The next of its kind stands for it, and until then memory does.
             Wait::Quiet => {}
+            Wait::Retention(since) => self.retained(now, since, outcome),
             Wait::Derive(_) => self.fx.bug(OTHER_QUESTION),
         }
         self.spend(now);
@@ -382,6 +391,7 @@ impl Shard {
                 Some(Due::Appends(ticket)) => self.append_again(ticket),
                 Some(Due::Leave(key)) => self.leave_again(now, key),
                 Some(Due::Reader(conn)) => self.judge_reader(now, conn),
+                Some(Due::Retention) => self.retain(now),
                 Some(Due::Stream(conn)) => self.expire(now, conn),
                 None => break,
             }

@@ -1,5 +1,7 @@
 //! What a shard promises of accounts that nobody waits for, and of what it has with the store.
 
+mod retention;
+
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
@@ -74,7 +76,8 @@ fn an_account_that_nobody_needs_stays_for_a_while_and_no_longer() {
     assert!(shard.by_name.contains_key("juliet@localhost"));
     shard.handle(at(end), Input::Tick);
     assert!(shard.by_name.is_empty() && shard.owners.is_empty());
-    assert_eq!(shard.poll_timeout(), None);
+    // Nothing but what looks after all that is kept.
+    assert_eq!(shard.poll_timeout().map(|at| at.0 / 1_000_000), Some(300));
 }
 
 #[test]
