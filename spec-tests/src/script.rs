@@ -14,10 +14,12 @@
 //!
 //! `C[romeo]:` and `S[romeo]:` speak for another connection. A line that begins with a space continues the one before. The
 //! server has the accounts `juliet@localhost` and `romeo@localhost`, with the password `secret`. In what is written,
-//! `{base64:…}` (with `\0`), `{hex:…}` and `{repeat:N:…}` are expanded; in what is expected, `{name}` as a whole attribute
-//! value or text matches anything and is remembered, `{?}` matches anything, `{of:ADDRESS}` matches that address or one of its
-//! resources, and `{...}` matches the rest of an element; with elements behind it, these are there among others.
+//! `{base64:…}` (with `\0`), `{hex:…}`, `{repeat:N:…}` and `{each:N:…}` (with the number for `#`) are expanded; in what is expected,
+//! `{name}` as a whole attribute value or text matches anything and is remembered, `{new:name}` too, if it is nothing that was
+//! remembered before, `{?}` matches anything, `{of:ADDRESS}` matches that address or one of its resources, and `{...}` matches the
+//! rest of an element; with elements behind it, these are there among others. `{each:N:…}` may be all that is expected.
 
+mod archive;
 mod fill;
 mod run;
 

@@ -16,7 +16,7 @@ pub(super) fn expand(text: &str, names: &Names) -> Result<Vec<u8>, String> {
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('{') {
         out.extend_from_slice(before.as_bytes());
-        let (inside, behind) = behind.split_once('}').ok_or("a brace without its end")?;
+        let (inside, behind) = split_at_brace(behind).ok_or("a brace without its end")?;
         rest = behind;
         match inside.split_once(':') {
             Some(("base64", text)) => {
@@ -30,8 +30,9 @@ pub(super) fn expand(text: &str, names: &Names) -> Result<Vec<u8>, String> {
             Some(("repeat", what)) => {
                 let (count, text) = what.split_once(':').ok_or("{repeat:N:TEXT}")?;
                 let count = count.parse::<usize>().map_err(|e| e.to_string())?;
-                out.extend_from_slice(text.repeat(count).as_bytes());
+                out.extend_from_slice(&expand(text, names)?.repeat(count));
             }
+            Some(("each", what)) => out.extend_from_slice(numbered(what)?.as_bytes()),
             _ => {
                 let value = names
                     .get(inside)
@@ -42,6 +43,36 @@ pub(super) fn expand(text: &str, names: &Names) -> Result<Vec<u8>, String> {
     }
     out.extend_from_slice(rest.as_bytes());
     Ok(out)
+}
+
+/// `N:TEXT` N times, with the number in place of `#`.
+fn numbered(what: &str) -> Result<String, String> {
+    let (count, text) = what.split_once(':').ok_or("{each:N:TEXT}")?;
+    let count = count.parse::<usize>().map_err(|e| e.to_string())?;
+    let each = (1..=count).map(|number| text.replace('#', &number.to_string()));
+    Ok(each.collect())
+}
+
+/// Expands what is expected, if as a whole it is `{each:N:…}`.
+pub(super) fn each(text: &str) -> Result<String, String> {
+    match text.strip_prefix("{each:").and_then(split_at_brace) {
+        Some((what, "")) => numbered(what),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Splits behind the brace that ends what was begun before `text`; there may be others in it.
+fn split_at_brace(text: &str) -> Option<(&str, &str)> {
+    let mut open = 1_usize;
+    let end = text.find(|c| {
+        match c {
+            '{' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        open == 0
+    })?;
+    Some((&text[..end], &text[end + 1..]))
 }
 
 /// Compares an element with a pattern, ignoring white space between elements.
@@ -146,6 +177,13 @@ fn compare_text(pattern: &str, actual: &str, names: &mut Names) -> Result<(), St
             _ => Err(format!("expected an address of {address}, not {actual:?}")),
         };
     }
+    if let Some(name) = name.strip_prefix("new:") {
+        if let Some((before, _)) = names.iter().find(|(_, value)| *value == actual) {
+            return Err(format!("{{{name}}} is not new, but {{{before}}}"));
+        }
+        names.insert(name.to_owned(), actual.to_owned());
+        return Ok(());
+    }
     let before = names
         .entry(name.to_owned())
         .or_insert_with(|| actual.to_owned());
@@ -164,10 +202,10 @@ mod tests {
     #[test]
     fn expands_base64_bytes_repetitions_and_names() {
         let names = Names::from([("id".to_owned(), "x".to_owned())]);
-        let text = "a{base64:\\0b\\0c}{hex:ff 00}{repeat:3:<a>}{id}";
+        let text = "a{base64:\\0b\\0c}{hex:ff 00}{repeat:3:<a>}{repeat:2:[{id}]}{each:2:<b#>}{id}";
         assert_eq!(
             expand(text, &names).unwrap(),
-            b"aAGIAYw==\xff\x00<a><a><a>x"
+            b"aAGIAYw==\xff\x00<a><a><a>[x][x]<b1><b2>x"
         );
         assert!(expand("{missing}", &names).is_err());
     }
@@ -192,6 +230,7 @@ mod tests {
             ("<iq id='7' to='7'>{...}<b/></iq>", true),
             ("<iq id='7' to='7'>{...}<c/></iq>", false),
             ("<iq id='7' to='{of:8}'>{...}</iq>", false),
+            ("<iq id='{i}' to='{new:j}'>{...}</iq>", false),
         ] {
             let pattern = parse(pattern).unwrap();
             let outcome = compare(&pattern, &actual, &mut names);

@@ -3,13 +3,14 @@
 //! Orders of clients: `connect [tls]`, `secure` (a TLS handshake), `open`, `starttls` (with handshake and new stream), `sign-in
 //! USER [PASSWORD]`, `bind RESOURCE`, `session USER RESOURCE` (all of these), `online USER RESOURCE` (a session that asked for its roster,
 //! is available, and read what came of that), `restart` (what follows is a new stream), `write
-//! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`. Orders of the administrator: `shut-down`, `passwd ACCOUNT PASSWORD`,
-//! `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `drop-host HOST`, `store busy`, `mesh
-//! full|free` (between shards), and `befriend USER USER to|from|both`, by stanzas of sessions that are gone then: what the roster
-//! of the first says of the second.
+//! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`, and `query WORDS` of the own archive: see `archive::query`.
+//! Orders of the administrator: `shut-down`, `start` (the server again, from what is on disk; all connections are gone, however it
+//! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`, `drop-host HOST`, `store
+//! busy`, `mesh full|free` (between shards), and `befriend USER USER to|from|both`, by stanzas of sessions that are gone then: what
+//! the roster of the first says of the second.
 //!
 //! States: `header`, `features`, `failure CONDITION` (of SASL), `error CONDITION` (of the stream, with its end), `closed`,
-//! `tls-failed`, `nothing`, `anything` (what came is passed over).
+//! `tls-failed`, `nothing`, `anything` (what came is passed over), and `page IDS WORDS` of an archive: see `archive::Page`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,11 +18,13 @@ use std::time::Duration;
 use spondee_core::archive::Policy;
 use spondee_core::config::{Config, ConflictResolve, Host, TlsAvailable};
 use spondee_core::jid::{BareJid, Domain};
+use spondee_core::options::Expiry;
 use spondee_core::port::{Command, Opening, TlsVersion};
 use spondee_core::sasl::Encryption;
 use spondee_core::secret::Secret;
 
-use super::fill::{Names, compare, expand};
+use super::archive::{Page, query};
+use super::fill::{Names, compare, each, expand};
 use super::{Act, Case, Step};
 use crate::element::{CLIENT, Element, Item, Reader, SASL, STREAMS};
 use crate::memory::{Ended, Mesh, StorePace, World, config};
@@ -106,7 +109,16 @@ fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
                         host.archive.policy = Policy::from_name(policy).ok_or("no such policy")?;
                     }
                     ["offline", "messages", count] => host.archive.max_offline = number(count)?,
+                    ["offline", "expires", seconds] => {
+                        host.archive.offline_expires_after = expiry(seconds)?;
+                    }
                     ["archive", "results", count] => host.archive.max_results = number(count)?,
+                    ["archive", "messages", count] => {
+                        host.archive.max_messages = u64::from(number(count)?);
+                    }
+                    ["archive", "expires", seconds] => {
+                        host.archive.expires_after = expiry(seconds)?;
+                    }
                     ["roster", "contacts", count] => {
                         host.roster.max_contacts = number(count)? as usize;
                     }
@@ -123,6 +135,11 @@ fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn expiry(seconds: &str) -> Result<Expiry, String> {
+    let seconds = seconds.parse().map_err(|_| "not a number")?;
+    Ok(Expiry::After(Duration::from_secs(seconds)))
 }
 
 struct Stage {
@@ -206,6 +223,10 @@ impl Stage {
                     self.write(name, &xml);
                 }
             }
+            ["query", words @ ..] => {
+                let query = query(words, &self.names)?;
+                self.write(name, &query);
+            }
             words => return self.order_of_talk(name, words),
         }
         Ok(())
@@ -249,6 +270,16 @@ impl Stage {
         let command = match words {
             ["shut-down"] => {
                 self.world.shut_down();
+                return Ok(true);
+            }
+            ["start"] => {
+                self.silence()?;
+                self.talks.clear();
+                self.world.crash();
+                return Ok(true);
+            }
+            ["add", account] => {
+                self.world.add_user(account, "secret");
                 return Ok(true);
             }
             ["store", "busy"] => {
@@ -368,7 +399,7 @@ impl Stage {
     fn expect(&mut self, name: &str, text: &str) -> Result<(), String> {
         let world = &mut self.world;
         let talk = self.talks.get_mut(name).ok_or("no such connection")?;
-        for pattern in patterns(text)? {
+        for pattern in patterns(&each(text)?)? {
             let item = talk.poll(world)?;
             match (&pattern, &item) {
                 (Item::Open(want), Some(Item::Open(have)))
@@ -389,7 +420,17 @@ impl Stage {
         Ok(())
     }
 
+    fn page(&mut self, name: &str, words: &str) -> Result<(), String> {
+        let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        let mut page = Page::parse(&words.split_whitespace().collect::<Vec<_>>())?;
+        while !page.take(&talk.next(&mut self.world)?, &mut self.names)? {}
+        Ok(())
+    }
+
     fn state(&mut self, name: &str, text: &str) -> Result<(), String> {
+        if let Some(words) = text.strip_prefix("page") {
+            return self.page(name, words);
+        }
         let talk = self.talks.get_mut(name).ok_or("no such connection")?;
         match text.split_once(' ').unwrap_or((text, "")) {
             ("anything", "") => {
