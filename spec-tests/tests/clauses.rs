@@ -16,7 +16,10 @@ use std::path::{Path, PathBuf};
 use spec_tests::script::parse;
 
 /// The documents that have a table.
-const DOCUMENTS: &[&str] = &["RFC 6120", "RFC 6121", "XEP-0012", "XEP-0191"];
+const DOCUMENTS: &[&str] = &[
+    "RFC 6120", "RFC 6121", "XEP-0012", "XEP-0059", "XEP-0160", "XEP-0191", "XEP-0203", "XEP-0280",
+    "XEP-0297", "XEP-0313", "XEP-0334", "XEP-0359", "XEP-0441",
+];
 
 /// What may be open, and the work that it waits for.
 const TOPICS: &[(&str, &str)] = &[
@@ -27,7 +30,6 @@ const TOPICS: &[(&str, &str)] = &[
     ),
     ("external", "signing in by certificate (SASL EXTERNAL)"),
     ("federation", "links to other servers"),
-    ("offline", "messages kept for who is away"),
     (
         "registration",
         "accounts and passwords that people make themselves",

@@ -8,7 +8,7 @@ use crate::stanza::write_stored_forwarded;
 use crate::time::to_xep0082;
 use crate::xml::{Ns, Writer, quote};
 
-/// `<stanza-id/>` of an archive (XEP-0359 §3.1, XEP-0313 §3.5).
+/// `<stanza-id/>` of an archive (XEP-0359 §3, XEP-0313 §3.5).
 pub(crate) fn stanza_id(archive: &BareJid, id: Id) -> Vec<u8> {
     let mut xml = Vec::with_capacity(96 + archive.as_str().len());
     Writer::new(&mut xml)
