@@ -13,6 +13,7 @@ use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
 use crate::options::{Expiry, Source, Unsaid, of_host};
 use crate::roster::RosterOptions;
 use crate::sasl::SaslPolicy;
+use crate::xep::ContactAddresses;
 
 /// Everything the core is told about its server.
 #[derive(Clone)]
@@ -81,6 +82,8 @@ pub struct HostConfig {
     pub blocking: BlockingOptions,
     /// What is archived, and what waits for who is away.
     pub archive: ArchiveOptions,
+    /// `contact_info`: whom to turn to.
+    pub contacts: ContactAddresses,
 }
 
 impl HostConfig {
@@ -140,6 +143,7 @@ impl HostConfig {
             ),
             blocking: BlockingOptions::read(from),
             archive: ArchiveOptions::read(from),
+            contacts: ContactAddresses::read(from),
         }
     }
 }

@@ -149,6 +149,13 @@ pub trait Source {
     /// Any number of things. The default is as it would be written.
     fn list<T: Item>(&mut self, option: &Description, default: &[&'static str]) -> Vec<T>;
 
+    /// Any number of things under each of these names, in a table; nothing under a name that is not there.
+    fn lists<T: Item>(
+        &mut self,
+        option: &Description,
+        names: &[&'static str],
+    ) -> Vec<(&'static str, Vec<T>)>;
+
     /// How fast connections of this kind may send: an option that has a part for each kind. Without it, as fast as they can.
     fn rate(&mut self, option: &Description, kind: &'static str) -> Option<Rate>;
 
@@ -226,6 +233,14 @@ impl Source for Unsaid {
         default.iter().filter_map(|item| T::read(item)).collect()
     }
 
+    fn lists<T: Item>(
+        &mut self,
+        _: &Description,
+        _: &[&'static str],
+    ) -> Vec<(&'static str, Vec<T>)> {
+        Vec::new()
+    }
+
     fn rate(&mut self, _: &Description, _: &'static str) -> Option<Rate> {
         None
     }
@@ -252,6 +267,7 @@ mod tests {
         assert_eq!(from.expiry(&number, never, minute..=minute), never);
         assert_eq!(from.word(&list, 2, &[("one", 1), ("two", 2)]), 2);
         assert_eq!(from.either(&list, 'n', ['y', 'n']), 'n');
+        assert_eq!(from.lists::<String>(&list, &["a"]), []);
         assert_eq!(from.rate(&number, "c2s"), None);
     }
 

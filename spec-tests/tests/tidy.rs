@@ -37,6 +37,7 @@ const EDGES: &[(&str, &str)] = &[
     ("config", "blocking"),
     ("config", "roster"),
     ("config", "sasl"),
+    ("config", "xep"),
     ("envelope", "sasl"),
     ("envelope", "stanza"),
     ("fuzzing", "shard"),
@@ -53,6 +54,7 @@ const EDGES: &[(&str, &str)] = &[
     ("account", "roster"),
     ("account", "xep"),
     ("stream", "effects"),
+    ("stream", "xep"),
     ("due", "account"),
     ("wait", "account"),
 ];

@@ -23,6 +23,7 @@ pub(crate) fn answer(now: Now, config: &Config, entity: Entity<'_>, iq: &Stanza)
     let asked = Asked {
         now,
         config,
+        host: iq.to().and_then(|to| config.accounts(to.domain())),
         iq: kind,
         payload: &payload,
         entity,

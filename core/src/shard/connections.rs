@@ -163,6 +163,7 @@ impl Shard {
             entropy: &mut self.entropy,
             fx: &mut self.fx,
             conn,
+            capabilities: &self.capabilities,
         };
         Some(call(&mut connection.stream, &mut cx))
     }

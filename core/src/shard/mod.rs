@@ -45,6 +45,7 @@ use crate::stream::{Stream, Violation};
 use crate::time::{Instant, Now};
 use crate::timer::Timers;
 use crate::wait::{Question, Wait};
+use crate::xep::Capabilities;
 
 use self::credit::Credit;
 use self::flow::Slowed;
@@ -60,6 +61,8 @@ pub use connections::Detached;
 #[derive(Debug)]
 pub struct Shard {
     config: Arc<Config>,
+    /// Of its hosts.
+    capabilities: Capabilities,
     place: Place,
     placement: Placement,
     entropy: Entropy,
@@ -144,6 +147,7 @@ impl Shard {
             commands: BTreeMap::new(),
             course: Course::Running,
             retention: Retention::default(),
+            capabilities: Capabilities::of(&config),
             config,
         };
         shard.begin_retention();
@@ -406,6 +410,7 @@ impl Shard {
             self.throttle.forgive_all();
         }
         self.fx.limit_queues(&config.limits);
+        self.capabilities = Capabilities::of(&config);
         self.config = config;
         let hosts = self.config.clone();
         self.fail_all(now, Violation::HostGone, |host| {

@@ -8,6 +8,7 @@ use crate::effects::Effects;
 use crate::entropy::Entropy;
 use crate::port::ConnId;
 use crate::time::Now;
+use crate::xep::Capabilities;
 
 /// What a stream may use during one call.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) entropy: &'a mut Entropy,
     pub(crate) fx: &'a mut Effects,
     pub(crate) conn: ConnId,
+    pub(crate) capabilities: &'a Capabilities,
 }
 
 impl Cx<'_> {

@@ -23,6 +23,7 @@ use crate::sasl::{ChannelBindings, Credentials, DeriveParams, Failure, ScramKeys
 use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::time::{Instant, Now};
+use crate::xep::Capabilities;
 
 const HEADER: &str = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
      xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -112,6 +113,7 @@ impl Stage {
             entropy: &mut self.entropy,
             fx: &mut self.fx,
             conn: self.conn,
+            capabilities: &Capabilities::of(&self.config),
         };
         call(&mut self.stream, &mut cx)
     }

@@ -1,4 +1,7 @@
 //! XEP-0202: Entity Time, version 2.0.
+//!
+//! Of a host, and to an account's own sessions of the account, on whose behalf the server answers (RFC 6121 §8.5.2.1.3). To others an account
+//! has no clock: where its user is, no server knows.
 
 use super::{Answer, Asked};
 use crate::xml::Ns;

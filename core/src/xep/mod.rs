@@ -4,6 +4,8 @@
 //! answers which payload. What stands here knows no sessions and keeps no state: it is told what it needs and gives back a payload
 //! or a condition; who is asked, and the stanza around the answer, are the caller's business.
 
+mod caps;
+mod contact_addresses;
 mod disco;
 mod entity_time;
 mod last_activity;
@@ -14,10 +16,12 @@ mod version;
 
 use alloc::vec::Vec;
 
+pub(crate) use caps::Capabilities;
+pub use contact_addresses::{ContactAddresses, Uri};
 pub use last_activity::ACTIVITY;
 pub(crate) use last_activity::{Activity, Seen, bounded_status};
 
-use crate::config::Config;
+use crate::config::{Config, HostConfig};
 use crate::stanza::{Condition, IqType};
 use crate::time::Now;
 use crate::xml::{Node, Ns, Writer};
@@ -77,6 +81,22 @@ pub const INDEX: &[Xep] = &[
         bearer: Bearer::Host,
     },
     Xep {
+        number: 115,
+        name: "Entity Capabilities",
+        version: "1.6.0",
+        file: "core/src/xep/caps.rs",
+        features: &[Ns::Capabilities.uri()],
+        bearer: Bearer::Host,
+    },
+    Xep {
+        number: 157,
+        name: "Contact Addresses for XMPP Services",
+        version: "1.1.1",
+        file: "core/src/xep/contact_addresses.rs",
+        features: &[],
+        bearer: Bearer::Host,
+    },
+    Xep {
         number: 160,
         name: "Best Practices for Handling Offline Messages",
         version: "1.0.1",
@@ -106,7 +126,7 @@ pub const INDEX: &[Xep] = &[
         version: "2.0",
         file: "core/src/xep/entity_time.rs",
         features: &[Ns::Time.uri()],
-        bearer: Bearer::Host,
+        bearer: Bearer::HostAndOwn,
     },
     Xep {
         number: 203,
@@ -239,7 +259,7 @@ const REQUESTS: &[Request] = &[
     Request {
         ns: Ns::Time,
         element: "time",
-        bearer: Bearer::Host,
+        bearer: Bearer::HostAndOwn,
         respond: entity_time::time,
     },
     Request {
@@ -277,6 +297,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) now: Now,
     /// The server's configuration.
     pub(crate) config: &'a Config,
+    /// That of the host that is named, if one is.
+    pub(crate) host: Option<&'a HostConfig>,
     /// `Get` or `Set`. To answer a result or an error with a refusal writes nothing (`Stanza::refusal`).
     pub(crate) iq: IqType,
     /// The only child.

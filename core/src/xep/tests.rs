@@ -30,6 +30,7 @@ fn ask(entity: Entity<'_>, iq: IqType, payload: &str) -> Answer {
             wall: UnixTime(1_795_316_645_678),
         },
         config: &config,
+        host: None,
         iq,
         payload: &stanza.payload().unwrap(),
         entity,
@@ -56,7 +57,8 @@ fn a_host_says_that_it_is_an_im_server_and_what_it_can() {
          <feature var='jabber:iq:last'/>\
          <feature var='http://jabber.org/protocol/disco#info'/>\
          <feature var='http://jabber.org/protocol/disco#items'/>\
-         <feature var='jabber:iq:version'/><feature var='msgoffline'/><feature var='urn:xmpp:blocking'/>\
+         <feature var='jabber:iq:version'/><feature var='http://jabber.org/protocol/caps'/>\
+         <feature var='msgoffline'/><feature var='urn:xmpp:blocking'/>\
          <feature var='urn:xmpp:ping'/><feature var='urn:xmpp:time'/><feature var='urn:xmpp:carbons:2'/>\
          <feature var='urn:xmpp:carbons:rules:0'/><feature var='urn:xmpp:mam:2'/>\
          <feature var='urn:xmpp:mam:2#extended'/><feature var='urn:xmpp:mam:2#groupchat-field'/>\
@@ -77,7 +79,7 @@ fn an_account_says_to_its_owner_that_it_is_registered() {
          <feature var='jabber:iq:last'/>\
          <feature var='http://jabber.org/protocol/disco#info'/>\
          <feature var='http://jabber.org/protocol/disco#items'/><feature var='urn:xmpp:ping'/>\
-         <feature var='urn:xmpp:carbons:2'/>\
+         <feature var='urn:xmpp:time'/><feature var='urn:xmpp:carbons:2'/>\
          <feature var='urn:xmpp:carbons:rules:0'/><feature var='urn:xmpp:mam:2'/>\
          <feature var='urn:xmpp:mam:2#extended'/><feature var='urn:xmpp:mam:2#groupchat-field'/>\
          <feature var='urn:xmpp:sid:0'/><feature var='urn:xmpp:message-retract:1'/></query>"
@@ -100,8 +102,12 @@ fn an_account_says_to_its_contacts_what_they_can_ask() {
          <feature var='http://jabber.org/protocol/disco#items'/></query>"
     );
     // What is its own only is refused as to anybody else.
-    let ping = "<ping xmlns='urn:xmpp:ping'/>";
-    assert_eq!(result(contact, ping), "ServiceUnavailable");
+    for own in [
+        "<ping xmlns='urn:xmpp:ping'/>",
+        "<time xmlns='urn:xmpp:time'/>",
+    ] {
+        assert_eq!(result(contact, own), "ServiceUnavailable");
+    }
     let roster = "<query xmlns='jabber:iq:roster'/>";
     assert_eq!(result(contact, roster), "ServiceUnavailable");
     // RFC 6121 §2.3.3.
@@ -188,14 +194,12 @@ fn a_host_answers_ping_version_and_time() {
 }
 
 #[test]
-fn an_account_answers_its_owner_a_ping_but_neither_version_nor_time() {
+fn an_account_answers_its_owner_a_ping_and_the_time_but_no_version() {
     assert_eq!(result(OWN_ACCOUNT, "<ping xmlns='urn:xmpp:ping'/>"), "");
-    for request in [
-        "<query xmlns='jabber:iq:version'/>",
-        "<time xmlns='urn:xmpp:time'/>",
-    ] {
-        assert_eq!(result(OWN_ACCOUNT, request), "ServiceUnavailable");
-    }
+    let time = result(OWN_ACCOUNT, "<time xmlns='urn:xmpp:time'/>");
+    assert_eq!(time, result(Entity::Host, "<time xmlns='urn:xmpp:time'/>"));
+    let version = "<query xmlns='jabber:iq:version'/>";
+    assert_eq!(result(OWN_ACCOUNT, version), "ServiceUnavailable");
 }
 
 /// XEP-0030 §8.
@@ -205,6 +209,7 @@ fn an_account_answers_a_stranger_as_if_it_did_not_exist() {
     let refused = Answer::Refuse(Condition::ServiceUnavailable);
     for request in [
         "<ping xmlns='urn:xmpp:ping'/>",
+        "<time xmlns='urn:xmpp:time'/>",
         "<query xmlns='http://jabber.org/protocol/disco#info'/>",
         "<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>",
         "<items xmlns='http://jabber.org/protocol/disco#items'/>",

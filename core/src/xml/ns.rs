@@ -42,6 +42,8 @@ namespaces! {
     Blocking = "urn:xmpp:blocking";
     /// XEP-0191 §3.3.
     BlockingErrors = "urn:xmpp:blocking:errors";
+    /// XEP-0115.
+    Capabilities = "http://jabber.org/protocol/caps";
     /// XEP-0280.
     Carbons = "urn:xmpp:carbons:2";
     /// XEP-0280 §6.2.
@@ -112,6 +114,8 @@ namespaces! {
     SaslChannelBinding = "urn:xmpp:sasl-cb:0";
     /// RFC 6120 §4.8.2: the content namespace between servers.
     Server = "jabber:server";
+    /// XEP-0157 §3: the type of a form.
+    ServerInfo = "http://jabber.org/network/serverinfo";
     /// RFC 3921 §3, kept for old clients.
     Session = "urn:ietf:params:xml:ns:xmpp-session";
     /// RFC 6120 §8.3.3.

@@ -221,7 +221,6 @@ const NOT_YET: &[&str] = &[
     "allow_registration",
     "c2s_tcp_keepalives",
     "component_ports",
-    "contact_info",
     "cross_domain_bosh",
     "default_archive_policy",
     "dialback_secret",

@@ -163,27 +163,14 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
         })
     }
 
-    /// The option's values. As in Prosody a single value is a list of one.
+    /// The option's values.
     fn many<T>(
         &mut self,
         option: &Description,
         read: impl Fn(&DeValue<'_>) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         self.find(option, |value, wrongs| {
-            let items: &[Spanned<DeValue<'_>>] = match value.get_ref().as_array() {
-                Some(items) => items,
-                None => std::slice::from_ref(value),
-            };
-            let mut list = Vec::with_capacity(items.len());
-            for item in items {
-                match read(item.get_ref()) {
-                    Ok(item) => list.push(item),
-                    Err(wrong) => {
-                        wrongs.push((item.span(), format!("`{}` {wrong}", option.name)));
-                    }
-                }
-            }
-            Some(list)
+            Some(list(option.name, value, &read, wrongs))
         })
     }
 
@@ -216,6 +203,58 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
         }
         None
     }
+}
+
+/// The values of an option. As in Prosody a single value is a list of one.
+fn list<T>(
+    name: &str,
+    value: &Spanned<DeValue<'_>>,
+    read: impl Fn(&DeValue<'_>) -> Result<T, String>,
+    wrongs: &mut Wrongs,
+) -> Vec<T> {
+    let items: &[Spanned<DeValue<'_>>] = match value.get_ref().as_array() {
+        Some(items) => items,
+        None => std::slice::from_ref(value),
+    };
+    let mut list = Vec::with_capacity(items.len());
+    for item in items {
+        match read(item.get_ref()) {
+            Ok(item) => list.push(item),
+            Err(wrong) => wrongs.push((item.span(), format!("`{name}` {wrong}"))),
+        }
+    }
+    list
+}
+
+/// The lists of an option that is a table of them.
+fn lists<T: Item>(
+    name: &str,
+    names: &[&'static str],
+    value: &Spanned<DeValue<'_>>,
+    wrongs: &mut Wrongs,
+) -> Vec<(&'static str, Vec<T>)> {
+    let Some(table) = value.get_ref().as_table() else {
+        let first = names.first().copied().unwrap_or_default();
+        let wrong = format!("`{name}` must be a table of lists: {name} = {{ {first} = [] }}");
+        wrongs.push((value.span(), wrong));
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (key, value) in table {
+        let key_name = key.get_ref().as_ref();
+        match names.iter().find(|name| **name == key_name) {
+            Some(known) => {
+                let values = list(&format!("{name}.{known}"), value, item, wrongs);
+                found.push((*known, values));
+            }
+            None => {
+                let known = names.join(", ");
+                let wrong = format!("there is no `{name}.{key_name}`; there are {known}");
+                wrongs.push((key.span(), wrong));
+            }
+        }
+    }
+    found
 }
 
 impl Source for Reader<'_, '_, '_> {
@@ -281,6 +320,18 @@ impl Source for Reader<'_, '_, '_> {
         self.remember(option, Kind::Texts, || quoted_list(default));
         self.many(option, item)
             .unwrap_or_else(|| default.iter().filter_map(|item| T::read(item)).collect())
+    }
+
+    fn lists<T: Item>(
+        &mut self,
+        option: &Description,
+        names: &[&'static str],
+    ) -> Vec<(&'static str, Vec<T>)> {
+        self.remember(option, Kind::Table, String::new);
+        let found = self.find(option, |value, wrongs| {
+            Some(lists(option.name, names, value, wrongs))
+        });
+        found.unwrap_or_default()
     }
 
     fn rate(&mut self, option: &Description, kind: &'static str) -> Option<Rate> {

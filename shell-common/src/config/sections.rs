@@ -108,12 +108,15 @@ fn leaves(name: &str, table: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
             let Some(below) = value.get_ref().as_table() else {
                 continue;
             };
+            if !is_section((key, value)) {
+                continue;
+            }
             let key_name = key.get_ref();
             let path = match above.is_empty() {
                 true => key_name.clone().into_owned(),
                 false => format!("{above}.{key_name}"),
             };
-            if below.iter().any(|(_, value)| value.get_ref().is_table()) {
+            if below.iter().any(is_section) {
                 left.push((path, below));
             } else {
                 found.push((key.span(), path));
@@ -121,6 +124,11 @@ fn leaves(name: &str, table: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
         }
     }
     found
+}
+
+/// Whether this is a table that is no option.
+fn is_section((key, value): (&Key<'_>, &Spanned<DeValue<'_>>)) -> bool {
+    value.get_ref().is_table() && !options::is_known(key.get_ref())
 }
 
 /// The hosts, each with what stands above where its section says nothing.
@@ -199,7 +207,7 @@ fn host<'a, 't>(
         return None;
     };
     // Without quotes each dot begins a table inside the table.
-    if table.iter().any(|(_, value)| value.get_ref().is_table()) {
+    if table.iter().any(is_section) {
         for (span, host) in leaves(name, table) {
             let fault = format!("the name of a host stands in quotes: [{HOSTS}.\"{host}\"]");
             reader.faults.at(&span, fault);

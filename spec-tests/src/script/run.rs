@@ -18,10 +18,11 @@ use std::time::Duration;
 use spondee_core::archive::Policy;
 use spondee_core::config::{Config, ConflictResolve, Host, TlsAvailable};
 use spondee_core::jid::{BareJid, Domain};
-use spondee_core::options::Expiry;
+use spondee_core::options::{Expiry, Item as _};
 use spondee_core::port::{Command, Opening, TlsVersion};
 use spondee_core::sasl::Encryption;
 use spondee_core::secret::Secret;
+use spondee_core::xep::Uri;
 
 use super::archive::{Page, query};
 use super::fill::{Names, compare, each, expand};
@@ -127,6 +128,10 @@ fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
                     }
                     ["blocklist", "items", count] => {
                         host.blocking.max_items = number(count)? as usize;
+                    }
+                    ["contact", kind, uri] => {
+                        let uri = Uri::read(uri).ok_or("not a URI")?;
+                        host.contacts.add(kind, uri).ok_or("no such contact")?;
                     }
                     ["disable", mechanism] => host.sasl.disable.push((*mechanism).to_owned()),
                     _ => return Err("no such setting".to_owned()),

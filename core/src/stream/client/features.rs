@@ -53,9 +53,10 @@ impl Stream {
     }
 
     /// Features after SASL.
-    pub(in crate::stream) fn write_bind_features(cx: &mut Cx<'_>) {
+    pub(in crate::stream) fn write_bind_features(cx: &mut Cx<'_>, host: &str) {
         let max = cx.config.limits.c2s_stanza_bytes;
         let idle = cx.config.limits.idle;
+        let capabilities = cx.capabilities;
         cx.say(|out| {
             let mut w = Writer::new(out);
             w.open("stream:features");
@@ -71,6 +72,7 @@ impl Stream {
             w.open("sub")
                 .attribute("xmlns", Ns::PreApproval.uri())
                 .close();
+            capabilities.write(&mut w, host);
             write_limits(&mut w, max, idle);
             w.close();
         });

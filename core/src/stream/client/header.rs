@@ -44,7 +44,7 @@ impl Stream {
         }
         let (host, from) = (addressed.host.as_str(), addressed.from.as_ref());
         self.write_header(cx, host, from, Version::Ours);
-        Self::write_bind_features(cx);
+        Self::write_bind_features(cx, host);
         self.state = State::Client(Client::Bind(account, 0));
         Some(Event::AtOwner)
     }

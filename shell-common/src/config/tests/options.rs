@@ -35,6 +35,33 @@ fn a_host_has_its_own_number_of_contacts_or_that_of_all() {
 }
 
 #[test]
+fn a_host_has_its_own_contact_addresses_or_those_of_all() {
+    let settings = read(
+        "contact_info = { abuse = [\"mailto:abuse@a.example\"], status = \"https://a.example\" }\n\
+         [host.\"a.example\"]\n\
+         [host.\"b.example\"]\n\
+         contact_info = { admin = [\"xmpp:admin@b.example\"] }\n\
+         [host.\"c.example\"]\n\
+         contact_info = {}\n\
+         [host.\"d.example\".contact_info]\n\
+         security = [\"mailto:security@d.example\"]\n",
+    )
+    .unwrap();
+    let contacts = |name| format!("{:?}", host(&settings, name).contacts);
+    for (name, address, other) in [
+        ("a.example", "mailto:abuse@a.example", "admin"),
+        ("a.example", "https://a.example", "admin"),
+        ("b.example", "xmpp:admin@b.example", "abuse"),
+        ("d.example", "mailto:security@d.example", "abuse"),
+    ] {
+        let contacts = contacts(name);
+        assert!(contacts.contains(address), "{contacts}");
+        assert!(!contacts.contains(other), "{contacts}");
+    }
+    assert!(host(&settings, "c.example").contacts.is_empty());
+}
+
+#[test]
 fn a_wrong_number_of_contacts_is_told_where_it_stands() {
     for (text, expected) in [
         (
