@@ -11,6 +11,7 @@ use crate::blocking::BlockingOptions;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
 use crate::options::{Expiry, Source, Unsaid, of_host};
+use crate::private::PrivateOptions;
 use crate::roster::RosterOptions;
 use crate::sasl::SaslPolicy;
 use crate::xep::ContactAddresses;
@@ -82,6 +83,8 @@ pub struct HostConfig {
     pub blocking: BlockingOptions,
     /// What is archived, and what waits for who is away.
     pub archive: ArchiveOptions,
+    /// What private XML may be.
+    pub private: PrivateOptions,
     /// `contact_info`: whom to turn to.
     pub contacts: ContactAddresses,
 }
@@ -143,6 +146,7 @@ impl HostConfig {
             ),
             blocking: BlockingOptions::read(from),
             archive: ArchiveOptions::read(from),
+            private: PrivateOptions::read(from),
             contacts: ContactAddresses::read(from),
         }
     }

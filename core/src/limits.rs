@@ -10,9 +10,7 @@ mod options;
 
 pub use network::{Network, NotANetwork};
 pub use options::{
-    ARCHIVE_BYTES, ARCHIVE_EXPIRY, ARCHIVE_MESSAGES, ARCHIVE_RESULTS, BLOCKLIST_ITEMS,
-    C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT,
-    ITERATION_COUNT, OFFLINE_MESSAGES, ROSTER_CONTACTS, ROSTER_REQUESTS,
+    ARCHIVE_BYTES, ARCHIVE_EXPIRY, ARCHIVE_MESSAGES, ARCHIVE_RESULTS, BLOCKLIST_ITEMS, C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT, ITERATION_COUNT, OFFLINE_MESSAGES, PRIVATE_ITEMS, ROSTER_CONTACTS, ROSTER_REQUESTS,
     SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES, SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT,
     USER_TOMBSTONE_EXPIRY,
 };
@@ -603,3 +601,24 @@ pub const CATCHING_UP_BYTES: usize = 1024 * 1024;
 /// Messages of an account of which it is remembered that there were copies (XEP-0280 §6.1: errors that answer them are copied, too):
 /// who answers with an error does so within a few round trips.
 pub const CARBONS_SENT: usize = 64;
+
+// -- Private XML and cards
+
+/// Elements in one request to keep private XML: one is usual. A call makes no more changes (`CALL_OPS`).
+pub const PRIVATE_SET_ITEMS: usize = CALL_OPS;
+
+/// Bytes of these with their keys.
+pub const PRIVATE_SET_BYTES: usize = CALL_BYTES - 8 * 1024;
+
+/// Bytes of the namespace and the name by which an element is known. Names of namespaces are addresses; each is a key of the database.
+pub const PRIVATE_KEY_BYTES: usize = 1024;
+
+/// Bytes of all private XML that an account keeps: bookmarks and notes of thousands take some hundred kilobytes. All of it is read before
+/// more is taken. Whoever has more, from elsewhere, keeps it and can add nothing.
+pub const PRIVATE_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a card. XEP-0153 wants pictures below eight kilobytes; people have larger ones, and everybody may ask for them with a hundred bytes.
+pub const VCARD_BYTES: usize = 128 * 1024;
+
+const _: () = assert!(PRIVATE_SET_BYTES <= PRIVATE_BYTES && VCARD_BYTES < CALL_BYTES);
+const _: () = assert!(PRIVATE_KEY_BYTES * PRIVATE_SET_ITEMS < PRIVATE_SET_BYTES);

@@ -35,6 +35,7 @@ const EDGES: &[(&str, &str)] = &[
     // The options of a feature are plain data.
     ("config", "archive"),
     ("config", "blocking"),
+    ("config", "private"),
     ("config", "roster"),
     ("config", "sasl"),
     ("config", "xep"),

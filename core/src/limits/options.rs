@@ -63,6 +63,9 @@ pub const ROSTER_REQUESTS: RangeInclusive<usize> = 1..=1000;
 /// that asks for it. None would be no list.
 pub const BLOCKLIST_ITEMS: RangeInclusive<usize> = 1..=2000;
 
+/// `private_storage_max_items`. All of them are counted before one more is kept; none would be no storage.
+pub const PRIVATE_ITEMS: RangeInclusive<usize> = 1..=10_000;
+
 // Something is left for other tables.
 const _: () = assert!(
     *ROSTER_CONTACTS.end()

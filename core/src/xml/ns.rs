@@ -96,10 +96,16 @@ namespaces! {
     Ping = "urn:xmpp:ping";
     /// RFC 6121 §3.4.
     PreApproval = "urn:xmpp:features:pre-approval";
+    /// XEP-0049 §2.
+    Private = "jabber:iq:private";
     /// XEP-0444.
     Reactions = "urn:xmpp:reactions:0";
     /// XEP-0184.
     Receipts = "urn:xmpp:receipts";
+    /// XEP-0077.
+    Registration = "jabber:iq:register";
+    /// XEP-0077 §8.
+    RegistrationFeature = "http://jabber.org/features/iq-register";
     /// XEP-0424.
     Retraction = "urn:xmpp:message-retract:1";
     /// RFC 6121 §2.
@@ -130,6 +136,8 @@ namespaces! {
     Time = "urn:xmpp:time";
     /// RFC 6120 §5.4.
     Tls = "urn:ietf:params:xml:ns:xmpp-tls";
+    /// XEP-0054.
+    VCard = "vcard-temp";
     /// XEP-0092.
     Version = "jabber:iq:version";
     /// Bound to the prefix `xml` by XML Namespaces §3.
