@@ -10,7 +10,9 @@ mod options;
 
 pub use network::{Network, NotANetwork};
 pub use options::{
-    ARCHIVE_BYTES, ARCHIVE_EXPIRY, ARCHIVE_MESSAGES, ARCHIVE_RESULTS, BLOCKLIST_ITEMS, C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT, ITERATION_COUNT, OFFLINE_MESSAGES, PRIVATE_ITEMS, ROSTER_CONTACTS, ROSTER_REQUESTS,
+    ARCHIVE_BYTES, ARCHIVE_EXPIRY, ARCHIVE_MESSAGES, ARCHIVE_RESULTS, BLOCKLIST_ITEMS,
+    C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT,
+    ITERATION_COUNT, OFFLINE_MESSAGES, PRIVATE_ITEMS, ROSTER_CONTACTS, ROSTER_REQUESTS,
     SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES, SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT,
     USER_TOMBSTONE_EXPIRY,
 };
@@ -597,6 +599,9 @@ pub const ARCHIVE_IDS: usize = STORE_PAGE_ENTRIES as usize;
 pub const CATCHING_UP_STANZAS: usize = 1024;
 /// Bytes of these.
 pub const CATCHING_UP_BYTES: usize = 1024 * 1024;
+
+/// Ranges of its archive of which it is remembered that a session was sent them: a client that pages through it makes one.
+pub const FETCHED_RANGES: usize = 8;
 
 /// Messages of an account of which it is remembered that there were copies (XEP-0280 §6.1: errors that answer them are copied, too):
 /// who answers with an error does so within a few round trips.

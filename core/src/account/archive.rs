@@ -3,10 +3,11 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
-use super::offline::Fetched;
 use super::{Account, Asked, Cx, Read, SessionKey, StoreRoom};
 use crate::archive::{self, ARCHIVE, Flipped, Prefs, Query, Rest, Results, Scope, Wanted};
+use crate::limits::{ARCHIVE_IDS, STORE_PAGE_ENTRIES};
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::store::{self, Class, Entry, Op, Order, Page, Pick, Reply, StoreError};
 use crate::xml::Node;
@@ -68,10 +69,6 @@ impl Account {
         };
         let query = Query::read(payload, scope)?;
         let ops = ops(&query, scope.last);
-        if let Some(session) = self.session(key) {
-            // XEP-0313 §6.1.1: messages that wait are not sent to who has seen them here.
-            session.fetched = Fetched::Archive;
-        }
         let read = ArchiveRead {
             by: key,
             asked: Arc::clone(iq),
@@ -83,7 +80,7 @@ impl Account {
 
     /// The store has what was asked for.
     pub(super) fn archive_came(
-        &self,
+        &mut self,
         cx: &mut Cx<'_>,
         read: ArchiveRead,
         outcome: Result<Vec<Reply>, StoreError>,
@@ -91,21 +88,12 @@ impl Account {
         let ArchiveRead { by, asked, query } = read;
         let done = match outcome {
             Err(_) => Err(Condition::InternalServerError),
-            Ok(mut replies) => match (replies.pop(), replies.pop(), query.present.is_empty()) {
-                // §4.1.3: "not present in the archive".
-                (Some(Reply::Missing), ..) | (_, Some(Reply::Missing), _) => {
-                    Err(Condition::ItemNotFound)
-                }
-                (Some(Reply::Page(page)), ..) => self.answer_page(cx, by, &asked, &query, &page),
-                (Some(Reply::Count(count)), ..) => {
-                    let result = asked.result(|w| {
-                        let rest = match count {
-                            0 => Rest::Nothing,
-                            _ => Rest::More,
-                        };
-                        archive::fin(w, rest, None, Some(count));
-                    });
-                    cx.tell(by, result.into());
+            // §4.1.3: "not present in the archive".
+            Ok(replies) if replies.contains(&Reply::Missing) => Err(Condition::ItemNotFound),
+            Ok(mut replies) => match replies.pop() {
+                Some(Reply::Page(page)) => self.answer_page(cx, by, &asked, &query, page),
+                Some(Reply::Count(count)) => {
+                    cx.tell(by, counted(&asked, count).into());
                     Ok(())
                 }
                 _ => Err(Condition::InternalServerError),
@@ -117,21 +105,28 @@ impl Account {
     }
 
     fn answer_page(
-        &self,
+        &mut self,
         cx: &mut Cx<'_>,
         by: SessionKey,
         asked: &Stanza,
         query: &Query,
-        page: &Page,
+        mut page: Page,
     ) -> Result<(), Condition> {
-        let Wanted::Page(pick) = &query.wanted else {
-            return Err(Condition::InternalServerError);
-        };
         // §4.3.2: "not present in the archive" any more.
         let is_gone = |anchor: &i64| page.oldest.is_none_or(|oldest| *anchor < oldest);
         if query.anchors.iter().any(is_gone) {
             return Err(Condition::ItemNotFound);
         }
+        query.narrow(&mut page);
+        let pick = match &query.wanted {
+            Wanted::Page(pick) => pick,
+            // Of those that are named.
+            Wanted::Count(_) => {
+                let count = u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
+                cx.tell(by, counted(asked, count).into());
+                return Ok(());
+            }
+        };
         let mut xml = Vec::new();
         let results = Results::new(&self.jid, asked.from(), query.queryid.as_deref());
         let mut write = |entry: &Entry| {
@@ -144,14 +139,19 @@ impl Account {
         }
         let ends = page.entries.first().zip(page.entries.last());
         let ends = ends.map(|(first, last)| (self.ids.text(first.key), self.ids.text(last.key)));
-        // All that were named are there, however many they are.
-        let rest = match pick.ids.is_none() && page.more {
+        let rest = match page.more {
             true => Rest::More,
             false => Rest::Nothing,
         };
         asked
             .result(|w| archive::fin(w, rest, ends, None))
             .write(&mut xml);
+        if let Some(seen) = seen(pick, &page)
+            && let Some(session) = self.session(by)
+        {
+            // XEP-0313 §6.1.1: what waits and was received here need not be sent again.
+            session.fetched.insert(seen);
+        }
         cx.tell_page(by, xml.into());
         Ok(())
     }
@@ -238,38 +238,66 @@ impl Account {
     }
 }
 
-/// What a query reads: first whether entries are there that it names as its bounds.
+/// XEP-0059 §2.7.
+fn counted(asked: &Stanza, count: u64) -> Stanza {
+    let rest = match count {
+        0 => Rest::Nothing,
+        _ => Rest::More,
+    };
+    asked.result(|w| archive::fin(w, rest, None, Some(count)))
+}
+
+/// Of which keys a page has all that there is.
+fn seen(pick: &Pick, page: &Page) -> Option<RangeInclusive<i64>> {
+    if pick.peer.is_some() || pick.ids.is_some() {
+        return None;
+    }
+    let first = pick.after.map_or(i64::MIN, |after| after.saturating_add(1));
+    let last = pick
+        .before
+        .map_or(i64::MAX, |before| before.saturating_sub(1));
+    let last = last.min(pick.upto);
+    let ends = page.entries.first().zip(page.entries.last());
+    match (page.more, pick.order, ends) {
+        (false, ..) => Some(first..=last),
+        (true, Order::Forward, Some((_, newest))) => Some(first..=newest.key),
+        (true, Order::Backward, Some((oldest, _))) => Some(oldest.key..=last),
+        (true, _, None) => None,
+    }
+}
+
+/// What a query reads: first whether entries are there that it names.
 fn ops(query: &Query, last: i64) -> Vec<Op> {
-    let mut ops = Vec::with_capacity(2);
+    let (Wanted::Page(pick) | Wanted::Count(pick)) = &query.wanted;
     let page = |pick: Pick| Op::Page {
         log: ARCHIVE,
         pick: Box::new(pick),
     };
-    if !query.present.is_empty() {
-        let mut ids = query.present.clone();
-        ids.sort_unstable();
-        ids.dedup();
-        ops.push(page(Pick {
-            kept: store::Kept::Archived,
+    let named = |ids: &[i64]| {
+        page(Pick {
+            kept: pick.kept,
             peer: None,
-            ids: Some(ids),
+            ids: Some(ids.to_vec()),
             after: None,
             before: None,
             upto: last,
             order: Order::Forward,
-            limit: 2,
-        }));
-    }
-    ops.push(match &query.wanted {
-        Wanted::Page(pick) => page(pick.clone()),
-        Wanted::Count(pick) => Op::Count {
+            limit: STORE_PAGE_ENTRIES,
+        })
+    };
+    let mut ops: Vec<Op> = query.present.chunks(ARCHIVE_IDS).map(named).collect();
+    match (&query.wanted, &pick.ids) {
+        (_, Some(ids)) if ids.is_empty() => {}
+        (_, Some(ids)) => ops.push(named(ids)),
+        (Wanted::Page(pick), None) => ops.push(page(pick.clone())),
+        (Wanted::Count(pick), None) => ops.push(Op::Count {
             log: ARCHIVE,
             kept: pick.kept,
             peer: pick.peer.clone(),
             after: pick.after,
             before: pick.before,
             upto: pick.upto,
-        },
-    });
+        }),
+    }
     ops
 }

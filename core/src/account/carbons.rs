@@ -85,14 +85,16 @@ impl Account {
             Copying::Both | Copying::Sent => {}
             Copying::Answer | Copying::Nobody => return,
         }
-        let others: Vec<SessionKey> = self.carbons_but(Some(key)).collect();
-        if others.is_empty() {
-            return;
-        }
-        if let Some(print) = self.print(message.to(), message) {
+        // Where there is one session only, there is nobody to be told of an error either.
+        if self.sessions.len() > 1
+            && let Some(print) = self.print(message.to(), message)
+        {
             self.copied.insert(print);
         }
-        self.copy(cx, "sent", message, others, archived);
+        let others: Vec<SessionKey> = self.carbons_but(Some(key)).collect();
+        if !others.is_empty() {
+            self.copy(cx, "sent", message, others, archived);
+        }
     }
 
     /// Which sessions get a copy of a message that came (§7): those that do not get it by themselves, and did not send it.

@@ -14,7 +14,7 @@ use crate::archive::{self, Party, Storing, Worth};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::{Condition, Stanza};
 use crate::store::{Entry, Kept, Payload};
-use crate::xml::Ns;
+use crate::xml::{Node, Ns};
 
 /// What is said to who writes to somebody for whom enough is kept.
 const FULL: &str = "Too many messages wait for this user.";
@@ -64,7 +64,13 @@ impl Account {
         };
         let worth = Worth::of(&message);
         let recipients = choose(&self.sessions, message.kind(), to);
-        let copies = self.copied_to(&message, &from, worth.copying, &recipients);
+        let copies = match recipients {
+            // What is refused is copied to nobody.
+            Recipients::Unreached(Unreached::Refused) => Vec::new(),
+            Recipients::Unreached(_) | Recipients::One(_) | Recipients::Each(_) => {
+                self.copied_to(&message, &from, worth.copying, &recipients)
+            }
+        };
         let owes = worth.storing != Storing::Passing && self.owes(&recipients);
         if let (Recipients::Unreached(unreached), false, true) =
             (&recipients, owes, copies.is_empty())
@@ -165,18 +171,22 @@ impl Account {
     }
 }
 
-/// XEP-0359 §3: "MUST delete that element even if they are not adding their own".
+/// Takes out of a message what only the account's server may say: `<stanza-id/>` of its archive (XEP-0359 §3: "MUST delete that element even
+/// if they are not adding their own") and how long it waited there (XEP-0203 §5).
 fn without_forged(message: Arc<Stanza>, account: &BareJid) -> Arc<Stanza> {
     // Hardly any message has one.
-    if !message.mentions(b"stanza-id") {
+    if !message.mentions(b"stanza-id") && !message.mentions(b"urn:xmpp:delay") {
         return message;
     }
+    let says = |child: &Node<'_>, name: &str, is_ours: &dyn Fn(&Jid) -> bool| {
+        let who = child.attribute(name).and_then(|who| Jid::parse(&who).ok());
+        who.is_some_and(|who| is_ours(&who))
+    };
     let clean = message.without(|child| {
-        child.is(Ns::StanzaIds, "stanza-id")
-            && child
-                .attribute("by")
-                .and_then(|by| Jid::parse(&by).ok())
-                .is_some_and(|by| by.as_str() == account.as_str())
+        let own = |jid: &Jid| jid.as_str() == account.as_str();
+        let host = |jid: &Jid| own(jid) || jid.as_str() == account.domain();
+        child.is(Ns::StanzaIds, "stanza-id") && says(child, "by", &own)
+            || child.is(Ns::Delay, "delay") && says(child, "from", &host)
     });
     clean.map_or(message, Arc::new)
 }

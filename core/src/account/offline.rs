@@ -4,11 +4,14 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 use super::choose::{Recipients, Unreached};
 use super::{Account, Addressed, Cx, Read, SessionKey};
 use crate::archive::{self, ARCHIVE};
-use crate::limits::{CATCHING_UP_BYTES, CATCHING_UP_STANZAS, STORE_OWED_BYTES, STORE_PAGE_ENTRIES};
+use crate::limits::{
+    CATCHING_UP_BYTES, CATCHING_UP_STANZAS, FETCHED_RANGES, STORE_OWED_BYTES, STORE_PAGE_ENTRIES,
+};
 use crate::stanza::{Stanza, write_stored_message};
 use crate::store::{Class, Entry, Kept, Op, Order, Owed, Page, Pick, Reply, StoreError};
 use crate::time::Now;
@@ -64,14 +67,34 @@ pub(super) struct Behind {
     bytes: usize,
 }
 
-/// Which of what waits a session is to be told.
+/// What a session has seen of the archive: ranges of keys, of which it was sent all that there is. What waits is not sent to it again, if it
+/// is in one of them (XEP-0313 §6.1.1).
 #[derive(Debug, Default)]
-pub(super) enum Fetched {
-    /// All of it.
-    #[default]
-    Nothing,
-    /// What is not in the archive, which it has asked for (XEP-0313 §6.1.1).
-    Archive,
+pub(super) struct Fetched(Vec<RangeInclusive<i64>>);
+
+impl Fetched {
+    /// Another range. One that was too much is forgotten: what is in it is sent once more.
+    pub(super) fn insert(&mut self, range: RangeInclusive<i64>) {
+        if let Some(last) = self.0.last_mut() {
+            // Page after page, in either direction.
+            if *range.start() <= last.end().saturating_add(1) && range.end() >= last.end() {
+                *last = *last.start().min(range.start())..=*range.end();
+                return;
+            }
+            if range.end().saturating_add(1) >= *last.start() && range.start() <= last.start() {
+                *last = *range.start()..=*last.end().max(range.end());
+                return;
+            }
+        }
+        if self.0.len() >= FETCHED_RANGES {
+            self.0.remove(0);
+        }
+        self.0.push(range);
+    }
+
+    fn has(&self, key: i64) -> bool {
+        self.0.iter().any(|range| range.contains(&key))
+    }
 }
 
 impl Offline {
@@ -238,8 +261,8 @@ impl Account {
         for entry in &page.entries {
             owed.count(entry.payload.len());
             let has = session.is_some_and(|session| {
-                let is_fetched = matches!(session.fetched, Fetched::Archive);
-                session.copied.contains(&entry.key) || is_fetched && entry.kept == Kept::Both
+                let is_fetched = entry.kept == Kept::Both && session.fetched.has(entry.key);
+                is_fetched || session.copied.contains(&entry.key)
             });
             if !has && !entry.payload.is_empty() {
                 self.write_entry(entry, &mut xml);

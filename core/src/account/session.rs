@@ -37,7 +37,7 @@ pub(crate) struct Session {
     pub(super) carbons: Carbons,
     /// How messages reach it.
     pub(super) delivery: Delivery,
-    /// Whether it has asked for the archive.
+    /// What it has seen of the archive.
     pub(super) fetched: Fetched,
     /// Of what waits, the keys of what it has copies of.
     pub(super) copied: BTreeSet<i64>,
@@ -145,7 +145,7 @@ impl Account {
             blocklist: Interest::Nothing,
             carbons: Carbons::Off,
             delivery: Delivery::Live,
-            fetched: Fetched::Nothing,
+            fetched: Fetched::default(),
             copied: BTreeSet::new(),
             since: cx.now.mono,
             directed: BTreeSet::new(),

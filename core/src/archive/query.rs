@@ -10,7 +10,7 @@ use super::id::Ids;
 use crate::jid::Jid;
 use crate::limits::ARCHIVE_IDS;
 use crate::stanza::Condition;
-use crate::store::{Kept, Order, Peer, Pick};
+use crate::store::{Entry, Kept, Order, Page, Peer, Pick};
 use crate::time::parse_xep0082;
 use crate::xml::{Node, Ns};
 
@@ -89,6 +89,7 @@ impl Query {
                 _ => {}
             }
         }
+        read.settle_ids();
         let Reading {
             pick,
             counts,
@@ -107,6 +108,39 @@ impl Query {
             present,
             anchors,
         })
+    }
+}
+
+impl Query {
+    /// Leaves of a page of entries that were named what else is asked for: with whom, and how many.
+    pub(crate) fn narrow(&self, page: &mut Page) {
+        let (Wanted::Page(pick) | Wanted::Count(pick)) = &self.wanted;
+        let Some(ids) = &pick.ids else {
+            return;
+        };
+        page.entries.retain(|entry| ids.contains(&entry.key));
+        if let Some(peer) = &pick.peer {
+            let is_with = |entry: &Entry| {
+                let resource = peer.resource.as_ref();
+                entry.peer == peer.bare
+                    && resource.is_none_or(|resource| entry.resource.as_ref() == Some(resource))
+            };
+            page.entries.retain(is_with);
+        }
+        let most = match &self.wanted {
+            Wanted::Page(pick) => usize::try_from(pick.limit).unwrap_or(usize::MAX),
+            Wanted::Count(_) => usize::MAX,
+        };
+        let beyond = page.entries.len().saturating_sub(most);
+        if beyond > 0 {
+            page.more = true;
+            match pick.order {
+                Order::Forward => page.entries.truncate(most),
+                Order::Backward => {
+                    page.entries.drain(..beyond);
+                }
+            }
+        }
     }
 }
 
@@ -206,6 +240,20 @@ impl Reading<'_> {
             self.pick.ids = Some(keys);
         }
         Ok(())
+    }
+
+    /// Entries that are named and not within what else is asked for must be there all the same (§4.1.3).
+    fn settle_ids(&mut self) {
+        let Some(ids) = &mut self.pick.ids else {
+            return;
+        };
+        let (after, before) = (self.pick.after, self.pick.before);
+        let is_within = |key: &i64| {
+            after.is_none_or(|after| *key > after) && before.is_none_or(|before| *key < before)
+        };
+        self.present
+            .extend(ids.iter().filter(|key| !is_within(key)));
+        ids.retain(is_within);
     }
 
     /// XEP-0059 §2.

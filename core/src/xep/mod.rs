@@ -52,6 +52,8 @@ pub enum Bearer {
     HostAndAccount,
     /// Hosts and the bare JIDs of their accounts, for their own sessions alone.
     HostAndOwn,
+    /// The bare JIDs of accounts, for their own sessions alone.
+    Own,
 }
 
 /// The extensions, by number.
@@ -71,6 +73,14 @@ pub const INDEX: &[Xep] = &[
         file: "core/src/xep/disco.rs",
         features: &[Ns::DiscoInfo.uri(), Ns::DiscoItems.uri()],
         bearer: Bearer::HostAndAccount,
+    },
+    Xep {
+        number: 59,
+        name: "Result Set Management",
+        version: "1.0",
+        file: "core/src/archive/query.rs",
+        features: &[Ns::Rsm.uri()],
+        bearer: Bearer::Own,
     },
     Xep {
         number: 92,
@@ -141,7 +151,7 @@ pub const INDEX: &[Xep] = &[
         name: "Message Carbons",
         version: "1.0.1",
         file: "core/src/account/carbons.rs",
-        features: &[Ns::Carbons.uri(), Ns::CarbonsRules.uri()],
+        features: &[Ns::Carbons.uri()],
         bearer: Bearer::HostAndOwn,
     },
     Xep {
@@ -162,7 +172,7 @@ pub const INDEX: &[Xep] = &[
             Ns::MamExtended.uri(),
             Ns::MamGroupchatField.uri(),
         ],
-        bearer: Bearer::HostAndOwn,
+        bearer: Bearer::Own,
     },
     Xep {
         number: 334,
@@ -327,12 +337,16 @@ impl Answer {
 impl Bearer {
     const fn is(self, entity: Entity<'_>) -> bool {
         match (self, entity) {
-            (_, Entity::Host)
+            (Self::Host | Self::HostAndAccount | Self::HostAndOwn, Entity::Host)
             | (Self::HostAndAccount, Entity::Account(Asker::Contact(_)))
-            | (Self::HostAndAccount | Self::HostAndOwn, Entity::Account(Asker::Owner(_))) => true,
-            (Self::Host, Entity::Account(_))
+            | (
+                Self::HostAndAccount | Self::HostAndOwn | Self::Own,
+                Entity::Account(Asker::Owner(_)),
+            ) => true,
+            (Self::Own, Entity::Host)
+            | (Self::Host, Entity::Account(_))
             | (_, Entity::Account(Asker::Stranger))
-            | (Self::HostAndOwn, Entity::Account(Asker::Contact(_))) => false,
+            | (Self::HostAndOwn | Self::Own, Entity::Account(Asker::Contact(_))) => false,
         }
     }
 }

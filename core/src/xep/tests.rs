@@ -60,8 +60,6 @@ fn a_host_says_that_it_is_an_im_server_and_what_it_can() {
          <feature var='jabber:iq:version'/><feature var='http://jabber.org/protocol/caps'/>\
          <feature var='msgoffline'/><feature var='urn:xmpp:blocking'/>\
          <feature var='urn:xmpp:ping'/><feature var='urn:xmpp:time'/><feature var='urn:xmpp:carbons:2'/>\
-         <feature var='urn:xmpp:carbons:rules:0'/><feature var='urn:xmpp:mam:2'/>\
-         <feature var='urn:xmpp:mam:2#extended'/><feature var='urn:xmpp:mam:2#groupchat-field'/>\
          <feature var='urn:xmpp:sid:0'/><feature var='urn:xmpp:message-retract:1'/></query>"
     );
 }
@@ -78,9 +76,10 @@ fn an_account_says_to_its_owner_that_it_is_registered() {
          <identity category='account' type='registered'/>\
          <feature var='jabber:iq:last'/>\
          <feature var='http://jabber.org/protocol/disco#info'/>\
-         <feature var='http://jabber.org/protocol/disco#items'/><feature var='urn:xmpp:ping'/>\
+         <feature var='http://jabber.org/protocol/disco#items'/>\
+         <feature var='http://jabber.org/protocol/rsm'/><feature var='urn:xmpp:ping'/>\
          <feature var='urn:xmpp:time'/><feature var='urn:xmpp:carbons:2'/>\
-         <feature var='urn:xmpp:carbons:rules:0'/><feature var='urn:xmpp:mam:2'/>\
+         <feature var='urn:xmpp:mam:2'/>\
          <feature var='urn:xmpp:mam:2#extended'/><feature var='urn:xmpp:mam:2#groupchat-field'/>\
          <feature var='urn:xmpp:sid:0'/><feature var='urn:xmpp:message-retract:1'/></query>"
     );

@@ -46,8 +46,6 @@ namespaces! {
     Capabilities = "http://jabber.org/protocol/caps";
     /// XEP-0280.
     Carbons = "urn:xmpp:carbons:2";
-    /// XEP-0280 §6.2.
-    CarbonsRules = "urn:xmpp:carbons:rules:0";
     /// XEP-0333.
     ChatMarkers = "urn:xmpp:chat-markers:0";
     /// XEP-0085.
