@@ -12,6 +12,7 @@ use crate::jid::{BareJid, Domain};
 use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
 use crate::options::{Expiry, Source, Unsaid, of_host};
 use crate::private::PrivateOptions;
+use crate::registration::RegistrationOptions;
 use crate::roster::RosterOptions;
 use crate::sasl::SaslPolicy;
 use crate::xep::ContactAddresses;
@@ -85,6 +86,8 @@ pub struct HostConfig {
     pub archive: ArchiveOptions,
     /// What private XML may be.
     pub private: PrivateOptions,
+    /// Who makes accounts.
+    pub registration: RegistrationOptions,
     /// `contact_info`: whom to turn to.
     pub contacts: ContactAddresses,
 }
@@ -147,6 +150,7 @@ impl HostConfig {
             blocking: BlockingOptions::read(from),
             archive: ArchiveOptions::read(from),
             private: PrivateOptions::read(from),
+            registration: RegistrationOptions::read(from),
             contacts: ContactAddresses::read(from),
         }
     }

@@ -80,6 +80,7 @@ pub mod options;
 pub mod port;
 pub mod private;
 pub mod rate;
+pub mod registration;
 pub mod roster;
 pub mod sasl;
 pub mod secret;

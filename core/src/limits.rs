@@ -12,9 +12,9 @@ pub use network::{Network, NotANetwork};
 pub use options::{
     ARCHIVE_BYTES, ARCHIVE_EXPIRY, ARCHIVE_MESSAGES, ARCHIVE_RESULTS, BLOCKLIST_ITEMS,
     C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT,
-    ITERATION_COUNT, OFFLINE_MESSAGES, PRIVATE_ITEMS, ROSTER_CONTACTS, ROSTER_REQUESTS,
-    SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES, SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT,
-    USER_TOMBSTONE_EXPIRY,
+    ITERATION_COUNT, OFFLINE_MESSAGES, PRIVATE_ITEMS, REGISTRATION_PERIOD, REGISTRATIONS,
+    ROSTER_CONTACTS, ROSTER_REQUESTS, SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES,
+    SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT, USER_TOMBSTONE_EXPIRY,
 };
 
 use crate::rate::Rate;
@@ -293,6 +293,13 @@ pub struct Limits {
     /// Addresses whose own failures are not counted, because many people share them: a proxy in front of the server
     /// (`unlimited_addresses`, in the manner of Prosody's `unlimited_jids`).
     pub unlimited_addresses: Vec<Network>,
+    /// Accounts that strangers at one address may try to make in `registration_period` (`registration_throttle_max`); 0 for any number.
+    /// Five are a household.
+    pub registrations_per_address: u32,
+    /// The same of all addresses together (`registration_throttle_total`): who has many addresses has no more.
+    pub registrations: u32,
+    /// See `registrations_per_address` (`registration_throttle_period`).
+    pub registration_period: Duration,
     /// How late a held-up sign-in is answered. Slows a client that tries again at once down; four such answers and the fifth,
     /// which ends the stream, fit `negotiation`, however short that is.
     pub sasl_delay: Duration,
@@ -339,6 +346,9 @@ impl Default for Limits {
             sasl_failures: 5,
             sasl_failures_per_address: 20,
             sasl_failures_per_account: 20,
+            registrations_per_address: 5,
+            registrations: 100,
+            registration_period: Duration::from_secs(60 * 60),
             sasl_failure_forgiven_after: Duration::from_secs(15),
             unlimited_addresses: Vec::new(),
             sasl_delay: SASL_DELAY,
@@ -624,6 +634,9 @@ pub const PRIVATE_BYTES: usize = 1024 * 1024;
 
 /// Bytes of a card. XEP-0153 wants pictures below eight kilobytes; people have larger ones, and everybody may ask for them with a hundred bytes.
 pub const VCARD_BYTES: usize = 128 * 1024;
+
+/// Others who may be reading one account's card at a time, on its shard: its owner's changes wait for them, a millisecond at most for each.
+pub const CARD_READS: u16 = 16;
 
 const _: () = assert!(PRIVATE_SET_BYTES <= PRIVATE_BYTES && VCARD_BYTES < CALL_BYTES);
 const _: () = assert!(PRIVATE_KEY_BYTES * PRIVATE_SET_ITEMS < PRIVATE_SET_BYTES);

@@ -5,8 +5,10 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use crate::account::{AccountKey, Read};
+use crate::arena::arena_key;
 use crate::jid::{BareJid, Jid};
 use crate::port::{CommandId, ConnId};
 use crate::sasl::{ScramKeys, Status};
@@ -27,6 +29,8 @@ pub(crate) struct Question {
 /// Who wants the answer.
 #[derive(Debug)]
 pub(crate) enum Wait {
+    /// Somebody wants the card of an account that is somebody else's.
+    Card(Box<(Arc<Stanza>, Jid)>),
     /// What an account has changed is with the store.
     Commit(AccountKey),
     /// An administrator's command.
@@ -63,10 +67,41 @@ pub(crate) struct Appended {
     pub(crate) owed: Owed,
 }
 
+arena_key! {
+    /// Names what somebody asks of an account of its own.
+    pub(crate) PetitionKey;
+}
+
+/// Who wants a command to be carried out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Requester {
+    /// An administrator.
+    Administrator(CommandId),
+    /// Somebody who is connected.
+    Petitioner(PetitionKey),
+}
+
+/// What somebody who is connected asks of an account of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Petition {
+    pub(crate) conn: ConnId,
+    pub(crate) peer: IpAddr,
+    pub(crate) of: PetitionOf,
+}
+
+/// See `Petition`.
+#[derive(Clone, Debug)]
+pub(crate) enum PetitionOf {
+    /// A session, of the account that it is of, with this request.
+    Member(Arc<Stanza>),
+    /// A stranger, who wants one.
+    Newcomer,
+}
+
 /// Where a command stands.
 #[derive(Debug)]
 pub(crate) struct CommandWait {
-    pub(crate) id: CommandId,
+    pub(crate) by: Requester,
     /// `None` for a list.
     pub(crate) account: Option<BareJid>,
     pub(crate) step: CommandStep,

@@ -39,9 +39,7 @@ use crate::log::{Cause, Subject, may_write};
 /// Logs one note.
 pub fn log(note: &Note) {
     match note {
-        Note::AccountChanged { account, change } => {
-            tracing::info!(%account, "{}", done(*change));
-        }
+        Note::AccountChanged { .. } => account_changed(note),
         Note::AccountHeldUp { account, peer } => {
             if allows(Level::WARN, *peer, Subject::Warning) {
                 let peer = peer.to_canonical();
@@ -113,6 +111,26 @@ pub fn log(note: &Note) {
 fn unkept(account: &BareJid, messages: usize) {
     if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
         tracing::error!(%account, messages, "messages could not be kept");
+    }
+}
+
+fn account_changed(note: &Note) {
+    let Note::AccountChanged {
+        account,
+        change,
+        by,
+    } = note
+    else {
+        return;
+    };
+    let done = done(*change);
+    match by {
+        None => tracing::info!(%account, "{done}"),
+        Some(peer) if allows(Level::INFO, *peer, Subject::Warning) => {
+            let peer = peer.to_canonical();
+            tracing::info!(%account, %peer, "{done} by its user");
+        }
+        Some(_) => {}
     }
 }
 
@@ -372,8 +390,15 @@ mod tests {
             (AccountChange::PasswordSet, "password set"),
         ] {
             let account = BareJid::parse("juliet@example.org").unwrap();
-            let note = Note::AccountChanged { account, change };
+            let note = |by| Note::AccountChanged {
+                account: account.clone(),
+                change,
+                by,
+            };
             let line = format!("{words} account=juliet@example.org");
+            assert_eq!(logged(LevelFilter::INFO, &note(None)), [line]);
+            let line = format!("{words} by its user account=juliet@example.org peer=192.0.2.1");
+            let note = note(Some("192.0.2.1".parse().unwrap()));
             assert_eq!(logged(LevelFilter::INFO, &note), [line]);
         }
     }

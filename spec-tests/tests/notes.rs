@@ -70,7 +70,14 @@ fn words(note: Note) -> String {
         )
     };
     match note {
-        Note::AccountChanged { account, change } => format!("{change:?} {account}"),
+        Note::AccountChanged {
+            account,
+            change,
+            by,
+        } => {
+            assert_eq!(by, None);
+            format!("{change:?} {account}")
+        }
         Note::AccountHeldUp { account, peer } => format!("held up {}", who(peer, Some(account))),
         Note::AddressHeldUp { peer } => format!("held up {}", who(peer, None)),
         Note::Bug(what) => format!("bug {what}"),

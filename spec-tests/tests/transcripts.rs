@@ -43,7 +43,6 @@ const NOT_BY_CLIENTS_SASL: &[(&str, &str)] = &[
 const NOT_BY_CLIENTS_STANZA: &[(&str, &str)] = &[
     ("gone", "no forwarding addresses"),
     ("internal-server-error", "a fault of the server's own"),
-    ("not-authorized", "who is not signed in gets a stream error"),
     ("recipient-unavailable", "service-unavailable tells less"),
     ("redirect", "no redirection"),
     ("registration-required", "no rooms or gateways yet"),
@@ -55,10 +54,6 @@ const NOT_BY_CLIENTS_STANZA: &[(&str, &str)] = &[
     (
         "undefined-condition",
         "every refusal has a defined condition",
-    ),
-    (
-        "unexpected-request",
-        "no requests that depend on an order yet",
     ),
 ];
 

@@ -101,9 +101,10 @@ impl Account {
         !waits && self.sessions.is_empty() && self.admitted.is_empty()
     }
 
-    /// Forgets a connection that is not a session.
+    /// Forgets a connection that is not a session, or not for long.
     pub(crate) fn forget(&mut self, conn: ConnId) {
         self.admitted.retain(|admitted| *admitted != conn);
+        self.go_on(conn);
         if let Gate::Asking(waiting) = &mut self.gate {
             waiting.retain(|(waiting, _)| *waiting != conn);
         }

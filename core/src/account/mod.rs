@@ -17,12 +17,15 @@ mod message;
 mod offline;
 mod pipeline;
 mod presence;
+mod private;
 mod reads;
+mod registration;
 mod roster;
 mod session;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod vcard;
 
 use alloc::vec::Vec;
 
@@ -44,6 +47,7 @@ pub(crate) use kept::Kept;
 pub(crate) use leave::Leave;
 use offline::Offline;
 pub(crate) use reads::Read;
+pub(crate) use registration::Wish;
 pub(crate) use session::{Binding, Session, SessionKey};
 
 arena_key! {

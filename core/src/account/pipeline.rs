@@ -2,25 +2,32 @@
 
 use alloc::sync::Arc;
 
-use super::{Account, Cx, SessionKey, answer};
+use super::{Account, Cx, SessionKey, Wish, answer};
 use crate::roster::Act;
 use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza};
 use crate::xep::Entity;
 use crate::xml::Ns;
 
 impl Account {
-    /// A stanza from one of the account's own sessions, `from` stamped.
-    pub(crate) fn outbound(&mut self, cx: &mut Cx<'_>, session: SessionKey, stanza: Arc<Stanza>) {
+    /// A stanza from one of the account's own sessions, `from` stamped. What it asks that is not for the account to decide comes back.
+    pub(crate) fn outbound(
+        &mut self,
+        cx: &mut Cx<'_>,
+        session: SessionKey,
+        stanza: Arc<Stanza>,
+    ) -> Option<Wish> {
         // XEP-0191 §3.3: nothing that is refused is looked at any further. By XEP-0016 §2.2, which §5 refers to, that is "the first
         // delivery rule", before "the handling of subscription-related presence stanzas".
         if stanza.to().is_some_and(|to| self.blocks(to)) {
-            return Self::refuse_to_blocked(cx, session, &stanza);
+            Self::refuse_to_blocked(cx, session, &stanza);
+            return None;
         }
         match stanza.kind() {
             Kind::Message(_) => self.message_out(cx, session, stanza),
             Kind::Presence(kind) => self.presence_out(cx, session, kind, stanza),
-            Kind::Iq(_) => self.iq_out(cx, session, stanza),
+            Kind::Iq(_) => return self.iq_out(cx, session, stanza),
         }
+        None
     }
 
     fn presence_out(
@@ -48,26 +55,39 @@ impl Account {
         }
     }
 
-    fn iq_out(&mut self, cx: &mut Cx<'_>, session: SessionKey, iq: Arc<Stanza>) {
+    fn iq_out(&mut self, cx: &mut Cx<'_>, session: SessionKey, iq: Arc<Stanza>) -> Option<Wish> {
         let own = iq.to().is_none_or(|to| to.as_str() == self.jid.as_str());
         let host = iq.to().is_some_and(|to| to.as_str() == self.jid.domain());
         if (own || host)
             && let Some(reply) = negotiation(&iq)
         {
             cx.tell(session, reply.into());
-            return;
+            return None;
         }
-        if !own {
-            cx.route(iq);
-            return;
+        let ns = iq.payload().map(|payload| payload.ns());
+        // XEP-0077 §3.2, §3.3: to the account or to its host.
+        if (own || host) && ns == Some(Ns::Registration) {
+            return self.registration_out(cx, session, iq);
         }
+        match own {
+            true => self.own_iq(cx, session, iq, ns),
+            false => cx.route(iq),
+        }
+        None
+    }
+
+    /// A request of a session to its own account.
+    fn own_iq(&mut self, cx: &mut Cx<'_>, session: SessionKey, iq: Arc<Stanza>, ns: Option<Ns>) {
         // RFC 6121 §2: the account's own, and nobody else's.
-        match iq.payload().map(|payload| payload.ns()) {
+        match ns {
             Some(Ns::Roster) => return self.roster_out(cx, session, iq),
             // XEP-0191 §3.2: "thus handled by the user's server".
             Some(Ns::Blocking) => return self.blocking_out(cx, session, &iq),
             Some(Ns::Carbons) => return self.carbons_out(cx, session, &iq),
             Some(Ns::Mam) => return self.archive_out(cx, session, &iq),
+            Some(Ns::Private) => return Self::private_out(cx, session, &iq),
+            // XEP-0054 §3.1, §3.2: "with no 'to' address"; to the own address it is the same (RFC 6120 §10.3.3).
+            Some(Ns::VCard) => return Self::vcard_out(cx, session, &iq),
             Some(_) | None => {}
         }
         // RFC 6120 §10.3.3: the server answers on behalf of the account.

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::archive::{ArchiveRead, MetadataRead};
+use super::private::PrivateRead;
+use super::vcard::VCardRead;
 use super::{Account, Cx, SessionKey};
 use crate::port::ConnId;
 use crate::store::{Reply, StoreError};
@@ -19,6 +21,10 @@ pub(crate) enum Read {
     Bounds,
     /// Messages that wait, for a session that is there now.
     Owed(SessionKey),
+    /// Private XML, for a session that asked or is about to keep more.
+    Private(Box<PrivateRead>),
+    /// The account's card, for a session that asked.
+    VCard(Box<VCardRead>),
 }
 
 impl Read {
@@ -27,6 +33,8 @@ impl Read {
         match self {
             Self::Archive(read) => Some(read.by),
             Self::Metadata(read) => Some(read.by),
+            Self::Private(read) => Some(read.by),
+            Self::VCard(read) => Some(read.by),
             Self::Bounds | Self::Owed(_) => None,
         }
     }
@@ -37,11 +45,21 @@ impl Account {
     pub(crate) fn asks_store(&mut self, read: &Read) {
         let asker = read.asker().and_then(|key| self.session(key));
         if let Some(conn) = asker.map(|session| session.conn()) {
-            self.asking.push(conn);
+            self.hold(conn);
         }
     }
 
-    /// Whether the session on a connection waits for an answer of the store.
+    /// The session on a connection is read no further until `go_on`.
+    pub(crate) fn hold(&mut self, conn: ConnId) {
+        self.asking.push(conn);
+    }
+
+    /// It is read again, or is over.
+    pub(crate) fn go_on(&mut self, conn: ConnId) {
+        self.asking.retain(|asking| *asking != conn);
+    }
+
+    /// Whether the session on a connection waits for an answer, of the store or by way of it.
     pub(crate) fn is_asking(&self, conn: ConnId) -> bool {
         // Hardly ever is there any.
         !self.asking.is_empty() && self.asking.contains(&conn)
@@ -56,12 +74,16 @@ impl Account {
     ) -> Option<ConnId> {
         let asker = read.asker().and_then(|key| self.session(key));
         let conn = asker.map(|session| session.conn());
-        self.asking.retain(|asking| Some(*asking) != conn);
+        if let Some(conn) = conn {
+            self.go_on(conn);
+        }
         match read {
             Read::Archive(read) => self.archive_came(cx, *read, outcome),
             Read::Metadata(read) => self.metadata_came(cx, *read, outcome),
             Read::Bounds => self.bounds_came(cx, outcome),
             Read::Owed(key) => self.owed_came(cx, key, outcome),
+            Read::Private(read) => Self::private_came(cx, *read, outcome),
+            Read::VCard(read) => Self::vcard_came(cx, *read, outcome),
         }
         conn
     }

@@ -168,7 +168,7 @@ mod tests {
             });
             let session = self.session;
             self.call(store, |account, cx| {
-                account.outbound(cx, session, iq.into())
+                account.outbound(cx, session, iq.into());
             })
         }
     }

@@ -19,7 +19,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 pub use change::{Change, Push};
 pub use options::BlockingOptions;
 pub use request::{Set, get, set};
-pub use rows::BLOCKLIST;
+pub use rows::{BLOCKLIST, reads_about};
 
 use crate::jid::{BareJid, Jid};
 use crate::xml::{Ns, Writer};

@@ -1,6 +1,7 @@
 //! How a blocklist is kept: a row for each address.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::Blocklist;
 use super::change::add;
@@ -60,6 +61,17 @@ fn read(row: &Row) -> Result<&str, BadRow> {
         Ok(_) => Err(bad(Some(address), "an address that is not prepared")),
         Err(_) => Err(bad(Some(address), "no address")),
     }
+}
+
+/// Reads whether communication with this address is blocked: if a row is there of any of these, it is.
+#[must_use]
+pub fn reads_about(jid: &Jid) -> Vec<Op> {
+    let addresses = [jid.as_str(), jid.bare(), jid.domain()];
+    let reads = addresses.map(|address| Op::Get {
+        table: TABLE,
+        key: Row([Field::text(address)].into()),
+    });
+    reads.into()
 }
 
 pub(super) fn put(address: &Jid, now: Now) -> Op {

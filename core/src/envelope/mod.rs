@@ -39,6 +39,9 @@ pub enum Body {
     /// A session that waited for a connection of the sending shard, or the way from there, need not any more. One that gets lost costs as long as it would have waited at
     /// most.
     Go(Box<Feeding>),
+    /// A stranger tries to make an account: counted for its address, if that is counted, by every shard. One that gets lost is counted where
+    /// it happened only.
+    Registration(Option<AddressPrint>),
     /// An account of the sending shard has on disk what one of the receiving shard told it. One that gets lost costs that the other says it
     /// once more.
     Settled(Box<Settled>),
@@ -136,9 +139,11 @@ impl Body {
     pub fn weight(&self) -> usize {
         match self {
             Self::Deliver(deliveries) => deliveries.iter().map(Delivery::weight).sum(),
-            Self::Go(_) | Self::SignInFailed(_) | Self::Slow(_) | Self::Taken(_) => {
-                size_of::<Feeding>()
-            }
+            Self::Go(_)
+            | Self::Registration(_)
+            | Self::SignInFailed(_)
+            | Self::Slow(_)
+            | Self::Taken(_) => size_of::<Feeding>(),
             Self::Settled(settled) => {
                 let addresses = [&settled.account, &settled.contact];
                 let addresses = addresses.map(|jid| jid.as_str().len());
@@ -153,6 +158,7 @@ impl Body {
         match self {
             Self::Deliver(deliveries) => deliveries.iter().map(Delivery::copies).sum(),
             Self::Go(_)
+            | Self::Registration(_)
             | Self::Settled(_)
             | Self::SignInFailed(_)
             | Self::Slow(_)

@@ -43,6 +43,13 @@ pub const SASL_FAILURES: RangeInclusive<u32> = 0..=1_000_000;
 pub const SASL_FAILURE_FORGIVEN_AFTER: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
 
+/// `registration_throttle_max` and `registration_throttle_total`; 0 is no limit.
+pub const REGISTRATIONS: RangeInclusive<u32> = 0..=1_000_000;
+
+/// `registration_throttle_period`. Beyond a week nobody remembers that somebody waits.
+pub const REGISTRATION_PERIOD: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(7 * 24 * 60 * 60);
+
 /// `default_iteration_count`. RFC 5802 §5.1 recommends at least 4096; ten million are seconds of work for each client that
 /// signs in and for the server at each PLAIN.
 pub const ITERATION_COUNT: RangeInclusive<u32> = 4096..=10_000_000;
@@ -105,7 +112,33 @@ impl Limits {
         );
         from.part("Wrong passwords");
         limits.read_failures(from);
+        from.part("Accounts that people make themselves, where `allow_registration` lets them");
+        limits.read_registrations(from);
         limits
+    }
+
+    fn read_registrations(&mut self, from: &mut impl Source) {
+        // `Choice:` Prosody has the names and no limit unless one is set.
+        self.registrations_per_address = from.number(
+            &of_server(
+                "registration_throttle_max",
+                "How many accounts may be made from one address (of IPv6, a /64), and how many from all addresses together, in this time. \
+                 Attempts count, too: each tells whether there is such an account. 0 is no limit. What is in unlimited_addresses counts \
+                 only with all others.",
+            ),
+            self.registrations_per_address,
+            REGISTRATIONS,
+        );
+        self.registrations = from.number(
+            &of_server("registration_throttle_total", ""),
+            self.registrations,
+            REGISTRATIONS,
+        );
+        self.registration_period = from.period(
+            &of_server("registration_throttle_period", ""),
+            self.registration_period,
+            REGISTRATION_PERIOD,
+        );
     }
 
     fn read_streams(&mut self, from: &mut impl Source) {

@@ -51,7 +51,7 @@ pub enum Command {
         /// At most this many.
         limit: u32,
     },
-    /// Sets a new password. Other sessions of the account are closed with `reset`.
+    /// Sets a new password. Sessions of the account are closed with `reset`.
     Passwd {
         /// This account.
         account: BareJid,

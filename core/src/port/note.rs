@@ -12,12 +12,14 @@ use crate::sasl::{Failure, Mechanism, OfferEmpty};
 /// `account` of what failed is the one that was named, whether it exists or not.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Note {
-    /// An administrator's change of an account is on disk.
+    /// A change of an account is on disk.
     AccountChanged {
         /// The account.
         account: BareJid,
         /// What was done.
         change: AccountChange,
+        /// From where, if its user did it, or whoever became its user; `None` if an administrator did.
+        by: Option<IpAddr>,
     },
     /// An account whose sign-ins failed so often that strangers hear nothing of their passwords for a while. It need not exist.
     AccountHeldUp {
@@ -107,7 +109,7 @@ pub enum Note {
     },
 }
 
-/// What an administrator did to an account.
+/// What was done to an account.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AccountChange {
     /// It is new.

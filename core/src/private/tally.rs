@@ -6,7 +6,7 @@
 use super::{Key, Set, rows};
 use crate::limits::PRIVATE_BYTES;
 use crate::stanza::Condition;
-use crate::store::{Op, Row};
+use crate::store::{Op, Reply};
 
 /// See the module.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -36,9 +36,14 @@ impl Tally {
         rows::page(None)
     }
 
-    /// Counts rows; what to read next, if there are more.
-    #[must_use]
-    pub fn count(&mut self, set: &Set, rows: &[Row], more: bool) -> Option<Op> {
+    /// Counts the rows of an answer; what to read next, if there are more.
+    ///
+    /// # Errors
+    /// It is no answer to what was read.
+    pub fn count(&mut self, set: &Set, reply: &Reply) -> Result<Option<Op>, Condition> {
+        let Reply::Rows { rows, more } = reply else {
+            return Err(Condition::InternalServerError);
+        };
         for row in rows {
             self.before.add(row.weight());
             let key = Key::of_row(row);
@@ -52,8 +57,8 @@ impl Tally {
                 self.others.add(row.weight());
             }
         }
-        let last = rows.last().filter(|_| more)?;
-        Some(rows::page(Some(last)))
+        let last = rows.last().filter(|_| *more);
+        Ok(last.map(|last| rows::page(Some(last))))
     }
 
     /// Whether all that was counted leaves room for the request. Who has too much, since a bound was lowered, may still have less.

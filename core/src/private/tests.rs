@@ -8,7 +8,7 @@ use crate::limits::{
     PRIVATE_BYTES, PRIVATE_KEY_BYTES, PRIVATE_SET_BYTES, PRIVATE_SET_ITEMS, STORE_LIST_ROWS,
 };
 use crate::stanza::{Condition, IqType, Kind, Stanza};
-use crate::store::{Batch, Class, Expect, Field, Op, Row};
+use crate::store::{Batch, Class, Expect, Field, Op, Reply, Row};
 
 fn iq(payload: &str) -> Stanza {
     Stanza::build(Kind::Iq(IqType::Set), Some("1"), None, None, |w| {
@@ -42,13 +42,13 @@ fn row(namespace: &str, name: &str, xml: &str) -> Row {
 
 fn puts(inside: &str) -> Vec<Row> {
     let ops = set_of(inside).unwrap().ops();
-    let rows = ops.into_iter().map(|op| match op {
-        Op::Put { row, expect, .. } => {
-            assert_eq!(expect, Expect::Anything);
-            assert!(row.fits(&PRIVATE));
-            row
-        }
-        other => panic!("{other:?}"),
+    let rows = ops.into_iter().map(|op| {
+        let Op::Put { row, expect, .. } = op else {
+            panic!("{op:?}");
+        };
+        assert_eq!(expect, Expect::Anything);
+        assert!(row.fits(&PRIVATE));
+        row
     });
     rows.collect()
 }
@@ -176,15 +176,26 @@ fn tally(set: &Set, rows: &[Row]) -> Tally {
     let mut pages = rows.chunks(2).peekable();
     while let Some(page) = pages.next() {
         let more = pages.peek().is_some();
-        match tally.count(set, page, more) {
-            Some(Op::List { after, limit, .. }) => {
+        let reply = Reply::Rows {
+            rows: page.to_vec(),
+            more,
+        };
+        match tally.count(set, &reply) {
+            Ok(Some(Op::List { after, limit, .. })) => {
                 assert!(more && limit <= STORE_LIST_ROWS);
                 assert_eq!(after.unwrap().0[..], page.last().unwrap().0[..2]);
             }
-            other => assert!(!more && other.is_none(), "{other:?}"),
+            other => assert!(!more && other == Ok(None), "{other:?}"),
         }
     }
     tally
+}
+
+#[test]
+fn what_is_no_answer_is_not_counted() {
+    let set = set_of("<a xmlns='x'>1</a>").unwrap();
+    let refused = Tally::default().count(&set, &Reply::Done);
+    assert_eq!(refused, Err(Condition::InternalServerError));
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub use mechanism::{Mechanism, Plus};
 pub use policy::{
     ChannelBindings, Encryption, Offer, OfferEmpty, SaslPolicy, Transport, admit, offer,
 };
+pub(crate) use throttle::Counts;
 pub use throttle::{AddressPrint, Attempt, Limit, Reached, Throttle, Verdict};
 pub use tombstone::{Held, TOMBSTONES, Tombstones};
 pub(crate) use tombstone::{get_tombstone, put_tombstone, remove_tombstone};

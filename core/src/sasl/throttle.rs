@@ -14,16 +14,19 @@
 //! Names and addresses are kept as hashes under the server's secret. All shards make the same ones, no name that a stranger
 //! chose takes memory, and nobody outside can find two that share a count.
 
-use alloc::collections::BTreeSet;
+mod counts;
+
 use core::hash::{BuildHasher as _, Hasher as _};
 use core::net::IpAddr;
-use core::time::Duration;
+
+pub(crate) use counts::Counts;
+use counts::Log;
 
 use super::regulars::Regulars;
 use crate::entropy::keyed_hash;
 use crate::jid::BareJid;
-use crate::limits::{Limits, SASL_COUNTED_MAX};
-use crate::map::{Keyed, Map};
+use crate::limits::Limits;
+use crate::map::Keyed;
 use crate::time::Instant;
 
 /// One shard's counts.
@@ -48,7 +51,7 @@ pub struct Attempt {
 
 /// An address as all shards name it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct AddressPrint(u64);
+pub struct AddressPrint(pub(crate) u64);
 
 /// Whether an address is one of those whose failures are counted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,6 +88,16 @@ pub enum Limit {
     AsBefore,
     /// Just now.
     Reached,
+}
+
+impl Attempt {
+    /// The address, if it is one of those that are counted.
+    pub(crate) const fn counted_address(&self) -> Option<AddressPrint> {
+        match self.counted {
+            Counted::Yes => Some(AddressPrint(self.address)),
+            Counted::Exempt => None,
+        }
+    }
 }
 
 impl Throttle {
@@ -229,104 +242,6 @@ fn usual_limit(limits: &Limits) -> u32 {
     ) {
         (0, max) | (max, 0) => max,
         (by_address, by_account) => by_address.min(by_account),
-    }
-}
-
-/// A leaky bucket for each key, kept as the moment at which it will be empty.
-///
-/// There are at most `SASL_COUNTED_MAX`. A new one then takes over the one that is emptiest together with what is in it: nobody
-/// is ever given more answers than the limit for having been pushed out, and to push out somebody who is held up takes
-/// as many failures for every other entry. Whoever has no entry is answered, so a full table keeps nobody out who knows
-/// the password.
-#[derive(Debug)]
-struct Counts {
-    by_key: Map<u64, Count>,
-    by_time: BTreeSet<(Instant, u64)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Count {
-    empty_at: Instant,
-    log: Log,
-}
-
-/// Whether the log has it that the limit was reached.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Log {
-    Silent,
-    Told,
-}
-
-impl Counts {
-    const fn new(key: Keyed) -> Self {
-        Self {
-            by_key: Map::with_hasher(key),
-            by_time: BTreeSet::new(),
-        }
-    }
-
-    fn is_spent(&self, key: u64, now: Instant, max: u32, each: Duration) -> bool {
-        let count = self.by_key.get(&key);
-        max > 0 && count.is_some_and(|count| count.is_spent(now, max, each))
-    }
-
-    /// One more; with `Log::Told` somebody else says what there is to say.
-    fn add(&mut self, key: u64, now: Instant, max: u32, each: Duration, log: Log) -> Limit {
-        self.forget_empty(now);
-        let mut count = self.take(key).unwrap_or(Count {
-            empty_at: now,
-            log: Log::Silent,
-        });
-        count.empty_at = count.empty_at.max(now) + each;
-        let mut limit = Limit::AsBefore;
-        if (count.log, log) == (Log::Silent, Log::Silent) && count.is_spent(now, max, each) {
-            count.log = Log::Told;
-            limit = Limit::Reached;
-        }
-        self.by_time.insert((count.empty_at, key));
-        self.by_key.insert(key, count);
-        limit
-    }
-
-    /// The count of a key, or the emptiest of all where there is no room for one more.
-    fn take(&mut self, key: u64) -> Option<Count> {
-        if let Some(count) = self.by_key.remove(&key) {
-            self.by_time.remove(&(count.empty_at, key));
-            return Some(count);
-        }
-        if self.by_key.len() < SASL_COUNTED_MAX {
-            return None;
-        }
-        let (empty_at, other) = self.by_time.pop_first()?;
-        self.by_key.remove(&other);
-        Some(Count {
-            empty_at,
-            log: Log::Silent,
-        })
-    }
-
-    fn forget_empty(&mut self, now: Instant) {
-        while let Some((at, key)) = self.by_time.first().copied()
-            && at <= now
-        {
-            self.by_time.remove(&(at, key));
-            self.by_key.remove(&key);
-        }
-        if self.by_key.is_empty() {
-            self.clear();
-        }
-    }
-
-    /// Gives the memory of an attack back, too.
-    fn clear(&mut self) {
-        *self = Self::new(self.by_key.hasher().clone());
-    }
-}
-
-impl Count {
-    /// Whether one more would not fit.
-    fn is_spent(&self, now: Instant, max: u32, each: Duration) -> bool {
-        self.empty_at.since(now) > each.saturating_mul(max.saturating_sub(1))
     }
 }
 

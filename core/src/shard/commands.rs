@@ -16,7 +16,7 @@ use crate::jid::{BareJid, Domain};
 use crate::limits::{COMMANDS_WAITING_MAX, LEAVE_AGAIN, LEAVE_TRIES, LIST_MAX};
 use crate::options::Expiry;
 use crate::port::{
-    AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult,
+    AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult, ConnId,
     DeriveError, Note, UserEntry,
 };
 use crate::sasl::{
@@ -27,56 +27,65 @@ use crate::secret::Secret;
 use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError};
 use crate::stream::{Violation, record_hash};
 use crate::time::Now;
-use crate::wait::{After, Change, CommandStep, CommandWait, Wait};
+use crate::wait::{After, Change, CommandStep, CommandWait, Requester, Wait};
 
 impl Shard {
     pub(super) fn command(&mut self, now: Now, id: CommandId, command: Command) {
+        let by = Requester::Administrator(id);
+        if let Command::List { host, after, limit } = command {
+            self.list(now, by, &host, after, limit);
+        } else {
+            self.enlist(now, by, command);
+        }
+    }
+
+    /// A command on an account: now, or behind those that came before.
+    pub(super) fn enlist(&mut self, now: Now, by: Requester, command: Command) {
         let Some(account) = command.account().cloned() else {
-            if let Command::List { host, after, limit } = command {
-                self.list(id, &host, after, limit);
-            }
-            return;
+            return self
+                .fx
+                .bug("a command that is about no account waits for one");
         };
         if self.config.accounts(account.domain()).is_none() || account.local().is_none() {
-            return self.reply(id, Err(CommandError::NoSuchHost));
+            return self.reply(now, by, Err(CommandError::NoSuchHost));
         }
         match self.commands.get_mut(account.as_str()) {
             Some(waiting) if waiting.len() < COMMANDS_WAITING_MAX => {
-                waiting.push_back((id, command));
+                waiting.push_back((by, command));
             }
-            Some(_) => self.reply(id, Err(CommandError::Busy)),
+            Some(_) => self.reply(now, by, Err(CommandError::Busy)),
             None => {
                 self.commands
                     .insert(account, alloc::collections::VecDeque::new());
-                self.begin(now, id, command);
+                self.begin(now, by, command);
             }
         }
     }
 
-    fn begin(&mut self, now: Now, id: CommandId, command: Command) {
+    fn begin(&mut self, now: Now, by: Requester, command: Command) {
         match command {
             Command::Add {
                 account,
                 password,
                 tombstones,
-            } => self.add(now, id, account, &password, tombstones),
+            } => self.add(now, by, account, &password, tombstones),
             Command::Passwd { account, password } => match prepared(&password) {
                 Ok(password) => {
-                    self.new_keys(now, id, account, password, CommandStep::DeriveChange);
+                    self.new_keys(now, by, account, password, CommandStep::DeriveChange);
                 }
-                Err(error) => self.finish(now, id, &account, Err(error)),
+                Err(error) => self.finish(now, by, &account, Err(error)),
             },
-            Command::Delete { account } => self.change(id, account, Change::Delete),
+            Command::Delete { account } => self.change(by, account, Change::Delete),
             Command::Disable { account } => {
-                self.change(id, account, Change::Status(Status::Disabled));
+                self.change(by, account, Change::Status(Status::Disabled));
             }
             Command::Enable { account } => {
-                self.change(id, account, Change::Status(Status::Enabled));
+                self.change(by, account, Change::Status(Status::Enabled));
             }
-            Command::List { .. } => self.reply(id, Err(CommandError::Busy)), // never queued
+            Command::List { .. } => self.reply(now, by, Err(CommandError::Busy)), // never queued
             Command::Show { account } => {
                 let batch = read_credentials(account.clone(), Class::Change);
-                self.ask(id, Some(account), batch, CommandStep::Show);
+                self.ask(by, Some(account), batch, CommandStep::Show);
             }
         }
     }
@@ -84,22 +93,22 @@ impl Shard {
     fn add(
         &mut self,
         now: Now,
-        id: CommandId,
+        by: Requester,
         account: BareJid,
         password: &Secret,
         tombstones: Tombstones,
     ) {
         let password = match prepared(password) {
             Ok(password) => password,
-            Err(error) => return self.finish(now, id, &account, Err(error)),
+            Err(error) => return self.finish(now, by, &account, Err(error)),
         };
         match tombstones {
             Tombstones::Ignore => {
-                self.new_keys(now, id, account, password, CommandStep::DeriveNew);
+                self.new_keys(now, by, account, password, CommandStep::DeriveNew);
             }
             Tombstones::Heed => {
                 let batch = change_of(account.clone(), get_tombstone());
-                self.ask(id, Some(account), batch, CommandStep::Name(password));
+                self.ask(by, Some(account), batch, CommandStep::Name(password));
             }
         }
     }
@@ -108,7 +117,7 @@ impl Shard {
     fn name_known(
         &mut self,
         now: Now,
-        id: CommandId,
+        by: Requester,
         account: BareJid,
         password: Secret,
         tombstone: Option<&Row>,
@@ -116,8 +125,8 @@ impl Shard {
         let host = self.config.accounts(account.domain());
         let expiry = host.map_or(Expiry::Never, |host| host.tombstone_expiry);
         match tombstone.and_then(|row| Held::by(row, expiry, now.wall)) {
-            Some(held) => self.finish(now, id, &account, Err(CommandError::Held(held))),
-            None => self.new_keys(now, id, account, password, CommandStep::DeriveNew),
+            Some(held) => self.finish(now, by, &account, Err(CommandError::Held(held))),
+            None => self.new_keys(now, by, account, password, CommandStep::DeriveNew),
         }
     }
 
@@ -125,19 +134,19 @@ impl Shard {
     fn new_keys(
         &mut self,
         now: Now,
-        id: CommandId,
+        by: Requester,
         account: BareJid,
         password: Secret,
         step: CommandStep,
     ) {
         let Some(host) = self.config.accounts(account.domain()) else {
             // It went with a reload while this waited behind another command.
-            return self.finish(now, id, &account, Err(CommandError::NoSuchHost));
+            return self.finish(now, by, &account, Err(CommandError::NoSuchHost));
         };
         let rounds = host.rounds;
         let jobs = DeriveParams::for_new_password(rounds, &mut self.entropy);
         let wait = CommandWait {
-            id,
+            by,
             account: Some(account),
             step,
         };
@@ -151,7 +160,7 @@ impl Shard {
         keys: Result<Vec<ScramKeys>, DeriveError>,
     ) {
         let CommandWait {
-            id,
+            by,
             account: Some(account),
             step,
         } = wait
@@ -159,7 +168,7 @@ impl Shard {
             return self.fx.bug("keys for a command that is about no account");
         };
         let Ok(keys) = keys else {
-            return self.finish(now, id, &account, Err(CommandError::Busy));
+            return self.finish(now, by, &account, Err(CommandError::Busy));
         };
         match step {
             CommandStep::DeriveNew => {
@@ -168,9 +177,9 @@ impl Shard {
                     keys,
                 };
                 let row = credentials.to_row(Dates::new(now.wall));
-                self.write(id, account, row, Expect::Absent, After::Added);
+                self.write(by, account, row, Expect::Absent, After::Added);
             }
-            CommandStep::DeriveChange => self.change(id, account, Change::Keys(keys)),
+            CommandStep::DeriveChange => self.change(by, account, Change::Keys(keys)),
             CommandStep::List
             | CommandStep::Name(_)
             | CommandStep::Read(_)
@@ -179,12 +188,12 @@ impl Shard {
         }
     }
 
-    fn change(&mut self, id: CommandId, account: BareJid, change: Change) {
+    fn change(&mut self, by: Requester, account: BareJid, change: Change) {
         let batch = read_credentials(account.clone(), Class::Change);
-        self.ask(id, Some(account), batch, CommandStep::Read(change));
+        self.ask(by, Some(account), batch, CommandStep::Read(change));
     }
 
-    fn write(&mut self, id: CommandId, account: BareJid, row: Row, expect: Expect, after: After) {
+    fn write(&mut self, by: Requester, account: BareJid, row: Row, expect: Expect, after: After) {
         let after = match after {
             After::PasswordChanged(_) => {
                 let record = Credentials::record(&row);
@@ -202,19 +211,19 @@ impl Shard {
             After::Added => batch.ops.push(remove_tombstone()),
             After::Deleted | After::Disabled | After::Enabled | After::PasswordChanged(_) => {}
         }
-        self.ask_for_change(id, account, batch, after);
+        self.ask_for_change(by, account, batch, after);
     }
 
-    fn ask(&mut self, id: CommandId, account: Option<BareJid>, batch: Batch, step: CommandStep) {
+    fn ask(&mut self, by: Requester, account: Option<BareJid>, batch: Batch, step: CommandStep) {
         self.store(
             batch,
-            Wait::Command(Box::new(CommandWait { id, account, step })),
+            Wait::Command(Box::new(CommandWait { by, account, step })),
         );
     }
 
-    fn ask_for_change(&mut self, id: CommandId, account: BareJid, batch: Batch, after: After) {
+    fn ask_for_change(&mut self, by: Requester, account: BareJid, batch: Batch, after: After) {
         let wait = CommandWait {
-            id,
+            by,
             account: Some(account),
             step: CommandStep::Write(after),
         };
@@ -227,38 +236,38 @@ impl Shard {
         wait: CommandWait,
         outcome: Result<Vec<Reply>, StoreError>,
     ) {
-        let CommandWait { id, account, step } = wait;
+        let CommandWait { by, account, step } = wait;
         match (account, step) {
             (_, CommandStep::List) => {
                 let result = outcome.map(users).map_err(read_error);
-                self.reply(id, result);
+                self.reply(now, by, result);
             }
             (Some(account), CommandStep::Read(change)) => match outcome {
                 Ok(replies) => {
-                    self.apply(now, id, account, first_row(replies), change);
+                    self.apply(now, by, account, first_row(replies), change);
                 }
-                Err(error) => self.finish(now, id, &account, Err(read_error(error))),
+                Err(error) => self.finish(now, by, &account, Err(read_error(error))),
             },
             (Some(account), CommandStep::Name(password)) => match outcome {
                 Ok(replies) => {
-                    self.name_known(now, id, account, password, first_row(replies).as_ref());
+                    self.name_known(now, by, account, password, first_row(replies).as_ref());
                 }
-                Err(error) => self.finish(now, id, &account, Err(read_error(error))),
+                Err(error) => self.finish(now, by, &account, Err(read_error(error))),
             },
             (Some(account), CommandStep::Show) => match outcome {
-                Ok(replies) => self.show(now, id, &account, first_row(replies)),
-                Err(error) => self.finish(now, id, &account, Err(read_error(error))),
+                Ok(replies) => self.show(now, by, &account, first_row(replies)),
+                Err(error) => self.finish(now, by, &account, Err(read_error(error))),
             },
             (Some(account), CommandStep::Write(after)) => match outcome {
                 Ok(_) => {
-                    self.take_effect(now, &account, after);
-                    self.finish(now, id, &account, Ok(CommandReply::Done));
+                    self.take_effect(now, by, &account, after);
+                    self.finish(now, by, &account, Ok(CommandReply::Done));
                 }
                 Err(error) => {
                     if error == StoreError::Unknown {
                         self.take_effect_perhaps(now, &account, after);
                     }
-                    self.finish(now, id, &account, Err(store_error(error)));
+                    self.finish(now, by, &account, Err(store_error(error)));
                 }
             },
             (Some(_), CommandStep::DeriveNew | CommandStep::DeriveChange) | (None, _) => {
@@ -271,20 +280,20 @@ impl Shard {
     fn apply(
         &mut self,
         now: Now,
-        id: CommandId,
+        by: Requester,
         account: BareJid,
         row: Option<Row>,
         change: Change,
     ) {
         let Some(row) = row else {
-            return self.finish(now, id, &account, Err(CommandError::NoSuchUser));
+            return self.finish(now, by, &account, Err(CommandError::NoSuchUser));
         };
         if matches!(change, Change::Delete) {
             // What was said to it comes before its end, and contacts are told before it goes.
-            return self.send_errand(now, id, &account, Errand::Delete);
+            return self.send_errand(now, by, &account, Errand::Delete);
         }
         let Some(mut credentials) = Credentials::from_row(&row) else {
-            return self.finish(now, id, &account, Err(CommandError::Store));
+            return self.finish(now, by, &account, Err(CommandError::Store));
         };
         let after = match change {
             Change::Delete => return,
@@ -301,7 +310,7 @@ impl Shard {
             }
         };
         let row = credentials.to_row(Dates::changed(&row, now.wall));
-        self.write(id, account, row, Expect::Present, after);
+        self.write(by, account, row, Expect::Present, after);
     }
 
     /// The owner of this account, if it is in memory and not about to leave it.
@@ -315,36 +324,34 @@ impl Shard {
     pub(super) fn send_errand(
         &mut self,
         now: Now,
-        id: CommandId,
+        by: Requester,
         account: &BareJid,
         errand: Errand,
     ) {
         let key = match self.present(account) {
             Some(key) => key,
             None if self.is_free(account) => self.bring_in(account.clone(), None),
-            None => return self.finish(now, id, account, Err(CommandError::Busy)),
+            None => return self.finish(now, by, account, Err(CommandError::Busy)),
         };
         self.stay(key);
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that a command is for is gone");
         };
         let waits = owner.is_busy();
-        owner.inbox.push(Item::Command(id, errand));
+        owner.inbox.push(Item::Command(by, errand));
         if !waits {
             self.drain(now, key);
         }
     }
 
     /// Nobody comes in and nobody stays while everything goes.
-    pub(super) fn delete_owner(&mut self, now: Now, key: AccountKey, id: CommandId) {
+    pub(super) fn delete_owner(&mut self, now: Now, key: AccountKey, by: Requester) {
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that is to be deleted is gone");
         };
         owner.account.shut();
-        owner.leave = Some(LeaveTaking {
-            command: id,
-            again: 0,
-        });
+        owner.leave = Some(LeaveTaking { by, again: 0 });
+        self.set_apart(now, by);
         self.end_all(now, key, Violation::AccountGone);
         self.go_on_leaving(now, key);
     }
@@ -354,7 +361,7 @@ impl Shard {
         let Some(owner) = self.owners.get(key).filter(|owner| owner.is_ready()) else {
             return;
         };
-        let Some(LeaveTaking { command, .. }) = owner.leave else {
+        let Some(LeaveTaking { by, .. }) = owner.leave else {
             return;
         };
         match self.in_account(now, key, Account::take_leave) {
@@ -369,7 +376,7 @@ impl Shard {
                 let account = owner.account.jid().clone();
                 self.timers.stop(Due::Leave(key));
                 self.depart(now, key);
-                self.purge(now, command, account);
+                self.purge(now, by, account);
             }
             None => self.fx.bug("an account that is being deleted is gone"),
         }
@@ -400,23 +407,23 @@ impl Shard {
         let Some(owner) = self.owners.get_mut(key) else {
             return;
         };
-        if let Some(LeaveTaking { command, .. }) = owner.leave.take() {
+        if let Some(LeaveTaking { by, .. }) = owner.leave.take() {
             let account = owner.account.jid().clone();
-            self.finish(now, command, &account, Err(why));
+            self.finish(now, by, &account, Err(why));
         }
     }
 
     /// In one batch, so that a name is held as soon as nobody has it.
-    fn purge(&mut self, now: Now, id: CommandId, account: BareJid) {
+    fn purge(&mut self, now: Now, by: Requester, account: BareJid) {
         let host = self.config.accounts(account.domain());
         let expiry = host.map_or(Expiry::Never, |host| host.tombstone_expiry);
         let mut batch = change_of(account.clone(), Op::Purge);
         batch.ops.extend(put_tombstone(expiry, now.wall));
-        self.ask_for_change(id, account, batch, After::Deleted);
+        self.ask_for_change(by, account, batch, After::Deleted);
     }
 
     /// The commit is done: the log and sessions learn of it.
-    fn take_effect(&mut self, now: Now, account: &BareJid, after: After) {
+    fn take_effect(&mut self, now: Now, by: Requester, account: &BareJid, after: After) {
         let change = match after {
             After::Added => AccountChange::Added,
             After::Deleted => AccountChange::Deleted,
@@ -427,6 +434,7 @@ impl Shard {
         self.fx.note(Note::AccountChanged {
             account: account.clone(),
             change,
+            by: self.petition(by).map(|petition| petition.peer),
         });
         match after {
             After::Added | After::Enabled => {}
@@ -437,7 +445,9 @@ impl Shard {
                 {
                     owner.account.set_record(record);
                 }
-                self.dismiss(now, account, Violation::PasswordChanged);
+                // Who changed it knows it, and is told so.
+                let spared = self.petition(by).map(|petition| petition.conn);
+                self.dismiss(now, account, Violation::PasswordChanged, spared);
             }
         }
     }
@@ -448,7 +458,7 @@ impl Shard {
             After::Added | After::Enabled => {}
             After::Deleted | After::Disabled => self.shut_out(now, account),
             After::PasswordChanged(_) => {
-                self.dismiss(now, account, Violation::PasswordChanged);
+                self.dismiss(now, account, Violation::PasswordChanged, None);
                 self.shut_out(now, account);
             }
         }
@@ -457,7 +467,7 @@ impl Shard {
     /// Ends every stream of an account, those that wait for it to load included, and lets nobody in.
     fn shut_out(&mut self, now: Now, account: &BareJid) {
         // First, because a leaving account knows of nobody who waits.
-        self.dismiss(now, account, Violation::AccountGone);
+        self.dismiss(now, account, Violation::AccountGone, None);
         let Some(key) = self.by_name.get(account.as_str()).copied() else {
             return;
         };
@@ -468,8 +478,14 @@ impl Shard {
         }
     }
 
-    /// Ends every stream of an account.
-    fn dismiss(&mut self, now: Now, account: &BareJid, violation: Violation) {
+    /// Ends every stream of an account, but for the one on this connection.
+    fn dismiss(
+        &mut self,
+        now: Now,
+        account: &BareJid,
+        violation: Violation,
+        spared: Option<ConnId>,
+    ) {
         let Some(key) = self.by_name.get(account.as_str()).copied() else {
             return;
         };
@@ -477,13 +493,15 @@ impl Shard {
             return self.fx.bug(NAMELESS);
         };
         for conn in owner.account.connections() {
-            self.fail(now, conn, violation);
+            if Some(conn) != spared {
+                self.fail(now, conn, violation);
+            }
         }
     }
 
-    fn list(&mut self, id: CommandId, host: &Domain, after: Option<BareJid>, limit: u32) {
+    fn list(&mut self, now: Now, by: Requester, host: &Domain, after: Option<BareJid>, limit: u32) {
         if self.config.accounts(host).is_none() {
-            return self.reply(id, Err(CommandError::NoSuchHost));
+            return self.reply(now, by, Err(CommandError::NoSuchHost));
         }
         let owners = Op::Owners {
             table: &CREDENTIALS,
@@ -491,28 +509,31 @@ impl Shard {
             limit: limit.clamp(1, LIST_MAX),
         };
         let batch = change_of(BareJid::of_domain(host), owners);
-        self.ask(id, None, batch, CommandStep::List);
+        self.ask(by, None, batch, CommandStep::List);
     }
 
-    fn reply(&mut self, id: CommandId, result: CommandResult) {
-        self.fx.act(Action::Answer { id, result });
+    fn reply(&mut self, now: Now, by: Requester, result: CommandResult) {
+        match by {
+            Requester::Administrator(id) => self.fx.act(Action::Answer { id, result }),
+            Requester::Petitioner(key) => self.answer_petition(now, key, &result),
+        }
     }
 
     /// Answers, and begins the next command on that account.
     pub(super) fn finish(
         &mut self,
         now: Now,
-        id: CommandId,
+        by: Requester,
         account: &BareJid,
         result: CommandResult,
     ) {
-        self.reply(id, result);
+        self.reply(now, by, result);
         let next = self
             .commands
             .get_mut(account.as_str())
             .and_then(|waiting| waiting.pop_front());
         match next {
-            Some((id, command)) => self.begin(now, id, command),
+            Some((by, command)) => self.begin(now, by, command),
             None => {
                 self.commands.remove(account.as_str());
                 if let Some(key) = self.by_name.get(account.as_str()).copied() {

@@ -103,7 +103,10 @@ impl Shard {
         if self.course == Course::Stopping {
             self.fail(now, conn, Violation::Shutdown);
         } else {
-            self.look_up(now, conn, account);
+            match self.connections.get(conn).map(|c| c.stream.registers()) {
+                Some(true) => self.register(now, conn, account),
+                Some(false) | None => self.look_up(now, conn, account),
+            }
         }
         self.settle(now);
         self.proceed_freed(now);
@@ -274,7 +277,7 @@ impl Shard {
     }
 
     /// Tells the shell about a connection that it has.
-    fn act(&mut self, conn: ConnId, action: Action) {
+    pub(super) fn act(&mut self, conn: ConnId, action: Action) {
         let connection = self.connections.get(conn);
         if connection.is_some_and(|connection| connection.socket == Socket::Open) {
             self.fx.act(action);
@@ -296,6 +299,7 @@ impl Shard {
             }
             Event::Derive(params, password) => self.derive(conn, params, password),
             Event::Lookup(account) => self.look_up(now, conn, account),
+            Event::Register(account) => self.register(now, conn, account),
             Event::Refused(error) => self.refused(now, conn, error),
             Event::Rejected(account) => self.rejected(now, conn, account.as_ref()),
             Event::NothingOffered(host, why) => {

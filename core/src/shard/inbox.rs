@@ -9,11 +9,12 @@ use crate::account::{Manner, Read};
 use crate::envelope::Receipt;
 use crate::jid::{BareJid, Jid};
 use crate::limits::{INBOX_BYTES, INBOX_FED, INBOX_FED_BYTES, INBOX_STANZAS};
-use crate::port::{CommandId, ConnId};
+use crate::port::ConnId;
 use crate::sasl::Status;
 use crate::stanza::{Kind, PresenceType, Stanza};
 use crate::store::{Reply, StoreError};
 use crate::stream::Violation;
+use crate::wait::Requester;
 
 /// One thing that waits.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(super) enum Item {
     /// A connection is gone. What it brought before is still in its stream, and comes first.
     Closed(ConnId),
     /// A command reaches its account.
-    Command(CommandId, Errand),
+    Command(Requester, Errand),
     /// A session has taken all that was written to it.
     Drained(ConnId),
     /// The stream on a connection is to end with this error.

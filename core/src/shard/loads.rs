@@ -248,18 +248,18 @@ impl Shard {
         let leave = owner.leave.take();
         let mut inbox = owner.inbox.take_all();
         self.let_feeders_go_on(key);
-        if let Some(LeaveTaking { command, .. }) = leave {
-            self.finish(now, command, &account, Err(CommandError::Store));
+        if let Some(LeaveTaking { by, .. }) = leave {
+            self.finish(now, by, &account, Err(CommandError::Store));
         }
         while let Some(item) = inbox.pop() {
             match (item, why) {
                 (Item::Closed(conn), _) => self.gone(now, conn),
                 (Item::Fail(conn, violation), _) => self.fail_now(now, conn, violation),
-                (Item::Command(id, _), Vanishing::Nobody) => {
-                    self.finish(now, id, &account, Err(CommandError::NoSuchUser));
+                (Item::Command(by, _), Vanishing::Nobody) => {
+                    self.finish(now, by, &account, Err(CommandError::NoSuchUser));
                 }
-                (Item::Command(id, _), Vanishing::Unreadable) => {
-                    self.finish(now, id, &account, Err(CommandError::Store));
+                (Item::Command(by, _), Vanishing::Unreadable) => {
+                    self.finish(now, by, &account, Err(CommandError::Store));
                 }
                 (Item::Drained(_) | Item::Read(..) | Item::Settled(..), _) => {}
                 (Item::Stanza(post), Vanishing::Unreadable) if post.manner == Manner::Directed => {

@@ -1,6 +1,7 @@
 //! One shard: everything one thread owns, driven by inputs and drained of actions.
 
 mod appends;
+mod cards;
 mod commands;
 mod connections;
 mod credit;
@@ -10,6 +11,7 @@ mod loads;
 mod owner;
 mod owners;
 mod reads;
+mod registration;
 mod retention;
 mod route;
 mod sessions;
@@ -35,18 +37,20 @@ use crate::envelope::{Awaited, Body, Delivery, Feeding, Place};
 use crate::jid::BareJid;
 #[cfg(any(test, feature = "testing"))]
 use crate::limits::StoreCredit;
-use crate::limits::TICK_MAX;
+use crate::limits::{Limits, TICK_MAX};
 use crate::map::{Keyed, Map};
-use crate::port::{Action, Command, CommandId, ConnId, DeriveError, Input, Listener, Ticket};
+use crate::port::{Action, Command, ConnId, DeriveError, Input, Listener, Ticket};
+use crate::registration::Registrations;
 use crate::sasl::{DeriveParams, ScramKeys, Throttle};
 use crate::secret::Secret;
 use crate::store::{Batch, Reply, StoreError};
 use crate::stream::{Stream, Violation};
 use crate::time::{Instant, Now};
 use crate::timer::Timers;
-use crate::wait::{Question, Wait};
+use crate::wait::{Petition, PetitionKey, Question, Requester, Wait};
 use crate::xep::Capabilities;
 
+use self::cards::Cards;
 use self::credit::Credit;
 use self::flow::Slowed;
 use self::loads::Idle;
@@ -92,7 +96,11 @@ pub struct Shard {
     /// How many changes of credentials were sent to the store: what was read before the last of them may be out of date.
     changes: u64,
     /// Commands behind the one that runs, for each account that has one running.
-    commands: BTreeMap<BareJid, VecDeque<(CommandId, Command)>>,
+    commands: BTreeMap<BareJid, VecDeque<(Requester, Command)>>,
+    /// Those among them that are no administrator's.
+    petitions: Arena<PetitionKey, Petition>,
+    registrations: Registrations,
+    cards: Cards,
     course: Course,
     retention: Retention,
 }
@@ -124,6 +132,7 @@ impl Shard {
         let key = Keyed::new(key);
         let mut shard = Self {
             throttle: Throttle::new(&config.server_secret, &key),
+            registrations: Registrations::new(&key),
             placement: Placement::new(&config.server_secret, config.shards),
             place,
             entropy,
@@ -145,6 +154,8 @@ impl Shard {
             unfinished: Vec::new(),
             changes: 0,
             commands: BTreeMap::new(),
+            petitions: Arena::default(),
+            cards: Cards::default(),
             course: Course::Running,
             retention: Retention::default(),
             capabilities: Capabilities::of(&config),
@@ -179,6 +190,10 @@ impl Shard {
                 Body::SignInFailed(address) => {
                     self.throttle.told(now.mono, &self.config.limits, address);
                 }
+                Body::Registration(address) => {
+                    self.registrations
+                        .count(now.mono, &self.config.limits, address);
+                }
                 Body::Slow(feeding) => self.slow(now, envelope.from, &feeding),
                 Body::Go(feeding) => self.go(envelope.from, &feeding),
                 Body::Settled(settled) => self.settled(now, *settled),
@@ -201,7 +216,7 @@ impl Shard {
                 }
                 Body::Taken(bytes) => self.took_in_vain(envelope.to, bytes),
                 // It counts here all the same; and nobody waits for ever.
-                Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
+                Body::Registration(_) | Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
                 // It is said again, and settled then.
                 Body::Settled(_) => {}
             },
@@ -294,7 +309,8 @@ impl Shard {
             Some(Wait::Derive(conn)) => self.answered(now, conn, |s, cx| s.derived(cx, keys)),
             Some(Wait::Command(wait)) => self.command_derived(now, *wait, keys),
             Some(
-                Wait::Append(_)
+                Wait::Card(_)
+                | Wait::Append(_)
                 | Wait::Commit(_)
                 | Wait::Credentials(..)
                 | Wait::Load(_)
@@ -329,6 +345,7 @@ impl Shard {
             }
             Wait::Load(account) => self.loaded(now, account, outcome),
             Wait::Pretence(asked) => self.pretended(now, &asked, &outcome),
+            Wait::Card(asked) => self.card_came(&asked, outcome),
             Wait::Command(wait) => self.command_stored(now, *wait, outcome),
             // The next of its kind stands for it, and until then memory does.
             Wait::Quiet => {}
@@ -408,6 +425,22 @@ impl Shard {
         let forgiven_after = self.config.limits.sasl_failure_forgiven_after;
         if config.limits.sasl_failure_forgiven_after != forgiven_after {
             self.throttle.forgive_all();
+        }
+        let worth = |limits: &Limits| {
+            let Limits {
+                registrations_per_address,
+                registrations,
+                registration_period,
+                ..
+            } = *limits;
+            (
+                registrations_per_address,
+                registrations,
+                registration_period,
+            )
+        };
+        if worth(&config.limits) != worth(&self.config.limits) {
+            self.registrations.forgive_all();
         }
         self.fx.limit_queues(&config.limits);
         self.capabilities = Capabilities::of(&config);

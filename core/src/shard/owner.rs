@@ -16,9 +16,9 @@ use alloc::vec::Vec;
 
 use super::inbox::{Inbox, Post};
 use crate::account::{Account, Asked, Saying};
-use crate::port::CommandId;
 use crate::stanza::Stanza;
 use crate::store::{Batch, Entry, Owed};
+use crate::wait::Requester;
 
 /// See the module.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) struct Pending {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LeaveTaking {
     /// Who waits for it.
-    pub(super) command: CommandId,
+    pub(super) by: Requester,
     /// How often contacts were told again.
     pub(super) again: u8,
 }

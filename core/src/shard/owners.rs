@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::cards::asks_for_card;
 use super::commands::store_error;
 use super::inbox::{Errand, Item, Placed, Post};
 use super::owner::{Call, Commit, Life, Otherwise, Vanishing};
@@ -19,12 +20,12 @@ use crate::limits::{
     CALL_BYTES, CALL_OPS, INBOX_TURN, INBOX_TURN_BYTES, OFFER_AGAIN, OFFERS, STORE_BATCH_BYTES,
     STORE_BATCH_OPS,
 };
-use crate::port::{CommandId, ConnId};
+use crate::port::ConnId;
 use crate::stanza::{Condition, Kind, Stanza};
 use crate::store::{Batch, Class, Op, Reply, StoreError};
 use crate::stream::Violation;
 use crate::time::Now;
-use crate::wait::Wait;
+use crate::wait::{Requester, Wait};
 
 /// What calls leave for the disk.
 #[derive(Debug, Default)]
@@ -281,6 +282,9 @@ impl Shard {
         manner: Manner,
         receipt: Option<Receipt>,
     ) {
+        if asks_for_card(stanza, to) {
+            return self.ask_for_card(stanza, to);
+        }
         let present = self.by_name.get(to.bare()).copied();
         let brings_in = brings_in(stanza, to, manner);
         let key = match present {
@@ -457,7 +461,7 @@ impl Shard {
                 Some(Item::Fail(conn, violation)) => self.fail_now(now, conn, violation),
                 Some(Item::Drained(conn)) => self.run_drained(now, key, conn),
                 Some(Item::Read(read, outcome)) => self.run_read(now, key, *read, outcome),
-                Some(Item::Command(id, errand)) => self.run_errand(now, key, id, errand),
+                Some(Item::Command(by, errand)) => self.run_errand(now, key, by, errand),
                 Some(Item::Settled(contact, receipt)) => {
                     self.run_settled(now, key, &contact, receipt);
                 }
@@ -507,10 +511,10 @@ impl Shard {
         }
     }
 
-    fn run_errand(&mut self, now: Now, key: AccountKey, id: CommandId, errand: Errand) {
+    fn run_errand(&mut self, now: Now, key: AccountKey, by: Requester, errand: Errand) {
         match errand {
-            Errand::Delete => self.delete_owner(now, key, id),
-            Errand::Show(status) => self.show_owner(now, key, id, status),
+            Errand::Delete => self.delete_owner(now, key, by),
+            Errand::Show(status) => self.show_owner(now, key, by, status),
         }
     }
 

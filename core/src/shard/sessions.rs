@@ -50,9 +50,12 @@ impl Shard {
     /// A stanza from a session.
     pub(super) fn outbound(&mut self, now: Now, conn: ConnId, stanza: Arc<Stanza>) {
         if let Some((key, session)) = self.session(conn) {
-            self.in_account(now, key, |account, cx| {
-                account.outbound(cx, session, stanza);
+            let wish = self.in_account(now, key, |account, cx| {
+                account.outbound(cx, session, stanza)
             });
+            if let Some(Some(wish)) = wish {
+                self.grant(now, conn, wish);
+            }
         }
     }
 

@@ -9,19 +9,20 @@ use super::inbox::Errand;
 use super::{NAMELESS, Shard};
 use crate::account::{AccountKey, Session};
 use crate::jid::BareJid;
-use crate::port::{CommandError, CommandId, CommandReply, Device, UserDetails};
+use crate::port::{CommandError, CommandReply, Device, UserDetails};
 use crate::sasl::{Credentials, Status};
 use crate::store::Row;
 use crate::time::Now;
+use crate::wait::Requester;
 
 impl Shard {
     /// The record is here: the owner is asked for the rest. Nothing changes the record until the command is answered.
-    pub(super) fn show(&mut self, now: Now, id: CommandId, account: &BareJid, row: Option<Row>) {
+    pub(super) fn show(&mut self, now: Now, by: Requester, account: &BareJid, row: Option<Row>) {
         let Some(row) = row else {
-            return self.finish(now, id, account, Err(CommandError::NoSuchUser));
+            return self.finish(now, by, account, Err(CommandError::NoSuchUser));
         };
         let status = Credentials::status_of(&row);
-        self.send_errand(now, id, account, Errand::Show(status));
+        self.send_errand(now, by, account, Errand::Show(status));
     }
 
     /// Whether an account that is not there can come in. One that could not be read or deleted, and is in memory only because this command
@@ -42,7 +43,7 @@ impl Shard {
     }
 
     /// The owner can answer: what is in memory is what is on disk.
-    pub(super) fn show_owner(&mut self, now: Now, key: AccountKey, id: CommandId, status: Status) {
+    pub(super) fn show_owner(&mut self, now: Now, key: AccountKey, by: Requester, status: Status) {
         let Some(owner) = self.owners.get(key) else {
             return self.fx.bug("an account that is to be shown is gone");
         };
@@ -61,7 +62,7 @@ impl Shard {
             self.fx.bug("a session without a resource or a connection");
         }
         let reply = CommandReply::User(Box::new(details));
-        self.finish(now, id, &account, Ok(reply));
+        self.finish(now, by, &account, Ok(reply));
     }
 
     fn device(&self, now: Now, session: &Session) -> Option<Device> {

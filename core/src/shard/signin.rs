@@ -178,7 +178,7 @@ impl Shard {
         Some(self.throttle.attempt(&self.config.limits, peer, account))
     }
 
-    fn tell_others(&mut self, body: &Body) {
+    pub(super) fn tell_others(&mut self, body: &Body) {
         for shard in 0..self.config.shards {
             let to = Place {
                 shard,

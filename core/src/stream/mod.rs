@@ -58,6 +58,8 @@ pub(crate) enum Event {
     Lookup(BareJid),
     /// The password for this account was wrong, or the name is none: `reject` or `hold_up`.
     Rejected(Option<BareJid>),
+    /// Make this account, on the shard that owns it, by what `take_application` says; then `registered`.
+    Register(BareJid),
     /// What the session sent is answered with this.
     Refused(Stanza),
     /// Start TLS; then `secured`. The bytes belong to TLS.
@@ -88,6 +90,16 @@ pub(crate) struct Stream {
     bucket: Bucket,
     /// Bytes received before authentication.
     unauthenticated: u32,
+    channel: Channel,
+}
+
+/// What protects the connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Channel {
+    /// Nothing.
+    Clear,
+    /// TLS.
+    Tls,
 }
 
 /// Where a stream stands: what it is about with its kind of peer, or how far its end has come.
@@ -137,6 +149,7 @@ impl Stream {
             heard: now.mono,
             bucket: Bucket::default(),
             unauthenticated: 0,
+            channel: Channel::Clear,
         }
     }
 
@@ -226,6 +239,7 @@ impl Stream {
         };
         self.scan = Scanner::new(ScanLimits::unauthenticated(&cx.config.limits));
         self.lang = None;
+        self.channel = Channel::Tls;
         let transport = client::transport(tls);
         self.state = State::Client(Client::Header(Awaited::First(transport, failures)));
         None

@@ -1,4 +1,3 @@
-use alloc::string::ToString as _;
 use alloc::vec;
 use std::format;
 
@@ -64,7 +63,7 @@ fn what_is_no_card_is_not_understood() {
     let other = iq("<vcard xmlns='vcard-temp'/>");
     let refused = Err(Condition::FeatureNotImplemented);
     assert_eq!(get(&other.payload().unwrap()), refused);
-    assert!(set_of(&"<x xmlns='vcard-temp'/>".to_string()).is_err());
+    assert!(set_of("<x xmlns='vcard-temp'/>").is_err());
     let card = iq("<vCard xmlns='vcard-temp'><FN/></vCard>");
     assert_eq!(get(&card.payload().unwrap()), Ok(()));
 }

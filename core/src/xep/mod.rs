@@ -75,12 +75,36 @@ pub const INDEX: &[Xep] = &[
         bearer: Bearer::HostAndAccount,
     },
     Xep {
+        number: 49,
+        name: "Private XML Storage",
+        version: "1.2",
+        file: "core/src/account/private.rs",
+        features: &[Ns::Private.uri()],
+        bearer: Bearer::HostAndOwn,
+    },
+    Xep {
+        number: 54,
+        name: "vcard-temp",
+        version: "1.3.0",
+        file: "core/src/account/vcard.rs",
+        features: &[Ns::VCard.uri()],
+        bearer: Bearer::HostAndAccount,
+    },
+    Xep {
         number: 59,
         name: "Result Set Management",
         version: "1.0",
         file: "core/src/archive/query.rs",
         features: &[Ns::Rsm.uri()],
         bearer: Bearer::Own,
+    },
+    Xep {
+        number: 77,
+        name: "In-Band Registration",
+        version: "2.4",
+        file: "core/src/account/registration.rs",
+        features: &[Ns::Registration.uri()],
+        bearer: Bearer::HostAndOwn,
     },
     Xep {
         number: 92,
@@ -396,6 +420,10 @@ fn to_stranger(asked: &Asked<'_>) -> Answer {
     // RFC 6121 §2.3.3: who is not authorized to set a roster hears so, whether there is such an account or not. `Deviation:` §8.5.1 wants
     // `service-unavailable` where there is none; either would tell.
     if asked.iq == IqType::Set && asked.payload.is(Ns::Roster, "query") {
+        return Answer::Refuse(Condition::Forbidden);
+    }
+    // XEP-0054 §3.2.
+    if asked.iq == IqType::Set && asked.payload.is(Ns::VCard, "vCard") {
         return Answer::Refuse(Condition::Forbidden);
     }
     let items = asked.iq == IqType::Get && asked.payload.is(Ns::DiscoItems, "query");

@@ -57,6 +57,7 @@ fn a_host_says_that_it_is_an_im_server_and_what_it_can() {
          <feature var='jabber:iq:last'/>\
          <feature var='http://jabber.org/protocol/disco#info'/>\
          <feature var='http://jabber.org/protocol/disco#items'/>\
+         <feature var='jabber:iq:private'/><feature var='vcard-temp'/><feature var='jabber:iq:register'/>\
          <feature var='jabber:iq:version'/><feature var='http://jabber.org/protocol/caps'/>\
          <feature var='msgoffline'/><feature var='urn:xmpp:blocking'/>\
          <feature var='urn:xmpp:ping'/><feature var='urn:xmpp:time'/><feature var='urn:xmpp:carbons:2'/>\
@@ -77,7 +78,9 @@ fn an_account_says_to_its_owner_that_it_is_registered() {
          <feature var='jabber:iq:last'/>\
          <feature var='http://jabber.org/protocol/disco#info'/>\
          <feature var='http://jabber.org/protocol/disco#items'/>\
-         <feature var='http://jabber.org/protocol/rsm'/><feature var='urn:xmpp:ping'/>\
+         <feature var='jabber:iq:private'/><feature var='vcard-temp'/><feature var='http://jabber.org/protocol/rsm'/>\
+         <feature var='jabber:iq:register'/>\
+         <feature var='urn:xmpp:ping'/>\
          <feature var='urn:xmpp:time'/><feature var='urn:xmpp:carbons:2'/>\
          <feature var='urn:xmpp:mam:2'/>\
          <feature var='urn:xmpp:mam:2#extended'/><feature var='urn:xmpp:mam:2#groupchat-field'/>\
@@ -98,7 +101,7 @@ fn an_account_says_to_its_contacts_what_they_can_ask() {
          <identity category='account' type='registered'/>\
          <feature var='jabber:iq:last'/>\
          <feature var='http://jabber.org/protocol/disco#info'/>\
-         <feature var='http://jabber.org/protocol/disco#items'/></query>"
+         <feature var='http://jabber.org/protocol/disco#items'/><feature var='vcard-temp'/></query>"
     );
     // What is its own only is refused as to anybody else.
     for own in [

@@ -218,7 +218,6 @@ const NOT_YET: &[&str] = &[
     "Component",
     "admin_socket",
     "admins",
-    "allow_registration",
     "c2s_tcp_keepalives",
     "component_ports",
     "cross_domain_bosh",

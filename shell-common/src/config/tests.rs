@@ -288,6 +288,28 @@ fn tells_all_faults_at_once_in_the_order_of_lines() {
 }
 
 #[test]
+fn refuses_contact_addresses_that_nobody_could_use() {
+    for (text, words) in [
+        ("contact_info = []", "must be a table of lists"),
+        (
+            "contact_info = { abuse = [\"abuse@example.org\"] }",
+            "`contact_info.abuse` holds \"abuse@example.org\", which is no URI",
+        ),
+        (
+            "contact_info = { abuse = 5 }",
+            "`contact_info.abuse` must be a list of URIs",
+        ),
+        (
+            "contact_info = { abus = [] }",
+            "there is no `contact_info.abus`; there are abuse, admin",
+        ),
+    ] {
+        let fault = fault(text);
+        assert!(fault.contains(words), "{text}: {fault}");
+    }
+}
+
+#[test]
 fn refuses_values_out_of_bounds_and_of_the_wrong_type() {
     for (text, words) in [
         ("c2s_stanza_size_limit = 9999", "from 10000 to"),
@@ -334,19 +356,6 @@ fn refuses_values_out_of_bounds_and_of_the_wrong_type() {
             "there are no such connections yet",
         ),
         ("unlimited_jids = [\"localhost\"]", "no account's address"),
-        ("contact_info = []", "must be a table of lists"),
-        (
-            "contact_info = { abuse = [\"abuse@example.org\"] }",
-            "`contact_info.abuse` holds \"abuse@example.org\", which is no URI",
-        ),
-        (
-            "contact_info = { abuse = 5 }",
-            "`contact_info.abuse` must be a list of URIs",
-        ),
-        (
-            "contact_info = { abus = [] }",
-            "there is no `contact_info.abus`; there are abuse, admin",
-        ),
         (
             "c2s_queue_size_limit = 262144\nc2s_stanza_size_limit = 262145",
             "could not be delivered",

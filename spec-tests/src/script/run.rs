@@ -20,6 +20,7 @@ use spondee_core::config::{Config, ConflictResolve, Host, TlsAvailable};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::options::{Expiry, Item as _};
 use spondee_core::port::{Command, Opening, TlsVersion};
+use spondee_core::registration::WhoRegisters;
 use spondee_core::sasl::Encryption;
 use spondee_core::secret::Secret;
 use spondee_core::xep::Uri;
@@ -98,6 +99,10 @@ fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
         ["limit", "sessions_per_account", count] => {
             config.limits.sessions_per_account = number(count)? as usize;
         }
+        ["registration", "throttle", count] => {
+            config.limits.registrations_per_address = number(count)?;
+        }
+        ["registration", "total", count] => config.limits.registrations = number(count)?,
         _ => {
             for Host::Accounts(host) in config.hosts.values_mut() {
                 match words.as_slice() {
@@ -129,6 +134,10 @@ fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
                     ["blocklist", "items", count] => {
                         host.blocking.max_items = number(count)? as usize;
                     }
+                    ["private", "items", count] => {
+                        host.private.max_items = number(count)? as usize;
+                    }
+                    ["registration", "anybody"] => host.registration.by = WhoRegisters::Anybody,
                     ["contact", kind, uri] => {
                         let uri = Uri::read(uri).ok_or("not a URI")?;
                         host.contacts.add(kind, uri).ok_or("no such contact")?;

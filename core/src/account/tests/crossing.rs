@@ -334,7 +334,9 @@ impl Pair {
         let from = format!("{}/x", NAMES[at]);
         stanza.set_from(Jid::parse(&from).unwrap());
         let stanza = Arc::new(stanza);
-        self.call(at, |account, cx| account.outbound(cx, session, stanza));
+        self.call(at, |account, cx| {
+            account.outbound(cx, session, stanza);
+        });
     }
 
     fn act(&mut self, at: usize, act: Act) {

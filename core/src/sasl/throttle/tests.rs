@@ -1,11 +1,14 @@
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::{SASL_REGULAR_ADDRESSES, SASL_REGULAR_FOR, SASL_REGULARS_MAX};
+use crate::limits::{
+    SASL_COUNTED_MAX, SASL_REGULAR_ADDRESSES, SASL_REGULAR_FOR, SASL_REGULARS_MAX,
+};
 
 const HOME: &str = "192.0.2.1";
 const ABROAD: &str = "198.51.100.1";

@@ -23,6 +23,7 @@ impl Stream {
             Err(why) => (Offer::default(), Some(why)),
         };
         negotiation.offer = offered;
+        let registers = self.may_register(cx, host);
         let max = cx.config.limits.unauthenticated_element_bytes;
         let starttls = negotiation.transport == Transport::Clear && host.tls == TlsAvailable::Yes;
         let required = host.sasl.encryption == Encryption::Required;
@@ -42,6 +43,11 @@ impl Stream {
             }
             if !negotiation.offer.mechanisms.is_empty() {
                 write_mechanisms(&mut w, &negotiation.offer);
+            }
+            if registers {
+                // XEP-0077 §8.
+                let xmlns = Ns::RegistrationFeature.uri();
+                w.open("register").attribute("xmlns", xmlns).close();
             }
             write_limits(&mut w, max, deadline);
             w.close();

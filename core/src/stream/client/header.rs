@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use super::registration::Made;
 use super::{Awaited, Client, Failures, Negotiation};
 use crate::jid::BareJid;
 use crate::sasl::{Offer, Transport};
@@ -24,6 +25,7 @@ impl Stream {
             transport,
             offer: Offer::default(),
             failures,
+            made: Made::Nothing,
         });
         let nothing = self.write_features(cx, &mut negotiation);
         let host = negotiation.host.clone();

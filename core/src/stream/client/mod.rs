@@ -5,6 +5,7 @@ mod established;
 mod features;
 mod header;
 mod negotiate;
+mod registration;
 mod signin;
 
 use alloc::boxed::Box;
@@ -12,6 +13,7 @@ use alloc::vec::Vec;
 
 pub(super) use features::transport;
 
+use self::registration::{Made, Registering};
 use super::deadline::Deadline;
 use super::{Cx, Event, Hearing, State, Stream};
 use crate::config::Config;
@@ -49,10 +51,14 @@ pub(super) enum Client {
     Secure(Failures),
     /// A sign-in is under way.
     SignIn(Box<Negotiation>, Progress),
+    /// Somebody who has not signed in makes an account, and waits to hear that it is made.
+    Register(Box<Negotiation>, Box<Registering>),
     /// Authenticated; the client must bind a resource. Counts refused attempts.
     Bind(BareJid, u8),
     /// A session: stanzas both ways.
     Established(Jid),
+    /// Its session is over, because its client removes the account, and waits to hear that it is removed.
+    Apart(Jid),
 }
 
 /// Which header is awaited.
@@ -99,6 +105,8 @@ pub(super) struct Negotiation {
     offer: Offer,
     /// Sign-ins so far that failed.
     failures: Failures,
+    /// Whether an account was made here.
+    made: Made,
 }
 
 /// Sign-ins of a stream that came to nothing.
@@ -128,7 +136,9 @@ impl Client {
             | Self::Bind(..)
             | Self::Established(_) => Hearing::Elements,
             Self::Secure(_) => Hearing::Tls,
-            Self::SignIn(
+            Self::Apart(_)
+            | Self::Register(..)
+            | Self::SignIn(
                 _,
                 Progress::Lookup(..)
                 | Progress::Derive(..)
@@ -150,10 +160,12 @@ impl Client {
             {
                 Deadline::Tls
             }
-            Self::Header(_) | Self::Negotiate(_) | Self::SignIn(..) | Self::Bind(..) => {
-                Deadline::Negotiation
-            }
-            Self::Established(_) => Deadline::Idle,
+            Self::Header(_)
+            | Self::Negotiate(_)
+            | Self::Register(..)
+            | Self::SignIn(..)
+            | Self::Bind(..) => Deadline::Negotiation,
+            Self::Established(_) | Self::Apart(_) => Deadline::Idle,
         }
     }
 
@@ -165,12 +177,13 @@ impl Client {
     /// The account it has signed in to.
     pub(super) fn signed_in(&self) -> Option<&str> {
         match self {
-            Self::Established(jid) => Some(jid.bare()),
+            Self::Established(jid) | Self::Apart(jid) => Some(jid.bare()),
             Self::Header(Awaited::AfterSasl(account)) | Self::Bind(account, _) => {
                 Some(account.as_str())
             }
             Self::Header(Awaited::First(..))
             | Self::Negotiate(_)
+            | Self::Register(..)
             | Self::Secure(_)
             | Self::SignIn(..) => None,
         }
@@ -179,11 +192,11 @@ impl Client {
     /// The host it is to, as far as that is known and not void.
     pub(super) fn host(&self) -> Option<&str> {
         match self {
-            Self::Negotiate(n) | Self::SignIn(n, _) => Some(n.host.as_str()),
+            Self::Negotiate(n) | Self::Register(n, _) | Self::SignIn(n, _) => Some(n.host.as_str()),
             Self::Header(Awaited::AfterSasl(account)) | Self::Bind(account, _) => {
                 Some(account.domain())
             }
-            Self::Established(jid) => Some(jid.domain()),
+            Self::Established(jid) | Self::Apart(jid) => Some(jid.domain()),
             Self::Header(Awaited::First(..)) | Self::Secure(_) => None,
         }
     }
@@ -195,8 +208,11 @@ impl Client {
             Self::Header(Awaited::AfterSasl(account)) | Self::Bind(account, _) => {
                 Some(account.clone())
             }
-            Self::Established(jid) => Some(jid.to_bare()),
-            Self::Header(Awaited::First(..)) | Self::Negotiate(_) | Self::Secure(_) => None,
+            Self::Established(jid) | Self::Apart(jid) => Some(jid.to_bare()),
+            Self::Header(Awaited::First(..))
+            | Self::Negotiate(_)
+            | Self::Register(..)
+            | Self::Secure(_) => None,
         }
     }
 }
@@ -255,7 +271,11 @@ impl Stream {
             }
             Client::Bind(account, retries) => self.on_bind(cx, account, retries, element),
             // The scanner hands out no element before the header, and the others want no input.
-            client @ (Client::Header(_) | Client::Secure(_) | Client::SignIn(..)) => {
+            client @ (Client::Apart(_)
+            | Client::Header(_)
+            | Client::Register(..)
+            | Client::Secure(_)
+            | Client::SignIn(..)) => {
                 self.state = State::Client(client);
                 Some(self.bug(cx, "an element where none was wanted"))
             }

@@ -28,6 +28,9 @@ impl Stream {
                 let account = exchange.and_then(|(found, _)| found.map(|found| found.account));
                 self.sasl_failure(cx, negotiation, account, Failure::Aborted)
             }
+            (Ns::Client, "iq") if exchange.is_none() => {
+                self.on_early_request(cx, negotiation, element)
+            }
             (Ns::Streams, "error") => Some(self.on_peer_error(cx, negotiation, exchange)),
             (ns, name) => {
                 self.state = State::Client(unchanged(negotiation, exchange));

@@ -1,0 +1,66 @@
+//! XEP-0077: In-Band Registration, version 2.4: what a session asks about its own account. Who wants to change it asks more than the account
+//! can do: its credentials are not its own business.
+
+use alloc::sync::Arc;
+
+use super::{Account, Cx, SessionKey};
+use crate::effects::Effects;
+use crate::port::ConnId;
+use crate::registration::{self, Change};
+use crate::stanza::{Condition, IqType, Kind, Stanza};
+use crate::xml::Ns;
+
+/// What a session wants to become of its account.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) change: Change,
+    /// To be answered once it is done.
+    pub(crate) request: Arc<Stanza>,
+}
+
+impl Account {
+    /// A request about its registration by one of the account's own sessions.
+    pub(super) fn registration_out(
+        &self,
+        cx: &mut Cx<'_>,
+        key: SessionKey,
+        iq: Arc<Stanza>,
+    ) -> Option<Wish> {
+        let payload = iq.payload()?;
+        let wish = match iq.kind() {
+            Kind::Iq(IqType::Get) if payload.is(Ns::Registration, "query") => {
+                cx.tell(
+                    key,
+                    iq.result(|w| registration::on_file(w, &self.jid)).into(),
+                );
+                return None;
+            }
+            // RFC 6120 §8.3.3.3: "understands the namespace but does not recognize the element name".
+            Kind::Iq(IqType::Get) => Err(Condition::FeatureNotImplemented),
+            Kind::Iq(IqType::Set) => registration::change(&payload, &self.jid),
+            Kind::Iq(IqType::Result | IqType::Error) | Kind::Message(_) | Kind::Presence(_) => {
+                return None;
+            }
+        };
+        match wish {
+            Ok(change) => Some(Wish {
+                change,
+                request: Arc::clone(&iq),
+            }),
+            Err(condition) => {
+                cx.refuse(key, &iq, condition);
+                None
+            }
+        }
+    }
+
+    /// Tells the session on a connection what became of its wish.
+    pub(crate) fn tell_on(&self, fx: &mut Effects, conn: ConnId, stanza: Arc<Stanza>) {
+        if let Some(key) = self.session_on(conn) {
+            self.say(
+                fx,
+                super::Saying::Tell(key, stanza, super::Addressed::Named),
+            );
+        }
+    }
+}
