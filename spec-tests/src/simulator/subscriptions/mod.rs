@@ -420,6 +420,20 @@ impl View {
     }
 }
 
+/// What the subscriber may have said before the last rest and says again, because nobody heard that it had come.
+fn unsaid(subscriber: usize) -> Vec<Event> {
+    let word = |deed| Event {
+        deed,
+        id: "unsaid".to_owned(),
+        account: subscriber,
+        by: None,
+        from: 0,
+        until: None,
+        done: Some(Done::Perhaps),
+    };
+    vec![word(Deed::Ask), word(Deed::Withdraw)]
+}
+
 impl Pair {
     fn rest(
         &mut self,
@@ -443,6 +457,7 @@ impl Pair {
         };
         let toward = one.toward(publisher);
         let value = two.value(subscriber)?;
+        let earlier = self.accord;
         let agree = matches!(
             (toward, value.0),
             (Toward::Nothing, Bond::Nothing)
@@ -461,9 +476,13 @@ impl Pair {
                 "one side says {toward:?}, the other {value:?}, after {events:?}"
             ));
         }
+        let all = match earlier {
+            Accord::Due => events.clone(),
+            Accord::Excused => [unsaid(subscriber), events.clone()].concat(),
+        };
         if pairing == Pairing::Calm
             && agree
-            && let Some(possible) = reach(&self.base, &events, echo)
+            && let Some(possible) = reach(&self.base, &all, echo)
             && !possible.contains(&value)
         {
             return Err(format!(
