@@ -71,7 +71,11 @@ impl Account {
                 self.copied_to(&message, &from, worth.copying, &recipients)
             }
         };
-        let owes = worth.storing != Storing::Passing && self.owes(&recipients);
+        let is_full = self.offline.is_full(cx.host.archive.max_offline);
+        // Who is there, and hears first what waited, is not away: where no more may wait it comes behind that.
+        let owes = worth.storing != Storing::Passing
+            && self.owes(&recipients)
+            && !(is_full && matches!(recipients, Recipients::One(_)));
         if let (Recipients::Unreached(unreached), false, true) =
             (&recipients, owes, copies.is_empty())
         {
@@ -96,7 +100,7 @@ impl Account {
         if kept.is_some() && cx.store == StoreRoom::Spent {
             return refuse(cx, &message, Condition::ResourceConstraint, None);
         }
-        if owes && self.offline.is_full(cx.host.archive.max_offline) {
+        if owes && is_full {
             // XEP-0160 §2: "e.g., because the recipient's offline message queue is full".
             return refuse(cx, &message, Condition::ServiceUnavailable, Some(FULL));
         }

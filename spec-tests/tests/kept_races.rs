@@ -1,0 +1,118 @@
+//! Races about messages that are kept, which seeds of the simulator found: each told by itself.
+
+use spec_tests::element::Element;
+use spec_tests::memory::{Bounds, Step, StorePace, World, config};
+use spec_tests::talk::Talk;
+use spondee_core::archive::{ArchiveOptions, Policy};
+use spondee_core::config::{Config, Host};
+use spondee_core::limits::StoreCredit;
+
+const ROMEO: &str = "romeo@localhost";
+const JULIET: &str = "juliet@localhost";
+const QUERY: &str = "<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2'/></iq>";
+
+/// Everything is archived, and so many messages wait at most.
+fn keeping(max_offline: u32) -> Config {
+    let mut config = config();
+    for Host::Accounts(host) in config.hosts.values_mut() {
+        host.archive = ArchiveOptions {
+            policy: Policy::Always,
+            max_offline,
+            ..ArchiveOptions::default()
+        };
+    }
+    config
+}
+
+/// Both have an account, Romeo a session.
+fn stage(config: Config) -> Result<(World, Talk), String> {
+    let mut world = World::new(config);
+    world.add_user(ROMEO, "secret");
+    world.add_user(JULIET, "secret");
+    let romeo = Talk::session(&mut world, ROMEO, "r")?;
+    Ok((world, romeo))
+}
+
+/// Lets everything happen but what the store does.
+fn until_the_store(world: &mut World) {
+    let other = |step: &Step| !matches!(step, Step::Commit(_));
+    while let Some(step) = world.steps().into_iter().find(other) {
+        world.step(step);
+    }
+}
+
+fn ids(stanzas: &[Element]) -> Vec<&str> {
+    let ids = stanzas.iter().filter_map(|stanza| stanza.attribute("id"));
+    ids.collect()
+}
+
+#[test]
+fn what_an_account_sends_in_the_turn_in_which_it_leaves_memory_is_kept() -> Result<(), String> {
+    let bounds = Bounds {
+        credit: StoreCredit::of_one(1),
+        idle: 0,
+    };
+    let mut world = World::with_bounds(keeping(10), 0, bounds);
+    world.add_user(ROMEO, "secret");
+    let romeo = Talk::session(&mut world, ROMEO, "r")?;
+    let words =
+        format!("<message to='{JULIET}' id='m'><body>Adieu</body></message></stream:stream>");
+    world.write(romeo.peer(), words.as_bytes());
+    world.run();
+    let mut romeo = Talk::session(&mut world, ROMEO, "r")?;
+    romeo.send(&mut world, QUERY);
+    let [result, fin] = &romeo.rest(&mut world)?[..] else {
+        return Err("not one result".to_owned());
+    };
+    assert!(result.to_string().contains("Adieu"), "{result}");
+    assert_eq!(fin.attribute("id"), Some("page"));
+    Ok(())
+}
+
+/// XEP-0313 §6.1.1: only "the archived copies of those messages" that a client has received need not be told again.
+#[test]
+fn who_asked_for_its_archive_before_a_message_came_is_told_it() -> Result<(), String> {
+    let (mut world, mut romeo) = stage(keeping(10))?;
+    let mut juliet = Talk::session(&mut world, JULIET, "j")?;
+    for id in ["before", "after"] {
+        let words = format!("<message to='{JULIET}' id='{id}'><body>Hail</body></message>");
+        romeo.send(&mut world, &words);
+        if id == "before" {
+            juliet.send(&mut world, QUERY);
+            juliet.rest(&mut world)?;
+        }
+    }
+    juliet.send(&mut world, "<presence/>");
+    let told = juliet.rest(&mut world)?;
+    let messages: Vec<Element> = told.into_iter().filter(|s| s.name == "message").collect();
+    assert_eq!(ids(&messages), ["after"]);
+    Ok(())
+}
+
+/// Juliet is being told the one message that may wait.
+fn catching_up() -> Result<(World, Talk, Talk), String> {
+    let (mut world, mut romeo) = stage(keeping(1))?;
+    romeo.send(
+        &mut world,
+        &format!("<message to='{JULIET}' id='1'><body>x</body></message>"),
+    );
+    let juliet = Talk::session(&mut world, JULIET, "j")?;
+    world.store_pace = StorePace::Slow;
+    world.write(juliet.peer(), b"<presence/>");
+    until_the_store(&mut world);
+    Ok((world, romeo, juliet))
+}
+
+#[test]
+fn who_is_told_what_waited_is_not_away_though_no_more_may_wait() -> Result<(), String> {
+    let (mut world, mut romeo, mut juliet) = catching_up()?;
+    let words = format!("<message to='{JULIET}/j' id='2'><body>y</body></message>");
+    world.write(romeo.peer(), words.as_bytes());
+    until_the_store(&mut world);
+    world.run();
+    assert_eq!(romeo.rest(&mut world)?, []);
+    let told = juliet.rest(&mut world)?;
+    let messages: Vec<Element> = told.into_iter().filter(|s| s.name == "message").collect();
+    assert_eq!(ids(&messages), ["1", "2"]);
+    Ok(())
+}
