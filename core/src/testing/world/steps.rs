@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::envelope::Place;
 use crate::envelope::placement::Placement;
 use crate::port::{Closed, Command, CommandId, CommandResult, ConnId, Input, Ticket};
+use crate::time::UnixTime;
 
 /// Something that can happen next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -144,6 +145,12 @@ impl World {
     /// Time passes, and nobody has heard of it yet.
     pub fn pass(&mut self, wait: Duration) {
         self.move_to(self.now.mono + wait);
+    }
+
+    /// Somebody sets the clock back. Intervals go on.
+    pub fn set_back(&mut self, by: Duration) {
+        let ms = i64::try_from(by.as_millis()).unwrap_or(0);
+        self.now.wall = UnixTime(self.now.wall.0.saturating_sub(ms));
     }
 
     /// Time passes; the shards hear of it when their letters arrive.
