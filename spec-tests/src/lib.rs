@@ -20,6 +20,10 @@
 //! | both sides of a subscription agree at rest, and are what some order of all that was done makes of it; requests come back at each initial presence | `simulator/subscriptions`, by those who sign in at every rest (`witness.rs`) |
 //! | presence seen is presence said, in order, told to who may know and nobody else; its end is told once; at rest everybody sees what was said last | `simulator/sight.rs`, `seeing.rs` |
 //! | nothing comes from who is blocked, to the stanza from when on; a blocklist that anybody is told is one that was asked for | `simulator/blocks` |
+//! | each accepted message reaches each device that is to have it, live or as a copy, or waits for one that takes it, once | `simulator/kept`, by what stands in it (`content.rs`) |
+//! | an archive holds what it must and nothing that preferences, hints or a blocklist forbid; it grows at its end, also where the clock was set back | `simulator/kept`, read at every rest (`reading.rs`) |
+//! | a page is one of what was there when it was asked for; with what comes live it leaves no hole and nothing comes twice | `simulator/kept/archive.rs`, `reading.rs` |
+//! | archive, copy and live message carry one id, and none that somebody else made | `simulator/kept/copies.rs` |
 //! | a stanza is from whom it says, for whom it says, and no larger than what came allows | `simulator/ledger.rs`, `scales.rs`, `core/src/fuzzing/world/checks.rs` |
 //! | nothing reaches the unauthenticated | `simulator/client.rs`, `core/src/fuzzing/stream.rs` |
 //! | who is held up has failed, and who is refused has a reason | `simulator/guesses.rs`, `accounts.rs` |

@@ -81,6 +81,10 @@ fn seeds_hold() {
             roster_sets,
             pushes,
             loads,
+            queries,
+            results,
+            copies,
+            spooled,
             ..
         } = counts;
         let least = [
@@ -100,6 +104,10 @@ fn seeds_hold() {
             roster_sets,
             pushes,
             loads,
+            queries,
+            results,
+            copies,
+            spooled,
         ];
         assert!(least.iter().all(|count| *count > 0), "{counts:?}");
     }

@@ -15,6 +15,7 @@ use spondee_core::secret::Secret;
 use super::Moment;
 use super::faults::{Credit, Faults, Served, Struck};
 use super::guesses::Guesses;
+use super::kept::Likely;
 
 /// The accounts of the play. The last does not exist at first.
 pub(super) const NAMES: [&str; 5] = [
@@ -189,6 +190,13 @@ impl Accounts {
         account
             .possible(since, Moment::MAX)
             .contains(&Record::Absent)
+    }
+
+    /// Whether there was one all the time since that moment.
+    pub(super) fn existed(&self, account: usize, since: Moment) -> Likely {
+        let possible = self.accounts[account].possible(since, Moment::MAX);
+        let there = possible.iter().map(|record| *record != Record::Absent);
+        Likely::agreed(there.map(Likely::from))
     }
 
     /// An order is given.

@@ -6,6 +6,7 @@ use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
 
 use super::accounts::{NAMES, PASSWORDS, WRONG};
 use super::client::{Client, Intent, MECHANISMS, Manner, Nature, Phase, Stage};
+use super::content::{Content, Hint};
 use super::lives::State;
 use super::stanzas::{Question, Sent, To};
 use super::weather::Action;
@@ -15,6 +16,9 @@ use crate::talk::{bind_request, plain_auth};
 
 /// How many connections there are at a time.
 const CLIENTS_MAX: usize = 14;
+
+/// A message of those that somebody is flooded with.
+const FLOOD_BYTES: usize = 4000;
 
 /// A mark that nobody may ever read.
 const FORGED: &str = "<mark xmlns='urn:example:mark' n='forged'/>";
@@ -51,6 +55,9 @@ impl Simulation {
             Action::Contacts => self.keep_contacts(),
             Action::Befriend => self.befriend(),
             Action::Block => self.block(),
+            Action::Copies => self.turn_copies(),
+            Action::Consult => self.consult(),
+            Action::CatchUp => self.catch_up(),
             Action::Probe => self.probe(),
             Action::Presence => self.presence(),
             Action::Leave => self.leave(),
@@ -288,8 +295,11 @@ impl Simulation {
         if let Some(life) = self.ledger.life(index) {
             life.becomes(self.now, State::Bound(priority));
         }
+        if kind == PresenceType::Available && priority.is_some_and(|priority| priority >= 0) {
+            self.takes_owed(index);
+        }
         let what = (Kind::Presence(kind), To::Unsaid, Question::Unknown, None);
-        self.send_with(index, what, String::new(), priority);
+        self.send_with(index, what, Content::default(), priority);
     }
 
     fn leave(&mut self) {
@@ -395,7 +405,7 @@ impl Simulation {
         let to = To::Bare(self.random.pick(&NAMES).to_owned());
         let kind = Kind::Message(MessageType::Normal);
         let what = (kind, to, Question::Unknown, None);
-        self.send_as(index, Some(&from), what, String::new(), None);
+        self.send_as(index, Some(&from), what, Content::default(), None);
     }
 
     /// A client reads no more, and somebody sends it more than it may leave unread.
@@ -414,14 +424,19 @@ impl Simulation {
         }
         let sender = self.random.pick(&senders);
         self.flooded.insert(to.clone());
-        for _ in 0..self.random.below(2 * QUEUE_BYTES / 1000) {
+        let content = Content {
+            text: "x".repeat(FLOOD_BYTES),
+            hint: Hint::NoStore,
+            ..Content::default()
+        };
+        for _ in 0..self.random.below(2 * QUEUE_BYTES / FLOOD_BYTES) {
             let what = (
                 Kind::Message(MessageType::Normal),
                 To::Full(to.clone()),
                 Question::Unknown,
                 None,
             );
-            self.send_with(sender, what, "x".repeat(1000), None);
+            self.send_with(sender, what, content.clone(), None);
         }
     }
 }

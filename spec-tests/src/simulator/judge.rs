@@ -1,35 +1,17 @@
-//! Oracle at rest: where every stanza should have gone, by RFC 6121 §8.5 and RFC 6120 §10, and whether it did.
-//!
-//! Written apart from the server's own table: each checks the other.
+//! Oracle at rest: whether every stanza went where it should have gone (`verdict.rs`).
 
 use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
 
 use super::Moment;
-use super::accounts::NAMES;
+use super::accounts::{Accounts, NAMES};
 use super::blocks::{Blocked, Blocks};
-use super::faults::{Faults, Served};
+use super::faults::{Credit, Faults, Served};
+use super::kept::{Course, Likely, Way};
 use super::ledger::Ledger;
 use super::lives::{Attention, Life, Name, Standing, State};
 use super::stanzas::{Question, Sent, To};
 use super::subscriptions::account_of;
-
-/// What should have become of a stanza.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Verdict {
-    /// These clients got it, and the sender this answer.
-    Exactly(Vec<usize>, Option<&'static str>),
-    /// Nobody gets it, and the sender an answer, which others judge.
-    Answered,
-    /// It was not certain who was there. Whether it may have vanished with them.
-    Loosely(Loss),
-}
-
-/// What it means if it vanished.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Loss {
-    Fault,
-    Excused,
-}
+use super::verdict::{Loss, Verdict};
 
 /// What is known of who sent it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,117 +26,291 @@ enum Sender {
     Unsure,
 }
 
+/// What is known around everything that was sent.
+pub(super) struct Circumstances<'a> {
+    pub(super) now: Moment,
+    pub(super) faults: &'a Faults,
+    pub(super) blocks: &'a Blocks,
+    pub(super) accounts: &'a Accounts,
+    /// Whether an account may have had all the messages that may wait for it.
+    pub(super) may_be_full: &'a dyn Fn(usize) -> bool,
+    /// Whether a device of its receiver may have a copy of a message.
+    pub(super) may_be_copied: &'a dyn Fn(&Sent) -> bool,
+    /// Whether anything between two accounts makes presence come and go.
+    pub(super) stirred: &'a dyn Fn(usize, usize) -> bool,
+}
+
+/// One stanza at rest: how it should have gone, and what is known of how it went.
+struct Case<'a> {
+    sent: &'a Sent,
+    verdict: Verdict,
+    sender: Sender,
+    answer: Option<&'a str>,
+    /// An answer came back on its way.
+    lost: bool,
+}
+
+impl Case<'_> {
+    fn fail(&self, what: &str) -> Result<(), String> {
+        let Self {
+            sent,
+            verdict,
+            sender,
+            ..
+        } = self;
+        Err(format!(
+            "{what}: {sent:?}, should be {verdict:?}, sender {sender:?}"
+        ))
+    }
+
+    /// Whether nobody heard anything of it.
+    fn is_silent(&self) -> bool {
+        self.sent.delivered.is_empty() && self.sent.spooled.is_empty() && self.answer.is_none()
+    }
+}
+
 impl Ledger {
-    /// Judges everything sent since the last time.
-    pub(super) fn judge(
-        &self,
-        now: Moment,
-        faults: &Faults,
-        blocks: &Blocks,
-        stirred: &dyn Fn(usize, usize) -> bool,
-    ) -> Result<(), String> {
+    /// Judges everything sent since the last time, and tells what became of messages.
+    pub(super) fn judge(&self, around: &Circumstances<'_>) -> Result<Vec<Course>, String> {
+        let mut courses = Vec::new();
         for sent in self.open.values() {
             if sent.is_broadcast() {
-                self.judge_broadcast(now, sent)?;
+                self.judge_broadcast(around.now, sent)?;
             } else {
-                self.judge_one(now, (faults, blocks), sent)?;
+                courses.extend(self.judge_one(around, sent)?);
             }
         }
         self.judge_addresses()?;
-        self.judge_farewells(now, stirred)?;
-        self.judge_ghosts(faults, stirred)
+        self.judge_farewells(around.now, around.stirred)?;
+        self.judge_ghosts(around.faults, around.stirred)?;
+        Ok(courses)
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one case after the other, each a few lines"
-    )]
-    fn judge_one(
-        &self,
-        now: Moment,
-        (faults, blocks): (&Faults, &Blocks),
-        sent: &Sent,
-    ) -> Result<(), String> {
-        let verdict = self.verdict(now, faults, blocks, sent);
-        let sender = self.sender(now, sent);
-        let fail = |what: &str| {
-            Err(format!(
-                "{what}: {sent:?}, should be {verdict:?}, sender {sender:?}"
-            ))
-        };
-        let answer = sent.answers.first().map(String::as_str);
+    fn judge_one(&self, around: &Circumstances<'_>, sent: &Sent) -> Result<Option<Course>, String> {
         let name = self.name(sent.by);
-        let lost = faults.answer_came_back(sent.kind.to_error(), &sent.id, name)
-            || faults.answer_came_back(Kind::Iq(IqType::Result), &sent.id, name);
-        if answer.is_some() && !sent.delivered.is_empty() {
-            return fail("both delivered and answered");
+        let faults = around.faults;
+        let case = Case {
+            sent,
+            verdict: self.verdict(around, sent),
+            sender: self.sender_of(around, sent),
+            answer: sent.answers.first().map(String::as_str),
+            lost: faults.answer_came_back(sent.kind.to_error(), &sent.id, name)
+                || faults.answer_came_back(Kind::Iq(IqType::Result), &sent.id, name),
+        };
+        if case.answer.is_some() && !sent.delivered.is_empty() {
+            case.fail("both delivered and answered")?;
         }
-        // What waits for an account that cannot be read is answered so.
-        let own = name.split('/').next();
+        let failed = self.store_failed(around, &case);
+        let mut copied = sent.copied.iter();
+        if case.answer.is_some() && !failed && copied.any(|(_, way)| *way == Way::Received) {
+            case.fail("both copied and refused")?;
+        }
+        if case.answer.is_some() && !sent.spooled.is_empty() && !failed {
+            case.fail("both kept and refused")?;
+        }
+        if !failed {
+            match &case.verdict {
+                Verdict::Exactly(to, wanted) => self.judge_exactly(around, &case, to, *wanted)?,
+                Verdict::Owed => self.judge_owed(around, &case)?,
+                Verdict::Answered => {
+                    if !sent.delivered.is_empty() {
+                        case.fail("delivered to whom it should not be")?;
+                    }
+                    if case.answer.is_none() && matches!(case.sender, Sender::There | Sender::Left)
+                    {
+                        case.fail("not answered")?;
+                    }
+                }
+                Verdict::Loosely(loss) => self.judge_loosely(around, &case, *loss)?,
+            }
+        }
+        Ok(self.course(around, &case, failed))
+    }
+
+    /// Whether the answer is that the store did not do its part, and that is so. What waits for an account that cannot be read is
+    /// answered so; and what is to be kept, if there is no room for it.
+    fn store_failed(&self, around: &Circumstances<'_>, case: &Case<'_>) -> bool {
+        let sent = case.sent;
+        let own = self.name(sent.by).split('/').next();
         let whose = sent.to.bare().or(own).unwrap_or_default();
-        if answer == Some("internal-server-error") && faults.store_since(sent.at, whose) {
-            return Ok(());
+        let faults = around.faults;
+        let is_kept = sent.content.is_archived(sent.kind) || sent.content.is_owed(sent.kind);
+        match case.answer {
+            Some("internal-server-error") => faults.store_since(sent.at, whose),
+            Some("resource-constraint") if is_kept => {
+                let own = own.unwrap_or_default();
+                faults.credit == Credit::Scarce
+                    || faults.store_since(sent.at, whose)
+                    || faults.store_since(sent.at, own)
+            }
+            Some(_) | None => false,
         }
-        match &verdict {
-            Verdict::Exactly(to, wanted) => {
-                let mut got = sent.delivered.clone();
-                got.sort_unstable();
-                if sender != Sender::Unsure && got != *to {
-                    return fail("not delivered to whom it should be");
-                }
-                if got.iter().any(|client| !to.contains(client)) {
-                    return fail("delivered to whom it should not be");
-                }
-                // The account must be read for it, and a store that has much to do serves others first.
-                let busy =
-                    sent.question == Question::Items && answer == Some("resource-constraint");
-                if answer.is_some() && answer != *wanted && !busy {
-                    return fail("wrongly answered");
-                }
-                if sender == Sender::There && answer != *wanted && !busy && !lost {
-                    return fail("not answered");
-                }
-            }
-            Verdict::Answered => {
-                if !sent.delivered.is_empty() {
-                    return fail("delivered to whom it should not be");
-                }
-                if answer.is_none() && matches!(sender, Sender::There | Sender::Left) {
-                    return fail("not answered");
-                }
-            }
-            Verdict::Loosely(loss) => {
-                let one = matches!(&sent.to, To::Full(_))
-                    && sent.kind != Kind::Message(MessageType::Chat);
-                if one && sent.delivered.len() > 1 {
-                    return fail("delivered to two");
-                }
-                let gone = faults.reload_since(sent.at);
-                let fits = match answer {
-                    None | Some("service-unavailable") => true,
-                    Some("result") => sent.question != Question::Unknown,
-                    Some("not-acceptable") => self.own_list(now, blocks, sent) != Blocked::No,
-                    Some("remote-server-not-found") => {
-                        let served = sent.to.bare().map(|bare| faults.served(bare, sent.at));
-                        gone || served != Some(Served::Yes)
-                    }
-                    Some("resource-constraint") => {
-                        // The store had much to do, as above, or the way was full.
-                        sent.question == Question::Items
-                            || faults.came_back(sent.kind, &sent.id, self.name(sent.by))
-                    }
-                    Some(_) => false,
-                };
-                if !fits {
-                    return fail("wrongly answered");
-                }
-                let vanished = sent.delivered.is_empty() && answer.is_none() && !lost;
-                if *loss == Loss::Fault && sender == Sender::There && vanished {
-                    return fail("vanished");
-                }
-            }
+    }
+
+    fn judge_exactly(
+        &self,
+        around: &Circumstances<'_>,
+        case: &Case<'_>,
+        to: &[usize],
+        wanted: Option<&str>,
+    ) -> Result<(), String> {
+        let sent = case.sent;
+        // One who is told first what waited gets from there what comes meanwhile for it alone.
+        let waited = match to {
+            [_] if sent.content.is_owed(sent.kind) => sent.spooled.as_slice(),
+            _ => &[],
+        };
+        let mut got = [&sent.delivered, waited].concat();
+        got.sort_unstable();
+        if case.sender != Sender::Unsure && got != *to {
+            case.fail("not delivered to whom it should be")?;
+        }
+        if got.iter().any(|client| !to.contains(client)) {
+            case.fail("delivered to whom it should not be")?;
+        }
+        if waited != sent.spooled {
+            case.fail("kept for later where it should not be")?;
+        }
+        // The account must be read for it, and a store that has much to do serves others first.
+        let busy = sent.question == Question::Items && case.answer == Some("resource-constraint");
+        if case.answer.is_some() && case.answer != wanted && !busy {
+            case.fail("wrongly answered")?;
+        }
+        // Of what cannot be delivered, others may have copies: then the sender need not hear anything (RFC 6121 §8.5.3.2.1).
+        let copied = case.answer.is_none() && (around.may_be_copied)(sent);
+        let answered = case.answer == wanted || busy || case.lost || copied;
+        if case.sender == Sender::There && !answered {
+            case.fail("not answered")?;
         }
         Ok(())
+    }
+
+    /// XEP-0160 §2: it waits for who is away, and the sender hears nothing, unless too much waits already.
+    fn judge_owed(&self, around: &Circumstances<'_>, case: &Case<'_>) -> Result<(), String> {
+        if !case.sent.delivered.is_empty() {
+            return case.fail("delivered to whom it should not be");
+        }
+        let full = case.sent.receiver().is_some_and(around.may_be_full);
+        match case.answer {
+            None => Ok(()),
+            Some("service-unavailable") if full => Ok(()),
+            Some(_) => case.fail("wrongly answered"),
+        }
+    }
+
+    fn judge_loosely(
+        &self,
+        around: &Circumstances<'_>,
+        case: &Case<'_>,
+        loss: Loss,
+    ) -> Result<(), String> {
+        let (sent, faults) = (case.sent, around.faults);
+        let one = matches!(&sent.to, To::Full(_)) && sent.kind != Kind::Message(MessageType::Chat);
+        if one && sent.delivered.len() > 1 {
+            case.fail("delivered to two")?;
+        }
+        let gone = faults.reload_since(sent.at);
+        let fits = match case.answer {
+            None | Some("service-unavailable") => true,
+            Some("result") => sent.question != Question::Unknown,
+            Some("not-acceptable") => self.own_list(around.now, around.blocks, sent) != Blocked::No,
+            Some("remote-server-not-found") => {
+                let served = sent.to.bare().map(|bare| faults.served(bare, sent.at));
+                gone || served != Some(Served::Yes)
+            }
+            Some("resource-constraint") => {
+                // The store had much to do, as above, or the way was full.
+                sent.question == Question::Items
+                    || faults.came_back(sent.kind, &sent.id, self.name(sent.by))
+            }
+            Some(_) => false,
+        };
+        if !fits {
+            case.fail("wrongly answered")?;
+        }
+        // What waits for somebody is not heard of.
+        let waits = sent.content.is_owed(sent.kind);
+        let copied = (around.may_be_copied)(sent);
+        let vanished = case.is_silent() && !case.lost && !waits && !copied;
+        if loss == Loss::Fault && case.sender == Sender::There && vanished {
+            case.fail("vanished")?;
+        }
+        Ok(())
+    }
+
+    /// What became of a message.
+    fn course(&self, around: &Circumstances<'_>, case: &Case<'_>, failed: bool) -> Option<Course> {
+        let sent = case.sent;
+        let Kind::Message(kind) = sent.kind else {
+            return None;
+        };
+        let heard = !sent.delivered.is_empty() || !sent.spooled.is_empty();
+        let accepted = match case.sender {
+            Sender::There | Sender::Left | Sender::Parted => Likely::Yes,
+            Sender::Unsure if heard || !sent.copied.is_empty() || case.answer.is_some() => {
+                Likely::Yes
+            }
+            Sender::Unsure => Likely::Maybe,
+        };
+        let came_back = around
+            .faults
+            .came_back(sent.kind, &sent.id, self.name(sent.by));
+        let routed = self.routed(around, sent).unless(failed || came_back);
+        let silent = case.is_silent() && accepted == Likely::Yes && !case.lost;
+        let refused = case.answer.is_some() || sent.receiver().is_none();
+        let reached = match &case.verdict {
+            _ if heard => Likely::Yes,
+            _ if failed => Likely::Maybe,
+            _ if refused || routed == Likely::No => Likely::No,
+            Verdict::Owed | Verdict::Loosely(Loss::Fault)
+                if silent && sent.content.is_owed(sent.kind) =>
+            {
+                Likely::Yes.unless(case.sender != Sender::There)
+            }
+            // Nobody is to hear of a headline that nobody waits for.
+            Verdict::Exactly(to, _) if to.is_empty() && kind != MessageType::Headline => Likely::No,
+            Verdict::Exactly(..) | Verdict::Answered | Verdict::Owed | Verdict::Loosely(_) => {
+                Likely::Maybe
+            }
+        };
+        Some(Course {
+            sent: sent.clone(),
+            routed: routed.and(accepted),
+            reached,
+        })
+    }
+
+    /// Whether nothing on the sender's side refused it.
+    fn routed(&self, around: &Circumstances<'_>, sent: &Sent) -> Likely {
+        let own_list = match self.own_list(around.now, around.blocks, sent) {
+            Blocked::Yes => Likely::No,
+            Blocked::Maybe => Likely::Maybe,
+            Blocked::No => Likely::Yes,
+        };
+        let place = match &sent.to {
+            To::Malformed | To::Remote | To::Host(_) => Likely::No,
+            To::Unsaid => Likely::Yes,
+            To::Bare(to) | To::Full(to) => match around
+                .faults
+                .served(to.split('/').next().unwrap_or_default(), sent.at)
+            {
+                Served::Yes => Likely::Yes,
+                Served::Unsure => Likely::Maybe,
+                Served::No => Likely::No,
+            },
+        };
+        own_list.and(place)
+    }
+
+    /// As `sender`, of what may be refused for want of credit with the store, which who is gone does not hear.
+    fn sender_of(&self, around: &Circumstances<'_>, sent: &Sent) -> Sender {
+        let is_kept = sent.content.is_archived(sent.kind) || sent.content.is_owed(sent.kind);
+        match self.sender(around.now, sent) {
+            Sender::Left | Sender::Parted if is_kept && around.faults.credit == Credit::Scarce => {
+                Sender::Unsure
+            }
+            sender => sender,
+        }
     }
 
     fn sender(&self, now: Moment, sent: &Sent) -> Sender {
@@ -165,161 +321,6 @@ impl Ledger {
             _ if self.parted.contains(&sent.by) => Sender::Parted,
             _ => Sender::Unsure,
         }
-    }
-
-    fn verdict(&self, now: Moment, faults: &Faults, blocks: &Blocks, sent: &Sent) -> Verdict {
-        let refused = |condition| {
-            Verdict::Exactly(Vec::new(), sent.kind.may_be_refused().then_some(condition))
-        };
-        let own_list = self.own_list(now, blocks, sent);
-        match own_list {
-            Blocked::Yes => return refused("not-acceptable"),
-            // The answer may have come from somebody who was blocked by then.
-            Blocked::Maybe => return Verdict::Loosely(Loss::Excused),
-            Blocked::No => {}
-        }
-        if faults.came_back(sent.kind, &sent.id, self.name(sent.by)) {
-            return refused("resource-constraint");
-        }
-        if sent.question == Question::Kept {
-            return Verdict::Answered;
-        }
-        if sent.to == To::Malformed {
-            return refused("jid-malformed");
-        }
-        match sent.to.bare().map(|bare| faults.served(bare, sent.at)) {
-            Some(Served::No) => return refused("remote-server-not-found"),
-            Some(Served::Unsure) => return self.loosely(now, sent),
-            Some(Served::Yes) | None => {}
-        }
-        let own = NAMES
-            .iter()
-            .find(|name| self.name(sent.by).split('/').next() == Some(**name));
-        let other = sent.to.bare().and_then(account_of);
-        let other_list =
-            other.map(|other| blocks.standing(other, self.name(sent.by), sent.at, now));
-        match other_list {
-            Some(Blocked::Maybe) => return self.loosely(now, sent),
-            Some(Blocked::Yes) => return blocked(sent),
-            Some(Blocked::No) | None => {}
-        }
-        match (&sent.to, sent.kind) {
-            (To::Malformed | To::Remote, _) => refused("remote-server-not-found"),
-            (To::Host(_), Kind::Presence(_)) => Verdict::Exactly(Vec::new(), None),
-            (To::Host(_), Kind::Iq(IqType::Get)) if sent.question != Question::Unknown => {
-                Verdict::Exactly(Vec::new(), Some("result"))
-            }
-            (To::Host(_), _) => refused("service-unavailable"),
-            // Judged by what is seen then.
-            (_, Kind::Presence(PresenceType::Probe)) => Verdict::Exactly(Vec::new(), None),
-            (To::Bare(_) | To::Unsaid, Kind::Iq(kind)) => {
-                let asks_itself = sent.to == To::Unsaid || sent.to.bare() == own.copied();
-                match (asks_itself, kind, sent.question) {
-                    (true, IqType::Get, Question::Ping) | (_, IqType::Get, Question::Items) => {
-                        Verdict::Exactly(Vec::new(), Some("result"))
-                    }
-                    _ => refused("service-unavailable"),
-                }
-            }
-            (To::Unsaid, _) => self.to_bare(now, sent, own.copied().unwrap_or_default()),
-            (To::Bare(bare), _) => self.to_bare(now, sent, bare),
-            (To::Full(full), _) => self.to_full(now, sent, full),
-        }
-    }
-
-    /// Whether the sender's own list is about whom it wrote to.
-    fn own_list(&self, now: Moment, blocks: &Blocks, sent: &Sent) -> Blocked {
-        let account = account_of(self.name(sent.by).split('/').next().unwrap_or_default());
-        match (account, sent.to.address()) {
-            (Some(account), Some(to)) if sent.to != To::Malformed => {
-                blocks.standing(account, to, sent.at, now)
-            }
-            _ => Blocked::No,
-        }
-    }
-
-    fn to_full(&self, now: Moment, sent: &Sent, full: &str) -> Verdict {
-        let mut there = Vec::new();
-        for life in self.lives.iter().filter(|life| life.may_be(full)) {
-            match life.during(sent.at, now) {
-                Standing::Never => {}
-                Standing::Always(_) => there.push(life.client),
-                Standing::Unsure | Standing::MayLose => return self.loosely(now, sent),
-            }
-        }
-        if !there.is_empty() {
-            return Verdict::Exactly(there, None);
-        }
-        // RFC 6121 §8.5.3.2.
-        let refused = Verdict::Exactly(Vec::new(), Some("service-unavailable"));
-        let ignored = Verdict::Exactly(Vec::new(), None);
-        match sent.kind {
-            Kind::Message(MessageType::Normal | MessageType::Groupchat)
-            | Kind::Iq(IqType::Get | IqType::Set) => refused,
-            Kind::Message(MessageType::Chat) => {
-                self.to_bare(now, sent, full.split('/').next().unwrap_or_default())
-            }
-            Kind::Message(MessageType::Headline | MessageType::Error)
-            | Kind::Iq(IqType::Result | IqType::Error)
-            | Kind::Presence(_) => ignored,
-        }
-    }
-
-    /// RFC 6121 §8.5.2, of stanzas that are no IQs.
-    fn to_bare(&self, now: Moment, sent: &Sent, bare: &str) -> Verdict {
-        let mut there: Vec<(usize, i8)> = Vec::new();
-        for life in self.lives.iter().filter(|life| NAMES[life.account] == bare) {
-            match life.during(sent.at, now) {
-                Standing::Never => {}
-                Standing::Always(priorities) => match priorities.as_slice() {
-                    [None] => {}
-                    [Some(priority)] => there.push((life.client, *priority)),
-                    _ => return self.loosely(now, sent),
-                },
-                Standing::Unsure | Standing::MayLose => return self.loosely(now, sent),
-            }
-        }
-        let highest = there.iter().map(|(_, p)| *p).filter(|p| *p >= 0).max();
-        let mut those = |which: &dyn Fn(i8) -> bool| {
-            there.retain(|(_, priority)| which(*priority));
-            let mut clients: Vec<usize> = there.iter().map(|(client, _)| *client).collect();
-            clients.sort_unstable();
-            clients
-        };
-        match sent.kind {
-            Kind::Message(MessageType::Normal | MessageType::Chat) => match highest {
-                Some(highest) => Verdict::Exactly(those(&|p| p == highest), None),
-                None => Verdict::Exactly(Vec::new(), Some("service-unavailable")),
-            },
-            Kind::Message(MessageType::Headline) => Verdict::Exactly(those(&|p| p >= 0), None),
-            Kind::Message(MessageType::Groupchat) => {
-                Verdict::Exactly(Vec::new(), Some("service-unavailable"))
-            }
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => {
-                Verdict::Exactly(those(&|_| true), None)
-            }
-            Kind::Message(MessageType::Error) | Kind::Presence(_) | Kind::Iq(_) => {
-                Verdict::Exactly(Vec::new(), None)
-            }
-        }
-    }
-
-    fn loosely(&self, now: Moment, sent: &Sent) -> Verdict {
-        let answerable = matches!(
-            sent.kind,
-            Kind::Iq(IqType::Get | IqType::Set)
-                | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat)
-        );
-        let own = self.name(sent.by).split('/').next();
-        let bare = sent.to.bare().or(own).unwrap_or_default();
-        let loses = |life: &Life| {
-            NAMES[life.account] == bare && life.during(sent.at, now) == Standing::MayLose
-        };
-        Verdict::Loosely(if answerable && !self.lives.iter().any(loses) {
-            Loss::Fault
-        } else {
-            Loss::Excused
-        })
     }
 
     /// RFC 6121 §4.2.2: presence reaches all available resources of the account.
@@ -415,17 +416,4 @@ impl Ledger {
         }
         Ok(())
     }
-}
-
-/// XEP-0191 §3.3: as where nobody is.
-fn blocked(sent: &Sent) -> Verdict {
-    let answer = match (sent.kind, &sent.to) {
-        (Kind::Iq(IqType::Get), To::Bare(_)) if sent.question == Question::Items => Some("result"),
-        (Kind::Iq(IqType::Get | IqType::Set), _)
-        | (Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat), _) => {
-            Some("service-unavailable")
-        }
-        (Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_), _) => None,
-    };
-    Verdict::Exactly(Vec::new(), answer)
 }

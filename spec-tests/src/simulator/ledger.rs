@@ -7,6 +7,7 @@ use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
 
 use super::Moment;
 use super::accounts::NAMES;
+use super::kept::Way;
 use super::lives::Life;
 use super::stanzas::{Sent, To, is_of, mark};
 use super::subscriptions::account_of;
@@ -39,6 +40,8 @@ pub(super) struct Ledger {
     pub(super) left: BTreeSet<usize>,
     /// Those who closed their connection behind what they sent, and of whom all was accepted.
     pub(super) parted: BTreeSet<usize>,
+    /// Those who read all that the server sent them before it was over.
+    pub(super) read_out: BTreeSet<usize>,
     /// When everything was last at rest, or the server died.
     pub(super) rest: Moment,
     /// When everything was last at rest.
@@ -127,25 +130,15 @@ impl Ledger {
             return Err(format!("client {to} got {stanza} {known}"));
         };
         let fail = |what: &str| Err(format!("client {to} got {stanza}, {what}: {sent:?}"));
-        if self.names.get(&sent.by).map(String::as_str) != Some(from) {
-            return fail("whose sender is somebody else");
-        }
-        if !is_of(stanza, sent.kind) || stanza.attribute("id") != Some(sent.id.as_str()) {
-            return fail("which is another stanza");
-        }
-        let body = stanza.child(CLIENT, "body").map(Element::text);
-        if body.is_some_and(|body| body != sent.body) {
-            return fail("whose body was changed");
+        if let Err(what) = check_words(sent, stanza) {
+            return fail(&what);
         }
         let receiver = self.names.get(&to).map_or("", String::as_str);
         let own = NAMES
             .iter()
             .find(|name| receiver.split('/').next() == Some(**name));
         let addressed = stanza.attribute("to").unwrap_or_default();
-        let wanted = match sent.to.address() {
-            Some(wanted) => wanted.to_owned(),
-            None => from.split('/').next().unwrap_or_default().to_owned(),
-        };
+        let wanted = sent.target();
         let fits = addressed == receiver
             || !addressed.contains('/') && own.is_some_and(|own| *own == addressed)
             || sent.kind == Kind::Message(MessageType::Chat)
@@ -156,12 +149,62 @@ impl Ledger {
         if sent.delivered.contains(&to) {
             return fail("twice");
         }
+        if !sent.spooled.is_empty() {
+            return fail("though somebody got it from what was owed");
+        }
         let last = self.last.entry((sent.by, to)).or_default();
         if *last >= sent.number {
             return fail("out of order");
         }
         *last = sent.number;
         sent.delivered.push(to);
+        Ok(())
+    }
+
+    /// Whether this is what was sent, whatever came to stand around it.
+    pub(super) fn check_words(&self, sent: &Sent, stanza: &Element) -> Result<(), String> {
+        check_words(sent, stanza)
+    }
+
+    /// A client gets a message live: it must not have it.
+    pub(super) fn may_have(&self, client: usize, mark: &str) -> Result<(), String> {
+        match self.open.get(mark) {
+            Some(sent) if sent.is_with(client) => Err("which it has already".to_owned()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A client gets a copy of a message.
+    pub(super) fn copied(&mut self, client: usize, mark: &str, way: Way) -> Result<(), String> {
+        self.may_have(client, mark)?;
+        let Some(sent) = self.open.get_mut(mark) else {
+            return Ok(());
+        };
+        sent.copied.push((client, way));
+        let last = self.last.entry((sent.by, client)).or_default();
+        if *last >= sent.number {
+            return Err(format!("out of order: behind number {last}"));
+        }
+        *last = sent.number;
+        Ok(())
+    }
+
+    /// A client gets what was owed to it.
+    pub(super) fn spooled(&mut self, client: usize, mark: &str) -> Result<(), String> {
+        self.may_have(client, mark)?;
+        let Some(sent) = self.open.get_mut(mark) else {
+            return Ok(());
+        };
+        if !sent.delivered.is_empty() {
+            return Err("though somebody else got it".to_owned());
+        }
+        if sent.receiver() != account_of(receiver_of(&self.names, client)) {
+            return Err("which is for somebody else".to_owned());
+        }
+        if !sent.content.is_owed(sent.kind) {
+            return Err("which nobody may keep".to_owned());
+        }
+        sent.spooled.push(client);
         Ok(())
     }
 
@@ -290,6 +333,32 @@ impl Ledger {
         self.lives.retain(|life| !life.is_over());
         self.rest = now;
     }
+}
+
+fn receiver_of(names: &BTreeMap<usize, String>, client: usize) -> &str {
+    let name = names.get(&client).map_or("", String::as_str);
+    name.split('/').next().unwrap_or_default()
+}
+
+fn check_words(sent: &Sent, stanza: &Element) -> Result<(), String> {
+    if stanza.attribute("from") != Some(sent.from.as_str()) {
+        return Err("whose sender is somebody else".to_owned());
+    }
+    if !is_of(stanza, sent.kind) || stanza.attribute("id") != Some(sent.id.as_str()) {
+        return Err("which is another stanza".to_owned());
+    }
+    let to = stanza.attribute("to");
+    if to != Some(sent.target()) && !(sent.to == To::Unsaid && to.is_none()) {
+        return Err("which is for somebody else".to_owned());
+    }
+    let body = stanza.child(CLIENT, "body").map(Element::text);
+    let has_body = matches!(sent.kind, Kind::Message(_)) && sent.content.has_body();
+    if has_body && body.as_deref() != Some(sent.content.text.as_str())
+        || !has_body && body.is_some()
+    {
+        return Err("whose body was changed".to_owned());
+    }
+    Ok(())
 }
 
 /// Answers of clients have the id of what they answer.

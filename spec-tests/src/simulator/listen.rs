@@ -3,11 +3,13 @@
 use super::Simulation;
 use super::accounts::NAMES;
 use super::client::{Heard, Nature, Stage};
+use super::content::Content;
+use super::kept::MAM;
 use super::lives::{Attention, Life};
 use super::rosters::ROSTER;
 use super::stanzas::{Question, Sent, To, mark};
 use crate::element::{CLIENT, Element};
-use spondee_core::stanza::{IqType, Kind};
+use spondee_core::stanza::{IqType, Kind, MessageType};
 
 impl Simulation {
     /// A client reads what arrived. Whether there was anything.
@@ -62,8 +64,10 @@ impl Simulation {
             }
             Heard::BindRefused(condition) => self.bind_refused(index, &condition)?,
             Heard::Stanza(stanza, size) => {
-                // Of a roster comes what was kept, not what was sent for it.
-                if stanza.child(ROSTER, "query").is_none() {
+                // Of what an account keeps comes what was kept, not what was sent for it.
+                let of_account = stanza.child(ROSTER, "query").is_some()
+                    || stanza.children().any(|child| child.is(MAM, "prefs"));
+                if !of_account {
                     self.scales.heard(&stanza, size)?;
                 }
                 self.heard(index, &stanza)?;
@@ -176,7 +180,8 @@ impl Simulation {
             stanza.attribute("from").unwrap_or_default(),
         ));
         self.acknowledge(index, stanza);
-        if !self.heard_of_blocks(index, stanza)?
+        if !self.heard_of_kept(index, stanza)?
+            && !self.heard_of_blocks(index, stanza)?
             && !self.heard_of_contacts(index, stanza)?
             && !self.heard_of_subscriptions(index, stanza)?
         {
@@ -222,7 +227,13 @@ impl Simulation {
         id: Option<String>,
     ) {
         let body = super::stanzas::body(&mut self.random);
-        self.send_with(index, (kind, to, question, id), body, None);
+        let content = match kind {
+            Kind::Message(MessageType::Error | MessageType::Groupchat)
+            | Kind::Iq(_)
+            | Kind::Presence(_) => body.into(),
+            Kind::Message(_) => Content::any(&mut self.random, body),
+        };
+        self.send_with(index, (kind, to, question, id), content, None);
     }
 
     /// A session sends this, with all that can be said of it.
@@ -230,7 +241,7 @@ impl Simulation {
         &mut self,
         index: usize,
         what: (Kind, To, Question, Option<String>),
-        body: String,
+        content: Content,
         priority: Option<i8>,
     ) {
         let from = match self.random.below(10) {
@@ -238,7 +249,7 @@ impl Simulation {
             1 => Some(NAMES[self.clients[index].account].to_owned()),
             _ => None,
         };
-        self.send_as(index, from.as_deref(), what, body, priority);
+        self.send_as(index, from.as_deref(), what, content, priority);
     }
 
     /// A session sends this and says that it is from there.
@@ -247,10 +258,11 @@ impl Simulation {
         index: usize,
         from: Option<&str>,
         (kind, to, question, id): (Kind, To, Question, Option<String>),
-        body: String,
+        content: Content,
         priority: Option<i8>,
     ) {
         self.counts.stanzas += 1;
+        let clock = self.clock();
         let client = &mut self.clients[index];
         client.sent += 1;
         let mark = format!("c{index}-{}", client.sent);
@@ -263,8 +275,12 @@ impl Simulation {
             kind,
             to,
             question,
-            body,
+            content,
+            from: self.ledger.name(index).to_owned(),
+            clock,
             delivered: Vec::new(),
+            spooled: Vec::new(),
+            copied: Vec::new(),
             answers: Vec::new(),
         };
         let manner = self.clients[index].manner;
@@ -292,6 +308,7 @@ impl Simulation {
             ));
         }
         let rest = self.ledger.rest;
+        self.ledger.read_out.insert(index);
         if let Some(life) = self.ledger.life(index) {
             life.ends(rest);
         }
@@ -349,6 +366,7 @@ impl Simulation {
         match std::mem::replace(&mut client.stage, Stage::Over) {
             Stage::Leaving => {
                 self.ledger.left.insert(index);
+                self.ledger.read_out.insert(index);
             }
             Stage::Over => {}
             stage @ (Stage::Header(_)

@@ -9,9 +9,11 @@ mod accounts;
 mod actions;
 mod blocks;
 mod client;
+mod content;
 mod faults;
 mod guesses;
 mod judge;
+mod kept;
 mod ledger;
 mod listen;
 mod lives;
@@ -25,6 +27,7 @@ mod stanzas;
 mod subscriptions;
 mod trace;
 mod trouble;
+mod verdict;
 mod weather;
 mod witness;
 
@@ -43,6 +46,7 @@ use self::accounts::{Accounts, NAMES, PASSWORDS};
 use self::blocks::Blocks;
 use self::client::Client;
 use self::faults::{Credit, Faults};
+use self::kept::{Kept, Reach};
 use self::ledger::Ledger;
 use self::random::Random;
 use self::rosters::Rosters;
@@ -56,8 +60,8 @@ use crate::memory::{Bounds, Mesh, StorePace, Workers, World, config};
 /// Counts what happened: one number for each thing. Finer than virtual time, in which much happens at once.
 type Moment = u64;
 
-/// What a peer may leave unread: little, so that it is reached.
-const QUEUE_BYTES: usize = 32 * 1024;
+/// What a peer may leave unread: little, so that it is reached, but more than a page of what is kept.
+const QUEUE_BYTES: usize = 128 * 1024;
 
 /// How fast clients may send in some runs: whatever one has ahead of it is read within `RATE_REST`.
 const RATE: Rate = Rate {
@@ -109,6 +113,10 @@ pub struct Counts {
     pub blocks: usize,
     pub requests: usize,
     pub loads: usize,
+    pub queries: usize,
+    pub results: usize,
+    pub copies: usize,
+    pub spooled: usize,
 }
 
 impl AddAssign for Counts {
@@ -134,6 +142,10 @@ impl AddAssign for Counts {
         self.blocks += more.blocks;
         self.requests += more.requests;
         self.loads += more.loads;
+        self.queries += more.queries;
+        self.results += more.results;
+        self.copies += more.copies;
+        self.spooled += more.spooled;
     }
 }
 
@@ -216,6 +228,7 @@ struct Simulation {
     rosters: Rosters,
     subscriptions: Subscriptions,
     blocks: Blocks,
+    kept: Kept,
     watches: Watches,
     scales: Scales,
     faults: Faults,
@@ -248,6 +261,7 @@ impl Simulation {
             host.rounds = 1; // nothing here is secret, and time is spent better
             host.roster.max_contacts = max_contacts;
         }
+        let kept = kept::bounds(&mut random, &mut config);
         config.server_secret[..8].copy_from_slice(&random.next().to_le_bytes());
         let (bounds, credit) = bounds(&mut random, config.shards);
         let mut world = World::with_bounds(config.clone(), seed, bounds);
@@ -266,6 +280,7 @@ impl Simulation {
             rosters: Rosters::new(max_contacts),
             subscriptions: Subscriptions::default(),
             blocks: Blocks::default(),
+            kept: Kept::new(kept),
             watches: Watches::default(),
             scales: Scales::default(),
             faults: Faults::new(credit),
@@ -291,7 +306,7 @@ impl Simulation {
             for _ in 0..steps {
                 self.act()?;
             }
-            self.come_to_rest()?;
+            self.come_to_rest(Reach::News)?;
         }
         self.finale()
     }
@@ -332,6 +347,7 @@ impl Simulation {
             let name = rosters::command(id);
             self.subscriptions.answered(self.now, &name, done);
             self.blocks.settled(self.now, &name, done);
+            self.kept.settled(self.now, &name, done);
             self.world.pass(trouble::RESTART);
         }
         for returned in self.world.take_returned() {

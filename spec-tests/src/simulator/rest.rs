@@ -5,11 +5,15 @@ use std::time::Duration;
 use spondee_core::limits::{FLOW_PATIENCE, LEAVE_AGAIN, LEAVE_TRIES, LOAD_AGAIN};
 use spondee_core::port::Opening;
 use spondee_core::sasl::Mechanism;
+use spondee_core::stanza::PresenceType;
 
 use super::accounts::{NAMES, PASSWORDS};
 use super::client::{Intent, Nature, Stage};
 use super::faults::Credit;
+use super::judge::Circumstances;
+use super::kept::{Course, Ending, Reach};
 use super::lives::Attention;
+use super::stanzas::Sent;
 use super::{RATE_REST, Simulation, guesses};
 use crate::memory::{Mesh, World};
 
@@ -18,7 +22,7 @@ const ROUNDS_MAX: usize = 1000;
 
 impl Simulation {
     /// The faults end, and everything under way comes to its end; then the oracles are asked.
-    pub(super) fn come_to_rest(&mut self) -> Result<(), String> {
+    pub(super) fn come_to_rest(&mut self, reach: Reach) -> Result<(), String> {
         self.now += 1;
         self.note(format_args!("all comes to rest"));
         self.mend();
@@ -48,14 +52,13 @@ impl Simulation {
         self.blocks.settle(self.now);
         self.now += 1;
         self.read_blocklists()?;
+        let readings = self.read_archives(reach)?;
         let now = self.now;
         for life in &mut self.ledger.lives {
             life.settle(now);
         }
-        self.ledger
-            .judge(now, &self.faults, &self.blocks, &|one, two| {
-                self.stirred(one, two)
-            })?;
+        let courses = self.judge_sent()?;
+        self.judge_kept(courses, readings, Ending::Rest)?;
         self.judge_sessions()?;
         self.judge_contacts()?;
         for index in self.active.clone() {
@@ -71,6 +74,37 @@ impl Simulation {
         self.now += 1;
         self.dismiss_witnesses();
         Ok(())
+    }
+
+    /// What became of everything that was sent since the last time.
+    pub(super) fn judge_sent(&self) -> Result<Vec<Course>, String> {
+        let may_be_full = |account| {
+            let open = self.ledger.open.values();
+            let waits =
+                |sent: &&Sent| sent.receiver() == Some(account) && sent.content.is_owed(sent.kind);
+            self.kept.may_be_full(account, open.filter(waits).count())
+        };
+        let may_be_copied = |sent: &Sent| self.may_be_copied(sent);
+        let stirred = |one, two| self.stirred(one, two);
+        self.ledger.judge(&Circumstances {
+            now: self.now,
+            faults: &self.faults,
+            blocks: &self.blocks,
+            accounts: &self.accounts,
+            may_be_full: &may_be_full,
+            may_be_copied: &may_be_copied,
+            stirred: &stirred,
+        })
+    }
+
+    /// Somebody of each account takes what is owed to it.
+    fn collect_owed(&mut self) -> Result<(), String> {
+        for index in self.sessions(|nature| nature == Nature::Hasty) {
+            if self.clients[index].resource == "probe" {
+                self.announce(index, PresenceType::Available, Some(0));
+            }
+        }
+        self.exhaust()
     }
 
     /// What the store could not give before is asked of it again a moment later.
@@ -273,7 +307,8 @@ impl Simulation {
                 self.wait_for_held_up()?;
             }
         }
-        self.come_to_rest()?;
+        self.collect_owed()?;
+        self.come_to_rest(Reach::Whole)?;
         for index in self.active.clone() {
             let peer = self.clients[index].peer;
             self.world.take_again(peer);

@@ -21,17 +21,29 @@ impl Scales {
 
     /// A client gets a stanza of `size` bytes: somebody's, or an answer to its own.
     pub(super) fn heard(&self, stanza: &Element, size: usize) -> Result<(), String> {
-        let name = mark(stanza).or_else(|| stanza.attribute("id"));
+        // What is wrapped is somebody's.
+        let wrapped = wrapped(stanza);
+        let said = wrapped.unwrap_or(stanza);
+        let name = mark(said).or_else(|| said.attribute("id"));
         let came = name.and_then(|name| self.0.get(name)).copied();
         let came = came.unwrap_or_default();
-        let address = |name| {
+        let address = |stanza: &Element, name| {
             let value = stanza.attribute(name);
             value.map_or(0, |value: &str| format!(" {name}='{value}'").len())
         };
-        let most = 2 * came + GROWTH + address("to") + address("from");
+        let addresses = |stanza| address(stanza, "to") + address(stanza, "from");
+        let most = 2 * came + GROWTH + addresses(stanza) + wrapped.map_or(0, addresses);
         if size > most {
             return Err(format!("of {came} bytes {size} came: {stanza}"));
         }
         Ok(())
     }
+}
+
+/// The message that another brings.
+fn wrapped(stanza: &Element) -> Option<&Element> {
+    let of = |name: &'static str| move |element: &&Element| element.name == name;
+    let forwarded = stanza.children().flat_map(Element::children);
+    let forwarded = forwarded.filter(of("forwarded")).next()?;
+    forwarded.children().find(of("message"))
 }

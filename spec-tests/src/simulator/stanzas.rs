@@ -5,9 +5,14 @@ use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
 use super::Moment;
 use super::accounts::NAMES;
 use super::client::Manner;
+use super::content::Content;
+use super::kept::Way;
 use super::random::Random;
+use super::subscriptions::account_of;
 use crate::element::{CLIENT, Element, escape};
 
+/// The namespace of chat states (XEP-0085).
+const STATES: &str = "http://jabber.org/protocol/chatstates";
 /// The namespace of marks.
 pub(super) const MARKS: &str = "urn:example:mark";
 
@@ -81,9 +86,17 @@ pub(super) struct Sent {
     pub(super) kind: Kind,
     pub(super) to: To,
     pub(super) question: Question,
-    pub(super) body: String,
-    /// The clients that got it.
+    pub(super) content: Content,
+    /// Who sent it, as far as it was told who it is.
+    pub(super) from: String,
+    /// What the server's clock said, in milliseconds.
+    pub(super) clock: i64,
+    /// The clients that got it live.
     pub(super) delivered: Vec<usize>,
+    /// Those that got it from what was owed.
+    pub(super) spooled: Vec<usize>,
+    /// Those that got a copy.
+    pub(super) copied: Vec<(usize, Way)>,
     /// What was answered: `result`, or the condition of an error.
     pub(super) answers: Vec<String>,
 }
@@ -158,12 +171,10 @@ impl Sent {
             (Kind::Iq(_), Question::Items) => {
                 out += "<query xmlns='http://jabber.org/protocol/disco#items'/>";
             }
-            (Kind::Iq(_), Question::Kept) => out += &self.body,
+            (Kind::Iq(_), Question::Kept) => out += &self.content.text,
             (Kind::Iq(_), Question::Unknown) | (Kind::Presence(_), _) => out += &mark,
             (Kind::Message(_), _) => {
-                // What is kept for who is away is not foreseen here.
-                let hint = "<no-store xmlns='urn:xmpp:hints'/>";
-                out += &format!("<{c}body>{}</{c}body>{mark}{hint}", escape(&self.body));
+                out += &self.content.xml(c, &self.from, self.to.address(), &mark);
             }
         }
         if let Some(priority) = priority {
@@ -171,6 +182,38 @@ impl Sent {
         }
         out += &format!("</{name}>");
         out
+    }
+
+    /// The account that sent it.
+    pub(super) fn account(&self) -> &str {
+        self.from.split('/').next().unwrap_or_default()
+    }
+
+    /// Whom it is for: without an address the sender's own account (RFC 6120 §10.3.1).
+    pub(super) fn target(&self) -> &str {
+        self.to.address().unwrap_or_else(|| self.account())
+    }
+
+    /// The account it is for, if it is one of ours.
+    pub(super) fn receiver(&self) -> Option<usize> {
+        let bare = match &self.to {
+            To::Unsaid => Some(self.account()),
+            To::Malformed | To::Remote | To::Host(_) => None,
+            To::Bare(_) | To::Full(_) => self.to.bare(),
+        };
+        bare.and_then(account_of)
+    }
+
+    /// Whether it is for the sender's own account.
+    pub(super) fn is_to_self(&self) -> bool {
+        self.receiver() == account_of(self.account())
+    }
+
+    /// Whether a client has it, by whatever way.
+    pub(super) fn is_with(&self, client: usize) -> bool {
+        self.delivered.contains(&client)
+            || self.spooled.contains(&client)
+            || self.copied.iter().any(|(copied, _)| *copied == client)
     }
 
     /// The number of the stanza with this mark, if it is of this client.
@@ -188,11 +231,15 @@ impl Sent {
     }
 }
 
-/// The mark of a stanza that a client wrote.
+/// The mark of a stanza that a client wrote. A chat state that is to be nothing else has it for its id alone.
 pub(super) fn mark(stanza: &Element) -> Option<&str> {
-    stanza
-        .child(MARKS, "mark")
-        .and_then(|mark| mark.attribute("n"))
+    let mark = stanza.child(MARKS, "mark");
+    mark.and_then(|mark| mark.attribute("n")).or_else(|| {
+        let state = stanza.children().any(|child| child.ns == STATES);
+        let is_error = stanza.attribute("type") == Some("error");
+        let id = stanza.attribute("id").filter(|_| state && !is_error);
+        id.filter(|id| id.starts_with('c') && id.contains('-'))
+    })
 }
 
 /// Text of any length that stays one stanza; some of it must be escaped.

@@ -6,8 +6,9 @@ use spondee_core::config::{ConflictResolve, Host, HostConfig};
 use spondee_core::jid::Domain;
 
 use super::accounts::{NAMES, Order, PASSWORDS};
-use super::client::{Place, Stage};
+use super::client::{Nature, Place, Stage};
 use super::faults::Served;
+use super::kept::Ending;
 use super::lives::Attention;
 use super::{Disk, QUEUE_BYTES, Simulation};
 use crate::memory::{Mesh, StorePace, Workers};
@@ -109,6 +110,7 @@ impl Simulation {
             let name = super::rosters::command(id);
             self.subscriptions.deleted(self.now, &name, account);
             self.blocks.deleted(self.now, account, &name);
+            self.kept.deleted(self.now, account, &name);
         }
         self.world.post_command(id, command);
     }
@@ -174,13 +176,19 @@ impl Simulation {
         let served = self.random.pick(&[Served::Yes, Served::Yes, Served::No]);
         let second = Domain::parse("other.test").expect("a domain");
         let one = self.config.hosts.values().next();
-        let HostConfig { rounds, roster, .. } = one
+        let HostConfig {
+            rounds,
+            roster,
+            archive,
+            ..
+        } = one
             .map(|Host::Accounts(host)| host.clone())
             .unwrap_or_default();
         let host = Host::Accounts(HostConfig {
             conflict,
             rounds,
             roster,
+            archive,
             ..HostConfig::default()
         });
         match served {
@@ -212,6 +220,19 @@ impl Simulation {
         self.crash()
     }
 
+    /// A client has read all that was sent to it, unless it is slow.
+    fn reads_out(&mut self, index: usize) {
+        let reads = self.clients[index].nature != Nature::Deaf
+            && self.clients[index].peak < QUEUE_BYTES
+            && self
+                .ledger
+                .life(index)
+                .is_some_and(|life| life.attention == Attention::Reads);
+        if reads {
+            self.ledger.read_out.insert(index);
+        }
+    }
+
     /// The server dies. What arrived before can still be read.
     pub(super) fn crash(&mut self) -> Result<(), String> {
         self.counts.crashes += 1;
@@ -228,6 +249,7 @@ impl Simulation {
         self.accounts.crash(self.now);
         for index in self.active.clone() {
             self.listen(index)?;
+            self.reads_out(index);
         }
         self.rosters.crash(self.now);
         self.subscriptions.crash();
@@ -235,6 +257,11 @@ impl Simulation {
         self.parted.clear();
         // It takes a moment to start, and so versions of rosters that follow the clock are new.
         self.world.pass(RESTART);
+        if self.random.percent(30) {
+            let seconds = self.random.pick(&[1, 5, 3600]);
+            self.note(format_args!("the clock is set back by {seconds} s"));
+            self.world.set_back(Duration::from_secs(seconds));
+        }
         let (rest, now) = (self.ledger.rest, self.now);
         for life in &mut self.ledger.lives {
             life.ends(rest);
@@ -243,10 +270,8 @@ impl Simulation {
         for index in std::mem::take(&mut self.active) {
             self.clients[index].stage = Stage::Over;
         }
-        self.ledger
-            .judge(now, &self.faults, &self.blocks, &|one, two| {
-                self.stirred(one, two)
-            })?;
+        let courses = self.judge_sent()?;
+        self.judge_kept(courses, Vec::new(), Ending::Crash)?;
         self.now += 1;
         self.ledger.turn_page(self.now);
         self.faults.rest = self.now;

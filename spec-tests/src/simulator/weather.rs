@@ -25,6 +25,12 @@ pub(super) enum Action {
     Befriend,
     /// A session asks for its blocklist, or changes it.
     Block,
+    /// A session asks for copies of what others of its account get, or for no more of them.
+    Copies,
+    /// A session asks its archive, or says what is to go there.
+    Consult,
+    /// A session that was away reads what it missed.
+    CatchUp,
     /// A session asks how available somebody is.
     Probe,
     /// A session tells of its presence.
@@ -59,7 +65,7 @@ pub(super) enum Action {
 }
 
 /// How likely each is, in one in ten thousand or so.
-const CLIMATE: [(Action, usize); 22] = [
+const CLIMATE: [(Action, usize); 25] = [
     (Action::Step, 5500),
     (Action::Listen, 1900),
     (Action::Connect, 450),
@@ -67,6 +73,9 @@ const CLIMATE: [(Action, usize); 22] = [
     (Action::Contacts, 400),
     (Action::Befriend, 350),
     (Action::Block, 150),
+    (Action::Copies, 120),
+    (Action::Consult, 150),
+    (Action::CatchUp, 120),
     (Action::Probe, 60),
     (Action::Presence, 250),
     (Action::Leave, 40),

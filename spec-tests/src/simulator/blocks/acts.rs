@@ -54,7 +54,7 @@ impl Simulation {
             Wish::Block(_) | Wish::Unblock(_) | Wish::UnblockAll => IqType::Set,
         };
         let what = (Kind::Iq(kind), To::Unsaid, Question::Kept, None);
-        self.send_with(index, what, payload(&wish), None);
+        self.send_with(index, what, payload(&wish).into(), None);
         let number = self.clients[index].sent;
         let request = Request {
             by: index,

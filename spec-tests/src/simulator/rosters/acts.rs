@@ -47,7 +47,7 @@ impl Simulation {
             Wish::Set(..) | Wish::Remove(_) | Wish::Bad(..) => self.counts.roster_sets += 1,
         }
         let what = (wish.kind(), to, Question::Kept, None);
-        self.send_with(index, what, wish.payload(), None);
+        self.send_with(index, what, wish.payload().into(), None);
         let number = self.clients[index].sent;
         let request = Request {
             by: index,
@@ -151,7 +151,7 @@ impl Simulation {
         for index in readers {
             let there = self.devices_of(self.clients[index].account);
             if there.contains(&index) {
-                self.rosters.judge(index, &there)?;
+                self.rosters.judge(self.now, index, &there)?;
             }
         }
         self.now += 1;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::Moment;
+use super::super::kept::Likely;
 use super::wish::{Contact, Item, Roster};
 
 /// What became of something that was asked for.
@@ -57,6 +58,8 @@ pub(super) struct Book {
     base: Roster,
     /// Since then.
     pub(super) writes: Vec<Write>,
+    /// The page before this one, and when it was turned.
+    past: Option<(Moment, Box<Book>)>,
     /// All versions that anybody was ever told of.
     pub(super) said: BTreeMap<i64, Roster>,
 }
@@ -75,6 +78,7 @@ impl Default for Book {
         Self {
             base: Roster::new(),
             writes: Vec::new(),
+            past: None,
             // A roster that was never changed is the same, whosever it is.
             said: BTreeMap::from([(0, Roster::new())]),
         }
@@ -289,8 +293,26 @@ impl Book {
     }
 
     /// So it is.
-    pub(super) fn turn_page(&mut self, roster: Roster) {
-        self.base = roster;
-        self.writes.clear();
+    pub(super) fn turn_page(&mut self, now: Moment, roster: Roster) {
+        let past = Self {
+            base: std::mem::replace(&mut self.base, roster),
+            writes: std::mem::take(&mut self.writes),
+            past: None,
+            said: BTreeMap::new(),
+        };
+        self.past = Some((now, Box::new(past)));
+    }
+
+    /// Whether a contact was in it all the time between two moments, for somebody who asked for nothing.
+    pub(super) fn lists(&self, jid: &str, from: Moment, to: Moment) -> Likely {
+        let reader = Reader {
+            from,
+            to,
+            by: (usize::MAX, 0),
+        };
+        let past = self.past.as_ref().filter(|(turned, _)| from < *turned);
+        let pages = std::iter::once(self).chain(past.map(|(_, book)| &**book));
+        let listed = pages.flat_map(|book| book.possible(jid, &reader));
+        Likely::agreed(listed.map(|(value, _)| value.is_some().into()))
     }
 }

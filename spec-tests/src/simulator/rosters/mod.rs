@@ -21,6 +21,7 @@ pub(super) use self::wish::{EVERYBODY, ROSTER, Shares, Toward};
 use super::Moment;
 use super::accounts::NAMES;
 use super::faults::{Faults, Struck};
+use super::kept::Likely;
 use crate::element::Element;
 
 /// All rosters, and who asks for them.
@@ -322,6 +323,11 @@ impl Rosters {
         Ok((jid, bond))
     }
 
+    /// Whether somebody was in the roster of an account all the time from one moment to another.
+    pub(super) fn lists(&self, account: usize, jid: &str, from: Moment, to: Moment) -> Likely {
+        self.books[account].lists(jid, from, to)
+    }
+
     /// A client asks for a contact, or approves it, which brings it into the roster.
     pub(super) fn touched(
         &mut self,
@@ -411,7 +417,7 @@ impl Rosters {
     }
 
     /// Everything is at rest, and this client has just read its roster: so it is. Whoever else is there must have the same.
-    fn judge(&mut self, reader: usize, there: &[usize]) -> Result<(), String> {
+    fn judge(&mut self, now: Moment, reader: usize, there: &[usize]) -> Result<(), String> {
         let Some(device) = self.devices.get(&reader) else {
             return Err(format!("client {reader} was not told its roster"));
         };
@@ -436,7 +442,7 @@ impl Rosters {
                 return Err(format!("client {client} was never told of {write:?}"));
             }
         }
-        book.turn_page(copy.clone());
+        book.turn_page(now, copy.clone());
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use spondee_core::stanza::{Kind, PresenceType};
 use super::super::Simulation;
 use super::super::accounts::NAMES;
 use super::super::client::{Nature, Stage};
+use super::super::content::Content;
 use super::super::faults::{Credit, Served};
 use super::super::lives::{Attention, Standing};
 use super::super::rosters::{EVERYBODY, Shares, Toward};
@@ -73,7 +74,7 @@ impl Simulation {
 
     fn say_of_subscription(&mut self, index: usize, kind: PresenceType, to: To) {
         let what = (Kind::Presence(kind), to, Question::Unknown, None);
-        self.send_with(index, what, String::new(), None);
+        self.send_with(index, what, Content::default(), None);
     }
 
     /// A client writes a stanza. Whether it is about a subscription.

@@ -1,0 +1,217 @@
+//! What waits for those who were away: owed until some session got it, and to one only.
+
+use std::collections::BTreeMap;
+
+use super::super::Moment;
+use super::Likely;
+
+/// One message that waits for somebody.
+#[derive(Clone, Debug)]
+pub(super) struct Debt {
+    /// Whether it does.
+    pub(super) owed: Likely,
+    /// Who sent it, and when.
+    pub(super) from: String,
+    pub(super) at: Moment,
+    /// By the clock of the server.
+    pub(super) stored: i64,
+    /// Whether the archive has it too.
+    pub(super) archived: Likely,
+    /// Whether somebody has it and the store may not have heard: then it may come again, whoever has it.
+    pub(super) noted: Noted,
+    /// Who got it from there, one after the other.
+    pub(super) handed: Vec<usize>,
+    /// Who has a copy of it.
+    pub(super) copied: Vec<usize>,
+}
+
+/// Whether the store was told that somebody has it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Noted {
+    #[default]
+    Surely,
+    Perhaps,
+}
+
+/// The sessions of an account when all is at rest.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    /// Those that are there and read.
+    pub(super) there: Vec<usize>,
+    /// Those of them that take what is owed.
+    pub(super) takers: Vec<usize>,
+    /// Whether one that reads no more may have taken something.
+    pub(super) may_be_stuck: bool,
+    /// Whether one is gone that may have taken something and not read it.
+    pub(super) may_be_lost: bool,
+    /// Whether any took what is owed, or may have.
+    pub(super) may_have_taken: bool,
+    /// When the last of those that had asked the archive first was answered.
+    pub(super) asked_archive: Option<Moment>,
+    /// Whether the store may have failed.
+    pub(super) store_failed: bool,
+    /// Whether there may have been no such account.
+    pub(super) may_have_gone: bool,
+    /// What was stored before may be forgotten.
+    pub(super) expired: i64,
+}
+
+/// What an account is owed, by the marks of messages.
+#[derive(Debug, Default)]
+pub(super) struct Debts(BTreeMap<String, Debt>);
+
+impl Debts {
+    pub(super) fn add(&mut self, mark: String, debt: Debt) {
+        self.0.insert(mark, debt);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// How many there are at least, and at most.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let sure = |debt: &&Debt| debt.owed == Likely::Yes && debt.handed.is_empty();
+        (self.0.values().filter(sure).count(), self.0.len())
+    }
+
+    /// A client gets it.
+    pub(super) fn hand(&mut self, mark: &str, client: usize) -> Result<(), String> {
+        let Some(debt) = self.0.get_mut(mark) else {
+            return Err("which is not owed, or not any more".to_owned());
+        };
+        if debt.handed.contains(&client) || debt.copied.contains(&client) {
+            return Err("which it has already".to_owned());
+        }
+        debt.handed.push(client);
+        Ok(())
+    }
+
+    /// The server died.
+    pub(super) fn crash(&mut self) {
+        for debt in self.0.values_mut().filter(|debt| !debt.handed.is_empty()) {
+            debt.owed = Likely::Maybe;
+        }
+    }
+
+    /// Everything is at rest.
+    ///
+    /// # Errors
+    /// Somebody has something twice, or not at all.
+    pub(super) fn judge(
+        &mut self,
+        around: &Around,
+        blocked: &dyn Fn(&str, Moment) -> bool,
+    ) -> Result<(), String> {
+        let mut fault = None;
+        self.0.retain(|mark, debt| {
+            let fate = debt.judge(around, blocked(&debt.from, debt.at));
+            fate.unwrap_or_else(|what| {
+                fault.get_or_insert_with(|| format!("{mark}: {what}: {debt:?} {around:?}"));
+                false
+            })
+        });
+        fault.map_or(Ok(()), Err)
+    }
+}
+
+impl Debt {
+    /// Whether it stays, or may.
+    fn judge(&mut self, around: &Around, blocked: bool) -> Result<bool, &'static str> {
+        let is_there = |client: &usize| around.there.contains(client);
+        if around.store_failed && !self.handed.is_empty() {
+            self.noted = Noted::Perhaps;
+        }
+        if self.noted == Noted::Perhaps {
+            self.owed = Likely::Maybe;
+            return Ok(true);
+        }
+        if let Some((_, earlier)) = self.handed.split_last()
+            && earlier.iter().any(is_there)
+        {
+            return Err("two have it");
+        }
+        let has_it = self.handed.last().is_some_and(is_there);
+        let with_copy = self
+            .copied
+            .iter()
+            .any(|client| around.takers.contains(client));
+        let was_there = around.asked_archive.is_some_and(|at| self.at <= at);
+        let with_archive = was_there && self.archived != Likely::No;
+        let doubt = blocked
+            || around.store_failed
+            || around.may_have_gone
+            || around.may_be_stuck
+            || around.may_be_lost
+            || self.stored < around.expired;
+        if has_it {
+            return Ok(false);
+        }
+        if !around.takers.is_empty() {
+            let excused = doubt || with_copy || with_archive;
+            if self.owed == Likely::Yes && self.handed.is_empty() && !excused {
+                return Err("nobody has it, though somebody takes what is owed");
+            }
+            self.owed = Likely::Maybe;
+            return Ok(doubt);
+        }
+        let taken_with = !self.copied.is_empty() || with_archive;
+        if doubt || !self.handed.is_empty() || around.may_have_taken && taken_with {
+            self.owed = Likely::Maybe;
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn debts(handed: &[usize]) -> Debts {
+        let mut debts = Debts::default();
+        debts.add(
+            "c1-1".into(),
+            Debt {
+                owed: Likely::Yes,
+                from: "romeo@localhost/a".into(),
+                at: 1,
+                stored: 0,
+                archived: Likely::Yes,
+                noted: Noted::Surely,
+                handed: handed.to_vec(),
+                copied: Vec::new(),
+            },
+        );
+        debts
+    }
+
+    fn judge(debts: &mut Debts, around: &Around) -> Result<(), String> {
+        debts.judge(around, &|_, _| false)
+    }
+
+    #[test]
+    fn one_gets_it_who_is_there_and_then_nobody() {
+        let around = |there: &[usize]| Around {
+            there: there.to_vec(),
+            takers: there.to_vec(),
+            ..Around::default()
+        };
+        assert!(judge(&mut debts(&[]), &around(&[4])).is_err());
+        assert!(judge(&mut debts(&[4, 5]), &around(&[4, 5])).is_err());
+        let mut given = debts(&[4, 5]);
+        assert!(judge(&mut given, &around(&[5])).is_ok());
+        assert!(given.hand("c1-1", 6).is_err());
+    }
+
+    #[test]
+    fn it_waits_as_long_as_nobody_takes_it() {
+        let mut waiting = debts(&[]);
+        judge(&mut waiting, &Around::default()).unwrap();
+        assert_eq!(waiting.count(), (1, 1));
+        waiting.hand("c1-1", 4).unwrap();
+        assert!(waiting.hand("c1-1", 4).is_err());
+        judge(&mut waiting, &Around::default()).unwrap();
+        assert_eq!(waiting.count(), (0, 1));
+        assert!(waiting.hand("c1-1", 5).is_ok());
+    }
+}
