@@ -144,7 +144,6 @@ fn roster(owner: usize) -> Vec<Op> {
             Field::Absent,
             Field::Absent,
             Field::text("[\"Friends\"]"),
-            Field::Absent,
         ])
     };
     let mut ops: Vec<Op> = (0..CONTACTS).map(|n| put(&ROSTER, contact(n))).collect();
