@@ -2,9 +2,10 @@
 
 use std::hint::black_box;
 
-use benches::scenarios::{Arrive, Broadcast, Route, Scan, SignIn};
+use benches::scenarios::{Arrive, Broadcast, Page, Route, Scan, SignIn};
 use benches::secure::SecureSignIn;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use spondee_core::archive::Policy;
 use spondee_core::jid::Jid;
 
 fn scan(criterion: &mut Criterion) {
@@ -60,6 +61,34 @@ fn route(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What is kept stays in memory here: each sample has a server of its own.
+fn kept(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("kept");
+    group.throughput(Throughput::Elements(10));
+    let routes: [(&str, fn() -> Route); 3] = [
+        ("archived for both, 10 in a read", || Route::archived(10)),
+        ("stored, 10 in a read", || Route::offline(10, Policy::Never)),
+        ("stored and archived, 10 in a read", || {
+            Route::offline(10, Policy::Always)
+        }),
+    ];
+    for (name, route) in routes {
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched_ref(route, |route| black_box(route.run()), BatchSize::LargeInput);
+        });
+    }
+    let mut copied = Route::copied(10);
+    group.bench_function("copied on both sides, 10 in a read", |bencher| {
+        bencher.iter(|| black_box(copied.run()));
+    });
+    group.throughput(Throughput::Elements(50));
+    let mut page = Page::new();
+    group.bench_function("page of 50", |bencher| {
+        bencher.iter(|| black_box(page.run()));
+    });
+    group.finish();
+}
+
 fn contacts(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("contacts");
     group.throughput(Throughput::Elements(50));
@@ -97,5 +126,5 @@ fn address(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scan, sign_in, route, contacts, address);
+criterion_group!(benches, scan, sign_in, route, kept, contacts, address);
 criterion_main!(benches);

@@ -2,10 +2,13 @@
 //!
 //! For criterion today, for a count of instructions as well: a scenario depends on no clock and no chance.
 
+mod kept;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::memmem;
+use spondee_core::archive::{ArchiveOptions, Policy};
 use spondee_core::config::{Config, Host, HostConfig, Software};
 use spondee_core::entropy::Entropy;
 use spondee_core::envelope::placement::Placement;
@@ -20,6 +23,8 @@ use spondee_core::testing::{Handshakes, Peer, Taking, World};
 use spondee_core::xml::{ScanLimits, Scanner, Token};
 
 use crate::scram::{Account, Proven};
+
+pub use kept::Page;
 
 /// The host of every scenario.
 pub const HOST: &str = "localhost";
@@ -54,13 +59,37 @@ pub fn chat_message(to: &str) -> Vec<u8> {
     message(to, CHAT_BYTES)
 }
 
+/// A chat message that tells its number, as long as all of them.
+///
+/// # Panics
+/// The address is so long that no text is left.
+#[must_use]
+pub fn numbered_message(to: &str, number: usize) -> Vec<u8> {
+    message_of(to, &format!("{NUMBERED}{number:09}"), CHAT_BYTES)
+}
+
+/// The number it told.
+#[must_use]
+pub fn number_of(message: &[u8]) -> Option<usize> {
+    let at = memmem::find(message, NUMBERED.as_bytes())? + NUMBERED.len();
+    let digits = message.get(at..at + 9)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// How the id of a message begins.
+const NUMBERED: &str = "b7e2c9d4-";
+
 /// A message of this many bytes.
 ///
 /// # Panics
 /// That is too short for the address and what surrounds the text.
 #[must_use]
 pub fn message(to: &str, bytes: usize) -> Vec<u8> {
-    let before = format!("<message to='{to}' type='chat' id='b7e2c9d4-51f0-4a6e'><body>");
+    message_of(to, "b7e2c9d4-51f0-4a6e", bytes)
+}
+
+fn message_of(to: &str, id: &str, bytes: usize) -> Vec<u8> {
+    let before = format!("<message to='{to}' type='chat' id='{id}'><body>");
     let after = "</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>";
     let text = "Shall we meet at the usual place tonight? ";
     let fill = bytes.checked_sub(before.len() + after.len());
@@ -190,7 +219,7 @@ impl SignIn {
     pub fn new() -> Self {
         let mut account = Account::new("juliet", PASSWORD);
         let mut scenario = Self {
-            config: config(1),
+            config: config(1, Policy::Always),
             record: record(account.name()),
             script: Vec::new(),
         };
@@ -255,20 +284,22 @@ pub struct Server(World);
 pub struct Route {
     world: World,
     from: Peer,
+    /// Whose session that is.
+    sender: String,
     input: Vec<u8>,
 }
 
 impl Route {
-    /// Both on one shard; `count` messages come in one read.
+    /// Both on one shard; `count` messages come in one read. Nothing is archived.
     #[must_use]
     pub fn same_shard(count: usize) -> Self {
-        Self::new(1, count)
+        Self::new(1, count, Policy::Never)
     }
 
     /// Each on a shard of its own.
     #[must_use]
     pub fn cross_shard(count: usize) -> Self {
-        Self::new(2, count)
+        Self::new(2, count, Policy::Never)
     }
 
     /// One message to the bare address of an account on another shard, which has so many sessions.
@@ -277,7 +308,7 @@ impl Route {
     /// An account has not so many.
     #[must_use]
     pub fn fan_out(sessions: usize) -> Self {
-        let (mut route, receiver) = Self::between(2, sessions);
+        let (mut route, receiver) = Self::between(2, sessions, Policy::Never);
         let message = chat_message(&receiver);
         let text = String::from_utf8(message).expect("text");
         route.input = text.replace("type='chat'", "type='headline'").into_bytes();
@@ -289,8 +320,8 @@ impl Route {
         route
     }
 
-    fn new(shards: u16, count: usize) -> Self {
-        let (mut route, receiver) = Self::between(shards, 1);
+    fn new(shards: u16, count: usize, policy: Policy) -> Self {
+        let (mut route, receiver) = Self::between(shards, 1, policy);
         route.input = chat_message(&format!("{receiver}/{RESOURCE}")).repeat(count);
         let written = route.run();
         assert!(written > route.input.len(), "the messages do not arrive");
@@ -298,8 +329,8 @@ impl Route {
     }
 
     /// A sender on the first shard, and a receiver on the last with so many available sessions; whose address that is.
-    fn between(shards: u16, sessions: usize) -> (Self, String) {
-        let config = config(shards);
+    fn between(shards: u16, sessions: usize, policy: Policy) -> (Self, String) {
+        let config = config(shards, policy);
         let placement = Placement::new(&config.server_secret, shards);
         let owner = |name: &String| placement.owner(&format!("{name}@{HOST}")).shard;
         let mut names = (0..).map(|n| format!("user{n}"));
@@ -319,13 +350,17 @@ impl Route {
             peer
         };
         let from = session(&sender, RESOURCE);
-        session(&receiver, RESOURCE);
-        for n in 1..sessions {
-            session(&receiver, &format!("{RESOURCE}{n}"));
+        for n in 0..sessions {
+            let resource = match n {
+                0 => RESOURCE.to_owned(),
+                _ => format!("{RESOURCE}{n}"),
+            };
+            session(&receiver, &resource);
         }
         let route = Self {
             world,
             from,
+            sender: address(&sender).to_string(),
             input: Vec::new(),
         };
         (route, address(&receiver).to_string())
@@ -360,7 +395,7 @@ struct Acquainted {
 
 impl Acquainted {
     fn new(on_line: OnLine) -> Self {
-        let mut config = Config::clone(&config(2));
+        let mut config = Config::clone(&config(2, Policy::Always));
         // Those on line say nothing for as long as others come and go.
         config.limits.idle = Duration::from_secs(365 * 24 * 60 * 60);
         let placement = Placement::new(&config.server_secret, config.shards);
@@ -523,7 +558,10 @@ impl Many {
     /// Accounts by their localparts, all with [`PASSWORD`].
     #[must_use]
     pub fn new(shards: u16, accounts: impl Iterator<Item = String>) -> Self {
-        Self(world(&config(shards), accounts.map(|name| record(&name))))
+        Self(world(
+            &config(shards, Policy::Always),
+            accounts.map(|name| record(&name)),
+        ))
     }
 
     /// A connection of someone who will sign in to this account.
@@ -642,10 +680,17 @@ pub fn content<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     Some(&text[..text.find("</")?])
 }
 
-fn config(shards: u16) -> Arc<Config> {
+fn config(shards: u16, policy: Policy) -> Arc<Config> {
     let host = Domain::parse(HOST).expect("a valid name");
+    let settings = HostConfig {
+        archive: ArchiveOptions {
+            policy,
+            ..ArchiveOptions::default()
+        },
+        ..HostConfig::default()
+    };
     Arc::new(Config {
-        hosts: [(host, Host::Accounts(HostConfig::default()))].into(),
+        hosts: [(host, Host::Accounts(settings))].into(),
         limits: Limits::default(),
         server_secret: SECRET,
         shards,
@@ -713,6 +758,9 @@ mod tests {
     #[test]
     fn a_chat_message_has_its_length() {
         assert_eq!(chat_message("juliet@localhost/load").len(), CHAT_BYTES);
+        let numbered = numbered_message("juliet@localhost", 4711);
+        assert_eq!(numbered.len(), CHAT_BYTES);
+        assert_eq!(number_of(&numbered), Some(4711));
         assert!(Scan::roster().size() > 20_000);
     }
 }

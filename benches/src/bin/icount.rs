@@ -13,8 +13,9 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use benches::scenarios::{Arrive, Broadcast, Route, Scan, SignIn};
+use benches::scenarios::{Arrive, Broadcast, Page, Route, Scan, SignIn};
 use clap::{Parser, ValueEnum};
+use spondee_core::archive::Policy;
 
 /// How much dearer a scenario may become before somebody must say why.
 const TOLERANCE: f64 = 0.03;
@@ -47,6 +48,16 @@ enum Scenario {
     SameShard,
     /// The same to another shard.
     CrossShard,
+    /// Ten messages to another shard, archived for both.
+    Archived,
+    /// Ten messages to another shard, of which another session of each side has a copy.
+    Carbon,
+    /// Ten messages to who is away, on another shard.
+    OfflineStored,
+    /// The same, archived for both.
+    OfflineStoredArchived,
+    /// A page of fifty messages, asked for and written.
+    Page,
     /// One message to fifty sessions of another shard.
     FanOut,
     /// A presence to fifty contacts on two shards.
@@ -75,6 +86,14 @@ impl Scenario {
             }
             Self::SameShard => route(Route::same_shard(10), times),
             Self::CrossShard => route(Route::cross_shard(10), times),
+            Self::Archived => route(Route::archived(10), times),
+            Self::Carbon => route(Route::copied(10), times),
+            Self::OfflineStored => route(Route::offline(10, Policy::Never), times),
+            Self::OfflineStoredArchived => route(Route::offline(10, Policy::Always), times),
+            Self::Page => {
+                let mut page = Page::new();
+                repeat(times, || page.run());
+            }
             Self::FanOut => route(Route::fan_out(50), times),
             Self::Presence => {
                 let mut broadcast = Broadcast::new();
