@@ -113,6 +113,70 @@ fn makes_contacts_and_measures_what_they_hear_of_each_other() {
     );
 }
 
+/// What is kept is counted: as many entries as messages for each side, and everything that was stored once and in order.
+#[test]
+fn archives_stores_delivers_and_reads_in_pages() {
+    let server = spec_tests::server::binary().expect("a server");
+    let output = Command::new(env!("CARGO_BIN_EXE_load"))
+        .args(["chat-archived", "chat-archived-clear", "chat-clear"])
+        .args(["offline-stored", "offline-stored-archived-clear"])
+        .args(["offline-delivered", "archive-back", "archive-forward-clear"])
+        .args(["--target", "spondee", "--runs", "1", "--json"])
+        .args(["--accounts", "4", "--pairs", "2", "--messages", "60"])
+        .args(["--stored", "40", "--pages", "6", "--archived", "100"])
+        .args(["--readers", "2"])
+        .arg("--binary")
+        .arg(server)
+        .output()
+        .expect("the generator runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let figure = |scenario: &str, name: &str| {
+        let sample = samples.iter().find(|one| one["scenario"] == scenario);
+        sample.and_then(|one| one["figures"][name].as_f64())
+    };
+    for scenario in [
+        "chat-archived",
+        "chat-archived-clear",
+        "offline-stored",
+        "offline-stored-archived-clear",
+    ] {
+        assert!(figure(scenario, "per commit").is_some(), "{said}");
+    }
+    // Where nothing is archived, nothing is written.
+    assert_eq!(figure("chat-clear", "per commit"), None, "{said}");
+    for scenario in ["archive-back", "archive-forward-clear"] {
+        // A look each.
+        assert_eq!(figure(scenario, "per store read"), Some(50.0), "{said}");
+    }
+}
+
+/// A database that was filled by itself is served, and every page of it holds what it should.
+#[test]
+fn fills_a_large_archive_and_reads_from_its_middle() {
+    let server = spec_tests::server::binary().expect("a server");
+    let output = Command::new(env!("CARGO_BIN_EXE_load"))
+        .args(["big-signin", "big-middle", "big-time", "big-contact"])
+        .args(["big-stranger", "--target", "spondee,floor"])
+        .args(["--runs", "1", "--json", "--accounts", "1"])
+        .args(["--big-messages", "12000", "--big-contacts", "600"])
+        .args(["--big-count", "5"])
+        .arg("--binary")
+        .arg(server)
+        .output()
+        .expect("the generator runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(samples.len(), 5, "{said}");
+    assert_eq!(samples[0]["figures"]["loads of the first"], 1.0, "{said}");
+    assert_eq!(samples[0]["figures"]["reads of the first"], 2.0, "{said}");
+    for sample in &samples[1..] {
+        assert_eq!(sample["figures"]["store reads each"], 1.0, "{said}");
+    }
+}
+
 /// What cannot work is refused at once: to build a server first would take minutes. Cargo is none that builds here.
 #[test]
 fn refuses_arguments_before_it_builds_anything() {

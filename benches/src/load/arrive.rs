@@ -85,7 +85,7 @@ impl Arrival {
 }
 
 /// These sessions ask for their rosters and say that they are there, and wait for the roster, their own presence and that of the accounts
-/// that are to be on line.
+/// that are to be on line. If it is said how many contacts each has, it must have them.
 ///
 /// # Errors
 /// The server does not play along.
@@ -93,6 +93,7 @@ pub(super) fn arrive(
     crowd: &mut Crowd<'_>,
     seats: &[usize],
     on_line: &[usize],
+    contacts: Option<usize>,
 ) -> Result<(), String> {
     let mut arrivals = BTreeMap::new();
     for some in seats.chunks(PARALLEL) {
@@ -107,7 +108,7 @@ pub(super) fn arrive(
                 let Some(arrival) = arrivals.get_mut(&client.index()) else {
                     return client.take_stanzas(|_| Ok(()));
                 };
-                client.take_stanzas(|heard| arrival.hear(heard, None))?;
+                client.take_stanzas(|heard| arrival.hear(heard, contacts))?;
                 if arrival.is_complete() {
                     arrivals.remove(&client.index());
                 }
@@ -161,7 +162,7 @@ impl Scenario for Arrivals {
         let contacts: Vec<usize> = self.company.contacts.clone().take(ON_LINE).collect();
         let who = contacts.iter().map(|one| (*one, RESOURCE.to_owned()));
         let seats = crowd.sign_in(who, PARALLEL)?;
-        arrive(&mut crowd, &seats, &[])?;
+        arrive(&mut crowd, &seats, &[], None)?;
         let mut coming = Coming {
             users: self.company.users.clone().collect(),
             contacts,

@@ -6,8 +6,9 @@
 use super::client::Security;
 use super::crowd::Crowd;
 use super::floor::Kind;
+use super::pages::count;
 use super::report::Figure;
-use super::target::{Progress, Running, Scenario, Stopwatch, batching, crossing};
+use super::target::{Archive, Progress, Running, Scenario, Stopwatch, batching, crossing};
 use crate::scenarios::{RESOURCE, chat_message};
 use crate::scram::Account;
 
@@ -23,6 +24,8 @@ pub struct Chat {
     pub window: usize,
     /// Messages measured; a tenth more goes before.
     pub messages: usize,
+    /// Whether each message is kept, for its sender and for its receiver.
+    pub archive: Archive,
     /// With STARTTLS or without TLS.
     pub security: Security,
 }
@@ -37,10 +40,16 @@ struct Count {
 
 impl Scenario for Chat {
     fn name(&self) -> &'static str {
-        match self.security {
-            Security::Clear => "chat-clear",
-            Security::StartTls(_) => "chat",
+        match (self.archive, &self.security) {
+            (Archive::Off, Security::Clear) => "chat-clear",
+            (Archive::Off, Security::StartTls(_)) => "chat",
+            (Archive::On, Security::Clear) => "chat-archived-clear",
+            (Archive::On, Security::StartTls(_)) => "chat-archived",
         }
+    }
+
+    fn archive(&self) -> Archive {
+        self.archive
     }
 
     fn security(&self) -> Security {
@@ -48,7 +57,11 @@ impl Scenario for Chat {
     }
 
     fn floors(&self) -> &'static [Kind] {
-        &[Kind::Relay, Kind::BatchedRelay]
+        match self.archive {
+            Archive::Off => &[Kind::Relay, Kind::BatchedRelay],
+            // They keep nothing.
+            Archive::On => &[],
+        }
     }
 
     fn measure(
@@ -66,10 +79,15 @@ impl Scenario for Chat {
         let mut seats = crowd.sign_in(who, PARALLEL)?;
         seats.sort_by_key(|index| crowd.account_of(*index));
         let messages = self.messages_to_peers(&crowd, &seats);
+        let held = self.archived(&mut crowd, &seats)?;
         let before = running.counters()?;
         let mut figures = self.talk(&mut crowd, running, &seats, &messages, progress)?;
         let counted = running.counters()?.since(&before);
         let total = self.total();
+        let hold = self.archived(&mut crowd, &seats)?;
+        if self.archive == Archive::On && hold != held + 2 * total {
+            return Err(format!("{total} messages made {held} entries {hold}"));
+        }
         figures.extend(batching(total, &counted));
         figures.extend(crossing(total, &counted));
         crowd.leave()?;
@@ -85,6 +103,14 @@ impl Chat {
     /// What is measured lies between a beginning and an end when all windows are full.
     const fn total(&self) -> usize {
         self.warm_up() + self.messages + self.pairs * self.window
+    }
+
+    /// How many messages the archives of all these hold.
+    fn archived(&self, crowd: &mut Crowd<'_>, seats: &[usize]) -> Result<usize, String> {
+        match self.archive {
+            Archive::On => count(crowd, seats),
+            Archive::Off => Ok(0),
+        }
     }
 
     /// What each client writes, by its number in the crowd.
@@ -140,6 +166,7 @@ impl Chat {
             }
             if let (Some((watch, from)), None) = (&watch, &figures)
                 && count.received >= end
+                && self.archive == Archive::Off
             {
                 figures = Some(watch.stop(count.received - from));
             }
@@ -147,6 +174,10 @@ impl Chat {
                 progress.say(&format!("{} of {} messages", count.received, count.total));
                 told += step;
             }
+        }
+        // What was delivered may not be on disk yet.
+        if let (Some((watch, from)), Archive::On) = (&watch, self.archive) {
+            figures = Some(watch.stop_settled(running, count.received - from));
         }
         figures.ok_or_else(|| "nothing was measured".to_owned())
     }

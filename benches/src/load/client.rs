@@ -21,6 +21,7 @@ use crate::scenarios::{HEADER, HOST, STARTTLS, auth, bind, content, response};
 use crate::scram::{Account, Proven};
 
 const MESSAGE_END: &[u8] = b"</message>";
+const IQ_END: &[u8] = b"</iq>";
 const ROSTER_END: &[u8] = b"</query></iq>";
 const RESULT: &[u8] = b"type='result'";
 
@@ -231,6 +232,42 @@ impl Client {
             return Err(self.unexpected("a stream error"));
         }
         Ok(count)
+    }
+
+    /// Takes every message that came whole since it was last asked; other stanzas between them are passed over.
+    ///
+    /// # Errors
+    /// A message was refused, or the stream, or what `each` says.
+    pub fn take_each_message(
+        &mut self,
+        mut each: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<(), String> {
+        self.nothing_refused()?;
+        let mut end = 0;
+        for at in memmem::find_iter(&self.inbox, MESSAGE_END) {
+            each(&self.inbox[end..at])?;
+            end = at + MESSAGE_END.len();
+        }
+        self.inbox.drain(..end);
+        Ok(())
+    }
+
+    /// Takes what came up to the end of the first iq and with it, if it came whole, and gives it to `take`.
+    ///
+    /// # Errors
+    /// A request was refused, or the stream, or what `take` says.
+    pub fn take_up_to_iq<T>(
+        &mut self,
+        take: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<Option<T>, String> {
+        self.nothing_refused()?;
+        let Some(at) = memmem::find(&self.inbox, IQ_END) else {
+            return Ok(None);
+        };
+        let end = at + IQ_END.len();
+        let taken = take(&self.inbox[..end])?;
+        self.inbox.drain(..end);
+        Ok(Some(taken))
     }
 
     /// How many results of requests came since it was last asked. What else came, pushes among it, is passed over.

@@ -51,6 +51,16 @@ impl Company {
         }
     }
 
+    /// None of them.
+    #[must_use]
+    pub const fn nobody(first: usize) -> Self {
+        Self {
+            contacts: first..first,
+            users: first..first,
+            circle: first..first,
+        }
+    }
+
     /// How many accounts there must be.
     #[must_use]
     pub const fn end(&self) -> usize {

@@ -8,6 +8,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::client::{Advanced, Arrived, Client, Dialogue, Security};
 use super::target::Running;
+use crate::scenarios::HOST;
 use crate::scram::Account;
 
 /// A server that is silent for so long has lost something.
@@ -111,6 +112,12 @@ impl<'a> Crowd<'a> {
     pub fn address_of(&self, index: usize) -> String {
         let client = self.clients[index].as_ref();
         client.map_or_else(String::new, |client| client.address(self.accounts))
+    }
+
+    /// The bare address of an account.
+    #[must_use]
+    pub fn bare_address(&self, account: usize) -> String {
+        format!("{}@{HOST}", self.accounts[account].name())
     }
 
     /// Clients that are there.

@@ -16,7 +16,9 @@ use spec_tests::ca::Authority;
 use spec_tests::server::Scratch;
 
 use super::client::Security;
-use super::target::{Counting, Running, Target, debian_version, free_port, is_installed};
+use super::target::{
+    Archive, Counting, Running, Setting, Storage, Target, debian_version, free_port, is_installed,
+};
 use crate::scenarios::HOST;
 use crate::scram::{Account, Keys};
 
@@ -29,7 +31,10 @@ const SETTLES_IN: Duration = Duration::from_secs(40);
 /// Where Debian has its program.
 const LIBRARIES: &str = "/usr/lib";
 
-/// Debian's modules, but for those that need listeners of their own and `mod_mam`, which Debian leaves out too.
+/// Where Debian has the tables that it must be given.
+const TABLES: &str = "/usr/share/ejabberd/sql/lite.sql";
+
+/// Debian's modules, but for those that need listeners of their own. `mod_mam` and `mod_offline` come behind.
 const MODULES: &str = "\
 modules:
   mod_adhoc: {}
@@ -46,7 +51,6 @@ modules:
   mod_last: {}
   mod_muc: {}
   mod_muc_admin: {}
-  mod_offline: {}
   mod_ping: {}
   mod_privacy: {}
   mod_private: {}
@@ -75,6 +79,7 @@ pub struct Ejabberd {
     scratch: Scratch,
     /// What `ERL_LIBS` must name.
     libraries: PathBuf,
+    storage: Storage,
 }
 
 impl Ejabberd {
@@ -94,7 +99,7 @@ impl Ejabberd {
     ///
     /// # Errors
     /// It is not installed, or does not start.
-    pub fn prepare(accounts: &[Account]) -> Result<Self, String> {
+    pub fn prepare(accounts: &[Account], storage: Storage) -> Result<Self, String> {
         let libraries = Self::check()?;
         let scratch = Scratch::new().map_err(|e| e.to_string())?;
         let directory = scratch.path();
@@ -108,7 +113,14 @@ impl Ejabberd {
         both.and_then(|both| fs::write(directory.join("both.pem"), both))
             .map_err(|e| e.to_string())?;
         fs::write(directory.join("accounts"), records(accounts)?).map_err(|e| e.to_string())?;
-        let target = Self { scratch, libraries };
+        let target = Self {
+            scratch,
+            libraries,
+            storage,
+        };
+        if storage == Storage::Sqlite {
+            make_tables(&target.database())?;
+        }
         target.add()?;
         Ok(target)
     }
@@ -123,7 +135,7 @@ impl Ejabberd {
              ok = file:write_file({done:?}, \"\").",
             accounts = path.join("accounts"),
         );
-        let mut running = self.run(&Security::Clear, &["-eval", &program])?;
+        let mut running = self.run(&Setting::PREPARING, &["-eval", &program])?;
         let deadline = Instant::now() + Duration::from_secs(30);
         while !done.exists() {
             if Instant::now() > deadline || running.has_ended() {
@@ -134,15 +146,40 @@ impl Ejabberd {
         Ok(())
     }
 
-    fn run(&self, security: &Security, more: &[&str]) -> Result<Running, String> {
+    fn run(&self, setting: &Setting, more: &[&str]) -> Result<Running, String> {
         let fault = |e: std::io::Error| e.to_string();
         let address = free_port().map_err(fault)?;
         let path = self.scratch.path();
         let file = path.join("ejabberd.yml");
-        fs::write(&file, config(path, address.port(), security)).map_err(fault)?;
+        let config =
+            config(path, address.port(), &setting.security) + &self.messages(setting.archive);
+        fs::write(&file, config).map_err(fault)?;
         let log = path.join("log");
         let child = self.spawn(&file, &log, more)?;
         Running::wait(child, address, log, Counting::Not)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.scratch.path().join("messages.sqlite")
+    }
+
+    /// The end of its configuration, which begins among its modules. As many messages wait for each account as for ours.
+    fn messages(&self, archive: Archive) -> String {
+        let default = match archive {
+            Archive::On => "always",
+            Archive::Off => "never",
+        };
+        let (kind, more) = match self.storage {
+            Storage::Own => ("mnesia", String::new()),
+            Storage::Sqlite => (
+                "sql",
+                format!("sql_type: sqlite\nsql_database: {:?}\n", self.database()),
+            ),
+        };
+        format!(
+            "  mod_mam:\n    db_type: {kind}\n    assume_mam_usage: true\n    default: {default}\n  \
+             mod_offline:\n    db_type: {kind}\n    access_max_user_messages: max_user_offline_messages\n{more}"
+        )
     }
 
     /// What `ejabberdctl foreground` would start, with directories of our own.
@@ -188,11 +225,12 @@ impl Target for Ejabberd {
     }
 
     fn note(&self) -> Option<String> {
-        Some(debian_version("ejabberd"))
+        let version = debian_version("ejabberd");
+        Some(format!("{version}, {}", self.storage.words("Mnesia")))
     }
 
-    fn start(&self, security: &Security) -> Result<Running, String> {
-        Ok(self.run(security, &[])?.settling_in(SETTLES_IN))
+    fn start(&self, setting: &Setting) -> Result<Running, String> {
+        Ok(self.run(setting, &[])?.settling_in(SETTLES_IN))
     }
 }
 
@@ -217,9 +255,24 @@ fn config(path: &Path, port: u16, security: &Security) -> String {
          auth_method: internal\n\
          auth_password_format: scram\n\
          auth_scram_hash: sha256\n\
-         shaper_rules:\n  max_user_sessions: infinity\n\
+         shaper_rules:\n  max_user_sessions: infinity\n  max_user_offline_messages: 5000\n\
          {MODULES}"
     )
+}
+
+/// It does not make its tables itself.
+fn make_tables(database: &Path) -> Result<(), String> {
+    let tables = File::open(TABLES).map_err(|e| format!("{TABLES}: {e}"))?;
+    let made = Command::new("sqlite3")
+        .arg(database)
+        .stdin(tables)
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|e| format!("sqlite3: {e}"))?;
+    match made.success() {
+        true => Ok(()),
+        false => Err(format!("sqlite3 {}: {made}", database.display())),
+    }
 }
 
 /// The accounts as Erlang terms.

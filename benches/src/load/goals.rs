@@ -60,10 +60,24 @@ pub fn goal(scenario: &str) -> Option<Goal> {
         "presence" => rate(Some(100_000.0), None, Kind::FanOut),
         "presence-clear" => rate(None, None, Kind::FanOut),
         "chat" => rate(Some(150_000.0), None, Kind::BatchedRelay),
+        "chat-archived" => rate(Some(25_000.0), None, Kind::BatchedRelay),
+        "offline-stored" => rate(Some(25_000.0), None, Kind::BatchedRelay),
+        "offline-stored-archived" => rate(Some(12_000.0), None, Kind::BatchedRelay),
+        "offline-delivered" => rate(Some(150_000.0), None, Kind::BatchedRelay),
+        "archive-back" | "archive-forward" => rate(Some(100_000.0), None, Kind::BatchedRelay),
+        "chat-archived-clear"
+        | "offline-stored-clear"
+        | "offline-stored-archived-clear"
+        | "offline-delivered-clear"
+        | "archive-back-clear"
+        | "archive-forward-clear" => rate(None, None, Kind::BatchedRelay),
         "chat-clear" => rate(None, None, Kind::BatchedRelay),
         "idle" | "idle-in-process" => size(8.0),
         "idle-clear" => size(3.0),
         "idle-roster" => size(7.0),
+        "big-signin" | "big-middle" | "big-time" | "big-contact" | "big-stranger" => {
+            rate(None, None, Kind::RoundTrips)
+        }
         _ => return None,
     })
 }

@@ -106,7 +106,7 @@ impl Idle {
             Sessions::WithRosters(company) => {
                 let who = company.circle.clone().map(|one| (one, RESOURCE.to_owned()));
                 let seats = crowd.sign_in(who, PARALLEL)?;
-                arrive(crowd, &seats, &[])?;
+                arrive(crowd, &seats, &[], None)?;
                 Ok(seats)
             }
         }

@@ -1,10 +1,11 @@
 //! A load generator for running servers: one light thread of clients, and an eye on the server's own CPU time and memory.
 //!
-//! `client` is one connection, `crowd` all of them over one poller. `signin`, `roster`, `arrive`, `presence`, `chat` and `idle` are the
-//! scenarios, `company` those accounts that know each other; each measures any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `process` reads /proc; `report`, `summary`
+//! `client` is one connection, `crowd` all of them over one poller. `signin`, `roster`, `arrive`, `presence`, `chat`, `offline`, `pages`, `big` and
+//! `idle` are the scenarios, `company` those accounts that know each other; each measures any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `process` reads /proc; `report`, `summary`
 //! and `plot` tell how it went, `goals` how it should. Linux only: that is where /proc is.
 
 mod arrive;
+mod big;
 mod chat;
 mod client;
 mod company;
@@ -16,6 +17,8 @@ mod goals;
 mod heard;
 mod idle;
 mod many;
+mod offline;
+mod pages;
 mod plot;
 mod presence;
 mod process;
@@ -28,6 +31,7 @@ mod summary;
 mod target;
 
 pub use arrive::Arrivals;
+pub use big::{Ask, Big};
 pub use chat::Chat;
 pub use client::{Client, Dialogue, Security};
 pub use company::Company;
@@ -39,6 +43,8 @@ pub use goals::{Better, Goal, goal};
 pub use heard::Heard;
 pub use idle::{Idle, Sessions};
 pub use many::{ManyArguments, measure_many};
+pub use offline::{OfflineDelivered, OfflineStored};
+pub use pages::{Direction, Pages};
 pub use plot::svg;
 pub use presence::PresenceChanges;
 pub use process::{Cpu, load_average, pss_kib};
@@ -47,4 +53,4 @@ pub use report::{Figure, Report, Row, Sample};
 pub use roster::{RosterChanges, RosterSignIns};
 pub use signin::SignIns;
 pub use spondee::Spondee;
-pub use target::{Progress, Role, Running, Scenario, Stopwatch, Target};
+pub use target::{Archive, Progress, Role, Running, Scenario, Setting, Stopwatch, Storage, Target};

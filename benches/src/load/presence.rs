@@ -61,11 +61,11 @@ impl Scenario for PresenceChanges {
         let mut seats = crowd.sign_in(contacts.iter().map(&mut session), PARALLEL)?;
         let is_floor = running.dialogue() == Dialogue::Canned;
         if !is_floor {
-            arrive(&mut crowd, &seats, &[])?;
+            arrive(&mut crowd, &seats, &[], None)?;
         }
         let sender = crowd.sign_in([session(&user)], 1)?;
         if !is_floor {
-            arrive(&mut crowd, &sender, &contacts)?;
+            arrive(&mut crowd, &sender, &contacts, None)?;
         }
         let sender = sender.first().copied().ok_or("nobody is there")?;
         seats.push(sender);

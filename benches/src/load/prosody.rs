@@ -1,6 +1,7 @@
 //! Prosody as a target, as Debian installs it: its modules, epoll, passwords as SCRAM keys. Without `limits`, which would
 //! measure its patience, without streams between servers, and with the generational garbage collector of Lua 5.4: with the
-//! incremental one, its default, it does half as much for each second and takes two thirds of the memory for each session.
+//! incremental one, its default, it does half as much for each second and takes two thirds of the memory for each session. With an
+//! archive, which Debian leaves to the administrator, and as much room in it as ours has: it has 10,000 messages for each account by default.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -12,12 +13,14 @@ use spec_tests::ca::Authority;
 use spec_tests::server::Scratch;
 
 use super::client::Security;
-use super::target::{Counting, Running, Target, debian_version, free_port, is_installed};
+use super::target::{
+    Archive, Counting, Running, Setting, Storage, Target, debian_version, free_port, is_installed,
+};
 use crate::scenarios::HOST;
 use crate::scram::{Account, Keys};
 
 const MODULES: &str = "\"disco\"; \"roster\"; \"saslauth\"; \"tls\"; \"blocklist\"; \"bookmarks\"; \"carbons\"; \
-    \"dialback\"; \"pep\"; \"private\"; \"smacks\"; \"vcard4\"; \"vcard_legacy\"; \"csi_simple\"; \"invites\"; \
+    \"dialback\"; \"mam\"; \"pep\"; \"private\"; \"smacks\"; \"vcard4\"; \"vcard_legacy\"; \"csi_simple\"; \"invites\"; \
     \"invites_adhoc\"; \"invites_register\"; \"ping\"; \"register\"; \"time\"; \"uptime\"; \"version\"; \
     \"admin_adhoc\"; \"posix\";";
 
@@ -28,6 +31,7 @@ const ROUNDS: u32 = 10_000;
 #[derive(Debug)]
 pub struct Prosody {
     scratch: Scratch,
+    storage: Storage,
 }
 
 impl Prosody {
@@ -47,7 +51,7 @@ impl Prosody {
     ///
     /// # Errors
     /// It is not installed, or something cannot be written.
-    pub fn prepare(accounts: &[Account]) -> Result<Self, String> {
+    pub fn prepare(accounts: &[Account], storage: Storage) -> Result<Self, String> {
         Self::check()?;
         let scratch = Scratch::new().map_err(|e| e.to_string())?;
         let certificates = scratch.path().join("certs");
@@ -68,7 +72,7 @@ impl Prosody {
             fs::write(kept.join(format!("{}.dat", account.name())), record)
                 .map_err(|e| e.to_string())?;
         }
-        Ok(Self { scratch })
+        Ok(Self { scratch, storage })
     }
 }
 
@@ -79,15 +83,26 @@ impl Target for Prosody {
 
     fn note(&self) -> Option<String> {
         let version = debian_version("prosody");
-        Some(format!("{version}, with Lua's generational collector"))
+        let storage = self.storage.words("files");
+        Some(format!(
+            "{version}, with Lua's generational collector, {storage}"
+        ))
     }
 
-    fn start(&self, security: &Security) -> Result<Running, String> {
+    fn start(&self, setting: &Setting) -> Result<Running, String> {
         let fault = |e: std::io::Error| e.to_string();
         let address = free_port().map_err(fault)?;
-        let encryption = match security {
+        let encryption = match setting.security {
             Security::Clear => "false",
             Security::StartTls(_) => "true",
+        };
+        let is_archived = setting.archive == Archive::On;
+        let storage = match self.storage {
+            Storage::Own => "",
+            Storage::Sqlite => {
+                "storage = { archive = \"sql\", offline = \"sql\" }\n\
+                 sql = { driver = \"SQLite3\", database = \"messages.sqlite\" }\n"
+            }
         };
         let directory = self.scratch.path();
         let config = format!(
@@ -108,6 +123,9 @@ impl Target for Prosody {
              c2s_require_encryption = {encryption}\n\
              network_settings = {{ tcp_backlog = 1024 }}\n\
              gc = {{ mode = \"generational\" }}\n\
+             default_archive_policy = {is_archived}\n\
+             storage_archive_item_limit = 1000000\n\
+             {storage}\
              log = {{ warn = \"*console\" }}\n\
              VirtualHost \"{HOST}\"\n",
             data = directory.join("data"),

@@ -10,7 +10,7 @@ use spec_tests::cargo::cargo;
 use spec_tests::server::Scratch;
 
 use super::client::Security;
-use super::target::{Counting, Role, Running, Target, free_port};
+use super::target::{Archive, Counting, Role, Running, Setting, Target, free_port};
 use crate::scenarios::HOST;
 use crate::scram::Account;
 
@@ -67,7 +67,7 @@ impl Spondee {
 
     /// Adds all accounts while the server runs: it groups their commits.
     fn add(&self, accounts: &[Account]) -> Result<(), String> {
-        let _running = self.start(&Security::Clear)?;
+        let _running = self.start(&Setting::PREPARING)?;
         let size = accounts.len().div_ceil(COMMANDS).max(1);
         std::thread::scope(|scope| {
             let add = |some: &[Account]| some.iter().try_for_each(|account| self.add_one(account));
@@ -120,12 +120,20 @@ impl Target for Spondee {
         Role::Subject
     }
 
-    fn start(&self, security: &Security) -> Result<Running, String> {
+    fn data_directory(&self) -> Option<PathBuf> {
+        Some(self.scratch.path().join("data"))
+    }
+
+    fn start(&self, setting: &Setting) -> Result<Running, String> {
         let fault = |e: std::io::Error| e.to_string();
         let address = free_port().map_err(fault)?;
-        let encryption = match security {
+        let encryption = match setting.security {
             Security::Clear => "false",
             Security::StartTls(_) => "true",
+        };
+        let policy = match setting.archive {
+            Archive::On => "always",
+            Archive::Off => "never",
         };
         let directory = self.scratch.path();
         let config = format!(
@@ -139,7 +147,10 @@ impl Target for Spondee {
              # ejabberd's default, and ours is made for people: it costs who makes a thousand accounts, and no sign-in.\n\
              default_iteration_count = 4096\n\
              \n\
-             [host.\"{HOST}\"]\n",
+             [host.\"{HOST}\"]\n\
+             default_archive_policy = {policy:?}\n\
+             # An archive of a year is read.\n\
+             archive_expires_after = \"never\"\n",
             directory.join("data"),
             directory.join("certs"),
             address.port(),

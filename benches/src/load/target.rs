@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::client::{Dialogue, Security};
@@ -22,6 +23,9 @@ use crate::scram::Account;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long it may take to start. ejabberd makes its tables the first time.
 const START: Duration = Duration::from_secs(120);
+
+/// A server that takes less than a twentieth of a thread for so long, three times in a row, has nothing to do.
+const QUIET: Duration = Duration::from_millis(50);
 
 /// Until a server has given back what it gives back.
 pub(super) const SETTLES_IN: Duration = Duration::from_secs(3);
@@ -52,11 +56,61 @@ pub trait Target: std::fmt::Debug {
         Role::Peer
     }
 
-    /// Starts it, with TLS required or not offered in earnest, and waits until it accepts connections.
+    /// Where its database is, if that is one of this project's.
+    fn data_directory(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// Starts it and waits until it accepts connections.
     ///
     /// # Errors
     /// What failed, in words, with the server's log.
-    fn start(&self, security: &Security) -> Result<Running, String>;
+    fn start(&self, setting: &Setting) -> Result<Running, String>;
+}
+
+/// Where a peer keeps messages. Accounts and rosters are always where it has them by default.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Storage {
+    /// Where it has them by default: Prosody in files, ejabberd in Mnesia.
+    Own,
+    /// In SQLite, as both recommend for more than a few.
+    Sqlite,
+}
+
+impl Storage {
+    /// Behind the version of a server.
+    pub(super) fn words(self, own: &str) -> String {
+        match self {
+            Self::Own => format!("messages in {own}"),
+            Self::Sqlite => "messages in SQLite".to_owned(),
+        }
+    }
+}
+
+/// What a scenario asks of a server's configuration; all else is the same in all scenarios.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// TLS required or not offered in earnest.
+    pub security: Security,
+    /// Whether messages are archived.
+    pub archive: Archive,
+}
+
+impl Setting {
+    /// For what is done before anything is measured.
+    pub(super) const PREPARING: Self = Self {
+        security: Security::Clear,
+        archive: Archive::On,
+    };
+}
+
+/// Whether messages are archived for those who have not said what they want. The server has an archive in either case.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Archive {
+    /// All of them.
+    On,
+    /// None.
+    Off,
 }
 
 /// One thing to measure on any target.
@@ -67,8 +121,36 @@ pub trait Scenario: std::fmt::Debug {
     /// How clients connect.
     fn security(&self) -> Security;
 
+    /// Whether messages are archived: as servers are meant to run, unless the scenario is about the difference.
+    fn archive(&self) -> Archive {
+        Archive::On
+    }
+
+    /// Whether its accounts are those behind the ordinary ones, because what is kept of them stays from run to run.
+    fn is_apart(&self) -> bool {
+        !self.acquainted().is_empty()
+    }
+
     /// The least that a server must do for it.
     fn floors(&self) -> &'static [Kind];
+
+    /// Whether it can be measured there at all.
+    fn is_for(&self, _target: &dyn Target) -> bool {
+        true
+    }
+
+    /// What must be done before the server is started.
+    ///
+    /// # Errors
+    /// What cannot.
+    fn prepare(
+        &self,
+        _target: &dyn Target,
+        _accounts: &[Account],
+        _progress: &Progress,
+    ) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Pairs of accounts that must be each other's contacts.
     fn acquainted(&self) -> Vec<(usize, usize)> {
@@ -99,11 +181,15 @@ pub trait Scenario: std::fmt::Debug {
         let pairs = self.acquainted();
         if !pairs.is_empty() && target.role() != Role::Floor {
             // It keeps them; nothing of what made them is in its memory when it is measured.
-            let running = target.start(&Security::Clear)?;
+            let running = target.start(&Setting::PREPARING)?;
             let acquainted = acquaint(&running, accounts, &pairs, progress);
             acquainted.map_err(|fault| running.explain(&fault))?;
         }
-        let running = target.start(&self.security())?;
+        self.prepare(target, accounts, progress)?;
+        let running = target.start(&Setting {
+            security: self.security(),
+            archive: self.archive(),
+        })?;
         let figures = self.measure(&running, accounts, progress);
         let mut figures = figures.map_err(|fault| running.explain(&fault))?;
         figures.push(Figure::new("load average", process::load_average()));
@@ -218,6 +304,20 @@ impl Running {
         Err("it does not log its counters on SIGUSR1".to_owned())
     }
 
+    /// Waits until it has done what it still had to do: its store may be behind its answers.
+    pub(super) fn settle(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut before = Cpu::of(self.id());
+        let mut quiet = 0;
+        while quiet < 3 && Instant::now() < deadline {
+            std::thread::sleep(QUIET);
+            let now = Cpu::of(self.id());
+            let is_quiet = now.since(&before) < QUIET / 20;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+            before = now;
+        }
+    }
+
     /// Whether it is gone.
     pub(super) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
@@ -294,15 +394,32 @@ impl Stopwatch {
     /// Until now, for so many units of work.
     #[must_use]
     pub fn stop(&self, units: usize) -> Vec<Figure> {
+        self.figures(units, self.lap())
+    }
+
+    /// As `stop`, but the server's CPU time until it has settled.
+    #[must_use]
+    pub fn stop_settled(&self, running: &Running, units: usize) -> Vec<Figure> {
+        let lap = self.lap();
+        running.settle();
+        self.figures(units, lap)
+    }
+
+    /// Wall time and the client's CPU time until now.
+    fn lap(&self) -> (f64, f64) {
         let wall = self.at.elapsed().as_secs_f64();
-        let server = Cpu::of(self.id).since(&self.server).as_secs_f64();
         let client = Cpu::of_process(std::process::id()).since(&self.client);
+        (wall, client.as_secs_f64())
+    }
+
+    fn figures(&self, units: usize, (wall, client): (f64, f64)) -> Vec<Figure> {
+        let server = Cpu::of(self.id).since(&self.server).as_secs_f64();
         let units = units as f64;
         vec![
             Figure::new("per CPU second", units / server),
             Figure::new("per second", units / wall),
             Figure::new("server us each", server / units * 1e6),
-            Figure::new("client us each", client.as_secs_f64() / units * 1e6),
+            Figure::new("client us each", client / units * 1e6),
             Figure::new("CPU seconds", server),
         ]
     }

@@ -16,7 +16,7 @@ use spec_tests::ca::Authority;
 use spec_tests::server::Scratch;
 
 use super::client::{Dialogue, Security};
-use super::target::{Counting, Role, Running, Target, free_port};
+use super::target::{Counting, Role, Running, Setting, Target, free_port};
 use crate::scenarios::HOST;
 
 /// What a floor does with its clients.
@@ -109,7 +109,7 @@ impl Target for Floor {
         Role::Floor
     }
 
-    fn start(&self, security: &Security) -> Result<Running, String> {
+    fn start(&self, setting: &Setting) -> Result<Running, String> {
         let fault = |e: std::io::Error| e.to_string();
         let address = free_port().map_err(fault)?;
         let log: &Path = &self.scratch.path().join("log");
@@ -118,7 +118,7 @@ impl Target for Floor {
         let kind = self.kind.to_possible_value().ok_or("a floor has a name")?;
         let port = address.port().to_string();
         command.args(["floor", kind.get_name(), "--port", &port]);
-        if let Security::StartTls(_) = security {
+        if let Security::StartTls(_) = setting.security {
             command.arg("--certificates").arg(self.scratch.path());
         }
         let child = command

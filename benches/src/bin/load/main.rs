@@ -1,17 +1,20 @@
 //! Loads servers and tells what they do with a second of their CPU time. See the crate's page.
 
+mod work;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use benches::load::{
-    Arrivals, Chat, Company, Ejabberd, Floor, FloorArguments, Idle, ManyArguments, PresenceChanges,
-    Progress, Prosody, Report, RosterChanges, RosterSignIns, Scenario, Security, Sessions, SignIns,
-    Spondee, Target, measure_many, svg,
+    Ejabberd, Floor, FloorArguments, ManyArguments, Progress, Prosody, Report, Scenario, Spondee,
+    Storage, Target, measure_many, svg,
 };
 use benches::scram::Account;
 use clap::{Parser, Subcommand, ValueEnum};
 use spondee_shell_common::limits::shell::raise_descriptors;
+
+use crate::work::Name;
 
 /// What Spondee allows each account by default, as `--accounts` says.
 const ACCOUNT_SESSIONS: usize = 50;
@@ -51,6 +54,27 @@ struct Arguments {
     /// Messages of one run, over all pairs.
     #[arg(long, default_value_t = 100_000)]
     messages: usize,
+    /// Messages of one run to people who are away, over as many as there are pairs.
+    #[arg(long, default_value_t = 20_000)]
+    stored: usize,
+    /// Pages of one run, of 50 messages each.
+    #[arg(long, default_value_t = 1000)]
+    pages: usize,
+    /// Messages in each archive that is read in pages.
+    #[arg(long, default_value_t = 1000)]
+    archived: usize,
+    /// Accounts that read their archives, two for each conversation.
+    #[arg(long, default_value_t = 20)]
+    readers: usize,
+    /// Messages in the one archive that is large.
+    #[arg(long, default_value_t = 1_000_000)]
+    big_messages: usize,
+    /// Contacts of its owner.
+    #[arg(long, default_value_t = 5000)]
+    big_contacts: usize,
+    /// Sign-ins and pages of it.
+    #[arg(long, default_value_t = 200)]
+    big_count: usize,
     /// Changes of presence of one run, each to 50 contacts.
     #[arg(long, default_value_t = 2000)]
     presences: usize,
@@ -75,6 +99,9 @@ struct Arguments {
     /// Threads of Spondee.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Where the peers keep messages.
+    #[arg(long, value_enum, default_value = "own")]
+    storage: Storage,
     /// The program to measure, instead of the one built from here.
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -94,33 +121,6 @@ enum Command {
     /// The process of the sessions in process.
     #[command(hide = true)]
     InProcess(ManyArguments),
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Name {
-    Signin,
-    SigninClear,
-    /// Sign-ins that get a roster of 50 contacts.
-    Roster,
-    RosterClear,
-    /// Changes of such rosters.
-    RosterSet,
-    RosterSetClear,
-    /// Sign-ins that get a roster, say that they are there, and hear of the half of 50 contacts that is on line.
-    SigninRoster,
-    SigninRosterClear,
-    /// Changes of presence of one who has 50 contacts on line.
-    Presence,
-    PresenceClear,
-    Chat,
-    ChatClear,
-    Idle,
-    IdleClear,
-    /// Idle sessions with 50 contacts each.
-    IdleRoster,
-    IdleRosterClear,
-    /// Shards and TLS states of Spondee without sockets.
-    IdleInProcess,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -154,10 +154,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<String, String> {
     arguments.check()?;
-    let company = arguments.company();
-    let count = company
-        .as_ref()
-        .map_or_else(|| arguments.ordinary(), Company::end);
+    let parties = arguments.parties();
+    let count = parties.end();
     let mut accounts: Vec<Account> = (0..count)
         .map(|n| Account::new(&format!("user{n:04}"), &format!("password {n}")))
         .collect();
@@ -172,16 +170,17 @@ fn run(arguments: &Arguments) -> Result<String, String> {
     for note in targets.iter().filter_map(|target| target.note()) {
         report.note(note);
     }
-    let scenarios = arguments.all(company.as_ref());
+    let scenarios = arguments.all(&parties);
     for round in 1..=arguments.runs {
         for (name, scenario) in &scenarios {
             let floors = arguments.floors(scenario.as_ref())?;
-            for target in targets.iter().chain(&floors) {
+            let all = targets.iter().chain(&floors);
+            for target in all.filter(|target| scenario.is_for(target.as_ref())) {
                 let progress = Progress::new(format!("{name} {round}, {}", target.name()));
-                // Who has contacts takes no part in anything else.
-                let used = match scenario.acquainted().is_empty() {
-                    true => &mut accounts[..arguments.ordinary()],
-                    false => &mut accounts[..],
+                // Of whom something is kept takes no part in anything else.
+                let used = match scenario.is_apart() {
+                    true => &mut accounts[..],
+                    false => &mut accounts[..arguments.ordinary()],
                 };
                 let mut sample = scenario.run(target.as_ref(), used, &progress)?;
                 progress.say(&sample.headline());
@@ -218,7 +217,7 @@ impl Arguments {
         }
         let is_wanted = |kind: fn(&Name) -> bool| self.scenarios.iter().any(kind);
         let pairs = self.scale.iter().copied().chain([1]).max().unwrap_or(1) * self.pairs;
-        if is_wanted(Name::is_chat) && pairs * 2 > self.accounts {
+        if is_wanted(Name::is_pairs) && pairs * 2 > self.accounts {
             return Err(format!("{pairs} pairs need twice as many accounts"));
         }
         // One for each session here and one in the server, which inherits the limit.
@@ -258,8 +257,8 @@ impl Arguments {
                 let prepared = Spondee::prepare(binary, self.threads, accounts)?;
                 Some(Box::new(prepared))
             }
-            Server::Prosody => Some(Box::new(Prosody::prepare(accounts)?)),
-            Server::Ejabberd => Some(Box::new(Ejabberd::prepare(accounts)?)),
+            Server::Prosody => Some(Box::new(Prosody::prepare(accounts, self.storage)?)),
+            Server::Ejabberd => Some(Box::new(Ejabberd::prepare(accounts, self.storage)?)),
             Server::Floor => None,
         })
     }
@@ -271,159 +270,5 @@ impl Arguments {
         let boxed = |floor| -> Box<dyn Target> { Box::new(floor) };
         let kinds = scenario.floors().iter();
         kinds.map(|kind| Floor::prepare(*kind).map(boxed)).collect()
-    }
-
-    /// Accounts of the scenarios without contacts.
-    fn ordinary(&self) -> usize {
-        self.accounts.max(1)
-    }
-
-    /// The accounts behind those, if any scenario needs them.
-    fn company(&self) -> Option<Company> {
-        let needs = |kind: fn(&Name) -> bool| self.scenarios.iter().any(kind);
-        let circle = if needs(Name::is_circle) {
-            self.rosters
-        } else {
-            0
-        };
-        needs(Name::is_acquainted).then(|| Company::new(self.ordinary(), 2 * self.parallel, circle))
-    }
-
-    /// All scenarios over sockets, by the names they have in the report.
-    fn all(&self, company: Option<&Company>) -> Vec<(String, Box<dyn Scenario>)> {
-        let mut all = Vec::new();
-        for name in &self.scenarios {
-            let acquainted = company.and_then(|company| self.acquainted(*name, company.clone()));
-            let one = acquainted.or_else(|| self.scenario(*name, 1));
-            all.extend(one.map(|one| (one.name().to_owned(), one)));
-            for scale in self.scale.iter().filter(|scale| **scale > 1) {
-                let scaled = self.scenario(*name, *scale).filter(|_| name.is_scaled());
-                all.extend(scaled.map(|one| (format!("{} ×{scale}", one.name()), one)));
-            }
-        }
-        all
-    }
-
-    /// A scenario with contacts.
-    fn acquainted(&self, name: Name, company: Company) -> Option<Box<dyn Scenario>> {
-        let arrivals = |company, security| Arrivals {
-            company,
-            count: self.sign_ins,
-            parallel: self.parallel,
-            security,
-        };
-        let changes = |company, security| PresenceChanges {
-            company,
-            window: self.presence_window.max(1),
-            changes: self.presences,
-            security,
-        };
-        let idle = |company, security| Idle {
-            sessions: Sessions::WithRosters(company),
-            security,
-        };
-        Some(match name {
-            Name::SigninRoster => Box::new(arrivals(company, Security::start_tls())),
-            Name::SigninRosterClear => Box::new(arrivals(company, Security::Clear)),
-            Name::Presence => Box::new(changes(company, Security::start_tls())),
-            Name::PresenceClear => Box::new(changes(company, Security::Clear)),
-            Name::IdleRoster => Box::new(idle(company, Security::start_tls())),
-            Name::IdleRosterClear => Box::new(idle(company, Security::Clear)),
-            Name::Signin
-            | Name::SigninClear
-            | Name::Roster
-            | Name::RosterClear
-            | Name::RosterSet
-            | Name::RosterSetClear
-            | Name::Chat
-            | Name::ChatClear
-            | Name::Idle
-            | Name::IdleClear
-            | Name::IdleInProcess => return None,
-        })
-    }
-
-    /// One without.
-    fn scenario(&self, name: Name, scale: usize) -> Option<Box<dyn Scenario>> {
-        let sign_ins = |security| SignIns {
-            count: self.sign_ins * scale,
-            parallel: self.parallel * scale,
-            security,
-        };
-        let chat = |security| Chat {
-            pairs: self.pairs * scale,
-            window: self.window,
-            messages: self.messages * scale,
-            security,
-        };
-        let rosters = |security| RosterSignIns {
-            count: self.sign_ins * scale,
-            parallel: self.parallel * scale,
-            security,
-        };
-        let changes = |security| RosterChanges {
-            accounts: 2 * self.pairs * scale,
-            changes: self.changes * scale,
-            security,
-        };
-        let idle = |security| Idle {
-            sessions: Sessions::Bare(self.sessions),
-            security,
-        };
-        Some(match name {
-            Name::Signin => Box::new(sign_ins(Security::start_tls())),
-            Name::SigninClear => Box::new(sign_ins(Security::Clear)),
-            Name::Roster => Box::new(rosters(Security::start_tls())),
-            Name::RosterClear => Box::new(rosters(Security::Clear)),
-            Name::RosterSet => Box::new(changes(Security::start_tls())),
-            Name::RosterSetClear => Box::new(changes(Security::Clear)),
-            Name::Chat => Box::new(chat(Security::start_tls())),
-            Name::ChatClear => Box::new(chat(Security::Clear)),
-            Name::Idle => Box::new(idle(Security::start_tls())),
-            Name::IdleClear => Box::new(idle(Security::Clear)),
-            Name::SigninRoster
-            | Name::SigninRosterClear
-            | Name::Presence
-            | Name::PresenceClear
-            | Name::IdleRoster
-            | Name::IdleRosterClear
-            | Name::IdleInProcess => return None,
-        })
-    }
-}
-
-impl Name {
-    /// Whether it needs accounts with contacts.
-    const fn is_acquainted(&self) -> bool {
-        matches!(
-            self,
-            Self::SigninRoster
-                | Self::SigninRosterClear
-                | Self::Presence
-                | Self::PresenceClear
-                | Self::IdleRoster
-                | Self::IdleRosterClear
-        )
-    }
-
-    const fn is_circle(&self) -> bool {
-        matches!(self, Self::IdleRoster | Self::IdleRosterClear)
-    }
-
-    const fn is_idle(&self) -> bool {
-        matches!(self, Self::Idle | Self::IdleClear)
-    }
-
-    const fn is_chat(&self) -> bool {
-        matches!(self, Self::Chat | Self::ChatClear)
-    }
-
-    const fn is_in_process(&self) -> bool {
-        matches!(self, Self::IdleInProcess)
-    }
-
-    /// Whether `--scale` is about it.
-    const fn is_scaled(self) -> bool {
-        !self.is_idle() && !self.is_in_process()
     }
 }
