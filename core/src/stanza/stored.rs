@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::Stanza;
+use super::{Kind, Stanza};
 use crate::jid::Jid;
 use crate::limits::{ADDRESSES_BYTES, GROWTH, Limits, PRESENCE_BYTES};
 use crate::xml::{ScanLimits, Scanner, Token};
@@ -32,9 +32,14 @@ impl Stanza {
         self.write_head(self.to(), &mut head);
         head.push(b'>');
         let inner = self.element.raw().slice(self.element.inner_range());
-        let mut end = Vec::with_capacity(16);
-        self.write_end(&mut end);
-        [head.into(), inner, end.into()]
+        let end = match self.kind {
+            Kind::Iq(_) => "</iq>",
+            Kind::Message(_) => "</message>",
+            Kind::Presence(_) => "</presence>",
+        };
+        // As long as it is: it stays until the disk has it.
+        let head = Bytes::copy_from_slice(&head);
+        [head, inner, Bytes::from_static(end.as_bytes())]
     }
 
     /// Appends the whole stanza as one to be forwarded (XEP-0297 §3.1), which says what its names mean, with this behind its other content.
