@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::choose::{Recipients, Unreached, choose};
 use super::deliver::{Manner, reply};
 use super::{Account, Addressed, Append, Cx, SessionKey, StoreRoom};
-use crate::archive::{self, Party, Storing, Worth};
+use crate::archive::{self, Party, Storing, Worth, tells_of_server};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::{Condition, Stanza};
 use crate::store::{Entry, Kept, Payload};
@@ -31,11 +31,11 @@ impl Account {
             // RFC 6120 §10.3.1: as if to the account itself.
             Arc::make_mut(&mut message).set_to(Jid::from(self.jid.clone()));
         }
+        let worth = Worth::note(&mut message);
         let message = without_forged(message, &self.jid);
         let Some(to) = message.to() else {
             return;
         };
-        let worth = Worth::of(&message);
         // What goes to the account itself is kept and copied once, where it comes in.
         if to.bare() == self.jid.as_str() || !cx.is_routed(to) {
             return cx.route(message);
@@ -58,11 +58,11 @@ impl Account {
         to: &Jid,
         manner: Manner,
     ) {
+        let worth = Worth::of(message);
         let message = without_forged(Arc::clone(message), &self.jid);
         let Some(from) = message.from().cloned() else {
             return;
         };
-        let worth = Worth::of(&message);
         let recipients = choose(&self.sessions, message.kind(), to);
         let copies = match recipients {
             // What is refused is copied to nobody.
@@ -179,7 +179,7 @@ impl Account {
 /// if they are not adding their own") and how long it waited there (XEP-0203 §5).
 fn without_forged(message: Arc<Stanza>, account: &BareJid) -> Arc<Stanza> {
     // Hardly any message has one.
-    if !message.mentions(b"stanza-id") && !message.mentions(b"urn:xmpp:delay") {
+    if !tells_of_server(&message) {
         return message;
     }
     let says = |child: &Node<'_>, name: &str, is_ours: &dyn Fn(&Jid) -> bool| {

@@ -5,6 +5,8 @@
 //! show it rightly later: receipts, markers, reactions, retractions (XEP-0424 §2 has a server that knows them keep them), invitations, what is
 //! encrypted.
 
+use alloc::sync::Arc;
+
 use crate::stanza::{Kind, MessageType, Stanza};
 use crate::xml::{Node, Ns};
 
@@ -71,8 +73,13 @@ impl Found {
     const NO_STORE: u16 = 1 << 9;
     /// XEP-0334 §4.4.
     const STORE: u16 = 1 << 10;
+    /// What servers add: XEP-0359, XEP-0203.
+    const ADDED: u16 = 1 << 11;
 
     fn of(message: &Stanza) -> Self {
+        if let Some(found) = message.found() {
+            return Self(found);
+        }
         let mut found = Self::default();
         for child in message.children() {
             found.0 |= Self::bit(&child);
@@ -107,6 +114,7 @@ impl Found {
             (Ns::Hints, "no-permanent-store") => Self::NO_PERMANENT_STORE,
             (Ns::Hints, "no-store") => Self::NO_STORE,
             (Ns::Hints, "store") => Self::STORE,
+            (Ns::StanzaIds, "stanza-id") | (Ns::Delay, "delay") => Self::ADDED,
             // They say nothing by themselves.
             (Ns::Client, "thread") | (Ns::StanzaIds | Ns::Hints, _) => 0,
             _ => Self::OTHER,
@@ -124,26 +132,30 @@ impl Worth {
         let Kind::Message(kind) = message.kind() else {
             return NOTHING;
         };
-        match kind {
+        let found = Found::of(message);
+        let (storing, copying) = match kind {
             // XEP-0280 §6.1, "in response to a message that was eligible".
-            MessageType::Error => Self {
-                copying: Copying::Answer,
-                ..NOTHING
-            },
-            MessageType::Groupchat => NOTHING,
-            MessageType::Headline => Self {
-                copying: copying(kind, &Found::of(message)),
-                ..NOTHING
-            },
-            MessageType::Chat | MessageType::Normal => {
-                let found = Found::of(message);
-                Self {
-                    storing: storing(&found),
-                    copying: copying(kind, &found),
-                }
-            }
-        }
+            MessageType::Error => (Storing::Passing, Copying::Answer),
+            MessageType::Groupchat => (Storing::Passing, Copying::Nobody),
+            MessageType::Headline => (Storing::Passing, copying(kind, &found)),
+            MessageType::Chat | MessageType::Normal => (storing(&found), copying(kind, &found)),
+        };
+        Self { storing, copying }
     }
+
+    /// The same, so that whoever asks next need not look at the message again, if nobody else has it yet.
+    pub(crate) fn note(message: &mut Arc<Stanza>) -> Self {
+        if let (Kind::Message(_), Some(message)) = (message.kind(), Arc::get_mut(message)) {
+            let found = Found::of(message);
+            message.note_found(found.0);
+        }
+        Self::of(message)
+    }
+}
+
+/// Whether there is something in it that servers add, or somebody says so.
+pub(crate) fn tells_of_server(message: &Stanza) -> bool {
+    Found::of(message).any(Found::ADDED)
 }
 
 fn storing(found: &Found) -> Storing {

@@ -286,10 +286,11 @@ impl Shard {
             return self.ask_for_card(stanza, to);
         }
         let present = self.by_name.get(to.bare()).copied();
-        let brings_in = brings_in(stanza, to, manner);
+        // Most are for accounts in memory, whatever they are worth.
+        let brings_in = || brings_in(stanza, to, manner);
         let key = match present {
-            Some(key) if !(brings_in && self.hides_from(key, stanza)) => key,
-            None if !brings_in => return self.reach_nobody(now, stanza, to, manner),
+            Some(key) if !(self.hides_from(key, stanza) && brings_in()) => key,
+            None if !brings_in() => return self.reach_nobody(now, stanza, to, manner),
             // Who signs in comes first. Whoever wants a receipt says it again.
             Some(_) | None if self.comes_late(stanza) => {
                 if receipt.is_none() {

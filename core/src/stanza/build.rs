@@ -70,6 +70,7 @@ impl Stanza {
             lang: Lang::Unsaid,
             rest: Vec::new(),
             cause: None,
+            found: None,
         }
     }
 

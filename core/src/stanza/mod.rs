@@ -55,6 +55,8 @@ pub struct Stanza {
     rest: Vec<Span>,
     /// By whose doing it is sent, if it is not whom it is from.
     cause: Option<Jid>,
+    /// What somebody found among its children who looks at those of every stanza of its kind: once is enough.
+    found: Option<u16>,
 }
 
 impl Stanza {
@@ -110,6 +112,16 @@ impl Stanza {
     #[must_use]
     pub fn payload(&self) -> Option<Node<'_>> {
         self.element.children().next()
+    }
+
+    /// What was found among its children, if they were looked at.
+    pub(crate) const fn found(&self) -> Option<u16> {
+        self.found
+    }
+
+    /// What is among its children.
+    pub(crate) const fn note_found(&mut self, found: u16) {
+        self.found = Some(found);
     }
 
     /// The child elements.
@@ -193,6 +205,7 @@ impl Stanza {
     pub(crate) fn with(&self, more: &[u8]) -> Self {
         Self {
             element: self.element.with(more),
+            found: None,
             ..self.clone()
         }
     }
@@ -203,14 +216,9 @@ impl Stanza {
         let element = self.element.without(is_gone)?;
         Some(Self {
             element,
+            found: None,
             ..self.clone()
         })
-    }
-
-    /// Whether these bytes are anywhere in its content.
-    #[must_use]
-    pub(crate) fn mentions(&self, text: &[u8]) -> bool {
-        memchr::memmem::find(self.element.inner(), text).is_some()
     }
 
     /// Where tests make the server write stanzas, none may be larger than `limits::GROWTH` allows; `written` is its size without

@@ -57,6 +57,7 @@ impl Stanza {
             lang,
             rest: head.rest,
             cause: None,
+            found: None,
         };
         match refusal {
             None => Ok(stanza),

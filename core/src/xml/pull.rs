@@ -70,19 +70,29 @@ impl<'a> Node<'a> {
     /// The namespace of the name, by the declarations in scope.
     #[must_use]
     pub fn ns(&self) -> Ns {
-        Ns::from_uri(&self.ns_uri())
+        let prefix = split(self.name).0;
+        match (self.declaration(prefix), prefix) {
+            (Some(declaration), _) => Ns::from_uri(&declaration.value()),
+            (None, "xml") => Ns::Xml,
+            (None, _) => Ns::Client,
+        }
     }
 
     /// The namespace name to the byte, decoded, also where `ns` says `Other`.
     #[must_use]
     pub fn ns_uri(&self) -> Cow<'a, str> {
         let prefix = split(self.name).0;
-        let own = self.attributes().find(|a| a.declares() == Some(prefix));
-        match (own.or_else(|| self.scope.find(prefix)), prefix) {
+        match (self.declaration(prefix), prefix) {
             (Some(declaration), _) => declaration.value(),
             (None, "xml") => Cow::Borrowed(Ns::Xml.uri()),
             (None, _) => Cow::Borrowed(Ns::Client.uri()),
         }
+    }
+
+    /// What says what a prefix means here.
+    fn declaration(&self, prefix: &str) -> Option<Attribute<'a>> {
+        let own = self.attributes().find(|a| a.declares() == Some(prefix));
+        own.or_else(|| self.scope.find(prefix))
     }
 
     /// Whether this is `name` in `ns`.
