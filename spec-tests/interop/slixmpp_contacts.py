@@ -1,80 +1,17 @@
 """Scenes between people who use slixmpp: contacts, presence, blocking. Each is played against a server that is just made.
 
-Says on standard output, one JSON object a line:
-    {"restart": HOW}                    HOW is "stop" or "kill": wants the server started again, and waits for a line
-    {"delete": ACCOUNT}                 wants the account deleted by the administrator's command, and waits for a line
-    {"played": SCENE}                   and ends
-    {"failed": TEXT}                    and ends with status 1; TEXT has what went over the wire last
-
-Usage: slixmpp_contacts.py SCENE PORT DOMAIN CA_FILE   (the first line of standard input: a JSON object of names and passwords)
+slixmpp_stage.py says how they are played.
 """
 
 import asyncio
-import itertools
-import json
-import sys
-import traceback
 
 from slixmpp.exceptions import IqError
 
-from slixmpp_person import PATIENCE, Cache, Person, granted, refused
+from slixmpp_person import PATIENCE, Cache, granted, refused
+from slixmpp_stage import play
 
 NICK = "{http://jabber.org/protocol/nick}nick"
 BLOCKED = "{urn:xmpp:blocking:errors}blocked"
-
-
-def say(**what):
-    print(json.dumps(what), flush=True)
-
-
-class Stage:
-    def __init__(self, port, domain, ca_file, passwords):
-        self.port = port
-        self.domain = domain
-        self.ca_file = ca_file
-        self.passwords = passwords
-        self.people = []
-        self.numbers = itertools.count()
-
-    def jid(self, name):
-        return f"{name}@{self.domain}"
-
-    def unique(self):
-        return f"word {next(self.numbers)}"
-
-    def person(self, name, resource, cache=None):
-        person = Person(self, name, resource, cache)
-        self.people.append(person)
-        return person
-
-    async def signed_in(self, name, resource, **what):
-        return await self.person(name, resource).sign_in(**what)
-
-    async def wants(self, **what):
-        """Something is to be done to the server."""
-        say(**what)
-        line = await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-        assert line, "nobody does it"
-
-    async def restart(self, how):
-        """The server ends, in good order or not, and is there again. Whoever was signed in is not any more."""
-        await self.wants(restart=how)
-        for person in self.people:
-            person.drop()
-
-    async def friends(self, one, other):
-        """Two who are there subscribe to each other, as two people do: one asks, the other agrees and asks in turn."""
-        mine, theirs = one.boundjid.bare, other.boundjid.bare
-        one.client_roster.subscribe(theirs)
-        await other.until_presence(mine, "subscribe")
-        other.client_roster[mine].authorize()
-        other.client_roster.subscribe(mine)
-        await one.until_presence(theirs, "subscribe")
-        one.client_roster[theirs].authorize()
-        await one.until_contact(theirs, "both")
-        await other.until_contact(mine, "both")
-        await one.until_sees(theirs, other.boundjid.resource)
-        await other.until_sees(mine, one.boundjid.resource)
 
 
 async def request_waits_for_who_is_away(stage):
@@ -526,36 +463,14 @@ async def two_ask_each_other_at_once(stage):
         assert not one.presences(other, "subscribe", "unsubscribe", "subscribed", "unsubscribed")
 
 
-SCENES = {
-    scene.__name__: scene for scene in (
-        request_waits_for_who_is_away,
-        pre_approval_answers_the_request,
-        what_was_asked_and_granted_is_taken_back,
-        roster_is_told_by_version,
-        two_devices_are_in_step,
-        blocking_and_unblocking,
-        last_activity_of_who_left,
-        two_ask_each_other_at_once,
-        who_is_deleted_is_nobodys_contact,
-    )
-}
-
-
-async def main():
-    scene, port, domain, ca_file = sys.argv[1:]
-    stage = Stage(int(port), domain, ca_file, json.loads(sys.stdin.readline()))
-    try:
-        await asyncio.wait_for(SCENES[scene](stage), 5 * PATIENCE)
-    except BaseException:  # Also what was cancelled is to be told.
-        wires = "".join(
-            f"\n--- {person.boundjid}\n" + "\n".join(person.wire[-40:]) for person in stage.people)
-        say(failed=f"{scene}: {traceback.format_exc()}{wires}")
-        return 1
-    say(played=scene)
-    # Whoever is still signed in leaves with the process.
-    for person in stage.people:
-        person.drop()
-    return 0
-
-
-sys.exit(asyncio.run(main()))
+play((
+    request_waits_for_who_is_away,
+    pre_approval_answers_the_request,
+    what_was_asked_and_granted_is_taken_back,
+    roster_is_told_by_version,
+    two_devices_are_in_step,
+    blocking_and_unblocking,
+    last_activity_of_who_left,
+    two_ask_each_other_at_once,
+    who_is_deleted_is_nobodys_contact,
+))
