@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -27,12 +28,20 @@ def until(what, holds, patience=PATIENCE):
         time.sleep(0.2)
 
 
-class Client:
-    """A client with a home and a screen of its own."""
+def end(processes):
+    while processes:
+        process = processes.pop()
+        process.terminate()
+        process.wait()
 
-    def __init__(self, stage, name):
+
+class Client:
+    """A client with a home and a screen of its own. A further one of its kind has a bus of its own, too, or it would find the first."""
+
+    def __init__(self, stage, name, device=""):
         self.name = name
-        self.home = stage / type(self).__name__.lower()
+        self.device = type(self).__name__.lower() + device
+        self.home = stage / self.device
         self.home.mkdir()
         self.said = (self.home / "said").open("w")
         self.environment = {
@@ -41,25 +50,36 @@ class Client:
             "GSK_RENDERER": "cairo", "GDK_BACKEND": "x11", "GTK_MODULES": "gail:atk-bridge", "XDG_RUNTIME_DIR": str(self.home),
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         }
+        self.programs = []
+        self.desk = []
         # The screen says which number it found free.
-        numbers, number = os.pipe()
-        screen = ["Xvfb", "-displayfd", str(number), "-screen", "0", "1000x700x24", "-nolisten", "tcp"]
-        self.processes = [subprocess.Popen(screen, env=self.environment, stdout=self.said, stderr=self.said, pass_fds=[number])]
-        os.close(number)
-        with os.fdopen(numbers) as numbers:
-            self.environment["DISPLAY"] = ":" + numbers.readline().strip()
+        self.environment["DISPLAY"] = ":" + self.furnish("Xvfb", "-screen", "0", "1000x700x24", "-nolisten", "tcp", "-displayfd", "{}")
+        if device:
+            self.environment["DBUS_SESSION_BUS_ADDRESS"] = self.furnish("dbus-daemon", "--session", "--nofork", "--print-address={}")
+
+    def furnish(self, *command):
+        """Starts what writes to a descriptor, {}, where it is to be found. What it writes."""
+        answers, answer = os.pipe()
+        self.desk.append(subprocess.Popen([word.format(answer) for word in command], env=self.environment, stdout=self.said,
+                                          stderr=self.said, pass_fds=[answer]))
+        os.close(answer)
+        with os.fdopen(answers) as answers:
+            return answers.readline().strip()
 
     def spawn(self, *command):
         process = subprocess.Popen([str(word) for word in command], env=self.environment, cwd=self.home,
                                    stdout=self.said, stderr=subprocess.STDOUT)
-        self.processes.append(process)
+        self.programs.append(process)
         return process
+
+    def leave(self):
+        """Ends the program; `come_back` starts it again at the same desk."""
+        end(self.programs)
 
     def end(self):
         """The screen last, and in good order: it leaves a lock behind otherwise."""
-        for process in reversed(self.processes):
-            process.terminate()
-            process.wait()
+        self.leave()
+        end(self.desk)
 
     def run(self, *command):
         """Runs it to its end; what it printed."""
@@ -89,6 +109,15 @@ class Client:
             return next(buttons, None)
         until(f"a button {name} in {self.accessible}", button).do_action(0)
 
+    def type(self, line):
+        """Where the pointer is, at the place to write of a client that fills the upper part of the screen."""
+        self.run("xdotool", "mousemove", *self.place_to_write, "click", "1", "sleep", "1", "type", "--delay", "30", line)
+        self.run("xdotool", "key", "Return")
+
+    def rows(self, query, *values):
+        with sqlite3.connect(self.file) as file:
+            return file.execute(query, values).fetchall()
+
     def action(self, name, *parameters):
         """An action that its menus have, by the interface of GTK for them."""
         from gi.repository import GLib
@@ -102,7 +131,7 @@ class Client:
 
     def settings_of(self, program, path, tables):
         """Lets a program make its file of settings, and ends it again. A connection to that file."""
-        first = self.spawn(program)
+        self.spawn(program)
         def made():
             if not path.exists():
                 return False
@@ -111,9 +140,7 @@ class Client:
         until(f"settings in {path}", made)
         # It writes them when it is done with starting.
         time.sleep(3)
-        first.terminate()
-        first.wait()
-        self.processes.remove(first)
+        self.leave()
         return sqlite3.connect(path)
 
 
@@ -127,13 +154,28 @@ class Gajim(Client):
             "password": PASSWORD, "savepass": True, "active": True, "autoconnect": True,
         }
         settings = {"use_keyring": False, "remote_control": True, "check_for_update": False}
+        self.file = self.home / ".local/share/gajim/logs.db"
         file = self.settings_of("gajim", self.home / ".config/gajim/settings.sqlite", {"settings", "account_settings"})
         with file:
             file.execute("update settings set settings = ? where name = 'app'", [json.dumps(settings)])
             file.execute("insert into account_settings (account, settings) values ('localhost', ?)",
                          [json.dumps({"account": account, "contact": {}, "group_chat": {}})])
         file.close()
+        self.come_back()
+
+    def come_back(self):
         self.spawn("gajim")
+
+    def write(self, name, line):
+        from gi.repository import GLib
+        self.remote("send_chat_message", GLib.Variant("(sss)", (f"{name}@localhost", line, "localhost")))
+
+    def open(self, name):
+        self.run("gajim", f"xmpp:{name}@localhost?message")
+
+    def has(self):
+        """All lines of all conversations that it knows, in order."""
+        return [line for line, in self.rows("select message from logs where message is not null order by time, log_line_id")]
 
     def add(self, name):
         self.run("gajim", f"xmpp:{name}@localhost?roster")
@@ -176,22 +218,43 @@ class Dino(Client):
             file.execute("insert into account (bare_jid, resourcepart, password, alias, enabled, mam_earliest_synced)"
                          " values (?, 'dino', ?, '', 1, 0)", [f"{self.name}@localhost", PASSWORD])
         file.close()
+        self.come_back()
+
+    def come_back(self):
         self.spawn("dino-im", "--print-xmpp=all")
 
-    def rows(self, query, *values):
-        with sqlite3.connect(self.file) as file:
-            return file.execute(query, values).fetchall()
+    place_to_write = ("600", "350")
+
+    def write(self, name, line):
+        self.open(name)
+        time.sleep(1)
+        self.type(line)
+
+    def has(self):
+        """All lines of all conversations that it shows, in order."""
+        return [line for line, in self.rows(
+            "select body from content_item join message on message.id = foreign_id where content_type = 1"
+            " order by content_item.time, content_item.id")]
+
+    def conversation(self, name):
+        return self.rows("select conversation.id from conversation join jid on jid.id = jid_id where bare_jid = ?",
+                         f"{name}@localhost")
+
+    def open(self, name):
+        from gi.repository import GLib
+        (number,), = until(f"a conversation with {name}", lambda: self.conversation(name))
+        self.action("open-conversation", GLib.Variant("i", number))
 
     def accept(self, name):
         """Dino shows a request in a conversation; who accepts it asks in turn."""
-        from gi.repository import GLib
-        def conversation():
-            return self.rows("select conversation.id from conversation join jid on jid.id = jid_id where bare_jid = ?",
-                             f"{name}@localhost")
-        (number,), = until(f"a conversation with {name}", conversation)
-        self.action("open-conversation", GLib.Variant("i", number))
+        self.open(name)
         self.press("Accept")
         until(f"{name} is in Dino's roster", lambda: self.rows("select 1 from roster where jid = ?", f"{name}@localhost"))
+
+    def look_at_first(self):
+        """The first of its conversations."""
+        self.run("xdotool", "mousemove", "150", "90", "click", "1")
+        time.sleep(2)
 
     def look_at_contacts(self):
         """The dialog that lists them, in colour who is there."""
@@ -213,7 +276,25 @@ class Profanity(Client):
         accounts.parent.mkdir(parents=True)
         accounts.write_text(f"[{self.name}@localhost]\nenabled=true\njid={self.name}@localhost\nresource=profanity\n"
                             f"password={PASSWORD}\ntls.policy=force\n")
+        self.come_back()
+
+    def come_back(self):
         self.tmux("new-session", "-d", "-x", "110", "-y", "40", "profanity", "-a", f"{self.name}@localhost")
+
+    def leave(self):
+        self.type("/quit")
+        until("profanity ends", lambda: subprocess.run(
+            ["tmux", "-S", str(self.home / "tmux"), "has-session"], check=False, capture_output=True).returncode != 0)
+
+    def forget(self):
+        """What it keeps of conversations itself."""
+        shutil.rmtree(self.home / ".local/share/profanity/database")
+
+    def write(self, name, line):
+        self.type(f"/msg {name}@localhost {line}")
+
+    def open(self, name):
+        self.type(f"/msg {name}@localhost")
 
     def tmux(self, *command):
         return self.run("tmux", "-S", self.home / "tmux", "-f", "/dev/null", *command)
@@ -227,7 +308,7 @@ class Profanity(Client):
 
     def end(self):
         subprocess.run(["tmux", "-S", str(self.home / "tmux"), "kill-server"], check=False, capture_output=True)
-        super().end()
+        end(self.desk)
 
     def picture(self, path):
         path.with_suffix(".txt").write_text(self.tmux("capture-pane", "-p"))
