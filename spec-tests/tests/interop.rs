@@ -148,12 +148,7 @@ fn slixmpp_refuses_a_certificate_of_an_unknown_authority() {
     assert!(why.contains("certificate verify failed"), "{why}");
 }
 
-#[test]
-fn xmppjs_chats_over_starttls() {
-    let Some(installed) = installed() else {
-        return;
-    };
-    let server = Server::start(USERS).unwrap();
+fn xmppjs(installed: &Path, server: &Server) -> Program {
     // Node finds packages next to the script, so the script runs from where they are installed.
     let copy = installed.join("node/xmppjs_client.mjs");
     let mut command = Command::new(installed.join("node/bin/node"));
@@ -161,7 +156,63 @@ fn xmppjs_chats_over_starttls() {
         .arg(copy)
         .args([&server.clear.port().to_string(), USERS[0].0])
         .env("NODE_EXTRA_CA_CERTS", server.authority().path());
-    chats(&server, Program::start(command).unwrap());
+    Program::start(command).unwrap()
+}
+
+#[test]
+fn xmppjs_chats_over_starttls() {
+    let Some(installed) = installed() else {
+        return;
+    };
+    let server = Server::start(USERS).unwrap();
+    chats(&server, xmppjs(&installed, &server));
+}
+
+/// XEP-0280 and XEP-0313 as somebody writes them who has no library for them.
+#[test]
+fn xmppjs_has_carbons_and_pages_its_archive() {
+    let Some(installed) = installed() else {
+        return;
+    };
+    let server = Server::start(USERS).unwrap();
+    let mut program = xmppjs(&installed, &server);
+    program.say(USERS[0].1).unwrap();
+    event(&mut program, "signed_in");
+    program.say(&json!({"carbons": true}).to_string()).unwrap();
+    event(&mut program, "carbons");
+
+    let mut romeo = romeo(&server);
+    let trust = server.trust().unwrap();
+    let mut other =
+        Client::session(server.clear, "localhost", &trust, "juliet", USERS[0].1).unwrap();
+    let mut expected = Vec::new();
+    for number in 0..60 {
+        // Each way in turn, and each behind the other.
+        let (sent, received) = (format!("question {number}"), format!("answer {number}"));
+        other
+            .send(&format!(
+                "<message to='romeo@localhost' type='chat'><body>{sent}</body></message>"
+            ))
+            .unwrap();
+        let (from, _) = romeo.next_body(PATIENCE).unwrap();
+        romeo
+            .send(&format!(
+                "<message to='{from}' type='chat'><body>{received}</body></message>"
+            ))
+            .unwrap();
+        for (way, body) in [("sent", sent), ("received", received)] {
+            let copy = event(&mut program, way);
+            assert_eq!(copy["body"], body);
+            assert!(copy["id"].is_string(), "{copy}");
+            expected.push(json!([copy["id"], copy[way], copy["body"]]));
+        }
+    }
+    for max in [50, 7] {
+        program.say(&json!({"archive": max}).to_string()).unwrap();
+        assert_eq!(event(&mut program, "archive")["archive"], json!(expected));
+    }
+    let status = program.wait(PATIENCE).unwrap();
+    assert!(status.success(), "{status}: {:#?}", program.seen());
 }
 
 /// Signs in once for each message it sends, and once more to listen.
