@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use crate::jid::BareJid;
 use crate::limits::{STORE_LIST_BYTES, STORE_LIST_ROWS, STORE_LOAD_BYTES, STORE_LOAD_ROWS};
 use crate::store::{
-    self, Amount, Batch, Cut, End, Entry, Expect, Field, Loaded, Loading, Log, Measured, Op, Reply,
-    Row, StoreError, Table,
+    self, Amount, Batch, Class, Cut, End, Entry, Expect, Field, Loaded, Loading, Log, Measured, Op,
+    Reply, Row, StoreError, Table,
 };
 
 /// Keeps everything in maps.
@@ -61,9 +61,11 @@ impl Memory {
             // What is gone is gone.
             return Ok([Reply::Erased { more: false }].into());
         }
-        if let [Op::Append { .. }] = &batch.ops[..] {
+        let adds = |op: &Op| matches!(op, Op::Append { .. } | Op::Put { .. });
+        if batch.class == Class::Append && batch.ops.iter().all(adds) {
             // It cannot fail any more, and a long log is not copied for each of them.
             let kept = owners.entry(batch.owner.clone()).or_default();
+            kept.expect(batch)?;
             return batch.ops.iter().map(|op| kept.write(op)).collect();
         }
         // Whole after a panic too: a batch works on a copy.
