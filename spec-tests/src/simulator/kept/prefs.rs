@@ -53,7 +53,7 @@ impl Prefs {
         }
     }
 
-    /// XEP-0441 §2.2.3, where `listed` tells whether somebody is in the roster.
+    /// XEP-0441 §2.3.1, where `listed` tells whether somebody is in the roster.
     fn allow(&self, peer: &str, listed: impl Fn(&str) -> Likely) -> Likely {
         let bare = peer.split('/').next().unwrap_or_default();
         // The more exact address counts, where both lists have one.
