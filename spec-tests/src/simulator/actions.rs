@@ -6,7 +6,7 @@ use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
 
 use super::accounts::{NAMES, PASSWORDS, WRONG};
 use super::client::{Client, Intent, MECHANISMS, Manner, Nature, Phase, Stage};
-use super::content::{Content, Hint};
+use super::content::{Content, Copying, Hint};
 use super::lives::State;
 use super::stanzas::{Question, Sent, To};
 use super::weather::Action;
@@ -427,6 +427,7 @@ impl Simulation {
         let content = Content {
             text: "x".repeat(FLOOD_BYTES),
             hint: Hint::NoStore,
+            copying: Copying::Private,
             ..Content::default()
         };
         for _ in 0..self.random.below(2 * QUEUE_BYTES / FLOOD_BYTES) {

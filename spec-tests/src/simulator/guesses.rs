@@ -29,6 +29,8 @@ pub(super) struct Guesses {
     /// Those with the right password since the last rest: what is ordered meanwhile can make it wrong.
     right: Vec<(usize, IpAddr)>,
     usual: BTreeSet<(usize, IpAddr)>,
+    /// Those that are so since the last rest: who tried before may still be held up.
+    fresh: BTreeSet<(usize, IpAddr)>,
 }
 
 impl Guesses {
@@ -41,6 +43,7 @@ impl Guesses {
             by_both: BTreeMap::new(),
             right: Vec::new(),
             usual: BTreeSet::new(),
+            fresh: BTreeSet::new(),
         }
     }
 
@@ -63,6 +66,7 @@ impl Guesses {
     /// No sign-in is under way any more.
     pub(super) fn rest(&mut self) {
         self.right.clear();
+        self.fresh.clear();
     }
 
     /// A sign-in begins with a password that is perhaps wrong.
@@ -75,8 +79,8 @@ impl Guesses {
     /// A sign-in succeeded that began at `began`.
     pub(super) fn signed_in(&mut self, began: Moment, account: usize, address: IpAddr) {
         // Not with a server that died since.
-        if began > self.started {
-            self.usual.insert((account, address));
+        if began > self.started && self.usual.insert((account, address)) {
+            self.fresh.insert((account, address));
         }
     }
 
@@ -89,7 +93,7 @@ impl Guesses {
         } = self.limits;
         let spent = |count: Option<&u32>, limit: u32| count.is_some_and(|count| *count >= limit);
         let both = (account, address);
-        if self.usual.contains(&both) {
+        if self.usual.contains(&both) && !self.fresh.contains(&both) {
             return spent(self.by_both.get(&both), per_address.min(per_account));
         }
         spent(self.by_address.get(&address), per_address)

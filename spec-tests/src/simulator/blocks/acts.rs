@@ -8,7 +8,7 @@ use super::super::Simulation;
 use super::super::accounts::NAMES;
 use super::super::client::Nature;
 use super::super::faults::Struck;
-use super::super::stanzas::{Question, To};
+use super::super::stanzas::{Question, Sent, To};
 use super::{BLOCKING, LISTED, Outcome, Request, Wish};
 use crate::element::{CLIENT, Element};
 
@@ -76,7 +76,12 @@ impl Simulation {
         let from = stanza.attribute("from").unwrap_or_default();
         let error = stanza.child(CLIENT, "error");
         let condition = error.and_then(Element::condition);
-        if condition != Some("not-acceptable") && !self.blocks.may_come(index, account, from) {
+        // What is said of what it sent before may come behind the answer to what it sent later.
+        let id = stanza.attribute("id").unwrap_or_default();
+        let answers = stanza.attribute("type") == Some("error")
+            && Sent::number_of(id, index).is_some();
+        let may_come = answers || self.blocks.may_come(index, account, from);
+        if condition != Some("not-acceptable") && !may_come {
             return Err(format!(
                 "client {index} got {stanza}, from somebody it blocked"
             ));
