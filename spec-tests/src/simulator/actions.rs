@@ -295,9 +295,6 @@ impl Simulation {
         if let Some(life) = self.ledger.life(index) {
             life.becomes(self.now, State::Bound(priority));
         }
-        if kind == PresenceType::Available && priority.is_some_and(|priority| priority >= 0) {
-            self.takes_owed(index);
-        }
         let what = (Kind::Presence(kind), To::Unsaid, Question::Unknown, None);
         self.send_with(index, what, Content::default(), priority);
     }

@@ -176,8 +176,12 @@ impl Ledger {
         if case.answer.is_some() && case.answer != wanted && !busy {
             case.fail("wrongly answered")?;
         }
-        // Of what cannot be delivered, others may have copies: then the sender need not hear anything (RFC 6121 §8.5.3.2.1).
-        let copied = case.answer.is_none() && (around.may_be_copied)(sent);
+        // Of what nobody is there to get, devices may have copies: then it has come.
+        let is_refused = matches!(
+            (&sent.to, sent.kind),
+            (To::Full(_), Kind::Message(MessageType::Normal))
+        );
+        let copied = case.answer.is_none() && !is_refused && (around.may_be_copied)(sent);
         let answered = case.answer == wanted || busy || case.lost || copied;
         if case.sender == Sender::There && !answered {
             case.fail("not answered")?;

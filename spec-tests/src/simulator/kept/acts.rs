@@ -106,7 +106,6 @@ impl Simulation {
         let archive = &self.kept.archives[account];
         let carbons = self.kept.carbons.get(&index);
         let knowledge = self.kept.clients.entry(index).or_default();
-        knowledge.asked = Some(super::super::Moment::MAX);
         let query = Query {
             id: id.clone(),
             by: index,
@@ -139,12 +138,6 @@ impl Simulation {
         let what = (Kind::Iq(kind), to, Question::Kept, None);
         self.send_with(index, what, payload.into(), None);
         format!("c{index}-{}", self.clients[index].sent)
-    }
-
-    /// A client says that it takes what is owed to it.
-    pub(in super::super) fn takes_owed(&mut self, index: usize) {
-        let knowledge = self.kept.clients.entry(index).or_default();
-        knowledge.asked_first = knowledge.asked;
     }
 
     /// What a client hears of what is kept. Whether that was all there is to it.
@@ -328,7 +321,6 @@ impl Simulation {
                 };
                 query.fin = Some(fin);
                 self.kept.answered.push(query);
-                self.kept.clients.entry(index).or_default().asked = Some(now);
                 Ok(())
             }
             Request::ReadPrefs(at) => {

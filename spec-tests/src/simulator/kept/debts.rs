@@ -44,10 +44,8 @@ pub(super) struct Around {
     pub(super) may_be_stuck: bool,
     /// Whether one is gone that may have taken something and not read it.
     pub(super) may_be_lost: bool,
-    /// Whether any took what is owed, or may have.
-    pub(super) may_have_taken: bool,
-    /// When the last of those that had asked the archive first was answered.
-    pub(super) asked_archive: Option<Moment>,
+    /// Those that took it, or may have.
+    pub(super) may_have_taken: Vec<usize>,
     /// Whether the store may have failed.
     pub(super) store_failed: bool,
     /// Whether there may have been no such account.
@@ -102,10 +100,14 @@ impl Debts {
         &mut self,
         around: &Around,
         blocked: &dyn Fn(&str, Moment) -> bool,
+        paged: &dyn Fn(&str, usize) -> bool,
     ) -> Result<(), String> {
         let mut fault = None;
         self.0.retain(|mark, debt| {
-            let fate = debt.judge(around, blocked(&debt.from, debt.at));
+            // Who read it in the archive is not sent it again.
+            let mut takers = around.may_have_taken.iter();
+            let has_read = takers.any(|taker| paged(mark, *taker));
+            let fate = debt.judge(around, blocked(&debt.from, debt.at), has_read);
             fate.unwrap_or_else(|what| {
                 fault.get_or_insert_with(|| format!("{mark}: {what}: {debt:?} {around:?}"));
                 false
@@ -117,7 +119,12 @@ impl Debts {
 
 impl Debt {
     /// Whether it stays, or may.
-    fn judge(&mut self, around: &Around, blocked: bool) -> Result<bool, &'static str> {
+    fn judge(
+        &mut self,
+        around: &Around,
+        blocked: bool,
+        has_read: bool,
+    ) -> Result<bool, &'static str> {
         let is_there = |client: &usize| around.there.contains(client);
         if around.store_failed && !self.handed.is_empty() {
             self.noted = Noted::Perhaps;
@@ -136,8 +143,7 @@ impl Debt {
             .copied
             .iter()
             .any(|client| around.takers.contains(client));
-        let was_there = around.asked_archive.is_some_and(|at| self.at <= at);
-        let with_archive = was_there && self.archived != Likely::No;
+        let with_archive = has_read && self.archived != Likely::No;
         let doubt = blocked
             || around.store_failed
             || around.may_have_gone
@@ -156,7 +162,7 @@ impl Debt {
             return Ok(doubt);
         }
         let taken_with = !self.copied.is_empty() || with_archive;
-        if doubt || !self.handed.is_empty() || around.may_have_taken && taken_with {
+        if doubt || !self.handed.is_empty() || !around.may_have_taken.is_empty() && taken_with {
             self.owed = Likely::Maybe;
         }
         Ok(true)
@@ -186,7 +192,7 @@ mod tests {
     }
 
     fn judge(debts: &mut Debts, around: &Around) -> Result<(), String> {
-        debts.judge(around, &|_, _| false)
+        debts.judge(around, &|_, _| false, &|_, _| false)
     }
 
     #[test]

@@ -116,10 +116,6 @@ struct Knowledge {
     paged: BTreeSet<String>,
     /// The numbers of the last that each client sent and this one got from what was owed.
     spooled: BTreeMap<usize, u32>,
-    /// When it was last answered by its archive; `Moment::MAX` as long as it is not.
-    asked: Option<Moment>,
-    /// That, when it was about to take what was owed.
-    asked_first: Option<Moment>,
 }
 
 /// See the module.

@@ -176,8 +176,15 @@ impl Simulation {
             let around = self.around(kept, account);
             let blocked =
                 |from: &str, since| self.blocks.standing(account, from, since, now) != Blocked::No;
+            let (ids, clients) = (&kept.ids, &kept.clients);
+            let paged = |mark: &str, client: usize| {
+                let id = ids.get(&(account, mark.to_owned()));
+                let known = clients.get(&client);
+                let id = id.and_then(Option::as_ref);
+                id.is_some_and(|id| known.is_some_and(|known| known.paged.contains(id)))
+            };
             kept.debts[account]
-                .judge(&around, &blocked)
+                .judge(&around, &blocked, &paged)
                 .map_err(|fault| format!("what waits for {name}: {fault}"))?;
             let (least, _) = kept.debts[account].count();
             if least > kept.bounds.owed {
@@ -246,10 +253,7 @@ impl Simulation {
             if !may_take {
                 continue;
             }
-            around.may_have_taken = true;
-            let knowledge = kept.clients.get(&client);
-            let asked = knowledge.and_then(|knowledge| knowledge.asked_first);
-            around.asked_archive = around.asked_archive.max(asked);
+            around.may_have_taken.push(client);
             if life.is_over() {
                 around.may_be_lost |= !self.ledger.read_out.contains(&client);
             } else if !there.contains(&client) {
