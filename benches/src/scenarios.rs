@@ -555,7 +555,7 @@ fn arrive(world: &mut World, account: &mut Account, resource: &str) -> (Peer, St
 pub struct Many(World);
 
 impl Many {
-    /// Accounts by their localparts, all with [`PASSWORD`].
+    /// Accounts by their localparts, all with [`PASSWORD`]. Nothing is archived: an archive would be in this memory, too.
     #[must_use]
     pub fn new(shards: u16, accounts: impl Iterator<Item = String>) -> Self {
         Self(world(
