@@ -3,11 +3,13 @@
 slixmpp_stage.py says how they are played.
 """
 
+import asyncio
+
 from slixmpp.plugins import xep_0082
 from slixmpp.xmlstream import ET
 
 from slixmpp_correspondent import CLIENT, DELAY, STANZA_ID, Correspondent
-from slixmpp_person import granted
+from slixmpp_person import PATIENCE, granted
 from slixmpp_stage import play
 
 ERROR = f"{CLIENT}error"
@@ -192,6 +194,38 @@ async def who_is_away_gets_everything_in_order(stage):
     assert len(archive) == sum(map(len, expected.values())), len(archive)
     for sender, bodies in expected.items():
         assert [copy.body for copy in archive if copy.sender.startswith(sender)] == bodies
+
+
+async def what_waits_goes_to_one_device_of_many(stage):
+    """Devices that sign in at once share nothing of it, and one that is cut off leaves the rest to the next."""
+    romeo_jid = stage.jid("romeo")
+    juliet = await stage.signed_in("juliet", "balcony")
+    for round, cut in enumerate((False, True)):
+        bodies = [f"round {round} number {number} {'x' * 400}" for number in range(1500)]
+        for body in bodies:
+            juliet.write(romeo_jid, body)
+        await juliet.has_heard_all_of(juliet)
+        if cut:
+            first = await stage.signed_in("romeo", "street", presence=False)
+            first.send_presence()
+            await first.until("some of it", lambda: first.copies())
+            first.drop()
+            before = [copy.body for copy in first.copies()]
+            assert before == bodies[:len(before)]
+            await asyncio.wait_for(first.gone.wait(), PATIENCE)
+        devices = await asyncio.gather(*(stage.signed_in("romeo", f"tomb{n}") for n in range(3)))
+        for device in devices:
+            await device.has_heard_all_of(juliet)
+        shares = [[copy.body for copy in device.copies()] for device in devices if device.copies()]
+        if cut:
+            # What was on its way is in the archive: without XEP-0198 nobody knows how much of it came.
+            assert len(shares) <= 1 and all(share == bodies[-len(share):] for share in shares), [len(share) for share in shares]
+        else:
+            assert shares == [bodies], [len(share) for share in shares]
+        archive = [copy.body for copy in await devices[0].archive(max=50)]
+        assert archive[-len(bodies):] == bodies, len(archive)
+        for device in devices:
+            await device.sign_out()
 
 
 async def what_is_for_the_moment_is_not_kept(stage):
@@ -385,6 +419,7 @@ play((
     what_is_not_for_all_devices_is_not_copied,
     notes_to_oneself_come_once,
     who_is_away_gets_everything_in_order,
+    what_waits_goes_to_one_device_of_many,
     what_is_for_the_moment_is_not_kept,
     who_asks_the_archive_first_is_not_told_twice,
     what_clients_build_on_passes_and_is_kept,

@@ -156,6 +156,11 @@ fn who_is_away_gets_everything_in_order() {
 }
 
 #[test]
+fn what_waits_goes_to_one_device_of_many() {
+    plays(MESSAGES, "what_waits_goes_to_one_device_of_many");
+}
+
+#[test]
 fn what_is_for_the_moment_is_not_kept() {
     plays(MESSAGES, "what_is_for_the_moment_is_not_kept");
 }
