@@ -268,6 +268,20 @@ async def who_asks_the_archive_first_is_not_told_twice(stage):
     await street.has_heard_all_of(juliet)
     assert not street.copies(), told(street.copies())
 
+    # Of what it asked for a part, or by a filter, it is told the rest.
+    nurse_jid = stage.jid("nurse")
+    words = [f"word for her {number}" for number in range(5)]
+    for word in words:
+        juliet.write(nurse_jid, word)
+    await juliet.has_heard_all_of(juliet)
+    nurse = await stage.signed_in("nurse", "pantry", presence=False)
+    assert len(await nurse.archive(**{"with": juliet.boundjid.bare})) == 5
+    newest = await nurse.page(max=2, before="")
+    assert newest.bodies == words[3:], newest
+    await nurse.be()
+    await nurse.has_heard_all_of(juliet)
+    assert told(nurse.copies()) == [("live", word) for word in words[:3]], told(nurse.copies())
+
     # A device with carbons that messages are not for has what is kept for later already; it does not come to it again.
     await street.sign_out()
     shy = await stage.signed_in("romeo", "shy", carbons=True, ppriority=-1)
@@ -376,6 +390,7 @@ async def ids_that_others_made_up_are_taken_off(stage):
         for by in (juliet_jid, romeo_jid, away, "elsewhere.example"):
             message.append(forged(by))
         message.append(forged(juliet_jid.replace("j", "J", 1)))
+        message.append(ET.Element(DELAY, {"from": stage.domain, "stamp": "1591-01-01T00:00:00Z"}))
         message.send()
     await has_all(balcony, romeo)
     await has_all(chamber, romeo)
@@ -390,6 +405,8 @@ async def ids_that_others_made_up_are_taken_off(stage):
             assert ("elsewhere.example", "made up") in ids, ids
             assert (mine, "made up") not in ids, ids
             assert copy.kept and copy.kept != "made up", ids
+            stamps = [delay.get("stamp") for delay in copy.message.iterfind(DELAY)]
+            assert len(stamps) == (person is nurse and copy.way == "live") and "1591-01-01T00:00:00Z" not in stamps, stamps
 
 
 def forged(by):
@@ -412,6 +429,13 @@ async def what_bounces_is_told_to_all_devices(stage):
     assert not error.has(DELAY) and error.kept is None and bounced.kept is None
     archive = await romeo.archive()
     assert [copy.body for copy in archive] == ["is anybody there?"], told(archive)
+
+    # What is refused for a device that is not there has not come to the others (RFC 6121 §8.5.3.2.1).
+    juliet = await stage.signed_in("juliet", "balcony", carbons=True)
+    number = romeo.write(f"{juliet.boundjid.bare}/tomb", "are you there?", kind="normal")
+    await romeo.until("an error", lambda: romeo.copies()[-1].message.get("id") == number)
+    await has_all(juliet, romeo)
+    assert not juliet.copies() and not await juliet.archive(), told(juliet.copies())
 
 
 play((

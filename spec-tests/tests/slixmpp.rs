@@ -1,4 +1,4 @@
-//! Contacts, presence, blocking, messages and archives as people with slixmpp have them: scenes of `interop/slixmpp_contacts.py` and its
+//! Contacts, blocking, messages, archives and accounts as people with slixmpp have them: scenes of `interop/slixmpp_contacts.py` and its
 //! neighbours, each against a server of its own that is stopped and killed between their lines.
 //!
 //! They run as those of interop.rs do.
@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(400);
 const CONTACTS: &str = "slixmpp_contacts.py";
 const MESSAGES: &str = "slixmpp_messages.py";
 const ARCHIVE: &str = "slixmpp_archive.py";
+const ACCOUNT: &str = "slixmpp_account.py";
 const PEOPLE: &[(&str, &str)] = &[
     ("juliet@localhost", "the lark, not the nightingale"),
     ("mercutio@localhost", "a plague o' both your houses"),
@@ -29,7 +30,7 @@ const PEOPLE: &[(&str, &str)] = &[
 
 /// Plays a scene of a script to its end, and does to the server what it wants.
 fn plays(text: &str, scene: &str) {
-    let Some(installed) = installed("slixmpp: contacts, blocking, messages, archives") else {
+    let Some(installed) = installed("slixmpp: contacts, blocking, messages, archives, accounts") else {
         return;
     };
     let mut server = Server::start(PEOPLE).unwrap();
@@ -208,4 +209,24 @@ fn preferences_say_what_is_kept() {
 #[test]
 fn wrong_preferences_change_nothing() {
     plays(ARCHIVE, "wrong_preferences_change_nothing");
+}
+
+#[test]
+fn private_xml_is_kept_for_all_devices() {
+    plays(ACCOUNT, "private_xml_is_kept_for_all_devices");
+}
+
+#[test]
+fn vcards_are_kept_and_shown() {
+    plays(ACCOUNT, "vcards_are_kept_and_shown");
+}
+
+#[test]
+fn a_password_is_changed() {
+    plays(ACCOUNT, "a_password_is_changed");
+}
+
+#[test]
+fn an_account_is_given_up() {
+    plays(ACCOUNT, "an_account_is_given_up");
 }
