@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import time
@@ -286,15 +285,8 @@ class Profanity(Client):
         until("profanity ends", lambda: subprocess.run(
             ["tmux", "-S", str(self.home / "tmux"), "has-session"], check=False, capture_output=True).returncode != 0)
 
-    def forget(self):
-        """What it keeps of conversations itself."""
-        shutil.rmtree(self.home / ".local/share/profanity/database")
-
     def write(self, name, line):
         self.type(f"/msg {name}@localhost {line}")
-
-    def open(self, name):
-        self.type(f"/msg {name}@localhost")
 
     def tmux(self, *command):
         return self.run("tmux", "-S", self.home / "tmux", "-f", "/dev/null", *command)

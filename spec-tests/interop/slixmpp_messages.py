@@ -379,7 +379,7 @@ def sealed(namespace, name):
 
 
 async def ids_that_others_made_up_are_taken_off(stage):
-    """XEP-0359 §5: nobody but the account's own server says under which id it has something; other ids pass."""
+    """XEP-0359 §3: nobody but the account's own server says under which id it has something; other ids pass."""
     juliet_jid, romeo_jid = stage.jid("juliet"), stage.jid("romeo")
     balcony = await stage.signed_in("juliet", "balcony", carbons=True)
     chamber = await stage.signed_in("juliet", "chamber", carbons=True)

@@ -30,7 +30,8 @@ const PEOPLE: &[(&str, &str)] = &[
 
 /// Plays a scene of a script to its end, and does to the server what it wants.
 fn plays(text: &str, scene: &str) {
-    let Some(installed) = installed("slixmpp: contacts, blocking, messages, archives, accounts") else {
+    let Some(installed) = installed("slixmpp: contacts, blocking, messages, archives, accounts")
+    else {
         return;
     };
     let mut server = Server::start(PEOPLE).unwrap();
