@@ -635,6 +635,10 @@ pub const PRIVATE_BYTES: usize = 1024 * 1024;
 /// Bytes of a card. XEP-0153 wants pictures below eight kilobytes; people have larger ones, and everybody may ask for them with a hundred bytes.
 pub const VCARD_BYTES: usize = 128 * 1024;
 
+/// Characters of a password that people choose themselves, at least (RFC 6120 §13.9.4: "minimal criteria for password strength"): whoever guesses online
+/// gets twenty answers for an account (`sasl_failures_per_account`). An administrator may set a shorter one.
+pub const PASSWORD_CHARS_MIN: usize = 6;
+
 /// Others who may be reading one account's card at a time, on its shard: its owner's changes wait for them, a millisecond at most for each.
 pub const CARD_READS: u16 = 16;
 

@@ -2,7 +2,8 @@
 
 use crate::config::HostConfig;
 use crate::jid::{BareJid, Domain};
-use crate::sasl::{PasswordError, prepare_new_password};
+use crate::limits::PASSWORD_CHARS_MIN;
+use crate::sasl::prepare_new_password;
 use crate::secret::Secret;
 use crate::stanza::Condition;
 use crate::xml::{Node, Ns, Writer};
@@ -45,13 +46,7 @@ pub(crate) fn change(payload: &Node<'_>, own: &BareJid) -> Result<Change, Condit
         // `Choice:` §3.3 has no error for who wants to change somebody else's.
         return Err(Condition::NotAllowed);
     }
-    match new_password(&password) {
-        Ok(password) => Ok(Change::Password(password)),
-        Err(PasswordError::Empty) => Err(Condition::BadRequest),
-        Err(PasswordError::Encoding | PasswordError::Prohibited | PasswordError::TooLong) => {
-            Err(Condition::NotAcceptable)
-        }
-    }
+    new_password(&password, own).map(Change::Password)
 }
 
 /// Reads the payload of an IQ of type `set` by somebody who has not signed in and wants an account at `host`.
@@ -71,7 +66,7 @@ pub(crate) fn apply_for(
     let name = filled(payload, "username").ok_or(Condition::NotAcceptable)?;
     let password = filled(payload, "password").ok_or(Condition::NotAcceptable)?;
     let account = BareJid::new(&name.text(), host).map_err(|_| Condition::NotAcceptable)?;
-    let password = new_password(&password).map_err(|_| Condition::NotAcceptable)?;
+    let password = new_password(&password, &account)?;
     let reserved = &config.registration.reserved;
     if reserved.iter().any(|name| name.is(account.local())) {
         return Err(Condition::Conflict);
@@ -114,8 +109,15 @@ fn is_named(own: &BareJid, name: &str) -> bool {
     named.is_ok_and(|named| named.as_str() == own.as_str())
 }
 
-fn new_password(field: &Node<'_>) -> Result<Secret, PasswordError> {
+/// RFC 6120 §13.9.4: weak passwords are refused. `Choice:` short ones, and the name of the account; no list of words.
+fn new_password(field: &Node<'_>, account: &BareJid) -> Result<Secret, Condition> {
     let typed = Secret::new(field.text().into_owned().into_bytes());
-    prepare_new_password(typed.expose())?;
-    Ok(typed)
+    let prepared = prepare_new_password(typed.expose()).map_err(|_| Condition::NotAcceptable)?;
+    let prepared = Secret::new(prepared.into_bytes());
+    let text = core::str::from_utf8(prepared.expose()).unwrap_or_default();
+    let is_name = account.local() == Some(text) || account.as_str() == text;
+    match is_name || text.chars().count() < PASSWORD_CHARS_MIN {
+        true => Err(Condition::NotAcceptable),
+        false => Ok(typed),
+    }
 }

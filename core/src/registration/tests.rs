@@ -60,7 +60,7 @@ fn a_member_changes_its_own_password() {
         // Nothing of it is left once it is prepared.
         (
             "<username>juliet</username><password>&#xad;</password>",
-            Condition::BadRequest,
+            Condition::NotAcceptable,
         ),
         (
             "<username>romeo</username><password>x</password>",
@@ -76,6 +76,14 @@ fn a_member_changes_its_own_password() {
         ),
         (
             "<username>juliet</username><password>&#xe000;</password>",
+            Condition::NotAcceptable,
+        ),
+        (
+            "<username>juliet</username><password>12345</password>",
+            Condition::NotAcceptable,
+        ),
+        (
+            "<username>juliet</username><password>juliet</password>",
             Condition::NotAcceptable,
         ),
         (
@@ -113,15 +121,17 @@ fn a_stranger_gives_a_name_and_a_password() {
         "<username>bill</username>",
         "<username>bill</username><password/>",
         "<username>bill</username><password>&#xad;</password>",
-        "<username/><password>x</password>",
-        "<username>a b</username><password>x</password>",
-        "<username>a@b</username><password>x</password>",
-        "<username>a/b</username><password>x</password>",
+        "<username>bill</username><password>short</password>",
+        "<username>william</username><password>william</password>",
+        "<username/><password>Calliope</password>",
+        "<username>a b</username><password>Calliope</password>",
+        "<username>a@b</username><password>Calliope</password>",
+        "<username>a/b</username><password>Calliope</password>",
     ] {
         assert_eq!(apply(inside), Err(Condition::NotAcceptable), "{inside}");
     }
     assert_eq!(apply("<remove/>"), Err(Condition::UnexpectedRequest));
-    let reserved = "<username>ADMIN</username><password>x</password>";
+    let reserved = "<username>ADMIN</username><password>Calliope</password>";
     assert_eq!(apply(reserved), Err(Condition::Conflict));
 }
 

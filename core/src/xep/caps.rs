@@ -126,6 +126,23 @@ mod tests {
         assert_eq!(verification(&info), "QgayPKawpkPSDYmwT/WM94uAlu0=");
     }
 
+    /// §9.3: "inclusion of the 'hash' attribute is REQUIRED".
+    #[test]
+    fn capabilities_name_their_hash() {
+        let config = crate::config::of_localhost();
+        let mut xml = Vec::new();
+        let capabilities = Capabilities::of(&config);
+        capabilities.write(&mut Writer::new(&mut xml), "localhost");
+        let host = config.accounts("localhost");
+        let ver = verification(&Info::of_host(&config, host));
+        let expected = format!(
+            "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='{NODE}' ver='{ver}'/>"
+        );
+        assert_eq!(xml, expected.as_bytes());
+        capabilities.write(&mut Writer::new(&mut xml), "elsewhere");
+        assert_eq!(xml, expected.as_bytes());
+    }
+
     #[test]
     fn a_form_is_hashed_with_its_fields_and_values_in_order() {
         let contacts = super::super::contact_addresses::tests::some();
