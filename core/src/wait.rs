@@ -10,7 +10,7 @@ use core::net::IpAddr;
 use crate::account::{AccountKey, Read};
 use crate::arena::arena_key;
 use crate::jid::{BareJid, Jid};
-use crate::port::{CommandId, ConnId};
+use crate::port::{ArchiveTask, CommandId, ConnId};
 use crate::sasl::{ScramKeys, Status};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
@@ -116,6 +116,12 @@ pub(crate) enum CommandStep {
     DeriveChange,
     /// What is known of the name of a new account, which is to have this password.
     Name(Secret),
+    /// Whether there is an account with whose archive this is to be done.
+    Archive(ArchiveTask),
+    /// That it is done.
+    Archived,
+    /// A step of erasing.
+    Erase,
     /// Accounts of a host.
     List,
     /// The record that is to be changed.

@@ -182,6 +182,12 @@ pub const DATA_BYTES_TO_RUN: u64 = SQLITE_WAL_BYTES as u64;
 /// Bytes of `/etc/passwd` that are looked through for a user's name.
 pub const PASSWD_BYTES: u64 = 1024 * 1024;
 
+/// How often `spondee user erase` looks whether another program has let go of the database's log, and after which time: half a minute in all,
+/// which is longer than a backup program reads in one piece.
+pub const ERASE_TRIES: u32 = 60;
+/// See `ERASE_TRIES`.
+pub const ERASE_AGAIN: Duration = Duration::from_millis(500);
+
 // -- Control socket
 
 /// Connections at a time. Each holds a thread that waits, which costs little: enough for a script that runs dozens of commands in

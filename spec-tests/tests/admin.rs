@@ -420,7 +420,11 @@ fn list_goes_through_the_accounts_of_one_host_page_by_page() {
         };
         match world.command(list)? {
             CommandReply::Users(users) => Ok::<_, CommandError>(users),
-            CommandReply::Done | CommandReply::User(_) => panic!("no list"),
+            CommandReply::Archive(_)
+            | CommandReply::Done
+            | CommandReply::Erased(_)
+            | CommandReply::Trimmed { .. }
+            | CommandReply::User(_) => panic!("no list"),
         }
     };
     let mut seen = Vec::new();

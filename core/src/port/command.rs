@@ -6,15 +6,17 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::{ArchiveSize, ArchiveTask};
 use crate::jid::{BareJid, Domain};
 use crate::sasl::{Held, Status, Tombstones};
 use crate::secret::Secret;
+use crate::store::Erased;
 
 /// The shell's name for one command under way.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CommandId(pub u64);
 
-/// A command. All but `List` name an account and are for its owner's shard; `List` is for any.
+/// A command. All but `Erase` and `List` name an account and are for its owner's shard; those two are for any.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Makes an account.
@@ -25,6 +27,13 @@ pub enum Command {
         password: Secret,
         /// Whether a name is taken that was deleted.
         tombstones: Tombstones,
+    },
+    /// Looks after the archive of an account.
+    Archive {
+        /// This account.
+        account: BareJid,
+        /// What is to be done.
+        task: ArchiveTask,
     },
     /// Deletes the account and everything it keeps. Its sessions are closed with `not-authorized` first. Its name is held for
     /// `user_tombstone_expiry`.
@@ -41,6 +50,11 @@ pub enum Command {
     Enable {
         /// This account.
         account: BareJid,
+    },
+    /// One step towards leaving nothing readable of accounts that were deleted: see `store::Erased`.
+    Erase {
+        /// At a host of ours, on whose behalf it is done; it is done for all.
+        host: Domain,
     },
     /// Accounts of one host in order.
     List {
@@ -71,12 +85,13 @@ impl Command {
     pub const fn account(&self) -> Option<&BareJid> {
         match self {
             Self::Add { account, .. }
+            | Self::Archive { account, .. }
             | Self::Delete { account }
             | Self::Disable { account }
             | Self::Enable { account }
             | Self::Passwd { account, .. }
             | Self::Show { account } => Some(account),
-            Self::List { .. } => None,
+            Self::Erase { .. } | Self::List { .. } => None,
         }
     }
 }
@@ -87,8 +102,19 @@ pub type CommandResult = Result<CommandReply, CommandError>;
 /// A command's success; given only when what it promises is on disk.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CommandReply {
+    /// How much an account has archived.
+    Archive(ArchiveSize),
     /// Done.
     Done,
+    /// How far erasing has come.
+    Erased(Erased),
+    /// So many archived messages are gone.
+    Trimmed {
+        /// This many.
+        messages: u32,
+        /// Whether more are to go.
+        more: bool,
+    },
     /// What there is to know of the account.
     User(Box<UserDetails>),
     /// Accounts in order; fewer than the limit means there are no more.

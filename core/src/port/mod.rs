@@ -1,11 +1,13 @@
 //! The two enums a shell sees, and the names it uses in them.
 
 mod action;
+mod archive;
 mod command;
 mod input;
 mod note;
 
 pub use action::{Action, Standing};
+pub use archive::{ArchiveSize, ArchiveTask};
 pub use command::{
     Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Contacts, Device,
     LastActivity, Show, UserDetails, UserEntry,

@@ -34,6 +34,8 @@ impl Shard {
         let by = Requester::Administrator(id);
         if let Command::List { host, after, limit } = command {
             self.list(now, by, &host, after, limit);
+        } else if let Command::Erase { host } = command {
+            self.erase(now, by, &host);
         } else {
             self.enlist(now, by, command);
         }
@@ -82,7 +84,11 @@ impl Shard {
             Command::Enable { account } => {
                 self.change(by, account, Change::Status(Status::Enabled));
             }
-            Command::List { .. } => self.reply(now, by, Err(CommandError::Busy)), // never queued
+            Command::Archive { account, task } => self.archive(by, account, task),
+            // Never queued.
+            Command::Erase { .. } | Command::List { .. } => {
+                self.reply(now, by, Err(CommandError::Busy));
+            }
             Command::Show { account } => {
                 let batch = read_credentials(account.clone(), Class::Change);
                 self.ask(by, Some(account), batch, CommandStep::Show);
@@ -180,7 +186,10 @@ impl Shard {
                 self.write(by, account, row, Expect::Absent, After::Added);
             }
             CommandStep::DeriveChange => self.change(by, account, Change::Keys(keys)),
-            CommandStep::List
+            CommandStep::Archive(_)
+            | CommandStep::Archived
+            | CommandStep::Erase
+            | CommandStep::List
             | CommandStep::Name(_)
             | CommandStep::Read(_)
             | CommandStep::Show
@@ -214,7 +223,13 @@ impl Shard {
         self.ask_for_change(by, account, batch, after);
     }
 
-    fn ask(&mut self, by: Requester, account: Option<BareJid>, batch: Batch, step: CommandStep) {
+    pub(super) fn ask(
+        &mut self,
+        by: Requester,
+        account: Option<BareJid>,
+        batch: Batch,
+        step: CommandStep,
+    ) {
         self.store(
             batch,
             Wait::Command(Box::new(CommandWait { by, account, step })),
@@ -241,6 +256,16 @@ impl Shard {
             (_, CommandStep::List) => {
                 let result = outcome.map(users).map_err(read_error);
                 self.reply(now, by, result);
+            }
+            (_, CommandStep::Erase) => {
+                self.reply(now, by, super::archives::erased(outcome));
+            }
+            (Some(account), CommandStep::Archive(task)) => match outcome {
+                Ok(replies) => self.archive_found(now, by, account, task, replies),
+                Err(error) => self.finish(now, by, &account, Err(read_error(error))),
+            },
+            (Some(account), CommandStep::Archived) => {
+                self.archive_done(now, by, &account, outcome);
             }
             (Some(account), CommandStep::Read(change)) => match outcome {
                 Ok(replies) => {
@@ -512,7 +537,7 @@ impl Shard {
         self.ask(by, None, batch, CommandStep::List);
     }
 
-    fn reply(&mut self, now: Now, by: Requester, result: CommandResult) {
+    pub(super) fn reply(&mut self, now: Now, by: Requester, result: CommandResult) {
         match by {
             Requester::Administrator(id) => self.fx.act(Action::Answer { id, result }),
             Requester::Petitioner(key) => self.answer_petition(now, key, &result),

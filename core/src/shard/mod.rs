@@ -1,6 +1,7 @@
 //! One shard: everything one thread owns, driven by inputs and drained of actions.
 
 mod appends;
+mod archives;
 mod cards;
 mod commands;
 mod connections;

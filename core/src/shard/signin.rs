@@ -50,7 +50,7 @@ pub(super) fn first_row(replies: Vec<Reply>) -> Option<Row> {
             | Reply::Owners(_)
             | Reply::Page(_)
             | Reply::Rows { .. }
-            | Reply::Erased { .. }
+            | Reply::Erased(_)
             | Reply::Measured(_)
             | Reply::Swept { .. }
             | Reply::Trimmed { .. },

@@ -208,11 +208,8 @@ pub enum Reply {
     },
     /// It took effect and is on disk.
     Done,
-    /// A step was done.
-    Erased {
-        /// Whether something is left, or somebody still reads from where it was.
-        more: bool,
-    },
+    /// How far that has come.
+    Erased(Erased),
     /// An owner's data.
     Loaded(Box<Loaded>),
     /// So much.
@@ -246,6 +243,17 @@ pub enum Reply {
         /// Whether some are left.
         more: bool,
     },
+}
+
+/// How far erasing has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Erased {
+    /// Nothing is left.
+    All,
+    /// Another program reads from where the rest is, so that it cannot be written over.
+    Held,
+    /// A step was done, and more are to be.
+    Some,
 }
 
 /// What an owner needs from the store.

@@ -15,7 +15,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use batch::{Batch, Class, Expect, Flaw, Loaded, Op, Reply};
+pub use batch::{Batch, Class, Erased, Expect, Flaw, Loaded, Op, Reply};
 pub use cut::Cut;
 pub use log::{
     Amount, End, Entry, Kept, Log, Mark, Measured, Order, Owed, Page, Payload, Peer, Pick,

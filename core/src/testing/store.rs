@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use crate::jid::BareJid;
 use crate::limits::{STORE_LIST_BYTES, STORE_LIST_ROWS, STORE_LOAD_BYTES, STORE_LOAD_ROWS};
 use crate::store::{
-    self, Amount, Batch, Class, Cut, End, Entry, Expect, Field, Loaded, Loading, Log, Measured, Op,
-    Reply, Row, StoreError, Table,
+    self, Amount, Batch, Class, Cut, End, Entry, Erased, Expect, Field, Loaded, Loading, Log,
+    Measured, Op, Reply, Row, StoreError, Table,
 };
 
 /// Keeps everything in maps.
@@ -59,7 +59,7 @@ impl Memory {
         }
         if let [Op::Erase] = &batch.ops[..] {
             // What is gone is gone.
-            return Ok([Reply::Erased { more: false }].into());
+            return Ok([Reply::Erased(Erased::All)].into());
         }
         let adds = |op: &Op| matches!(op, Op::Append { .. } | Op::Put { .. });
         if batch.class == Class::Append && batch.ops.iter().all(adds) {

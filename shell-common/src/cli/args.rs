@@ -1,9 +1,13 @@
 //! What can be written behind `spondee`, and what `--help` says of it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use spondee_core::jid::{BareJid, Domain, JidError};
+use spondee_core::time::parse_xep0082;
+
+use crate::config::{AMBIGUOUS, is_ambiguous, seconds};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -53,6 +57,9 @@ pub(super) enum Task {
     /// Add, change, list, show and delete users, whether the server runs or not
     #[command(subcommand, after_help = USER_EXAMPLES)]
     User(UserTask),
+    /// Tell how much is archived, and remove what is old, whether the server runs or not
+    #[command(subcommand, after_help = ARCHIVE_EXAMPLES)]
+    Archive(ArchiveTask),
     /// Look for mistakes
     #[command(subcommand)]
     Check(CheckTask),
@@ -66,6 +73,12 @@ Examples:
   spondee serve
   spondee serve --config /etc/spondee/spondee.toml
   SPONDEE_LOG=debug spondee serve";
+
+const ARCHIVE_EXAMPLES: &str = "\
+Examples:
+  spondee archive stats
+  spondee archive stats juliet@example.org --json
+  spondee archive trim example.org --older-than \"90 days\"";
 
 const USER_EXAMPLES: &str = "\
 Examples:
@@ -171,6 +184,91 @@ Where standard input is no terminal to ask on, --yes is needed. Afterwards nobod
         #[arg(long)]
         yes: bool,
     },
+    /// Delete a user, and leave nothing readable of it in the files of the database
+    #[command(after_help = "\
+Examples:
+  spondee user erase juliet@example.org
+  spondee user erase --yes juliet@example.org    does not ask
+
+`delete` takes everything away as well, and what was deleted is written over some time later; `erase` ends when that is done. A user that
+was deleted before can be named, too. What other users have of it stays theirs: messages in their archives, and what they call it.
+The name itself is remembered for as long as `user_tombstone_expiry` says. Backups of the database are not reached.")]
+    Erase {
+        /// The address, such as juliet@example.org
+        #[arg(value_name = "JID", value_parser = account)]
+        account: BareJid,
+        /// Do not ask whether this is meant
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ArchiveTask {
+    /// Tell how many messages are archived, their bytes, the oldest and the newest, and how many wait to be delivered
+    #[command(after_help = "\
+Examples:
+  spondee archive stats                       each host
+  spondee archive stats example.org           each user of one host that has anything, and all together
+  spondee archive stats juliet@example.org
+  spondee archive stats --json example.org
+
+All messages are looked at, which takes about a second for a million.")]
+    Stats {
+        /// A user, such as juliet@example.org, or a host; by default all hosts
+        #[arg(value_name = "JID|HOST", value_parser = whose)]
+        whose: Option<Whose>,
+        #[command(flatten)]
+        print: Print,
+    },
+    /// Remove the archived messages of a user, or of all users of a host, that are older than a date or an age
+    #[command(after_help = "\
+Examples:
+  spondee archive trim juliet@example.org --before 2026-11-22
+  spondee archive trim example.org --older-than \"90 days\"
+  spondee archive trim --yes example.org --older-than 1y      does not ask
+
+A date is the beginning of that day in UTC; a time can follow it, 2026-11-22T18:30:00Z. An age is a number with s, min, h, d, w, month
+or y. What waits to be delivered stays until it is. Where standard input is no terminal to ask on, --yes is needed.
+
+What all archives keep, and for how long, is set by `archive_expires_after`, `archive_max_messages` and `archive_max_bytes`.")]
+    Trim {
+        /// A user, such as juliet@example.org, or a host
+        #[arg(value_name = "JID|HOST", value_parser = whose)]
+        whose: Whose,
+        #[command(flatten)]
+        older: Older,
+        /// Do not ask whether this is meant
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Older {
+    /// Than this date
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    before: Option<i64>,
+    /// Than this age
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    older_than: Option<Duration>,
+}
+
+impl Older {
+    /// The moment before which it is, in microseconds since 1970, when it is now.
+    pub(super) fn before(self, now: i64) -> i64 {
+        let age = self.older_than.unwrap_or_default();
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        self.before.unwrap_or_else(|| now.saturating_sub(age))
+    }
+}
+
+/// An account, or a host with all its accounts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Whose {
+    Account(BareJid),
+    Host(Domain),
 }
 
 #[derive(Debug, Subcommand)]
@@ -195,6 +293,7 @@ user that runs this: run it as the one that runs the server, `sudo -u spondee sp
     },
 }
 
+/// Prints data.
 #[derive(Debug, clap::Args)]
 pub(super) struct Print {
     /// Print JSON
@@ -230,6 +329,36 @@ fn account(text: &str) -> Result<BareJid, String> {
         return Err("an account is written USER@HOST, such as juliet@example.org".to_owned());
     }
     Ok(account)
+}
+
+fn whose(text: &str) -> Result<Whose, String> {
+    match text.contains('@') {
+        true => account(text).map(Whose::Account),
+        false => host(text).map(Whose::Host),
+    }
+}
+
+/// In microseconds since 1970.
+fn moment(text: &str) -> Result<i64, String> {
+    let text = text.trim();
+    let whole = match text.contains('T') {
+        true => text.to_owned(),
+        false => format!("{text}T00:00:00Z"),
+    };
+    parse_xep0082(&whole).ok_or_else(|| {
+        "a date is written 2026-11-22, or 2026-11-22T18:30:00Z with a time and its offset from UTC"
+            .to_owned()
+    })
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    if is_ambiguous(text) {
+        return Err(AMBIGUOUS.to_owned());
+    }
+    let age = seconds(text).map(Duration::from_secs);
+    age.ok_or_else(|| {
+        "an age is a number and a unit, such as \"90 days\", 12h, 2w, \"6 months\" or 1y".to_owned()
+    })
 }
 
 fn host(text: &str) -> Result<Domain, String> {
@@ -320,6 +449,10 @@ mod tests {
             "spondee user disable",
             "spondee user enable",
             "spondee user delete",
+            "spondee user erase",
+            "spondee archive",
+            "spondee archive stats",
+            "spondee archive trim",
             "spondee check config",
             "spondee example-config",
         ] {

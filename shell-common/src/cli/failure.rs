@@ -3,7 +3,7 @@
 use std::io;
 
 use spondee_core::limits::PASSWORD_BYTES;
-use spondee_core::port::{Command, CommandError};
+use spondee_core::port::{ArchiveTask, Command, CommandError};
 use spondee_core::sasl::Held;
 use spondee_core::time::UnixTime;
 
@@ -56,8 +56,9 @@ impl From<io::Error> for Failure {
 /// A command was refused.
 pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
     let who = match command {
-        Command::List { host, .. } => host.as_str(),
+        Command::Erase { host } | Command::List { host, .. } => host.as_str(),
         Command::Add { account, .. }
+        | Command::Archive { account, .. }
         | Command::Delete { account }
         | Command::Disable { account }
         | Command::Enable { account }
@@ -65,7 +66,17 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         | Command::Show { account } => account.as_str(),
     };
     let nothing = match command {
-        Command::List { .. } | Command::Show { .. } => "nothing can be shown",
+        Command::Archive {
+            task: ArchiveTask::Measure,
+            ..
+        }
+        | Command::List { .. }
+        | Command::Show { .. } => "nothing can be shown",
+        Command::Archive {
+            task: ArchiveTask::Trim(_),
+            ..
+        }
+        | Command::Erase { .. } => "not all was removed",
         Command::Add { .. }
         | Command::Delete { .. }
         | Command::Disable { .. }

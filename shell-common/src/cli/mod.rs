@@ -1,8 +1,9 @@
-//! The command line: `spondee [serve]`, `spondee user …`, `spondee check config`, `spondee example-config`.
+//! The command line: `spondee [serve]`, `spondee user …`, `spondee archive …`, `spondee check config`, `spondee example-config`.
 //!
 //! Everything goes through `main_with`, which is given its arguments, streams and surroundings and returns the exit code: tests
 //! call it as a shell's `main` does. Errors are sentences that say what to do.
 
+mod archive;
 mod args;
 mod check;
 mod failure;
@@ -162,6 +163,12 @@ fn perform(
                 serve::development(program, &directory, console, serve)
             }
         },
+        Some(Task::Archive(task)) => {
+            log::init(LogLevel::Warn);
+            let source = find(args.config);
+            let settings = source.load()?;
+            archive::perform(task, &source, settings, console)
+        }
         Some(Task::User(task)) => {
             log::init(LogLevel::Warn);
             let source = find(args.config);

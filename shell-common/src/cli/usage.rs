@@ -30,6 +30,7 @@ pub(super) fn advise(
     if kind == ErrorKind::InvalidSubcommand {
         let word = text(ContextKind::InvalidSubcommand)?;
         return match line.word(0) {
+            "archive" => archive(word),
             "user" => user(word),
             "check" => Some(format!(
                 "there is nothing to check but a configuration: `spondee check config {word}`"
@@ -148,6 +149,7 @@ fn user(word: &str) -> Option<String> {
         "adduser" | "create" | "new" | "register" => "add",
         "change" | "password" | "reset" | "set-password" => "passwd",
         "del" | "remove" | "rm" | "unregister" => "delete",
+        "forget" | "purge" | "wipe" => "erase",
         "ban" | "block" | "lock" | "suspend" => "disable",
         "unban" | "unblock" | "unlock" => "enable",
         "ls" => "list",
@@ -160,6 +162,16 @@ fn user(word: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("this is called `spondee user {task}`"))
+}
+
+/// The same behind `archive`.
+fn archive(word: &str) -> Option<String> {
+    let task = match word {
+        "count" | "info" | "list" | "show" | "size" | "status" => "stats",
+        "clean" | "cleanup" | "delete" | "expire" | "prune" | "purge" | "remove" => "trim",
+        _ => return None,
+    };
+    Some(format!("this is called `spondee archive {task}`"))
 }
 
 /// An account without its host: those that are served come to mind.
@@ -326,6 +338,11 @@ mod tests {
                 "`spondee user show juliet@localhost`",
             ),
             ("spondee user info juliet@localhost", "`spondee user show`"),
+            (
+                "spondee archive purge juliet@localhost",
+                "`spondee archive trim`",
+            ),
+            ("spondee archive size", "`spondee archive stats`"),
             ("spondee start", "`spondee serve`"),
             ("spondee stop", "SIGTERM"),
             ("spondee reload", "SIGHUP"),
@@ -342,5 +359,6 @@ mod tests {
         }
         assert_eq!(told("spondee frobnicate", &[]), None);
         assert_eq!(told("spondee user frobnicate", &[]), None);
+        assert_eq!(told("spondee archive frobnicate", &[]), None);
     }
 }

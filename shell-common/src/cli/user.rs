@@ -1,5 +1,6 @@
 //! `spondee user …`: through the control socket of a running server, else in process.
 
+mod erase;
 mod show;
 
 use std::io::{self, Write};
@@ -27,11 +28,7 @@ pub(super) fn perform(
     settings: Settings,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let mut office = Office {
-        source,
-        settings,
-        way: Way::Server,
-    };
+    let mut office = Office::new(source, settings);
     match task {
         UserTask::Add { account, again } => {
             office.serves(account.domain())?;
@@ -69,10 +66,20 @@ pub(super) fn perform(
         UserTask::Delete { account, yes } => {
             office.serves(account.domain())?;
             if !yes {
-                confirm_deletion(&account, console)?;
+                let question =
+                    format!("Delete {account} and everything the server keeps for it? [y/N] ");
+                let without = format!("spondee user delete --yes {account}");
+                confirm(&question, "deleted", &without, console)?;
             }
             let said = format!("{account} was deleted with everything the server kept for it");
             office.change(Command::Delete { account }, &said, console)
+        }
+        UserTask::Erase { account, yes } => {
+            office.serves(account.domain())?;
+            if !yes {
+                erase::confirm(&account, console)?;
+            }
+            erase::erase(&mut office, account, console)
         }
         UserTask::List { host, print } => {
             let hosts: Vec<Domain> = match host {
@@ -80,7 +87,7 @@ pub(super) fn perform(
                     office.serves(host.as_str())?;
                     vec![host]
                 }
-                None => office.settings.config.hosts.keys().cloned().collect(),
+                None => office.hosts(),
             };
             office.list(&hosts, Table::new(print.form()), console)
         }
@@ -88,18 +95,21 @@ pub(super) fn perform(
     }
 }
 
-/// Asks a person whether it is meant. A script says so itself: what it deletes is gone, and nobody sees a question.
-fn confirm_deletion(account: &BareJid, console: &mut Console<'_>) -> Result<(), Failure> {
+/// Asks a person whether it is meant. A script says so itself: what goes is gone, and nobody sees a question. `done` is what would be done,
+/// `without` the command that does not ask.
+pub(super) fn confirm(
+    question: &str,
+    done: &str,
+    without: &str,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
     const ANSWER_BYTES: usize = 100;
     if matches!(console.input, Input::Pipe(_)) {
         return Err(Failure::Usage(format!(
-            "nothing was deleted: there is no terminal to ask on whether it is meant; `spondee user delete --yes {account}` does not ask"
+            "nothing was {done}: there is no terminal to ask on whether it is meant; `{without}` does not ask"
         )));
     }
-    write!(
-        console.err,
-        "Delete {account} and everything the server keeps for it? [y/N] "
-    )?;
+    write!(console.err, "{question}")?;
     console.err.flush()?;
     let answer = console
         .input
@@ -108,7 +118,7 @@ fn confirm_deletion(account: &BareJid, console: &mut Console<'_>) -> Result<(), 
     match answer {
         Line::Read(answer) if matches!(answer.trim_ascii(), b"y" | b"Y" | b"yes") => Ok(()),
         Line::Read(_) | Line::End | Line::TooLong | Line::Interrupted => {
-            Err(Failure::Refused("nothing was deleted".into()))
+            Err(Failure::Refused(format!("nothing was {done}")))
         }
     }
 }
@@ -117,7 +127,7 @@ fn confirm_deletion(account: &BareJid, console: &mut Console<'_>) -> Result<(), 
 const HOSTS_SHOWN: usize = 20;
 
 /// Where commands go.
-struct Office<'a> {
+pub(super) struct Office<'a> {
     source: &'a Source,
     settings: Settings,
     way: Way,
@@ -130,9 +140,22 @@ enum Way {
     Offline(Box<Offline>),
 }
 
-impl Office<'_> {
+impl<'a> Office<'a> {
+    pub(super) const fn new(source: &'a Source, settings: Settings) -> Self {
+        Self {
+            source,
+            settings,
+            way: Way::Server,
+        }
+    }
+
+    /// All hosts of the configuration.
+    pub(super) fn hosts(&self) -> Vec<Domain> {
+        self.settings.config.hosts.keys().cloned().collect()
+    }
+
     /// Whether the configuration has this host.
-    fn serves(&self, host: &str) -> Result<(), Failure> {
+    pub(super) fn serves(&self, host: &str) -> Result<(), Failure> {
         let hosts = &self.settings.config.hosts;
         if hosts.contains_key(host) {
             return Ok(());
@@ -201,7 +224,7 @@ impl Office<'_> {
     }
 
     /// What follows a sentence about an account: where, if no server was asked.
-    fn aside(&self) -> String {
+    pub(super) fn aside(&self) -> String {
         match &self.way {
             Way::Server => String::new(),
             Way::Offline(_) => {
@@ -227,7 +250,13 @@ impl Office<'_> {
                 let aside = self.aside();
                 Ok(show::write(&account, *details, &aside, form, console.out)?)
             }
-            Ok(CommandReply::Done | CommandReply::Users(_)) => Err(of_another_kind()),
+            Ok(
+                CommandReply::Archive(_)
+                | CommandReply::Done
+                | CommandReply::Erased(_)
+                | CommandReply::Trimmed { .. }
+                | CommandReply::Users(_),
+            ) => Err(of_another_kind()),
             Err(error) => Err(refused(&command, error)),
         }
     }
@@ -242,16 +271,7 @@ impl Office<'_> {
         for host in hosts {
             let mut after = None;
             loop {
-                let command = Command::List {
-                    host: host.clone(),
-                    after,
-                    limit: CONTROL_PAGE,
-                };
-                let users = match self.call(&command)? {
-                    Ok(CommandReply::Users(users)) => users,
-                    Ok(CommandReply::Done | CommandReply::User(_)) => return Err(of_another_kind()),
-                    Err(error) => return Err(refused(&command, error)),
-                };
+                let users = self.page(host, after)?;
                 for user in &users {
                     table.row(user, console.out)?;
                 }
@@ -265,7 +285,31 @@ impl Office<'_> {
         Ok(table.end(console.out)?)
     }
 
-    fn call(&mut self, command: &Command) -> Result<CommandResult, Failure> {
+    /// Accounts of a host in order, behind this one.
+    pub(super) fn page(
+        &mut self,
+        host: &Domain,
+        after: Option<BareJid>,
+    ) -> Result<Vec<UserEntry>, Failure> {
+        let command = Command::List {
+            host: host.clone(),
+            after,
+            limit: CONTROL_PAGE,
+        };
+        match self.call(&command)? {
+            Ok(CommandReply::Users(users)) => Ok(users),
+            Ok(
+                CommandReply::Archive(_)
+                | CommandReply::Done
+                | CommandReply::Erased(_)
+                | CommandReply::Trimmed { .. }
+                | CommandReply::User(_),
+            ) => Err(of_another_kind()),
+            Err(error) => Err(refused(&command, error)),
+        }
+    }
+
+    pub(super) fn call(&mut self, command: &Command) -> Result<CommandResult, Failure> {
         if let Way::Server = self.way {
             let directory = &self.settings.data_directory;
             let socket = socket_path(directory).map_err(Failure::Unusable)?;
@@ -288,7 +332,7 @@ impl Office<'_> {
 }
 
 /// The answer is not one to the question.
-fn of_another_kind() -> Failure {
+pub(super) fn of_another_kind() -> Failure {
     Failure::Unusable(
         "the server's answer is none to what was asked: it is of another version than this program; start it anew".into(),
     )

@@ -98,10 +98,14 @@ pub(super) fn expiry_text(expiry: Expiry) -> String {
     }
 }
 
+const DAY: u64 = 24 * 60 * 60;
+
 /// A period as it is written.
 pub(super) fn period_text(period: Duration) -> String {
     match period.as_secs() {
         60 => quoted("1 minute"),
+        DAY => quoted("1 day"),
+        seconds if seconds > 0 && seconds % DAY == 0 => quoted(&format!("{} days", seconds / DAY)),
         seconds if seconds > 0 && seconds % 60 == 0 => quoted(&format!("{} minutes", seconds / 60)),
         seconds => seconds.to_string(),
     }

@@ -33,6 +33,7 @@ use crate::limits::{CONFIG_FILE_BYTES, THREADS};
 use crate::remedy::explain;
 
 pub use example::EXAMPLE;
+pub(crate) use value::{AMBIGUOUS, is_ambiguous, seconds};
 
 /// Everything the file says, checked.
 #[derive(Clone, Debug)]

@@ -213,6 +213,7 @@ pub(super) fn expiry(
 ) -> impl Fn(&DeValue<'_>) -> Result<Expiry, String> {
     move |value| match value.as_str() {
         Some(text) if text.trim() == NEVER => Ok(Expiry::Never),
+        Some(text) if is_ambiguous(text) => Err(AMBIGUOUS.to_owned()),
         Some(_) | None => within(&bounds, EXPIRY, value).map(Expiry::After),
     }
 }
@@ -237,14 +238,26 @@ fn within(
     Ok(period)
 }
 
+/// Whether it is a number with `m`: minutes, but for Prosody's archives months. What is deleted too soon is gone.
+pub(crate) fn is_ambiguous(text: &str) -> bool {
+    let text = text.trim();
+    let number = text.trim_end_matches(char::is_alphabetic);
+    text.get(number.len()..) == Some("m")
+}
+
+/// What is said of it.
+pub(crate) const AMBIGUOUS: &str = "may be minutes or months: write \"min\" or \"months\"";
+
 /// What has no end.
 pub(super) const NEVER: &str = "never";
 
 const PERIOD: &str = "a number of seconds, or text such as \"2 minutes\"";
 const EXPIRY: &str = "a number of seconds, or text such as \"2 minutes\", or \"never\"";
 
-/// `90`, `90 s`, `1 minute`, `2h`, `1 day`.
-pub(super) fn seconds(text: &str) -> Option<u64> {
+const DAY: u64 = 24 * 60 * 60;
+
+/// `90`, `90 s`, `1 minute`, `2h`, `1 day`, `1w`, `6 months`, `1 year`. Nobody gets less than a month or a year that is meant.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
@@ -254,7 +267,10 @@ pub(super) fn seconds(text: &str) -> Option<u64> {
         "" | "s" | "sec" | "second" | "seconds" => 1,
         "m" | "min" | "minute" | "minutes" => 60,
         "h" | "hour" | "hours" => 60 * 60,
-        "d" | "day" | "days" => 24 * 60 * 60,
+        "d" | "day" | "days" => DAY,
+        "w" | "week" | "weeks" => 7 * DAY,
+        "month" | "months" => 31 * DAY,
+        "y" | "year" | "years" => 365 * DAY,
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_mul(unit)
@@ -315,6 +331,13 @@ mod tests {
             ("5 minutes", Some(300)),
             ("2h", Some(7200)),
             ("1 day", Some(86_400)),
+            ("1w", Some(604_800)),
+            ("2 weeks", Some(1_209_600)),
+            ("1 month", Some(2_678_400)),
+            ("1y", Some(31_536_000)),
+            ("2 years", Some(63_072_000)),
+            // In Prosody's archive that is a month; elsewhere in it, a minute.
+            ("1m", Some(60)),
             ("30 s", Some(30)),
             ("", None),
             ("minute", None),

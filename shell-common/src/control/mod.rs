@@ -15,6 +15,12 @@
 //!     {"result":"user","user":{"status":"enabled","contacts":12,"subscriptions":{"both":8,"to":1,"from":2,"none":1},"requests":0,
 //!     "blocked":0,"last_activity":null,"devices":[{"resource":"balcony","peer":"192.0.2.7:51234","connected_seconds":7500,"unread_bytes":0,
 //!     "presence":{"priority":5,"show":"away","status":"Reading"}}]}}
+//! {"command":"archive","account":"juliet@example.org","task":"measure"}      times are in microseconds since 1970-01-01T00:00:00Z
+//!     {"result":"archive","size":{"messages":12,"bytes":3456,"oldest":1795316645678000,"newest":1795316645679000,"waiting":0}}
+//! {"command":"archive","account":"juliet@example.org","task":{"trim":{"before":1795316645678000}}}      one step, to be asked for again
+//!     {"result":"trimmed","messages":500,"more":true}
+//! {"command":"erase","host":"example.org"}       one step towards leaving nothing of users that were deleted, to be asked for again
+//!     {"result":"erased","left":"some"}          "held" by another program that reads the database; "nothing"
 //! ```
 //!
 //! Errors: `busy`, `exists`, `malformed`, `no-such-host`, `no-such-user`, `password`, `store`, `timeout`. Whoever can enter
@@ -289,8 +295,11 @@ fn converse(shared: &Shared, stream: &UnixStream, shards: &Shards) -> io::Result
 /// Waits for the owner's shard. `None` when the server stops meanwhile.
 fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answer> {
     let place = match &command {
-        Command::List { host, .. } => shards.placement.owner(host.as_str()),
+        Command::Erase { host } | Command::List { host, .. } => {
+            shards.placement.owner(host.as_str())
+        }
         Command::Add { account, .. }
+        | Command::Archive { account, .. }
         | Command::Delete { account }
         | Command::Disable { account }
         | Command::Enable { account }

@@ -3,11 +3,12 @@ use std::time::Duration;
 
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{
-    Availability, CommandError, CommandReply, Contacts, Device, LastActivity, Show, UserDetails,
-    UserEntry,
+    ArchiveSize, ArchiveTask, Availability, CommandError, CommandReply, Contacts, Device,
+    LastActivity, Show, UserDetails, UserEntry,
 };
 use spondee_core::sasl::{Held, Status, Tombstones};
 use spondee_core::secret::Secret;
+use spondee_core::store::Erased;
 use spondee_core::time::UnixTime;
 
 use super::*;
@@ -346,4 +347,52 @@ fn stopping_ends_open_connections_and_removes_the_socket() {
     assert_eq!(server.directory.path().read_dir().unwrap().count(), 0);
     // The late answer reaches nobody.
     server.control.answer(id, Ok(CommandReply::Done));
+}
+
+#[test]
+fn what_is_asked_of_archives_and_of_what_was_deleted_arrives_and_is_answered() {
+    let server = Server::start();
+    let account = || jid("a@x.example");
+    let size = ArchiveSize {
+        messages: 3,
+        bytes: u64::MAX,
+        oldest: Some(-1),
+        newest: Some(i64::MAX),
+        waiting: 7,
+    };
+    let nothing = ArchiveSize::default();
+    for (task, reply) in [
+        (ArchiveTask::Measure, CommandReply::Archive(size)),
+        (ArchiveTask::Measure, CommandReply::Archive(nothing)),
+        (
+            ArchiveTask::Trim(i64::MIN),
+            CommandReply::Trimmed {
+                messages: 500,
+                more: true,
+            },
+        ),
+    ] {
+        let command = Command::Archive {
+            account: account(),
+            task,
+        };
+        let (arrived, result) = server.exchange(command, Ok(reply.clone()));
+        let Command::Archive {
+            account: of,
+            task: what,
+        } = arrived
+        else {
+            panic!("{arrived:?}");
+        };
+        assert_eq!((of, what), (account(), task));
+        assert_eq!(result, Ok(reply));
+    }
+    for erased in [Erased::All, Erased::Held, Erased::Some] {
+        let host = Domain::parse("x.example").unwrap();
+        let reply = Ok(CommandReply::Erased(erased));
+        let command = Command::Erase { host: host.clone() };
+        let (arrived, result) = server.exchange(command, reply.clone());
+        assert!(matches!(arrived, Command::Erase { host: at } if at == host));
+        assert_eq!(result, reply);
+    }
 }

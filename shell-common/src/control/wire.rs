@@ -1,5 +1,6 @@
 //! Requests and answers of the control socket as JSON. Both ends use these types, so that they cannot differ.
 
+mod archive;
 mod details;
 
 use std::borrow::Cow;
@@ -27,6 +28,11 @@ pub(super) enum Request<'a> {
         #[serde(default)]
         tombstones: Tombstones,
     },
+    Archive {
+        #[serde(borrow)]
+        account: Cow<'a, str>,
+        task: archive::Task,
+    },
     Delete {
         #[serde(borrow)]
         account: Cow<'a, str>,
@@ -38,6 +44,10 @@ pub(super) enum Request<'a> {
     Enable {
         #[serde(borrow)]
         account: Cow<'a, str>,
+    },
+    Erase {
+        #[serde(borrow)]
+        host: Cow<'a, str>,
     },
     List {
         #[serde(borrow)]
@@ -62,8 +72,12 @@ pub(super) enum Request<'a> {
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
 pub(super) enum Answer {
+    /// How much an account has archived.
+    Archive { size: archive::Size },
     /// On disk.
     Done,
+    /// A step of erasing is done.
+    Erased { left: archive::Left },
     /// Nothing took effect, save after `Refusal::Timeout`.
     Error {
         error: Refusal,
@@ -77,6 +91,8 @@ pub(super) enum Answer {
         /// `None` is never.
         until: Option<i64>,
     },
+    /// A step of a trim is done.
+    Trimmed { messages: u32, more: bool },
     /// What there is to know of an account.
     User { user: Details },
     /// In order; fewer than the limit means there are no more.
@@ -153,6 +169,10 @@ impl<'a> Request<'a> {
                 password: secret(password),
                 tombstones,
             },
+            Self::Archive { account, task } => Command::Archive {
+                account: address(&account)?,
+                task: task.into(),
+            },
             Self::Delete { account } => Command::Delete {
                 account: address(&account)?,
             },
@@ -162,8 +182,11 @@ impl<'a> Request<'a> {
             Self::Enable { account } => Command::Enable {
                 account: address(&account)?,
             },
+            Self::Erase { host } => Command::Erase {
+                host: domain(&host)?,
+            },
             Self::List { host, after, limit } => Command::List {
-                host: Domain::parse(&host).map_err(|_| format!("{host:?} is not a host name"))?,
+                host: domain(&host)?,
                 after: after.as_deref().map(address).transpose()?,
                 limit: match limit {
                     1..=CONTROL_PAGE => limit,
@@ -198,6 +221,10 @@ impl<'a> TryFrom<&'a Command> for Request<'a> {
                 password: typed(password)?,
                 tombstones: *tombstones,
             },
+            Command::Archive { account, task } => Self::Archive {
+                account: text(account),
+                task: (*task).into(),
+            },
             Command::Delete { account } => Self::Delete {
                 account: text(account),
             },
@@ -206,6 +233,9 @@ impl<'a> TryFrom<&'a Command> for Request<'a> {
             },
             Command::Enable { account } => Self::Enable {
                 account: text(account),
+            },
+            Command::Erase { host } => Self::Erase {
+                host: Cow::Borrowed(host.as_str()),
             },
             Command::List { host, after, limit } => Self::List {
                 host: Cow::Borrowed(host.as_str()),
@@ -244,7 +274,10 @@ impl Answer {
     /// A sentence, where the server gave no result.
     pub(super) fn into_result(self) -> Result<CommandResult, String> {
         Ok(match self {
+            Self::Archive { size } => Ok(size.into()),
             Self::Done => Ok(CommandReply::Done),
+            Self::Erased { left } => Ok(left.into()),
+            Self::Trimmed { messages, more } => Ok(CommandReply::Trimmed { messages, more }),
             Self::Held { deleted, until } => Err(CommandError::Held(Held {
                 deleted: UnixTime(deleted),
                 until: until.map(UnixTime),
@@ -283,7 +316,12 @@ impl Answer {
 impl From<CommandResult> for Answer {
     fn from(result: CommandResult) -> Self {
         match result {
+            Ok(CommandReply::Archive(size)) => Self::Archive { size: size.into() },
             Ok(CommandReply::Done) => Self::Done,
+            Ok(CommandReply::Erased(erased)) => Self::Erased {
+                left: erased.into(),
+            },
+            Ok(CommandReply::Trimmed { messages, more }) => Self::Trimmed { messages, more },
             Ok(CommandReply::User(user)) => Self::User {
                 user: (*user).into(),
             },
@@ -335,6 +373,10 @@ fn address(text: &str) -> Result<BareJid, String> {
         .ok()
         .filter(|jid| jid.local().is_some())
         .ok_or_else(|| format!("{text:?} is not the address of an account"))
+}
+
+fn domain(text: &str) -> Result<Domain, String> {
+    Domain::parse(text).map_err(|_| format!("{text:?} is not a host name"))
 }
 
 fn secret(password: Cow<'_, str>) -> Secret {

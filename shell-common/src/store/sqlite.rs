@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ffi};
 use spondee_core::jid::BareJid;
-use spondee_core::store::{Batch, Catalog, Expect, Op, Reply, StoreError};
+use spondee_core::store::{Batch, Catalog, Erased, Expect, Op, Reply, StoreError};
 use tracing::Level;
 
 use self::owners::Remembered;
@@ -466,7 +466,7 @@ impl Sqlite {
             // In a group with others it is one step of upkeep, and never the last.
             Op::Erase => {
                 self.forget_some()?;
-                return Ok(Reply::Erased { more: true });
+                return Ok(Reply::Erased(Erased::Some));
             }
             Op::Append { .. } | Op::Put { .. } => Some(self.make_owner(owner)?),
             Op::Blank { .. }

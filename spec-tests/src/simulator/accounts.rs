@@ -274,7 +274,14 @@ impl Accounts {
             Err(CommandError::NoSuchHost) if faults.served(name, given) != Served::Yes => {
                 before.clone()
             }
-            Ok(CommandReply::User(_) | CommandReply::Users(_)) | Err(_) => Possible::new(),
+            Ok(
+                CommandReply::Archive(_)
+                | CommandReply::Erased(_)
+                | CommandReply::Trimmed { .. }
+                | CommandReply::User(_)
+                | CommandReply::Users(_),
+            )
+            | Err(_) => Possible::new(),
         };
         if account.base.is_empty() {
             return Err(format!(

@@ -166,6 +166,8 @@ impl World {
             | Command::Disable { account }
             | Command::Passwd { account, .. } => account,
             Command::Add { .. }
+            | Command::Archive { .. }
+            | Command::Erase { .. }
             | Command::Enable { .. }
             | Command::List { .. }
             | Command::Show { .. } => return,

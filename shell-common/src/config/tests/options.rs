@@ -104,6 +104,13 @@ fn a_name_that_was_deleted_is_held_for_ever_or_for_a_time() {
     assert_eq!(expiry("user_tombstone_expiry = \"never\""), Expiry::Never);
     assert_eq!(expiry("user_tombstone_expiry = 0"), after(0));
     let year = after(365 * 86_400);
+    for written in ["1y", "1 year", "365 d", "525600 minutes"] {
+        assert_eq!(
+            expiry(&format!("user_tombstone_expiry = \"{written}\"")),
+            year
+        );
+    }
+    assert_eq!(expiry("user_tombstone_expiry = \"2w\""), after(14 * 86_400));
     assert_eq!(expiry("user_tombstone_expiry = \"365 days\""), year);
     assert!(EXAMPLE.contains("\nuser_tombstone_expiry = \"never\"\n"));
     let is = "`user_tombstone_expiry` must be a number of seconds, or text such as \"2 minutes\", or \"never\"";
@@ -111,6 +118,11 @@ fn a_name_that_was_deleted_is_held_for_ever_or_for_a_time() {
         // Prosody's, which is for ever.
         ("false", format!("{is}, not a boolean")),
         ("\"for ever\"", is.to_owned()),
+        (
+            "\"6m\"",
+            "`user_tombstone_expiry` may be minutes or months: write \"min\" or \"months\""
+                .to_owned(),
+        ),
         (
             "\"36501 days\"",
             "`user_tombstone_expiry` must be from 0 to 3153600000 seconds".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spondee_core::store::{Batch, Reply, StoreError};
+use spondee_core::store::{Batch, Erased, Reply, StoreError};
 use tracing::Level;
 
 use super::{Fault, Health, Outcome, Role, Sqlite, Traces, meaning, refuse, sql};
@@ -79,19 +79,22 @@ impl Sqlite {
             return Err(StoreError::Failed);
         }
         let step = self.tend_leftovers().and_then(|tended| match tended {
-            Tended::More => Ok(true),
+            Tended::More => Ok(Erased::Some),
             Tended::Done | Tended::Unknown => {
                 self.truncate()?;
-                Ok(self.traces == Traces::InLog)
+                Ok(match self.traces {
+                    Traces::InLog => Erased::Held,
+                    Traces::Nowhere => Erased::All,
+                })
             }
         });
         match step {
-            Ok(more) => Ok(vec![Reply::Erased { more }]),
+            Ok(erased) => Ok(vec![Reply::Erased(erased)]),
             Err(Fault::Sqlite(error)) => {
                 self.roll_back();
                 // Where another program holds it, it may let go.
                 if meaning(&error) == StoreError::Busy {
-                    return Ok(vec![Reply::Erased { more: true }]);
+                    return Ok(vec![Reply::Erased(Erased::Held)]);
                 }
                 if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
                     tracing::error!(file = %self.path.display(), "storage cannot erase what was deleted: {error}");

@@ -3,7 +3,7 @@
 use spondee_core::catalog::CATALOG;
 use spondee_core::private::PRIVATE;
 use spondee_core::roster::ROSTER;
-use spondee_core::store::{Entry, Kept, Payload};
+use spondee_core::store::{Entry, Erased, Kept, Payload};
 use spondee_core::vcard::VCARD;
 
 use super::*;
@@ -124,16 +124,16 @@ fn found(directory: &Scratch, word: &str) -> Vec<(String, usize)> {
     found
 }
 
-fn erase(store: &mut Sqlite) -> bool {
+fn erase(store: &mut Sqlite) -> Erased {
     let erase = Batch {
         class: Class::Upkeep,
         ..batch("x.example", vec![Op::Erase])
     };
     let reply = store.apply(&[erase]).remove(0).unwrap().remove(0);
-    let Reply::Erased { more } = reply else {
+    let Reply::Erased(erased) = reply else {
         panic!("{reply:?}");
     };
-    more
+    erased
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn nothing_readable_is_left_of_who_was_erased() {
     assert!(!found(&directory, MARKER).is_empty());
     do_all(&mut store, &[batch(ROMEO, vec![Op::Purge])]);
     let mut steps = 0;
-    while erase(&mut store) {
+    while erase(&mut store) == Erased::Some {
         steps += 1;
         // Others write meanwhile.
         do_all(
@@ -182,8 +182,11 @@ fn erasing_waits_for_who_reads_from_the_log() {
     let other = rusqlite::Connection::open(directory.path().join(FILE_NAME)).unwrap();
     other.execute_batch("BEGIN; SELECT * FROM archive").unwrap();
     do_all(&mut store, &[batch(ROMEO, vec![Op::Purge])]);
-    for _ in 0..9 {
-        assert!(erase(&mut store), "it is not done");
+    for _ in 0..2 {
+        assert_eq!(erase(&mut store), Erased::Some);
+    }
+    for _ in 0..3 {
+        assert_eq!(erase(&mut store), Erased::Held);
     }
     // Nor is it forgotten by who only has time.
     assert_eq!(store.tend(Quiet::Yes), Tended::Done);
@@ -191,7 +194,7 @@ fn erasing_waits_for_who_reads_from_the_log() {
     other.execute_batch("COMMIT").unwrap();
     assert_eq!(store.tend(Quiet::Yes), Tended::Done);
     assert_eq!(found(&directory, MARKER), []);
-    assert!(!erase(&mut store));
+    assert_eq!(erase(&mut store), Erased::All);
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn to_erase_is_a_step_of_upkeep_in_a_group_with_others() {
     let erase = batch("x.example", vec![Op::Erase]);
     let purge = batch(ROMEO, vec![Op::Purge]);
     do_all(&mut store, &[append(ROMEO, MARKER, 0..9), purge]);
-    let more = Ok(vec![Reply::Erased { more: true }]);
+    let some = Ok(vec![Reply::Erased(Erased::Some)]);
     let outcomes = store.apply(&[erase, append(JULIET, "lark", 0..1)]);
-    assert_eq!(outcomes, [more, Ok(vec![Reply::Done])]);
+    assert_eq!(outcomes, [some, Ok(vec![Reply::Done])]);
 }
