@@ -476,16 +476,6 @@ pub const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long after one that failed. Whatever is wrong with the store has been said by then.
 pub const RETENTION_AGAIN: Duration = Duration::from_secs(10 * 60);
 
-/// Of so many parts of the writer's time upkeep takes one at most.
-pub const UPKEEP_PART: u32 = 20;
-
-/// How long to wait with the next step of upkeep when one was answered after this time. What it waited for others counts, too: so the
-/// more there is to do, the less of it is upkeep.
-#[must_use]
-pub const fn upkeep_pause(took: Duration) -> Duration {
-    took.saturating_mul(UPKEEP_PART - 1)
-}
-
 /// Of so many parts of what an archive may hold, one may be appended before it is measured again (`archive::Bounds`). To measure a million
 /// takes a second of a reader's time, so each of the 60,000 messages in between pays for it as for a tenth of an append.
 pub const ARCHIVE_OVER_PART: u64 = 16;

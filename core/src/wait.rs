@@ -15,7 +15,6 @@ use crate::sasl::{ScramKeys, Status};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
 use crate::store::{Batch, Owed};
-use crate::time::Instant;
 
 /// One question under way.
 #[derive(Debug)]
@@ -45,8 +44,8 @@ pub(crate) enum Wait {
     Quiet,
     /// An account wants something that it does not have in memory.
     Read(AccountKey, Box<Read>),
-    /// A step of looking for what is kept too long, asked at this moment.
-    Retention(Instant),
+    /// A step of looking for what is kept too long.
+    Retention,
     /// An account wants its own data.
     Load(AccountKey),
     /// An account is in memory, and whoever sent this must not learn that from how soon it is answered.

@@ -111,6 +111,14 @@ pub const STORE_GATHER_AFTER: Duration = Duration::from_millis(20);
 /// them: a twentieth of the writer's time.
 pub const STORE_UPKEEP_GROUPS: u32 = 16;
 
+/// Of so many parts of the writer's time upkeep takes one at most: behind each batch of it there is none for nineteen times as long.
+pub const STORE_UPKEEP_PART: u32 = 20;
+
+/// The longest such pause: who asked for a step has a command to be answered, perhaps.
+pub const STORE_UPKEEP_PAUSE: Duration = Duration::from_secs(10);
+
+const _: () = assert!(STORE_UPKEEP_PAUSE.as_secs() < CONTROL_ANSWER.as_secs() / 2);
+
 /// Threads that serve batches which only read. One is for sign-ins and loads alone, so that nobody's pages hold them up.
 pub const STORE_READERS: usize = 2;
 

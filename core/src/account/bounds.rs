@@ -36,7 +36,7 @@ impl Account {
             return;
         }
         let upto = self.spool.last.unwrap_or(i64::MIN);
-        let next = self.bounds.next(cx.now.mono, &cx.host.archive, upto);
+        let next = self.bounds.next(&cx.host.archive, upto);
         let (class, op) = match next {
             Some(Next::Measure(op)) => (Class::Page, op),
             Some(Next::Trim(op)) => (Class::Upkeep, op),
@@ -47,10 +47,9 @@ impl Account {
 
     /// The store has answered.
     pub(super) fn bounds_came(&mut self, cx: &mut Cx<'_>, outcome: Result<Vec<Reply>, StoreError>) {
-        let now = cx.now.mono;
         match outcome.as_deref() {
-            Ok([Reply::Measured(measured)]) => self.bounds.measured(now, measured),
-            Ok([Reply::Trimmed { entries, more: _ }]) => self.bounds.trimmed(now, *entries),
+            Ok([Reply::Measured(measured)]) => self.bounds.measured(measured),
+            Ok([Reply::Trimmed { entries, more: _ }]) => self.bounds.trimmed(*entries),
             Ok(_) | Err(_) => self.bounds.failed(&cx.host.archive),
         }
         if self.bounds.is_to_be_kept() {

@@ -8,10 +8,8 @@ use super::ArchiveOptions;
 use super::rows::{ARCHIVE, Spool};
 use crate::limits::{
     ARCHIVE_COUNTED_BYTES, ARCHIVE_COUNTED_MESSAGES, ARCHIVE_OVER_PART, STORE_TRIM_ENTRIES,
-    upkeep_pause,
 };
 use crate::store::{Amount, Kept, Measured, Op};
-use crate::time::Instant;
 
 /// How much is archived of one account, about.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -30,10 +28,10 @@ enum State {
     Counting,
     /// The store is being asked how much there is; so much came since.
     Measuring(Amount),
-    /// What is too much goes, the next step not before this.
-    Trimming(Excess, Instant),
-    /// A step of that has been with the store since then.
-    Trims(Excess, Instant),
+    /// What is too much goes.
+    Trimming(Excess),
+    /// A step of that is with the store.
+    Trims(Excess),
 }
 
 /// What is too much.
@@ -77,10 +75,7 @@ impl Bounds {
     }
 
     /// What to ask the store now, if anything: to be asked after appends, and after answers. `upto` is the last key that was given out.
-    ///
-    /// Steps need no deadline: what is too much is so because messages come, and where none come any more it is a sixteenth too much at
-    /// most.
-    pub fn next(&mut self, now: Instant, options: &ArchiveOptions, upto: i64) -> Option<Next> {
+    pub fn next(&mut self, options: &ArchiveOptions, upto: i64) -> Option<Next> {
         let most = most(options);
         match self.state {
             State::Counting if self.about.exceeds(above(most)) => {
@@ -92,8 +87,8 @@ impl Bounds {
                     upto,
                 }))
             }
-            State::Trimming(excess, from) if from <= now => {
-                self.state = State::Trims(excess, now);
+            State::Trimming(excess) => {
+                self.state = State::Trims(excess);
                 Some(Next::Trim(Op::Trim {
                     log: ARCHIVE,
                     before: excess.before,
@@ -101,12 +96,12 @@ impl Bounds {
                     limit: STORE_TRIM_ENTRIES,
                 }))
             }
-            State::Counting | State::Measuring(_) | State::Trimming(..) | State::Trims(..) => None,
+            State::Counting | State::Measuring(_) | State::Trims(_) => None,
         }
     }
 
     /// How much there was.
-    pub fn measured(&mut self, now: Instant, measured: &Measured) {
+    pub fn measured(&mut self, measured: &Measured) {
         let State::Measuring(since) = self.state else {
             return;
         };
@@ -119,23 +114,22 @@ impl Bounds {
         self.state = match measured.beyond {
             Some(before) => {
                 let amount = minus(measured.whole, measured.within);
-                State::Trimming(Excess { before, amount }, now)
+                State::Trimming(Excess { before, amount })
             }
             None => State::Counting,
         };
     }
 
     /// A step is done: so many messages are gone.
-    pub fn trimmed(&mut self, now: Instant, entries: u32) {
-        let State::Trims(mut excess, since) = self.state else {
+    pub fn trimmed(&mut self, entries: u32) {
+        let State::Trims(mut excess) = self.state else {
             return;
         };
         // A step that was not full was the last.
         if entries >= STORE_TRIM_ENTRIES {
-            let pause = upkeep_pause(now.since(since));
             excess.amount.entries = excess.amount.entries.saturating_sub(entries.into());
             self.about.entries = self.about.entries.saturating_sub(entries.into());
-            self.state = State::Trimming(excess, now + pause);
+            self.state = State::Trimming(excess);
         } else {
             self.about = minus(self.about, excess.amount);
             self.unsaid = Amount {

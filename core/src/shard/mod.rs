@@ -318,7 +318,7 @@ impl Shard {
                 | Wait::Pretence(_)
                 | Wait::Quiet
                 | Wait::Read(..)
-                | Wait::Retention(_),
+                | Wait::Retention,
             ) => {
                 self.fx.bug(OTHER_QUESTION);
             }
@@ -350,7 +350,7 @@ impl Shard {
             Wait::Command(wait) => self.command_stored(now, *wait, outcome),
             // The next of its kind stands for it, and until then memory does.
             Wait::Quiet => {}
-            Wait::Retention(since) => self.retained(now, since, outcome),
+            Wait::Retention => self.retained(now, outcome),
             Wait::Derive(_) => self.fx.bug(OTHER_QUESTION),
         }
         self.spend(now);

@@ -1,8 +1,8 @@
 //! What is kept too long goes, each hour and on the first shard alone: first what waited too long for who is away and what was delivered,
 //! then what the archives let go.
 //!
-//! Nobody is loaded for it. It goes in steps, each some time after the one before was answered, so that it takes a small part of the
-//! writer's time, and behind everything else in the writer.
+//! Nobody is loaded for it. It goes in steps, which a back end carries out behind everything else and not too many of them
+//! (`Class::Upkeep`).
 
 use alloc::collections::VecDeque;
 use alloc::vec;
@@ -14,9 +14,7 @@ use crate::archive::ARCHIVE;
 use crate::config::Host;
 use crate::due::Due;
 use crate::jid::{BareJid, Domain};
-use crate::limits::{
-    RETENTION_AGAIN, RETENTION_EVERY, RETENTION_FIRST, STORE_TRIM_ENTRIES, upkeep_pause,
-};
+use crate::limits::{RETENTION_AGAIN, RETENTION_EVERY, RETENTION_FIRST, STORE_TRIM_ENTRIES};
 use crate::options::Expiry;
 use crate::store::{Batch, Class, Kept, Op, Reply, StoreError};
 use crate::time::{Instant, Now, UnixTime};
@@ -74,16 +72,11 @@ impl Shard {
             class: Class::Upkeep,
             ops: vec![op],
         };
-        self.store(batch, Wait::Retention(now.mono));
+        self.store(batch, Wait::Retention);
     }
 
-    /// The store has answered what was asked at `since`.
-    pub(super) fn retained(
-        &mut self,
-        now: Now,
-        since: Instant,
-        outcome: Result<Vec<Reply>, StoreError>,
-    ) {
+    /// The store has answered.
+    pub(super) fn retained(&mut self, now: Now, outcome: Result<Vec<Reply>, StoreError>) {
         let Ok([Reply::Swept { entries: _, next }]) = outcome.as_deref() else {
             self.retention.sweeps.clear();
             return self.retain_later(now, RETENTION_AGAIN);
@@ -95,7 +88,7 @@ impl Shard {
         }
         match self.retention.sweeps.is_empty() {
             true => self.retain_later(now, RETENTION_EVERY),
-            false => self.retain_later(now, upkeep_pause(now.mono.since(since))),
+            false => self.retain(now),
         }
     }
 

@@ -39,7 +39,8 @@ pub enum Class {
     Page,
     /// The credentials of who is signing in.
     SignIn,
-    /// What can wait.
+    /// What can wait: it is done behind everything else, and takes a small part of the time in which others could be served. Whoever has
+    /// one step answered may ask for the next at once.
     Upkeep,
 }
 

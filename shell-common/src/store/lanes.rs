@@ -7,12 +7,13 @@
 //!
 //! One reader serves sign-ins and loads alone; the other takes those first, then everything else.
 //!
-//! The writer takes all that waits. Upkeep, which can wait, is behind all of that, one batch at a time; it goes first only when its owner
-//! wants something else, or when it was passed over many times. Appends, for which nobody waits, may be left for a moment so that more of them come
+//! The writer takes all that waits. Upkeep, which can wait, is behind all of that, one batch at a time, and each followed by nineteen times as
+//! long without; it goes first only when its owner wants something else, or when it was passed over many times. Appends, for which nobody waits, may be left for a moment so that more of them come
 //! together: each commit writes the pages that it touched, however few rows are new on them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use spondee_core::jid::BareJid;
 use spondee_core::limits::StoreCredit;
@@ -22,7 +23,7 @@ use spondee_core::store::{Batch, Class, Op, StoreError};
 use super::Begun;
 use crate::limits::{
     STORE_GATHER_OPS, STORE_GROUP_BATCHES, STORE_GROUP_BYTES, STORE_PATIENT_READS,
-    STORE_UPKEEP_GROUPS, STORE_URGENT_READS,
+    STORE_UPKEEP_GROUPS, STORE_UPKEEP_PART, STORE_UPKEEP_PAUSE, STORE_URGENT_READS,
 };
 use crate::mailbox::Mailbox;
 
@@ -67,6 +68,8 @@ pub(super) struct Lanes {
     upkeep: VecDeque<Job>,
     /// How many groups went before the first of them.
     passed_over: u32,
+    /// None of them is begun before this.
+    upkeep_from: Option<Instant>,
     /// Batches that wait for others of their owners.
     parked: usize,
     /// Sign-ins and loads.
@@ -165,6 +168,7 @@ impl Lanes {
             gathered: 0,
             upkeep: VecDeque::new(),
             passed_over: 0,
+            upkeep_from: None,
             parked: 0,
             urgent: VecDeque::new(),
             patient: VecDeque::new(),
@@ -247,6 +251,19 @@ impl Lanes {
         woken
     }
 
+    /// A batch of upkeep took so long: others have the writer for some time now.
+    pub(super) fn rests(&mut self, took: Duration) {
+        let pause = took.saturating_mul(STORE_UPKEEP_PART - 1);
+        self.upkeep_from = Instant::now().checked_add(pause.min(STORE_UPKEEP_PAUSE));
+    }
+
+    /// How long what can wait has to, if it does.
+    pub(super) fn upkeep_pause(&self) -> Option<Duration> {
+        let from = self.upkeep_from.filter(|_| self.phase == Phase::Running)?;
+        let pause = from.saturating_duration_since(Instant::now());
+        (!self.upkeep.is_empty() && !pause.is_zero()).then_some(pause)
+    }
+
     /// Whether nothing but appends waits for the writer, few of them, and nobody waits for these.
     pub(super) fn may_gather(&self) -> bool {
         self.phase == Phase::Running
@@ -301,13 +318,13 @@ impl Lanes {
     }
 
     fn group(&mut self) -> Vec<Job> {
-        if self.writes.is_empty() || self.passed_over >= STORE_UPKEEP_GROUPS {
-            self.passed_over = 0;
-            if let Some(job) = self.upkeep.pop_front() {
+        if !self.upkeep.is_empty() && self.upkeep_pause().is_none() {
+            if (self.writes.is_empty() || self.passed_over >= STORE_UPKEEP_GROUPS)
+                && let Some(job) = self.upkeep.pop_front()
+            {
+                self.passed_over = 0;
                 return vec![job];
             }
-        }
-        if !self.upkeep.is_empty() {
             self.passed_over += 1;
         }
         let mut bytes = 0_usize;

@@ -99,6 +99,16 @@ impl Sqlite {
     pub(super) const fn connection(&self) -> &Connection {
         &self.connection
     }
+
+    /// What all statements did so far.
+    #[cfg(test)]
+    pub(super) fn all_statements(&self, what: rusqlite::StatementStatus) -> i32 {
+        let of = |sql: &&str| {
+            let statement = self.connection.prepare_cached(sql);
+            statement.map_or(0, |statement| statement.get_status(what))
+        };
+        self.sql.all().iter().map(of).sum()
+    }
 }
 
 impl Backend for Sqlite {

@@ -4,6 +4,7 @@ mod backends;
 mod erase;
 mod files;
 mod logs;
+mod million;
 mod random;
 mod threads;
 mod trims;

@@ -216,6 +216,12 @@ impl Shared {
                 }
                 (Server::Writer, Leisure::Used) | (Server::Reader(_), _) => None,
             };
+            // What can wait is due before that, perhaps.
+            let upkeep = match server {
+                Server::Writer => state.lanes.upkeep_pause(),
+                Server::Reader(_) => None,
+            };
+            let patience = [patience, upkeep].into_iter().flatten().min();
             state.lanes.sleeps(server);
             state = sleep(state, bell, patience);
         }
@@ -227,7 +233,18 @@ impl Shared {
             .into_iter()
             .map(|job| ((job.mailbox, job.ticket), job.batch))
             .unzip();
+        let is_upkeep = matches!(
+            batches[..],
+            [Batch {
+                class: Class::Upkeep,
+                ..
+            }]
+        );
+        let began = Instant::now();
         let outcomes = apply(backend, &batches);
+        if is_upkeep {
+            lock(&self.state).lanes.rests(began.elapsed());
+        }
         self.answer(&batches, returns, outcomes);
     }
 

@@ -2,7 +2,6 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,7 +10,6 @@ use crate::jid::BareJid;
 use crate::limits::{ARCHIVE_COUNTED_BYTES, ARCHIVE_COUNTED_MESSAGES, STORE_TRIM_ENTRIES};
 use crate::store::{Batch, Class, Entry, Kept, Measured, Op, Payload, Reply};
 use crate::testing::Memory;
-use crate::time::Instant;
 
 fn options(max_messages: u64, max_bytes: u64) -> ArchiveOptions {
     ArchiveOptions {
@@ -28,7 +26,6 @@ struct Owner {
     store: Memory,
     spool: Spool,
     last: i64,
-    now: Instant,
     measures: usize,
     trims: usize,
 }
@@ -44,7 +41,6 @@ impl Owner {
             store: Memory::default(),
             spool,
             last: 0,
-            now: Instant::default(),
             measures: 0,
             trims: 0,
         }
@@ -88,19 +84,14 @@ impl Owner {
 
     /// One question to the store, if there is one.
     fn step(&mut self) -> bool {
-        self.step_in(Duration::ZERO)
-    }
-
-    /// The same; the answer takes so long.
-    fn step_in(&mut self, took: Duration) -> bool {
-        match self.bounds.next(self.now, &self.options, self.last) {
+        match self.bounds.next(&self.options, self.last) {
             None => return false,
             Some(Next::Measure(op)) => {
                 self.measures += 1;
                 let Reply::Measured(measured) = self.ask(Class::Page, op) else {
                     panic!("no measure");
                 };
-                self.bounds.measured(self.now, &measured);
+                self.bounds.measured(&measured);
             }
             Some(Next::Trim(op)) => {
                 self.trims += 1;
@@ -108,8 +99,7 @@ impl Owner {
                     panic!("no trim");
                 };
                 assert!(entries <= STORE_TRIM_ENTRIES);
-                self.now = self.now + took;
-                self.bounds.trimmed(self.now, entries);
+                self.bounds.trimmed(entries);
             }
         }
         true
@@ -242,19 +232,15 @@ fn what_ages_took_is_found_out_and_then_known() {
 
 #[test]
 fn what_comes_while_it_is_measured_counts() {
-    let now = Instant::default();
     let options = options(100, u64::MAX);
     let mut bounds = Bounds::new(&Spool::default());
     for _ in 0..107 {
         bounds.appended(BODY);
     }
-    assert!(matches!(
-        bounds.next(now, &options, 107),
-        Some(Next::Measure(_))
-    ));
+    assert!(matches!(bounds.next(&options, 107), Some(Next::Measure(_))));
     for _ in 0..5 {
         bounds.appended(BODY);
-        assert_eq!(bounds.next(now, &options, 112), None, "it is under way");
+        assert_eq!(bounds.next(&options, 112), None, "it is under way");
     }
     let mut measured = Measured::default();
     for key in (1..=107).rev() {
@@ -264,13 +250,13 @@ fn what_comes_while_it_is_measured_counts() {
         };
         measured.count(key, BODY, most);
     }
-    bounds.measured(now, &measured);
-    let Some(Next::Trim(Op::Trim { before, .. })) = bounds.next(now, &options, 112) else {
+    bounds.measured(&measured);
+    let Some(Next::Trim(Op::Trim { before, .. })) = bounds.next(&options, 112) else {
         panic!("nothing goes");
     };
     assert_eq!(before, 8);
-    assert_eq!(bounds.next(now, &options, 112), None, "it is under way");
-    bounds.trimmed(now, 7);
+    assert_eq!(bounds.next(&options, 112), None, "it is under way");
+    bounds.trimmed(7);
     let mut spool = Spool::default();
     bounds.keep(&mut spool);
     assert_eq!(spool.messages, 105);
@@ -283,7 +269,7 @@ fn what_failed_is_tried_again_some_time_later() {
     let mut asked = Vec::new();
     for key in 0..2000 {
         bounds.appended(BODY);
-        if bounds.next(Instant::default(), &options, key).is_some() {
+        if bounds.next(&options, key).is_some() {
             asked.push(key);
             bounds.failed(&options);
         }
@@ -296,7 +282,7 @@ fn what_failed_is_tried_again_some_time_later() {
     }
     assert!(owner.step());
     assert!(matches!(
-        owner.bounds.next(owner.now, &owner.options, 0),
+        owner.bounds.next(&owner.options, 0),
         Some(Next::Trim(_))
     ));
     owner.bounds.failed(&owner.options);
@@ -306,31 +292,6 @@ fn what_failed_is_tried_again_some_time_later() {
     }
     while owner.step() {}
     assert_eq!(owner.archived(), 160);
-}
-
-#[test]
-fn steps_take_a_twentieth_of_the_time_at_most() {
-    let mut owner = Owner::new(options(200, u64::MAX));
-    for _ in 0..2000 {
-        owner.append(Kept::Archived);
-    }
-    assert!(owner.step());
-    let mut step = |took: u64| {
-        let since = owner.now;
-        assert!(owner.step_in(Duration::from_millis(took)));
-        // Nothing happens for nineteen times as long.
-        let end = owner.now + Duration::from_millis(took * 19);
-        owner.now = Instant(end.0 - 1);
-        assert!(!owner.step());
-        owner.now = end;
-        assert_eq!(owner.now.since(since), Duration::from_millis(took * 20));
-    };
-    step(2);
-    step(40);
-    step(2);
-    assert!(owner.step(), "the last");
-    assert!(!owner.step());
-    assert_eq!(owner.archived(), 200);
 }
 
 #[test]

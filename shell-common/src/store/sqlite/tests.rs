@@ -370,12 +370,7 @@ fn a_page_begun_before_its_owner_was_purged_shows_nothing_of_it() {
 
 /// Steps of SQLite's machine in all statements so far.
 fn steps(sqlite: &Sqlite) -> i32 {
-    let sql = Sql::new(&TESTED);
-    let of = |statement: &&str| {
-        let statement = sqlite.connection.prepare_cached(statement).unwrap();
-        statement.get_status(rusqlite::StatementStatus::VmStep)
-    };
-    sql.all().iter().map(of).sum()
+    sqlite.all_statements(rusqlite::StatementStatus::VmStep)
 }
 
 /// What is asked of an archive, of which only a part is wanted.

@@ -129,14 +129,14 @@ impl Mailbox for Post {
 }
 
 /// One shard: its mailbox and its tickets, which count from 0.
-struct Shard {
-    mailbox: Arc<dyn Mailbox>,
+pub(super) struct Shard {
+    pub(super) mailbox: Arc<dyn Mailbox>,
     posts: Receiver<Vec<Letter>>,
-    tickets: Arena<Ticket, ()>,
+    pub(super) tickets: Arena<Ticket, ()>,
 }
 
 impl Shard {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (sender, posts) = channel();
         Self {
             mailbox: Arc::new(Post(Mutex::new(sender))),
@@ -151,7 +151,7 @@ impl Shard {
     }
 
     /// The next post: numbers of the submissions with their outcomes.
-    fn post(&self) -> Vec<(usize, Result<Vec<Reply>, StoreError>)> {
+    pub(super) fn post(&self) -> Vec<(usize, Result<Vec<Reply>, StoreError>)> {
         let letters = self.posts.recv().unwrap();
         letters.into_iter().map(read).collect()
     }

@@ -1,11 +1,14 @@
 //! What can wait waits, but not for ever.
 
+use std::time::Duration;
+
 use spondee_core::store::{Amount, Kept};
 
+use super::super::Store;
 use super::super::lanes::Server;
-use super::threads::{OTHER, Play, QUICK, append, write};
+use super::threads::{OTHER, Play, QUICK, Shard, append, write};
 use super::*;
-use crate::limits::STORE_UPKEEP_GROUPS;
+use crate::limits::{STORE_UPKEEP_GROUPS, STORE_UPKEEP_PAUSE};
 
 fn trim() -> Vec<Op> {
     vec![Op::Trim {
@@ -61,6 +64,51 @@ fn upkeep_is_not_passed_over_for_ever() {
     assert_eq!(groups, STORE_UPKEEP_GROUPS);
     // What was not taken then is taken next, and the count begins anew.
     assert_eq!(owners(&play.take(Server::Writer)), ["c@x.example"]);
+}
+
+#[test]
+fn behind_upkeep_others_have_the_writer_for_some_time() {
+    let mut play = Play::new();
+    play.lanes.rests(Duration::from_secs(1));
+    assert_eq!(play.lanes.upkeep_pause(), None, "there is none");
+    upkeep(&mut play, "a@x.example");
+    assert!(
+        play.lanes
+            .upkeep_pause()
+            .is_some_and(|pause| pause <= STORE_UPKEEP_PAUSE)
+    );
+    assert_eq!(play.take(Server::Writer).len(), 0, "not yet");
+    for _ in 0..2 * STORE_UPKEEP_GROUPS {
+        play.submit("c@x.example", Class::Change, write());
+        let group = play.take(Server::Writer);
+        assert_eq!(owners(&group), ["c@x.example"]);
+        play.lanes.answered(&group);
+    }
+    // Its owner does not wait for that, nor does the end.
+    play.submit("a@x.example", Class::Change, write());
+    assert_eq!(play.take(Server::Writer).len(), 2);
+    upkeep(&mut play, "d@x.example");
+    assert_eq!(play.take(Server::Writer).len(), 0);
+    play.lanes.stop();
+    assert_eq!(owners(&play.take(Server::Writer)), ["d@x.example"]);
+}
+
+#[test]
+fn upkeep_after_a_pause_is_begun_though_nothing_else_comes() {
+    let directory = Scratch::new();
+    let store = Store::start(Box::new(open(&directory)), 1);
+    let mut shard = Shard::new();
+    for number in 0..20 {
+        let ticket = shard.tickets.insert(());
+        let batch = Batch {
+            class: Class::Upkeep,
+            ..batch("a@x.example", trim())
+        };
+        store.submit(&shard.mailbox, ticket, batch).unwrap();
+        let (entries, more) = (0, false);
+        let trimmed = Ok(vec![Reply::Trimmed { entries, more }]);
+        assert_eq!(shard.post(), [(number, trimmed)]);
+    }
 }
 
 #[test]
