@@ -46,9 +46,10 @@ use kept::Keeping;
 pub(crate) use kept::Kept;
 pub(crate) use leave::Leave;
 use offline::Offline;
+pub(crate) use pipeline::Wish;
 pub(crate) use reads::Read;
-pub(crate) use registration::Wish;
 pub(crate) use session::{Binding, Session, SessionKey};
+pub(crate) use vcard::asks_for_card;
 
 arena_key! {
     /// Names an account in memory; dead once the account is dropped, whoever comes back under the same name.

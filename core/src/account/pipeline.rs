@@ -2,11 +2,22 @@
 
 use alloc::sync::Arc;
 
-use super::{Account, Cx, SessionKey, Wish, answer};
+use super::{Account, Cx, SessionKey, answer, asks_for_card};
+use crate::registration::Change;
 use crate::roster::Act;
 use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza};
 use crate::xep::Entity;
 use crate::xml::Ns;
+
+/// What a session asks that is not for its account to decide.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    /// The card of somebody else: its request is on the way, and nothing more is to be read until there is an answer, or cards would come
+    /// faster than anybody reads.
+    Card,
+    /// This is to become of its account, and this request to be answered then.
+    Change(Change, Arc<Stanza>),
+}
 
 impl Account {
     /// A stanza from one of the account's own sessions, `from` stamped. What it asks that is not for the account to decide comes back.
@@ -69,11 +80,15 @@ impl Account {
         if (own || host) && ns == Some(Ns::Registration) {
             return self.registration_out(cx, session, iq);
         }
-        match own {
-            true => self.own_iq(cx, session, iq, ns),
-            false => cx.route(iq),
+        if own {
+            self.own_iq(cx, session, iq, ns);
+            return None;
         }
-        None
+        let is_for_card = iq
+            .to()
+            .is_some_and(|to| cx.is_routed(to) && asks_for_card(&iq, to));
+        cx.route(iq);
+        is_for_card.then_some(Wish::Card)
     }
 
     /// A request of a session to its own account.

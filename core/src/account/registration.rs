@@ -3,20 +3,12 @@
 
 use alloc::sync::Arc;
 
-use super::{Account, Cx, SessionKey};
+use super::{Account, Cx, SessionKey, Wish};
 use crate::effects::Effects;
 use crate::port::ConnId;
-use crate::registration::{self, Change};
+use crate::registration;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::xml::Ns;
-
-/// What a session wants to become of its account.
-#[derive(Debug)]
-pub(crate) struct Wish {
-    pub(crate) change: Change,
-    /// To be answered once it is done.
-    pub(crate) request: Arc<Stanza>,
-}
 
 impl Account {
     /// A request about its registration by one of the account's own sessions.
@@ -27,7 +19,7 @@ impl Account {
         iq: Arc<Stanza>,
     ) -> Option<Wish> {
         let payload = iq.payload()?;
-        let wish = match iq.kind() {
+        let change = match iq.kind() {
             Kind::Iq(IqType::Get) if payload.is(Ns::Registration, "query") => {
                 cx.tell(
                     key,
@@ -42,11 +34,8 @@ impl Account {
                 return None;
             }
         };
-        match wish {
-            Ok(change) => Some(Wish {
-                change,
-                request: Arc::clone(&iq),
-            }),
+        match change {
+            Ok(change) => Some(Wish::Change(change, Arc::clone(&iq))),
             Err(condition) => {
                 cx.refuse(key, &iq, condition);
                 None

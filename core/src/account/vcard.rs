@@ -5,9 +5,21 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Account, Asked, Cx, Read, SessionKey, StoreRoom};
+use crate::jid::Jid;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::store::{Class, Reply, StoreError};
 use crate::vcard;
+use crate::xml::Ns;
+
+/// Whether this asks for the card of somebody else.
+pub(crate) fn asks_for_card(stanza: &Stanza, to: &Jid) -> bool {
+    stanza.kind() == Kind::Iq(IqType::Get)
+        && to.resource().is_none()
+        && stanza.from().is_some_and(|from| from.bare() != to.bare())
+        && stanza
+            .payload()
+            .is_some_and(|payload| payload.is(Ns::VCard, "vCard"))
+}
 
 /// A session wants to see its account's card.
 #[derive(Debug)]

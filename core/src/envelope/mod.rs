@@ -179,6 +179,8 @@ pub struct Feeding {
 /// What somebody waits for who writes faster than it is read.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Awaited {
+    /// The card of somebody else, which it has asked for.
+    Card,
     /// All connections of the shard that says so: too much of what its account sent was not read.
     Queues,
     /// An account of that shard, which waits for the disk.

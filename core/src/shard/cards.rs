@@ -4,33 +4,37 @@
 //! neither the answer nor how soon it comes tells who exists.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Shard;
+use crate::account::Session;
 use crate::blocking;
-use crate::envelope::Delivery;
+use crate::envelope::{Awaited, Delivery};
 use crate::jid::{BareJid, Jid};
 use crate::limits::CARD_READS;
+use crate::port::ConnId;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::store::{Batch, Class, Reply, StoreError};
+use crate::time::Now;
 use crate::vcard;
 use crate::wait::Wait;
-use crate::xml::Ns;
 
-/// How many are reading whose card.
+/// Cards that are asked for.
 #[derive(Debug, Default)]
-pub(super) struct Cards(BTreeMap<BareJid, u16>);
+pub(super) struct Cards {
+    /// How many are reading whose.
+    readers: BTreeMap<BareJid, u16>,
+    /// Connections of this shard that wait for one.
+    waiting: BTreeSet<ConnId>,
+}
 
-/// Whether this asks for the card of somebody else.
-pub(super) fn asks_for_card(stanza: &Stanza, to: &Jid) -> bool {
-    stanza.kind() == Kind::Iq(IqType::Get)
-        && to.resource().is_none()
-        && stanza.from().is_some_and(|from| from.bare() != to.bare())
-        && stanza
-            .payload()
-            .is_some_and(|payload| payload.is(Ns::VCard, "vCard"))
+impl Cards {
+    /// A session is over.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.waiting.remove(&conn);
+    }
 }
 
 impl Shard {
@@ -40,11 +44,11 @@ impl Shard {
             return self.fx.bug("a request from nobody");
         };
         let whose = to.to_bare();
-        let readers = self.cards.0.entry(whose.clone()).or_default();
+        let readers = self.cards.readers.entry(whose.clone()).or_default();
         // Its owner's changes wait for these reads, and its sign-ins come first.
         if *readers >= CARD_READS || self.credit.is_low() {
             if *readers == 0 {
-                self.cards.0.remove(&whose);
+                self.cards.readers.remove(&whose);
             }
             return self.refuse(stanza, Condition::ResourceConstraint);
         }
@@ -61,6 +65,31 @@ impl Shard {
         self.store(batch, Wait::Card(asked));
     }
 
+    /// A session has asked for one: it is read no further until there is an answer, but not for ever.
+    pub(super) fn await_card(&mut self, now: Now, conn: ConnId) {
+        self.cards.waiting.insert(conn);
+        self.hold_up(now, conn, (self.place, Awaited::Card));
+    }
+
+    /// An answer on behalf of an account: whoever waits for a card has that, or asks soon for another.
+    pub(super) fn note_card(&mut self, stanza: &Stanza, to: &Jid) {
+        let is_answer = matches!(stanza.kind(), Kind::Iq(IqType::Result | IqType::Error));
+        if self.cards.waiting.is_empty() || !is_answer {
+            return;
+        }
+        let is_of_server = stanza.from().is_some_and(|from| from.resource().is_none());
+        let owner = self.by_name.get(to.bare()).copied();
+        let owner = owner.and_then(|key| self.owners.get(key));
+        let session = owner
+            .zip(to.resource())
+            .and_then(|(owner, resource)| owner.account.session_of(resource));
+        if let Some(conn) = session.map(Session::conn).filter(|_| is_of_server)
+            && self.cards.waiting.remove(&conn)
+        {
+            self.free(conn, (self.place, Awaited::Card));
+        }
+    }
+
     /// The store has answered.
     pub(super) fn card_came(
         &mut self,
@@ -68,10 +97,10 @@ impl Shard {
         outcome: Result<Vec<Reply>, StoreError>,
     ) {
         let whose = to.to_bare();
-        if let Some(readers) = self.cards.0.get_mut(&whose) {
+        if let Some(readers) = self.cards.readers.get_mut(&whose) {
             *readers = readers.saturating_sub(1);
             if *readers == 0 {
-                self.cards.0.remove(&whose);
+                self.cards.readers.remove(&whose);
             }
         }
         let reply = match card(outcome) {

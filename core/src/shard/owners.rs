@@ -4,13 +4,14 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::cards::asks_for_card;
 use super::commands::store_error;
 use super::inbox::{Errand, Item, Placed, Post};
 use super::owner::{Call, Commit, Life, Otherwise, Vanishing};
 use super::ways::Source;
 use super::{NAMELESS, Shard};
-use crate::account::{self, Account, AccountKey, Manner, StoreRoom, brings_in, nobody};
+use crate::account::{
+    self, Account, AccountKey, Manner, StoreRoom, asks_for_card, brings_in, nobody,
+};
 use crate::arena::ArenaKey as _;
 use crate::config::HostConfig;
 use crate::due::Due;
@@ -285,6 +286,7 @@ impl Shard {
         if asks_for_card(stanza, to) {
             return self.ask_for_card(stanza, to);
         }
+        self.note_card(stanza, to);
         let present = self.by_name.get(to.bare()).copied();
         // Most are for accounts in memory, whatever they are worth.
         let brings_in = || brings_in(stanza, to, manner);

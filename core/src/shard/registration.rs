@@ -5,7 +5,6 @@ use alloc::sync::Arc;
 
 use super::Shard;
 use super::connections::Role;
-use crate::account::Wish;
 use crate::envelope::Body;
 use crate::jid::BareJid;
 use crate::port::{Action, Command, CommandError, CommandReply, ConnId, Standing};
@@ -18,11 +17,10 @@ use crate::wait::{Petition, PetitionKey, PetitionOf, Requester};
 
 impl Shard {
     /// A session wants to change the password of its account, or to have no account any more.
-    pub(super) fn grant(&mut self, now: Now, conn: ConnId, wish: Wish) {
+    pub(super) fn grant(&mut self, now: Now, conn: ConnId, change: Change, request: Arc<Stanza>) {
         let Some(account) = self.connections.get(conn).and_then(|c| c.stream.account()) else {
             return self.fx.bug("a session of no account");
         };
-        let Wish { change, request } = wish;
         // One at a time, so that there is always room for an administrator.
         if self.commands.contains_key(account.as_str()) || self.credit.is_spent() {
             return self.answer_member(conn, &request, Err(Condition::ResourceConstraint));

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use super::Shard;
 use super::connections::Role;
-use crate::account::{AccountKey, Binding, SessionKey};
+use crate::account::{AccountKey, Binding, SessionKey, Wish};
 use crate::due::Due;
 use crate::jid::Resource;
 use crate::port::{ConnId, Note};
@@ -53,8 +53,10 @@ impl Shard {
             let wish = self.in_account(now, key, |account, cx| {
                 account.outbound(cx, session, stanza)
             });
-            if let Some(Some(wish)) = wish {
-                self.grant(now, conn, wish);
+            match wish.flatten() {
+                Some(Wish::Card) => self.await_card(now, conn),
+                Some(Wish::Change(change, request)) => self.grant(now, conn, change, request),
+                None => {}
             }
         }
     }
@@ -77,6 +79,7 @@ impl Shard {
         self.fx.release(conn);
         self.timers.stop(Due::Reader(conn));
         self.slowed.forget(conn);
+        self.cards.forget(conn);
         self.ways.forget(conn);
         self.credit.forget(conn);
         let key = self.member(conn)?;
