@@ -10,11 +10,13 @@ use core::net::IpAddr;
 use crate::account::{AccountKey, Read};
 use crate::arena::arena_key;
 use crate::jid::{BareJid, Jid};
+use crate::limits::{STORE_BATCH_BYTES, STORE_BATCH_OPS};
 use crate::port::{ArchiveTask, CommandId, ConnId};
 use crate::sasl::{ScramKeys, Status};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
-use crate::store::{Batch, Owed};
+use crate::store::{Batch, Op, Owed};
+use crate::time::Instant;
 
 /// One question under way.
 #[derive(Debug)]
@@ -64,6 +66,37 @@ pub(crate) struct Appended {
     pub(crate) refused: Vec<Arc<Stanza>>,
     /// How much that is.
     pub(crate) owed: Owed,
+    /// About how many bytes all of them take.
+    pub(crate) bytes: usize,
+}
+
+impl Appended {
+    /// Takes these behind its own, if one batch has room for both; otherwise gives them back.
+    pub(crate) fn join(&mut self, mut more: Box<Self>) -> Option<Box<Self>> {
+        let (
+            [Op::Append { entries, .. }],
+            [
+                Op::Append {
+                    entries: others, ..
+                },
+            ],
+        ) = (&mut self.batch.ops[..], &mut more.batch.ops[..])
+        else {
+            return Some(more);
+        };
+        if entries.len() + others.len() > STORE_BATCH_OPS / 2
+            || self.bytes + more.bytes > STORE_BATCH_BYTES / 2
+            || self.batch.tenure != more.batch.tenure
+        {
+            return Some(more);
+        }
+        entries.append(others);
+        self.refused.append(&mut more.refused);
+        self.owed.entries = self.owed.entries.saturating_add(more.owed.entries);
+        self.owed.bytes = self.owed.bytes.saturating_add(more.owed.bytes);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+        None
+    }
 }
 
 arena_key! {

@@ -1,11 +1,11 @@
 //! Messages on their way to the disk. They silence nobody: who is there gets them at once. What an account appends in a turn is one
-//! batch, which goes before all that the account writes or reads afterwards.
+//! batch, which goes before all that the account reads afterwards: also where the store was too busy for it, and it is offered again.
 
 use alloc::boxed::Box;
 use alloc::vec;
 
 use super::Shard;
-use super::owner::Pending;
+use super::owner::{Pending, Waiting};
 use crate::account::AccountKey;
 use crate::archive::ARCHIVE;
 use crate::due::Due;
@@ -66,7 +66,7 @@ impl Shard {
             entries,
             refused,
             owed,
-            bytes: _,
+            bytes,
         } = core::mem::take(&mut owner.appends);
         let log = ARCHIVE;
         let batch = Batch {
@@ -81,8 +81,51 @@ impl Shard {
             offered: 1,
             refused,
             owed,
+            bytes,
         };
-        self.store(batch, Wait::Append(Box::new(appended)));
+        let appended = Box::new(appended);
+        match owner.line.offered {
+            0 => self.offer(batch, appended),
+            _ => owner.line.push(appended),
+        }
+    }
+
+    /// Messages are the store's.
+    fn offer(&mut self, batch: Batch, appended: Box<Appended>) {
+        if let Some(owner) = self.owners.get_mut(appended.account) {
+            owner.line.offered = owner.line.offered.saturating_add(1);
+        }
+        self.store(batch, Wait::Append(appended));
+    }
+
+    /// The store has messages, or never will: what waits behind them goes on, up to the next messages.
+    fn advance(&mut self, key: AccountKey) {
+        if let Some(owner) = self.owners.get_mut(key) {
+            owner.line.offered = owner.line.offered.saturating_sub(1);
+        }
+        while let Some(owner) = self.owners.get_mut(key)
+            && owner.line.offered == 0
+            && let Some(next) = owner.line.pop()
+        {
+            self.send_waiting(key, next);
+        }
+    }
+
+    fn send_waiting(&mut self, key: AccountKey, waiting: Waiting) {
+        match waiting {
+            Waiting::Messages(appended) => self.offer(appended.batch.clone(), appended),
+            Waiting::Question(class, ops, read) => self.ask_now(key, class, ops, read),
+        }
+    }
+
+    /// All that an account keeps goes to the store at once: it is to be read anew, or leaves.
+    pub(super) fn send_all(&mut self, key: AccountKey) {
+        self.flush_appends(key);
+        while let Some(owner) = self.owners.get_mut(key)
+            && let Some(next) = owner.line.pop()
+        {
+            self.send_waiting(key, next);
+        }
     }
 
     /// The store has answered.
@@ -93,7 +136,7 @@ impl Shard {
         failed: Option<StoreError>,
     ) {
         let condition = match failed {
-            None => return,
+            None => return self.advance(appended.account),
             Some(StoreError::Busy) if appended.offered < OFFERS => {
                 appended.offered = appended.offered.saturating_add(1);
                 return self.append_later(now, appended);
@@ -103,7 +146,10 @@ impl Shard {
                 Condition::InternalServerError
             }
             // It may be there: to say that it is not would have it sent twice.
-            Some(StoreError::Unknown) => return self.note_unkept(&appended),
+            Some(StoreError::Unknown) => {
+                self.note_unkept(&appended);
+                return self.advance(appended.account);
+            }
         };
         self.note_unkept(&appended);
         let Appended {
@@ -118,6 +164,7 @@ impl Shard {
         for stanza in refused {
             self.refuse(&stanza, condition);
         }
+        self.advance(account);
     }
 
     fn note_unkept(&mut self, appended: &Appended) {

@@ -90,7 +90,7 @@ impl Shard {
 
     /// Asks for what an account keeps, and for its credentials if nobody knows which are good.
     pub(super) fn load(&mut self, key: AccountKey) {
-        self.flush_appends(key);
+        self.send_all(key);
         self.tenures = self.tenures.wrapping_add(1);
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that is to be loaded is gone");
@@ -279,7 +279,7 @@ impl Shard {
     /// The account is being deleted: what waits for it is answered as if it was gone.
     pub(super) fn depart(&mut self, now: Now, key: AccountKey) {
         // What it kept a moment ago goes with all else.
-        self.flush_appends(key);
+        self.send_all(key);
         if let Some(owner) = self.owners.get_mut(key) {
             owner.life = Life::Leaving(Vanishing::Nobody);
             self.turn_away(now, key, Vanishing::Nobody);
@@ -330,7 +330,7 @@ impl Shard {
     }
 
     pub(super) fn let_go(&mut self, key: AccountKey) {
-        self.flush_appends(key);
+        self.send_all(key);
         if let Some(owner) = self.owners.remove(key) {
             self.by_name.remove(owner.account.jid().as_str());
             if let Some(number) = owner.idle {

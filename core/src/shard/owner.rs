@@ -11,13 +11,16 @@
 //! ```
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::inbox::{Inbox, Post};
-use crate::account::{Account, Asked, Saying};
+use crate::account::{Account, Append, Asked, Read, Saying};
+use crate::limits::STORE_BATCH_BYTES;
 use crate::stanza::Stanza;
-use crate::store::{Batch, Entry, Owed};
+use crate::store::{Batch, Class, Entry, Op, Owed};
+use crate::wait::Appended;
 use crate::wait::Requester;
 
 /// See the module.
@@ -34,6 +37,8 @@ pub(super) struct Owner {
     pub(super) turn: usize,
     /// Messages that go to the store at the end of the turn.
     pub(super) appends: Pending,
+    /// What goes to the store behind messages that it was offered.
+    pub(super) line: Line,
     /// The command that deletes it, once that has begun.
     pub(super) leave: Option<LeaveTaking>,
 }
@@ -47,6 +52,50 @@ pub(super) struct Pending {
     pub(super) owed: Owed,
     /// About how many bytes the entries take.
     pub(super) bytes: usize,
+}
+
+/// What goes to the store one after the other: messages that it was too busy for are offered again, and nothing that was kept or asked
+/// behind them may overtake them. Who saw what came behind a message would never look for it again.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Batches of messages that are with the store, or to be offered again.
+    pub(super) offered: u32,
+    pub(super) waiting: VecDeque<Waiting>,
+    /// Of the messages that wait.
+    pub(super) bytes: usize,
+}
+
+/// One thing in the line.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Messages(Box<Appended>),
+    Question(Class, Vec<Op>, Box<Read>),
+}
+
+impl Line {
+    /// Whether so much waits that no more is kept.
+    pub(super) const fn is_full(&self) -> bool {
+        self.bytes > STORE_BATCH_BYTES
+    }
+
+    /// Messages wait for those before them: together with the last that do, if one batch has room for both.
+    pub(super) fn push(&mut self, appended: Box<Appended>) {
+        self.bytes = self.bytes.saturating_add(appended.bytes);
+        let rest = match self.waiting.back_mut() {
+            Some(Waiting::Messages(last)) => last.join(appended),
+            Some(Waiting::Question(..)) | None => Some(appended),
+        };
+        self.waiting.extend(rest.map(Waiting::Messages));
+    }
+
+    /// What is next.
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
+        let next = self.waiting.pop_front();
+        if let Some(Waiting::Messages(appended)) = &next {
+            self.bytes = self.bytes.saturating_sub(appended.bytes);
+        }
+        next
+    }
 }
 
 /// An account that is being deleted tells its contacts first.
@@ -96,6 +145,8 @@ pub(super) struct Commit {
 pub(super) struct Call {
     /// What it said.
     pub(super) held: Vec<Saying>,
+    /// Messages that it keeps, unless it is made again.
+    pub(super) appends: Vec<Append>,
     pub(super) otherwise: Otherwise,
 }
 
@@ -120,6 +171,7 @@ impl Owner {
             idle: None,
             turn: 0,
             appends: Pending::default(),
+            line: Line::default(),
             leave: None,
         }
     }

@@ -92,7 +92,7 @@ impl Shard {
                 &fallback
             }
         };
-        let store = match self.credit.is_spent() {
+        let store = match self.credit.is_spent() || owner.line.is_full() {
             true => StoreRoom::Spent,
             false => StoreRoom::Room,
         };
@@ -153,6 +153,7 @@ impl Shard {
         gathered.changes.extend(spoken.changes);
         gathered.calls.push(Call {
             held: spoken.said,
+            appends: spoken.appends,
             otherwise,
         });
     }
@@ -201,6 +202,8 @@ impl Shard {
                 owner.account.settle_kept();
                 for call in calls {
                     self.spoken.said = call.held;
+                    self.spoken.appends = call.appends;
+                    self.keep_appends(key);
                     self.say(key);
                 }
                 self.settle(now);
@@ -493,13 +496,16 @@ impl Shard {
         if ran.is_none() {
             return;
         }
-        self.keep_appends(key);
+        let waits = !gathered.changes.is_empty() || !self.spoken.changes.is_empty();
+        if !waits {
+            self.keep_appends(key);
+        }
         self.keep_quietly(key);
         self.ask_store(key);
-        if gathered.changes.is_empty() && self.spoken.changes.is_empty() {
-            self.say(key);
-        } else {
-            self.gather(gathered, Some(post));
+        match waits {
+            // If it is to be made again, it is to keep its messages then.
+            true => self.gather(gathered, Some(post)),
+            false => self.say(key),
         }
     }
 

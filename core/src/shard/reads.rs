@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 
 use super::Shard;
 use super::inbox::Item;
-use super::owner::Life;
+use super::owner::{Life, Waiting};
 use crate::account::{AccountKey, Read};
 use crate::port::ConnId;
-use crate::store::{Batch, Reply, StoreError};
+use crate::store::{Batch, Class, Op, Reply, StoreError};
 use crate::time::Now;
 use crate::wait::Wait;
 
@@ -26,14 +26,29 @@ impl Shard {
                 return self.fx.bug("an account that reads is gone");
             };
             owner.account.asks_store(&read);
-            let batch = Batch {
-                owner: owner.account.jid().clone(),
-                tenure: owner.tenure,
-                class,
-                ops,
-            };
-            self.store(batch, Wait::Read(key, Box::new(read)));
+            let read = Box::new(read);
+            match owner.line.offered {
+                0 => self.ask_now(key, class, ops, read),
+                _ => owner
+                    .line
+                    .waiting
+                    .push_back(Waiting::Question(class, ops, read)),
+            }
         }
+    }
+
+    /// A question goes to the store.
+    pub(super) fn ask_now(&mut self, key: AccountKey, class: Class, ops: Vec<Op>, read: Box<Read>) {
+        let Some(owner) = self.owners.get(key) else {
+            return self.fx.bug("an account that reads is gone");
+        };
+        let batch = Batch {
+            owner: owner.account.jid().clone(),
+            tenure: owner.tenure,
+            class,
+            ops,
+        };
+        self.store(batch, Wait::Read(key, read));
     }
 
     /// The store has answered.
