@@ -594,6 +594,9 @@ const _: () = assert!(2 * ARCHIVE_RULES_BYTES + ARCHIVE_RULES * 1024 <= STORE_BA
 /// Entries in one page of an archive's query that a client names by their ids.
 pub const ARCHIVE_IDS: usize = STORE_PAGE_ENTRIES as usize;
 
+/// Bytes of a query's `queryid`: it is sent with each entry of the page. Those of clients have a few dozen.
+pub const ARCHIVE_QUERYID_BYTES: usize = 1024;
+
 /// Messages that wait for a session which is still told what came while nobody was there: others of its account have them already. One
 /// more ends that session.
 pub const CATCHING_UP_STANZAS: usize = 1024;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::id::Ids;
 use crate::jid::Jid;
-use crate::limits::ARCHIVE_IDS;
+use crate::limits::{ARCHIVE_IDS, ARCHIVE_QUERYID_BYTES};
 use crate::stanza::Condition;
 use crate::store::{Entry, Kept, Order, Page, Peer, Pick};
 use crate::time::parse_xep0082;
@@ -98,6 +98,13 @@ impl Query {
             ..
         } = read;
         let queryid = query.attribute("queryid");
+        // It is repeated with each entry.
+        if queryid
+            .as_ref()
+            .is_some_and(|id| id.len() > ARCHIVE_QUERYID_BYTES)
+        {
+            return Err(Condition::PolicyViolation);
+        }
         Ok(Self {
             queryid: queryid.map(|id| id.into_owned().into_boxed_str()),
             wanted: match counts {
