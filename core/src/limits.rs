@@ -597,8 +597,8 @@ pub const ARCHIVE_IDS: usize = STORE_PAGE_ENTRIES as usize;
 /// Bytes of a query's `queryid`: it is sent with each entry of the page. Those of clients have a few dozen.
 pub const ARCHIVE_QUERYID_BYTES: usize = 1024;
 
-/// Messages that wait for a session which is still told what came while nobody was there: others of its account have them already. One
-/// more ends that session.
+/// Messages that wait for a session which is still told what came while nobody was there: not kept, or others of its account have them
+/// already. One more is refused; a copy of what another session of its account sends ends it.
 pub const CATCHING_UP_STANZAS: usize = 1024;
 /// Bytes of these.
 pub const CATCHING_UP_BYTES: usize = 1024 * 1024;

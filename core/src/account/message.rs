@@ -100,6 +100,10 @@ impl Account {
         if kept.is_some() && cx.store == StoreRoom::Spent {
             return refuse(cx, &message, Condition::ResourceConstraint, None);
         }
+        if !owes && self.is_far_behind(&recipients, &copies) {
+            // Its senders hear of it, and its session stays.
+            return refuse(cx, &message, Condition::ResourceConstraint, None);
+        }
         if owes && is_full {
             // XEP-0160 §2: "e.g., because the recipient's offline message queue is full".
             return refuse(cx, &message, Condition::ServiceUnavailable, Some(FULL));

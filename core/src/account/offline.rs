@@ -97,6 +97,13 @@ impl Fetched {
     }
 }
 
+impl Behind {
+    /// Whether no more is to be put behind it.
+    fn is_full(&self) -> bool {
+        self.messages.len() >= CATCHING_UP_STANZAS || self.bytes >= CATCHING_UP_BYTES
+    }
+}
+
 impl Offline {
     /// Whether no more is taken.
     pub(super) const fn is_full(&self, most: u32) -> bool {
@@ -132,6 +139,26 @@ impl Account {
         }
     }
 
+    /// Whether one of those who would get a message is still told what waited, and as much as may wait behind that does so already.
+    pub(super) fn is_far_behind(&self, recipients: &Recipients, copies: &[SessionKey]) -> bool {
+        if self.offline.claim.is_none() {
+            return false;
+        }
+        let is_far = |key: &SessionKey| {
+            let session = self.find_key(*key).and_then(|at| self.sessions.get(at));
+            session.is_some_and(|session| match &session.delivery {
+                Delivery::CatchingUp(behind) => behind.is_full(),
+                Delivery::Live => false,
+            })
+        };
+        let chosen = match recipients {
+            Recipients::One(one) => core::slice::from_ref(one),
+            Recipients::Each(each) => each,
+            Recipients::Unreached(_) => &[],
+        };
+        chosen.iter().chain(copies).any(is_far)
+    }
+
     /// These sessions have a copy of what is owed: it is not for them any more.
     pub(super) fn remember_copies(&mut self, copies: &[SessionKey], key: Option<i64>) {
         let Some(key) = key else {
@@ -161,13 +188,13 @@ impl Account {
                 let Delivery::CatchingUp(behind) = &mut session.delivery else {
                     return true;
                 };
+                let was_full = behind.is_full();
                 behind.bytes = behind.bytes.saturating_add(message.size());
                 behind
                     .messages
                     .push_back((Arc::clone(&message), to.clone()));
-                let is_full =
-                    behind.messages.len() > CATCHING_UP_STANZAS || behind.bytes > CATCHING_UP_BYTES;
-                if is_full {
+                // What others send is refused by then: it is the account's own doing.
+                if was_full {
                     cx.overflow(*key);
                 }
                 false
