@@ -327,6 +327,10 @@ impl Account {
             claim.done = done;
             self.spool.done = done;
             self.keep_spool(cx);
+            // What is not owed any more need not be kept from anybody.
+            for session in self.sessions.iter_mut().filter(|s| !s.copied.is_empty()) {
+                session.copied.retain(|key| Some(*key) > done);
+            }
         }
         let owed = &mut self.offline.owed;
         owed.entries = owed.entries.saturating_sub(written.owed.entries);
