@@ -78,8 +78,8 @@ impl Simulation {
         let condition = error.and_then(Element::condition);
         // What is said of what it sent before may come behind the answer to what it sent later.
         let id = stanza.attribute("id").unwrap_or_default();
-        let answers = stanza.attribute("type") == Some("error")
-            && Sent::number_of(id, index).is_some();
+        let answers =
+            stanza.attribute("type") == Some("error") && Sent::number_of(id, index).is_some();
         let may_come = answers || self.blocks.may_come(index, account, from);
         if condition != Some("not-acceptable") && !may_come {
             return Err(format!(
