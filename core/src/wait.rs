@@ -16,7 +16,6 @@ use crate::sasl::{ScramKeys, Status};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
 use crate::store::{Batch, Op, Owed};
-use crate::time::Instant;
 
 /// One question under way.
 #[derive(Debug)]

@@ -46,7 +46,10 @@ fn set(id: &str, inside: &str) -> String {
 
 fn change(user: &str, password: &str) -> String {
     let inside = format!("<username>{user}</username><password>{password}</password>");
-    set("c", &format!("<query xmlns='jabber:iq:register'>{inside}</query>"))
+    set(
+        "c",
+        &format!("<query xmlns='jabber:iq:register'>{inside}</query>"),
+    )
 }
 
 fn remove() -> String {
@@ -60,7 +63,9 @@ fn card_of(account: &str) -> String {
 fn signs_in(world: &mut World, account: &str, password: &str) -> bool {
     let mut talk = Talk::connect(world, Opening::Tls);
     let opened = talk.open(world, "localhost");
-    opened.and_then(|_| talk.sign_in(world, account, password)).is_ok()
+    opened
+        .and_then(|_| talk.sign_in(world, account, password))
+        .is_ok()
 }
 
 fn has_no_fault(world: &World) {
@@ -160,7 +165,10 @@ fn an_account_that_could_not_be_removed_is_there_and_its_user_is_told() -> Outco
     world.fates = [Fate::Kept, Fate::Kept, Fate::Failed(StoreError::Failed)].into();
     balcony.send(&mut world, &remove());
     assert_eq!(word(&balcony.next(&mut world)?), "internal-server-error");
-    assert_eq!(stream_error(&mut world, &mut balcony)?, "internal-server-error");
+    assert_eq!(
+        stream_error(&mut world, &mut balcony)?,
+        "internal-server-error"
+    );
     assert_eq!(stream_error(&mut world, &mut chamber)?, "not-authorized");
     assert!(signs_in(&mut world, JULIET, "secret"));
     has_no_fault(&world);
@@ -271,7 +279,11 @@ fn a_newcomer_that_does_not_wait_leaves_nothing_behind() -> Outcome {
         world.run();
         world.hang_up(talk.peer());
         world.run();
-        assert!(signs_in(&mut world, &format!("{user}@localhost"), "Calliope"));
+        assert!(signs_in(
+            &mut world,
+            &format!("{user}@localhost"),
+            "Calliope"
+        ));
     }
     world.advance(std::time::Duration::from_secs(300));
     has_no_fault(&world);
@@ -286,7 +298,10 @@ fn what_is_read_for_a_card_is_the_same_for_every_name() -> Outcome {
     let said = ask(
         &mut world,
         &mut nurse,
-        &set("b", "<block xmlns='urn:xmpp:blocking'><item jid='juliet@localhost'/></block>"),
+        &set(
+            "b",
+            "<block xmlns='urn:xmpp:blocking'><item jid='juliet@localhost'/></block>",
+        ),
     )?;
     assert_eq!(said, ["result"]);
     let mut juliet = Talk::session(&mut world, JULIET, "balcony")?;
@@ -309,7 +324,9 @@ fn what_is_read_for_a_card_is_the_same_for_every_name() -> Outcome {
 #[test]
 fn a_client_that_asks_for_many_cards_gets_them_all() -> Outcome {
     for shards in [1, 3] {
-        let mut world = world(shards, |config| config.limits.session_queue_bytes = 400 * 1024);
+        let mut world = world(shards, |config| {
+            config.limits.session_queue_bytes = 400 * 1024
+        });
         let mut romeo = Talk::session(&mut world, ROMEO, "orchard")?;
         let picture = "x".repeat(120 * 1024);
         let card = format!("<vCard xmlns='vcard-temp'><PHOTO>{picture}</PHOTO></vCard>");
@@ -367,7 +384,10 @@ fn private_xml_and_cards_survive_a_crash() -> Outcome {
     world.crash();
     let mut juliet = Talk::session(&mut world, JULIET, "balcony")?;
     for (get, kept) in [
-        ("<query xmlns='jabber:iq:private'><a xmlns='x'/></query>", "1"),
+        (
+            "<query xmlns='jabber:iq:private'><a xmlns='x'/></query>",
+            "1",
+        ),
         ("<vCard xmlns='vcard-temp'/>", "Juliet"),
     ] {
         juliet.send(&mut world, &format!("<iq type='get' id='g'>{get}</iq>"));
@@ -380,13 +400,17 @@ fn private_xml_and_cards_survive_a_crash() -> Outcome {
 
 #[test]
 fn what_could_not_be_kept_is_refused_and_what_was_there_stays() -> Outcome {
-    let private = |text: &str| format!("<query xmlns='jabber:iq:private'><a xmlns='x'>{text}</a></query>");
+    let private =
+        |text: &str| format!("<query xmlns='jabber:iq:private'><a xmlns='x'>{text}</a></query>");
     let card = |text: &str| format!("<vCard xmlns='vcard-temp'><FN>{text}</FN></vCard>");
     let shapes: [(&dyn Fn(&str) -> String, usize); 2] = [(&private, 1), (&card, 0)];
     for (shape, reads) in shapes {
         let mut world = world(1, |_| {});
         let mut juliet = Talk::session(&mut world, JULIET, "balcony")?;
-        assert_eq!(ask(&mut world, &mut juliet, &set("s", &shape("old")))?, ["result"]);
+        assert_eq!(
+            ask(&mut world, &mut juliet, &set("s", &shape("old")))?,
+            ["result"]
+        );
         let fates = std::iter::repeat_n(Fate::Kept, reads);
         world.fates = fates.chain([Fate::Failed(StoreError::Full)]).collect();
         let said = ask(&mut world, &mut juliet, &set("s", &shape("new")))?;

@@ -56,7 +56,7 @@ impl Account {
 
     /// XEP-0313 §4.
     fn query(
-        &mut self,
+        &self,
         cx: &mut Cx<'_>,
         key: SessionKey,
         iq: &Arc<Stanza>,

@@ -9,7 +9,7 @@ use super::signin::{first_row, read_credentials};
 use crate::archive::ARCHIVE;
 use crate::jid::{BareJid, Domain};
 use crate::limits::STORE_TRIM_ENTRIES;
-use crate::port::{ArchiveSize, ArchiveTask, CommandError, CommandId, CommandReply, CommandResult};
+use crate::port::{ArchiveSize, ArchiveTask, CommandError, CommandReply, CommandResult};
 use crate::store::{Amount, Batch, Class, Kept, Op, Reply, StoreError};
 use crate::time::Now;
 use crate::wait::{CommandStep, Requester};
