@@ -8,7 +8,7 @@ use crate::archive::{ARCHIVE, ARCHIVE_PREFS, ARCHIVE_RULE, SPOOL};
 use crate::blocking::BLOCKLIST;
 use crate::private::PRIVATE;
 use crate::roster::{ROSTER, ROSTER_REQUESTS, ROSTER_UNSAID, ROSTER_VERSION};
-use crate::sasl::{CREDENTIALS, TOMBSTONES};
+use crate::sasl::{CREDENTIALS, IMPORTS, TOMBSTONES};
 use crate::store::Catalog;
 use crate::vcard::VCARD;
 use crate::xep::ACTIVITY;
@@ -21,6 +21,7 @@ pub static CATALOG: Catalog = Catalog {
         &ARCHIVE_RULE,
         &BLOCKLIST,
         &CREDENTIALS,
+        &IMPORTS,
         &PRIVATE,
         &ROSTER,
         &ROSTER_REQUESTS,

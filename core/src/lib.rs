@@ -104,6 +104,7 @@ pub mod work;
 pub mod xep;
 pub mod xml;
 
+pub use account::check_loaded;
 pub use config::{Config, ConflictResolve, Host, HostConfig, Software, TlsAvailable};
 pub use envelope::placement::Placement;
 pub use envelope::{Envelope, Place};

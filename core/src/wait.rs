@@ -11,8 +11,8 @@ use crate::account::{AccountKey, Read};
 use crate::arena::arena_key;
 use crate::jid::{BareJid, Jid};
 use crate::limits::{STORE_BATCH_BYTES, STORE_BATCH_OPS};
-use crate::port::{ArchiveTask, CommandId, ConnId};
-use crate::sasl::{ScramKeys, Status};
+use crate::port::{ArchiveTask, CommandId, ConnId, Imported};
+use crate::sasl::{ScramKeys, Status, Tombstones};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
 use crate::store::{Batch, Op, Owed};
@@ -153,6 +153,12 @@ pub(crate) enum CommandStep {
     Archived,
     /// A step of erasing.
     Erase,
+    /// Keys for an account that comes from elsewhere, which then may sign in or not.
+    DeriveImport(i64, Status),
+    /// What is to be known before a step of an import.
+    Import(ImportAsk),
+    /// The commit of a step that is not the last.
+    Imported,
     /// Accounts of a host.
     List,
     /// The record that is to be changed.
@@ -161,6 +167,15 @@ pub(crate) enum CommandStep {
     Show,
     /// The commit.
     Write(After),
+}
+
+/// Which step of an import waits.
+#[derive(Debug)]
+pub(crate) enum ImportAsk {
+    Begin(i64, Tombstones),
+    End(i64, Imported),
+    Keep(i64, Vec<Op>),
+    Look(Tombstones),
 }
 
 /// How a record is to be changed.

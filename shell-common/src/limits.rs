@@ -205,8 +205,8 @@ pub const CONTROL_CONNECTIONS: usize = 64;
 /// Bytes of the socket's path, which a Unix socket's address has room for; on Linux 107 (`unix(7)`).
 pub const CONTROL_PATH_BYTES: usize = 107;
 
-/// Bytes of one request. The longest is an address of 3 KiB and a password of `PASSWORD_BYTES` of the core, escaped.
-pub const CONTROL_REQUEST_BYTES: u64 = 32 * 1024;
+/// Bytes of one request. The longest is a step of an import: what one operation of the store holds, escaped, of which no byte takes more than two.
+pub const CONTROL_REQUEST_BYTES: u64 = 2 * STORE_ALONE_BYTES as u64 + 32 * 1024;
 
 /// Bytes of one answer: a page of the longest addresses, escaped, and more than that.
 pub const CONTROL_ANSWER_BYTES: u64 = 16 * 1024 * 1024;

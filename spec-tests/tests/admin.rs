@@ -14,10 +14,14 @@ use spondee_core::config::{Config, Host};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::PASSWORD_BYTES;
 use spondee_core::options::Expiry;
-use spondee_core::port::{Command, CommandError, CommandReply, CommandResult, Opening};
+use spondee_core::port::{
+    Command, CommandError, CommandReply, CommandResult, ImportStep, Imported, ImportedProof,
+    Opening,
+};
+use spondee_core::roster::ROSTER_VERSION;
 use spondee_core::sasl::{Hash, Held, Mechanism, Plus, Status, TOMBSTONES, Tombstones};
 use spondee_core::secret::Secret;
-use spondee_core::store::{Expect, Field, Row, StoreError};
+use spondee_core::store::{Expect, Field, Op, Row, StoreError};
 use spondee_core::time::UnixTime;
 use stage::{CAST, Outcome, stream_error, world};
 
@@ -106,6 +110,67 @@ fn add_makes_an_account_that_can_sign_in() -> Outcome {
     );
     assert_eq!(world.command(add("viola@other.test", "y")), DONE);
     assert_eq!(attempt(&mut world, "viola@other.test", "y")?, "success");
+    Ok(())
+}
+
+/// XEP-0227: from elsewhere, step by step.
+#[test]
+fn an_account_that_is_brought_here_is_there_with_the_last_step_and_not_before() -> Outcome {
+    let mut world = world(3, |_| {});
+    let viola = "viola@localhost";
+    let step = |step| Command::Import {
+        account: account(viola),
+        step: Box::new(step),
+    };
+    let version = |number| Op::Put {
+        table: &ROSTER_VERSION,
+        row: Row(vec![Field::Int(number)]),
+        expect: Expect::Anything,
+    };
+    let end = |import, status| {
+        let imported = Imported {
+            status,
+            proof: ImportedProof::Password(secret("x")),
+            created: None,
+            updated: None,
+        };
+        step(ImportStep::End(import, imported))
+    };
+    let heed = Tombstones::Heed;
+    assert_eq!(world.command(step(ImportStep::Look(heed))), DONE);
+    assert_eq!(world.command(step(ImportStep::Begin(7, heed))), DONE);
+    let keep = step(ImportStep::Keep(7, vec![version(1)]));
+    assert_eq!(world.command(keep.clone()), DONE);
+    assert_eq!(attempt(&mut world, viola, "x")?, "not-authorized");
+    let show = Command::Show {
+        account: account(viola),
+    };
+    assert_eq!(world.command(show), Err(CommandError::NoSuchUser));
+    assert_eq!(world.command(end(7, Status::Disabled)), DONE);
+    assert_eq!(attempt(&mut world, viola, "x")?, "account-disabled");
+    // It is there, and nothing of it can be brought any more.
+    for (late, why) in [
+        (keep, CommandError::Exists),
+        (end(7, Status::Enabled), CommandError::Exists),
+        (step(ImportStep::Look(heed)), CommandError::Exists),
+        (step(ImportStep::Begin(8, heed)), CommandError::Exists),
+    ] {
+        assert_eq!(world.command(late), Err(why));
+    }
+    // A name that is held is held against this, too, until somebody says otherwise.
+    let delete = Command::Delete {
+        account: account(viola),
+    };
+    assert_eq!(world.command(delete), DONE);
+    let held = world.command(step(ImportStep::Begin(9, heed)));
+    assert!(matches!(held, Err(CommandError::Held(_))), "{held:?}");
+    let ignore = Tombstones::Ignore;
+    assert_eq!(world.command(step(ImportStep::Begin(9, ignore))), DONE);
+    // One that does not end leaves the name as it was.
+    let held = world.command(add(viola, "y"));
+    assert!(matches!(held, Err(CommandError::Held(_))), "{held:?}");
+    assert_eq!(world.command(end(9, Status::Enabled)), DONE);
+    assert_eq!(attempt(&mut world, viola, "x")?, "success");
     Ok(())
 }
 

@@ -54,6 +54,14 @@ pub(super) enum Keeping {
     Stale(Kept),
 }
 
+/// Whether an account that has this would be let in, for who brings it here from elsewhere.
+///
+/// # Errors
+/// The first row that none of ours is.
+pub fn check_loaded(loaded: &Loaded) -> Result<(), BadRow> {
+    Kept::from_loaded(loaded).map(drop)
+}
+
 impl Kept {
     /// From what the store has. Rows that make no sense are a load that fails, so that nothing is ever written over what could not be
     /// read.

@@ -44,6 +44,7 @@ use gate::Gate;
 pub(crate) use iq::answer;
 use kept::Keeping;
 pub(crate) use kept::Kept;
+pub use kept::check_loaded;
 pub(crate) use leave::Leave;
 use offline::Offline;
 pub(crate) use pipeline::Wish;

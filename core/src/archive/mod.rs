@@ -4,6 +4,7 @@
 mod bounds;
 mod id;
 mod options;
+mod outward;
 mod prefs;
 mod query;
 mod rows;
@@ -15,6 +16,7 @@ mod write;
 pub use bounds::{Bounds, Next};
 pub(crate) use id::Ids;
 pub use options::ArchiveOptions;
+pub use outward::Outward;
 pub use prefs::Policy;
 pub(crate) use prefs::{Party, Prefs};
 pub(crate) use query::{Flipped, Query, Scope, Wanted};

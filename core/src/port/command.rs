@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::{ArchiveSize, ArchiveTask};
+use super::{ArchiveSize, ArchiveTask, ImportStep};
 use crate::jid::{BareJid, Domain};
 use crate::sasl::{Held, Status, Tombstones};
 use crate::secret::Secret;
@@ -56,6 +56,13 @@ pub enum Command {
         /// At a host of ours, on whose behalf it is done; it is done for all.
         host: Domain,
     },
+    /// Brings an account here from elsewhere, step by step. One import at a time of an account, which the shell sees to.
+    Import {
+        /// Its address, at a host of ours.
+        account: BareJid,
+        /// This step.
+        step: Box<ImportStep>,
+    },
     /// Accounts of one host in order.
     List {
         /// This host.
@@ -89,6 +96,7 @@ impl Command {
             | Self::Delete { account }
             | Self::Disable { account }
             | Self::Enable { account }
+            | Self::Import { account, .. }
             | Self::Passwd { account, .. }
             | Self::Show { account } => Some(account),
             Self::Erase { .. } | Self::List { .. } => None,

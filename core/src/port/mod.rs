@@ -3,6 +3,7 @@
 mod action;
 mod archive;
 mod command;
+mod import;
 mod input;
 mod note;
 
@@ -12,6 +13,7 @@ pub use command::{
     Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Contacts, Device,
     LastActivity, Show, UserDetails, UserEntry,
 };
+pub use import::{ImportStep, Imported, ImportedProof};
 pub use input::{Closed, DeriveError, Input, Listener, Opening, TlsInfo, TlsVersion};
 pub use note::{AccountChange, CloseReason, Note, StreamError};
 

@@ -24,7 +24,7 @@ pub use options::RosterOptions;
 pub use request::{Get, Set, get, set};
 pub use requests::ROSTER_REQUESTS;
 pub(crate) use requests::Requests;
-pub use rows::{ROSTER, ROSTER_VERSION};
+pub use rows::{ROSTER, ROSTER_VERSION, imported_contact, imported_version};
 pub(crate) use subscription::{Act, Inbound, Request, Route, State};
 pub use unsaid::ROSTER_UNSAID;
 pub(crate) use unsaid::{Gone, Unsaid};
@@ -54,6 +54,12 @@ impl Roster {
         self.items.len()
     }
 
+    /// How many bytes all of them take as they are sent, at most (`limits::ROSTER_BYTES`).
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.written
+    }
+
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -77,9 +83,13 @@ impl Roster {
     /// `Choice:` former versions are not kept, so that no other version than the last can be told from one that never was, and whoever
     /// has another gets it all, as §2.6.3 allows. A roster has a few kilobytes.
     pub fn result(&self, get: &Get, w: &mut Writer<'_>) {
-        if get.known == Some(self.version) {
-            return;
+        if get.known != Some(self.version) {
+            self.write(w);
         }
+    }
+
+    /// Writes all of it, as whoever has no version of it gets it.
+    pub fn write(&self, w: &mut Writer<'_>) {
         query(self.version, w);
         for item in self.items() {
             item.write(w);

@@ -10,6 +10,7 @@ use super::items::Items;
 use super::{Approval, Ask, Item, Roster, Subscription, Version};
 use crate::jid::BareJid;
 use crate::store::{BadRow, Column, Field, Kind, Loaded, Loading, Puts, Row, Shape, Table};
+use crate::time::Now;
 
 /// The contacts. Most columns are named after the attributes of RFC 6121 §2.1.2 and hold what these do.
 pub static ROSTER: Shape = Shape {
@@ -121,6 +122,46 @@ impl Item<'_> {
         ]
         .into())
     }
+}
+
+/// The row of a contact that comes from elsewhere, with the values of its attributes as they stand there.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn imported_contact(
+    contact: &BareJid,
+    name: &str,
+    [subscription, ask, approved]: [Option<&str>; 3],
+    groups: &[String],
+) -> Result<Row, &'static str> {
+    let none = Subscription::None.name();
+    let subscription = Subscription::from_name(subscription.unwrap_or(none));
+    let standing = Standing {
+        subscription: subscription.ok_or("no such subscription")?,
+        ask: match ask {
+            None => Ask::Nothing,
+            Some("subscribe") => Ask::Subscribe,
+            Some(_) => return Err("nothing that is asked"),
+        },
+        approval: match approved {
+            None | Some("false" | "0") => Approval::Missing,
+            Some("true" | "1") => Approval::Given,
+            Some(_) => return Err("neither approved nor not"),
+        },
+    };
+    let groups = groups.iter().map(String::as_str);
+    let row = Item::new(contact, standing, name, groups).to_row();
+    // What it says must make sense as what was kept.
+    Item::read(contact, &row).map(|_| row)
+}
+
+/// The row of a version that comes from elsewhere: one that this server has told, or that of a change that is made now.
+#[must_use]
+pub fn imported_version(told: Option<&str>, now: Now) -> Row {
+    let told = told.and_then(Version::parse);
+    let told = told.filter(|version| *version > Version::default());
+    told.unwrap_or_else(|| Version::default().next(now))
+        .to_row()
 }
 
 impl Version {

@@ -22,6 +22,7 @@ mod standing;
 mod tests;
 mod throttle;
 mod tombstone;
+mod unfinished;
 
 pub use credentials::{
     CREDENTIALS, Credentials, Dates, DeriveParams, PasswordError, SALT_BYTES, ScramKeys, Status,
@@ -39,3 +40,5 @@ pub(crate) use throttle::Counts;
 pub use throttle::{AddressPrint, Attempt, Limit, Reached, Throttle, Verdict};
 pub use tombstone::{Held, TOMBSTONES, Tombstones};
 pub(crate) use tombstone::{get_tombstone, put_tombstone, remove_tombstone};
+pub use unfinished::IMPORTS;
+pub(crate) use unfinished::{get_unfinished, import_of, put_unfinished, remove_unfinished};

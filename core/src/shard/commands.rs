@@ -21,7 +21,7 @@ use crate::port::{
 };
 use crate::sasl::{
     CREDENTIALS, Credentials, Dates, DeriveParams, Held, ScramKeys, Status, Tombstones,
-    get_tombstone, prepare_new_password, put_tombstone, remove_tombstone,
+    get_tombstone, prepare_new_password, put_tombstone,
 };
 use crate::secret::Secret;
 use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError};
@@ -85,6 +85,7 @@ impl Shard {
                 self.change(by, account, Change::Status(Status::Enabled));
             }
             Command::Archive { account, task } => self.archive(by, account, task),
+            Command::Import { account, step } => self.import(now, by, account, *step),
             // Never queued.
             Command::Erase { .. } | Command::List { .. } => {
                 self.reply(now, by, Err(CommandError::Busy));
@@ -137,7 +138,7 @@ impl Shard {
     }
 
     /// Asks a worker for keys under every hash: so a host can always offer them all.
-    fn new_keys(
+    pub(super) fn new_keys(
         &mut self,
         now: Now,
         by: Requester,
@@ -186,9 +187,16 @@ impl Shard {
                 self.write(by, account, row, Expect::Absent, After::Added);
             }
             CommandStep::DeriveChange => self.change(by, account, Change::Keys(keys)),
+            CommandStep::DeriveImport(import, status) => {
+                let credentials = Credentials { status, keys };
+                let dates = Dates::new(now.wall);
+                self.admit_import(by, account, import, &credentials, dates);
+            }
             CommandStep::Archive(_)
             | CommandStep::Archived
             | CommandStep::Erase
+            | CommandStep::Import(_)
+            | CommandStep::Imported
             | CommandStep::List
             | CommandStep::Name(_)
             | CommandStep::Read(_)
@@ -217,7 +225,8 @@ impl Shard {
         };
         let mut batch = change_of(account.clone(), put);
         match after {
-            After::Added => batch.ops.push(remove_tombstone()),
+            // What an import that did not end has left there belongs to nobody, and the tombstone is there with it.
+            After::Added => batch.ops.insert(0, Op::Purge),
             After::Deleted | After::Disabled | After::Enabled | After::PasswordChanged(_) => {}
         }
         self.ask_for_change(by, account, batch, after);
@@ -236,7 +245,13 @@ impl Shard {
         );
     }
 
-    fn ask_for_change(&mut self, by: Requester, account: BareJid, batch: Batch, after: After) {
+    pub(super) fn ask_for_change(
+        &mut self,
+        by: Requester,
+        account: BareJid,
+        batch: Batch,
+        after: After,
+    ) {
         let wait = CommandWait {
             by,
             account: Some(account),
@@ -295,7 +310,18 @@ impl Shard {
                     self.finish(now, by, &account, Err(store_error(error)));
                 }
             },
-            (Some(_), CommandStep::DeriveNew | CommandStep::DeriveChange) | (None, _) => {
+            (Some(account), CommandStep::Import(ask)) => match outcome {
+                Ok(replies) => self.import_read(now, by, account, ask, replies),
+                Err(error) => self.finish(now, by, &account, Err(read_error(error))),
+            },
+            (Some(account), CommandStep::Imported) => {
+                self.import_written(now, by, &account, outcome);
+            }
+            (
+                Some(_),
+                CommandStep::DeriveNew | CommandStep::DeriveChange | CommandStep::DeriveImport(..),
+            )
+            | (None, _) => {
                 self.fx.bug("an answer that no command waits for");
             }
         }
@@ -570,7 +596,7 @@ impl Shard {
 }
 
 /// An administrator waits for it.
-fn change_of(owner: BareJid, op: Op) -> Batch {
+pub(super) fn change_of(owner: BareJid, op: Op) -> Batch {
     Batch {
         owner,
         tenure: 0,
@@ -580,7 +606,7 @@ fn change_of(owner: BareJid, op: Op) -> Batch {
 }
 
 /// A new password as its keys are made of it.
-fn prepared(password: &Secret) -> Result<Secret, CommandError> {
+pub(super) fn prepared(password: &Secret) -> Result<Secret, CommandError> {
     match prepare_new_password(password.expose()) {
         Ok(prepared) => Ok(Secret::new(prepared.into_bytes())),
         Err(_) => Err(CommandError::Password),

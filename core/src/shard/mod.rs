@@ -7,6 +7,7 @@ mod commands;
 mod connections;
 mod credit;
 mod flow;
+mod imports;
 mod inbox;
 mod loads;
 mod owner;

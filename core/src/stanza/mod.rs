@@ -18,7 +18,8 @@ use alloc::vec::Vec;
 pub use condition::{Condition, ErrorType};
 pub use kind::{IqType, Kind, MessageType, PresenceType};
 pub use parse::ParseError;
-pub(crate) use stored::{write_stored_forwarded, write_stored_message};
+pub use stored::write_stored_forwarded;
+pub(crate) use stored::write_stored_message;
 
 use crate::jid::Jid;
 use crate::limits::GROWTH;

@@ -80,7 +80,7 @@ fn write_xmlns(out: &mut Vec<u8>) {
 }
 
 /// Appends a stored stanza as one to be forwarded. Nothing, if nothing of it is left (XEP-0313 §3).
-pub(crate) fn write_stored_forwarded(xml: &[u8], out: &mut Vec<u8>) {
+pub fn write_stored_forwarded(xml: &[u8], out: &mut Vec<u8>) {
     let name = xml
         .iter()
         .position(|byte| matches!(byte, b' ' | b'>' | b'/'));

@@ -124,7 +124,7 @@ impl Element {
 
     /// The same without those of its children of which this is so; `None` if it is so of none.
     #[must_use]
-    pub(crate) fn without(&self, is_gone: impl Fn(&Node<'_>) -> bool) -> Option<Self> {
+    pub fn without(&self, is_gone: impl Fn(&Node<'_>) -> bool) -> Option<Self> {
         let mut gone = self.children().filter(is_gone).peekable();
         gone.peek()?;
         let mut raw = Vec::with_capacity(self.raw.len());

@@ -116,7 +116,7 @@ impl<'a> Node<'a> {
 
     /// The whole element as it stands in what is around it.
     #[must_use]
-    pub(crate) const fn raw(&self) -> &'a [u8] {
+    pub const fn raw(&self) -> &'a [u8] {
         self.raw
     }
 

@@ -62,6 +62,7 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         | Command::Delete { account }
         | Command::Disable { account }
         | Command::Enable { account }
+        | Command::Import { account, .. }
         | Command::Passwd { account, .. }
         | Command::Show { account } => account.as_str(),
     };
@@ -81,6 +82,7 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         | Command::Delete { .. }
         | Command::Disable { .. }
         | Command::Enable { .. }
+        | Command::Import { .. }
         | Command::Passwd { .. } => "nothing was changed",
     };
     match error {
@@ -96,7 +98,7 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         CommandError::Full => Failure::Unusable(format!(
             "{nothing}: there is no room left on the disk with the database; make some, then try again"
         )),
-        CommandError::Held(held) => Failure::Refused(held_back(who, held)),
+        CommandError::Held(held) => Failure::Refused(held_back(command, who, held)),
         // The configuration read here has the host.
         CommandError::NoSuchHost => Failure::Refused(format!(
             "the running server does not know the host of {who}, because its configuration was changed after it \
@@ -121,7 +123,19 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
 }
 
 /// Nobody can have this name.
-fn held_back(who: &str, Held { deleted, until }: Held) -> String {
+fn held_back(command: &Command, who: &str, Held { deleted, until }: Held) -> String {
+    let again = match command {
+        Command::Import { .. } => "`spondee user import --again` takes such names".to_owned(),
+        Command::Add { .. }
+        | Command::Archive { .. }
+        | Command::Delete { .. }
+        | Command::Disable { .. }
+        | Command::Enable { .. }
+        | Command::Erase { .. }
+        | Command::List { .. }
+        | Command::Passwd { .. }
+        | Command::Show { .. } => format!("`spondee user add --again {who}` takes it"),
+    };
     let day = |time: UnixTime| date(time.0.div_euclid(1000));
     let until = match until {
         Some(until) => format!("until {}", day(until)),
@@ -129,7 +143,7 @@ fn held_back(who: &str, Held { deleted, until }: Held) -> String {
     };
     format!(
         "nothing was changed: {who} was deleted on {}, and nobody can have the name {until}, because contacts, rooms and other \
-         servers may still take it for who had it; `spondee user add --again {who}` takes it all the same, and \
+         servers may still take it for who had it; {again} all the same, and \
          `user_tombstone_expiry` says for how long names are held",
         day(deleted)
     )

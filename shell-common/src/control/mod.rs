@@ -21,6 +21,7 @@
 //!     {"result":"trimmed","messages":500,"more":true}
 //! {"command":"erase","host":"example.org"}       one step towards leaving nothing of users that were deleted, to be asked for again
 //!     {"result":"erased","left":"some"}          "held" by another program that reads the database; "nothing"
+//! {"command":"import","account":"juliet@example.org","step":{"look":"heed"}}     a step of an import (`wire/import.rs`), for `user import`
 //! ```
 //!
 //! Errors: `busy`, `exists`, `malformed`, `no-such-host`, `no-such-user`, `password`, `store`, `timeout`. Whoever can enter
@@ -303,6 +304,7 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
         | Command::Delete { account }
         | Command::Disable { account }
         | Command::Enable { account }
+        | Command::Import { account, .. }
         | Command::Passwd { account, .. }
         | Command::Show { account } => shards.placement.owner(account.as_str()),
     };

@@ -2,6 +2,7 @@
 
 mod archive;
 mod details;
+mod import;
 
 use std::borrow::Cow;
 
@@ -48,6 +49,11 @@ pub(super) enum Request<'a> {
     Erase {
         #[serde(borrow)]
         host: Cow<'a, str>,
+    },
+    Import {
+        #[serde(borrow)]
+        account: Cow<'a, str>,
+        step: import::Step,
     },
     List {
         #[serde(borrow)]
@@ -185,6 +191,10 @@ impl<'a> Request<'a> {
             Self::Erase { host } => Command::Erase {
                 host: domain(&host)?,
             },
+            Self::Import { account, step } => Command::Import {
+                account: address(&account)?,
+                step: Box::new(step.into_step()?),
+            },
             Self::List { host, after, limit } => Command::List {
                 host: domain(&host)?,
                 after: after.as_deref().map(address).transpose()?,
@@ -236,6 +246,10 @@ impl<'a> TryFrom<&'a Command> for Request<'a> {
             },
             Command::Erase { host } => Self::Erase {
                 host: Cow::Borrowed(host.as_str()),
+            },
+            Command::Import { account, step } => Self::Import {
+                account: text(account),
+                step: import::Step::of(step),
             },
             Command::List { host, after, limit } => Self::List {
                 host: Cow::Borrowed(host.as_str()),

@@ -169,6 +169,7 @@ impl World {
             | Command::Archive { .. }
             | Command::Erase { .. }
             | Command::Enable { .. }
+            | Command::Import { .. }
             | Command::List { .. }
             | Command::Show { .. } => return,
         };
