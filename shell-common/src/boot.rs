@@ -18,7 +18,7 @@ use crate::tls::TlsHosts;
 use crate::work::Workers;
 use certificates::Certificates;
 
-pub use data::DataDirectory;
+pub use data::{Access, Beside, DataDirectory};
 pub use look::{ByRoot, Look, look, made_by_root};
 pub use reload::{Reload, Reloaded};
 

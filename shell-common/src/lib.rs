@@ -15,6 +15,7 @@ pub mod mesh;
 pub mod note;
 pub mod offline;
 pub mod permits;
+pub mod pie;
 pub mod remedy;
 pub mod rounds;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use spondee_core::limits::{
 };
 
 pub mod log;
+pub mod pie;
 pub mod shell;
 
 // -- Configuration: what a file may hold

@@ -14,7 +14,7 @@ use spondee_core::store::{Batch, Reply, StoreError};
 use crate::boot::DataDirectory;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::store::Backend;
+use crate::store::{Backend, Quiet, Tended};
 use crate::{note, rounds, seed};
 
 /// One shard over an open store.
@@ -108,10 +108,13 @@ impl Offline {
     }
 
     fn store(&mut self, batch: Batch) -> Result<Vec<Reply>, StoreError> {
-        self.backend
-            .apply(&[batch])
-            .pop()
-            .unwrap_or(Err(StoreError::Failed))
+        let writes = !batch.is_read_only();
+        let outcome = self.backend.apply(&[batch]).pop();
+        // An import writes for long: the log of the database must not grow with it.
+        if writes && self.backend.tend(Quiet::No) == Tended::Unknown {
+            return Err(StoreError::Unknown);
+        }
+        outcome.unwrap_or(Err(StoreError::Failed))
     }
 }
 

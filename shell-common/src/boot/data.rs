@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::look::{self, Found};
 use crate::remedy::{User, explain};
 use crate::seed;
-use crate::store::{History, Sqlite, open_sqlite};
+use crate::store::{History, Sqlite, open_sqlite, open_sqlite_reader};
 
 pub(super) const LOCK_NAME: &str = "lock";
 pub(super) const SECRET_NAME: &str = "server_secret";
@@ -52,6 +52,33 @@ impl DataDirectory {
             path: path.to_owned(),
             _lock: lock(path)?,
         })
+    }
+
+    /// As `open`; where a server or another command has the lock, what it may be read by.
+    ///
+    /// # Errors
+    /// A sentence for the administrator.
+    pub fn access(path: &Path) -> Result<Access, String> {
+        match look::find(path)? {
+            Found::Directory(metadata) => {
+                if let Some(fault) = look::faults(path, &metadata, User::own())
+                    .into_iter()
+                    .next()
+                {
+                    return Err(fault);
+                }
+                match try_lock(path)? {
+                    Lock::Taken(_) => Ok(Access::Beside(Beside {
+                        path: path.to_owned(),
+                    })),
+                    Lock::Ours(lock) => Ok(Access::Locked(Self {
+                        path: path.to_owned(),
+                        _lock: lock,
+                    })),
+                }
+            }
+            Found::Missing { .. } => Self::open(path).map(Access::Locked),
+        }
     }
 
     /// Opens the database in it.
@@ -124,6 +151,44 @@ impl DataDirectory {
     }
 }
 
+/// A data directory, whoever has its lock.
+#[derive(Debug)]
+pub enum Access {
+    /// A server or another command has it.
+    Beside(Beside),
+    /// This process.
+    Locked(DataDirectory),
+}
+
+/// A data directory that is in use: it can be read, and nothing else.
+#[derive(Debug)]
+pub struct Beside {
+    path: PathBuf,
+}
+
+impl Beside {
+    /// Opens the database in it for reading.
+    ///
+    /// # Errors
+    /// A sentence for the administrator.
+    pub fn store(&self) -> Result<Sqlite, String> {
+        open_sqlite_reader(&self.path)
+    }
+
+    /// `server_secret`, which whoever uses the directory has made.
+    ///
+    /// # Errors
+    /// A sentence for the administrator.
+    pub fn server_secret(&self) -> Result<[u8; 32], String> {
+        let path = self.path.join(SECRET_NAME);
+        let bytes = fs::read(&path).map_err(|error| {
+            let (shown, why) = (path.display(), explain(&error, &path));
+            format!("cannot read {shown}: {why}")
+        })?;
+        <[u8; 32]>::try_from(bytes).map_err(|_| format!("{} is damaged", path.display()))
+    }
+}
+
 /// What this file, made behind the database, tells of it.
 pub(super) fn history(secret: &Path) -> History<'_> {
     match secret.exists() {
@@ -154,6 +219,23 @@ fn create_private(path: &Path) -> io::Result<()> {
 }
 
 fn lock(directory: &Path) -> Result<File, String> {
+    match try_lock(directory)? {
+        Lock::Ours(file) => Ok(file),
+        Lock::Taken(process) => Err(format!(
+            "the data directory {} is in use: a Spondee server or command is running (process {process})",
+            directory.display(),
+        )),
+    }
+}
+
+/// What came of the wish to have a lock.
+enum Lock {
+    Ours(File),
+    /// This process has it.
+    Taken(String),
+}
+
+fn try_lock(directory: &Path) -> Result<Lock, String> {
     let path = directory.join(LOCK_NAME);
     let say =
         |error: io::Error| format!("cannot lock {}: {}", path.display(), explain(&error, &path));
@@ -171,18 +253,14 @@ fn lock(directory: &Path) -> Result<File, String> {
             let mut process = String::new();
             // Only to say more: the number may be missing at the very beginning.
             let _ = file.take(20).read_to_string(&mut process);
-            return Err(format!(
-                "the data directory {} is in use: a Spondee server or command is running (process {})",
-                directory.display(),
-                process.trim()
-            ));
+            return Ok(Lock::Taken(process.trim().to_owned()));
         }
         Err(error) => return Err(say(error.into())),
     }
     // For people; only the lock itself counts.
     file.set_len(0).map_err(say)?;
     writeln!(file, "{}", std::process::id()).map_err(say)?;
-    Ok(file)
+    Ok(Lock::Ours(file))
 }
 
 #[cfg(test)]

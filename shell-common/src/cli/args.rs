@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use spondee_core::jid::{BareJid, Domain, JidError};
+use spondee_core::sasl::Tombstones;
 use spondee_core::time::parse_xep0082;
 
 use crate::config::{AMBIGUOUS, is_ambiguous, seconds};
@@ -201,6 +202,48 @@ The name itself is remembered for as long as `user_tombstone_expiry` says. Backu
         #[arg(long)]
         yes: bool,
     },
+    /// Write everything the server keeps for a user into a file (XEP-0227)
+    #[command(after_help = "\
+Examples:
+  spondee user export juliet@example.org --output juliet.xml
+  spondee user export juliet@example.org | age -r age1… > juliet.xml.age
+
+The file has the keys of the user's password, contacts, requests, blocked addresses, private XML, card, archive and the messages that wait.
+Whoever reads it can read all that was said, try passwords, and sign in elsewhere where the same keys are in use: the file is for its
+owner only (0600), keep it as carefully as the database. It has its name once it is whole; what goes to standard output is whole if the exit
+code is 0.
+
+It is read while the server runs, or not, by the user that the data directory belongs to: contacts and lists as of one moment, and the
+archive up to then. `spondee user import` brings it back; other servers understand all but what stands in a namespace of ours.")]
+    Export {
+        /// The address, such as juliet@example.org
+        #[arg(value_name = "JID", value_parser = account)]
+        account: BareJid,
+        /// The file; without it standard output
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Bring users here from a file that this or another server has written (XEP-0227)
+    #[command(after_help = "\
+Examples:
+  spondee user import juliet.xml
+  spondee user import --dry-run ejabberd-export/20261126-101500.xml
+  spondee user import --skip-existing everybody.xml     go on with one that did not end
+
+All of the file is looked at first: hosts must be served here, names free, and nothing larger than an account can have. Then users come one
+after another, each with its password last: who is said to have been imported is there whole, and nobody can sign in to another. An
+import that ended half way is run again, with --skip-existing for those who came through. What is there already is never changed or
+mixed with what is in a file.
+
+It goes through the server while that runs. Files of other servers may include others in the same directory; passwords in them are
+turned into keys. What has no place here is named at the end.")]
+    Import {
+        /// The file, or the one that includes all others
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        wishes: Wishes,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -305,6 +348,68 @@ impl Print {
     pub(super) const fn form(&self) -> Form {
         if self.json { Form::Json } else { Form::Text }
     }
+}
+
+#[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a flag is one, and becomes what it means at once"
+)]
+pub(super) struct Wishes {
+    /// Leave users that exist already as they are, and bring the others
+    #[arg(long)]
+    skip_existing: bool,
+    /// Also if users of these names were deleted
+    #[arg(long)]
+    again: bool,
+    /// Look at the file and at the names in it, say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Wishes {
+    pub(super) const fn wish(&self) -> Wish {
+        Wish {
+            existing: match self.skip_existing {
+                true => Existing::Skip,
+                false => Existing::Refuse,
+            },
+            tombstones: match self.again {
+                true => Tombstones::Ignore,
+                false => Tombstones::Heed,
+            },
+            mode: match self.dry_run {
+                true => Mode::Look,
+                false => Mode::Bring,
+            },
+        }
+    }
+}
+
+/// What an administrator wants of an import.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    pub(super) existing: Existing,
+    pub(super) tombstones: Tombstones,
+    pub(super) mode: Mode,
+}
+
+/// What is done if there is such a user already.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Existing {
+    /// Nothing at all.
+    Refuse,
+    /// It stays, and the others come.
+    Skip,
+}
+
+/// Whether anything is done at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Mode {
+    /// Users are brought here.
+    Bring,
+    /// It is said what would be done.
+    Look,
 }
 
 /// How data is printed.
@@ -450,6 +555,8 @@ mod tests {
             "spondee user enable",
             "spondee user delete",
             "spondee user erase",
+            "spondee user export",
+            "spondee user import",
             "spondee archive",
             "spondee archive stats",
             "spondee archive trim",

@@ -1,6 +1,8 @@
 //! `spondee user …`: through the control socket of a running server, else in process.
 
 mod erase;
+mod export;
+mod import;
 mod show;
 
 use std::io::{self, Write};
@@ -31,23 +33,11 @@ pub(super) fn perform(
     let mut office = Office::new(source, settings);
     match task {
         UserTask::Add { account, again } => {
-            office.serves(account.domain())?;
-            let note = office.begins()?;
-            let password = new_password(&account, console)?;
-            let said = format!("{account} was added");
-            let add = Command::Add {
-                account,
-                password,
-                tombstones: match again {
-                    true => Tombstones::Ignore,
-                    false => Tombstones::Heed,
-                },
+            let tombstones = match again {
+                true => Tombstones::Ignore,
+                false => Tombstones::Heed,
             };
-            office.change(add, &said, console)?;
-            match note {
-                Some(note) => Ok(writeln!(console.err, "spondee: {note}")?),
-                None => Ok(()),
-            }
+            office.add(account, tombstones, console)
         }
         UserTask::Passwd { account } => {
             office.serves(account.domain())?;
@@ -92,6 +82,8 @@ pub(super) fn perform(
             office.list(&hosts, Table::new(print.form()), console)
         }
         UserTask::Show { account, print } => office.show(account, print.form(), console),
+        UserTask::Export { account, output } => office.export(&account, output.as_deref(), console),
+        UserTask::Import { file, wishes } => office.import(&file, wishes.wish(), console),
     }
 }
 
@@ -175,6 +167,28 @@ impl<'a> Office<'a> {
                 "the host {host} is not served; without a configuration (see --help) only {served} is"
             ),
         }))
+    }
+
+    fn add(
+        &mut self,
+        account: BareJid,
+        tombstones: Tombstones,
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        self.serves(account.domain())?;
+        let note = self.begins()?;
+        let password = new_password(&account, console)?;
+        let said = format!("{account} was added");
+        let add = Command::Add {
+            account,
+            password,
+            tombstones,
+        };
+        self.change(add, &said, console)?;
+        match note {
+            Some(note) => Ok(writeln!(console.err, "spondee: {note}")?),
+            None => Ok(()),
+        }
     }
 
     /// Only the first account may begin a data directory: whoever asks for another is in the wrong place.
@@ -318,7 +332,7 @@ impl<'a> Office<'a> {
                 Err(CallError::Lost(message)) => return Err(Failure::Unusable(message)),
                 Err(CallError::NoServer) => {}
             }
-            if !matches!(command, Command::Add { .. }) {
+            if !matches!(command, Command::Add { .. } | Command::Import { .. }) {
                 self.has_data()?;
             }
             let offline = Offline::open(&self.settings).map_err(Failure::Unusable)?;

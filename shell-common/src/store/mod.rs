@@ -168,6 +168,14 @@ pub fn open_sqlite(directory: &Path, history: History<'_>) -> Result<Sqlite, Str
     Sqlite::open(&directory.join(FILE_NAME), &CATALOG, history)
 }
 
+/// Opens the SQLite store in a data directory that somebody else has open, for reading alone.
+///
+/// # Errors
+/// A sentence for the administrator.
+pub fn open_sqlite_reader(directory: &Path) -> Result<Sqlite, String> {
+    Sqlite::open_reader(&directory.join(FILE_NAME), &CATALOG)
+}
+
 /// Whether the database in a data directory is there, if it must be, and not cut off. Changes nothing.
 ///
 /// # Errors

@@ -119,6 +119,18 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
+/// Opens a database that another process has open, for reading only.
+pub(super) fn open_beside(path: &Path) -> Result<Connection, String> {
+    let connection = open_reader(path).map_err(|error| explain(path, &error))?;
+    match examine(path, &connection)? {
+        version if version == MIGRATIONS.len() => Ok(connection),
+        _ => Err(format!(
+            "{} is in use by an older version of Spondee, or is being brought to the schema of this one: start the server anew, or try again",
+            path.display()
+        )),
+    }
+}
+
 /// Makes the file before SQLite does, because SQLite would make it readable by all. The write-ahead log and the shared
 /// memory file take their mode from this one.
 fn create_private(path: &Path) -> io::Result<()> {

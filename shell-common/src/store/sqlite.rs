@@ -89,6 +89,24 @@ impl Sqlite {
         })
     }
 
+    /// Opens a file that somebody else has open, for reading alone.
+    ///
+    /// # Errors
+    /// A sentence for the administrator.
+    pub fn open_reader(path: &Path, catalog: &Catalog) -> Result<Self, String> {
+        Ok(Self {
+            connection: schema::open_beside(path)?,
+            path: path.to_owned(),
+            sql: Arc::new(Sql::new(catalog)),
+            role: Role::Reader,
+            health: Health::Sound,
+            remembered: Remembered::default(),
+            groups: 0,
+            traces: Traces::Nowhere,
+            page_steps: SQLITE_PAGE_STEPS,
+        })
+    }
+
     /// Lets a page go so far in one step.
     #[cfg(test)]
     pub(super) const fn set_page_steps(&mut self, steps: i32) {

@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod export;
+mod import;
+mod place;
+
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use spondee_core::envelope::placement::Placement;
@@ -18,112 +21,15 @@ use spondee_core::roster::{ROSTER, ROSTER_VERSION};
 use spondee_core::sasl::Tombstones;
 use spondee_core::secret::Secret;
 use spondee_core::store::{Batch, Class, Expect, Field, Op, Row};
-use spondee_shell_common::boot::{Booted, DataDirectory};
-use spondee_shell_common::cli::{Console, Input, Serve, Surroundings, main_with};
+use spondee_shell_common::boot::DataDirectory;
+use spondee_shell_common::cli::{Console, Input, Surroundings, main_with};
 use spondee_shell_common::config::Settings;
 use spondee_shell_common::control::{Control, SOCKET_NAME, call, socket_path};
 use spondee_shell_common::mailbox::{Letter, Mailbox};
 use spondee_shell_common::offline::Offline;
 use spondee_shell_common::store::Backend as _;
 
-/// A directory with a configuration of two hosts, gone afterwards.
-struct Place(PathBuf);
-
-/// What a command line left behind.
-#[derive(Debug, Eq, PartialEq)]
-struct Outcome {
-    code: u8,
-    out: String,
-    err: String,
-}
-
-impl Place {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("spondee-cli-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        // Left over from a run that was killed.
-        let _ = fs::remove_dir_all(&path);
-        DirBuilder::new().mode(0o700).create(&path).unwrap();
-        let place = Self(path);
-        place.configure(
-            "data_directory = \"data\"\n\
-             default_iteration_count = 4096\n\
-             c2s_require_encryption = false\n\
-             [host.\"example.org\"]\n\
-             [host.\"example.net\"]\n",
-        );
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn configure(&self, text: &str) {
-        fs::write(self.path("spondee.toml"), text).unwrap();
-    }
-
-    /// A command line with this configuration.
-    fn run(&self, line: &str, input: &str) -> Outcome {
-        let file = self.path("spondee.toml");
-        self.run_with(line, input, Some(file), |_, _| Ok(()))
-    }
-
-    /// A command line in this directory with no configuration.
-    fn run_bare(&self, line: &str, input: &str) -> Outcome {
-        self.run_with(line, input, None, open)
-    }
-
-    fn run_with(&self, line: &str, input: &str, config: Option<PathBuf>, serve: Serve) -> Outcome {
-        let (mut input, mut out, mut err) = (input.as_bytes(), Vec::new(), Vec::new());
-        let console = Console {
-            input: Input::Pipe(&mut input),
-            out: &mut out,
-            err: &mut err,
-            surroundings: Surroundings {
-                config,
-                system_config: self.path("no-such-file"),
-                directory: self.0.clone(),
-            },
-        };
-        let args = line.split_whitespace().map(OsString::from);
-        let code = main_with(args, console, serve);
-        Outcome {
-            code,
-            out: String::from_utf8(out).unwrap(),
-            err: String::from_utf8(err).unwrap(),
-        }
-    }
-}
-
-/// Serves nobody, after its ports were opened.
-#[expect(clippy::unnecessary_wraps, reason = "as `Serve` wants it")]
-fn open(_: Booted, ready: &mut dyn FnMut()) -> Result<(), String> {
-    ready();
-    Ok(())
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-impl Outcome {
-    #[track_caller]
-    fn is_done(&self) -> &Self {
-        assert_eq!((self.code, self.err.as_str()), (0, ""), "{self:?}");
-        self
-    }
-
-    #[track_caller]
-    fn is_refused(&self, code: u8, advice: &str) {
-        assert_eq!(self.code, code, "{self:?}");
-        assert!(self.err.contains(advice), "{self:?}");
-    }
-}
+use place::Place;
 
 #[test]
 fn users_are_added_listed_disabled_enabled_and_deleted_without_a_server() {
