@@ -150,7 +150,8 @@ fn a_user_cannot_keep_an_administrator_waiting() -> Outcome {
     let account = BareJid::parse(JULIET).unwrap();
     let disabled = world.command(Command::Disable { account });
     assert!(disabled.is_ok(), "{disabled:?}");
-    assert_eq!(words(&mut world, &mut balcony)?[..], ["result"][..]);
+    assert_eq!(word(&balcony.next(&mut world)?), "result");
+    assert_eq!(stream_error(&mut world, &mut balcony)?, "not-authorized");
     assert!(!signs_in(&mut world, JULIET, "Capulet"));
     has_no_fault(&world);
     Ok(())
