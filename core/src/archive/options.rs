@@ -104,6 +104,18 @@ impl ArchiveOptions {
     }
 }
 
+impl ArchiveOptions {
+    /// Of a host that is not served any more: nothing is kept for its accounts.
+    #[must_use]
+    pub(crate) fn nothing() -> Self {
+        Self {
+            policy: Policy::Never,
+            max_offline: 0,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for ArchiveOptions {
     fn default() -> Self {
         Self::read(&mut Unsaid)

@@ -12,6 +12,7 @@ use super::{NAMELESS, Shard};
 use crate::account::{
     self, Account, AccountKey, Manner, StoreRoom, asks_for_card, brings_in, nobody,
 };
+use crate::archive::ArchiveOptions;
 use crate::arena::ArenaKey as _;
 use crate::config::HostConfig;
 use crate::due::Due;
@@ -88,7 +89,10 @@ impl Shard {
         let host = match self.config.accounts(account.jid().domain()) {
             Some(host) => host,
             None => {
-                fallback = HostConfig::default();
+                fallback = HostConfig {
+                    archive: ArchiveOptions::nothing(),
+                    ..HostConfig::default()
+                };
                 &fallback
             }
         };
