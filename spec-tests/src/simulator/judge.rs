@@ -34,6 +34,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) accounts: &'a Accounts,
     /// Whether an account may have had all the messages that may wait for it.
     pub(super) may_be_full: &'a dyn Fn(usize) -> bool,
+    /// Whether a client has read a message in the archive of its receiver.
+    pub(super) has_read: &'a dyn Fn(&Sent, usize) -> bool,
     /// Whether a device of its receiver may have a copy of a message.
     pub(super) may_be_copied: &'a dyn Fn(&Sent) -> bool,
     /// Whether anything between two accounts makes presence come and go.
@@ -143,6 +145,10 @@ impl Ledger {
                     || faults.store_since(sent.at, whose)
                     || faults.store_since(sent.at, own)
             }
+            // That may have been said, and lost.
+            None if is_kept && case.lost => {
+                faults.credit == Credit::Scarce || faults.store_since(sent.at, whose)
+            }
             Some(_) | None => false,
         }
     }
@@ -161,6 +167,13 @@ impl Ledger {
             _ => &[],
         };
         let mut got = [&sent.delivered, waited].concat();
+        // And it does not, if it has read it in the archive before.
+        if let [one] = to
+            && got.is_empty()
+            && (around.has_read)(sent, *one)
+        {
+            got.push(*one);
+        }
         got.sort_unstable();
         if case.sender != Sender::Unsure && got != *to {
             case.fail("not delivered to whom it should be")?;

@@ -235,6 +235,8 @@ struct Simulation {
     config: Config,
     counts: Counts,
     disk: Disk,
+    /// What the server's clock said, in milliseconds, before it was last set back.
+    latest_clock: i64,
     /// Addresses that were sent more than a session may leave unread. Who takes one over may be in for it.
     flooded: BTreeSet<String>,
     /// Who signed in of each account when all was last at rest.
@@ -287,6 +289,7 @@ impl Simulation {
             config,
             counts: Counts::default(),
             disk: Disk::Fast,
+            latest_clock: 0,
             flooded: BTreeSet::new(),
             witnesses: BTreeMap::new(),
             active: BTreeSet::new(),

@@ -84,6 +84,10 @@ impl Simulation {
                 |sent: &&Sent| sent.receiver() == Some(account) && sent.content.is_owed(sent.kind);
             self.kept.may_be_full(account, open.filter(waits).count())
         };
+        let has_read = |sent: &Sent, client| {
+            let receiver = sent.receiver();
+            receiver.is_some_and(|account| self.kept.has_read(account, &sent.mark, client))
+        };
         let may_be_copied = |sent: &Sent| self.may_be_copied(sent);
         let stirred = |one, two| self.stirred(one, two);
         self.ledger.judge(&Circumstances {
@@ -92,6 +96,7 @@ impl Simulation {
             blocks: &self.blocks,
             accounts: &self.accounts,
             may_be_full: &may_be_full,
+            has_read: &has_read,
             may_be_copied: &may_be_copied,
             stirred: &stirred,
         })

@@ -260,6 +260,7 @@ impl Simulation {
         if self.random.percent(30) {
             let seconds = self.random.pick(&[1, 5, 3600]);
             self.note(format_args!("the clock is set back by {seconds} s"));
+            self.latest_clock = self.latest_clock.max(self.clock());
             self.world.set_back(Duration::from_secs(seconds));
         }
         let (rest, now) = (self.ledger.rest, self.now);

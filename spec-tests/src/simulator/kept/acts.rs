@@ -204,7 +204,7 @@ impl Simulation {
             Way::Spool => self.counts.spooled += 1,
             Way::Live => {}
         }
-        self.kept.learn(account, mark, arrival.id)?;
+        self.kept.learn(account, mark, (way, arrival.id))?;
         if let Some(id) = arrival.id {
             self.kept.sees(index, id, way)?;
         }

@@ -16,8 +16,11 @@ pub(super) struct Entry {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Loss {
     None,
-    /// This many of the oldest, at most: they were too old, or too many.
-    Oldest(usize),
+    /// The oldest: so many were too old, and of those that are more than this.
+    Oldest {
+        old: usize,
+        most: usize,
+    },
     /// All: the account was deleted.
     All,
 }
@@ -158,9 +161,11 @@ impl Archive {
         let first = read.first().and_then(|entry| self.place(&entry.id));
         let first = first.unwrap_or(known);
         let gone = first.saturating_sub(self.start);
+        let news = read.len().saturating_sub(known - first);
+        let all = known - self.start + news;
         let allowed = match loss {
             Loss::None => 0,
-            Loss::Oldest(count) => count,
+            Loss::Oldest { old, most } => old.max(all.saturating_sub(most)),
             Loss::All if gone > 0 && first == known => {
                 self.clear();
                 return Ok(read);
@@ -292,10 +297,12 @@ mod tests {
     fn the_oldest_may_go_and_stay_away() {
         let mut whole = archive(4);
         let rest = || vec![entry(2), entry(3)];
-        assert!(whole.read(rest(), Reach::Whole, Loss::Oldest(1)).is_err());
-        assert!(whole.read(rest(), Reach::Whole, Loss::Oldest(2)).is_ok());
+        let oldest = |old, most| Loss::Oldest { old, most };
+        assert!(whole.read(rest(), Reach::Whole, oldest(1, 9)).is_err());
+        assert!(whole.read(rest(), Reach::Whole, oldest(0, 3)).is_err());
+        assert!(whole.read(rest(), Reach::Whole, oldest(0, 2)).is_ok());
         let all = (0..4).map(entry).collect();
-        assert!(whole.read(all, Reach::Whole, Loss::Oldest(9)).is_err());
+        assert!(whole.read(all, Reach::Whole, oldest(9, 0)).is_err());
         assert!(whole.read(Vec::new(), Reach::Whole, Loss::All).is_ok());
         assert!(whole.there().is_empty());
     }

@@ -133,12 +133,12 @@ impl Debt {
             self.owed = Likely::Maybe;
             return Ok(true);
         }
-        if let Some((_, earlier)) = self.handed.split_last()
-            && earlier.iter().any(is_there)
-        {
+        // Who is gone may have had it first and read it last.
+        let holders = self.handed.iter().filter(|client| is_there(client)).count();
+        if holders > 1 {
             return Err("two have it");
         }
-        let has_it = self.handed.last().is_some_and(is_there);
+        let has_it = holders > 0;
         let with_copy = self
             .copied
             .iter()

@@ -14,6 +14,7 @@ mod prefs;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 pub(super) use self::archive::Reach;
 use self::archive::{Archive, Ask, Entry, Fin};
@@ -185,13 +186,30 @@ impl Kept {
     }
 
     /// A message is in an archive by this id, or is not; so it is for all who see it.
-    fn learn(&mut self, account: usize, mark: &str, id: Option<&str>) -> Result<(), String> {
+    fn learn(
+        &mut self,
+        account: usize,
+        mark: &str,
+        (way, id): (Way, Option<&str>),
+    ) -> Result<(), String> {
+        // It may wait for somebody for longer than the archive has it.
+        if way == Way::Spool && id.is_none() && self.bounds.may_forget() {
+            return Ok(());
+        }
         let known = self.ids.entry((account, mark.to_owned()));
         let known = known.or_insert_with(|| id.map(str::to_owned));
         match known.as_deref() == id {
             true => Ok(()),
             false => Err(format!("with the id {id:?}, which was {known:?} before")),
         }
+    }
+
+    /// Whether a client has read a message in the archive.
+    pub(super) fn has_read(&self, account: usize, mark: &str, client: usize) -> bool {
+        let id = self.ids.get(&(account, mark.to_owned()));
+        let known = self.clients.get(&client);
+        id.and_then(Option::as_ref)
+            .is_some_and(|id| known.is_some_and(|known| known.paged.contains(id)))
     }
 
     /// Whether a client has copies on, in some span of time.
@@ -357,23 +375,36 @@ pub(super) fn bounds(random: &mut Random, config: &mut Config) -> Bounds {
     ]);
     let page = random.pick(&[20, 20, 20, 4]);
     let owed = random.pick(&[100, 100, 100, 3]);
+    let archived = random.pick(&[1_000_000, 1_000_000, 1_000_000, 16]);
+    // Looked after each hour, and five minutes after the start.
+    let minutes = |random: &mut Random| random.pick(&[None, None, None, Some(10)]);
+    let (archive, offline) = (minutes(random), minutes(random));
+    let expiry = |minutes: Option<u64>| match minutes {
+        Some(minutes) => Expiry::After(Duration::from_secs(minutes * 60)),
+        None => Expiry::Never,
+    };
     for Host::Accounts(host) in config.hosts.values_mut() {
         host.archive = ArchiveOptions {
             policy: policy.option(),
             max_results: page,
+            max_messages: archived,
             max_offline: owed,
-            expires_after: Expiry::Never,
-            offline_expires_after: Expiry::Never,
+            expires_after: expiry(archive),
+            offline_expires_after: expiry(offline),
             ..ArchiveOptions::default()
         };
     }
+    let ms = |minutes: Option<u64>| {
+        let ms = minutes.and_then(|minutes| i64::try_from(minutes * 60_000).ok());
+        ms.unwrap_or(i64::MAX / 2)
+    };
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     Bounds {
         policy,
         page: count(page),
         owed: count(owed),
-        archived: usize::MAX,
-        archive_ms: i64::MAX / 2,
-        owed_ms: i64::MAX / 2,
+        archived: usize::try_from(archived).unwrap_or(usize::MAX),
+        archive_ms: ms(archive),
+        owed_ms: ms(offline),
     }
 }

@@ -176,16 +176,11 @@ impl Simulation {
             let around = self.around(kept, account);
             let blocked =
                 |from: &str, since| self.blocks.standing(account, from, since, now) != Blocked::No;
-            let (ids, clients) = (&kept.ids, &kept.clients);
-            let paged = |mark: &str, client: usize| {
-                let id = ids.get(&(account, mark.to_owned()));
-                let known = clients.get(&client);
-                let id = id.and_then(Option::as_ref);
-                id.is_some_and(|id| known.is_some_and(|known| known.paged.contains(id)))
-            };
-            kept.debts[account]
-                .judge(&around, &blocked, &paged)
-                .map_err(|fault| format!("what waits for {name}: {fault}"))?;
+            let mut debts = std::mem::take(&mut kept.debts[account]);
+            let paged = |mark: &str, client: usize| kept.has_read(account, mark, client);
+            let fault = debts.judge(&around, &blocked, &paged);
+            kept.debts[account] = debts;
+            fault.map_err(|fault| format!("what waits for {name}: {fault}"))?;
             let (least, _) = kept.debts[account].count();
             if least > kept.bounds.owed {
                 return Err(format!("{least} messages wait for {name}"));
@@ -202,9 +197,10 @@ impl Simulation {
         for reading in readings {
             let (account, client) = (reading.account, reading.client);
             let gone = self.accounts.may_have_been_absent(account, rest);
-            kept.compare(reading, gone, self.clock()).map_err(|fault| {
-                format!("client {client} reads that {} {fault}", NAMES[account])
-            })?;
+            kept.compare(reading, gone, self.latest_clock())
+                .map_err(|fault| {
+                    format!("client {client} reads that {} {fault}", NAMES[account])
+                })?;
             if !gone {
                 read.insert(account, client);
             }
@@ -234,7 +230,7 @@ impl Simulation {
         let mut around = Around {
             store_failed: self.faults.store_since(rest, NAMES[account]),
             may_have_gone: self.accounts.may_have_been_absent(account, rest),
-            expired: self.clock() - kept.bounds.owed_ms,
+            expired: self.latest_clock() - kept.bounds.owed_ms,
             ..Around::default()
         };
         for life in self
@@ -284,6 +280,11 @@ impl Simulation {
             })
     }
 
+    /// What the server's clock said at its latest, before anybody set it back.
+    fn latest_clock(&self) -> i64 {
+        self.latest_clock.max(self.clock())
+    }
+
     /// The server's clock, in milliseconds.
     pub(in super::super) fn clock(&self) -> i64 {
         self.world.now().wall.0
@@ -307,10 +308,12 @@ impl Kept {
             ..
         } = reading;
         let archive = &mut self.archives[account];
-        let many = archive.there().len() + entries.len();
         let loss = match (gone, self.bounds.may_forget()) {
             (true, _) => Loss::All,
-            (false, true) => Loss::Oldest(forgotten(archive, &self.bounds, clock, many)),
+            (false, true) => Loss::Oldest {
+                old: too_old(archive, &self.bounds, clock),
+                most: self.bounds.archived,
+            },
             (false, false) => Loss::None,
         };
         let news = archive.read(entries, reach, loss)?;
@@ -389,6 +392,10 @@ impl Kept {
         let (earliest, known) = query.known;
         let least = seen.map(|place| place + 1).max().unwrap_or(0).max(known);
         let ids: Vec<String> = results.iter().map(|entry| entry.id.clone()).collect();
+        // What came and went between two rests is not known.
+        if self.bounds.may_forget() && ids.iter().any(|id| archive.place(id).is_none()) {
+            return Ok(());
+        }
         if let Some(entry) = results.iter().find(|entry| {
             let place = archive.place(&entry.id);
             place.is_some_and(|place| archive.entries[place] != **entry)
@@ -440,12 +447,11 @@ impl Kept {
 }
 
 /// How many of the oldest entries may be forgotten by now.
-fn forgotten(archive: &Archive, bounds: &super::Bounds, clock: i64, many: usize) -> usize {
+fn too_old(archive: &Archive, bounds: &super::Bounds, clock: i64) -> usize {
     let latest = UnixTime(clock - bounds.archive_ms).to_xep0082();
     let latest = latest.trim_end_matches('Z');
-    let old = archive
-        .there()
-        .iter()
-        .take_while(|entry| entry.stamp.as_str() < latest);
-    old.count().max(many.saturating_sub(bounds.archived))
+    let there = archive.there().iter();
+    there
+        .take_while(|entry| entry.stamp.as_str() < latest)
+        .count()
 }
