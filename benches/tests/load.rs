@@ -177,6 +177,23 @@ fn fills_a_large_archive_and_reads_from_its_middle() {
     }
 }
 
+/// In a process of its own, of whose memory nothing else takes or gives back any.
+#[test]
+fn sessions_without_sockets_come_about() {
+    let output = Command::new(env!("CARGO_BIN_EXE_load"))
+        .args(["idle-in-process", "--sessions-in-process", "40"])
+        .args(["--target", "floor", "--runs", "1", "--json"])
+        .args(["--accounts", "1"])
+        .output()
+        .expect("the generator runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let figure = |name: &str| samples[0]["figures"][name].as_f64();
+    assert_eq!(figure("sessions"), Some(40.0), "{said}");
+    assert!(figure("KiB after") >= figure("KiB before"), "{said}");
+}
+
 /// What cannot work is refused at once: to build a server first would take minutes. Cargo is none that builds here.
 #[test]
 fn refuses_arguments_before_it_builds_anything() {

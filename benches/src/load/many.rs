@@ -160,16 +160,3 @@ impl Line {
         sent.map_err(|_| "the server is gone".to_owned())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sessions_without_sockets_come_about() {
-        let said = ManyArguments { sessions: 40 }.run().unwrap();
-        let said: Value = serde_json::from_str(&said).unwrap();
-        assert_eq!(said["sessions"], 40);
-        assert!(said["KiB after"].as_u64() >= said["KiB before"].as_u64());
-    }
-}
