@@ -33,6 +33,10 @@ impl Shard {
         if first_row(replies).is_none() {
             return self.finish(now, by, &account, Err(CommandError::NoSuchUser));
         }
+        if let Some(key) = self.by_name.get(account.as_str()) {
+            // What was kept until now is counted, too.
+            self.send_all(*key);
+        }
         let (class, op) = match task {
             ArchiveTask::Measure => {
                 let most = Amount {

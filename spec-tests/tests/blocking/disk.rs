@@ -251,7 +251,10 @@ fn who_is_blocked_does_not_learn_that_the_blocker_is_busy() -> Outcome {
     world.store_pace = StorePace::Slow;
     world.write(juliet.peer(), set("block", &["a@b"]).as_bytes());
     let_all_but_the_store_happen(&mut world);
-    let message = "<message to='juliet@localhost' type='chat'><body>b</body></message>";
+    // One that is not kept: for others the store is asked who there is, whoever sends them.
+    let hint = "<no-store xmlns='urn:xmpp:hints'/>";
+    let message =
+        format!("<message to='juliet@localhost' type='chat'><body>b</body>{hint}</message>");
     let many = message.repeat(INBOX_STANZAS);
     for talk in [&romeo, &tybalt, &nurse] {
         world.write(talk.peer(), many.as_bytes());
