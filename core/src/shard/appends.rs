@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::Shard;
-use super::owner::{Pending, Waiting};
+use super::owner::{Owner, Pending, Waiting};
 use crate::account::AccountKey;
 use crate::archive::ARCHIVE;
 use crate::due::Due;
@@ -100,6 +100,7 @@ impl Shard {
 
     /// The store has messages, or never will: what waits behind them goes on, up to the next messages.
     fn advance(&mut self, key: AccountKey) {
+        let much = self.owners.get(key).is_some_and(Owner::keeps_much);
         if let Some(owner) = self.owners.get_mut(key) {
             owner.line.offered = owner.line.offered.saturating_sub(1);
         }
@@ -108,6 +109,17 @@ impl Shard {
             && let Some(next) = owner.line.pop()
         {
             self.send_waiting(key, next);
+        }
+        if much {
+            self.keeps_less(key);
+        }
+    }
+
+    /// Who waited because an account had so much to keep goes on, if it has less.
+    fn keeps_less(&mut self, key: AccountKey) {
+        let goes_on = |owner: &Owner| owner.is_ready() && !owner.keeps_much();
+        if self.owners.get(key).is_some_and(goes_on) {
+            self.unfinished.push(key);
         }
     }
 
@@ -121,10 +133,14 @@ impl Shard {
     /// All that an account keeps goes to the store at once: it is to be read anew, or leaves.
     pub(super) fn send_all(&mut self, key: AccountKey) {
         self.flush_appends(key);
+        let much = self.owners.get(key).is_some_and(Owner::keeps_much);
         while let Some(owner) = self.owners.get_mut(key)
             && let Some(next) = owner.line.pop()
         {
             self.send_waiting(key, next);
+        }
+        if much {
+            self.keeps_less(key);
         }
     }
 

@@ -265,7 +265,8 @@ impl Shard {
         let (Role::Member(key), true) = (&connection.role, connection.stream.is_at_owner()) else {
             return false;
         };
-        let waits = |owner: &Owner| owner.is_busy() || owner.account.is_asking(conn);
+        let waits =
+            |owner: &Owner| owner.is_busy() || owner.keeps_much() || owner.account.is_asking(conn);
         if self.owners.get(*key).is_some_and(waits) {
             return true;
         }

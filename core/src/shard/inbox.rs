@@ -79,8 +79,16 @@ pub(super) struct Inbox {
 impl Inbox {
     /// Whether who sent this is to wait now, because there is much to be done first.
     pub(super) fn holds_up(&mut self, feeder: &Jid) -> bool {
-        let is_fed = self.stanzas >= INBOX_FED || self.bytes >= INBOX_FED_BYTES;
-        is_fed && self.feeders.insert(feeder.clone())
+        self.is_fed() && self.put_off(feeder)
+    }
+
+    const fn is_fed(&self) -> bool {
+        self.stanzas >= INBOX_FED || self.bytes >= INBOX_FED_BYTES
+    }
+
+    /// Who sent something is to wait. Whether that is new.
+    pub(super) fn put_off(&mut self, feeder: &Jid) -> bool {
+        self.feeders.insert(feeder.clone())
     }
 
     /// All that waits.

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 
 use super::inbox::{Inbox, Post};
 use crate::account::{Account, Append, Asked, Read, Saying};
-use crate::limits::STORE_BATCH_BYTES;
+use crate::limits::{KEPT_BYTES, KEPT_FED_BYTES};
 use crate::stanza::Stanza;
 use crate::store::{Batch, Class, Entry, Op, Owed};
 use crate::wait::Appended;
@@ -75,7 +75,7 @@ pub(super) enum Waiting {
 impl Line {
     /// Whether so much waits that no more is kept.
     pub(super) const fn is_full(&self) -> bool {
-        self.bytes > STORE_BATCH_BYTES
+        self.bytes > KEPT_BYTES
     }
 
     /// Messages wait for those before them: together with the last that do, if one batch has room for both.
@@ -162,6 +162,11 @@ pub(super) enum Otherwise {
 }
 
 impl Owner {
+    /// Whether so many messages are to be kept that nobody is to send more for now.
+    pub(super) const fn keeps_much(&self) -> bool {
+        self.line.bytes >= KEPT_FED_BYTES
+    }
+
     pub(super) fn new(account: Account) -> Self {
         Self {
             account,

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::commands::store_error;
 use super::inbox::{Errand, Item, Placed, Post};
-use super::owner::{Call, Commit, Life, Otherwise, Vanishing};
+use super::owner::{Call, Commit, Life, Otherwise, Owner, Vanishing};
 use super::ways::Source;
 use super::{NAMELESS, Shard};
 use crate::account::{
@@ -341,6 +341,9 @@ impl Shard {
             self.in_account(now, key, |account, cx| {
                 account.deliver(cx, stanza, to, manner, receipt);
             });
+            if self.owners.get(key).is_some_and(Owner::keeps_much) {
+                self.hold_up_feeder(now, key, stanza, manner);
+            }
         }
     }
 
@@ -350,8 +353,11 @@ impl Shard {
         let (Some(feeder), Manner::Directed) = (feeder, manner) else {
             return;
         };
-        let owner = self.owners.get_mut(key);
-        if owner.is_some_and(|owner| owner.inbox.holds_up(feeder)) {
+        let holds_up = |owner: &mut Owner| match owner.keeps_much() {
+            true => owner.inbox.put_off(feeder),
+            false => owner.inbox.holds_up(feeder),
+        };
+        if self.owners.get_mut(key).is_some_and(holds_up) {
             let feeding = Feeding {
                 feeder: feeder.clone(),
                 awaited: Awaited::Inbox(key.key()),
