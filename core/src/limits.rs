@@ -134,13 +134,8 @@ pub const INBOX_FED: usize = INBOX_STANZAS / 8;
 pub const INBOX_FED_BYTES: usize = INBOX_BYTES / 8;
 
 /// Bytes of messages of one account that are to be kept and that the store was not offered yet, from which on those who send them, and the
-/// account's own sessions, are read no further: as much as one batch has, twice, so that the next is there when one is done.
+/// account's own sessions, are read no further: half of a batch, so that the next is there when one is done.
 pub const KEPT_FED_BYTES: usize = STORE_BATCH_BYTES / 2;
-
-/// Bytes of these beyond which messages are refused: what is on the way from all other shards when they are told to wait finds room.
-pub const KEPT_BYTES: usize = 2 * WAY_BYTES;
-
-const _: () = assert!(KEPT_FED_BYTES < KEPT_BYTES / 4);
 
 /// Bytes of these: four of the longest. An eighth of the way from one shard to another, so that no account fills that.
 pub const INBOX_BYTES: usize = 1024 * 1024;

@@ -86,7 +86,10 @@ impl Shard {
         let appended = Box::new(appended);
         match owner.line.offered {
             0 => self.offer(batch, appended),
-            _ => owner.line.push(appended),
+            _ => {
+                self.credit.put_by(bytes);
+                owner.line.push(appended);
+            }
         }
     }
 
@@ -125,7 +128,10 @@ impl Shard {
 
     fn send_waiting(&mut self, key: AccountKey, waiting: Waiting) {
         match waiting {
-            Waiting::Messages(appended) => self.offer(appended.batch.clone(), appended),
+            Waiting::Messages(appended) => {
+                self.credit.take_up(appended.bytes);
+                self.offer(appended.batch.clone(), appended);
+            }
             Waiting::Question(class, ops, read) => self.ask_now(key, class, ops, read),
         }
     }

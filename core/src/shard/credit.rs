@@ -50,6 +50,16 @@ impl Credit {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
+    /// Messages of so many bytes wait for others before they go to the store: until then they count like what is there.
+    pub(super) const fn put_by(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// They go there, and take credit of their own.
+    pub(super) const fn take_up(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
     pub(super) const fn is_spent(&self) -> bool {
         self.batches >= self.all.batches || self.bytes >= self.all.bytes
     }

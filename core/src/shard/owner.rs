@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 
 use super::inbox::{Inbox, Post};
 use crate::account::{Account, Append, Asked, Read, Saying};
-use crate::limits::{KEPT_BYTES, KEPT_FED_BYTES};
+use crate::limits::KEPT_FED_BYTES;
 use crate::stanza::Stanza;
 use crate::store::{Batch, Class, Entry, Op, Owed};
 use crate::wait::Appended;
@@ -62,7 +62,7 @@ pub(super) struct Line {
     pub(super) offered: u32,
     pub(super) waiting: VecDeque<Waiting>,
     /// Of the messages that wait.
-    pub(super) bytes: usize,
+    bytes: usize,
 }
 
 /// One thing in the line.
@@ -73,11 +73,6 @@ pub(super) enum Waiting {
 }
 
 impl Line {
-    /// Whether so much waits that no more is kept.
-    pub(super) const fn is_full(&self) -> bool {
-        self.bytes > KEPT_BYTES
-    }
-
     /// Messages wait for those before them: together with the last that do, if one batch has room for both.
     pub(super) fn push(&mut self, appended: Box<Appended>) {
         self.bytes = self.bytes.saturating_add(appended.bytes);

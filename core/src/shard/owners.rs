@@ -96,7 +96,7 @@ impl Shard {
                 &fallback
             }
         };
-        let store = match self.credit.is_spent() || owner.line.is_full() {
+        let store = match self.credit.is_spent() {
             true => StoreRoom::Spent,
             false => StoreRoom::Room,
         };
