@@ -388,17 +388,22 @@ fn oldest(client: &mut Client) -> Result<String, String> {
 #[test]
 fn the_old_half_goes_in_steps_and_nobody_waits_for_them() -> Outcome {
     let fault = |e: rusqlite::Error| e.to_string();
-    let (server, year, database) = with_a_year("archive_expires_after = \"182d\"\n")?;
+    // It takes minutes, however few there are: what is too much goes when nobody else has anything for the disk.
+    if std::env::var_os("SPONDEE_LONG").is_none() {
+        return Ok(());
+    }
+    let half = messages() / 2;
+    let bounds = format!("archive_expires_after = \"never\"\narchive_max_messages = {half}\n");
+    let (server, year, database) = with_a_year(&bounds)?;
     let door = Door::of(&server)?;
     let mut juliet = door.device("juliet", "x")?;
     juliet.send("<presence/>")?;
     let mut romeo = door.device("romeo", "y")?;
-    // The oldest that stays, but for the hours that this test takes.
-    let half = year.count * 182 / 364;
-    let stays = stamp(&database, year.key(half)).map_err(fault)?;
+    // It goes, too: there is at least one new message when they are counted.
+    let goes = stamp(&database, year.key(half)).map_err(fault)?;
     let mut waits = Vec::new();
     let begun = Instant::now();
-    while oldest(&mut juliet)? < stays {
+    while oldest(&mut juliet)? <= goes {
         if begun.elapsed() > Duration::from_secs(300) {
             return Err(format!("{} is still there", oldest(&mut juliet)?));
         }
