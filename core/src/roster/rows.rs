@@ -155,13 +155,14 @@ pub fn imported_contact(
     Item::read(contact, &row).map(|_| row)
 }
 
-/// The row of a version that comes from elsewhere: one that this server has told, or that of a change that is made now.
+/// The row of a version that comes from elsewhere: one that a server like this has told, or that of a change that is made now. One that is still
+/// to come would not rise any more.
 #[must_use]
 pub fn imported_version(told: Option<&str>, now: Now) -> Row {
     let told = told.and_then(Version::parse);
-    let told = told.filter(|version| *version > Version::default());
-    told.unwrap_or_else(|| Version::default().next(now))
-        .to_row()
+    let next = Version::default().next(now);
+    let told = told.filter(|version| *version > Version::default() && *version <= next);
+    told.unwrap_or(next).to_row()
 }
 
 impl Version {

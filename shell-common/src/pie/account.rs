@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use spondee_core::archive::{ARCHIVE, SPOOL};
+use spondee_core::archive::{ARCHIVE, SPOOL, Spool};
 use spondee_core::blocking::BLOCKLIST;
 use spondee_core::check_loaded;
 use spondee_core::config::HostConfig;
@@ -23,6 +23,7 @@ use super::message::{Mark, Message};
 use super::report::Report;
 use super::walk::Piece;
 use super::{At, EXPORT, Fault, table};
+use crate::limits::pie::AHEAD;
 
 mod elements;
 
@@ -212,6 +213,11 @@ impl Account {
             ));
         }
         check_loaded(&loaded).map_err(|bad| fault(bad.to_string()))?;
+        let spool = Spool::from_loaded(&loaded).map_err(|bad| fault(bad.to_string()))?;
+        if spool.done.max(spool.last) > Some(self.now_us().saturating_add(AHEAD)) {
+            let what = "its archive goes on at a day that is still to come".to_owned();
+            return Err(fault(what));
+        }
         if Roster::from_loaded(&loaded).is_ok_and(|roster| roster.bytes() > ROSTER_BYTES) {
             let what = format!(
                 "its contacts have more than {ROSTER_BYTES} bytes together, which no client could be sent"
@@ -316,7 +322,7 @@ impl Account {
         let Some(last) = last else {
             return;
         };
-        let spool = spondee_core::archive::Spool {
+        let spool = Spool {
             done: None,
             last: Some(last),
             messages,

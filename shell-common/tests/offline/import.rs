@@ -219,6 +219,16 @@ const IN_A_USER: &[(&str, &str)] = &[
         "<scram-credentials xmlns='urn:xmpp:pie:0#scram' mechanism='SCRAM-SHA-1'/>",
         "not one <iter-count/>",
     ),
+    // Nothing would be delivered any more, or archived behind it.
+    (
+        "<table xmlns='https://github.com/spondee/spondee/export/0' name='spool'><row><done>2999-01-01T00:00:00Z</done></row></table>",
+        "a day that is still to come",
+    ),
+    (
+        "<archive xmlns='urn:xmpp:pie:0#mam'><result xmlns='urn:xmpp:mam:2' id='1'><forwarded xmlns='urn:xmpp:forward:0'>\
+         <delay xmlns='urn:xmpp:delay' stamp='2999-01-01T00:00:00Z'/><message xmlns='jabber:client' from='a@b'/></forwarded></result></archive>",
+        "of a day that is still to come",
+    ),
 ];
 
 /// What stands in a message.
