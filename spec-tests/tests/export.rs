@@ -179,7 +179,9 @@ fn an_account_that_hears_much_is_exported_as_it_was_at_one_moment() -> Outcome {
     for round in 0.. {
         let over = sender.is_finished();
         let text = server.command(&["user", "export", "juliet@localhost"])?;
-        let bodies: Vec<usize> = text
+        // One that came before she was available waits for a moment, and is there twice.
+        let archived = text.split_once("<archive").unwrap_or_default().1;
+        let bodies: Vec<usize> = archived
             .split("<body>number ")
             .skip(1)
             .filter_map(|rest| rest.split('<').next()?.parse().ok())
@@ -199,7 +201,8 @@ fn an_account_that_hears_much_is_exported_as_it_was_at_one_moment() -> Outcome {
     // What is read by way of the server is on the disk.
     assert_eq!(archive(&mut juliet)?.len(), 600);
     let text = server.command(&["user", "export", "juliet@localhost"])?;
-    counts.push(text.matches("<body>").count());
+    let archived = text.split_once("<archive").unwrap_or_default().1;
+    counts.push(archived.matches("<body>").count());
     assert!(counts.is_sorted(), "{counts:?}");
     assert_eq!(counts.last(), Some(&600));
     Ok(())
