@@ -214,6 +214,10 @@ impl Reading<'_> {
                 let until = parse_xep0082(value).ok_or(Condition::BadRequest)?;
                 self.before(until.saturating_add(1));
             }
+            // XEP-0004 §3.2: `var` "uniquely identifies the field". Each is looked for.
+            "after-id" | "before-id" if self.present.len() >= 2 => {
+                return Err(Condition::BadRequest);
+            }
             "after-id" => {
                 let key = self.decode(value)?;
                 self.present.push(key);
