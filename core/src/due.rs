@@ -12,6 +12,8 @@ pub(crate) enum Due {
     Appends(Ticket),
     /// An account that is being deleted, of which not all contacts have heard: they are told again.
     Leave(AccountKey),
+    /// An account that a busy store did not tell what waits: it is asked again.
+    Owed(AccountKey),
     /// A session that has much to read: how much it has taken.
     Reader(ConnId),
     /// What is kept too long: the next step of looking for it.

@@ -10,7 +10,8 @@ use super::choose::{Recipients, Unreached};
 use super::{Account, Addressed, Cx, Read, SessionKey};
 use crate::archive::{self, ARCHIVE};
 use crate::limits::{
-    CATCHING_UP_BYTES, CATCHING_UP_STANZAS, FETCHED_RANGES, STORE_OWED_BYTES, STORE_PAGE_ENTRIES,
+    CATCHING_UP_BYTES, CATCHING_UP_STANZAS, FETCHED_RANGES, OFFERS, STORE_OWED_BYTES,
+    STORE_PAGE_ENTRIES,
 };
 use crate::stanza::{Stanza, write_stored_message};
 use crate::store::{Class, Entry, Kept, Op, Order, Owed, Page, Pick, Reply, StoreError};
@@ -31,14 +32,18 @@ struct Claim {
     by: SessionKey,
     /// Up to here all of it is at the client.
     done: Option<i64>,
+    /// The last key that was given out when the page was asked for: what is behind it was not read.
+    last: Option<i64>,
     stage: Stage,
 }
 
 /// How far it has come.
 #[derive(Debug)]
 enum Stage {
-    /// A page is being read.
-    Reading,
+    /// A page is being read; so often the store was too busy for it.
+    Reading(u8),
+    /// It is to be read again, having been asked for so often.
+    Again(u8),
     /// One was written, up to this key, and is not with the client yet.
     Writing(Written),
 }
@@ -219,9 +224,10 @@ impl Account {
         self.offline.claim = Some(Box::new(Claim {
             by: key,
             done,
-            stage: Stage::Reading,
+            last: None,
+            stage: Stage::Reading(0),
         }));
-        self.read_owed(cx, key, done);
+        self.read_owed(cx, 0);
     }
 
     /// Somebody else than a session that is over, if anybody is there.
@@ -235,14 +241,21 @@ impl Account {
         }
     }
 
-    fn read_owed(&self, cx: &mut Cx<'_>, key: SessionKey, done: Option<i64>) {
+    fn read_owed(&mut self, cx: &mut Cx<'_>, refused: u8) {
+        let last = self.spool.last;
+        let Some(claim) = &mut self.offline.claim else {
+            return;
+        };
+        claim.last = last;
+        claim.stage = Stage::Reading(refused);
+        let (key, done) = (claim.by, claim.done);
         let pick = Pick {
             kept: Kept::Owed,
             peer: None,
             ids: None,
             after: done,
             before: None,
-            upto: self.spool.last.unwrap_or(i64::MIN),
+            upto: last.unwrap_or(i64::MIN),
             order: Order::Forward,
             limit: STORE_PAGE_ENTRIES,
         };
@@ -253,6 +266,21 @@ impl Account {
         cx.read(Class::Page, [page].into(), Read::Owed(key));
     }
 
+    /// Whether the store is to be asked again in a while.
+    pub(crate) fn reads_owed_again(&self) -> bool {
+        let claim = self.offline.claim.as_ref();
+        claim.is_some_and(|claim| matches!(claim.stage, Stage::Again(_)))
+    }
+
+    /// That while is over.
+    pub(crate) fn read_owed_again(&mut self, cx: &mut Cx<'_>) {
+        if let Some(claim) = &self.offline.claim
+            && let Stage::Again(refused) = claim.stage
+        {
+            self.read_owed(cx, refused);
+        }
+    }
+
     /// A page of what waits came.
     pub(super) fn owed_came(
         &mut self,
@@ -260,13 +288,15 @@ impl Account {
         key: SessionKey,
         outcome: Result<Vec<Reply>, StoreError>,
     ) {
-        let is_awaited = self
-            .offline
-            .claim
-            .as_ref()
-            .is_some_and(|claim| claim.by == key);
-        if !is_awaited {
+        let claim = self.offline.claim.as_mut();
+        let Some(claim) = claim.filter(|claim| claim.by == key) else {
             // That session is over.
+            return;
+        };
+        if let (Stage::Reading(refused), Err(StoreError::Busy)) = (&claim.stage, &outcome)
+            && *refused < OFFERS
+        {
+            claim.stage = Stage::Again(refused.saturating_add(1));
             return;
         }
         let Ok(Some(Reply::Page(page))) = outcome.map(|mut replies| replies.pop()) else {
@@ -322,7 +352,7 @@ impl Account {
             return;
         };
         let done = written.upto.or(claim.done);
-        let has_more = written.more;
+        let (has_more, last) = (written.more, claim.last);
         if done != claim.done {
             claim.done = done;
             self.spool.done = done;
@@ -335,12 +365,9 @@ impl Account {
         let owed = &mut self.offline.owed;
         owed.entries = owed.entries.saturating_sub(written.owed.entries);
         owed.bytes = owed.bytes.saturating_sub(written.owed.bytes);
-        // What came while it was written waits behind it.
-        if has_more || done < self.spool.last && owed.entries > 0 && written.upto.is_some() {
-            if let Some(claim) = &mut self.offline.claim {
-                claim.stage = Stage::Reading;
-            }
-            return self.read_owed(cx, key, done);
+        // What came since it was asked for waits behind it.
+        if has_more || owed.entries > 0 && last < self.spool.last {
+            return self.read_owed(cx, 0);
         }
         self.offline.owed = Owed::default();
         self.offline.claim = None;

@@ -83,6 +83,11 @@ impl Account {
 }
 
 impl PrivateRead {
+    /// Whether it is to be shown, and nothing else.
+    pub(super) const fn is_shown(&self) -> bool {
+        matches!(self.then, Then::Show)
+    }
+
     fn ask(self, cx: &mut Cx<'_>, op: Op) {
         cx.read(Class::Change, [op].into(), Read::Private(Box::new(self)));
     }

@@ -38,6 +38,18 @@ impl Read {
             Self::Bounds | Self::Owed(_) => None,
         }
     }
+
+    /// The session that is to see the answer, if nothing else comes of it.
+    fn shown_to(&self) -> Option<SessionKey> {
+        match self {
+            Self::Private(read) => Some(read.by).filter(|_| read.is_shown()),
+            Self::Archive(_)
+            | Self::Bounds
+            | Self::Metadata(_)
+            | Self::Owed(_)
+            | Self::VCard(_) => self.asker(),
+        }
+    }
 }
 
 impl Account {
@@ -47,6 +59,12 @@ impl Account {
         if let Some(conn) = asker.map(|session| session.conn()) {
             self.hold(conn);
         }
+    }
+
+    /// The connection of the session for whose eyes alone something is read.
+    pub(crate) fn shown_on(&self, read: &Read) -> Option<ConnId> {
+        let at = self.find_key(read.shown_to()?)?;
+        self.sessions.get(at).map(|session| session.conn())
     }
 
     /// The session on a connection is read no further until `go_on`.

@@ -503,6 +503,12 @@ impl Shard {
         }
     }
 
+    /// Whether there is still somebody to write to.
+    pub(super) fn is_open(&self, conn: ConnId) -> bool {
+        let connection = self.connections.get(conn);
+        connection.is_some_and(|connection| connection.socket == Socket::Open)
+    }
+
     fn can_act(&self, key: AccountKey) -> bool {
         self.owners.get(key).is_some_and(Owner::is_ready)
     }

@@ -413,6 +413,7 @@ impl Shard {
                 Some(Due::Account(key)) => self.ask_again(key),
                 Some(Due::Appends(ticket)) => self.append_again(ticket),
                 Some(Due::Leave(key)) => self.leave_again(now, key),
+                Some(Due::Owed(key)) => self.read_owed_again(now, key),
                 Some(Due::Reader(conn)) => self.judge_reader(now, conn),
                 Some(Due::Retention) => self.retain(now),
                 Some(Due::Stream(conn)) => self.expire(now, conn),

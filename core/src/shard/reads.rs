@@ -5,8 +5,10 @@ use alloc::vec::Vec;
 
 use super::Shard;
 use super::inbox::Item;
-use super::owner::{Life, Waiting};
-use crate::account::{AccountKey, Read};
+use super::owner::{Life, Owner, Waiting};
+use crate::account::{Account, AccountKey, Read};
+use crate::due::Due;
+use crate::limits::OFFER_AGAIN;
 use crate::port::ConnId;
 use crate::store::{Batch, Class, Op, Reply, StoreError};
 use crate::time::Now;
@@ -22,6 +24,14 @@ impl Shard {
         // What was appended before is there when it is read.
         self.flush_appends(key);
         for (class, ops, read) in reads {
+            let Some(owner) = self.owners.get(key) else {
+                return self.fx.bug("an account that reads is gone");
+            };
+            let shown_on = owner.account.shown_on(&read);
+            if shown_on.is_some_and(|conn| !self.is_open(conn)) {
+                // What a connection brought before it was closed is all done at once: what nobody will see is not looked for.
+                continue;
+            }
             let Some(owner) = self.owners.get_mut(key) else {
                 return self.fx.bug("an account that reads is gone");
             };
@@ -63,7 +73,9 @@ impl Shard {
         let Some(owner) = self.owners.get_mut(key) else {
             return;
         };
-        if owner.is_busy() {
+        if matches!(owner.life, Life::Leaving(_)) {
+            // Nor where all of it goes: nothing may be written behind that.
+        } else if owner.is_busy() {
             owner.inbox.push(Item::Read(read, outcome));
         } else {
             self.run_read(now, key, *read, outcome);
@@ -81,6 +93,23 @@ impl Shard {
         if let Some(conn) = asker.flatten() {
             self.settle(now);
             self.proceed(now, conn);
+        }
+        let reads_again = |owner: &Owner| owner.account.reads_owed_again();
+        if self.owners.get(key).is_some_and(reads_again) {
+            self.timers.set(Due::Owed(key), now.mono, OFFER_AGAIN);
+        }
+    }
+
+    /// Time has come to ask a store again that was too busy to say what waits.
+    pub(super) fn read_owed_again(&mut self, now: Now, key: AccountKey) {
+        match self.owners.get(key).map(|owner| &owner.life) {
+            Some(Life::Ready) => {
+                self.in_account(now, key, Account::read_owed_again);
+            }
+            Some(Life::Committing(_) | Life::Loading(_)) => {
+                self.timers.set(Due::Owed(key), now.mono, OFFER_AGAIN);
+            }
+            Some(Life::Leaving(_)) | None => {}
         }
     }
 
