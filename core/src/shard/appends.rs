@@ -3,9 +3,10 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::Shard;
-use super::owner::{Owner, Pending, Waiting};
+use super::owner::{Life, Owner, Pending, Vanishing, Waiting};
 use crate::account::AccountKey;
 use crate::archive::ARCHIVE;
 use crate::due::Due;
@@ -14,7 +15,7 @@ use crate::port::{Note, Ticket};
 use crate::stanza::Condition;
 use crate::store::{Batch, Class, Op, StoreError};
 use crate::time::Now;
-use crate::wait::{Appended, Wait};
+use crate::wait::{Appended, Question, Wait};
 
 impl Shard {
     /// Keeps what the last call appended for the end of the turn.
@@ -102,7 +103,7 @@ impl Shard {
     }
 
     /// The store has messages, or never will: what waits behind them goes on, up to the next messages.
-    fn advance(&mut self, key: AccountKey) {
+    fn advance(&mut self, now: Now, key: AccountKey) {
         let much = self.owners.get(key).is_some_and(Owner::keeps_much);
         if let Some(owner) = self.owners.get_mut(key) {
             owner.line.offered = owner.line.offered.saturating_sub(1);
@@ -115,6 +116,11 @@ impl Shard {
         }
         if much {
             self.keeps_less(key);
+        }
+        let has_all = |owner: &Owner| owner.line.offered == 0;
+        if self.owners.get(key).is_some_and(has_all) {
+            // It stayed for that, if nobody is signed in to it.
+            self.drop_if_idle(now, key);
         }
     }
 
@@ -158,8 +164,10 @@ impl Shard {
         failed: Option<StoreError>,
     ) {
         let condition = match failed {
-            None => return self.advance(appended.account),
-            Some(StoreError::Busy) if appended.offered < OFFERS => {
+            None => return self.advance(now, appended.account),
+            Some(StoreError::Busy)
+                if appended.offered < OFFERS && !self.goes_for_good(appended.account) =>
+            {
                 appended.offered = appended.offered.saturating_add(1);
                 return self.append_later(now, appended);
             }
@@ -170,9 +178,14 @@ impl Shard {
             // It may be there: to say that it is not would have it sent twice.
             Some(StoreError::Unknown) => {
                 self.note_unkept(&appended);
-                return self.advance(appended.account);
+                return self.advance(now, appended.account);
             }
         };
+        self.not_appended(now, appended, condition);
+    }
+
+    /// Messages are not on disk, and will not be.
+    fn not_appended(&mut self, now: Now, appended: Box<Appended>, condition: Condition) {
         self.note_unkept(&appended);
         let Appended {
             account,
@@ -186,7 +199,32 @@ impl Shard {
         for stanza in refused {
             self.refuse(&stanza, condition);
         }
-        self.advance(account);
+        self.advance(now, account);
+    }
+
+    /// The account is being deleted with all that it keeps: nothing may be written of it behind that.
+    pub(super) fn give_up_appends(&mut self, now: Now, key: AccountKey) {
+        let is_to_wait = |question: &Question| match &question.wait {
+            Wait::Append(appended) => question.credit.is_none() && appended.account == key,
+            _ => false,
+        };
+        let waits = self.waits.iter().filter(|(_, wait)| is_to_wait(wait));
+        let tickets: Vec<Ticket> = waits.map(|(ticket, _)| ticket).collect();
+        for ticket in tickets {
+            self.timers.stop(Due::Appends(ticket));
+            if let Some(Question {
+                wait: Wait::Append(appended),
+                ..
+            }) = self.waits.remove(ticket)
+            {
+                self.not_appended(now, appended, Condition::ResourceConstraint);
+            }
+        }
+    }
+
+    fn goes_for_good(&self, key: AccountKey) -> bool {
+        let owner = self.owners.get(key);
+        owner.is_some_and(|owner| matches!(owner.life, Life::Leaving(Vanishing::Nobody)))
     }
 
     fn note_unkept(&mut self, appended: &Appended) {
@@ -199,7 +237,7 @@ impl Shard {
     fn append_later(&mut self, now: Now, appended: Box<Appended>) {
         let wait = Wait::Append(appended);
         let credit = None;
-        let ticket = self.waits.insert(crate::wait::Question { wait, credit });
+        let ticket = self.waits.insert(Question { wait, credit });
         self.timers.set(Due::Appends(ticket), now.mono, OFFER_AGAIN);
     }
 

@@ -282,6 +282,7 @@ impl Shard {
         self.send_all(key);
         if let Some(owner) = self.owners.get_mut(key) {
             owner.life = Life::Leaving(Vanishing::Nobody);
+            self.give_up_appends(now, key);
             self.turn_away(now, key, Vanishing::Nobody);
         }
     }
@@ -331,6 +332,7 @@ impl Shard {
 
     pub(super) fn let_go(&mut self, key: AccountKey) {
         self.send_all(key);
+        self.let_feeders_go_on(key);
         if let Some(owner) = self.owners.remove(key) {
             self.by_name.remove(owner.account.jid().as_str());
             if let Some(number) = owner.idle {
@@ -375,8 +377,8 @@ impl Shard {
             return self.fx.bug("an account that was idle is gone");
         };
         owner.idle = None;
-        // What it is busy with has the last word.
-        if owner.is_busy() {
+        // What it is busy with has the last word. Whoever loaded it before its messages are on disk would not know of them.
+        if owner.is_busy() || owner.line.offered > 0 || !owner.appends.entries.is_empty() {
             return;
         }
         if let Some(op) = owner.account.last_spool() {
