@@ -126,7 +126,7 @@ impl Ledger {
                 Verdict::Loosely(loss) => self.judge_loosely(around, &case, *loss)?,
             }
         }
-        Ok(self.course(around, &case, failed))
+        Ok(self.course(around, &case, failed.into()))
     }
 
     /// Whether the answer is that the store did not do its part, and that is so. What waits for an account that cannot be read is
@@ -256,7 +256,12 @@ impl Ledger {
     }
 
     /// What became of a message.
-    fn course(&self, around: &Circumstances<'_>, case: &Case<'_>, failed: bool) -> Option<Course> {
+    fn course(
+        &self,
+        around: &Circumstances<'_>,
+        case: &Case<'_>,
+        failed: Likely,
+    ) -> Option<Course> {
         let sent = case.sent;
         let Kind::Message(kind) = sent.kind else {
             return None;
@@ -272,12 +277,12 @@ impl Ledger {
         let came_back = around
             .faults
             .came_back(sent.kind, &sent.id, self.name(sent.by));
-        let routed = self.routed(around, sent).unless(failed || came_back);
+        let routed = self.routed(around, sent).unless(failed).unless(came_back);
         let silent = case.is_silent() && accepted == Likely::Yes && !case.lost;
         let refused = case.answer.is_some() || sent.receiver().is_none();
         let reached = match &case.verdict {
             _ if heard => Likely::Yes,
-            _ if failed => Likely::Maybe,
+            _ if failed == Likely::Yes => Likely::Maybe,
             _ if refused || routed == Likely::No => Likely::No,
             Verdict::Owed | Verdict::Loosely(Loss::Fault)
                 if silent && sent.content.is_owed(sent.kind) =>
@@ -326,7 +331,7 @@ impl Ledger {
             Sender::Left | Sender::Parted if is_kept && around.faults.credit == Credit::Scarce => {
                 Sender::Unsure
             }
-            sender => sender,
+            sender @ (Sender::There | Sender::Left | Sender::Parted | Sender::Unsure) => sender,
         }
     }
 

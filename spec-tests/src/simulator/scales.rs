@@ -43,7 +43,7 @@ impl Scales {
 /// The message that another brings.
 fn wrapped(stanza: &Element) -> Option<&Element> {
     let of = |name: &'static str| move |element: &&Element| element.name == name;
-    let forwarded = stanza.children().flat_map(Element::children);
-    let forwarded = forwarded.filter(of("forwarded")).next()?;
+    let mut below = stanza.children().flat_map(Element::children);
+    let forwarded = below.find(of("forwarded"))?;
     forwarded.children().find(of("message"))
 }

@@ -9,6 +9,7 @@ use super::super::content::{CARBONS, Forged};
 use super::super::lives::State;
 use super::super::stanzas::{Question, To, is_of};
 use super::archive::{Ask, Entry, Fin};
+use super::carbons::Copies;
 use super::copies::{Arrival, Way, check_others};
 use super::prefs::{Outcome, Prefs};
 use super::{MAM, Query, Request};
@@ -23,16 +24,22 @@ impl Simulation {
             return;
         }
         let index = self.random.pick(&sessions);
-        let on = self.random.percent(80);
-        self.ask_for_copies(index, on);
+        let copies = match self.random.percent(80) {
+            true => Copies::On,
+            false => Copies::Off,
+        };
+        self.ask_for_copies(index, copies);
     }
 
-    fn ask_for_copies(&mut self, index: usize, on: bool) {
-        let name = if on { "enable" } else { "disable" };
+    fn ask_for_copies(&mut self, index: usize, copies: Copies) {
+        let name = match copies {
+            Copies::On => "enable",
+            Copies::Off => "disable",
+        };
         let payload = format!("<{name} xmlns='{CARBONS}'/>");
         let id = self.ask_own(index, IqType::Set, payload);
         let carbons = self.kept.carbons.entry(index).or_default();
-        carbons.asked(self.now, id.clone(), on);
+        carbons.asked(self.now, id.clone(), copies);
         self.kept.requests.insert(id, Request::Carbons);
     }
 
@@ -76,7 +83,7 @@ impl Simulation {
             return;
         }
         let index = self.random.pick(&sessions);
-        self.ask_for_copies(index, true);
+        self.ask_for_copies(index, Copies::On);
         if self.random.percent(60) {
             let archive = &self.kept.archives[self.clients[index].account];
             let last = archive.last().map(|last| last.id.clone());
@@ -117,7 +124,8 @@ impl Simulation {
             fin: None,
             changes: carbons.map_or(0, super::Carbons::changes),
         };
-        self.kept.requests.insert(id.clone(), Request::Query(query));
+        let request = Request::Query(Box::new(query));
+        self.kept.requests.insert(id.clone(), request);
         id
     }
 
@@ -259,12 +267,7 @@ impl Simulation {
     }
 
     /// What another device was answered.
-    fn hears_of_error(
-        &mut self,
-        index: usize,
-        own: &str,
-        arrival: &Arrival<'_>,
-    ) -> Result<(), String> {
+    fn hears_of_error(&self, index: usize, own: &str, arrival: &Arrival<'_>) -> Result<(), String> {
         if arrival.way != Way::Received {
             return match arrival.way {
                 Way::Live => Ok(()),
@@ -320,7 +323,7 @@ impl Simulation {
                     None => Ok(Fin::read(answer).ok_or("which is no end of a page")?),
                 };
                 query.fin = Some(fin);
-                self.kept.answered.push(query);
+                self.kept.answered.push(*query);
                 Ok(())
             }
             Request::ReadPrefs(at) => {

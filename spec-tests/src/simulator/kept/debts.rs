@@ -35,6 +35,10 @@ pub(super) enum Noted {
 
 /// The sessions of an account when all is at rest.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an answer to a question of its own"
+)]
 pub(super) struct Around {
     /// Those that are there and read.
     pub(super) there: Vec<usize>,
@@ -107,7 +111,7 @@ impl Debts {
             // Who read it in the archive is not sent it again.
             let mut takers = around.may_have_taken.iter();
             let has_read = takers.any(|taker| paged(mark, *taker));
-            let fate = debt.judge(around, blocked(&debt.from, debt.at), has_read);
+            let fate = debt.judge(around, blocked(&debt.from, debt.at).into(), has_read.into());
             fate.unwrap_or_else(|what| {
                 fault.get_or_insert_with(|| format!("{mark}: {what}: {debt:?} {around:?}"));
                 false
@@ -122,8 +126,8 @@ impl Debt {
     fn judge(
         &mut self,
         around: &Around,
-        blocked: bool,
-        has_read: bool,
+        blocked: Likely,
+        has_read: Likely,
     ) -> Result<bool, &'static str> {
         let is_there = |client: &usize| around.there.contains(client);
         if around.store_failed && !self.handed.is_empty() {
@@ -143,8 +147,8 @@ impl Debt {
             .copied
             .iter()
             .any(|client| around.takers.contains(client));
-        let with_archive = has_read && self.archived != Likely::No;
-        let doubt = blocked
+        let with_archive = has_read == Likely::Yes && self.archived != Likely::No;
+        let doubt = blocked == Likely::Yes
             || around.store_failed
             || around.may_have_gone
             || around.may_be_stuck

@@ -15,9 +15,9 @@ impl Likely {
     }
 
     /// It may not be, after all.
-    pub(in super::super) fn unless(self, doubt: bool) -> Self {
+    pub(in super::super) fn unless(self, doubt: impl Into<Self>) -> Self {
         match self {
-            Self::Yes if doubt => Self::Maybe,
+            Self::Yes if doubt.into() != Self::No => Self::Maybe,
             Self::Yes | Self::Maybe | Self::No => self,
         }
     }

@@ -84,7 +84,7 @@ struct Due {
 #[derive(Debug)]
 enum Request {
     Carbons,
-    Query(Query),
+    Query(Box<Query>),
     /// Since when.
     ReadPrefs(Moment),
     SetPrefs,
@@ -280,7 +280,7 @@ impl Kept {
         // What its own account refuses again may be there all the same.
         let took = match course.reached {
             Likely::No if sent.is_to_self() => course.routed.unless(true),
-            reached => reached,
+            reached @ (Likely::No | Likely::Maybe | Likely::Yes) => reached,
         };
         let archived = self.expect_at(account, &peer, archived.and(took), course, around);
         let owed = course.reached.and(sent.content.is_owed(sent.kind).into());

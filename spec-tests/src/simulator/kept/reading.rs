@@ -17,6 +17,13 @@ use super::{Around, Circumstances, Course, Ending, Kept, Likely, Query, Request,
 /// Pages come to an end long before.
 const PAGES_MAX: usize = 200;
 
+/// In which direction an archive is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Towards {
+    Oldest,
+    Newest,
+}
+
 /// What one client reads of its archive.
 #[derive(Debug)]
 pub(in super::super) struct Reading {
@@ -35,7 +42,7 @@ impl Simulation {
             let there = self.devices_of(account);
             let witness = self.witnesses.get(&account);
             let witness = witness.filter(|witness| there.contains(witness));
-            let Some(client) = witness.or(there.first()).copied() else {
+            let Some(client) = witness.or_else(|| there.first()).copied() else {
                 continue;
             };
             self.read_prefs(client);
@@ -52,12 +59,15 @@ impl Simulation {
                 entries: Vec::new(),
             });
         }
-        let backward = self.random.percent(30);
+        let towards = match self.random.percent(30) {
+            true => Towards::Oldest,
+            false => Towards::Newest,
+        };
         let mut open: Vec<usize> = (0..readings.len()).collect();
         for _ in 0..PAGES_MAX {
             let asked: Vec<(usize, String)> = open
                 .iter()
-                .map(|at| (*at, self.turn_page(&readings[*at], backward)))
+                .map(|at| (*at, self.turn_page(&readings[*at], towards)))
                 .collect();
             if asked.is_empty() {
                 return Ok(readings);
@@ -66,7 +76,7 @@ impl Simulation {
             self.wait_for_slowed()?;
             open.clear();
             for (at, id) in asked {
-                if self.take_page(&mut readings[at], &id, backward)? {
+                if self.take_page(&mut readings[at], &id, towards)? {
                     open.push(at);
                 }
             }
@@ -75,13 +85,13 @@ impl Simulation {
     }
 
     /// The next page is asked for.
-    fn turn_page(&mut self, reading: &Reading, backward: bool) -> String {
+    fn turn_page(&mut self, reading: &Reading, towards: Towards) -> String {
         let archive = &self.kept.archives[reading.account];
         let mut ask = Ask {
             max: self.random.pick(&[None, None, Some(100), Some(7)]),
             ..Ask::default()
         };
-        if backward && reading.reach == Reach::Whole {
+        if towards == Towards::Oldest && reading.reach == Reach::Whole {
             let first = reading.entries.first();
             ask.before = Some(first.map(|first| first.id.clone()).unwrap_or_default());
         } else {
@@ -100,7 +110,7 @@ impl Simulation {
         &mut self,
         reading: &mut Reading,
         id: &str,
-        backward: bool,
+        towards: Towards,
     ) -> Result<bool, String> {
         let client = reading.client;
         let place = self.kept.answered.iter().position(|query| query.id == id);
@@ -120,7 +130,7 @@ impl Simulation {
                 ));
             }
         };
-        if backward && reading.reach == Reach::Whole {
+        if towards == Towards::Oldest && reading.reach == Reach::Whole {
             let later = std::mem::replace(&mut reading.entries, query.results);
             reading.entries.extend(later);
         } else {
@@ -150,7 +160,7 @@ impl Simulation {
         readings: Vec<Reading>,
         ending: Ending,
     ) -> Result<(), String> {
-        let (now, rest) = (self.now, self.ledger.rest_of_all);
+        let now = self.now;
         let circumstances = Circumstances {
             now,
             ending,
@@ -193,21 +203,7 @@ impl Simulation {
         for carbons in kept.carbons.values_mut() {
             carbons.settle(now);
         }
-        let mut read = BTreeMap::new();
-        for reading in readings {
-            let (account, client) = (reading.account, reading.client);
-            let gone = self.accounts.may_have_been_absent(account, rest);
-            kept.compare(reading, gone, self.latest_clock())
-                .map_err(|fault| {
-                    format!("client {client} reads that {} {fault}", NAMES[account])
-                })?;
-            if !gone {
-                read.insert(account, client);
-            }
-            if let Some(prefs) = kept.last_read.remove(&account) {
-                kept.prefs[account].turn_page(prefs);
-            }
-        }
+        let read = self.compare_all(kept, readings)?;
         let reads = |client: &usize| {
             self.devices_of(self.clients[*client].account)
                 .contains(client)
@@ -221,6 +217,31 @@ impl Simulation {
             }
         }
         Ok(())
+    }
+
+    /// What was read of archives is held to what is known of them. By whom, where the account was there all the time.
+    fn compare_all(
+        &self,
+        kept: &mut Kept,
+        readings: Vec<Reading>,
+    ) -> Result<BTreeMap<usize, usize>, String> {
+        let rest = self.ledger.rest_of_all;
+        let mut read = BTreeMap::new();
+        for reading in readings {
+            let (account, client) = (reading.account, reading.client);
+            let gone = self.accounts.may_have_been_absent(account, rest);
+            kept.compare(reading, gone.into(), self.latest_clock())
+                .map_err(|fault| {
+                    format!("client {client} reads that {} {fault}", NAMES[account])
+                })?;
+            if !gone {
+                read.insert(account, client);
+            }
+            if let Some(prefs) = kept.last_read.remove(&account) {
+                kept.prefs[account].turn_page(prefs);
+            }
+        }
+        Ok(read)
     }
 
     /// The sessions of an account, and what may have become of what it is owed.
@@ -300,7 +321,7 @@ impl super::Bounds {
 
 impl Kept {
     /// Somebody read an archive, all being at rest.
-    fn compare(&mut self, reading: Reading, gone: bool, clock: i64) -> Result<(), String> {
+    fn compare(&mut self, reading: Reading, gone: Likely, clock: i64) -> Result<(), String> {
         let Reading {
             account,
             reach,
@@ -309,12 +330,12 @@ impl Kept {
         } = reading;
         let archive = &mut self.archives[account];
         let loss = match (gone, self.bounds.may_forget()) {
-            (true, _) => Loss::All,
-            (false, true) => Loss::Oldest {
+            (Likely::Yes | Likely::Maybe, _) => Loss::All,
+            (Likely::No, true) => Loss::Oldest {
                 old: too_old(archive, &self.bounds, clock),
                 most: self.bounds.archived,
             },
-            (false, false) => Loss::None,
+            (Likely::No, false) => Loss::None,
         };
         let news = archive.read(entries, reach, loss)?;
         let mut dues = std::mem::take(&mut self.dues[account]);
@@ -330,9 +351,9 @@ impl Kept {
         let forgets = self.bounds.may_forget();
         let expired = |stored: i64| forgets && stored <= clock - self.bounds.archive_ms;
         let crowded = forgets && self.archives[account].entries.len() >= self.bounds.archived;
-        let missing = dues
-            .values()
-            .find(|due| due.archived == Likely::Yes && !gone && !expired(due.stored) && !crowded);
+        let missing = dues.values().find(|due| {
+            due.archived == Likely::Yes && gone == Likely::No && !expired(due.stored) && !crowded
+        });
         match missing {
             Some(due) => Err(format!("has not what it must have: {}", due.why)),
             None => Ok(()),
@@ -366,7 +387,7 @@ impl Kept {
         let Query { ask, results, .. } = query;
         let (must, compared) = ask.names();
         let is_known = |id: &&str| archive.place(id).is_some();
-        let all_known = must.iter().chain(&compared).all(|id| is_known(id));
+        let all_known = must.iter().chain(&compared).all(&is_known);
         let fin = match &query.fin {
             Some(Ok(fin)) if all_known => fin,
             Some(Ok(_)) if must.iter().all(is_known) => return Ok(()),
@@ -374,7 +395,7 @@ impl Kept {
                 // What was removed is not there, either.
                 let there = |id: &&str| archive.place(id).is_some_and(|at| at >= archive.start);
                 let mut named = must.iter().chain(&compared);
-                return match named.all(|id| there(id)) {
+                return match named.all(there) {
                     true => Err("item-not-found, though all is there".to_owned()),
                     false => Ok(()),
                 };

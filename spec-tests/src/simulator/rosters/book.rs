@@ -59,7 +59,7 @@ pub(super) struct Book {
     /// Since then.
     pub(super) writes: Vec<Write>,
     /// The page before this one, and when it was turned.
-    past: Option<(Moment, Box<Book>)>,
+    past: Option<(Moment, Box<Self>)>,
     /// All versions that anybody was ever told of.
     pub(super) said: BTreeMap<i64, Roster>,
 }
