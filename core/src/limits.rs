@@ -607,6 +607,9 @@ pub const CATCHING_UP_STANZAS: usize = 1024;
 /// Bytes of these.
 pub const CATCHING_UP_BYTES: usize = 1024 * 1024;
 
+/// Bytes of all that waits for such a session, presence of contacts and answers among it, as much as its queue takes. It ends beyond that.
+pub const CATCHING_UP_TOLD_BYTES: usize = SESSION_QUEUE_BYTES;
+
 /// Ranges of its archive of which it is remembered that a session was sent them: a client that pages through it makes one.
 pub const FETCHED_RANGES: usize = 8;
 

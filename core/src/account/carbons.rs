@@ -143,7 +143,7 @@ impl Account {
     }
 
     fn copy(
-        &mut self,
+        &self,
         cx: &mut Cx<'_>,
         direction: &'static str,
         message: &Arc<Stanza>,
@@ -160,7 +160,7 @@ impl Account {
             w.raw(&forwarded).close().close();
         });
         copy.caused_by(message.from().cloned());
-        self.tell_live(cx, copies, Arc::new(copy), Addressed::Copy);
+        cx.tell_each(copies, Arc::new(copy), Addressed::Copy);
     }
 
     /// Tells a message with this id, to or from somebody, from others. None without id.

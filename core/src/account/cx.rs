@@ -62,8 +62,6 @@ pub(crate) enum Saying {
     TellEach(Vec<SessionKey>, Arc<Stanza>, Addressed),
     /// Stanzas of what is kept, as they are to be written.
     Stored(SessionKey, Bytes, Then),
-    /// A session that has more to be told than there is room for: it ends.
-    Overflow(SessionKey),
     /// To anybody else.
     Route(Delivery),
     /// To the account that wanted to know: what it told is on disk.
@@ -214,11 +212,6 @@ impl Cx<'_> {
     pub(crate) fn tell_stored(&mut self, session: SessionKey, xml: Bytes) {
         let said = Saying::Stored(session, xml, Then::Tell);
         self.spoken.said.push(said);
-    }
-
-    /// A session has more to be told than there is room for.
-    pub(crate) fn overflow(&mut self, session: SessionKey) {
-        self.spoken.said.push(Saying::Overflow(session));
     }
 
     /// Whether what is for this address goes on its way at all: not what is for a host itself, or for one that is not served here.

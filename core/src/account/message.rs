@@ -74,7 +74,7 @@ impl Account {
         let is_full = self.offline.is_full(cx.host.archive.max_offline);
         // Who is there, and hears first what waited, is not away: where no more may wait it comes behind that.
         let owes = worth.storing != Storing::Passing
-            && self.owes(&recipients)
+            && self.owes(&from, &recipients)
             && !(is_full && matches!(recipients, Recipients::One(_)));
         if let (Recipients::Unreached(unreached), false, true) =
             (&recipients, owes, copies.is_empty())
@@ -120,7 +120,7 @@ impl Account {
 
     /// Gives a message to those of whom RFC 6121 §8.5 says so.
     fn hand_out(
-        &mut self,
+        &self,
         cx: &mut Cx<'_>,
         message: &Arc<Stanza>,
         recipients: Recipients,
@@ -135,7 +135,11 @@ impl Account {
             Some(key) => Arc::new(message.with(&self.stanza_id(key))),
             None => Arc::clone(message),
         };
-        self.tell_live(cx, each.into_owned(), message, Addressed::Named);
+        let each = each.into_owned();
+        match each[..] {
+            [one] => cx.tell(one, message),
+            _ => cx.tell_each(each, message, Addressed::Named),
+        }
     }
 
     /// Whether a message with this one is archived for the user (XEP-0441 §2.3).

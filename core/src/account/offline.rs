@@ -6,14 +6,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
+use super::archive::ArchiveRead;
 use super::choose::{Recipients, Unreached};
 use super::{Account, Addressed, Cx, Read, SessionKey};
 use crate::archive::{self, ARCHIVE};
+use crate::jid::Jid;
 use crate::limits::{
-    CATCHING_UP_BYTES, CATCHING_UP_STANZAS, FETCHED_RANGES, OFFERS, STORE_OWED_BYTES,
-    STORE_PAGE_ENTRIES,
+    CATCHING_UP_BYTES, CATCHING_UP_STANZAS, CATCHING_UP_TOLD_BYTES, FETCHED_RANGES, OFFERS,
+    STORE_OWED_BYTES, STORE_PAGE_ENTRIES,
 };
-use crate::stanza::{Stanza, write_stored_message};
+use crate::stanza::{Kind, Stanza, write_stored_message};
 use crate::store::{Class, Entry, Kept, Op, Order, Owed, Page, Pick, Reply, StoreError};
 use crate::time::Now;
 
@@ -65,11 +67,27 @@ pub(super) enum Delivery {
     CatchingUp(Box<Behind>),
 }
 
-/// What came meanwhile, and went to other sessions at once.
+/// What a session was to be told meanwhile, of whatever kind: it comes behind, so that nothing overtakes a message of its sender, and no page
+/// of the archive what is in it. Only what the server answers comes at once.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
-    messages: VecDeque<(Arc<Stanza>, Addressed)>,
+    told: VecDeque<(Arc<Stanza>, Addressed)>,
+    /// How many of them are messages.
+    messages: usize,
     bytes: usize,
+    /// What it asked its archive, and is read no further until it has the answer.
+    page: Option<Answered>,
+}
+
+/// A question that was answered, and what the store said.
+type Answered = (Box<ArchiveRead>, Result<Vec<Reply>, StoreError>);
+
+/// Whether a session has room for what is to wait.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Room {
+    Some,
+    /// It ends.
+    None,
 }
 
 /// What a session has seen of the archive: ranges of keys, of which it was sent all that there is. What waits is not sent to it again, if it
@@ -105,7 +123,32 @@ impl Fetched {
 impl Behind {
     /// Whether no more is to be put behind it.
     fn is_full(&self) -> bool {
-        self.messages.len() >= CATCHING_UP_STANZAS || self.bytes >= CATCHING_UP_BYTES
+        self.messages >= CATCHING_UP_STANZAS || self.bytes >= CATCHING_UP_BYTES
+    }
+
+    /// Whether something of this sender waits.
+    fn has_of(&self, from: &str) -> bool {
+        let is_of = |stanza: &Stanza| stanza.cause().is_some_and(|cause| cause.bare() == from);
+        self.told.iter().any(|(stanza, _)| is_of(stanza))
+    }
+
+    /// One stanza more.
+    pub(super) fn hold(&mut self, stanza: Arc<Stanza>, to: Addressed) -> Room {
+        self.bytes = self.bytes.saturating_add(stanza.size());
+        if matches!(stanza.kind(), Kind::Message(_)) {
+            self.messages = self.messages.saturating_add(1);
+        }
+        self.told.push_back((stanza, to));
+        self.room()
+    }
+
+    // Messages are refused long before.
+    const fn room(&self) -> Room {
+        if self.bytes > CATCHING_UP_TOLD_BYTES {
+            Room::None
+        } else {
+            Room::Some
+        }
     }
 }
 
@@ -129,14 +172,14 @@ impl Account {
     }
 
     /// Whether a message is to wait: nobody is there, or the only one who is hears first what waited before.
-    pub(super) fn owes(&self, recipients: &Recipients) -> bool {
+    pub(super) fn owes(&self, from: &Jid, recipients: &Recipients) -> bool {
         match recipients {
             Recipients::Unreached(Unreached::Away) => true,
             Recipients::One(one) => {
                 let session = self.find_key(*one).and_then(|at| self.sessions.get(at));
                 session.is_some_and(|session| match &session.delivery {
-                    // What went to others, too, comes behind what waits.
-                    Delivery::CatchingUp(behind) => behind.messages.is_empty(),
+                    // Behind what its sender said before.
+                    Delivery::CatchingUp(behind) => !behind.has_of(from.bare()),
                     Delivery::Live => false,
                 })
             }
@@ -173,41 +216,6 @@ impl Account {
             if let Some(session) = self.session(*copy) {
                 session.copied.insert(key);
             }
-        }
-    }
-
-    /// Tells sessions a message, or keeps it until they have heard what waited.
-    pub(super) fn tell_live(
-        &mut self,
-        cx: &mut Cx<'_>,
-        mut each: Vec<SessionKey>,
-        message: Arc<Stanza>,
-        to: Addressed,
-    ) {
-        if self.offline.claim.is_some() {
-            each.retain(|key| {
-                let at = self.sessions.iter().position(|session| session.key == *key);
-                let Some(session) = at.and_then(|at| self.sessions.get_mut(at)) else {
-                    return false;
-                };
-                let Delivery::CatchingUp(behind) = &mut session.delivery else {
-                    return true;
-                };
-                let was_full = behind.is_full();
-                behind.bytes = behind.bytes.saturating_add(message.size());
-                behind
-                    .messages
-                    .push_back((Arc::clone(&message), to.clone()));
-                // What others send is refused by then: it is the account's own doing.
-                if was_full {
-                    cx.overflow(*key);
-                }
-                false
-            });
-        }
-        match each[..] {
-            [one] => cx.tell_at(one, message, to),
-            _ => cx.tell_each(each, message, to),
         }
     }
 
@@ -388,8 +396,28 @@ impl Account {
         let Delivery::CatchingUp(behind) = core::mem::take(&mut session.delivery) else {
             return;
         };
-        for (message, to) in behind.messages {
-            cx.tell_at(key, message, to);
+        for (stanza, to) in behind.told {
+            cx.tell_at(key, stanza, to);
+        }
+        if let Some((read, outcome)) = behind.page {
+            let conn = self.session(key).map(|session| session.conn());
+            self.asking.retain(|asking| Some(*asking) != conn);
+            self.archive_came(cx, *read, outcome);
+        }
+    }
+
+    /// Puts the answer to a query behind what a session is still to be told, if there is any; else gives it back.
+    pub(super) fn put_behind(
+        &mut self,
+        read: Box<ArchiveRead>,
+        outcome: Result<Vec<Reply>, StoreError>,
+    ) -> Option<Answered> {
+        match self.session(read.by).map(|session| &mut session.delivery) {
+            Some(Delivery::CatchingUp(behind)) => {
+                behind.page = Some((read, outcome));
+                None
+            }
+            Some(Delivery::Live) | None => Some((read, outcome)),
         }
     }
 

@@ -90,9 +90,29 @@ impl Account {
         read: Read,
         outcome: Result<Vec<Reply>, StoreError>,
     ) -> Option<ConnId> {
-        let asker = read.asker().and_then(|key| self.session(key));
+        let told = match &read {
+            Read::Owed(key) => Some(*key),
+            Read::Archive(_)
+            | Read::Bounds
+            | Read::Metadata(_)
+            | Read::Private(_)
+            | Read::VCard(_) => None,
+        };
+        let asker = read.asker().or(told).and_then(|key| self.session(key));
         let conn = asker.map(|session| session.conn());
-        if let Some(conn) = conn {
+        let (read, outcome) = match read {
+            // XEP-0313: what a page shows must not come again behind it, live.
+            Read::Archive(read) => match self.put_behind(read, outcome) {
+                Some((read, outcome)) => (Read::Archive(read), outcome),
+                None => return None,
+            },
+            Read::Bounds
+            | Read::Metadata(_)
+            | Read::Owed(_)
+            | Read::Private(_)
+            | Read::VCard(_) => (read, outcome),
+        };
+        if let (Some(conn), None) = (conn, told) {
             self.go_on(conn);
         }
         match read {

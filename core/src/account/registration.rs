@@ -44,7 +44,7 @@ impl Account {
     }
 
     /// Tells the session on a connection what became of its wish.
-    pub(crate) fn tell_on(&self, fx: &mut Effects, conn: ConnId, stanza: Arc<Stanza>) {
+    pub(crate) fn tell_on(&mut self, fx: &mut Effects, conn: ConnId, stanza: Arc<Stanza>) {
         if let Some(key) = self.session_on(conn) {
             self.say(
                 fx,

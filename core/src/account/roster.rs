@@ -180,10 +180,9 @@ mod tests {
                 stanza.write(&mut out);
                 String::from_utf8(out).unwrap()
             }
-            saying @ (Saying::Overflow(_)
-            | Saying::Route(_)
-            | Saying::Settle(_)
-            | Saying::Stored(..)) => panic!("{saying:?}"),
+            saying @ (Saying::Route(_) | Saying::Settle(_) | Saying::Stored(..)) => {
+                panic!("{saying:?}")
+            }
         });
         said.collect()
     }

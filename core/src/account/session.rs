@@ -6,13 +6,14 @@ use alloc::format;
 use alloc::sync::Arc;
 
 use super::carbons::Carbons;
-use super::offline::{Delivery, Fetched};
+use super::offline::{Delivery, Fetched, Room};
 use super::{Account, Addressed, Cx, Saying};
 use crate::config::ConflictResolve;
 use crate::effects::{Effects, Reach, Routed};
 use crate::jid::{Jid, Resource};
 use crate::port::ConnId;
-use crate::stanza::{Condition, Stanza};
+use crate::roster::Act;
+use crate::stanza::{Condition, Kind, Stanza};
 use crate::time::Instant;
 
 /// Names a session of its account, and none that comes after it.
@@ -209,27 +210,17 @@ impl Account {
     }
 
     /// Says something to its sessions; to those that are over, nothing. What is for others comes back.
-    pub(crate) fn say(&self, fx: &mut Effects, saying: Saying) -> Option<Routed> {
+    pub(crate) fn say(&mut self, fx: &mut Effects, saying: Saying) -> Option<Routed> {
         match saying {
-            Saying::Tell(key, stanza, to) => {
-                if let Some(session) = self.session_by_key(key) {
-                    session.send(fx, &stanza, &to);
-                }
-            }
+            Saying::Tell(key, stanza, to) => self.tell(fx, key, &stanza, &to),
             Saying::TellEach(each, stanza, to) => {
-                let sessions = each.into_iter().filter_map(|key| self.session_by_key(key));
-                for session in sessions {
-                    session.send(fx, &stanza, &to);
+                for key in each {
+                    self.tell(fx, key, &stanza, &to);
                 }
             }
             Saying::Stored(key, xml, then) => {
-                if let Some(session) = self.session_by_key(key) {
+                if let Some(session) = self.session(key) {
                     fx.deliver_stored(session.conn, &xml, then);
-                }
-            }
-            Saying::Overflow(key) => {
-                if let Some(session) = self.session_by_key(key) {
-                    fx.overflow(session.conn);
                 }
             }
             Saying::Route(delivery) => return Some(Routed::Stanza(delivery)),
@@ -238,8 +229,18 @@ impl Account {
         None
     }
 
-    fn session_by_key(&self, key: SessionKey) -> Option<&Session> {
-        self.sessions.get(self.find_key(key)?)
+    fn tell(&mut self, fx: &mut Effects, key: SessionKey, stanza: &Arc<Stanza>, to: &Addressed) {
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        match &mut session.delivery {
+            Delivery::CatchingUp(behind) if !is_of_server(stanza) => {
+                if behind.hold(Arc::clone(stanza), to.clone()) == Room::None {
+                    fx.overflow(session.conn);
+                }
+            }
+            Delivery::CatchingUp(_) | Delivery::Live => session.send(fx, stanza, to),
+        }
     }
 
     /// The session of a resource.
@@ -247,6 +248,15 @@ impl Account {
         self.sessions
             .iter()
             .find(|session| session.jid.resource() == Some(resource))
+    }
+}
+
+/// Whether it is of the server itself: an answer or a push, for a host or an account, or what goes with one of the roster.
+fn is_of_server(stanza: &Stanza) -> bool {
+    match stanza.kind() {
+        Kind::Iq(_) => stanza.from().is_none_or(|from| from.resource().is_none()),
+        Kind::Presence(kind) => Act::of(kind).is_some(),
+        Kind::Message(_) => false,
     }
 }
 

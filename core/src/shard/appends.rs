@@ -204,9 +204,9 @@ impl Shard {
 
     /// The account is being deleted with all that it keeps: nothing may be written of it behind that.
     pub(super) fn give_up_appends(&mut self, now: Now, key: AccountKey) {
-        let is_to_wait = |question: &Question| match &question.wait {
-            Wait::Append(appended) => question.credit.is_none() && appended.account == key,
-            _ => false,
+        let is_to_wait = |question: &Question| {
+            let of_it = matches!(&question.wait, Wait::Append(appended) if appended.account == key);
+            of_it && question.credit.is_none()
         };
         let waits = self.waits.iter().filter(|(_, wait)| is_to_wait(wait));
         let tickets: Vec<Ticket> = waits.map(|(ticket, _)| ticket).collect();

@@ -113,7 +113,7 @@ impl Shard {
 
     /// Says what the last call said.
     fn say(&mut self, key: AccountKey) {
-        let Some(owner) = self.owners.get(key) else {
+        let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that has something to say is gone");
         };
         for saying in self.spoken.said.drain(..) {

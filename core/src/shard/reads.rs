@@ -133,5 +133,8 @@ impl Shard {
         if let Some(session) = owner.and_then(|owner| owner.account.session_on(conn)) {
             self.in_account(now, key, |account, cx| account.drained(cx, session));
         }
+        // It may have waited for what was behind that.
+        self.settle(now);
+        self.proceed(now, conn);
     }
 }

@@ -152,7 +152,7 @@ impl Shard {
             return;
         };
         let key = self.member(conn);
-        if let Some(owner) = key.and_then(|key| self.owners.get(key)) {
+        if let Some(owner) = key.and_then(|key| self.owners.get_mut(key)) {
             owner.account.tell_on(&mut self.fx, conn, answer.into());
         }
     }
