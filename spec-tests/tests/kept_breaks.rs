@@ -70,7 +70,7 @@ fn message(to: &str, id: &str) -> String {
 }
 
 fn delete(world: &mut World, account: &str) {
-    let account = BareJid::parse(account).unwrap();
+    let account = BareJid::parse(account).expect("an address");
     world.post_command(CommandId(1_000_000), Command::Delete { account });
 }
 
