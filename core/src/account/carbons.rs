@@ -131,7 +131,7 @@ impl Account {
 
     /// Copies of a message that came.
     pub(super) fn copy_received(
-        &mut self,
+        &self,
         cx: &mut Cx<'_>,
         message: &Arc<Stanza>,
         copies: Vec<SessionKey>,
