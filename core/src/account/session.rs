@@ -12,8 +12,7 @@ use crate::config::ConflictResolve;
 use crate::effects::{Effects, Reach, Routed};
 use crate::jid::{Jid, Resource};
 use crate::port::ConnId;
-use crate::roster::Act;
-use crate::stanza::{Condition, Kind, Stanza};
+use crate::stanza::{Condition, Kind, PresenceType, Stanza};
 use crate::time::Instant;
 
 /// Names a session of its account, and none that comes after it.
@@ -251,11 +250,14 @@ impl Account {
     }
 }
 
-/// Whether it is of the server itself: an answer or a push, for a host or an account, or what goes with one of the roster.
+/// Whether it is an answer or a push of the server itself, for a host or an account; or what goes before a push of the roster.
 fn is_of_server(stanza: &Stanza) -> bool {
     match stanza.kind() {
         Kind::Iq(_) => stanza.from().is_none_or(|from| from.resource().is_none()),
-        Kind::Presence(kind) => Act::of(kind).is_some(),
+        Kind::Presence(kind) => matches!(
+            kind,
+            PresenceType::Subscribed | PresenceType::Unsubscribe | PresenceType::Unsubscribed
+        ),
         Kind::Message(_) => false,
     }
 }
