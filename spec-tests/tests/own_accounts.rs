@@ -1,8 +1,6 @@
 //! What people ask of accounts of their own (XEP-0077), what their clients keep (XEP-0049) and what others see of them (XEP-0054), where the
 //! store is slow, fails or is lost, and where many ask at once.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod stage;
 
 use spec_tests::element::Element;
@@ -405,7 +403,8 @@ fn what_could_not_be_kept_is_refused_and_what_was_there_stays() -> Outcome {
     let private =
         |text: &str| format!("<query xmlns='jabber:iq:private'><a xmlns='x'>{text}</a></query>");
     let card = |text: &str| format!("<vCard xmlns='vcard-temp'><FN>{text}</FN></vCard>");
-    let shapes: [(&dyn Fn(&str) -> String, usize); 2] = [(&private, 1), (&card, 0)];
+    type Shape<'a> = (&'a dyn Fn(&str) -> String, usize);
+    let shapes: [Shape<'_>; 2] = [(&private, 1), (&card, 0)];
     for (shape, reads) in shapes {
         let mut world = world(1, |_| {});
         let mut juliet = Talk::session(&mut world, JULIET, "balcony")?;
