@@ -60,6 +60,8 @@ pub(crate) enum Saying {
     Tell(SessionKey, Arc<Stanza>, Addressed),
     /// To several of its sessions.
     TellEach(Vec<SessionKey>, Arc<Stanza>, Addressed),
+    /// From now on a session hears what waited before all else.
+    CatchUp(SessionKey),
     /// Stanzas of what is kept, as they are to be written.
     Stored(SessionKey, Bytes, Then),
     /// To anybody else.
@@ -206,6 +208,11 @@ impl Cx<'_> {
     pub(crate) fn tell_page(&mut self, session: SessionKey, xml: Bytes) {
         let said = Saying::Stored(session, xml, Then::GoOn);
         self.spoken.said.push(said);
+    }
+
+    /// From now on a session hears what waited before all else.
+    pub(crate) fn catch_up(&mut self, session: SessionKey) {
+        self.spoken.said.push(Saying::CatchUp(session));
     }
 
     /// Stanzas that waited for a session, which says when it has them.

@@ -228,7 +228,9 @@ impl Account {
         let Some(session) = self.session(key) else {
             return;
         };
-        session.delivery = Delivery::CatchingUp(Box::default());
+        let key = session.key;
+        // Behind what it is told by this call.
+        cx.catch_up(key);
         self.offline.claim = Some(Box::new(Claim {
             by: key,
             done,

@@ -180,7 +180,10 @@ mod tests {
                 stanza.write(&mut out);
                 String::from_utf8(out).unwrap()
             }
-            saying @ (Saying::Route(_) | Saying::Settle(_) | Saying::Stored(..)) => {
+            saying @ (Saying::Route(_)
+            | Saying::Settle(_)
+            | Saying::CatchUp(_)
+            | Saying::Stored(..)) => {
                 panic!("{saying:?}")
             }
         });

@@ -217,6 +217,11 @@ impl Account {
                     self.tell(fx, key, &stanza, &to);
                 }
             }
+            Saying::CatchUp(key) => {
+                if let Some(session) = self.session(key) {
+                    session.delivery = Delivery::CatchingUp(Box::default());
+                }
+            }
             Saying::Stored(key, xml, then) => {
                 if let Some(session) = self.session(key) {
                     fx.deliver_stored(session.conn, &xml, then);

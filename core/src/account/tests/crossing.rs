@@ -159,7 +159,7 @@ impl Pair {
                 Saying::Tell(_, stanza, _) | Saying::TellEach(_, stanza, _) => {
                     self.hear(at, &stanza);
                 }
-                Saying::Stored(..) => panic!("nothing is kept here"),
+                Saying::CatchUp(_) | Saying::Stored(..) => panic!("nothing is kept here"),
                 Saying::Settle(Settled { receipt, .. }) => {
                     self.sides[1 - at]
                         .coming

@@ -240,7 +240,9 @@ fn the_readme_shows_a_configuration_that_can_be_used() {
 
 #[test]
 fn the_example_wraps_its_words_and_keeps_commands_whole() {
-    let long = EXAMPLE.lines().filter(|line| line.chars().count() > 132);
+    // A value is one line, however long it is.
+    let words = EXAMPLE.lines().filter(|line| line.starts_with('#'));
+    let long = words.filter(|line| line.chars().count() > 132);
     assert_eq!(long.count(), 0);
     assert!(EXAMPLE.contains("`install -d -m 0700 -o spondee /var/lib/spondee`"));
     let shown = ASKED.iter().filter(|asked| match asked.option.shown {
