@@ -47,3 +47,14 @@ pub fn config() -> Config {
         },
     }
 }
+
+/// The same, with archives as an administrator gets them, but for what `change` says.
+#[must_use]
+pub fn archiving(change: impl Fn(&mut ArchiveOptions)) -> Config {
+    let mut config = config();
+    for Host::Accounts(host) in config.hosts.values_mut() {
+        host.archive = ArchiveOptions::default();
+        change(&mut host.archive);
+    }
+    config
+}

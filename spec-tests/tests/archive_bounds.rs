@@ -4,23 +4,18 @@
 
 use std::time::Duration;
 
-use spec_tests::memory::{World, config};
+use spec_tests::memory::{World, archiving};
 use spec_tests::talk::Talk;
-use spondee_core::archive::Policy;
-use spondee_core::config::Host;
 use spondee_core::limits::ACCOUNT_IDLE;
 
 const JULIET: &str = "juliet@localhost";
 const ROMEO: &str = "romeo@localhost";
 
 fn world(max_messages: u64, max_bytes: u64) -> World {
-    let mut config = config();
-    for Host::Accounts(host) in config.hosts.values_mut() {
-        host.archive.policy = Policy::Always;
-        host.archive.max_messages = max_messages;
-        host.archive.max_bytes = max_bytes;
-    }
-    let mut world = World::new(config);
+    let mut world = World::new(archiving(|archive| {
+        archive.max_messages = max_messages;
+        archive.max_bytes = max_bytes;
+    }));
     for user in [JULIET, ROMEO] {
         world.add_user(user, "secret");
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use spec_tests::element::Element;
-use spec_tests::memory::{Bounds, Peer, Step, StorePace, World, config};
+use spec_tests::memory::{Bounds, Peer, Step, StorePace, World, archiving};
 use spec_tests::talk::Talk;
-use spondee_core::archive::{ArchiveOptions, Policy};
+use spondee_core::archive::Policy;
 use spondee_core::config::{Config, Host};
 use spondee_core::jid::BareJid;
 use spondee_core::limits::StoreCredit;
@@ -19,14 +19,7 @@ const CARBONS: &str = "<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbo
 
 /// Archives by this policy.
 fn keeping(policy: Policy) -> Config {
-    let mut config = config();
-    for Host::Accounts(host) in config.hosts.values_mut() {
-        host.archive = ArchiveOptions {
-            policy,
-            ..ArchiveOptions::default()
-        };
-    }
-    config
+    archiving(|archive| archive.policy = policy)
 }
 
 /// Both have an account, Romeo a session.
@@ -40,13 +33,9 @@ fn stage(config: Config) -> Result<(World, Talk), String> {
 
 /// Lets everything happen but what the store does.
 fn until_the_store(world: &mut World) {
-    let other = |step: &Step| !matches!(step, Step::Commit(_));
-    loop {
-        match world.steps().into_iter().find(other) {
-            Some(step) => world.step(step),
-            None if !world.tick_at_once() => return,
-            None => {}
-        }
+    world.step_all_but_commits();
+    while world.tick_at_once() {
+        world.step_all_but_commits();
     }
 }
 

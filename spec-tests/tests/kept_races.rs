@@ -1,10 +1,9 @@
 //! Races about messages that are kept, which seeds of the simulator found: each told by itself.
 
 use spec_tests::element::Element;
-use spec_tests::memory::{Bounds, Step, StorePace, World, config};
+use spec_tests::memory::{Bounds, StorePace, World, archiving};
 use spec_tests::talk::Talk;
-use spondee_core::archive::{ArchiveOptions, Policy};
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::limits::StoreCredit;
 
 const ROMEO: &str = "romeo@localhost";
@@ -13,15 +12,7 @@ const QUERY: &str = "<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2'/></i
 
 /// Everything is archived, and so many messages wait at most.
 fn keeping(max_offline: u32) -> Config {
-    let mut config = config();
-    for Host::Accounts(host) in config.hosts.values_mut() {
-        host.archive = ArchiveOptions {
-            policy: Policy::Always,
-            max_offline,
-            ..ArchiveOptions::default()
-        };
-    }
-    config
+    archiving(|archive| archive.max_offline = max_offline)
 }
 
 /// Both have an account, Romeo a session.
@@ -31,14 +22,6 @@ fn stage(config: Config) -> Result<(World, Talk), String> {
     world.add_user(JULIET, "secret");
     let romeo = Talk::session(&mut world, ROMEO, "r")?;
     Ok((world, romeo))
-}
-
-/// Lets everything happen but what the store does.
-fn until_the_store(world: &mut World) {
-    let other = |step: &Step| !matches!(step, Step::Commit(_));
-    while let Some(step) = world.steps().into_iter().find(other) {
-        world.step(step);
-    }
 }
 
 fn ids(stanzas: &[Element]) -> Vec<&str> {
@@ -99,7 +82,7 @@ fn catching_up() -> Result<(World, Talk, Talk), String> {
     let juliet = Talk::session(&mut world, JULIET, "j")?;
     world.store_pace = StorePace::Slow;
     world.write(juliet.peer(), b"<presence/>");
-    until_the_store(&mut world);
+    world.step_all_but_commits();
     Ok((world, romeo, juliet))
 }
 
@@ -108,7 +91,7 @@ fn who_is_told_what_waited_is_not_away_though_no_more_may_wait() -> Result<(), S
     let (mut world, mut romeo, mut juliet) = catching_up()?;
     let words = format!("<message to='{JULIET}/j' id='2'><body>y</body></message>");
     world.write(romeo.peer(), words.as_bytes());
-    until_the_store(&mut world);
+    world.step_all_but_commits();
     world.run();
     assert_eq!(romeo.rest(&mut world)?, []);
     let told = juliet.rest(&mut world)?;

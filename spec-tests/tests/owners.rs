@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use spec_tests::memory::{Fate, Peer, Step, StorePace, World, config};
+use spec_tests::memory::{Fate, Peer, StorePace, World, config};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
 use spondee_core::config::Config;
 use spondee_core::jid::{BareJid, Domain};
@@ -51,14 +51,9 @@ fn told(world: &mut World, talk: &Talk) -> String {
 
 /// Everything but the answers of the store.
 fn let_all_but_the_store_happen(world: &mut World) {
-    loop {
-        let steps = world.steps();
-        let is_other = |step: &&Step| !matches!(step, Step::Commit(_));
-        match steps.iter().find(is_other) {
-            Some(step) => world.step(*step),
-            None if world.tick_at_once() => {}
-            None => return,
-        }
+    world.step_all_but_commits();
+    while world.tick_at_once() {
+        world.step_all_but_commits();
     }
 }
 

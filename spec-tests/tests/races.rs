@@ -86,14 +86,6 @@ fn a_command_that_waited_until_its_host_was_gone_makes_no_account() -> Result<()
     Ok(())
 }
 
-/// Lets everything happen but commits.
-fn until_the_store(world: &mut World) {
-    let other = |step: &Step| !matches!(step, Step::Commit(_));
-    while let Some(step) = world.steps().into_iter().find(other) {
-        world.step(step);
-    }
-}
-
 /// A command reads before it writes, and what was read has changed nothing, whatever the store can tell of it.
 #[test]
 fn only_a_write_of_unknown_outcome_may_have_taken_effect() -> Result<(), String> {
@@ -104,7 +96,7 @@ fn only_a_write_of_unknown_outcome_may_have_taken_effect() -> Result<(), String>
         world.store_pace = StorePace::Slow;
         let account = BareJid::parse(CAST[0]).map_err(|e| format!("{e:?}"))?;
         world.post_command(CommandId(7), Command::Disable { account });
-        until_the_store(&mut world);
+        world.step_all_but_commits();
         let expected = match reads {
             0 => {
                 world.fail(0, StoreError::Unknown);
@@ -112,7 +104,7 @@ fn only_a_write_of_unknown_outcome_may_have_taken_effect() -> Result<(), String>
             }
             _ => {
                 world.step(Step::Commit(0));
-                until_the_store(&mut world);
+                world.step_all_but_commits();
                 world.lose_answer(0);
                 CommandError::Unknown
             }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use spec_tests::client::{Client, PATIENCE};
-use spec_tests::memory::{Bounds, Fate, Step, StorePace, World, config};
+use spec_tests::memory::{Bounds, Fate, StorePace, World, config};
 use spec_tests::server::Server;
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
@@ -48,14 +48,6 @@ fn ask(world: &mut World, talk: &mut Talk, xml: &str) -> Result<String, String> 
     heard(world, talk)
 }
 
-/// Everything but commits.
-fn let_all_but_the_store_happen(world: &mut World) {
-    let is_other = |step: &Step| !matches!(step, Step::Commit(_));
-    while let Some(step) = world.steps().into_iter().find(is_other) {
-        world.step(step);
-    }
-}
-
 /// The names of contacts, in the order in which they are told.
 fn contacts(query: &str) -> Vec<&str> {
     let names = query.split("name=").skip(1);
@@ -78,10 +70,10 @@ fn nobody_hears_of_a_change_before_it_is_on_disk() -> Outcome {
     world.store_pace = StorePace::Slow;
     let item = "<item jid='nurse@example.com' name='N'/>";
     world.write(balcony.peer(), set("1", item).as_bytes());
-    let_all_but_the_store_happen(&mut world);
+    world.step_all_but_commits();
     // The other device asks meanwhile: it waits, too.
     world.write(chamber.peer(), get("2").as_bytes());
-    let_all_but_the_store_happen(&mut world);
+    world.step_all_but_commits();
     for talk in [&mut balcony, &mut chamber] {
         assert_eq!(heard(&mut world, talk)?, "");
     }
@@ -392,11 +384,11 @@ fn what_waits_for_credit_when_its_connection_breaks_is_done_to_the_end() -> Outc
     for talk in &others {
         world.write(talk.peer(), set("1", item).as_bytes());
     }
-    let_all_but_the_store_happen(&mut world);
+    world.step_all_but_commits();
     let message = format!("<message to='{romeo}/r'><body>behind</body></message>");
     let all = set("1", item) + &message;
     world.write(balcony.peer(), all.as_bytes());
-    let_all_but_the_store_happen(&mut world);
+    world.step_all_but_commits();
     world.cut(balcony.peer());
     world.run();
     assert!(heard(&mut world, &mut others[0])?.contains("behind"));

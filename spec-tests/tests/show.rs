@@ -6,7 +6,7 @@ mod stage;
 
 use std::time::Duration;
 
-use spec_tests::memory::{Fate, Step, StorePace, World};
+use spec_tests::memory::{Fate, StorePace, World};
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::{ACCOUNT_IDLE, LOAD_AGAIN, LOAD_TRIES, STATUS_SHOWN_BYTES};
@@ -351,14 +351,6 @@ fn add_contact(world: &mut World, talk: &Talk, contact: &str) {
     world.write(talk.peer(), set.as_bytes());
 }
 
-/// Everything but commits.
-fn let_all_but_the_store_happen(world: &mut World) {
-    let is_other = |step: &Step| !matches!(step, Step::Commit(_));
-    while let Some(step) = world.steps().into_iter().find(is_other) {
-        world.step(step);
-    }
-}
-
 #[test]
 fn contacts_are_counted_in_memory_and_on_disk() -> Outcome {
     let mut world = world(3, |_| {});
@@ -461,10 +453,10 @@ fn an_account_that_commits_is_shown_as_it_is_afterwards() -> Outcome {
         world.store_pace = StorePace::Slow;
         world.fates.push_back(fate);
         add_contact(&mut world, &phone, "a@x");
-        let_all_but_the_store_happen(&mut world);
+        world.step_all_but_commits();
         let commit = world.batches();
         world.post_command(CommandId(7), show(ROMEO));
-        let_all_but_the_store_happen(&mut world);
+        world.step_all_but_commits();
         // The record may be read before the commit is done, or after it: the answer is behind both.
         assert_eq!((commit, world.batches()), (1, 2));
         assert!(world.take_answers().is_empty());

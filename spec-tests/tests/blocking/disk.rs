@@ -15,7 +15,7 @@ use spondee_core::store::{Expect, Field, Row, StoreError};
 use super::stage::{Outcome, stream_error, world};
 use super::{
     JULIET, NOTHING, NURSE, ROMEO, TYBALT, arrive, ask, friends, get, has_no_fault, heard, hush,
-    let_all_but_the_store_happen, set, words,
+    set, words,
 };
 
 /// XEP-0191 §3.3: "the duration of the block is potentially unlimited and applies across sessions".
@@ -73,10 +73,10 @@ fn nobody_hears_of_a_block_before_it_is_on_disk() -> Outcome {
         // Behind it, in one go, what is refused then.
         let all = set("block", &[ROMEO]) + "<message to='romeo@localhost'><body>b</body></message>";
         world.write(balcony.peer(), all.as_bytes());
-        let_all_but_the_store_happen(&mut world);
+        world.step_all_but_commits();
         let message = "<message to='juliet@localhost/chamber'><body>b</body></message>";
         world.write(romeo.peer(), message.as_bytes());
-        let_all_but_the_store_happen(&mut world);
+        world.step_all_but_commits();
         for talk in [&mut romeo, &mut balcony, &mut chamber] {
             assert_eq!(heard(&mut world, talk)?, NOTHING);
         }
@@ -250,7 +250,7 @@ fn who_is_blocked_does_not_learn_that_the_blocker_is_busy() -> Outcome {
     hush(&mut world, &mut [&mut nurse, &mut juliet])?;
     world.store_pace = StorePace::Slow;
     world.write(juliet.peer(), set("block", &["a@b"]).as_bytes());
-    let_all_but_the_store_happen(&mut world);
+    world.step_all_but_commits();
     // One that is not kept: for others the store is asked who there is, whoever sends them.
     let hint = "<no-store xmlns='urn:xmpp:hints'/>";
     let message =
@@ -259,7 +259,7 @@ fn who_is_blocked_does_not_learn_that_the_blocker_is_busy() -> Outcome {
     for talk in [&romeo, &tybalt, &nurse] {
         world.write(talk.peer(), many.as_bytes());
     }
-    let_all_but_the_store_happen(&mut world);
+    world.step_all_but_commits();
     for talk in [&romeo, &tybalt] {
         let told = String::from_utf8(world.take_received(talk.peer())).unwrap();
         assert!(!told.contains("<message"), "they are not read: {told}");

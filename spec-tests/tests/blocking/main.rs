@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use spec_tests::element::Element;
-use spec_tests::memory::{Step, World};
+use spec_tests::memory::World;
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
 use spondee_core::port::Note;
@@ -129,14 +129,6 @@ fn hush(world: &mut World, talks: &mut [&mut Talk]) -> Outcome {
         heard(world, talk)?;
     }
     Ok(())
-}
-
-/// Everything but commits.
-fn let_all_but_the_store_happen(world: &mut World) {
-    let is_other = |step: &Step| !matches!(step, Step::Commit(_));
-    while let Some(step) = world.steps().into_iter().find(is_other) {
-        world.step(step);
-    }
 }
 
 fn has_no_fault(world: &World) {

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use spec_tests::element::Element;
 use spec_tests::kept::{How, Seen};
-use spec_tests::memory::{Step, StorePace, World, config};
+use spec_tests::memory::{Step, StorePace, World, archiving};
 use spec_tests::talk::Talk;
-use spondee_core::archive::ArchiveOptions;
-use spondee_core::config::Host;
 use spondee_core::port::Note;
 use spondee_core::store::{Batch, Class, Op, StoreError};
 
@@ -20,12 +18,7 @@ const NURSE: &str = "nurse@localhost";
 
 /// One shard, and three accounts that archive as every new one does.
 fn world() -> World {
-    let mut config = config();
-    for host in config.hosts.values_mut() {
-        let Host::Accounts(host) = host;
-        host.archive = ArchiveOptions::default();
-    }
-    let mut world = World::new(config);
+    let mut world = World::new(archiving(|_| {}));
     for name in [ROMEO, JULIET, NURSE] {
         world.add_user(name, "secret");
     }

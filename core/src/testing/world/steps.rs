@@ -94,6 +94,14 @@ impl World {
         steps
     }
 
+    /// Lets everything happen but what the store does, and what a `Tick` would bring.
+    pub fn step_all_but_commits(&mut self) {
+        let is_other = |step: &Step| !matches!(step, Step::Commit(_));
+        while let Some(step) = self.steps().into_iter().find(is_other) {
+            self.step(step);
+        }
+    }
+
     /// Lets one of `steps` happen.
     pub fn step(&mut self, step: Step) {
         match step {
