@@ -1,7 +1,6 @@
 //! Messages: what a session sends, what comes for the account. Kept, copied, delivered, in this order of thought: what is refused is
 //! refused before anything else is done with it.
 
-use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -85,12 +84,7 @@ impl Account {
             }
             return;
         }
-        let archives = worth.storing == Storing::Archived
-            && !matches!(
-                recipients,
-                Recipients::Unreached(Unreached::Refused | Unreached::Silent)
-            )
-            && self.archives(cx, &from);
+        let archives = worth.storing == Storing::Archived && self.archives(cx, &from);
         let kept = match (archives, owes) {
             (true, true) => Some(Kept::Both),
             (true, false) => Some(Kept::Archived),
@@ -126,19 +120,14 @@ impl Account {
         recipients: Recipients,
         archived: Option<i64>,
     ) {
-        let each = match recipients {
-            Recipients::One(one) => Cow::Owned([one].into()),
-            Recipients::Each(each) => Cow::<[SessionKey]>::Owned(each),
-            Recipients::Unreached(_) => return,
-        };
-        let message = match archived {
+        let message = || match archived {
             Some(key) => Arc::new(message.with(&self.stanza_id(key))),
             None => Arc::clone(message),
         };
-        let each = each.into_owned();
-        match each[..] {
-            [one] => cx.tell(one, message),
-            _ => cx.tell_each(each, message, Addressed::Named),
+        match recipients {
+            Recipients::One(one) => cx.tell(one, message()),
+            Recipients::Each(each) => cx.tell_each(each, message(), Addressed::Named),
+            Recipients::Unreached(_) => {}
         }
     }
 

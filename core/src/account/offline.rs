@@ -176,7 +176,7 @@ impl Account {
         match recipients {
             Recipients::Unreached(Unreached::Away) => true,
             Recipients::One(one) => {
-                let session = self.find_key(*one).and_then(|at| self.sessions.get(at));
+                let session = self.session_by_key(*one);
                 session.is_some_and(|session| match &session.delivery {
                     // Behind what its sender said before.
                     Delivery::CatchingUp(behind) => !behind.has_of(from.bare()),
@@ -193,7 +193,7 @@ impl Account {
             return false;
         }
         let is_far = |key: &SessionKey| {
-            let session = self.find_key(*key).and_then(|at| self.sessions.get(at));
+            let session = self.session_by_key(*key);
             session.is_some_and(|session| match &session.delivery {
                 Delivery::CatchingUp(behind) => behind.is_full(),
                 Delivery::Live => false,
@@ -224,16 +224,11 @@ impl Account {
         if self.offline.claim.is_some() || self.offline.owed.entries == 0 {
             return;
         }
-        let done = self.spool.done;
-        let Some(session) = self.session(key) else {
-            return;
-        };
-        let key = session.key;
         // Behind what it is told by this call.
         cx.catch_up(key);
         self.offline.claim = Some(Box::new(Claim {
             by: key,
-            done,
+            done: self.spool.done,
             last: None,
             stage: Stage::Reading(0),
         }));
@@ -322,7 +317,7 @@ impl Account {
 
     /// What of a page goes to the client.
     fn write_owed(&self, key: SessionKey, page: &Page) -> (Vec<u8>, Written) {
-        let session = self.find_key(key).and_then(|at| self.sessions.get(at));
+        let session = self.session_by_key(key);
         let mut xml = Vec::new();
         let mut owed = Owed::default();
         for entry in &page.entries {
@@ -402,24 +397,28 @@ impl Account {
             cx.tell_at(key, stanza, to);
         }
         if let Some((read, outcome)) = behind.page {
-            let conn = self.session(key).map(|session| session.conn());
-            self.asking.retain(|asking| Some(*asking) != conn);
+            if let Some(conn) = self.conn_of(key) {
+                self.go_on(conn);
+            }
             self.archive_came(cx, *read, outcome);
         }
     }
 
-    /// Puts the answer to a query behind what a session is still to be told, if there is any; else gives it back.
+    /// Whether a session is still told what waited.
+    pub(super) fn is_catching_up(&self, key: SessionKey) -> bool {
+        let session = self.session_by_key(key);
+        session.is_some_and(|session| matches!(session.delivery, Delivery::CatchingUp(_)))
+    }
+
+    /// Puts the answer to a query behind what a session is still to be told.
     pub(super) fn put_behind(
         &mut self,
         read: Box<ArchiveRead>,
         outcome: Result<Vec<Reply>, StoreError>,
-    ) -> Option<Answered> {
-        match self.session(read.by).map(|session| &mut session.delivery) {
-            Some(Delivery::CatchingUp(behind)) => {
-                behind.page = Some((read, outcome));
-                None
-            }
-            Some(Delivery::Live) | None => Some((read, outcome)),
+    ) {
+        let session = self.session(read.by);
+        if let Some(Delivery::CatchingUp(behind)) = session.map(|session| &mut session.delivery) {
+            behind.page = Some((read, outcome));
         }
     }
 

@@ -98,7 +98,7 @@ impl Account {
     /// RFC 6121 §4.2.2: "presence probes to the user's contacts". Within one server they come from the resource that wants to know and has
     /// the only need to.
     fn probe_contacts(&self, cx: &mut Cx<'_>, key: SessionKey) {
-        let session = self.find_key(key).and_then(|at| self.sessions.get(at));
+        let session = self.session_by_key(key);
         if let (Some(kept), Some(session)) = (self.kept.sound(), session) {
             let probe = probe(session.jid.clone());
             cx.fan_out(probe.into(), kept.subscriptions());
@@ -261,14 +261,12 @@ impl Account {
         };
         // Not to the session itself: its output ends with the closing tag.
         let session = self.sessions.remove(index);
-        let gone = session.conn();
         let presence = Arc::new(unavailable(session.jid));
         if matches!(session.presence, Presence::Available(..)) {
             self.tell_own(cx, &presence);
         }
         self.tell_end(cx, &presence, &session.presence, session.directed);
         self.unclaim(cx, key);
-        self.asking.retain(|conn| *conn != gone);
         if self.sessions.is_empty() {
             self.untold = None;
             self.unheard.clear();

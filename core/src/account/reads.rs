@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::archive::{ArchiveRead, MetadataRead};
 use super::private::PrivateRead;
 use super::vcard::VCardRead;
-use super::{Account, Cx, SessionKey};
+use super::{Account, Cx, Session, SessionKey};
 use crate::port::ConnId;
 use crate::store::{Reply, StoreError};
 
@@ -55,16 +55,14 @@ impl Read {
 impl Account {
     /// A question goes to the store: who asks it waits.
     pub(crate) fn asks_store(&mut self, read: &Read) {
-        let asker = read.asker().and_then(|key| self.session(key));
-        if let Some(conn) = asker.map(|session| session.conn()) {
+        if let Some(conn) = read.asker().and_then(|key| self.conn_of(key)) {
             self.hold(conn);
         }
     }
 
     /// The connection of the session for whose eyes alone something is read.
     pub(crate) fn shown_on(&self, read: &Read) -> Option<ConnId> {
-        let at = self.find_key(read.shown_to()?)?;
-        self.sessions.get(at).map(|session| session.conn())
+        self.conn_of(read.shown_to()?)
     }
 
     /// The session on a connection is read no further until `go_on`.
@@ -90,39 +88,30 @@ impl Account {
         read: Read,
         outcome: Result<Vec<Reply>, StoreError>,
     ) -> Option<ConnId> {
-        let told = match &read {
-            Read::Owed(key) => Some(*key),
-            Read::Archive(_)
-            | Read::Bounds
-            | Read::Metadata(_)
-            | Read::Private(_)
-            | Read::VCard(_) => None,
-        };
-        let asker = read.asker().or(told).and_then(|key| self.session(key));
-        let conn = asker.map(|session| session.conn());
-        let (read, outcome) = match read {
-            // XEP-0313: what a page shows must not come again behind it, live.
-            Read::Archive(read) => match self.put_behind(read, outcome) {
-                Some((read, outcome)) => (Read::Archive(read), outcome),
-                None => return None,
-            },
-            Read::Bounds
-            | Read::Metadata(_)
-            | Read::Owed(_)
-            | Read::Private(_)
-            | Read::VCard(_) => (read, outcome),
-        };
-        if let (Some(conn), None) = (conn, told) {
-            self.go_on(conn);
-        }
+        let asker = read.asker();
         match read {
+            // XEP-0313: what a page shows must not come again behind it, live.
+            Read::Archive(read) if self.is_catching_up(read.by) => {
+                self.put_behind(read, outcome);
+                return None;
+            }
             Read::Archive(read) => self.archive_came(cx, *read, outcome),
             Read::Metadata(read) => self.metadata_came(cx, *read, outcome),
             Read::Bounds => self.bounds_came(cx, outcome),
-            Read::Owed(key) => self.owed_came(cx, key, outcome),
+            Read::Owed(key) => {
+                self.owed_came(cx, key, outcome);
+                return self.conn_of(key);
+            }
             Read::Private(read) => Self::private_came(cx, *read, outcome),
             Read::VCard(read) => Self::vcard_came(cx, *read, outcome),
         }
-        conn
+        let conn = self.conn_of(asker?)?;
+        self.go_on(conn);
+        Some(conn)
+    }
+
+    /// The connection that carries a session.
+    pub(super) fn conn_of(&self, key: SessionKey) -> Option<ConnId> {
+        self.session_by_key(key).map(Session::conn)
     }
 }

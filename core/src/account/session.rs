@@ -188,8 +188,13 @@ impl Account {
         self.sessions.get_mut(at)
     }
 
+    /// The same, to look at.
+    pub(super) fn session_by_key(&self, key: SessionKey) -> Option<&Session> {
+        self.sessions.get(self.find_key(key)?)
+    }
+
     /// Where a session is: each is behind those that came before it.
-    pub(super) fn find_key(&self, key: SessionKey) -> Option<usize> {
+    fn find_key(&self, key: SessionKey) -> Option<usize> {
         // As many places behind the first as it came after it, unless some between them have gone.
         let first = self.sessions.first()?.key;
         let guess = usize::try_from(key.0.wrapping_sub(first.0)).ok()?;
