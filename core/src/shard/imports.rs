@@ -12,7 +12,7 @@ use crate::sasl::{
     CREDENTIALS, Credentials, Dates, Held, IMPORTS, Status, TOMBSTONES, Tombstones, get_tombstone,
     get_unfinished, import_of, put_unfinished, remove_tombstone, remove_unfinished,
 };
-use crate::store::{Batch, Class, Expect, Flaw, Op, Reply, Row, StoreError};
+use crate::store::{Batch, Class, Expect, Flaw, Op, Reply, Row, StoreError, Table};
 use crate::time::{Now, UnixTime};
 use crate::wait::{After, CommandStep, ImportAsk, Requester};
 
@@ -218,27 +218,11 @@ fn empty(owner: &BareJid) -> Batch {
 
 /// What another step or nobody writes is no part of an account that comes from elsewhere.
 fn may_keep(op: &Op) -> bool {
-    match op {
-        Op::Append { .. } => true,
-        Op::Put { table, expect, .. } => {
-            let ours = [&CREDENTIALS, &IMPORTS, &TOMBSTONES];
-            *expect == Expect::Anything && !ours.contains(table)
-        }
-        Op::Blank { .. }
-        | Op::Count { .. }
-        | Op::Delete { .. }
-        | Op::DeletePrefix { .. }
-        | Op::Erase
-        | Op::Get { .. }
-        | Op::List { .. }
-        | Op::Load
-        | Op::Measure { .. }
-        | Op::Owners { .. }
-        | Op::Page { .. }
-        | Op::Purge
-        | Op::Sweep { .. }
-        | Op::Trim { .. } => false,
-    }
+    let ours = [&CREDENTIALS, &IMPORTS, &TOMBSTONES];
+    let is_theirs = |(table, _, expect): (Table, &Row, Expect)| {
+        expect == Expect::Anything && !ours.contains(&table)
+    };
+    matches!(op, Op::Append { .. }) || op.put().is_some_and(is_theirs)
 }
 
 fn row(reply: Reply) -> Option<Row> {

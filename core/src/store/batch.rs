@@ -332,6 +332,29 @@ impl Batch {
 }
 
 impl Op {
+    /// The row that it puts, where, and what must be there; `None` for every other operation.
+    #[must_use]
+    pub const fn put(&self) -> Option<(Table, &Row, Expect)> {
+        match self {
+            Self::Put { table, row, expect } => Some((*table, row, *expect)),
+            Self::Append { .. }
+            | Self::Blank { .. }
+            | Self::Count { .. }
+            | Self::Delete { .. }
+            | Self::DeletePrefix { .. }
+            | Self::Erase
+            | Self::Get { .. }
+            | Self::List { .. }
+            | Self::Load
+            | Self::Measure { .. }
+            | Self::Owners { .. }
+            | Self::Page { .. }
+            | Self::Purge
+            | Self::Sweep { .. }
+            | Self::Trim { .. } => None,
+        }
+    }
+
     /// Whether it changes nothing.
     #[must_use]
     pub const fn is_read(&self) -> bool {
@@ -408,7 +431,9 @@ impl Op {
         }
     }
 
-    pub(crate) fn weight(&self) -> usize {
+    /// About how many bytes it holds.
+    #[must_use]
+    pub fn weight(&self) -> usize {
         size_of::<Self>()
             + match self {
                 Self::Append { entries, .. } => entries.iter().map(Entry::weight).sum(),

@@ -278,7 +278,7 @@ impl<E> Sink for Bring<'_, E> {
             while !ops.is_empty() {
                 let mut weight = 0;
                 let fits = ops.iter().take_while(|op| {
-                    weight += weight_of(op);
+                    weight += op.weight();
                     weight <= STORE_BATCH_BYTES / 2
                 });
                 let count = fits.count().clamp(1, STORE_BATCH_OPS / 2).min(ops.len());
@@ -295,26 +295,4 @@ impl<E> Sink for Bring<'_, E> {
         self.next += 1;
         Ok(())
     }
-}
-
-fn weight_of(op: &Op) -> usize {
-    let row = match op {
-        Op::Put { row, .. } => row.weight(),
-        Op::Append { .. }
-        | Op::Blank { .. }
-        | Op::Count { .. }
-        | Op::Delete { .. }
-        | Op::DeletePrefix { .. }
-        | Op::Erase
-        | Op::Get { .. }
-        | Op::List { .. }
-        | Op::Load
-        | Op::Measure { .. }
-        | Op::Owners { .. }
-        | Op::Page { .. }
-        | Op::Purge
-        | Op::Sweep { .. }
-        | Op::Trim { .. } => 0,
-    };
-    row + size_of::<Op>()
 }

@@ -131,30 +131,13 @@ impl Write {
 
     /// Of what no import does there is none.
     fn of(op: &Op) -> Option<Self> {
-        match op {
-            Op::Put { table, row, .. } => Some(Self::Put(
-                table.name.to_owned(),
-                row.0.iter().map(value).collect(),
-            )),
-            Op::Append { log, entries } => {
-                let messages = entries.iter().map(Message::of).collect();
-                Some(Self::Append(log.name.to_owned(), messages))
-            }
-            Op::Blank { .. }
-            | Op::Count { .. }
-            | Op::Delete { .. }
-            | Op::DeletePrefix { .. }
-            | Op::Erase
-            | Op::Get { .. }
-            | Op::List { .. }
-            | Op::Load
-            | Op::Measure { .. }
-            | Op::Owners { .. }
-            | Op::Page { .. }
-            | Op::Purge
-            | Op::Sweep { .. }
-            | Op::Trim { .. } => None,
+        if let Op::Append { log, entries } = op {
+            let messages = entries.iter().map(Message::of).collect();
+            return Some(Self::Append(log.name.to_owned(), messages));
         }
+        let (table, row, _) = op.put()?;
+        let row = row.0.iter().map(value).collect();
+        Some(Self::Put(table.name.to_owned(), row))
     }
 }
 

@@ -184,7 +184,7 @@ impl Account {
             match request.children().next().map(|query| private::set(&query)) {
                 Some(Ok(set)) => {
                     for op in set.ops() {
-                        let put = self.put_op(op);
+                        let put = self.put_op(&op);
                         put.map_err(|why| format!("<{name} xmlns='{ns}'/>: {why}"))?;
                     }
                 }
@@ -203,7 +203,7 @@ impl Account {
     pub(super) fn card(&mut self, element: &Element, at: &At, report: &mut Report) -> Outcome {
         let request = scan(&[b"<iq>", &element.raw()[..], b"</iq>"].concat())?;
         match request.children().next().map(|card| vcard::set(&card)) {
-            Some(Ok(op)) => self.put_op(op),
+            Some(Ok(op)) => self.put_op(&op),
             Some(Err(_)) | None => {
                 report.add(format!("a vCard of more than {VCARD_BYTES} bytes"), at);
                 Ok(())
@@ -212,24 +212,10 @@ impl Account {
     }
 
     /// What a client's request would write. One that only removes writes nothing.
-    fn put_op(&mut self, op: Op) -> Outcome {
-        match op {
-            Op::Put { table, row, .. } => self.put(table, row),
-            Op::Append { .. }
-            | Op::Blank { .. }
-            | Op::Count { .. }
-            | Op::Delete { .. }
-            | Op::DeletePrefix { .. }
-            | Op::Erase
-            | Op::Get { .. }
-            | Op::List { .. }
-            | Op::Load
-            | Op::Measure { .. }
-            | Op::Owners { .. }
-            | Op::Page { .. }
-            | Op::Purge
-            | Op::Sweep { .. }
-            | Op::Trim { .. } => Ok(()),
+    fn put_op(&mut self, op: &Op) -> Outcome {
+        match op.put() {
+            Some((table, row, _)) => self.put(table, row.clone()),
+            None => Ok(()),
         }
     }
 
