@@ -8,7 +8,6 @@ use super::client::{Client, Security};
 use super::company::{CONTACTS, Company, GET, PARALLEL};
 use super::counters::Counters;
 use super::crowd::Crowd;
-use super::floor::Kind;
 use super::heard::Heard;
 use super::report::Figure;
 use super::target::{Progress, Running, Scenario, Stopwatch, batching};
@@ -142,10 +141,6 @@ impl Scenario for Arrivals {
 
     fn security(&self) -> Security {
         self.security.clone()
-    }
-
-    fn floors(&self) -> &'static [Kind] {
-        &[]
     }
 
     fn acquainted(&self) -> Vec<(usize, usize)> {

@@ -17,7 +17,6 @@ use spondee_shell_common::store::{Backend, History, Quiet, Tended, open_sqlite};
 use super::arrive::arrive;
 use super::client::Security;
 use super::crowd::Crowd;
-use super::floor::Kind;
 use super::pages::{PAGE, numbers, query};
 use super::report::Figure;
 use super::target::{Progress, Running, Scenario, Stopwatch, Target};
@@ -86,10 +85,6 @@ impl Scenario for Big {
 
     fn is_for(&self, target: &dyn Target) -> bool {
         target.data_directory().is_some()
-    }
-
-    fn floors(&self) -> &'static [Kind] {
-        &[]
     }
 
     fn prepare(

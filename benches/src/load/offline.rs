@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use super::client::{Client, Security};
 use super::company::PARALLEL;
 use super::crowd::Crowd;
-use super::floor::Kind;
 use super::report::Figure;
 use super::target::{Archive, Progress, Running, Scenario, Stopwatch, batching, crossing};
 use crate::scenarios::{RESOURCE, number_of, numbered_message};
@@ -182,10 +181,6 @@ impl Scenario for OfflineStored {
         self.archive
     }
 
-    fn floors(&self) -> &'static [Kind] {
-        &[]
-    }
-
     fn measure(
         &self,
         running: &Running,
@@ -235,10 +230,6 @@ impl Scenario for OfflineDelivered {
 
     fn security(&self) -> Security {
         self.security.clone()
-    }
-
-    fn floors(&self) -> &'static [Kind] {
-        &[]
     }
 
     fn measure(

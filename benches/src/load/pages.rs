@@ -11,7 +11,6 @@ use memchr::memmem;
 use super::client::{Client, Security};
 use super::company::PARALLEL;
 use super::crowd::Crowd;
-use super::floor::Kind;
 use super::report::Figure;
 use super::target::{Progress, Running, Scenario, Stopwatch, batching};
 use crate::scenarios::{RESOURCE, content, number_of, numbered_message};
@@ -62,10 +61,6 @@ impl Scenario for Pages {
 
     fn is_apart(&self) -> bool {
         true
-    }
-
-    fn floors(&self) -> &'static [Kind] {
-        &[]
     }
 
     fn measure(

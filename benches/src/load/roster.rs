@@ -4,7 +4,6 @@
 use super::client::{Client, Security};
 use super::company::{CONTACTS, GET, PARALLEL};
 use super::crowd::Crowd;
-use super::floor::Kind;
 use super::report::Figure;
 use super::target::{Progress, Running, Scenario, Stopwatch, batching};
 use crate::scenarios::RESOURCE;
@@ -125,10 +124,6 @@ impl Scenario for RosterSignIns {
         self.security.clone()
     }
 
-    fn floors(&self) -> &'static [Kind] {
-        &[]
-    }
-
     fn measure(
         &self,
         running: &Running,
@@ -200,10 +195,6 @@ impl Scenario for RosterChanges {
 
     fn security(&self) -> Security {
         self.security.clone()
-    }
-
-    fn floors(&self) -> &'static [Kind] {
-        &[]
     }
 
     fn measure(

@@ -131,8 +131,10 @@ pub trait Scenario: std::fmt::Debug {
         !self.acquainted().is_empty()
     }
 
-    /// The least that a server must do for it.
-    fn floors(&self) -> &'static [Kind];
+    /// The least that a server must do for it, where that can be measured.
+    fn floors(&self) -> &'static [Kind] {
+        &[]
+    }
 
     /// Whether it can be measured there at all.
     fn is_for(&self, _target: &dyn Target) -> bool {
