@@ -76,7 +76,7 @@ impl Query {
                 order: Order::Forward,
                 limit: archive.page,
             },
-            counts: false,
+            wanted: Wanted::Page,
             present: Vec::new(),
             anchors: Vec::new(),
         };
@@ -92,7 +92,7 @@ impl Query {
         read.settle_ids();
         let Reading {
             pick,
-            counts,
+            wanted,
             present,
             anchors,
             ..
@@ -107,10 +107,7 @@ impl Query {
         }
         Ok(Self {
             queryid: queryid.map(|id| id.into_owned().into_boxed_str()),
-            wanted: match counts {
-                true => Wanted::Count(pick),
-                false => Wanted::Page(pick),
-            },
+            wanted: wanted(pick),
             flipped,
             present,
             anchors,
@@ -154,7 +151,8 @@ impl Query {
 struct Reading<'a> {
     archive: Scope<'a>,
     pick: Pick,
-    counts: bool,
+    /// A page, or the number, of what is picked.
+    wanted: fn(Pick) -> Wanted,
     present: Vec<i64>,
     anchors: Vec<i64>,
 }
@@ -274,7 +272,7 @@ impl Reading<'_> {
             let text = text.trim();
             match child.name() {
                 "max" => match text.parse::<u32>() {
-                    Ok(0) => self.counts = true,
+                    Ok(0) => self.wanted = Wanted::Count,
                     Ok(max) => self.pick.limit = max.min(self.archive.page),
                     Err(_) => return Err(Condition::BadRequest),
                 },

@@ -270,6 +270,18 @@ mod tests {
         }
     }
 
+    fn stanza_of(item: &Item) -> Option<&Stanza> {
+        match item {
+            Item::Stanza(post) => Some(&post.stanza),
+            Item::Closed(_)
+            | Item::Command(..)
+            | Item::Drained(_)
+            | Item::Fail(..)
+            | Item::Read(..)
+            | Item::Settled(..) => None,
+        }
+    }
+
     fn full() -> Inbox {
         let mut inbox = Inbox::default();
         let message = Kind::Message(MessageType::Chat);
@@ -295,15 +307,7 @@ mod tests {
         let first = inbox.pop().unwrap();
         inbox.put_back(first);
         let order: Vec<_> = core::iter::from_fn(|| inbox.pop())
-            .map(|item| match item {
-                Item::Stanza(post) => post.stanza.from().cloned(),
-                Item::Closed(_)
-                | Item::Command(..)
-                | Item::Drained(_)
-                | Item::Fail(..)
-                | Item::Read(..)
-                | Item::Settled(..) => None,
-            })
+            .map(|item| stanza_of(&item)?.from().cloned())
             .collect();
         let romeo = |n| Some(jid(&format!("romeo@localhost/{n}")));
         assert_eq!(order, [romeo(1), None, romeo(2)]);
@@ -390,15 +394,7 @@ mod tests {
         assert_eq!(inbox.post(presence(first)), Placed::Waits);
         assert_eq!(inbox.post(presence(last)), Placed::Waits);
         let kinds: Vec<_> = core::iter::from_fn(|| inbox.pop())
-            .filter_map(|item| match item {
-                Item::Stanza(post) => Some(post.stanza.kind()),
-                Item::Closed(_)
-                | Item::Command(..)
-                | Item::Drained(_)
-                | Item::Fail(..)
-                | Item::Read(..)
-                | Item::Settled(..) => None,
-            })
+            .filter_map(|item| Some(stanza_of(&item)?.kind()))
             .filter(|kind| matches!(kind, Kind::Presence(_)))
             .collect();
         assert_eq!(kinds, [Kind::Presence(last)]);
