@@ -271,6 +271,10 @@ impl Account {
             self.untold = None;
             self.unheard.clear();
             self.was_active(cx, session.farewell);
+            if self.spool.last > self.kept.sound().and_then(|kept| kept.spool.last) {
+                // A key is not given out again, though all that it was given to may be gone by then.
+                cx.keep_quietly(self.spool.put());
+            }
         }
     }
 
