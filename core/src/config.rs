@@ -8,6 +8,7 @@ use core::fmt;
 
 use crate::archive::ArchiveOptions;
 use crate::blocking::BlockingOptions;
+use crate::csi::CsiOptions;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
 use crate::options::{Expiry, Source, Unsaid, of_host};
@@ -15,6 +16,7 @@ use crate::private::PrivateOptions;
 use crate::registration::RegistrationOptions;
 use crate::roster::RosterOptions;
 use crate::sasl::SaslPolicy;
+use crate::sm::SmOptions;
 use crate::xep::ContactAddresses;
 
 /// Everything the core is told about its server.
@@ -84,6 +86,10 @@ pub struct HostConfig {
     pub blocking: BlockingOptions,
     /// What is archived, and what waits for who is away.
     pub archive: ArchiveOptions,
+    /// How long sessions outlive their connections, and what of them is kept meanwhile.
+    pub sm: SmOptions,
+    /// How much waits for clients that nobody looks at.
+    pub csi: CsiOptions,
     /// What private XML may be.
     pub private: PrivateOptions,
     /// Who makes accounts.
@@ -149,6 +155,8 @@ impl HostConfig {
             ),
             blocking: BlockingOptions::read(from),
             archive: ArchiveOptions::read(from),
+            sm: SmOptions::read(from),
+            csi: CsiOptions::read(from),
             private: PrivateOptions::read(from),
             registration: RegistrationOptions::read(from),
             contacts: ContactAddresses::read(from),

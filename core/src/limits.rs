@@ -12,9 +12,10 @@ pub use network::{Network, NotANetwork};
 pub use options::{
     ARCHIVE_BYTES, ARCHIVE_EXPIRY, ARCHIVE_MESSAGES, ARCHIVE_RESULTS, BLOCKLIST_ITEMS,
     C2S_ACCOUNT_QUEUE_BYTES, C2S_CLOSE_TIMEOUT, C2S_QUEUE_BYTES, C2S_STANZA_BYTES, C2S_TIMEOUT,
-    ITERATION_COUNT, OFFLINE_MESSAGES, PRIVATE_ITEMS, REGISTRATION_PERIOD, REGISTRATIONS,
-    ROSTER_CONTACTS, ROSTER_REQUESTS, SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES,
-    SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT, USER_TOMBSTONE_EXPIRY,
+    CSI_QUEUE, ITERATION_COUNT, OFFLINE_MESSAGES, PRIVATE_ITEMS, REGISTRATION_PERIOD,
+    REGISTRATIONS, ROSTER_CONTACTS, ROSTER_REQUESTS, SASL_FAILURE_FORGIVEN_AFTER, SASL_FAILURES,
+    SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT, SM_ACK_DELAY, SM_HIBERNATED_SESSIONS,
+    SM_HIBERNATION, SM_OLD_SESSIONS, SM_QUEUE, SM_UNACKED, USER_TOMBSTONE_EXPIRY,
 };
 
 use crate::rate::Rate;
@@ -616,6 +617,12 @@ pub const FETCHED_RANGES: usize = 8;
 /// Messages of an account of which it is remembered that there were copies (XEP-0280 §6.1: errors that answer them are copied, too):
 /// who answers with an error does so within a few round trips.
 pub const CARBONS_SENT: usize = 64;
+
+// -- Clients that nobody looks at
+
+/// Bytes of what waits for one of them (`csi_queue_size` is how many stanzas): presence of a hundred and sixty contacts with their
+/// capabilities. One more stanza, and all of it is told. It is kept as long as the client sleeps, and sent when that wakes up.
+pub const CSI_QUEUE_BYTES: usize = 64 * 1024;
 
 // -- Private XML and cards
 

@@ -146,6 +146,9 @@ pub trait Source {
         bounds: RangeInclusive<Duration>,
     ) -> Expiry;
 
+    /// One thing, or none.
+    fn text<T: Item>(&mut self, option: &Description) -> Option<T>;
+
     /// Any number of things. The default is as it would be written.
     fn list<T: Item>(&mut self, option: &Description, default: &[&'static str]) -> Vec<T>;
 
@@ -172,7 +175,7 @@ pub trait Number: Copy + Display + PartialOrd + TryFrom<i64> {}
 
 impl<T: Copy + Display + PartialOrd + TryFrom<i64>> Number for T {}
 
-/// What stands in a list, each as a text.
+/// What is written as a text, alone or in a list.
 pub trait Item: Sized {
     /// Completes "must be …".
     const WANTED: &'static str;
@@ -229,6 +232,10 @@ impl Source for Unsaid {
         default
     }
 
+    fn text<T: Item>(&mut self, _: &Description) -> Option<T> {
+        None
+    }
+
     fn list<T: Item>(&mut self, _: &Description, default: &[&'static str]) -> Vec<T> {
         default.iter().filter_map(|item| T::read(item)).collect()
     }
@@ -267,6 +274,7 @@ mod tests {
         assert_eq!(from.expiry(&number, never, minute..=minute), never);
         assert_eq!(from.word(&list, 2, &[("one", 1), ("two", 2)]), 2);
         assert_eq!(from.either(&list, 'n', ['y', 'n']), 'n');
+        assert_eq!(from.text::<String>(&list), None);
         assert_eq!(from.lists::<String>(&list, &["a"]), []);
         assert_eq!(from.rate(&number, "c2s"), None);
     }

@@ -17,7 +17,9 @@ const LAYERS: &[&[&str]] = &[
         "arena", "entropy", "limits", "map", "options", "rate", "secret", "time", "timer", "work",
     ],
     &["jid", "xml"],
-    &["stanza", "sasl", "store", "envelope", "port", "config"],
+    &[
+        "stanza", "sasl", "store", "envelope", "port", "config", "csi", "sm",
+    ],
     &[
         "due",
         "effects",
@@ -45,10 +47,13 @@ const EDGES: &[(&str, &str)] = &[
     // The options of a feature are plain data.
     ("config", "archive"),
     ("config", "blocking"),
+    ("config", "csi"),
     ("config", "private"),
     ("config", "registration"),
     ("config", "roster"),
     ("config", "sasl"),
+    ("config", "sm"),
+    ("csi", "stanza"),
     ("config", "xep"),
     ("envelope", "sasl"),
     ("envelope", "stanza"),

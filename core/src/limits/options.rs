@@ -73,10 +73,38 @@ pub const BLOCKLIST_ITEMS: RangeInclusive<usize> = 1..=2000;
 /// `private_storage_max_items`. All of them are counted before one more is kept; none would be no storage.
 pub const PRIVATE_ITEMS: RangeInclusive<usize> = 1..=10_000;
 
+/// `smacks_hibernation_time`. Who has not come back within a week will not; contacts see a session that sleeps as one that is there.
+pub const SM_HIBERNATION: RangeInclusive<Duration> =
+    Duration::ZERO..=Duration::from_secs(7 * 24 * 60 * 60);
+
+/// `smacks_max_unacked_stanzas` and `smacks_max_inactive_unacked_stanzas`. Beyond that a client that does not read is found out by what its
+/// queue holds, not by asking.
+pub const SM_UNACKED: RangeInclusive<u32> = 0..=10_000;
+
+/// `smacks_max_queue_size`. A page of an archive is written at once and must fit, with its end and some more; more than a hundred
+/// thousand do not fit the bytes that there are for them.
+pub const SM_QUEUE: RangeInclusive<usize> = 300..=100_000;
+
+const _: () = assert!(STORE_PAGE_ENTRIES < 300);
+
+/// `smacks_max_hibernated_sessions`. None is what `smacks_hibernation_time` says; more than there may be sessions says nothing.
+pub const SM_HIBERNATED_SESSIONS: RangeInclusive<usize> = 1..=*SESSIONS_PER_ACCOUNT.end();
+
+/// `smacks_max_old_sessions`. Each is a row that is loaded with its account.
+pub const SM_OLD_SESSIONS: RangeInclusive<usize> = 0..=100;
+
+/// `smacks_max_ack_delay`. Within a second hardly a phone answers; beyond ten minutes it is of no use to ask.
+pub const SM_ACK_DELAY: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(10 * 60);
+
+/// `csi_queue_size`. More than a thousand do not fit the bytes that there are for them.
+pub const CSI_QUEUE: RangeInclusive<usize> = 1..=1000;
+
 // Something is left for other tables.
 const _: () = assert!(
     *ROSTER_CONTACTS.end()
         + *ROSTER_REQUESTS.end()
+        + *SM_OLD_SESSIONS.end()
         + *BLOCKLIST_ITEMS.end()
         + ROSTER_UNSAID_CONTACTS
         <= STORE_LOAD_ROWS - STORE_LOAD_ROWS / 16

@@ -168,6 +168,14 @@ const INSTEAD: &[(&str, &str)] = &[
     ),
     ("cert_dir", "use `certificates`"),
     ("certs", "use `certificates`"),
+    (
+        "csi_important_payloads",
+        "what wakes a client that nobody looks at is the same for everybody",
+    ),
+    (
+        "csi_resume_inactive_delay",
+        "a client that comes back is active until it says otherwise",
+    ),
     ("daemonize", "the server stays in the foreground"),
     ("data", "use `data_directory`"),
     ("data_dir", "use `data_directory`"),

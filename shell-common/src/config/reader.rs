@@ -316,6 +316,11 @@ impl Source for Reader<'_, '_, '_> {
         self.one(option, expiry(bounds)).unwrap_or(default)
     }
 
+    fn text<T: Item>(&mut self, option: &Description) -> Option<T> {
+        self.remember(option, Kind::Text, String::new);
+        self.one(option, item)
+    }
+
     fn list<T: Item>(&mut self, option: &Description, default: &[&'static str]) -> Vec<T> {
         self.remember(option, Kind::Texts, || quoted_list(default));
         self.many(option, item)

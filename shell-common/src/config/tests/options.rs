@@ -62,6 +62,65 @@ fn a_host_has_its_own_contact_addresses_or_those_of_all() {
 }
 
 #[test]
+fn a_host_has_its_own_time_for_sessions_that_lost_their_connections_or_that_of_all() {
+    let settings = read(
+        "smacks_hibernation_time = \"1 hour\"\n\
+         smacks_max_unacked_stanzas = 5\n\
+         smacks_location = \"[2001:db8::1]:5222\"\n\
+         csi_queue_size = 20\n\
+         [host.\"a.example\"]\n\
+         [host.\"b.example\"]\n\
+         smacks_hibernation_time = 0\n\
+         smacks_max_queue_size = 500\n\
+         smacks_location = \"xmpp2.b.example\"\n\
+         csi_queue_size = 30\n",
+    )
+    .unwrap();
+    let (a, b) = (host(&settings, "a.example"), host(&settings, "b.example"));
+    assert_eq!(a.sm.hibernation, Duration::from_secs(3600));
+    assert_eq!(b.sm.hibernation, Duration::ZERO);
+    assert_eq!((a.sm.max_unacked, b.sm.max_unacked), (5, 5));
+    assert_eq!((a.sm.max_queue, b.sm.max_queue), (5000, 500));
+    assert_eq!((a.csi.max_held, b.csi.max_held), (20, 30));
+    let location = |host: &HostConfig| host.sm.location.as_ref().map(|l| l.as_str().to_owned());
+    assert_eq!(location(a).unwrap(), "[2001:db8::1]:5222");
+    assert_eq!(location(b).unwrap(), "xmpp2.b.example");
+    for line in [
+        "smacks_hibernation_time = \"10 minutes\"",
+        "smacks_max_ack_delay = \"1 minute\"",
+        "#smacks_location = \"xmpp1.example.org:5222\"",
+    ] {
+        assert!(EXAMPLE.lines().any(|other| other == line), "{line}");
+    }
+}
+
+#[test]
+fn what_sessions_that_lost_their_connections_cannot_have_is_told_where_it_stands() {
+    for (text, expected) in [
+        (
+            "smacks_location = \"2001:db8::1\"\n[host.\"a.example\"]\n",
+            "spondee.toml:1: `smacks_location` holds \"2001:db8::1\", which is neither a name nor an address",
+        ),
+        (
+            "smacks_location = 5222\n[host.\"a.example\"]\n",
+            "spondee.toml:1: `smacks_location` must be text in quotes, such as \"xmpp1.example.org:5222\", not an integer",
+        ),
+        (
+            "[host.\"a.example\"]\nsmacks_hibernation_time = \"2 weeks\"\n",
+            "spondee.toml:2: `smacks_hibernation_time` must be from 0 to 604800 seconds",
+        ),
+        (
+            "smacks_max_queue_size = 300\n[host.\"a.example\"]\nsmacks_max_unacked_stanzas = 300\n",
+            "spondee.toml:3: `smacks_max_unacked_stanzas` (300) must be below `smacks_max_queue_size` (300)",
+        ),
+    ] {
+        let faults = faults(text);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].starts_with(expected), "{faults:?}");
+    }
+}
+
+#[test]
 fn a_wrong_number_of_contacts_is_told_where_it_stands() {
     for (text, expected) in [
         (
