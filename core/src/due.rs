@@ -1,6 +1,7 @@
 //! What a deadline is for.
 
 use crate::account::AccountKey;
+use crate::envelope::Place;
 use crate::port::{ConnId, Ticket};
 
 /// One deadline: what is to be looked at.
@@ -16,6 +17,8 @@ pub(crate) enum Due {
     Owed(AccountKey),
     /// A session that has much to read: how much it has taken.
     Reader(ConnId),
+    /// What became of stanzas of another shard, which could not be told: it is told again.
+    Receipts(Place),
     /// What is kept too long: the next step of looking for it.
     Retention,
     /// The stream on a connection, whatever its state makes of it.

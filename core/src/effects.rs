@@ -10,10 +10,11 @@ mod pressure;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
 use alloc::vec::Vec;
 
 use crate::arena::ArenaKey as _;
-use crate::envelope::{Body, Delivery, Envelope, Place, Settled};
+use crate::envelope::{Body, Delivery, Envelope, Place, Sent, Settled};
 use crate::jid::Jid;
 use crate::limits::{ENVELOPE_BYTES, Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
 use crate::port::{Action, ConnId, Note};
@@ -76,6 +77,10 @@ pub(crate) struct Effects {
     routes: VecDeque<Routed>,
     /// Stanzas to other shards since the last drain.
     outboxes: BTreeMap<Place, Outbox>,
+    /// Parts of what sessions of this shard sent that are done.
+    handled: Vec<Sent>,
+    /// The same of sessions of other shards, since the last drain.
+    handled_elsewhere: BTreeMap<Place, Vec<Sent>>,
     place: Place,
     overflowed: Vec<ConnId>,
     swollen: Vec<ConnId>,
@@ -143,6 +148,8 @@ impl Effects {
             outs: Vec::new(),
             routes: VecDeque::new(),
             outboxes: BTreeMap::new(),
+            handled: Vec::new(),
+            handled_elsewhere: BTreeMap::new(),
             place,
             overflowed: Vec::new(),
             swollen: Vec::new(),
@@ -326,6 +333,28 @@ impl Effects {
         self.say(Routed::Settled(settled));
     }
 
+    /// A part of what a session sent is done: it is to know, behind all that is said in this turn.
+    pub(crate) fn handled(&mut self, sent: Sent) {
+        match sent.place == self.place {
+            true => self.handled.push(sent),
+            false => {
+                let handled = self.handled_elsewhere.entry(sent.place).or_default();
+                handled.push(sent);
+            }
+        }
+    }
+
+    /// The next such part of a session of this shard. Which comes first makes no difference.
+    pub(crate) fn next_handled(&mut self) -> Option<Sent> {
+        self.handled.pop()
+    }
+
+    /// Tells a client how many of its stanzas are settled (XEP-0198 §4).
+    pub(crate) fn acknowledge(&mut self, conn: ConnId, settled: u32) {
+        let element = format!("<a xmlns='urn:xmpp:sm:3' h='{settled}'/>");
+        self.out(conn, |out| out.extend_from_slice(element.as_bytes()));
+    }
+
     /// Something for others.
     pub(crate) fn say(&mut self, routed: Routed) {
         self.routes.push_back(routed);
@@ -401,6 +430,9 @@ impl Effects {
             if self.actions.is_empty() {
                 while let Some((to, outbox)) = self.outboxes.pop_first() {
                     self.close_envelope(to, outbox);
+                }
+                while let Some((to, handled)) = self.handled_elsewhere.pop_first() {
+                    self.send_body(to, Body::Handled(handled));
                 }
             }
             let action = self.actions.pop_front()?;

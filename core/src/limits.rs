@@ -217,6 +217,13 @@ pub const WAY_ACCOUNT_BYTES: usize = 512 * 1024;
 /// It is said so often what was taken in.
 pub const WAY_TAKEN_BYTES: usize = 128 * 1024;
 
+/// Stanzas of one session with stream management of which it is not known yet what became: beyond it the session is read no further, until
+/// half of them are settled. As many as a fast client sends while a slow disk writes once.
+pub const UNSETTLED_MAX: usize = 1024;
+
+/// What became of stanzas is said again so soon to a shard to which the way was full. Nobody loses anything by it, but clients wait.
+pub const RECEIPTS_AGAIN: Duration = Duration::from_millis(50);
+
 const _: () = assert!(4 * WAY_ACCOUNT_BYTES <= WAY_BYTES / 2);
 const _: () = assert!(STANZA_BYTES as usize <= WAY_ACCOUNT_BYTES);
 // What is taken in and not said yet keeps nobody waiting.

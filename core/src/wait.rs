@@ -9,6 +9,7 @@ use core::net::IpAddr;
 
 use crate::account::{AccountKey, Read};
 use crate::arena::arena_key;
+use crate::envelope::{Receipt, Sent};
 use crate::jid::{BareJid, Jid};
 use crate::limits::{STORE_BATCH_BYTES, STORE_BATCH_OPS};
 use crate::port::{ArchiveTask, CommandId, ConnId, Imported};
@@ -50,7 +51,15 @@ pub(crate) enum Wait {
     /// An account wants its own data.
     Load(AccountKey),
     /// An account is in memory, and whoever sent this must not learn that from how soon it is answered.
-    Pretence(Box<(Arc<Stanza>, Jid)>),
+    Pretence(Box<Pretence>),
+}
+
+/// A stanza that is answered as if its account had to be read first.
+#[derive(Debug)]
+pub(crate) struct Pretence {
+    pub(crate) stanza: Arc<Stanza>,
+    pub(crate) to: Jid,
+    pub(crate) receipt: Option<Receipt>,
 }
 
 /// Messages of an account that are to be on disk.
@@ -67,6 +76,8 @@ pub(crate) struct Appended {
     pub(crate) owed: Owed,
     /// About how many bytes all of them take.
     pub(crate) bytes: usize,
+    /// Who hears of each that it is kept, or never will be.
+    pub(crate) receipts: Vec<Sent>,
 }
 
 impl Appended {
@@ -91,6 +102,7 @@ impl Appended {
         }
         entries.append(others);
         self.refused.append(&mut more.refused);
+        self.receipts.append(&mut more.receipts);
         self.owed.entries = self.owed.entries.saturating_add(more.owed.entries);
         self.owed.bytes = self.owed.bytes.saturating_add(more.owed.bytes);
         self.bytes = self.bytes.saturating_add(more.bytes);
@@ -123,8 +135,8 @@ pub(crate) struct Petition {
 /// See `Petition`.
 #[derive(Clone, Debug)]
 pub(crate) enum PetitionOf {
-    /// A session, of the account that it is of, with this request.
-    Member(Arc<Stanza>),
+    /// A session, of the account that it is of, with this request; and who hears what became of that.
+    Member(Arc<Stanza>, Option<Sent>),
     /// A stranger, who wants one.
     Newcomer,
 }

@@ -9,7 +9,7 @@ use super::{Read, SessionKey};
 use crate::config::{Config, HostConfig};
 use crate::effects::Then;
 use crate::entropy::Entropy;
-use crate::envelope::{Delivery, Receipt, Settled};
+use crate::envelope::{Delivery, Receipt, Sent, Settled, Told};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::{Condition, Stanza};
 use crate::store::{Class, Entry, Op};
@@ -51,6 +51,19 @@ pub(crate) struct Spoken {
     pub(crate) reads: Vec<(Class, Vec<Op>, Read)>,
     /// Who asked for the changes.
     pub(crate) asked: Option<Asked>,
+    /// Who wants to know what becomes of the stanza that the call is about.
+    pub(crate) watch: Watch,
+}
+
+/// Who wants to know what becomes of a stanza.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Watch {
+    #[default]
+    Nobody,
+    /// The session of this account that sent it. So many parts of it are elsewhere, beside the call itself.
+    Out(Sent, u32),
+    /// The session that sent it, for which the call answers, unless something that it leaves does.
+    In(Sent),
 }
 
 /// Something an account says.
@@ -68,6 +81,8 @@ pub(crate) enum Saying {
     Route(Delivery),
     /// To the account that wanted to know: what it told is on disk.
     Settle(Settled),
+    /// To the session that wanted to know: a part of what it sent is done.
+    Handled(Sent),
 }
 
 /// To which address a session is told something.
@@ -89,6 +104,8 @@ pub(crate) struct Append {
     pub(crate) entry: Entry,
     /// What is refused if it cannot be kept: nobody has it.
     pub(crate) refused: Option<Arc<Stanza>>,
+    /// Who hears that it is kept, or never will be.
+    pub(crate) receipt: Option<Sent>,
 }
 
 /// The stanza that asked for a change, to be answered if that comes to nothing.
@@ -146,16 +163,40 @@ impl Cx<'_> {
     }
 
     /// To whom the stanza names; that account is to say when it has it on disk.
-    pub(crate) fn route_with(&mut self, stanza: Arc<Stanza>, receipt: Receipt) {
+    pub(crate) fn route_with(&mut self, stanza: Arc<Stanza>, receipt: Told) {
         let delivery = Delivery {
-            receipt: Some(receipt),
+            receipt: Some(Receipt::Said(receipt)),
             ..Delivery::named(stanza)
         };
         self.spoken.said.push(Saying::Route(delivery));
     }
 
+    /// To whom the stanza names, which the call is about; its session hears what became of it there, if it wants to know.
+    pub(crate) fn send(&mut self, stanza: Arc<Stanza>) {
+        let delivery = Delivery {
+            receipt: self.part().map(Receipt::Sent),
+            ..Delivery::named(stanza)
+        };
+        self.spoken.said.push(Saying::Route(delivery));
+    }
+
+    /// Something answers from now on for a part of what becomes of the stanza that the call is about, for whom it is.
+    pub(crate) const fn part(&mut self) -> Option<Sent> {
+        match self.spoken.watch {
+            Watch::Nobody => None,
+            Watch::Out(sent, parts) => {
+                self.spoken.watch = Watch::Out(sent, parts.saturating_add(1));
+                Some(sent)
+            }
+            Watch::In(sent) => {
+                self.spoken.watch = Watch::Nobody;
+                Some(sent)
+            }
+        }
+    }
+
     /// What `contact` told `account`, which is called, will be on disk when this is said.
-    pub(crate) fn settle(&mut self, account: &BareJid, contact: &BareJid, receipt: Receipt) {
+    pub(crate) fn settle(&mut self, account: &BareJid, contact: &BareJid, receipt: Told) {
         let settled = Settled {
             account: contact.clone(),
             contact: account.clone(),
@@ -165,10 +206,10 @@ impl Cx<'_> {
     }
 
     /// A receipt that no other stanza has.
-    pub(crate) fn receipt(&mut self) -> Receipt {
+    pub(crate) fn receipt(&mut self) -> Told {
         let mut number = [0; 8];
         number.copy_from_slice(self.entropy.block("receipt").split_at(8).0);
-        Receipt(u64::from_be_bytes(number))
+        Told(u64::from_be_bytes(number))
     }
 
     /// To each of these, whatever the stanza names.

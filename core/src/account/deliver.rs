@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use super::choose::{Recipients, Unreached, choose};
 use super::iq::{answer, asks_of_account};
-use super::{Account, Addressed, Cx};
+use super::{Account, Addressed, Cx, Watch};
 use crate::archive::{Storing, Worth};
 use crate::config::Config;
 use crate::envelope::Receipt;
@@ -33,6 +33,14 @@ impl Account {
         manner: Manner,
         receipt: Option<Receipt>,
     ) {
+        let receipt = match receipt {
+            Some(Receipt::Said(told)) => Some(told),
+            Some(Receipt::Sent(sent)) => {
+                cx.spoken.watch = Watch::In(sent);
+                None
+            }
+            None => None,
+        };
         if let Kind::Presence(kind) = stanza.kind()
             && let Some(act) = Act::of(kind)
         {

@@ -37,7 +37,7 @@ impl Account {
         };
         // What goes to the account itself is kept and copied once, where it comes in.
         if to.bare() == self.jid.as_str() || !cx.is_routed(to) {
-            return cx.route(message);
+            return cx.send(message);
         }
         let archives = worth.storing == Storing::Archived && self.archives(cx, to);
         if archives && cx.store == StoreRoom::Spent {
@@ -46,7 +46,7 @@ impl Account {
         let kept = archives.then_some(Kept::Archived);
         let archived = kept.map(|kept| self.append(cx, &message, to, kept));
         self.copy_sent(cx, key, &message, worth.copying, archived);
-        cx.route(message);
+        cx.send(message);
     }
 
     /// A message for the account, at `to`.
@@ -162,7 +162,12 @@ impl Account {
         };
         // Who got it need not hear that it is not in the archive; who is to get it later would not, and its sender must know.
         let refused = kept.meets(Kept::Owed).then(|| Arc::clone(message));
-        cx.append(Append { entry, refused });
+        let receipt = cx.part();
+        cx.append(Append {
+            entry,
+            refused,
+            receipt,
+        });
         key
     }
 

@@ -19,6 +19,7 @@ mod pipeline;
 mod presence;
 mod private;
 mod reads;
+mod receipts;
 mod registration;
 mod roster;
 mod session;
@@ -37,7 +38,7 @@ use crate::port::{ConnId, Contacts};
 use crate::roster::Subscription;
 
 use carbons::Copied;
-pub(crate) use cx::{Addressed, Append, Asked, Cx, Saying, Spoken, StoreRoom};
+pub(crate) use cx::{Addressed, Append, Asked, Cx, Saying, Spoken, StoreRoom, Watch};
 pub(crate) use deliver::{Manner, brings_in, nobody};
 pub(crate) use gate::Admit;
 use gate::Gate;

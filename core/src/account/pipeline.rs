@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::{Account, Cx, SessionKey, answer, asks_for_card};
+use crate::envelope::Sent;
 use crate::registration::Change;
 use crate::roster::Act;
 use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza};
@@ -15,8 +16,8 @@ pub(crate) enum Wish {
     /// The card of somebody else: its request is on the way, and nothing more is to be read until there is an answer, or cards would come
     /// faster than anybody reads.
     Card,
-    /// This is to become of its account, and this request to be answered then.
-    Change(Change, Arc<Stanza>),
+    /// This is to become of its account, and this request to be answered then; and who hears that it was.
+    Change(Change, Arc<Stanza>, Option<Sent>),
 }
 
 impl Account {

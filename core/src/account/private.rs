@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Account, Asked, Cx, Read, SessionKey, StoreRoom};
+use super::{Account, Asked, Cx, Read, SessionKey, StoreRoom, Watch};
+use crate::envelope::Sent;
 use crate::private::{self, Set, Tally};
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::store::{Class, Op, Reply, Row, StoreError};
@@ -15,6 +16,8 @@ pub(crate) struct PrivateRead {
     pub(super) by: SessionKey,
     asked: Arc<Stanza>,
     then: Then,
+    /// Who hears what became of it, if something is kept.
+    receipt: Option<Sent>,
 }
 
 /// What the answer is for.
@@ -47,7 +50,7 @@ impl Account {
         match read {
             Ok((op, then)) => {
                 let asked = Arc::clone(iq);
-                PrivateRead { by, asked, then }.ask(cx, op);
+                PrivateRead::ask(cx, by, asked, then, op);
             }
             Err(condition) => cx.refuse(by, iq, condition),
         }
@@ -59,14 +62,22 @@ impl Account {
         read: PrivateRead,
         outcome: Result<Vec<Reply>, StoreError>,
     ) {
-        let PrivateRead { by, asked, then } = read;
+        let PrivateRead {
+            by,
+            asked,
+            then,
+            receipt,
+        } = read;
+        if let Some(sent) = receipt {
+            cx.spoken.watch = Watch::In(sent);
+        }
         let reply = outcome.ok().and_then(|mut replies| replies.pop());
         let done = match (then, reply) {
             (Then::Show, Some(Reply::Row(row))) => show(cx, by, &asked, row.as_ref()),
             (Then::Keep(set, mut tally), Some(reply)) => match tally.count(&set, &reply) {
                 Ok(Some(op)) => {
                     let then = Then::Keep(set, tally);
-                    return PrivateRead { by, asked, then }.ask(cx, op);
+                    return PrivateRead::ask(cx, by, asked, then, op);
                 }
                 Ok(None) => match tally.judge(&set, cx.host.private.max_items) {
                     Ok(()) => return keep(cx, by, &asked, &set),
@@ -88,8 +99,18 @@ impl PrivateRead {
         matches!(self.then, Then::Show)
     }
 
-    fn ask(self, cx: &mut Cx<'_>, op: Op) {
-        cx.read(Class::Change, [op].into(), Read::Private(Box::new(self)));
+    fn ask(cx: &mut Cx<'_>, by: SessionKey, asked: Arc<Stanza>, then: Then, op: Op) {
+        let receipt = match then {
+            Then::Show => None,
+            Then::Keep(..) => cx.part(),
+        };
+        let read = Self {
+            by,
+            asked,
+            then,
+            receipt,
+        };
+        cx.read(Class::Change, [op].into(), Read::Private(Box::new(read)));
     }
 }
 

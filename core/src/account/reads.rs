@@ -111,7 +111,7 @@ impl Account {
     }
 
     /// The connection that carries a session.
-    pub(super) fn conn_of(&self, key: SessionKey) -> Option<ConnId> {
+    pub(crate) fn conn_of(&self, key: SessionKey) -> Option<ConnId> {
         self.session_by_key(key).map(Session::conn)
     }
 }

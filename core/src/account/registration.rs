@@ -35,7 +35,8 @@ impl Account {
             }
         };
         match change {
-            Ok(change) => Some(Wish::Change(change, Arc::clone(&iq))),
+            // Not before it is done.
+            Ok(change) => Some(Wish::Change(change, Arc::clone(&iq), cx.part())),
             Err(condition) => {
                 cx.refuse(key, &iq, condition);
                 None

@@ -182,6 +182,7 @@ mod tests {
             }
             saying @ (Saying::Route(_)
             | Saying::Settle(_)
+            | Saying::Handled(_)
             | Saying::CatchUp(_)
             | Saying::Stored(..)) => {
                 panic!("{saying:?}")

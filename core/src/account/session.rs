@@ -12,12 +12,24 @@ use crate::config::ConflictResolve;
 use crate::effects::{Effects, Reach, Routed};
 use crate::jid::{Jid, Resource};
 use crate::port::ConnId;
+use crate::sm::Inbound;
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
 use crate::time::Instant;
 
 /// Names a session of its account, and none that comes after it.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct SessionKey(u64);
+
+impl SessionKey {
+    /// As a number, for who knows of accounts nothing but what they are called.
+    pub(super) const fn number(self) -> u64 {
+        self.0
+    }
+
+    pub(super) const fn of_number(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// One session.
 #[derive(Debug)]
@@ -45,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) since: Instant,
     /// Whom it sent directed presence and who must hear of its end (RFC 6121 §4.6.3).
     pub(super) directed: BTreeSet<Jid>,
+    /// What became of what it sent, if it has stream management.
+    pub(super) inbound: Option<Box<Inbound>>,
 }
 
 /// What a session has said of its availability (RFC 6121 §4.2).
@@ -149,6 +163,7 @@ impl Account {
             copied: BTreeSet::new(),
             since: cx.now.mono,
             directed: BTreeSet::new(),
+            inbound: None,
         });
         Binding::Bound(jid, old)
     }
@@ -234,6 +249,7 @@ impl Account {
             }
             Saying::Route(delivery) => return Some(Routed::Stanza(delivery)),
             Saying::Settle(settled) => return Some(Routed::Settled(settled)),
+            Saying::Handled(sent) => fx.handled(sent),
         }
         None
     }

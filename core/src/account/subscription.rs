@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use super::kept::Sight;
 use super::session::Interest;
 use super::{Account, Addressed, Asked, Cx, SessionKey, StoreRoom};
-use crate::envelope::Receipt;
+use crate::envelope::Told;
 use crate::jid::{BareJid, Jid};
 use crate::limits::PRESENCE_BYTES;
 use crate::roster::{Act, Ask, Change, Gone, Inbound, Push, Request, Route, State};
@@ -188,7 +188,7 @@ impl Account {
         cx: &mut Cx<'_>,
         act: Act,
         stanza: &Arc<Stanza>,
-        receipt: Option<Receipt>,
+        receipt: Option<Told>,
     ) {
         let Some(contact) = stanza.from().map(Jid::to_bare) else {
             return;
@@ -232,7 +232,7 @@ impl Account {
     }
 
     /// What is to be settled once the contact has heard a refusal.
-    fn owe(&mut self, contact: &BareJid, receipt: Receipt) {
+    fn owe(&mut self, contact: &BareJid, receipt: Told) {
         if let Some(kept) = self.kept.sound_mut() {
             kept.unsaid.owe(contact.as_str(), receipt);
         }
@@ -336,7 +336,7 @@ impl Account {
     }
 
     /// The contact has on disk what it was told.
-    pub(crate) fn settled(&mut self, cx: &mut Cx<'_>, contact: &BareJid, receipt: Receipt) {
+    pub(crate) fn settled(&mut self, cx: &mut Cx<'_>, contact: &BareJid, receipt: Told) {
         let settled = self
             .kept
             .sound_mut()

@@ -39,6 +39,9 @@ pub enum Body {
     /// A session that waited for a connection of the sending shard, or the way from there, need not any more. One that gets lost costs as long as it would have waited at
     /// most.
     Go(Box<Feeding>),
+    /// What became of stanzas that sessions of the receiving shard sent, as far as the sending shard had to do with it: behind all that this
+    /// turn says. None gets lost: what comes back is said again.
+    Handled(Vec<Sent>),
     /// A stranger tries to make an account: counted for its address, if that is counted, by every shard. One that gets lost is counted where
     /// it happened only.
     Registration(Option<AddressPrint>),
@@ -62,13 +65,36 @@ pub struct Delivery {
     pub stanza: Arc<Stanza>,
     /// Whom it is for.
     pub to: To,
-    /// By which the account that gets it says that it has it on disk, if its sender wants to know.
+    /// By which its sender hears what became of it, if it wants to know.
     pub receipt: Option<Receipt>,
 }
 
-/// Tells one stanza of an account, as long as that is in memory, from every other.
+/// Who wants to know what becomes of a stanza.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Receipt(pub u64);
+pub enum Receipt {
+    /// An account, which told a contact something about a subscription: it says it again until the contact has it on disk.
+    Said(Told),
+    /// A session with stream management, which sent a message: it is said once, and answered for whatever becomes of it.
+    Sent(Sent),
+}
+
+/// Tells one stanza that an account told a contact, as long as that account is in memory, from every other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Told(pub u64);
+
+/// One stanza of a session with stream management, by what its shard finds it with. Whoever has one answers for a part of what becomes
+/// of the stanza, and says once that it is done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sent {
+    /// The account in the memory of its shard: dead once that is dropped.
+    pub account: Key,
+    /// The session, among all that this account has and had in memory.
+    pub session: u64,
+    /// Which of the stanzas it was that the session sent.
+    pub number: u32,
+    /// The shard.
+    pub place: Place,
+}
 
 /// That a stanza has done what it does.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -78,7 +104,7 @@ pub struct Settled {
     /// The account that got it.
     pub contact: BareJid,
     /// Which it was.
-    pub receipt: Receipt,
+    pub receipt: Told,
 }
 
 /// Whom a stanza is for.
@@ -144,6 +170,7 @@ impl Body {
             | Self::SignInFailed(_)
             | Self::Slow(_)
             | Self::Taken(_) => size_of::<Feeding>(),
+            Self::Handled(handled) => size_of_val(handled.as_slice()),
             Self::Settled(settled) => {
                 let addresses = [&settled.account, &settled.contact];
                 let addresses = addresses.map(|jid| jid.as_str().len());
@@ -158,6 +185,7 @@ impl Body {
         match self {
             Self::Deliver(deliveries) => deliveries.iter().map(Delivery::copies).sum(),
             Self::Go(_)
+            | Self::Handled(_)
             | Self::Registration(_)
             | Self::Settled(_)
             | Self::SignInFailed(_)

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use super::Act;
 use super::rows::{address, bad_of};
-use crate::envelope::Receipt;
+use crate::envelope::Told;
 use crate::jid::BareJid;
 use crate::limits::{ROSTER_UNSAID_BYTES, ROSTER_UNSAID_CONTACTS};
 use crate::stanza::{Kind as StanzaKind, Stanza};
@@ -50,9 +50,9 @@ struct Both {
 struct Said {
     stanza: Arc<Stanza>,
     /// By which the contact settles it; `None` for what was read and not said yet.
-    receipt: Option<Receipt>,
+    receipt: Option<Told>,
     /// Of a refusal: what of the contact is to be settled once this is.
-    owed: Option<Receipt>,
+    owed: Option<Told>,
 }
 
 /// What becomes of a stanza that was under way.
@@ -61,7 +61,7 @@ pub(crate) struct Gone {
     /// For the disk.
     pub(crate) op: Op,
     /// What of the contact can be settled now, behind that.
-    pub(crate) owed: Option<Receipt>,
+    pub(crate) owed: Option<Told>,
 }
 
 impl Unsaid {
@@ -86,7 +86,7 @@ impl Unsaid {
         contact: &BareJid,
         act: Act,
         stanza: Arc<Stanza>,
-        receipt: Receipt,
+        receipt: Told,
     ) -> Gone {
         self.bytes = self.bytes.saturating_add(stanza.size());
         let both = self.contacts.entry(contact.clone()).or_default();
@@ -103,7 +103,7 @@ impl Unsaid {
     }
 
     /// What of this contact is to be settled once it has heard what it is granted.
-    pub(crate) fn owe(&mut self, contact: &str, receipt: Receipt) {
+    pub(crate) fn owe(&mut self, contact: &str, receipt: Told) {
         let both = self.contacts.get_mut(contact);
         if let Some(said) = both.and_then(|both| both.granting.as_mut()) {
             said.owed = Some(receipt);
@@ -134,7 +134,7 @@ impl Unsaid {
     }
 
     /// The contact has it on disk. `None` if that is no news.
-    pub(crate) fn settle(&mut self, contact: &BareJid, receipt: Receipt) -> Option<Gone> {
+    pub(crate) fn settle(&mut self, contact: &BareJid, receipt: Told) -> Option<Gone> {
         let both = self.contacts.get_mut(contact.as_str())?;
         let places = [&mut both.asking, &mut both.granting];
         let settled = |said: &mut Said| said.receipt == Some(receipt);
@@ -149,10 +149,7 @@ impl Unsaid {
     }
 
     /// All of it is to be said again, with these receipts: an answer to what was said before is none any more.
-    pub(crate) fn again(
-        &mut self,
-        mut receipt: impl FnMut() -> Receipt,
-    ) -> Vec<(Arc<Stanza>, Receipt)> {
+    pub(crate) fn again(&mut self, mut receipt: impl FnMut() -> Told) -> Vec<(Arc<Stanza>, Told)> {
         let mut again = Vec::new();
         for both in self.contacts.values_mut() {
             for said in [&mut both.granting, &mut both.asking].into_iter().flatten() {

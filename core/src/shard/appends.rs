@@ -37,6 +37,7 @@ impl Shard {
                 pending.owed.count(append.entry.payload.len());
                 pending.refused.push(refused);
             }
+            pending.receipts.extend(append.receipt);
             pending.entries.push(append.entry);
         }
         let is_full =
@@ -68,6 +69,7 @@ impl Shard {
             refused,
             owed,
             bytes,
+            receipts,
         } = core::mem::take(&mut owner.appends);
         let log = ARCHIVE;
         let batch = Batch {
@@ -83,6 +85,7 @@ impl Shard {
             refused,
             owed,
             bytes,
+            receipts,
         };
         let appended = Box::new(appended);
         match owner.line.offered {
@@ -164,7 +167,10 @@ impl Shard {
         failed: Option<StoreError>,
     ) {
         let condition = match failed {
-            None => return self.advance(now, appended.account),
+            None => {
+                self.all_handled(appended.receipts);
+                return self.advance(now, appended.account);
+            }
             Some(StoreError::Busy)
                 if appended.offered < OFFERS && !self.goes_for_good(appended.account) =>
             {
@@ -175,7 +181,8 @@ impl Shard {
             Some(StoreError::Conflict | StoreError::Failed | StoreError::Fenced) => {
                 Condition::InternalServerError
             }
-            // It may be there: to say that it is not would have it sent twice.
+            // It may be there: to say that it is not would have it sent twice. Nor is it settled, now or later: a server that cannot know what
+            // is on its disk stops, and who sent it finds out at the next sign-in.
             Some(StoreError::Unknown) => {
                 self.note_unkept(&appended);
                 return self.advance(now, appended.account);
@@ -191,6 +198,7 @@ impl Shard {
             account,
             refused,
             owed,
+            receipts,
             ..
         } = *appended;
         if let Some(owner) = self.owners.get_mut(account) {
@@ -199,6 +207,7 @@ impl Shard {
         for stanza in refused {
             self.refuse(&stanza, condition);
         }
+        self.all_handled(receipts);
         self.advance(now, account);
     }
 

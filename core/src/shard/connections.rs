@@ -265,8 +265,12 @@ impl Shard {
         let (Role::Member(key), true) = (&connection.role, connection.stream.is_at_owner()) else {
             return false;
         };
-        let waits =
-            |owner: &Owner| owner.is_busy() || owner.keeps_much() || owner.account.is_asking(conn);
+        let waits = |owner: &Owner| {
+            owner.is_busy()
+                || owner.keeps_much()
+                || owner.account.is_asking(conn)
+                || owner.account.waits_for_receipts(conn)
+        };
         if self.owners.get(*key).is_some_and(waits) {
             return true;
         }

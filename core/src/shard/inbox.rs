@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::account::{Manner, Read};
-use crate::envelope::Receipt;
+use crate::envelope::{Receipt, Told};
 use crate::jid::{BareJid, Jid};
 use crate::limits::{INBOX_BYTES, INBOX_FED, INBOX_FED_BYTES, INBOX_STANZAS};
 use crate::port::ConnId;
@@ -28,7 +28,7 @@ pub(super) enum Item {
     /// The stream on a connection is to end with this error.
     Fail(ConnId, Violation),
     /// A contact has on disk what the account told it.
-    Settled(BareJid, Receipt),
+    Settled(BareJid, Told),
     /// The store has answered.
     Read(Box<Read>, Result<Vec<Reply>, StoreError>),
     /// A stanza for the account.

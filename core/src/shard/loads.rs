@@ -15,6 +15,7 @@ use super::owner::{LeaveTaking, Life, Owner, Vanishing};
 use super::signin::{first_record, get_credentials};
 use crate::account::{Account, AccountKey, Kept, Manner};
 use crate::due::Due;
+use crate::envelope::Receipt;
 use crate::jid::{BareJid, Jid};
 use crate::limits::{ACCOUNT_IDLE, ACCOUNTS_IDLE_MAX, IDLE_LOOK, LOAD_AGAIN, LOAD_TRIES};
 use crate::port::{CommandError, Note};
@@ -23,7 +24,7 @@ use crate::stanza::{Condition, Kind, Stanza};
 use crate::store::{BadRow, Batch, Class, Op, Reply, StoreError};
 use crate::stream::{Violation, record_hash};
 use crate::time::{Instant, Now};
-use crate::wait::Wait;
+use crate::wait::{Pretence, Wait};
 
 /// Accounts in memory that nobody is signed in to, those first that have been idle for longest.
 #[derive(Debug)]
@@ -114,15 +115,24 @@ impl Shard {
     ///
     /// It is read for that where it is not in memory, and where there is no such account: an answer that comes sooner than there would
     /// tell who exists, and who was there a moment ago.
-    pub(super) fn pretend_to_load(&mut self, stanza: &Arc<Stanza>, to: &Jid) {
+    pub(super) fn pretend_to_load(
+        &mut self,
+        stanza: &Arc<Stanza>,
+        to: &Jid,
+        receipt: Option<Receipt>,
+    ) {
         let batch = Batch {
             owner: to.to_bare(),
             tenure: 0,
             class: Class::Load,
             ops: vec![get_credentials(), Op::Load],
         };
-        let asked = Box::new((Arc::clone(stanza), to.clone()));
-        self.store(batch, Wait::Pretence(asked));
+        let pretence = Pretence {
+            stanza: Arc::clone(stanza),
+            to: to.clone(),
+            receipt,
+        };
+        self.store(batch, Wait::Pretence(Box::new(pretence)));
     }
 
     /// Whether an account that is in memory is to be read for this all the same.
@@ -140,13 +150,19 @@ impl Shard {
     pub(super) fn pretended(
         &mut self,
         now: Now,
-        (stanza, to): &(Arc<Stanza>, Jid),
+        pretence: &Pretence,
         outcome: &Result<Vec<Reply>, StoreError>,
     ) {
+        let Pretence {
+            stanza,
+            to,
+            receipt,
+        } = pretence;
         match outcome {
             Ok(_) => self.reach_nobody(now, stanza, to, Manner::Directed),
             Err(_) => self.refuse(stanza, Condition::InternalServerError),
         }
+        self.done_with(*receipt);
     }
 
     /// What an account keeps came, or did not.
@@ -263,10 +279,8 @@ impl Shard {
                 }
                 (Item::Drained(_) | Item::Read(..) | Item::Settled(..), _) => {}
                 (Item::Stanza(post), Vanishing::Unreadable) if post.manner == Manner::Directed => {
-                    // Whoever waits for a receipt says it again.
-                    if post.receipt.is_none() {
-                        self.refuse(&post.stanza, Condition::InternalServerError);
-                    }
+                    let condition = Condition::InternalServerError;
+                    self.refuse_unless_said(&post.stanza, condition, post.receipt);
                 }
                 (Item::Stanza(post), _) => {
                     self.reach_nobody(now, &post.stanza, &post.to, post.manner);

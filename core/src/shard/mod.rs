@@ -13,6 +13,7 @@ mod loads;
 mod owner;
 mod owners;
 mod reads;
+mod receipts;
 mod registration;
 mod retention;
 mod route;
@@ -57,6 +58,7 @@ use self::credit::Credit;
 use self::flow::Slowed;
 use self::loads::Idle;
 use self::owner::Owner;
+use self::receipts::Receipts;
 use self::retention::Retention;
 use self::signin::first_record;
 use self::ways::{Source, Ways};
@@ -105,6 +107,7 @@ pub struct Shard {
     cards: Cards,
     course: Course,
     retention: Retention,
+    receipts: Receipts,
 }
 
 /// A fault of the shell: such an answer falls on the floor.
@@ -160,6 +163,7 @@ impl Shard {
             cards: Cards::default(),
             course: Course::Running,
             retention: Retention::default(),
+            receipts: Receipts::default(),
             capabilities: Capabilities::of(&config),
             config,
         };
@@ -199,6 +203,7 @@ impl Shard {
                 Body::Slow(feeding) => self.slow(now, envelope.from, &feeding),
                 Body::Go(feeding) => self.go(envelope.from, &feeding),
                 Body::Settled(settled) => self.settled(now, *settled),
+                Body::Handled(receipts) => receipts.into_iter().for_each(|sent| self.handled(sent)),
                 Body::Taken(bytes) => self.taken(envelope.from, bytes),
             },
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
@@ -221,6 +226,7 @@ impl Shard {
                 Body::Registration(_) | Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
                 // It is said again, and settled then.
                 Body::Settled(_) => {}
+                Body::Handled(receipts) => self.receipts_came_back(now, envelope.to, receipts),
             },
         }
         self.settle(now);
@@ -239,6 +245,8 @@ impl Shard {
 
     /// The next thing to do; drain until `None`.
     pub fn poll_action(&mut self) -> Option<Action> {
+        // First, so that it goes out with what is written all the same.
+        self.acknowledge_all();
         if let Some(action) = self.fx.poll_action() {
             return Some(action);
         }
@@ -383,6 +391,8 @@ impl Shard {
                     Routed::Stanza(delivery) => self.route(now, delivery),
                     Routed::Settled(settled) => self.route_settled(now, settled),
                 }
+            } else if let Some(sent) = self.fx.next_handled() {
+                self.handled(sent);
             } else if let Some(conn) = self.fx.next_overflowed() {
                 self.overflowed(now, conn);
             } else if let Some(conn) = self.fx.next_swollen() {
@@ -415,6 +425,7 @@ impl Shard {
                 Some(Due::Leave(key)) => self.leave_again(now, key),
                 Some(Due::Owed(key)) => self.read_owed_again(now, key),
                 Some(Due::Reader(conn)) => self.judge_reader(now, conn),
+                Some(Due::Receipts(to)) => self.say_receipts_again(to),
                 Some(Due::Retention) => self.retain(now),
                 Some(Due::Stream(conn)) => self.expire(now, conn),
                 None => break,

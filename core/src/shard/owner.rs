@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 
 use super::inbox::{Inbox, Post};
 use crate::account::{Account, Append, Asked, Read, Saying};
+use crate::envelope::{Delivery, Receipt, Sent};
 use crate::limits::KEPT_FED_BYTES;
 use crate::stanza::Stanza;
 use crate::store::{Batch, Class, Entry, Op, Owed};
@@ -52,6 +53,8 @@ pub(super) struct Pending {
     pub(super) owed: Owed,
     /// About how many bytes the entries take.
     pub(super) bytes: usize,
+    /// Who hears of each that it is kept, or never will be.
+    pub(super) receipts: Vec<Sent>,
 }
 
 /// What goes to the store one after the other: messages that it was too busy for are offered again, and nothing that was kept or asked
@@ -154,6 +157,26 @@ pub(super) enum Otherwise {
     Refuse(Asked),
     /// It changed something that nobody asked for.
     Silent,
+}
+
+impl Call {
+    /// Who would hear something by what it said and keeps.
+    pub(super) fn receipts(&self) -> impl Iterator<Item = Sent> + '_ {
+        let said = self.held.iter().filter_map(|saying| match saying {
+            Saying::Handled(sent) => Some(*sent),
+            Saying::Route(Delivery {
+                receipt: Some(Receipt::Sent(sent)),
+                ..
+            }) => Some(*sent),
+            Saying::Route(_)
+            | Saying::CatchUp(_)
+            | Saying::Settle(_)
+            | Saying::Stored(..)
+            | Saying::Tell(..)
+            | Saying::TellEach(..) => None,
+        });
+        said.chain(self.appends.iter().filter_map(|append| append.receipt))
+    }
 }
 
 impl Owner {

@@ -10,13 +10,13 @@ use super::owner::{Call, Commit, Life, Otherwise, Owner, Vanishing};
 use super::ways::Source;
 use super::{NAMELESS, Shard};
 use crate::account::{
-    self, Account, AccountKey, Manner, StoreRoom, asks_for_card, brings_in, nobody,
+    self, Account, AccountKey, Manner, Saying, StoreRoom, Watch, asks_for_card, brings_in, nobody,
 };
 use crate::archive::ArchiveOptions;
 use crate::arena::ArenaKey as _;
 use crate::config::HostConfig;
 use crate::due::Due;
-use crate::envelope::{Awaited, Delivery, Feeding, Receipt, Settled};
+use crate::envelope::{Awaited, Delivery, Feeding, Receipt, Settled, Told};
 use crate::jid::{BareJid, Jid};
 use crate::limits::{
     CALL_BYTES, CALL_OPS, INBOX_TURN, INBOX_TURN_BYTES, OFFER_AGAIN, OFFERS, STORE_BATCH_BYTES,
@@ -108,7 +108,19 @@ impl Shard {
             spoken: &mut self.spoken,
             store,
         };
-        Some(call(account, &mut cx))
+        let outcome = call(account, &mut cx);
+        // Last of all that it says, so that it waits for the disk where that does.
+        match core::mem::take(&mut self.spoken.watch) {
+            Watch::Nobody => {}
+            Watch::Out(sent, parts) => {
+                if let Some((_, inbound)) = account.inbound_of(sent) {
+                    inbound.expect(sent.number, parts);
+                }
+                self.spoken.said.push(Saying::Handled(sent));
+            }
+            Watch::In(sent) => self.spoken.said.push(Saying::Handled(sent)),
+        }
+        Some(outcome)
     }
 
     /// Says what the last call said.
@@ -250,7 +262,13 @@ impl Shard {
             return self.fx.bug("changes are void, and there were none");
         };
         owner.account.forget_kept();
+        let mut receipts = Vec::new();
         for call in commit.calls.into_iter().rev() {
+            match &call.otherwise {
+                // It comes to its end then.
+                Otherwise::Again(_) => {}
+                Otherwise::Refuse(_) | Otherwise::Silent => receipts.extend(call.receipts()),
+            }
             match call.otherwise {
                 Otherwise::Again(post) => owner.inbox.put_back(Item::Stanza(post)),
                 Otherwise::Refuse(asked) => {
@@ -262,6 +280,10 @@ impl Shard {
         }
         self.spoken.said.reverse();
         self.say(key);
+        // Where nobody can know, it is not settled, now or later.
+        if condition.is_some() {
+            self.all_handled(receipts);
+        }
         self.load(key);
     }
 
@@ -299,15 +321,15 @@ impl Shard {
         let brings_in = || brings_in(stanza, to, manner);
         let key = match present {
             Some(key) if !(self.hides_from(key, stanza) && brings_in()) => key,
-            None if !brings_in() => return self.reach_nobody(now, stanza, to, manner),
-            // Who signs in comes first. Whoever wants a receipt says it again.
-            Some(_) | None if self.comes_late(stanza) => {
-                if receipt.is_none() {
-                    self.refuse(stanza, Condition::ResourceConstraint);
-                }
-                return;
+            None if !brings_in() => {
+                self.reach_nobody(now, stanza, to, manner);
+                return self.done_with(receipt);
             }
-            Some(_) => return self.pretend_to_load(stanza, to),
+            // Who signs in comes first.
+            Some(_) | None if self.comes_late(stanza) => {
+                return self.refuse_unless_said(stanza, Condition::ResourceConstraint, receipt);
+            }
+            Some(_) => return self.pretend_to_load(stanza, to, receipt),
             None => self.bring_in(to.to_bare(), None),
         };
         let Some(owner) = self.owners.get_mut(key) else {
@@ -315,7 +337,8 @@ impl Shard {
         };
         if owner.is_busy() {
             if owner.account.is_nobody_to(stanza) {
-                return self.reach_nobody(now, stanza, to, manner);
+                self.reach_nobody(now, stanza, to, manner);
+                return self.done_with(receipt);
             }
             let post = Post {
                 stanza: Arc::clone(stanza),
@@ -324,18 +347,21 @@ impl Shard {
                 receipt,
             };
             match owner.inbox.post(post) {
-                Placed::Waits => self.hold_up_feeder(now, key, stanza, manner),
+                // Its receipt waits with it.
+                Placed::Waits => return self.hold_up_feeder(now, key, stanza, manner),
                 Placed::Dropped => {}
                 Placed::Refuse => self.refuse(stanza, Condition::ResourceConstraint),
                 // Nobody asked for it.
                 Placed::Lost if !owner.account.misses(stanza.kind(), to) => {}
                 Placed::Lost => self.end_later(key, Violation::InboxFull),
             }
+            self.done_with(receipt);
         } else if let Life::Leaving(why) = owner.life {
             self.reach_nobody(now, stanza, to, manner);
-            // What cannot be read is still there: whoever waits for a receipt says it again.
-            if why == Vanishing::Nobody {
-                self.settle_unheard(stanza, receipt);
+            match why {
+                Vanishing::Nobody => self.settle_unheard(stanza, receipt),
+                // What cannot be read is still there.
+                Vanishing::Unreadable => self.done_with(receipt),
             }
         } else {
             self.in_account(now, key, |account, cx| {
@@ -407,7 +433,7 @@ impl Shard {
         }
     }
 
-    fn run_settled(&mut self, now: Now, key: AccountKey, contact: &BareJid, receipt: Receipt) {
+    fn run_settled(&mut self, now: Now, key: AccountKey, contact: &BareJid, receipt: Told) {
         self.in_account(now, key, |account, cx| {
             account.settled(cx, contact, receipt);
         });

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 
 use super::Shard;
 use super::connections::Role;
-use crate::envelope::Body;
+use crate::envelope::{Body, Sent};
 use crate::jid::BareJid;
 use crate::port::{Action, Command, CommandError, CommandReply, ConnId, Standing};
 use crate::registration::{Application, Change};
@@ -17,19 +17,27 @@ use crate::wait::{Petition, PetitionKey, PetitionOf, Requester};
 
 impl Shard {
     /// A session wants to change the password of its account, or to have no account any more.
-    pub(super) fn grant(&mut self, now: Now, conn: ConnId, change: Change, request: Arc<Stanza>) {
+    pub(super) fn grant(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        change: Change,
+        (request, receipt): (Arc<Stanza>, Option<Sent>),
+    ) {
         let Some(account) = self.connections.get(conn).and_then(|c| c.stream.account()) else {
             return self.fx.bug("a session of no account");
         };
         // One at a time, so that there is always room for an administrator.
         if self.commands.contains_key(account.as_str()) || self.credit.is_spent() {
-            return self.answer_member(conn, &request, Err(Condition::ResourceConstraint));
+            self.answer_member(conn, &request, Err(Condition::ResourceConstraint));
+            return self.all_handled(receipt);
         }
         let is_safe = self.with(now, conn, |stream, cx| stream.may_carry_passwords(cx));
         let command = match change {
             // XEP-0077 §3.3: "does not consider the channel safe enough".
             Change::Password(_) if is_safe != Some(true) => {
-                return self.answer_member(conn, &request, Err(Condition::NotAuthorized));
+                self.answer_member(conn, &request, Err(Condition::NotAuthorized));
+                return self.all_handled(receipt);
             }
             Change::Password(password) => Command::Passwd { account, password },
             Change::Remove => Command::Delete { account },
@@ -37,7 +45,7 @@ impl Shard {
         if let Some(owner) = self.member(conn).and_then(|key| self.owners.get_mut(key)) {
             owner.account.hold(conn);
         }
-        self.file(now, conn, PetitionOf::Member(request), command);
+        self.file(now, conn, PetitionOf::Member(request, receipt), command);
     }
 
     /// A stranger wants an account: it is made by the shard that owns its name.
@@ -130,7 +138,10 @@ impl Shard {
         };
         match of {
             PetitionOf::Newcomer => self.answer_newcomer(now, conn, outcome),
-            PetitionOf::Member(request) => {
+            PetitionOf::Member(request, receipt) => {
+                if *result != Err(CommandError::Unknown) {
+                    self.all_handled(receipt);
+                }
                 let is_apart = self.connections.get(conn).map(|c| c.stream.is_apart());
                 match is_apart {
                     Some(true) => self.take_leave_of(now, conn, &request, outcome),

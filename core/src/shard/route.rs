@@ -49,13 +49,16 @@ impl Shard {
 
     /// Nobody keeps anything of a stanza: its sender need not say it again.
     pub(super) fn settle_unheard(&mut self, stanza: &Stanza, receipt: Option<Receipt>) {
-        if let (Some(receipt), Some(from), Some(to)) = (receipt, stanza.from(), stanza.to()) {
+        if let (Some(Receipt::Said(receipt)), Some(from), Some(to)) =
+            (receipt, stanza.from(), stanza.to())
+        {
             self.fx.settle(Settled {
                 account: from.to_bare(),
                 contact: to.to_bare(),
                 receipt,
             });
         }
+        self.done_with(receipt);
     }
 
     /// Tells the account that wanted to know.
@@ -124,15 +127,16 @@ impl Shard {
         } else if manner == Manner::Directed {
             // Sent by a shard that had not heard yet that the host is gone.
             self.refuse(stanza, Condition::RemoteServerNotFound);
+            self.done_with(receipt);
         }
     }
 
     /// The way to another shard is full: the sender is told (house contract 8).
     pub(super) fn undeliverable(&mut self, deliveries: &[Delivery]) {
         for delivery in deliveries {
-            // Who waits for a receipt says it again.
-            if delivery.to == To::Named && delivery.receipt.is_none() {
-                self.refuse(&delivery.stanza, Condition::ResourceConstraint);
+            if delivery.to == To::Named {
+                let condition = Condition::ResourceConstraint;
+                self.refuse_unless_said(&delivery.stanza, condition, delivery.receipt);
             }
         }
     }

@@ -50,21 +50,31 @@ impl Shard {
     /// A stanza from a session.
     pub(super) fn outbound(&mut self, now: Now, conn: ConnId, stanza: Arc<Stanza>) {
         if let Some((key, session)) = self.session(conn) {
+            let itself = (self.place, key);
             let wish = self.in_account(now, key, |account, cx| {
+                account.begin(cx, itself, session);
                 account.outbound(cx, session, stanza)
             });
             match wish.flatten() {
                 Some(Wish::Card) => self.await_card(now, conn),
-                Some(Wish::Change(change, request)) => self.grant(now, conn, change, request),
+                Some(Wish::Change(change, request, receipt)) => {
+                    self.grant(now, conn, change, (request, receipt));
+                }
                 None => {}
             }
         }
     }
 
-    /// The answer to what a session sent and is no stanza to be routed.
-    pub(super) fn refused(&mut self, now: Now, conn: ConnId, error: Stanza) {
+    /// The answer to what a session sent and is no stanza to be routed, if anything may answer that.
+    pub(super) fn refused(&mut self, now: Now, conn: ConnId, error: Option<Stanza>) {
         if let Some((key, session)) = self.session(conn) {
-            self.in_account(now, key, |_, cx| cx.tell(session, error.into()));
+            let itself = (self.place, key);
+            self.in_account(now, key, |account, cx| {
+                account.begin(cx, itself, session);
+                if let Some(error) = error {
+                    cx.tell(session, error.into());
+                }
+            });
         }
     }
 

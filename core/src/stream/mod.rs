@@ -60,8 +60,8 @@ pub(crate) enum Event {
     Rejected(Option<BareJid>),
     /// Make this account, on the shard that owns it, by what `take_application` says; then `registered`.
     Register(BareJid),
-    /// What the session sent is answered with this.
-    Refused(Stanza),
+    /// What the session sent is answered with this, if anything may answer it.
+    Refused(Option<Stanza>),
     /// Start TLS; then `secured`. The bytes belong to TLS.
     Secure(Domain, Vec<u8>),
     /// A sign-in failed, to the account if one was named; the stream goes on, unless it `has_failed_enough`.

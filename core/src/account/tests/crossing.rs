@@ -12,7 +12,7 @@ use super::super::{StoreRoom, brings_in};
 use crate::arena::Arena;
 use crate::config::{Config, HostConfig, of_localhost};
 use crate::entropy::Entropy;
-use crate::envelope::{Receipt, Settled, To};
+use crate::envelope::{Receipt, Settled, To, Told};
 use crate::jid::{BareJid, Jid, Resource};
 use crate::port::ConnId;
 use crate::roster::{Act, Ask, Request};
@@ -40,7 +40,7 @@ impl Dice {
 #[derive(Clone, Debug)]
 enum Parcel {
     Stanza(Arc<Stanza>, Jid, Manner, Option<Receipt>),
-    Settled(Receipt),
+    Settled(Told),
 }
 
 type Disk = BTreeMap<(&'static str, Row), Row>;
@@ -159,7 +159,9 @@ impl Pair {
                 Saying::Tell(_, stanza, _) | Saying::TellEach(_, stanza, _) => {
                     self.hear(at, &stanza);
                 }
-                Saying::CatchUp(_) | Saying::Stored(..) => panic!("nothing is kept here"),
+                Saying::CatchUp(_) | Saying::Handled(_) | Saying::Stored(..) => {
+                    panic!("nothing is kept here, and nobody has stream management")
+                }
                 Saying::Settle(Settled { receipt, .. }) => {
                     self.sides[1 - at]
                         .coming

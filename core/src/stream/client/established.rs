@@ -30,7 +30,7 @@ impl Stream {
             Err(ParseError::Refuse(mut stanza, condition)) => {
                 stanza.set_from(jid);
                 // Counted like what others send: a peer that reads no answers must not make us keep them.
-                stanza.refusal(condition, None).map(Event::Refused)
+                Some(Event::Refused(stanza.refusal(condition, None)))
             }
             Err(ParseError::NotAStanza) if ns == Ns::Streams && is_error => Some(self.on_end(cx)),
             Err(ParseError::NotAStanza) => Some(self.fail(cx, misplaced(ns, ""))),

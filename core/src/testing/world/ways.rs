@@ -71,6 +71,7 @@ impl World {
                     .extend(deliveries.iter().flat_map(Returned::of));
             }
             Body::Go(_)
+            | Body::Handled(_)
             | Body::Registration(_)
             | Body::Settled(_)
             | Body::SignInFailed(_)
