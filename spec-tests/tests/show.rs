@@ -12,7 +12,7 @@ use spondee_core::jid::BareJid;
 use spondee_core::limits::{ACCOUNT_IDLE, LOAD_AGAIN, LOAD_TRIES, STATUS_SHOWN_BYTES};
 use spondee_core::port::{
     Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Contacts,
-    LastActivity, Note, Show, UserDetails,
+    LastActivity, Line, Note, Show, UserDetails,
 };
 use spondee_core::sasl::{Status, Tombstones};
 use spondee_core::store::{Class, StoreError};
@@ -183,14 +183,16 @@ fn what_a_device_does_not_take_is_counted() -> Outcome {
     let mut world = world(1, |_| {});
     let romeo = Talk::session(&mut world, ROMEO, "phone")?;
     let mut juliet = Talk::session(&mut world, JULIET, "balcony")?;
-    assert_eq!(shown(&mut world, ROMEO)?.devices[0].unread, 0);
+    let line =
+        |world: &mut World| -> Result<Line, String> { Ok(shown(world, ROMEO)?.devices[0].line) };
+    assert_eq!(line(&mut world)?, Line::Here { unread: 0 });
     world.stop_taking(romeo.peer());
     juliet.send(
         &mut world,
         "<message to='romeo@localhost/phone'><body>hello</body></message>",
     );
-    let unread = shown(&mut world, ROMEO)?.devices[0].unread;
-    assert_eq!(unread, world.owed(romeo.peer()));
+    let unread = world.owed(romeo.peer());
+    assert_eq!(line(&mut world)?, Line::Here { unread });
     assert!(unread > 50, "{unread}");
     Ok(())
 }

@@ -147,7 +147,7 @@ pub struct UserDetails {
     pub contacts: Contacts,
     /// The end of its last session, if none is there and that is known.
     pub last_activity: Option<LastActivity>,
-    /// Its connected resources; who came first is first.
+    /// Its resources, connected or asleep; who came first is first.
     pub devices: Vec<Device>,
 }
 
@@ -195,19 +195,38 @@ pub struct LastActivity {
     pub status: Option<String>,
 }
 
-/// A connected resource.
+/// A connected resource, or one that lost its connection and is waited for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Device {
     /// Its name, which the client may have chosen.
     pub resource: String,
-    /// From where it is connected.
+    /// From where it is connected, or was at last.
     pub peer: SocketAddr,
     /// For how long it has had its resource.
     pub connected: Duration,
     /// What it has said of its availability.
     pub availability: Availability,
-    /// Bytes that wait until it reads.
-    pub unread: usize,
+    /// What carries it.
+    pub line: Line,
+}
+
+/// Whether a connection carries a session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Line {
+    /// One does.
+    Here {
+        /// Bytes that wait until it reads.
+        unread: usize,
+    },
+    /// It was lost, and the client may come back to its session (XEP-0198 §5).
+    Asleep {
+        /// For so long it has been.
+        lasted: Duration,
+        /// For so long at most it will be.
+        left: Duration,
+        /// Stanzas that wait for the client.
+        waiting: usize,
+    },
 }
 
 /// What a connected resource has said of its availability (RFC 6121 §4.2).

@@ -11,7 +11,7 @@ pub use action::{Action, Standing};
 pub use archive::{ArchiveSize, ArchiveTask};
 pub use command::{
     Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Contacts, Device,
-    LastActivity, Show, UserDetails, UserEntry,
+    LastActivity, Line, Show, UserDetails, UserEntry,
 };
 pub use import::{ImportStep, Imported, ImportedProof};
 pub use input::{Closed, DeriveError, Input, Listener, Opening, TlsInfo, TlsVersion};

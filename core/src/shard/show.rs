@@ -9,7 +9,7 @@ use super::inbox::Errand;
 use super::{NAMELESS, Shard};
 use crate::account::{AccountKey, Session};
 use crate::jid::BareJid;
-use crate::port::{CommandError, CommandReply, Device, UserDetails};
+use crate::port::{CommandError, CommandReply, Device, Line, UserDetails};
 use crate::sasl::{Credentials, Status};
 use crate::store::Row;
 use crate::time::Now;
@@ -72,7 +72,9 @@ impl Shard {
             peer: self.connections.get(conn)?.peer,
             connected: now.mono.since(session.since),
             availability: session.availability(),
-            unread: self.fx.outgoing(conn).len(),
+            line: Line::Here {
+                unread: self.fx.outgoing(conn).len(),
+            },
         })
     }
 }

@@ -139,15 +139,16 @@ Examples:
         #[command(flatten)]
         print: Print,
     },
-    /// Show a user: whether it may sign in, its contacts, its devices and what they say of their presence, or when the last one left
+    /// Show a user: whether it may sign in, its contacts, its devices, connected or asleep, or when the last one left
     #[command(after_help = "\
 Examples:
   spondee user show juliet@example.org
   spondee user show juliet@example.org --json
 
 Contacts are counted by who sees whose presence: `both`; `to`, the user theirs; `from`, they the user's; `none`, nobody. A device whose
-`presence` is `null` in JSON is connected and has not said that it is available. `last_activity` is that of a user of whom no device is
-connected. While no server runs, none is.")]
+`presence` is `null` in JSON has not said that it is available. One that is asleep has lost its connection; to others it is there as
+before, and what comes for it waits until it is back or the time is over that `smacks_hibernation_time` gives it. `last_activity` is that of
+a user of whom no device is connected or asleep. While no server runs, none is.")]
     Show {
         /// The address, such as juliet@example.org
         #[arg(value_name = "JID", value_parser = account)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{
     ArchiveSize, ArchiveTask, Availability, CommandError, CommandReply, Contacts, Device,
-    LastActivity, Show, UserDetails, UserEntry,
+    LastActivity, Line, Show, UserDetails, UserEntry,
 };
 use spondee_core::sasl::{Held, Status, Tombstones};
 use spondee_core::secret::Secret;
@@ -156,7 +156,7 @@ fn an_account_is_shown_as_its_shard_tells_it() {
         peer: peer.parse().unwrap(),
         connected: Duration::from_secs(7505),
         availability,
-        unread: 300,
+        line: Line::Here { unread: 300 },
     };
     let said = |show, status: Option<&str>| Availability::Available {
         priority: -128,
@@ -171,6 +171,11 @@ fn an_account_is_shown_as_its_shard_tells_it() {
             said(None, Some("\u{1b}\0\u{202e}")),
         ),
     ];
+    devices[1].line = Line::Asleep {
+        lasted: Duration::from_secs(125),
+        left: Duration::ZERO,
+        waiting: 12,
+    };
     for show in Show::ALL {
         devices.push(device("balcony", "127.0.0.1:1", said(Some(show), None)));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use spondee_core::jid::BareJid;
-use spondee_core::port::{Availability, Contacts, Device, LastActivity, UserDetails};
+use spondee_core::port::{Availability, Contacts, Device, LastActivity, Line, UserDetails};
 use spondee_core::sasl::Status;
 
 use crate::cli::args::Form;
@@ -62,11 +62,7 @@ fn text(account: &BareJid, details: &UserDetails, aside: &str) -> String {
         Status::Disabled => "disabled",
     };
     let contacts = counted(details.contacts.count(), "contact");
-    let devices = match details.devices.len() {
-        0 => "no device is connected".to_owned(),
-        1 => "1 device is connected:".to_owned(),
-        many => format!("{many} devices are connected:"),
-    };
+    let devices = of_devices(&details.devices);
     let mut text = format!("{account} is {status} and has {contacts}{aside}\n");
     for line in of_contacts(&details.contacts) {
         text.push_str(&line);
@@ -91,6 +87,26 @@ fn text(account: &BareJid, details: &UserDetails, aside: &str) -> String {
         }
     }
     text
+}
+
+/// How many there are.
+fn of_devices(devices: &[Device]) -> String {
+    let is_asleep = |device: &&Device| match device.line {
+        Line::Here { .. } => false,
+        Line::Asleep { .. } => true,
+    };
+    let asleep = devices.iter().filter(is_asleep).count();
+    let connected = match devices.len() - asleep {
+        0 => "no device is connected".to_owned(),
+        1 => "1 device is connected".to_owned(),
+        many => format!("{many} devices are connected"),
+    };
+    match (devices.len(), asleep) {
+        (0, _) => connected,
+        (_, 0) => format!("{connected}:"),
+        (_, 1) => format!("{connected}, 1 is asleep:"),
+        (_, many) => format!("{connected}, {many} are asleep:"),
+    }
 }
 
 /// What there is to say of them beside their number.
@@ -125,10 +141,24 @@ fn of_contacts(contacts: &Contacts) -> Vec<String> {
 
 /// Each on a line of its own: what is written from right to left moves nothing of another there.
 fn properties(device: &Device) -> Vec<(&'static str, String)> {
-    let mut properties = vec![
-        ("address", device.peer.to_string()),
-        ("connected", format!("for {}", spoken(device.connected))),
-    ];
+    let mut properties = match device.line {
+        Line::Here { .. } => vec![
+            ("address", device.peer.to_string()),
+            ("connected", format!("for {}", spoken(device.connected))),
+        ],
+        Line::Asleep { lasted, left, .. } => {
+            let (lasted, left) = (spoken(lasted), spoken(left));
+            let began = spoken(device.connected);
+            vec![
+                ("address", format!("{} at last", device.peer)),
+                (
+                    "asleep",
+                    format!("for {lasted}, and for {left} more at most"),
+                ),
+                ("session", format!("began {began} ago")),
+            ]
+        }
+    };
     match &device.availability {
         Availability::Connected => {
             properties.push(("presence", "has not said that it is available".to_owned()));
@@ -146,12 +176,14 @@ fn properties(device: &Device) -> Vec<(&'static str, String)> {
             }
         }
     }
-    if device.unread > 0 {
-        let unread = counted(device.unread, "byte");
-        properties.push((
-            "unread",
-            format!("{unread} that the device has yet to take"),
-        ));
+    match device.line {
+        Line::Here { unread: 0 } => {}
+        Line::Here { unread } => {
+            let unread = counted(unread, "byte");
+            let unread = format!("{unread} that the device has yet to take");
+            properties.push(("unread", unread));
+        }
+        Line::Asleep { waiting, .. } => properties.push(("waiting", counted(waiting, "stanza"))),
     }
     properties
 }
@@ -237,7 +269,7 @@ mod tests {
             peer: "192.0.2.7:51234".parse().unwrap(),
             connected: Duration::from_secs(7505),
             availability,
-            unread: 0,
+            line: Line::Here { unread: 0 },
         }
     }
 
@@ -266,7 +298,7 @@ mod tests {
         let mut phone = device("phone", Availability::Connected);
         phone.peer = "[2001:db8::1]:4431".parse().unwrap();
         phone.connected = Duration::from_secs(59);
-        phone.unread = 300;
+        phone.line = Line::Here { unread: 300 };
         let devices = vec![
             device("balcony", available(Some(Show::Away), Some("Reading"))),
             phone,
@@ -291,6 +323,54 @@ phone
   unread     300 bytes that the device has yet to take
 ";
         assert_eq!(printed(Form::Text, devices), expected);
+    }
+
+    fn asleep(resource: &str, waiting: usize) -> Device {
+        let mut device = device(resource, available(None, None));
+        device.line = Line::Asleep {
+            lasted: Duration::from_secs(125),
+            left: Duration::from_secs(475),
+            waiting,
+        };
+        device
+    }
+
+    #[test]
+    fn of_a_device_that_sleeps_is_told_for_how_long_and_what_waits() {
+        let expected = "\
+juliet@example.org is enabled and has 12 contacts
+subscriptions: 6 both, 2 to, 3 from, 1 none
+2 requests of others wait for an answer
+7 addresses are blocked
+1 device is connected, 1 is asleep:
+
+phone
+  address    192.0.2.7:51234 at last
+  asleep     for 2 minutes 5 seconds, and for 7 minutes 55 seconds more at most
+  session    began 2 hours 5 minutes ago
+  presence   available with priority -5
+  waiting    12 stanzas
+
+balcony
+  address    192.0.2.7:51234
+  connected  for 2 hours 5 minutes
+  presence   has not said that it is available
+";
+        let balcony = device("balcony", Availability::Connected);
+        let shown = printed(Form::Text, vec![asleep("phone", 12), balcony]);
+        assert_eq!(shown, expected);
+        let shown = printed(Form::Text, vec![asleep("phone", 1)]);
+        assert!(
+            shown.contains("\nno device is connected, 1 is asleep:\n"),
+            "{shown}"
+        );
+        assert!(shown.contains("\n  waiting    1 stanza\n"), "{shown}");
+        let shown = printed(Form::Text, vec![asleep("phone", 0), asleep("tablet", 0)]);
+        assert!(
+            shown.contains("\nno device is connected, 2 are asleep:\n"),
+            "{shown}"
+        );
+        assert!(shown.contains("\n  waiting    no stanzas\n"), "{shown}");
     }
 
     #[test]
@@ -334,21 +414,27 @@ its last status was: Heading\\nHome
         let devices = vec![
             device("balcony", available(None, None)),
             device("phone", Availability::Connected),
+            asleep("tablet", 12),
         ];
         let text = printed(Form::Json, devices);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let device = |resource: &str, presence| {
+        let null = serde_json::Value::Null;
+        let device = |resource: &str, presence: &serde_json::Value, asleep: &serde_json::Value| {
             serde_json::json!({
                 "resource": resource, "peer": "192.0.2.7:51234", "connected_seconds": 7505, "unread_bytes": 0,
-                "presence": presence,
+                "presence": presence, "asleep": asleep,
             })
         };
+        let asleep =
+            serde_json::json!({"seconds": 125, "seconds_left": 475, "waiting_stanzas": 12});
         let presence = serde_json::json!({"priority": -5, "show": null, "status": null});
         let expected = serde_json::json!({
             "jid": "juliet@example.org", "status": "enabled", "contacts": 12, "requests": 2, "blocked": 7,
             "last_activity": null,
             "subscriptions": {"both": 6, "to": 2, "from": 3, "none": 1},
-            "devices": [device("balcony", presence), device("phone", serde_json::Value::Null)],
+            "devices": [
+                device("balcony", &presence, &null), device("phone", &null, &null), device("tablet", &presence, &asleep),
+            ],
         });
         assert_eq!(value, expected);
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use spondee_core::port::{Availability, Contacts, Device, LastActivity, Show, UserDetails};
+use spondee_core::port::{Availability, Contacts, Device, LastActivity, Line, Show, UserDetails};
 use spondee_core::sasl::Status;
 
 /// `UserDetails`.
@@ -16,7 +16,7 @@ pub(crate) struct Details {
     subscriptions: Subscriptions,
     requests: usize,
     blocked: usize,
-    /// `None` while a device is connected, or where nothing is known.
+    /// `None` while a device is connected or asleep, or where nothing is known.
     last_activity: Option<Last>,
     devices: Vec<Connected>,
 }
@@ -43,9 +43,21 @@ struct Connected {
     resource: String,
     peer: SocketAddr,
     connected_seconds: u64,
+    /// None while it is asleep.
     unread_bytes: usize,
     /// `None` is `Availability::Connected`.
     presence: Option<Presence>,
+    /// `None` is `Line::Here`.
+    #[serde(default)]
+    asleep: Option<Asleep>,
+}
+
+/// `Line::Asleep`.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Asleep {
+    seconds: u64,
+    seconds_left: u64,
+    waiting_stanzas: usize,
 }
 
 /// `Availability::Available`.
@@ -118,11 +130,27 @@ impl From<Details> for UserDetails {
 
 impl From<Device> for Connected {
     fn from(device: Device) -> Self {
+        let (unread_bytes, asleep) = match device.line {
+            Line::Here { unread } => (unread, None),
+            Line::Asleep {
+                lasted,
+                left,
+                waiting,
+            } => {
+                let asleep = Asleep {
+                    seconds: lasted.as_secs(),
+                    seconds_left: left.as_secs(),
+                    waiting_stanzas: waiting,
+                };
+                (0, Some(asleep))
+            }
+        };
         Self {
             resource: device.resource,
             peer: device.peer,
             connected_seconds: device.connected.as_secs(),
-            unread_bytes: device.unread,
+            unread_bytes,
+            asleep,
             presence: match device.availability {
                 Availability::Connected => None,
                 Availability::Available {
@@ -145,7 +173,16 @@ impl From<Connected> for Device {
             resource: connected.resource,
             peer: connected.peer,
             connected: Duration::from_secs(connected.connected_seconds),
-            unread: connected.unread_bytes,
+            line: match connected.asleep {
+                None => Line::Here {
+                    unread: connected.unread_bytes,
+                },
+                Some(asleep) => Line::Asleep {
+                    lasted: Duration::from_secs(asleep.seconds),
+                    left: Duration::from_secs(asleep.seconds_left),
+                    waiting: asleep.waiting_stanzas,
+                },
+            },
             availability: match connected.presence {
                 None => Availability::Connected,
                 Some(presence) => Availability::Available {
