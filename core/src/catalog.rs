@@ -9,6 +9,7 @@ use crate::blocking::BLOCKLIST;
 use crate::private::PRIVATE;
 use crate::roster::{ROSTER, ROSTER_REQUESTS, ROSTER_UNSAID, ROSTER_VERSION};
 use crate::sasl::{CREDENTIALS, IMPORTS, TOMBSTONES};
+use crate::sm::SM_OLD;
 use crate::store::Catalog;
 use crate::vcard::VCARD;
 use crate::xep::ACTIVITY;
@@ -27,6 +28,7 @@ pub static CATALOG: Catalog = Catalog {
         &ROSTER_REQUESTS,
         &ROSTER_UNSAID,
         &ROSTER_VERSION,
+        &SM_OLD,
         &SPOOL,
         &TOMBSTONES,
         &VCARD,

@@ -1,12 +1,14 @@
 //! What a deadline is for.
 
-use crate::account::AccountKey;
+use crate::account::{AccountKey, SessionKey};
 use crate::envelope::Place;
 use crate::port::{ConnId, Ticket};
 
 /// One deadline: what is to be looked at.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Due {
+    /// A client that was asked what it has handled: whether it lives.
+    Ack(ConnId),
     /// An account whose store did not serve it: it is asked again.
     Account(AccountKey),
     /// Messages that a busy store did not take: they are offered again.
@@ -19,6 +21,8 @@ pub(crate) enum Due {
     Reader(ConnId),
     /// What became of stanzas of another shard, which could not be told: it is told again.
     Receipts(Place),
+    /// A session that is asleep: its time is over.
+    Resume(AccountKey, SessionKey),
     /// What is kept too long: the next step of looking for it.
     Retention,
     /// The stream on a connection, whatever its state makes of it.

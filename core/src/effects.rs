@@ -6,11 +6,11 @@
 mod debts;
 mod deliver;
 mod late;
+mod managed;
 mod pressure;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::format;
 use alloc::vec::Vec;
 
 use crate::arena::ArenaKey as _;
@@ -18,10 +18,11 @@ use crate::envelope::{Body, Delivery, Envelope, Place, Sent, Settled};
 use crate::jid::Jid;
 use crate::limits::{ENVELOPE_BYTES, Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
 use crate::port::{Action, ConnId, Note};
-use crate::time::Instant;
+use crate::sm::{Outbound, write_request};
+use crate::time::{Instant, Now, UnixTime};
 
 use self::debts::{Debts, Unread};
-pub(crate) use self::deliver::Relief;
+pub(crate) use self::deliver::{Relief, Stored};
 use self::pressure::Pressure;
 pub(crate) use self::pressure::{Feeder, Reach};
 
@@ -38,6 +39,24 @@ struct Out {
     /// Whose bytes these are, where more than a little is owed.
     unread: Option<Box<Unread>>,
     drain: Drain,
+    /// What its client is to acknowledge (XEP-0198).
+    managed: Option<Box<Outbound>>,
+    peer: Peer,
+}
+
+/// Whether there is anybody at the other end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Peer {
+    There,
+    /// Nobody any more. What is written waits for the session's next connection.
+    Gone,
+}
+
+/// Whether more waits for sessions that are asleep than was looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Growth {
+    None,
+    Some,
 }
 
 /// Whether somebody waits until all that is owed is sent.
@@ -93,7 +112,14 @@ pub(crate) struct Effects {
     /// Sessions that have taken all, of which somebody waits for it.
     drained: Vec<ConnId>,
     debts: Debts,
+    /// Sessions that were asked what they have handled.
+    asked: Vec<ConnId>,
+    /// Bytes of what waits for sessions that are asleep.
+    asleep: usize,
+    /// Whether they have become more.
+    grown: Growth,
     now: Instant,
+    wall: UnixTime,
     spare: Vec<Vec<u8>>,
     queues: Queues,
 }
@@ -158,7 +184,11 @@ impl Effects {
             relieved: Vec::new(),
             drained: Vec::new(),
             debts: Debts::new(limits.account_queue_bytes),
+            asked: Vec::new(),
+            asleep: 0,
+            grown: Growth::None,
             now: Instant(0),
+            wall: UnixTime(0),
             spare: Vec::new(),
             queues: Queues::new(limits),
         }
@@ -186,6 +216,8 @@ impl Effects {
                 pressure: None,
                 unread: None,
                 drain: Drain::Unwatched,
+                managed: None,
+                peer: Peer::There,
             });
         }
         if owes {
@@ -216,7 +248,7 @@ impl Effects {
         let Some(Some(out)) = self.outs.get_mut(conn.key().index()) else {
             return;
         };
-        if out.conn != conn {
+        if out.conn != conn || out.peer == Peer::Gone {
             return;
         }
         if out.bytes.capacity() == 0 {
@@ -231,8 +263,19 @@ impl Effects {
     }
 
     /// The time of what is handled now.
-    pub(crate) const fn at(&mut self, now: Instant) {
-        self.now = now;
+    pub(crate) const fn at(&mut self, now: Now) {
+        self.now = now.mono;
+        self.wall = now.wall;
+    }
+
+    /// That.
+    pub(crate) const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The same, as it is said to people.
+    pub(crate) const fn wall(&self) -> UnixTime {
+        self.wall
     }
 
     /// The next session that is to wait for another.
@@ -349,12 +392,6 @@ impl Effects {
         self.handled.pop()
     }
 
-    /// Tells a client how many of its stanzas are settled (XEP-0198 §4).
-    pub(crate) fn acknowledge(&mut self, conn: ConnId, settled: u32) {
-        let element = format!("<a xmlns='urn:xmpp:sm:3' h='{settled}'/>");
-        self.out(conn, |out| out.extend_from_slice(element.as_bytes()));
-    }
-
     /// Something for others.
     pub(crate) fn say(&mut self, routed: Routed) {
         self.routes.push_back(routed);
@@ -444,6 +481,14 @@ impl Effects {
                 && out.conn == *conn
             {
                 out.flush = Flush::Idle;
+                if out
+                    .managed
+                    .as_mut()
+                    .is_some_and(|managed| managed.asks(self.now))
+                {
+                    write_request(&mut out.bytes);
+                    self.asked.push(*conn);
+                }
                 return Some(action);
             }
         }
@@ -459,6 +504,7 @@ mod tests {
 
     use super::*;
     use crate::arena::Arena;
+    use crate::sm::Due;
 
     #[test]
     fn what_is_owed_is_what_was_written_and_not_sent_however_it_is_sent() {
@@ -503,10 +549,10 @@ mod tests {
         let long = Arc::new(Stanza::build(kind, None, None, None, |w| {
             w.open("body").text(&"x".repeat(5000)).close();
         }));
-        fx.deliver(conn, &long, None, Reach::One);
+        fx.deliver(conn, &long, None, Reach::One, Due::Nothing, UnixTime(0));
         assert!(fx.outgoing(conn).len() > 5000);
         assert_eq!(fx.next_overflowed(), None);
-        fx.deliver(conn, &long, None, Reach::One);
+        fx.deliver(conn, &long, None, Reach::One, Due::Nothing, UnixTime(0));
         assert_eq!(fx.next_overflowed(), Some(conn));
     }
 }

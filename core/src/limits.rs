@@ -230,6 +230,19 @@ const _: () = assert!(STANZA_BYTES as usize <= WAY_ACCOUNT_BYTES);
 const _: () = assert!(2 * WAY_TAKEN_BYTES <= WAY_ACCOUNT_BYTES / 2);
 const _: () = assert!(WAY_TAKEN_BYTES < WAY_BYTES / 4);
 
+// -- Stream management
+
+/// Bytes of what one client has not acknowledged, or of what waits for one that is asleep (`smacks_max_queue_size` is how many stanzas): as
+/// much as may be unread.
+pub const SM_QUEUE_BYTES: usize = SESSION_QUEUE_BYTES;
+
+/// Bytes of what waits for all sessions of one shard that are asleep: sixteen that are full. Beyond it those go whose clients have been away for
+/// longest, and what waited for them is kept on disk.
+pub const SM_ASLEEP_BYTES: usize = 16 * SM_QUEUE_BYTES;
+
+/// Stanzas for which a session keeps room in memory that has acknowledged all: an idle one has none of a burst.
+pub const SM_QUEUE_KEPT: usize = 8;
+
 // -- What an administrator gets who says nothing
 
 /// `Limits::session_queue_bytes`.

@@ -64,7 +64,6 @@ impl<K: Copy + Ord> Timers<K> {
     }
 
     /// Whether there is one for `key`.
-    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn is_set(&self, key: K) -> bool {
         self.by_key.contains_key(&key)

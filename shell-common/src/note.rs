@@ -67,6 +67,10 @@ pub fn log(note: &Note) {
             let account = jid.bare();
             tracing::debug!(account, ?conn, "session began");
         }
+        Note::Resumed { conn, jid } => {
+            let account = jid.bare();
+            tracing::debug!(account, ?conn, "session resumed");
+        }
         Note::Closed {
             conn,
             peer,
@@ -179,6 +183,7 @@ fn closed(conn: ConnId, peer: IpAddr, account: Option<&BareJid>, reason: &CloseR
     match reason {
         CloseReason::Ended => ended(&"ended"),
         CloseReason::Unheard => ended(&"nothing was heard"),
+        CloseReason::Unresponsive => ended(&"the client does not answer"),
         CloseReason::Dismissed(error) => ended(&Words(**error)),
         CloseReason::Failed(error) => failed(&format_args!("stream failed: {}", Words(**error))),
         CloseReason::StarttlsRefused => {

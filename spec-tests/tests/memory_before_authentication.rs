@@ -319,7 +319,7 @@ fn nothing_is_left_of_a_stranger_that_is_gone() {
         });
         assert_eq!(info.bytes_current, 0, "{}", shape.name);
     }
-    assert_eq!(shell.shard.residue(), [0; 8]);
+    assert_eq!(shell.shard.residue(), [0; 9]);
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are shown by --nocapture")]

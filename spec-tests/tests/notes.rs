@@ -82,6 +82,7 @@ fn words(note: Note) -> String {
         Note::AddressHeldUp { peer } => format!("held up {}", who(peer, None)),
         Note::Bug(what) => format!("bug {what}"),
         Note::Bound { jid, .. } => format!("bound {}", jid.bare()),
+        Note::Resumed { jid, .. } => format!("resumed {}", jid.bare()),
         Note::Closed {
             peer,
             account,
@@ -92,6 +93,7 @@ fn words(note: Note) -> String {
             match reason {
                 CloseReason::Ended => format!("ended {who}"),
                 CloseReason::Unheard => format!("unheard {who}"),
+                CloseReason::Unresponsive => format!("unresponsive {who}"),
                 CloseReason::Dismissed(error) => format!("dismissed {who} {}", error.condition),
                 CloseReason::Failed(error) => format!("failed {who} {}", error.condition),
                 CloseReason::StarttlsRefused => format!("no TLS {who}"),

@@ -73,7 +73,7 @@ fn is_clean(world: &mut World, peers: &[Peer], when: &str) {
     world.advance(Duration::from_secs(30));
     world.advance(ACCOUNT_IDLE + Duration::from_secs(30));
     for residue in world.residue() {
-        assert_eq!(residue, [0; 8], "{when}");
+        assert_eq!(residue, [0; 9], "{when}");
     }
     has_no_fault(world, when);
 }

@@ -7,6 +7,7 @@ use core::ops::RangeInclusive;
 
 use super::{Account, Asked, Cx, Read, SessionKey, StoreRoom};
 use crate::archive::{self, ARCHIVE, Flipped, Prefs, Query, Rest, Results, Scope, Wanted};
+use crate::effects::Stored;
 use crate::limits::{ARCHIVE_IDS, STORE_PAGE_ENTRIES};
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::store::{self, Class, Entry, Op, Order, Page, Pick, Reply, StoreError};
@@ -128,10 +129,12 @@ impl Account {
             }
         };
         let mut xml = Vec::new();
+        let mut ends_at = Vec::with_capacity(page.entries.len() + 1);
         let results = Results::new(&self.jid, asked.from(), query.queryid.as_deref());
         let mut write = |entry: &Entry| {
             let id = self.ids.text(entry.key);
             results.write(&mut xml, id, entry.key, &entry.payload.joined());
+            ends_at.push((xml.len(), None));
         };
         match query.flipped {
             Flipped::No => page.entries.iter().for_each(&mut write),
@@ -146,13 +149,18 @@ impl Account {
         asked
             .result(|w| archive::fin(w, rest, ends, None))
             .write(&mut xml);
+        ends_at.push((xml.len(), None));
         if let Some(seen) = seen(pick, &page)
             && let Some(session) = self.session(by)
         {
             // XEP-0313 §6.1.1: what waits and was received here need not be sent again.
             session.fetched.insert(seen);
         }
-        cx.tell_page(by, xml.into());
+        let stored = Stored {
+            xml: xml.into(),
+            ends: ends_at,
+        };
+        cx.tell_page(by, stored);
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::{Account, Addressed, Cx, SessionKey};
 use crate::archive::Copying;
 use crate::jid::Jid;
 use crate::limits::CARBONS_SENT;
+use crate::sm::Due;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::xml::Ns;
 
@@ -93,7 +94,9 @@ impl Account {
         }
         let others: Vec<SessionKey> = self.carbons_but(Some(key)).collect();
         if !others.is_empty() {
-            self.copy(cx, "sent", message, others, archived);
+            // Its sender has it.
+            let copied = (message, archived);
+            self.copy(cx, "sent", copied, others, Due::Nothing);
         }
     }
 
@@ -136,9 +139,11 @@ impl Account {
         message: &Arc<Stanza>,
         copies: Vec<SessionKey>,
         archived: Option<i64>,
+        due: Due,
     ) {
         if !copies.is_empty() {
-            self.copy(cx, "received", message, copies, archived);
+            let copied = (message, archived);
+            self.copy(cx, "received", copied, copies, due);
         }
     }
 
@@ -146,9 +151,9 @@ impl Account {
         &self,
         cx: &mut Cx<'_>,
         direction: &'static str,
-        message: &Arc<Stanza>,
+        (message, archived): (&Arc<Stanza>, Option<i64>),
         copies: Vec<SessionKey>,
-        archived: Option<i64>,
+        due: Due,
     ) {
         let stanza_id = archived.map(|key| self.stanza_id(key)).unwrap_or_default();
         let own = Jid::from(self.jid.clone());
@@ -160,7 +165,7 @@ impl Account {
             w.raw(&forwarded).close().close();
         });
         copy.caused_by(message.from().cloned());
-        cx.tell_each(copies, Arc::new(copy), Addressed::Copy);
+        cx.tell_each_due(copies, Arc::new(copy), Addressed::Copy, due);
     }
 
     /// Tells a message with this id, to or from somebody, from others. None without id.

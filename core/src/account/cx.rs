@@ -1,16 +1,17 @@
 //! What an account may use during one call, and what the call leaves behind: values until it ends.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-
+use super::session::Telling;
 use super::{Read, SessionKey};
 use crate::config::{Config, HostConfig};
-use crate::effects::Then;
+use crate::effects::{Stored, Then};
 use crate::entropy::Entropy;
 use crate::envelope::{Delivery, Receipt, Sent, Settled, Told};
 use crate::jid::{BareJid, Jid};
+use crate::sm::Due;
 use crate::stanza::{Condition, Stanza};
 use crate::store::{Class, Entry, Op};
 use crate::time::Now;
@@ -70,13 +71,15 @@ pub(crate) enum Watch {
 #[derive(Clone, Debug)]
 pub(crate) enum Saying {
     /// To one of its sessions.
-    Tell(SessionKey, Arc<Stanza>, Addressed),
+    Tell(SessionKey, Arc<Stanza>, Addressed, Due),
     /// To several of its sessions.
-    TellEach(Vec<SessionKey>, Arc<Stanza>, Addressed),
+    TellEach(Vec<SessionKey>, Arc<Stanza>, Addressed, Due),
     /// From now on a session hears what waited before all else.
     CatchUp(SessionKey),
+    /// What came while a session was told what had waited.
+    Late(SessionKey, Arc<Stanza>, Box<Telling>),
     /// Stanzas of what is kept, as they are to be written.
-    Stored(SessionKey, Bytes, Then),
+    Stored(SessionKey, Stored, Then),
     /// To anybody else.
     Route(Delivery),
     /// To the account that wanted to know: what it told is on disk.
@@ -121,7 +124,8 @@ impl Asked {
     /// What is said if nothing came of it.
     pub(crate) fn refusal(&self, condition: Condition) -> Option<Saying> {
         let error = self.stanza.refusal(condition, None)?;
-        Some(Saying::Tell(self.by, error.into(), Addressed::Named))
+        let to = Addressed::Named;
+        Some(Saying::Tell(self.by, error.into(), to, Due::Nothing))
     }
 }
 
@@ -133,7 +137,19 @@ impl Cx<'_> {
 
     /// To a session, addressed to `to`.
     pub(crate) fn tell_at(&mut self, session: SessionKey, stanza: Arc<Stanza>, to: Addressed) {
-        self.spoken.said.push(Saying::Tell(session, stanza, to));
+        self.tell_due(session, stanza, to, Due::Nothing);
+    }
+
+    /// The same, of what must not be lost with the session.
+    pub(crate) fn tell_due(
+        &mut self,
+        session: SessionKey,
+        stanza: Arc<Stanza>,
+        to: Addressed,
+        due: Due,
+    ) {
+        let said = Saying::Tell(session, stanza, to, due);
+        self.spoken.said.push(said);
     }
 
     /// To the session that sent `stanza`: nothing comes of it. Says nothing where nothing may answer.
@@ -150,8 +166,19 @@ impl Cx<'_> {
         stanza: Arc<Stanza>,
         to: Addressed,
     ) {
+        self.tell_each_due(sessions, stanza, to, Due::Nothing);
+    }
+
+    /// The same, of what must not be lost with the sessions.
+    pub(crate) fn tell_each_due(
+        &mut self,
+        sessions: Vec<SessionKey>,
+        stanza: Arc<Stanza>,
+        to: Addressed,
+        due: Due,
+    ) {
         if !sessions.is_empty() {
-            let said = Saying::TellEach(sessions, stanza, to);
+            let said = Saying::TellEach(sessions, stanza, to, due);
             self.spoken.said.push(said);
         }
     }
@@ -246,8 +273,8 @@ impl Cx<'_> {
     }
 
     /// Stanzas that a session asked for, as they are to be written.
-    pub(crate) fn tell_page(&mut self, session: SessionKey, xml: Bytes) {
-        let said = Saying::Stored(session, xml, Then::GoOn);
+    pub(crate) fn tell_page(&mut self, session: SessionKey, stored: Stored) {
+        let said = Saying::Stored(session, stored, Then::GoOn);
         self.spoken.said.push(said);
     }
 
@@ -257,8 +284,8 @@ impl Cx<'_> {
     }
 
     /// Stanzas that waited for a session, which says when it has them.
-    pub(crate) fn tell_stored(&mut self, session: SessionKey, xml: Bytes) {
-        let said = Saying::Stored(session, xml, Then::Tell);
+    pub(crate) fn tell_stored(&mut self, session: SessionKey, stored: Stored) {
+        let said = Saying::Stored(session, stored, Then::Tell);
         self.spoken.said.push(said);
     }
 

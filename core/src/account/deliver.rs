@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::envelope::Receipt;
 use crate::jid::Jid;
 use crate::roster::Act;
+use crate::sm::Due;
 use crate::stanza::{Condition, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Now;
 use crate::xep::{Asker, Entity};
@@ -73,7 +74,14 @@ impl Account {
         let unreached = match choose(&self.sessions, stanza.kind(), to) {
             Recipients::One(_) if !self.may_ask(stanza) => Unreached::Refused,
             Recipients::One(session) => {
-                return cx.tell_at(session, Arc::clone(stanza), addressed());
+                let due = match (stanza.kind(), manner) {
+                    // Who asks is to hear that nobody will answer.
+                    (Kind::Iq(IqType::Get | IqType::Set), Manner::Directed) => {
+                        self.due(&Recipients::One(session), &[])
+                    }
+                    (Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_), _) => Due::Nothing,
+                };
+                return cx.tell_due(session, Arc::clone(stanza), addressed(), due);
             }
             Recipients::Each(each) => return cx.tell_each(each, Arc::clone(stanza), addressed()),
             Recipients::Unreached(unreached) => unreached,

@@ -84,7 +84,7 @@ impl Account {
             Gate::Asking(waiting) => waiting,
             Gate::Open(_) | Gate::Shut => &[],
         };
-        let sessions = self.sessions.iter().map(Session::conn);
+        let sessions = self.sessions.iter().filter_map(Session::conn);
         let waiting = waiting.iter().map(|(conn, _)| *conn);
         sessions
             .chain(self.admitted.iter().copied())
@@ -105,6 +105,7 @@ impl Account {
     pub(crate) fn forget(&mut self, conn: ConnId) {
         self.admitted.retain(|admitted| *admitted != conn);
         self.go_on(conn);
+        self.sleep_on(conn);
         if let Gate::Asking(waiting) = &mut self.gate {
             waiting.retain(|(waiting, _)| *waiting != conn);
         }

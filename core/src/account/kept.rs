@@ -7,6 +7,7 @@ use crate::archive::{ARCHIVE, Prefs, Spool};
 use crate::blocking::Blocklist;
 use crate::jid::{BareJid, Jid};
 use crate::roster::{Requests, Roster, Standing, State, Subscription, Unsaid};
+use crate::sm::OldSessions;
 use crate::store::{BadRow, Loaded, Owed};
 use crate::xep::Activity;
 
@@ -27,6 +28,8 @@ pub(crate) struct Kept {
     pub(super) owed: Owed,
     /// What the list was before a change that is not on disk yet.
     pub(super) blocklist_before: Option<Blocklist>,
+    /// Sessions that are over.
+    pub(super) old: OldSessions,
     /// The end of its last session, if that was not before anything was kept of it.
     pub(super) activity: Option<Activity>,
     /// Contacts that see the account, or do not, by changes that are not on disk yet: what they do until then.
@@ -75,6 +78,7 @@ impl Kept {
             spool: Spool::from_loaded(loaded)?,
             owed: loaded.end(ARCHIVE).map(|end| end.owed).unwrap_or_default(),
             blocklist_before: None,
+            old: OldSessions::from_loaded(loaded),
             activity: Activity::from_loaded(loaded),
             turning: BTreeMap::new(),
         })

@@ -11,6 +11,7 @@ use super::deliver::{Manner, reply};
 use super::{Account, Addressed, Append, Cx, SessionKey, StoreRoom};
 use crate::archive::{self, Party, Storing, Worth, tells_of_server};
 use crate::jid::{BareJid, Jid};
+use crate::sm::Due;
 use crate::stanza::{Condition, Stanza};
 use crate::store::{Entry, Kept, Payload};
 use crate::xml::{Node, Ns};
@@ -106,10 +107,15 @@ impl Account {
         let archived = key.filter(|_| archives);
         if owes {
             self.remember_copies(&copies, key);
+            self.copy_received(cx, &message, copies, archived, Due::Nothing);
         } else {
-            self.hand_out(cx, &message, recipients, archived);
+            let due = match manner {
+                Manner::Directed => self.due(&recipients, &copies),
+                Manner::FanOut => Due::Nothing,
+            };
+            self.hand_out(cx, &message, recipients, archived, due);
+            self.copy_received(cx, &message, copies, archived, due);
         }
-        self.copy_received(cx, &message, copies, archived);
     }
 
     /// Gives a message to those of whom RFC 6121 §8.5 says so.
@@ -119,14 +125,15 @@ impl Account {
         message: &Arc<Stanza>,
         recipients: Recipients,
         archived: Option<i64>,
+        due: Due,
     ) {
         let message = || match archived {
             Some(key) => Arc::new(message.with(&self.stanza_id(key))),
             None => Arc::clone(message),
         };
         match recipients {
-            Recipients::One(one) => cx.tell(one, message()),
-            Recipients::Each(each) => cx.tell_each(each, message(), Addressed::Named),
+            Recipients::One(one) => cx.tell_due(one, message(), Addressed::Named, due),
+            Recipients::Each(each) => cx.tell_each_due(each, message(), Addressed::Named, due),
             Recipients::Unreached(_) => {}
         }
     }
@@ -143,7 +150,13 @@ impl Account {
     }
 
     /// Puts a message behind all others of the account. Returns its key.
-    fn append(&mut self, cx: &mut Cx<'_>, message: &Arc<Stanza>, with: &Jid, kept: Kept) -> i64 {
+    pub(super) fn append(
+        &mut self,
+        cx: &mut Cx<'_>,
+        message: &Arc<Stanza>,
+        with: &Jid,
+        kept: Kept,
+    ) -> i64 {
         let key = self.next_key(cx.now);
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
         let payload = Payload(message.to_parts().into());

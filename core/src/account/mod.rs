@@ -10,9 +10,11 @@ mod choose;
 mod cx;
 mod deliver;
 mod gate;
+mod holders;
 mod iq;
 mod kept;
 mod leave;
+mod managed;
 mod message;
 mod offline;
 mod pipeline;
@@ -20,6 +22,7 @@ mod presence;
 mod private;
 mod reads;
 mod receipts;
+mod redeliver;
 mod registration;
 mod roster;
 mod session;
@@ -42,11 +45,13 @@ pub(crate) use cx::{Addressed, Append, Asked, Cx, Saying, Spoken, StoreRoom, Wat
 pub(crate) use deliver::{Manner, brings_in, nobody};
 pub(crate) use gate::Admit;
 use gate::Gate;
+use holders::Holders;
 pub(crate) use iq::answer;
 use kept::Keeping;
 pub(crate) use kept::Kept;
 pub use kept::check_loaded;
 pub(crate) use leave::Leave;
+pub(crate) use managed::{Attention, Enabled, Found, Woken};
 use offline::Offline;
 pub(crate) use pipeline::Wish;
 pub(crate) use reads::Read;
@@ -86,6 +91,8 @@ pub(crate) struct Account {
     asking: Vec<ConnId>,
     /// Messages of which there were copies.
     copied: Copied,
+    /// Who has what, of messages that are to be acknowledged.
+    holders: Holders,
 }
 
 impl Account {
@@ -106,6 +113,7 @@ impl Account {
             offline: Offline::default(),
             asking: Vec::new(),
             copied: Copied::default(),
+            holders: Holders::default(),
         }
     }
 

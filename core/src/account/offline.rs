@@ -8,8 +8,10 @@ use core::ops::RangeInclusive;
 
 use super::archive::ArchiveRead;
 use super::choose::{Recipients, Unreached};
-use super::{Account, Addressed, Cx, Read, SessionKey};
+use super::session::Telling;
+use super::{Account, Cx, Read, Saying, SessionKey};
 use crate::archive::{self, ARCHIVE};
+use crate::effects::Stored;
 use crate::jid::Jid;
 use crate::limits::{
     CATCHING_UP_BYTES, CATCHING_UP_STANZAS, CATCHING_UP_TOLD_BYTES, FETCHED_RANGES, OFFERS,
@@ -71,7 +73,7 @@ pub(super) enum Delivery {
 /// of the archive what is in it. Only what the server answers comes at once.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
-    told: VecDeque<(Arc<Stanza>, Addressed)>,
+    told: VecDeque<(Arc<Stanza>, Telling)>,
     /// How many of them are messages.
     messages: usize,
     bytes: usize,
@@ -120,6 +122,16 @@ impl Fetched {
     }
 }
 
+impl Delivery {
+    /// The session is over: what it was not told.
+    pub(super) fn take_behind(&mut self) -> VecDeque<(Arc<Stanza>, Telling)> {
+        match core::mem::take(self) {
+            Self::CatchingUp(behind) => behind.told,
+            Self::Live => VecDeque::new(),
+        }
+    }
+}
+
 impl Behind {
     /// Whether no more is to be put behind it.
     fn is_full(&self) -> bool {
@@ -133,12 +145,12 @@ impl Behind {
     }
 
     /// One stanza more.
-    pub(super) fn hold(&mut self, stanza: Arc<Stanza>, to: Addressed) -> Room {
+    pub(super) fn hold(&mut self, stanza: Arc<Stanza>, told: Telling) -> Room {
         self.bytes = self.bytes.saturating_add(stanza.size());
         if matches!(stanza.kind(), Kind::Message(_)) {
             self.messages = self.messages.saturating_add(1);
         }
-        self.told.push_back((stanza, to));
+        self.told.push_back((stanza, told));
         self.room()
     }
 
@@ -308,26 +320,37 @@ impl Account {
             // It stays where it is, for the next who comes.
             return self.give_up(cx, key);
         };
-        let (xml, written) = self.write_owed(key, &page);
+        let (stored, written) = self.write_owed(key, &page);
         if let Some(claim) = &mut self.offline.claim {
             claim.stage = Stage::Writing(written);
         }
-        cx.tell_stored(key, xml.into());
+        cx.tell_stored(key, stored);
     }
 
     /// What of a page goes to the client.
-    fn write_owed(&self, key: SessionKey, page: &Page) -> (Vec<u8>, Written) {
+    fn write_owed(&self, key: SessionKey, page: &Page) -> (Stored, Written) {
         let session = self.session_by_key(key);
         let mut xml = Vec::new();
+        let mut ends = Vec::new();
         let mut owed = Owed::default();
         for entry in &page.entries {
             owed.count(entry.payload.len());
+            let again = self.told_before(entry);
+            let archived = match (&again, entry.kept) {
+                (Some(again), _) => again.archived,
+                (None, Kept::Both) => Some(entry.key),
+                (None, Kept::Archived | Kept::Owed) => None,
+            };
             let has = session.is_some_and(|session| {
-                let is_fetched = entry.kept == Kept::Both && session.fetched.has(entry.key);
-                is_fetched || session.copied.contains(&entry.key)
+                archived.is_some_and(|key| session.fetched.has(key))
+                    || session.copied.contains(&entry.key)
             });
             if !has && !entry.payload.is_empty() {
-                self.write_entry(entry, &mut xml);
+                match again {
+                    Some(again) => xml.extend_from_slice(&again.xml),
+                    None => self.write_entry(entry, &mut xml),
+                }
+                ends.push((xml.len(), Some(entry.key)));
             }
         }
         let written = Written {
@@ -335,7 +358,8 @@ impl Account {
             owed,
             more: page.more,
         };
-        (xml, written)
+        let xml = xml.into();
+        (Stored { xml, ends }, written)
     }
 
     /// With the time since when it waited (XEP-0160 §2, XEP-0203), and its id if it is in the archive.
@@ -346,6 +370,18 @@ impl Account {
             more.extend_from_slice(&self.stanza_id(entry.key));
         }
         write_stored_message(&entry.payload.joined(), &more, xml);
+    }
+
+    /// A client has acknowledged what was owed, up to this key.
+    pub(super) fn owed_acked(&mut self, cx: &mut Cx<'_>, key: SessionKey, upto: i64) {
+        let claim = self.offline.claim.as_mut();
+        if let Some(claim) = claim.filter(|claim| claim.by == key)
+            && claim.done < Some(upto)
+        {
+            claim.done = Some(upto);
+            self.spool.done = claim.done;
+            self.keep_spool(cx);
+        }
     }
 
     /// All that was written to a session is with its client.
@@ -393,8 +429,9 @@ impl Account {
         let Delivery::CatchingUp(behind) = core::mem::take(&mut session.delivery) else {
             return;
         };
-        for (stanza, to) in behind.told {
-            cx.tell_at(key, stanza, to);
+        for (stanza, told) in behind.told {
+            let late = Saying::Late(key, stanza, Box::new(told));
+            cx.spoken.said.push(late);
         }
         if let Some((read, outcome)) = behind.page {
             if let Some(conn) = self.conn_of(key) {

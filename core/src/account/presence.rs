@@ -13,6 +13,7 @@ use super::{Account, Addressed, Cx, SessionKey};
 use crate::jid::Jid;
 use crate::limits::{DIRECTED_BYTES, PRESENCE_BYTES, STATUS_SHOWN_BYTES};
 use crate::port::{Availability, Show};
+use crate::sm::Outbound;
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
 use crate::xep::{Activity, bounded_status};
 use crate::xml::Ns;
@@ -255,23 +256,35 @@ impl Account {
     }
 
     /// A session is over, however it ended: everybody who thought it available is told (RFC 6121 §4.5.2).
-    pub(crate) fn end(&mut self, cx: &mut Cx<'_>, key: SessionKey) {
+    pub(crate) fn end(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: SessionKey,
+        outbound: Option<Box<Outbound>>,
+    ) {
         let Some(index) = self.sessions.iter().position(|session| session.key == key) else {
             return;
         };
         // Not to the session itself: its output ends with the closing tag.
-        let session = self.sessions.remove(index);
+        let mut session = self.sessions.remove(index);
+        self.remember(cx, &session);
+        let unacknowledged = session.take_unacknowledged(outbound);
         let presence = Arc::new(unavailable(session.jid));
         if matches!(session.presence, Presence::Available(..)) {
             self.tell_own(cx, &presence);
         }
         self.tell_end(cx, &presence, &session.presence, session.directed);
         self.unclaim(cx, key);
+        for piece in unacknowledged {
+            self.redeliver(cx, piece);
+        }
         if self.sessions.is_empty() {
             self.untold = None;
             self.unheard.clear();
             self.was_active(cx, session.farewell);
-            if self.spool.last > self.kept.sound().and_then(|kept| kept.spool.last) {
+            if self.spool.last > self.kept.sound().and_then(|kept| kept.spool.last)
+                || self.spool.done > self.kept.sound().and_then(|kept| kept.spool.done)
+            {
                 // A key is not given out again, though all that it was given to may be gone by then.
                 cx.keep_quietly(self.spool.put());
             }

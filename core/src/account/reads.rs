@@ -112,6 +112,6 @@ impl Account {
 
     /// The connection that carries a session.
     pub(crate) fn conn_of(&self, key: SessionKey) -> Option<ConnId> {
-        self.session_by_key(key).map(Session::conn)
+        self.session_by_key(key).and_then(Session::conn)
     }
 }

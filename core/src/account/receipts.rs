@@ -46,7 +46,7 @@ impl Account {
         let mut sessions = self.sessions.iter();
         sessions.any(|session| {
             let inbound = session.inbound.as_ref();
-            inbound.is_some_and(|inbound| inbound.holds_up()) && session.conn() == conn
+            session.conn() == Some(conn) && inbound.is_some_and(|inbound| inbound.holds_up())
         })
     }
 }

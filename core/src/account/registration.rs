@@ -49,7 +49,12 @@ impl Account {
         if let Some(key) = self.session_on(conn) {
             self.say(
                 fx,
-                super::Saying::Tell(key, stanza, super::Addressed::Named),
+                super::Saying::Tell(
+                    key,
+                    stanza,
+                    super::Addressed::Named,
+                    crate::sm::Due::Nothing,
+                ),
             );
         }
     }

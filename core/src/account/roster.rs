@@ -175,7 +175,7 @@ mod tests {
 
     fn said(spoken: &Spoken) -> Vec<String> {
         let said = spoken.said.iter().map(|saying| match saying {
-            Saying::Tell(_, stanza, _) | Saying::TellEach(_, stanza, _) => {
+            Saying::Tell(_, stanza, ..) | Saying::TellEach(_, stanza, ..) => {
                 let mut out = Vec::new();
                 stanza.write(&mut out);
                 String::from_utf8(out).unwrap()
@@ -184,6 +184,7 @@ mod tests {
             | Saying::Settle(_)
             | Saying::Handled(_)
             | Saying::CatchUp(_)
+            | Saying::Late(..)
             | Saying::Stored(..)) => {
                 panic!("{saying:?}")
             }

@@ -6,15 +6,17 @@ use alloc::format;
 use alloc::sync::Arc;
 
 use super::carbons::Carbons;
+use super::managed::{Line, Managed};
 use super::offline::{Delivery, Fetched, Room};
 use super::{Account, Addressed, Cx, Saying};
 use crate::config::ConflictResolve;
+use crate::csi::{Held, Room as Space, Urgency};
 use crate::effects::{Effects, Reach, Routed};
 use crate::jid::{Jid, Resource};
 use crate::port::ConnId;
-use crate::sm::Inbound;
+use crate::sm::{Due, Inbound};
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
-use crate::time::Instant;
+use crate::time::{Instant, UnixTime};
 
 /// Names a session of its account, and none that comes after it.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -35,8 +37,12 @@ impl SessionKey {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(super) key: SessionKey,
-    /// The connection that carries it. Nobody but `send` writes to that.
-    conn: ConnId,
+    /// What carries it. Nobody but `send` writes to that.
+    pub(super) line: Line,
+    /// Whether it has stream management, and may be resumed.
+    pub(super) managed: Option<Box<Managed>>,
+    /// Whether anybody looks at its client.
+    pub(super) state: ClientState,
     pub(crate) jid: Jid,
     pub(super) presence: Presence,
     /// What it said of itself when it became unavailable, if it has.
@@ -70,6 +76,24 @@ pub(super) enum Presence {
     Available(i8, Arc<Stanza>),
 }
 
+/// What a client has said of itself (XEP-0352).
+#[derive(Debug)]
+pub(super) enum ClientState {
+    Active,
+    /// Nobody looks at it: what does not wake it is held.
+    Inactive(Box<Held<Telling>>, usize),
+}
+
+/// Something that a session is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Telling {
+    pub(super) to: Addressed,
+    /// What becomes of it if it is never acknowledged.
+    pub(super) due: Due,
+    /// When it was told first.
+    pub(super) at: UnixTime,
+}
+
 /// What a session wants to hear of something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Interest {
@@ -83,26 +107,56 @@ pub(super) enum Interest {
 #[derive(Debug)]
 pub(crate) enum Binding {
     /// Bound; an older session of that resource must go.
-    Bound(Jid, Option<ConnId>),
+    Bound(Jid, Option<SessionKey>),
     /// Not bound.
     Refused(Condition),
 }
 
 impl Session {
-    /// Writes a stanza to its client.
-    fn send(&self, fx: &mut Effects, stanza: &Arc<Stanza>, to: &Addressed) {
-        let (to, reach) = match to {
+    /// Writes a stanza to its client, or keeps it until that comes back.
+    fn send(&mut self, fx: &mut Effects, stanza: &Arc<Stanza>, told: &Telling) {
+        let (to, reach) = match &told.to {
             Addressed::At(jid) => (Some(jid), Reach::Many),
             Addressed::Named => (stanza.to(), Reach::One),
             Addressed::Copy => (Some(&self.jid), Reach::One),
             Addressed::Own => (Some(&self.jid), Reach::Many),
         };
-        fx.deliver(self.conn, stanza, to, reach);
+        match &mut self.line {
+            Line::Here(conn) => fx.deliver(*conn, stanza, to, reach, told.due, told.at),
+            Line::Asleep(asleep) => asleep.keep(fx, stanza, to, told),
+        }
     }
 
-    /// The connection that carries it.
-    pub(crate) const fn conn(&self) -> ConnId {
-        self.conn
+    /// Tells its client something now, or with what wakes that.
+    fn tell(&mut self, fx: &mut Effects, stanza: &Arc<Stanza>, told: Telling) {
+        let ClientState::Inactive(held, most) = &mut self.state else {
+            return self.send(fx, stanza, &told);
+        };
+        let waits = Urgency::of(stanza, self.jid.bare()) == Urgency::Waits;
+        if waits && held.hold(Arc::clone(stanza), told.clone(), *most) == Space::Some {
+            return;
+        }
+        self.flush(fx);
+        if !waits {
+            self.send(fx, stanza, &told);
+        }
+    }
+
+    /// Tells its client all that was held.
+    pub(super) fn flush(&mut self, fx: &mut Effects) {
+        if let ClientState::Inactive(held, _) = &mut self.state {
+            for (stanza, told) in held.take_all() {
+                self.send(fx, &stanza, &told);
+            }
+        }
+    }
+
+    /// The connection that carries it, if it is not asleep.
+    pub(crate) const fn conn(&self) -> Option<ConnId> {
+        match &self.line {
+            Line::Here(conn) => Some(*conn),
+            Line::Asleep(_) => None,
+        }
     }
 
     /// What it last said of itself, if it is available.
@@ -151,7 +205,9 @@ impl Account {
         self.last_session = SessionKey(self.last_session.0.wrapping_add(1));
         self.sessions.push(Session {
             key: self.last_session,
-            conn,
+            line: Line::Here(conn),
+            managed: None,
+            state: ClientState::Active,
             jid: jid.clone(),
             presence: Presence::Unavailable,
             farewell: None,
@@ -168,12 +224,12 @@ impl Account {
         Binding::Bound(jid, old)
     }
 
-    /// The resource, and the connection that must give it up (RFC 6120 §7.7.2.2); `None` is a conflict.
+    /// The resource, and the session that must give it up (RFC 6120 §7.7.2.2); `None` is a conflict.
     fn choose(
         &self,
         cx: &mut Cx<'_>,
         wish: Option<Resource>,
-    ) -> Option<(Resource, Option<ConnId>)> {
+    ) -> Option<(Resource, Option<SessionKey>)> {
         let Some(wish) = wish else {
             return Some((random(cx)?, None));
         };
@@ -192,9 +248,9 @@ impl Account {
         }
     }
 
-    fn find(&self, resource: &Resource) -> Option<ConnId> {
+    fn find(&self, resource: &Resource) -> Option<SessionKey> {
         self.session_of(resource.as_str())
-            .map(|session| session.conn)
+            .map(|session| session.key)
     }
 
     /// The session of this name.
@@ -224,29 +280,26 @@ impl Account {
 
     /// The session on a connection.
     pub(crate) fn session_on(&self, conn: ConnId) -> Option<SessionKey> {
-        let session = self.sessions.iter().find(|session| session.conn == conn)?;
-        Some(session.key)
+        let on = |session: &&Session| session.conn() == Some(conn);
+        Some(self.sessions.iter().find(on)?.key)
     }
 
     /// Says something to its sessions; to those that are over, nothing. What is for others comes back.
     pub(crate) fn say(&mut self, fx: &mut Effects, saying: Saying) -> Option<Routed> {
         match saying {
-            Saying::Tell(key, stanza, to) => self.tell(fx, key, &stanza, &to),
-            Saying::TellEach(each, stanza, to) => {
+            Saying::Tell(key, stanza, to, due) => self.tell(fx, key, &stanza, &to, due),
+            Saying::TellEach(each, stanza, to, due) => {
                 for key in each {
-                    self.tell(fx, key, &stanza, &to);
+                    self.tell(fx, key, &stanza, &to, due);
                 }
             }
+            Saying::Late(key, stanza, told) => self.tell_late(fx, key, &stanza, *told),
             Saying::CatchUp(key) => {
                 if let Some(session) = self.session(key) {
                     session.delivery = Delivery::CatchingUp(Box::default());
                 }
             }
-            Saying::Stored(key, xml, then) => {
-                if let Some(session) = self.session(key) {
-                    fx.deliver_stored(session.conn, &xml, then);
-                }
-            }
+            Saying::Stored(key, stored, then) => self.tell_stored(fx, key, &stored, then),
             Saying::Route(delivery) => return Some(Routed::Stanza(delivery)),
             Saying::Settle(settled) => return Some(Routed::Settled(settled)),
             Saying::Handled(sent) => fx.handled(sent),
@@ -254,17 +307,48 @@ impl Account {
         None
     }
 
-    fn tell(&mut self, fx: &mut Effects, key: SessionKey, stanza: &Arc<Stanza>, to: &Addressed) {
-        let Some(session) = self.session(key) else {
+    fn tell(
+        &mut self,
+        fx: &mut Effects,
+        key: SessionKey,
+        stanza: &Arc<Stanza>,
+        to: &Addressed,
+        due: Due,
+    ) {
+        let Some(at) = self.find_key(key) else {
             return;
+        };
+        if let Due::Shared(number) = due {
+            self.holders.add(number);
+        }
+        let Some(session) = self.sessions.get_mut(at) else {
+            return;
+        };
+        let told = Telling {
+            to: to.clone(),
+            due,
+            at: fx.wall(),
         };
         match &mut session.delivery {
             Delivery::CatchingUp(behind) if !is_of_server(stanza) => {
-                if behind.hold(Arc::clone(stanza), to.clone()) == Room::None {
-                    fx.overflow(session.conn);
+                if behind.hold(Arc::clone(stanza), told) == Room::None {
+                    session.overflow(fx);
                 }
             }
-            Delivery::CatchingUp(_) | Delivery::Live => session.send(fx, stanza, to),
+            Delivery::CatchingUp(_) | Delivery::Live => session.tell(fx, stanza, told),
+        }
+    }
+
+    /// Tells a session what it was not told because it was told what waited before.
+    pub(super) fn tell_late(
+        &mut self,
+        fx: &mut Effects,
+        key: SessionKey,
+        stanza: &Arc<Stanza>,
+        told: Telling,
+    ) {
+        if let Some(session) = self.session(key) {
+            session.tell(fx, stanza, told);
         }
     }
 

@@ -5,14 +5,41 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use super::late::{Late, may_be_late};
 use super::pressure::{Doing, Feeder, Pressure, Reach, Verdict};
-use super::{Drain, Effects, Out, Then};
+use super::{Drain, Effects, Out, Peer, Then};
 use crate::arena::ArenaKey as _;
 use crate::jid::Jid;
 use crate::limits::DEBT_FLOOR;
 use crate::port::ConnId;
+use crate::sm::{Due, Piece, Written};
 use crate::stanza::Stanza;
+use crate::time::UnixTime;
+
+/// Stanzas that are kept, as they are to be written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stored {
+    /// One behind the other.
+    pub(crate) xml: Bytes,
+    /// Where each ends, with its key if it was owed.
+    pub(crate) ends: Vec<(usize, Option<i64>)>,
+}
+
+impl Stored {
+    /// Each by itself.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (Bytes, Option<i64>)> {
+        let mut start = 0;
+        self.ends.iter().map(move |(end, key)| {
+            // They rise, and the last is the length: an empty piece would stand for a bug.
+            let end = (*end).min(self.xml.len());
+            let piece = self.xml.slice(start.min(end)..end);
+            start = end;
+            (piece, *key)
+        })
+    }
+}
 
 /// A session that need not be waited for any more.
 #[derive(Debug)]
@@ -44,6 +71,8 @@ impl Effects {
         stanza: &Arc<Stanza>,
         to: Option<&Jid>,
         reach: Reach,
+        due: Due,
+        at: UnixTime,
     ) {
         let before = self.outgoing(conn).len();
         let owed = before.saturating_add(stanza.size());
@@ -66,18 +95,69 @@ impl Effects {
             let room = self.press(conn, owed, stanza, reach);
             // One is always taken: the longest roster would end each session that asks for it where queues are set to be shorter.
             if before > 0 && owed > room {
+                self.keep_unwritten(conn, stanza, to, due, at);
                 return self.overflow(conn);
             }
         }
-        self.out(conn, |bytes| stanza.write_to(to, bytes));
+        self.write(conn, stanza, to, due, at);
         if let Some((debtor, waits)) = debtor {
             self.charge(conn, before, debtor, waits);
         }
     }
 
+    /// One stanza to the peer; if it is to acknowledge it, it is kept until then.
+    fn write(
+        &mut self,
+        conn: ConnId,
+        stanza: &Arc<Stanza>,
+        to: Option<&Jid>,
+        due: Due,
+        at: UnixTime,
+    ) {
+        let piece = || {
+            let to = to.filter(|to| stanza.to() != Some(*to)).cloned();
+            let what = Written::Stanza(Arc::clone(stanza), to, due);
+            Piece { what, at }
+        };
+        if let Some(out) = self.of(conn)
+            && let Some(managed) = &mut out.managed
+        {
+            // Behind what waits already.
+            let waits = out.peer == Peer::Gone || managed.waits();
+            match waits {
+                true => managed.put_by(piece()),
+                false => managed.push(piece()),
+            }
+            if managed.is_full() {
+                self.overflow(conn);
+            }
+            if waits {
+                return;
+            }
+        }
+        self.out(conn, |bytes| stanza.write_to(to, bytes));
+    }
+
+    /// There is no room for a stanza, and its session is to end for it: it is not lost, if that one has stream management.
+    fn keep_unwritten(
+        &mut self,
+        conn: ConnId,
+        stanza: &Arc<Stanza>,
+        to: Option<&Jid>,
+        due: Due,
+        at: UnixTime,
+    ) {
+        if let Some(managed) = self.of(conn).and_then(|out| out.managed.as_mut()) {
+            let to = to.filter(|to| stanza.to() != Some(*to)).cloned();
+            let what = Written::Stanza(Arc::clone(stanza), to, due);
+            managed.put_by(Piece { what, at });
+        }
+    }
+
     /// Writes stanzas that were stored to a session's peer: what it asked for, or what waited for it. Over half of the bound it is not read
     /// itself. Nothing of it is too much: whoever has it written waits until it was taken.
-    pub(crate) fn deliver_stored(&mut self, conn: ConnId, xml: &[u8], then: Then) {
+    pub(crate) fn deliver_stored(&mut self, conn: ConnId, stored: &Stored, then: Then) {
+        let xml = &stored.xml;
         let owed = self.outgoing(conn).len().saturating_add(xml.len());
         if owed > self.queues.share && !self.swollen.contains(&conn) {
             self.swollen.push(conn);
@@ -89,7 +169,29 @@ impl Effects {
         {
             self.feeding.push((Feeder::Itself, conn));
         }
-        self.out(conn, |bytes| bytes.extend_from_slice(xml));
+        let waits = self.of(conn).is_some_and(|out| {
+            let managed = out.managed.as_ref();
+            managed.is_some_and(|managed| managed.waits())
+        });
+        if !waits {
+            self.out(conn, |bytes| bytes.extend_from_slice(xml));
+        }
+        let at = self.wall;
+        if let Some(out) = self.of(conn)
+            && let Some(managed) = &mut out.managed
+        {
+            for (xml, key) in stored.pieces() {
+                let what = Written::Stored(xml, key);
+                match out.peer == Peer::Gone || managed.waits() {
+                    true => managed.put_by(Piece { what, at }),
+                    false => managed.push(Piece { what, at }),
+                }
+            }
+            if managed.has_owed() {
+                // Its client says when it has them.
+                return;
+            }
+        }
         if then == Then::Tell
             && let Some(out) = self.of(conn)
         {
@@ -114,7 +216,7 @@ impl Effects {
         }
     }
 
-    fn of(&mut self, conn: ConnId) -> Option<&mut Out> {
+    pub(super) fn of(&mut self, conn: ConnId) -> Option<&mut Out> {
         let out = self.outs.get_mut(conn.key().index())?.as_mut()?;
         (out.conn == conn).then_some(out)
     }
@@ -172,7 +274,7 @@ impl Effects {
             return true;
         }
         for (earlier, to) in pressure.late.take_of(from.bare()) {
-            self.out(conn, |bytes| earlier.write_to(to.as_ref(), bytes));
+            self.write(conn, &earlier, to.as_ref(), Due::Nothing, self.wall);
         }
         false
     }
@@ -251,7 +353,8 @@ impl Effects {
             // One that came since is the later one.
             let pressure = self.of(reader).and_then(|out| out.pressure.as_ref());
             if !pressure.is_some_and(|pressure| pressure.late.holds(&from)) {
-                self.deliver(reader, &stanza, to.as_ref(), Reach::Many);
+                let (due, at) = (Due::Nothing, self.wall);
+                self.deliver(reader, &stanza, to.as_ref(), Reach::Many, due, at);
             }
         }
     }

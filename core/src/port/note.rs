@@ -42,6 +42,13 @@ pub enum Note {
         /// The full address.
         jid: Jid,
     },
+    /// A session goes on that had lost its connection, or was about to.
+    Resumed {
+        /// The connection that carries it now.
+        conn: ConnId,
+        /// The full address.
+        jid: Jid,
+    },
     /// A connection is over.
     Closed {
         /// The connection.
@@ -129,6 +136,8 @@ pub enum AccountChange {
 pub enum CloseReason {
     /// By `</stream:stream>` or the end of the connection.
     Ended,
+    /// By the server: the client did not answer in time whether it was there.
+    Unresponsive,
     /// Nothing was ever heard of the peer, as when somebody looks whether the port is open. However it ended, no stream failed.
     Unheard,
     /// By this stream error, as the server was told to: it stops, the administrator changed something, or another session of

@@ -83,7 +83,7 @@ impl Shard {
         let session = owner
             .zip(to.resource())
             .and_then(|(owner, resource)| owner.account.session_of(resource));
-        if let Some(conn) = session.map(Session::conn).filter(|_| is_of_server)
+        if let Some(conn) = session.and_then(Session::conn).filter(|_| is_of_server)
             && self.cards.waiting.remove(&conn)
         {
             self.free(conn, (self.place, Awaited::Card));

@@ -548,6 +548,10 @@ impl Shard {
                 self.fail(now, conn, violation);
             }
         }
+        let asleep = self.owners.get(key).map(|owner| owner.account.sleepers());
+        for session in asleep.into_iter().flatten() {
+            self.die(now, key, session);
+        }
     }
 
     fn list(&mut self, now: Now, by: Requester, host: &Domain, after: Option<BareJid>, limit: u32) {

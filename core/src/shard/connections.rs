@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::inbox::Item;
+use super::managed::Departure;
 use super::owner::Owner;
 use super::ways::Source;
 use super::{Course, Shard};
@@ -305,7 +306,9 @@ impl Shard {
             Event::Derive(params, password) => self.derive(conn, params, password),
             Event::Lookup(account) => self.look_up(now, conn, account),
             Event::Register(account) => self.register(now, conn, account),
+            Event::Nonza(nonza) => self.nonza(now, conn, nonza),
             Event::Refused(error) => self.refused(now, conn, error),
+            Event::Resume(resume) => self.resume(now, conn, &resume),
             Event::Rejected(account) => self.rejected(now, conn, account.as_ref()),
             Event::NothingOffered(host, why) => {
                 if let Some(peer) = self.peer(conn) {
@@ -373,7 +376,10 @@ impl Shard {
 
     /// The closing tag is out: the session is over, the peer has a few seconds for its own.
     fn closing(&mut self, now: Now, conn: ConnId, ending: Option<Ending>) {
-        if self.end_session(now, conn).is_some() {
+        let departure = ending
+            .as_ref()
+            .map_or(Departure::Ended, |ending| Departure::of(ending.violation));
+        if self.end_session(now, conn, departure).is_some() {
             let standing = Standing::Stranger;
             self.act(conn, Action::Standing { conn, standing });
         }
@@ -428,8 +434,20 @@ impl Shard {
 
     /// Tells the shell to close the connection, once.
     pub(super) fn hang_up(&mut self, now: Now, conn: ConnId, reason: CloseReason) {
+        self.hang_up_as(now, conn, reason, Departure::Ended);
+    }
+
+    /// The same; what becomes of its session is said.
+    pub(super) fn hang_up_as(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        reason: CloseReason,
+        departure: Departure,
+    ) {
+        self.part(now, conn);
         let account = self.named(conn);
-        self.end_session(now, conn);
+        self.end_session(now, conn, departure);
         let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
@@ -482,7 +500,11 @@ impl Shard {
         };
         owner.inbox.push(Item::Closed(conn));
         self.timers.stop(Due::Stream(conn));
-        self.fx.close(conn);
+        match self.fx.is_managed(conn) {
+            // What it is told meanwhile is for its next connection.
+            true => self.fx.lose_peer(conn),
+            false => drop(self.fx.close(conn)),
+        }
         true
     }
 
@@ -519,8 +541,9 @@ impl Shard {
 
     /// A connection is over, and nothing of it is left to be done.
     pub(super) fn gone(&mut self, now: Now, conn: ConnId) {
+        self.part(now, conn);
         let account = self.named(conn);
-        self.end_session(now, conn);
+        self.end_session(now, conn, Departure::Lost);
         let Some(connection) = self.connections.get(conn) else {
             return;
         };

@@ -179,6 +179,6 @@ impl Shard {
         };
         let sessions = owner.account.sessions().iter();
         let named = |session: &&Session| jid.resource().is_none() || session.jid == *jid;
-        sessions.filter(named).map(Session::conn).collect()
+        sessions.filter(named).filter_map(Session::conn).collect()
     }
 }

@@ -5,12 +5,13 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::account::{Manner, Read};
+use crate::account::{Manner, Read, SessionKey};
 use crate::envelope::{Receipt, Told};
 use crate::jid::{BareJid, Jid};
 use crate::limits::{INBOX_BYTES, INBOX_FED, INBOX_FED_BYTES, INBOX_STANZAS};
 use crate::port::ConnId;
 use crate::sasl::Status;
+use crate::sm::Acked;
 use crate::stanza::{Kind, PresenceType, Stanza};
 use crate::store::{Reply, StoreError};
 use crate::stream::Violation;
@@ -19,14 +20,20 @@ use crate::wait::Requester;
 /// One thing that waits.
 #[derive(Debug)]
 pub(super) enum Item {
+    /// The client of a session has acknowledged something.
+    Acked(SessionKey, Acked),
     /// A connection is gone. What it brought before is still in its stream, and comes first.
     Closed(ConnId),
     /// A command reaches its account.
     Command(Requester, Errand),
+    /// A session that is asleep is over.
+    Die(SessionKey),
     /// A session has taken all that was written to it.
     Drained(ConnId),
     /// The stream on a connection is to end with this error.
     Fail(ConnId, Violation),
+    /// Nobody is at the other end of a connection.
+    Lose(ConnId),
     /// A contact has on disk what the account told it.
     Settled(BareJid, Told),
     /// The store has answered.
@@ -176,10 +183,13 @@ impl Inbox {
                     && other.stanza.from() == post.stanza.from()
                     && other.to == post.to
             }
-            Item::Closed(_)
+            Item::Acked(..)
+            | Item::Closed(_)
             | Item::Command(..)
+            | Item::Die(_)
             | Item::Drained(_)
             | Item::Fail(..)
+            | Item::Lose(_)
             | Item::Read(..)
             | Item::Settled(..) => false,
         });
@@ -273,10 +283,13 @@ mod tests {
     fn stanza_of(item: &Item) -> Option<&Stanza> {
         match item {
             Item::Stanza(post) => Some(&post.stanza),
-            Item::Closed(_)
+            Item::Acked(..)
+            | Item::Closed(_)
             | Item::Command(..)
+            | Item::Die(_)
             | Item::Drained(_)
             | Item::Fail(..)
+            | Item::Lose(_)
             | Item::Read(..)
             | Item::Settled(..) => None,
         }

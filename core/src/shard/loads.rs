@@ -277,7 +277,9 @@ impl Shard {
                 (Item::Command(by, _), Vanishing::Unreadable) => {
                     self.finish(now, by, &account, Err(CommandError::Store));
                 }
-                (Item::Drained(_) | Item::Read(..) | Item::Settled(..), _) => {}
+                (Item::Die(session), _) => self.run_die(now, key, session),
+                (Item::Lose(conn), _) => self.run_lose(now, conn),
+                (Item::Acked(..) | Item::Drained(_) | Item::Read(..) | Item::Settled(..), _) => {}
                 (Item::Stanza(post), Vanishing::Unreadable) if post.manner == Manner::Directed => {
                     let condition = Condition::InternalServerError;
                     self.refuse_unless_said(&post.stanza, condition, post.receipt);
@@ -309,6 +311,7 @@ impl Shard {
         for conn in owner.account.connections() {
             self.fail_now(now, conn, violation);
         }
+        self.end_sleepers(now, key);
     }
 
     /// An account that nobody is signed in to stays for a while, or leaves memory.

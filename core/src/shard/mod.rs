@@ -10,6 +10,7 @@ mod flow;
 mod imports;
 mod inbox;
 mod loads;
+mod managed;
 mod owner;
 mod owners;
 mod reads;
@@ -57,6 +58,7 @@ use self::cards::Cards;
 use self::credit::Credit;
 use self::flow::Slowed;
 use self::loads::Idle;
+use self::managed::Sleepers;
 use self::owner::Owner;
 use self::receipts::Receipts;
 use self::retention::Retention;
@@ -107,6 +109,7 @@ pub struct Shard {
     cards: Cards,
     course: Course,
     retention: Retention,
+    sleepers: Sleepers,
     receipts: Receipts,
 }
 
@@ -163,6 +166,7 @@ impl Shard {
             cards: Cards::default(),
             course: Course::Running,
             retention: Retention::default(),
+            sleepers: Sleepers::default(),
             receipts: Receipts::default(),
             capabilities: Capabilities::of(&config),
             config,
@@ -173,7 +177,7 @@ impl Shard {
 
     /// Takes one input. Any number may be handled before the actions are drained.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        self.fx.at(now.mono);
+        self.fx.at(now);
         if self.fx.has_relieved() {
             // What was kept for them comes before anything else.
             self.settle(now);
@@ -203,7 +207,9 @@ impl Shard {
                 Body::Slow(feeding) => self.slow(now, envelope.from, &feeding),
                 Body::Go(feeding) => self.go(envelope.from, &feeding),
                 Body::Settled(settled) => self.settled(now, *settled),
-                Body::Handled(receipts) => receipts.into_iter().for_each(|sent| self.handled(sent)),
+                Body::Handled(receipts) => receipts
+                    .into_iter()
+                    .for_each(|sent| self.handled(now, sent)),
                 Body::Taken(bytes) => self.taken(envelope.from, bytes),
             },
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
@@ -213,6 +219,7 @@ impl Shard {
             Input::Shutdown => {
                 self.course = Course::Stopping;
                 self.fail_all(now, Violation::Shutdown, |_| true);
+                self.end_all_sleepers(now, |_| true);
             }
             Input::Stored { ticket, outcome } => self.stored(now, ticket, outcome),
             Input::Tick => self.tick(now),
@@ -247,6 +254,7 @@ impl Shard {
     pub fn poll_action(&mut self) -> Option<Action> {
         // First, so that it goes out with what is written all the same.
         self.acknowledge_all();
+        self.watch_asked();
         if let Some(action) = self.fx.poll_action() {
             return Some(action);
         }
@@ -289,10 +297,10 @@ impl Shard {
     }
 
     /// How much is in memory: connections, accounts that are not merely idle, their names, questions, deadlines, accounts with commands,
-    /// who waits for others, batches with the store.
+    /// who waits for others, batches with the store, sessions without a connection.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
-    pub fn residue(&self) -> [usize; 8] {
+    pub fn residue(&self) -> [usize; 9] {
         [
             self.connections.len(),
             self.owners.len().saturating_sub(self.idle.len()),
@@ -303,6 +311,7 @@ impl Shard {
             self.commands.len(),
             self.slowed.len(),
             self.credit.used(),
+            self.sleepers.len(),
         ]
     }
 
@@ -392,9 +401,11 @@ impl Shard {
                     Routed::Settled(settled) => self.route_settled(now, settled),
                 }
             } else if let Some(sent) = self.fx.next_handled() {
-                self.handled(sent);
+                self.handled(now, sent);
             } else if let Some(conn) = self.fx.next_overflowed() {
                 self.overflowed(now, conn);
+            } else if let Some((key, session)) = self.next_dying() {
+                self.die(now, key, session);
             } else if let Some(conn) = self.fx.next_swollen() {
                 self.bound_account(conn);
             } else if let Some(reader) = self.fx.next_pressed() {
@@ -421,10 +432,12 @@ impl Shard {
         for _ in 0..TICK_MAX {
             match self.timers.expired(now.mono) {
                 Some(Due::Account(key)) => self.ask_again(key),
+                Some(Due::Ack(conn)) => self.judge_asked(now, conn),
                 Some(Due::Appends(ticket)) => self.append_again(ticket),
                 Some(Due::Leave(key)) => self.leave_again(now, key),
                 Some(Due::Owed(key)) => self.read_owed_again(now, key),
                 Some(Due::Reader(conn)) => self.judge_reader(now, conn),
+                Some(Due::Resume(key, session)) => self.oversleep(now, key, session),
                 Some(Due::Receipts(to)) => self.say_receipts_again(to),
                 Some(Due::Retention) => self.retain(now),
                 Some(Due::Stream(conn)) => self.expire(now, conn),
@@ -463,5 +476,6 @@ impl Shard {
         self.fail_all(now, Violation::HostGone, |host| {
             host.is_some_and(|host| !hosts.hosts.contains_key(host))
         });
+        self.end_all_sleepers(now, |host| !hosts.hosts.contains_key(host));
     }
 }

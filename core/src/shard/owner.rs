@@ -170,6 +170,7 @@ impl Call {
             }) => Some(*sent),
             Saying::Route(_)
             | Saying::CatchUp(_)
+            | Saying::Late(..)
             | Saying::Settle(_)
             | Saying::Stored(..)
             | Saying::Tell(..)

@@ -133,6 +133,9 @@ impl Shard {
                 self.fx.say(routed);
             }
         }
+        if self.fx.has_grown() {
+            self.look_at_sleepers(key);
+        }
     }
 
     /// Brings what the last call keeps quietly to the disk: with its changes, if it has any, otherwise by itself.
@@ -452,12 +455,18 @@ impl Shard {
             for conn in owner.account.connections() {
                 owner.inbox.push(Item::Fail(conn, violation));
             }
+            for session in owner.account.sleepers() {
+                owner.inbox.push(Item::Die(session));
+            }
         }
     }
 
     /// The same, before anything else is done.
     fn end_first(&mut self, key: AccountKey, violation: Violation) {
         if let Some(owner) = self.owners.get_mut(key) {
+            for session in owner.account.sleepers() {
+                owner.inbox.put_back(Item::Die(session));
+            }
             for conn in owner.account.connections() {
                 owner.inbox.fail_first(conn, violation);
             }
@@ -476,10 +485,13 @@ impl Shard {
             let stop = match owner.inbox.front() {
                 Some(Item::Stanza(_)) => gathered.is_full(),
                 Some(
-                    Item::Closed(_)
+                    Item::Acked(..)
+                    | Item::Closed(_)
                     | Item::Command(..)
+                    | Item::Die(_)
                     | Item::Drained(_)
                     | Item::Fail(..)
+                    | Item::Lose(_)
                     | Item::Read(..)
                     | Item::Settled(..),
                 ) => !gathered.changes.is_empty(),
@@ -501,6 +513,9 @@ impl Shard {
                 }
                 Some(Item::Closed(conn)) => self.run_closed(now, key, conn),
                 Some(Item::Fail(conn, violation)) => self.fail_now(now, conn, violation),
+                Some(Item::Acked(session, acked)) => self.run_acked(now, key, session, acked),
+                Some(Item::Die(session)) => self.run_die(now, key, session),
+                Some(Item::Lose(conn)) => self.run_lose(now, conn),
                 Some(Item::Drained(conn)) => self.run_drained(now, key, conn),
                 Some(Item::Read(read, outcome)) => self.run_read(now, key, *read, outcome),
                 Some(Item::Command(by, errand)) => self.run_errand(now, key, by, errand),

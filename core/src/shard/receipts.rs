@@ -60,7 +60,7 @@ impl Shard {
     }
 
     /// A part of what a session of ours sent is done. One that is over need not know.
-    pub(super) fn handled(&mut self, sent: Sent) {
+    pub(super) fn handled(&mut self, now: Now, sent: Sent) {
         let key = AccountKey::from_key(sent.account);
         let Some(owner) = self.owners.get_mut(key) else {
             return;
@@ -76,9 +76,13 @@ impl Shard {
                 if inbound.falls_due() {
                     self.receipts.due.push((key, session));
                 }
-                let goes_on = held_up && !inbound.holds_up();
+                let (goes_on, settled) = (held_up && !inbound.holds_up(), inbound.is_settled());
                 if let Some(conn) = owner.account.conn_of(session).filter(|_| goes_on) {
                     self.freed.push_back(conn);
+                }
+                if settled {
+                    // Its client may have come back, and wait to hear so.
+                    self.wake(now, key, session);
                 }
             }
         }

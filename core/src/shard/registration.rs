@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 
 use super::Shard;
 use super::connections::Role;
+use super::managed::Departure;
 use crate::envelope::{Body, Sent};
 use crate::jid::BareJid;
 use crate::port::{Action, Command, CommandError, CommandReply, ConnId, Standing};
@@ -117,7 +118,7 @@ impl Shard {
         let Some(conn) = self.petition(by).map(|petition| petition.conn) else {
             return;
         };
-        if self.end_session(now, conn).is_some() {
+        if self.end_session(now, conn, Departure::Ended).is_some() {
             self.with(now, conn, |stream, _| stream.set_apart());
         }
     }

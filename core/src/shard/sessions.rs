@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::Shard;
 use super::connections::Role;
+use super::managed::Departure;
 use crate::account::{AccountKey, Binding, SessionKey, Wish};
 use crate::due::Due;
 use crate::jid::Resource;
@@ -26,8 +27,8 @@ impl Shard {
             .and_then(|key| self.in_account(now, key, |a, cx| a.bind(cx, conn, resource)));
         match binding {
             Some(Binding::Bound(jid, old)) => {
-                if let Some(old) = old {
-                    self.fail(now, old, Violation::Conflict);
+                if let (Some(old), Some(key)) = (old, self.member(conn)) {
+                    self.end_named(now, key, old, Violation::Conflict);
                 }
                 self.fx.note(Note::Bound {
                     conn,
@@ -78,15 +79,36 @@ impl Shard {
         }
     }
 
-    fn session(&self, conn: ConnId) -> Option<(AccountKey, SessionKey)> {
+    /// One of an account's sessions is over, with this error if it is carried by a stream.
+    pub(super) fn end_named(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        session: SessionKey,
+        violation: Violation,
+    ) {
+        let owner = self.owners.get(key);
+        match owner.and_then(|owner| owner.account.carrier(session)) {
+            Some(conn) => self.fail(now, conn, violation),
+            None => self.die(now, key, session),
+        }
+    }
+
+    pub(super) fn session(&self, conn: ConnId) -> Option<(AccountKey, SessionKey)> {
         let key = self.member(conn)?;
         Some((key, self.owners.get(key)?.account.session_on(conn)?))
     }
 
     /// The session on this connection is over, if there was one: of which account.
-    pub(super) fn end_session(&mut self, now: Now, conn: ConnId) -> Option<AccountKey> {
+    pub(super) fn end_session(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        departure: Departure,
+    ) -> Option<AccountKey> {
         // Nobody waits for it any more, nor it for anybody.
         self.fx.release(conn);
+        self.timers.stop(Due::Ack(conn));
         self.timers.stop(Due::Reader(conn));
         self.slowed.forget(conn);
         self.cards.forget(conn);
@@ -100,8 +122,8 @@ impl Shard {
         if let Some(owner) = self.owners.get_mut(key) {
             owner.account.forget(conn);
         }
-        if let Some((_, session)) = session {
-            self.in_account(now, key, |account, cx| account.end(cx, session));
+        if let Some(session) = session {
+            self.leave_stream(now, conn, session, departure);
         }
         self.drop_if_idle(now, key);
         Some(key)

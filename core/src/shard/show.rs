@@ -66,15 +66,28 @@ impl Shard {
     }
 
     fn device(&self, now: Now, session: &Session) -> Option<Device> {
-        let conn = session.conn();
+        let (peer, line) = match (session.conn(), session.sleep()) {
+            (Some(conn), _) => {
+                let unread = self.fx.outgoing(conn).len();
+                (self.connections.get(conn)?.peer, Line::Here { unread })
+            }
+            (None, Some(sleep)) => {
+                let lasted = now.mono.since(sleep.since);
+                let line = Line::Asleep {
+                    lasted,
+                    left: sleep.max.saturating_sub(lasted),
+                    waiting: sleep.waiting,
+                };
+                (sleep.peer, line)
+            }
+            (None, None) => return None,
+        };
         Some(Device {
             resource: session.jid.resource()?.to_owned(),
-            peer: self.connections.get(conn)?.peer,
+            peer,
             connected: now.mono.since(session.since),
             availability: session.availability(),
-            line: Line::Here {
-                unread: self.fx.outgoing(conn).len(),
-            },
+            line,
         })
     }
 }

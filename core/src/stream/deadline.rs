@@ -61,6 +61,11 @@ impl Stream {
         }
     }
 
+    /// For how long nothing came from the peer.
+    pub(crate) fn silence(&self, cx: &Cx<'_>) -> Duration {
+        cx.now.mono.since(self.heard)
+    }
+
     /// A deadline was reached, perhaps one that has moved since.
     pub(crate) fn expire(&mut self, cx: &mut Cx<'_>) -> Expiry {
         let left = self.patience(cx);
@@ -72,7 +77,11 @@ impl Stream {
             // RFC 6120 §4.6.1: a space makes TCP find out whether anybody is there.
             Deadline::Idle => {
                 self.heard = cx.now.mono;
-                cx.say(|out| out.push(b' '));
+                match cx.fx.is_managed(cx.conn) {
+                    // A client that counts says so itself.
+                    true => cx.fx.ask(cx.conn),
+                    false => cx.say(|out| out.push(b' ')),
+                }
                 Expiry::Again(cx.config.limits.idle)
             }
             // In the middle of a TLS handshake nothing of ours could be read.

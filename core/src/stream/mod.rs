@@ -27,6 +27,7 @@ use crate::port::{Listener, TlsInfo};
 use crate::rate::Bucket;
 use crate::sasl::{DeriveParams, Failure, SignIn};
 use crate::secret::Secret;
+use crate::sm::{Nonza, Resume};
 use crate::stanza::Stanza;
 use crate::time::{Instant, Now};
 use crate::xml::{Element, ScanLimits, Scanner, Token};
@@ -60,8 +61,12 @@ pub(crate) enum Event {
     Rejected(Option<BareJid>),
     /// Make this account, on the shard that owns it, by what `take_application` says; then `registered`.
     Register(BareJid),
+    /// What the session says beside stanzas.
+    Nonza(Nonza),
     /// What the session sent is answered with this, if anything may answer it.
     Refused(Option<Stanza>),
+    /// Go on with this session, instead of a new one; then `resumed` or `not_resumed`.
+    Resume(Resume),
     /// Start TLS; then `secured`. The bytes belong to TLS.
     Secure(Domain, Vec<u8>),
     /// A sign-in failed, to the account if one was named; the stream goes on, unless it `has_failed_enough`.
@@ -320,7 +325,11 @@ impl Stream {
             State::Client(client) => self.on_client_element(cx, client, element),
             State::Closing(closing) => {
                 self.state = State::Closing(closing);
-                None
+                // What is acknowledged behind our closing tag was there before it.
+                let nonza = Nonza::parse(&element);
+                nonza
+                    .filter(|nonza| matches!(nonza, Nonza::Ack(Some(_))))
+                    .map(Event::Nonza)
             }
             State::Closed => Some(self.bug(cx, "an element where none was wanted")),
         }

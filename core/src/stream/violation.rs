@@ -1,8 +1,11 @@
 //! Each way a stream ends with an error: one variant for each rule, mapped to the condition RFC 6120 §4.9.3 gives it.
 
+use alloc::format;
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use crate::port::StreamError;
+use crate::sm::TooHigh;
 use crate::xml::{Ns, Writer, XmlError};
 
 /// Why we end a stream with an error.
@@ -20,6 +23,8 @@ pub(crate) enum Violation {
     Evicted,
     /// The first element is not a stream header.
     NotAStream,
+    /// The client has acknowledged more stanzas than it was sent (XEP-0198 §6).
+    HandledTooHigh(TooHigh),
     /// The host is no longer served.
     HostGone,
     /// The host is not served here.
@@ -83,7 +88,7 @@ impl Violation {
                 "resource-constraint"
             }
             Self::Namespace => "invalid-namespace",
-            Self::NothingOffered => "undefined-condition",
+            Self::HandledTooHigh(_) | Self::NothingOffered => "undefined-condition",
             Self::PasswordChanged => "reset",
             Self::Shutdown => "system-shutdown",
             Self::Timeout => "connection-timeout",
@@ -100,6 +105,7 @@ impl Violation {
             Self::BindRetries => Some("Too many attempts to bind a resource"),
             Self::Conflict => Some("Replaced by new connection"),
             Self::Evicted => Some("Too many connections"),
+            Self::HandledTooHigh(_) => Some("More stanzas were acknowledged than were sent"),
             Self::InboxFull => Some("Too much came for the account at a time"),
             Self::NothingOffered => Some("No stream features to proceed with"),
             Self::PasswordChanged => Some("The password was changed"),
@@ -151,6 +157,7 @@ impl Violation {
             Self::BindRetries
             | Self::Bug
             | Self::Evicted
+            | Self::HandledTooHigh(_)
             | Self::NotAStream
             | Self::HostUnknown
             | Self::HandOffFull
@@ -179,7 +186,17 @@ impl Violation {
         w.open(self.condition())
             .attribute("xmlns", Ns::StreamErrors.uri())
             .close();
-        if let Some(text) = self.text() {
+        if let Self::HandledTooHigh(TooHigh { h, sent }) = self {
+            // In the order of XEP-0198 §6.
+            w.open("handled-count-too-high")
+                .attribute("xmlns", Ns::StreamManagement.uri())
+                .attribute("h", &h.to_string())
+                .attribute("send-count", &sent.to_string())
+                .close();
+            w.open("text").attribute("xmlns", Ns::StreamErrors.uri());
+            let text = format!("You acknowledged {h} stanzas, but I only sent you {sent} so far.");
+            w.attribute("xml:lang", "en").text(&text).close();
+        } else if let Some(text) = self.text() {
             w.open("text").attribute("xmlns", Ns::StreamErrors.uri());
             w.attribute("xml:lang", "en").text(text).close();
         }

@@ -52,6 +52,8 @@ namespaces! {
     ChatStates = "http://jabber.org/protocol/chatstates";
     /// RFC 6120 §4.8.2: the content namespace between clients and servers.
     Client = "jabber:client";
+    /// XEP-0352.
+    ClientState = "urn:xmpp:csi:0";
     /// XEP-0114: the content namespace between components and servers.
     Component = "jabber:component:accept";
     /// XEP-0249.
@@ -128,6 +130,8 @@ namespaces! {
     StanzaIds = "urn:xmpp:sid:0";
     /// RFC 6120 §4.9.3.
     StreamErrors = "urn:ietf:params:xml:ns:xmpp-streams";
+    /// XEP-0198.
+    StreamManagement = "urn:xmpp:sm:3";
     /// RFC 6120 §4.8.1.
     Streams = "http://etherx.jabber.org/streams";
     /// XEP-0202.

@@ -377,6 +377,7 @@ impl Simulation {
                 | Note::Bound { .. }
                 | Note::Closed { .. }
                 | Note::NothingOffered { .. }
+                | Note::Resumed { .. }
                 | Note::SignInCutOff { .. }
                 | Note::SignInFailed { .. }
                 | Note::Unkept { .. }

@@ -322,7 +322,7 @@ impl Simulation {
         self.world.run();
         self.world.advance(Duration::from_secs(120));
         for (shard, residue) in self.world.residue().into_iter().enumerate() {
-            if residue != [0; 8] {
+            if residue != [0; 9] {
                 return Err(format!("shard {shard} keeps {residue:?} of those who left"));
             }
         }

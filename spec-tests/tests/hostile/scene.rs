@@ -48,7 +48,7 @@ pub(crate) struct Scene {
     juliet: Talk,
     nurse: Talk,
     /// What is in memory while no attacker is there.
-    quiet: Vec<[usize; 8]>,
+    quiet: Vec<[usize; 9]>,
 }
 
 impl Scene {

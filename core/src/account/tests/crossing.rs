@@ -156,10 +156,10 @@ impl Pair {
     fn say(&mut self, at: usize, said: Vec<Saying>) {
         for saying in said {
             match saying {
-                Saying::Tell(_, stanza, _) | Saying::TellEach(_, stanza, _) => {
+                Saying::Tell(_, stanza, ..) | Saying::TellEach(_, stanza, ..) => {
                     self.hear(at, &stanza);
                 }
-                Saying::CatchUp(_) | Saying::Handled(_) | Saying::Stored(..) => {
+                Saying::CatchUp(_) | Saying::Handled(_) | Saying::Late(..) | Saying::Stored(..) => {
                     panic!("nothing is kept here, and nobody has stream management")
                 }
                 Saying::Settle(Settled { receipt, .. }) => {
@@ -327,7 +327,7 @@ impl Pair {
             && let Some(session) = self.sides[at].session.take()
         {
             self.told.push(format!("{at} logs out"));
-            self.call(at, |account, cx| account.end(cx, session));
+            self.call(at, |account, cx| account.end(cx, session, None));
         }
     }
 

@@ -153,7 +153,7 @@ impl World {
         self.peers.iter().for_each(|peer| peer.check_document());
         if self.conduct == Conduct::Good {
             for residue in self.world.residue() {
-                assert_eq!(residue, [0; 8], "something is left");
+                assert_eq!(residue, [0; 9], "something is left");
             }
         }
     }

@@ -189,7 +189,7 @@ impl World {
             Note::Bug(what) => assert_eq!(self.conduct, Conduct::Bad, "{what}"),
             // It reads what it wrote.
             Note::Unreadable { why, .. } => assert_eq!(self.conduct, Conduct::Bad, "{why}"),
-            Note::Bound { conn, jid } => {
+            Note::Bound { conn, jid } | Note::Resumed { conn, jid } => {
                 if let Some(peer) = self.at(shard, conn) {
                     self.note_bound(peer, &jid);
                 }

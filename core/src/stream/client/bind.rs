@@ -3,6 +3,7 @@
 use super::Client;
 use super::negotiate::misplaced;
 use crate::jid::{BareJid, Jid, Resource};
+use crate::sm::Nonza;
 use crate::stanza::{Condition, IqType, Kind, ParseError, Stanza};
 use crate::stream::{Cx, Event, State, Stream, Violation};
 use crate::xml::{Element, Ns};
@@ -20,6 +21,11 @@ impl Stream {
         self.state = State::Client(Client::Bind(account, refused));
         if ns == Ns::Streams && element.name() == "error" {
             return Some(self.on_end(cx));
+        }
+        if ns == Ns::StreamManagement
+            && let Some(nonza) = Nonza::parse(&element)
+        {
+            return self.on_nonza_at_bind(cx, nonza);
         }
         // RFC 6120 §7.1: nothing but the request to bind. `Choice:` that includes stanzas to the server itself, which the
         // RFC would allow and no client sends.

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use super::Client;
 use super::negotiate::misplaced;
 use crate::jid::Jid;
+use crate::sm::Nonza;
 use crate::stanza::{ParseError, Stanza};
 use crate::stream::{Cx, Event, State, Stream};
 use crate::xml::{Element, Ns};
@@ -17,6 +18,12 @@ impl Stream {
         element: Element,
     ) -> Option<Event> {
         let (ns, is_error) = (element.ns(), element.name() == "error");
+        if matches!(ns, Ns::StreamManagement | Ns::ClientState)
+            && let Some(nonza) = Nonza::parse(&element)
+        {
+            self.state = State::Client(Client::Established(jid));
+            return Some(Event::Nonza(nonza));
+        }
         let parsed = Stanza::parse(element, self.lang.as_ref());
         self.state = State::Client(Client::Established(jid.clone()));
         match parsed {

@@ -78,6 +78,13 @@ impl Stream {
             w.open("sub")
                 .attribute("xmlns", Ns::PreApproval.uri())
                 .close();
+            // XEP-0198 §2, XEP-0352 §4.1.
+            w.open("sm")
+                .attribute("xmlns", Ns::StreamManagement.uri())
+                .close();
+            w.open("csi")
+                .attribute("xmlns", Ns::ClientState.uri())
+                .close();
             capabilities.write(&mut w, host);
             write_limits(&mut w, max, idle);
             w.close();

@@ -6,6 +6,7 @@ mod features;
 mod header;
 mod negotiate;
 mod registration;
+mod resume;
 mod signin;
 
 use alloc::boxed::Box;
@@ -40,6 +41,9 @@ use crate::xml::Element;
 ///                                                    | admitted
 ///                                                    v
 ///                      Header(AfterSasl) ---> Bind ---> Established
+///                                             |  ^          ^
+///                                      resume v  | failed   | resumed
+///                                            Resuming ------+
 /// ```
 #[derive(Debug)]
 pub(super) enum Client {
@@ -55,6 +59,8 @@ pub(super) enum Client {
     Register(Box<Negotiation>, Box<Registering>),
     /// Authenticated; the client must bind a resource. Counts refused attempts.
     Bind(BareJid, u8),
+    /// Wants to go on with a session instead, and waits to hear whether it may.
+    Resuming(BareJid, u8),
     /// A session: stanzas both ways.
     Established(Jid),
     /// Its session is over, because its client removes the account, and waits to hear that it is removed.
@@ -138,6 +144,7 @@ impl Client {
             Self::Secure(_) => Hearing::Tls,
             Self::Apart(_)
             | Self::Register(..)
+            | Self::Resuming(..)
             | Self::SignIn(
                 _,
                 Progress::Lookup(..)
@@ -164,7 +171,8 @@ impl Client {
             | Self::Negotiate(_)
             | Self::Register(..)
             | Self::SignIn(..)
-            | Self::Bind(..) => Deadline::Negotiation,
+            | Self::Bind(..)
+            | Self::Resuming(..) => Deadline::Negotiation,
             Self::Established(_) | Self::Apart(_) => Deadline::Idle,
         }
     }
@@ -178,9 +186,9 @@ impl Client {
     pub(super) fn signed_in(&self) -> Option<&str> {
         match self {
             Self::Established(jid) | Self::Apart(jid) => Some(jid.bare()),
-            Self::Header(Awaited::AfterSasl(account)) | Self::Bind(account, _) => {
-                Some(account.as_str())
-            }
+            Self::Header(Awaited::AfterSasl(account))
+            | Self::Bind(account, _)
+            | Self::Resuming(account, _) => Some(account.as_str()),
             Self::Header(Awaited::First(..))
             | Self::Negotiate(_)
             | Self::Register(..)
@@ -193,9 +201,9 @@ impl Client {
     pub(super) fn host(&self) -> Option<&str> {
         match self {
             Self::Negotiate(n) | Self::Register(n, _) | Self::SignIn(n, _) => Some(n.host.as_str()),
-            Self::Header(Awaited::AfterSasl(account)) | Self::Bind(account, _) => {
-                Some(account.domain())
-            }
+            Self::Header(Awaited::AfterSasl(account))
+            | Self::Bind(account, _)
+            | Self::Resuming(account, _) => Some(account.domain()),
             Self::Established(jid) | Self::Apart(jid) => Some(jid.domain()),
             Self::Header(Awaited::First(..)) | Self::Secure(_) => None,
         }
@@ -205,9 +213,9 @@ impl Client {
     pub(super) fn account(&self) -> Option<BareJid> {
         match self {
             Self::SignIn(_, progress) => progress.account(),
-            Self::Header(Awaited::AfterSasl(account)) | Self::Bind(account, _) => {
-                Some(account.clone())
-            }
+            Self::Header(Awaited::AfterSasl(account))
+            | Self::Bind(account, _)
+            | Self::Resuming(account, _) => Some(account.clone()),
             Self::Established(jid) | Self::Apart(jid) => Some(jid.to_bare()),
             Self::Header(Awaited::First(..))
             | Self::Negotiate(_)
@@ -274,6 +282,7 @@ impl Stream {
             client @ (Client::Apart(_)
             | Client::Header(_)
             | Client::Register(..)
+            | Client::Resuming(..)
             | Client::Secure(_)
             | Client::SignIn(..)) => {
                 self.state = State::Client(client);

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use super::{Client, Found, Negotiation, Progress};
 use crate::config::TlsAvailable;
 use crate::sasl::{Exchange, Failure, Transport};
+use crate::sm::Nonza;
+use crate::stanza::Condition;
 use crate::stream::close::CLOSING_TAG;
 use crate::stream::{Cx, Event, State, Stream, Violation};
 use crate::xml::{Element, Ns, Writer};
@@ -32,6 +34,12 @@ impl Stream {
                 self.on_early_request(cx, negotiation, element)
             }
             (Ns::Streams, "error") => Some(self.on_peer_error(cx, negotiation, exchange)),
+            (Ns::StreamManagement, _) if Nonza::parse(element).is_some() => {
+                self.state = State::Client(unchanged(negotiation, exchange));
+                // XEP-0198 §3: "SHALL enforce this order and return a <failed/> element".
+                Self::fail_nonza(cx, Condition::UnexpectedRequest, None);
+                None
+            }
             (ns, name) => {
                 self.state = State::Client(unchanged(negotiation, exchange));
                 Some(self.fail(cx, misplaced(ns, name)))

@@ -410,7 +410,7 @@ impl World {
 
     /// How much each shard has in memory: see `Shard::residue`.
     #[must_use]
-    pub fn residue(&self) -> Vec<[usize; 8]> {
+    pub fn residue(&self) -> Vec<[usize; 9]> {
         self.shards.iter().map(Shard::residue).collect()
     }
 

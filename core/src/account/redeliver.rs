@@ -1,0 +1,185 @@
+//! What a session never acknowledged that is over: it passes the delivery table once more (XEP-0198 §4: "in the same way that it would
+//! treat a stanza sent to an unavailable resource").
+//!
+//! What another session has, or still holds, is not told again. What nobody is there for waits as any message does that came now, with the
+//! time when it came first; what the archive has is not archived twice.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::choose::{Recipients, Unreached, choose};
+use super::{Account, Addressed, Cx, SessionKey};
+use crate::archive::{self, Storing, Worth};
+use crate::jid::Jid;
+use crate::sm::{Due, Piece, Written};
+use crate::stanza::{Condition, IqType, Kind, MessageType, Stanza};
+use crate::store::{Entry, Kept};
+use crate::time::UnixTime;
+use crate::xml::Ns;
+
+/// A message that waits for the second time.
+pub(super) struct Again {
+    /// As it is to be written: it says itself since when it waits.
+    pub(super) xml: Bytes,
+    /// Its key in the archive, if it is there.
+    pub(super) archived: Option<i64>,
+}
+
+impl Account {
+    /// What becomes of a message if these sessions never acknowledge it.
+    pub(super) fn due(&mut self, recipients: &Recipients, copies: &[SessionKey]) -> Due {
+        let chosen = match recipients {
+            Recipients::One(one) => core::slice::from_ref(one),
+            Recipients::Each(each) => each,
+            Recipients::Unreached(_) => &[],
+        };
+        let all = || chosen.iter().chain(copies);
+        // Hardly any session of most accounts.
+        if !all().any(|key| self.is_managed(*key)) {
+            return Due::Nothing;
+        }
+        // Who does not acknowledge anything has it once it is written.
+        if !all().all(|key| self.is_managed(*key)) {
+            return Due::Nothing;
+        }
+        match all().nth(1) {
+            None => Due::Alone,
+            Some(_) => Due::Shared(self.holders.next()),
+        }
+    }
+
+    /// A session is over that never acknowledged this.
+    pub(super) fn redeliver(&mut self, cx: &mut Cx<'_>, piece: Piece) {
+        let Written::Stanza(stanza, _, due) = piece.what else {
+            // What is owed stays so; what was asked for is asked for again.
+            return;
+        };
+        let is_due = match due {
+            Due::Nothing => false,
+            Due::Alone => true,
+            Due::Shared(number) => self.holders.lost(number),
+        };
+        if !is_due {
+            return;
+        }
+        match stanza.kind() {
+            Kind::Message(MessageType::Chat | MessageType::Normal) => {
+                self.deliver_again(cx, &stanza, piece.at);
+            }
+            // RFC 6121 §8.5.3.2: a room learns that its occupant is gone, and who asks that there is nobody to answer.
+            Kind::Message(MessageType::Groupchat) | Kind::Iq(IqType::Get | IqType::Set) => {
+                bounce(cx, &stanza);
+            }
+            Kind::Message(MessageType::Error | MessageType::Headline)
+            | Kind::Iq(IqType::Error | IqType::Result)
+            | Kind::Presence(_) => {}
+        }
+    }
+
+    fn deliver_again(&mut self, cx: &mut Cx<'_>, message: &Arc<Stanza>, at: UnixTime) {
+        let Some(from) = message.from().cloned() else {
+            return;
+        };
+        if self.blocks_sender(message) {
+            return;
+        }
+        let archived = self.archived_as(message);
+        // `Choice:` what was for a session that is over is for its user, of whatever type: nobody who was told that it was delivered is to
+        // hear otherwise because of a resource that only a client knows.
+        let to = Jid::from(self.jid.clone());
+        let recipients = choose(&self.sessions, Kind::Message(MessageType::Chat), &to);
+        let worth = Worth::of(message);
+        let message = match self.is_delayed(message) {
+            // It was told to another session that is over, too.
+            true => Arc::clone(message),
+            false => {
+                let mut more = Vec::with_capacity(128);
+                let us = archived.unwrap_or_else(|| at.0.saturating_mul(1000));
+                archive::delay(&mut more, Some(self.jid.domain()), us);
+                Arc::new(message.with(&more))
+            }
+        };
+        // Nothing is kept any more for who is deleted or may not sign in.
+        let is_kept = worth.storing != Storing::Passing && !self.is_shut();
+        if is_kept && self.owes(&from, &recipients) {
+            let is_full = self.offline.is_full(cx.host.archive.max_offline);
+            match (is_full, archived) {
+                (false, _) => {
+                    self.append(cx, &message, &from, Kept::Owed);
+                }
+                (true, Some(_)) => {}
+                (true, None) => bounce(cx, &message),
+            }
+            return;
+        }
+        let due = self.due(&recipients, &[]);
+        match recipients {
+            Recipients::One(one) => cx.tell_due(one, message, Addressed::Named, due),
+            Recipients::Each(each) => cx.tell_each_due(each, message, Addressed::Named, due),
+            Recipients::Unreached(Unreached::Silent) => {}
+            Recipients::Unreached(_) if archived.is_some() => {}
+            Recipients::Unreached(_) => bounce(cx, &message),
+        }
+    }
+
+    /// Whether a message says already since when it waits.
+    fn is_delayed(&self, message: &Stanza) -> bool {
+        let mut children = message.children();
+        children.any(|child| {
+            let from = child.attribute("from");
+            child.is(Ns::Delay, "delay") && from.as_deref() == Some(self.jid.domain())
+        })
+    }
+
+    /// The key of a message in the archive, as it was told to its client.
+    fn archived_as(&self, message: &Stanza) -> Option<i64> {
+        let mut children = message.children();
+        let id = children.find(|child| {
+            let by = child.attribute("by");
+            child.is(Ns::StanzaIds, "stanza-id") && by.as_deref() == Some(self.jid.as_str())
+        })?;
+        self.ids.key(&id.attribute("id")?)
+    }
+
+    /// Whether an entry was told before, to a session that is over: it says so itself.
+    pub(super) fn told_before(&self, entry: &Entry) -> Option<Again> {
+        // What is archived waits for the first time.
+        if entry.kept != Kept::Owed {
+            return None;
+        }
+        let xml = entry.payload.joined();
+        let says = |who: &[u8], what: &[u8]| {
+            let mut text = Vec::with_capacity(who.len() + 96);
+            text.extend_from_slice(what);
+            text.extend_from_slice(who);
+            text.push(b'\'');
+            text
+        };
+        // As only the server writes it: what others say so is taken out.
+        let delay = says(
+            self.jid.domain().as_bytes(),
+            b"<delay xmlns='urn:xmpp:delay' from='",
+        );
+        memchr::memmem::rfind(&xml, &delay)?;
+        let id = says(
+            self.jid.as_str().as_bytes(),
+            b"<stanza-id xmlns='urn:xmpp:sid:0' by='",
+        );
+        let archived = memchr::memmem::rfind(&xml, &id).and_then(|at| {
+            let id = xml.get(at..)?.strip_prefix(&id[..])?;
+            let id = id.strip_prefix(b" id='")?;
+            let end = memchr::memchr(b'\'', id)?;
+            let text = core::str::from_utf8(id.get(..end)?).ok()?;
+            self.ids.key(text)
+        });
+        Some(Again { xml, archived })
+    }
+}
+
+fn bounce(cx: &mut Cx<'_>, stanza: &Stanza) {
+    if let Some(error) = stanza.refusal(Condition::ServiceUnavailable, None) {
+        cx.route(error);
+    }
+}

@@ -1,0 +1,534 @@
+//! Stream management (XEP-0198) between streams and accounts: sessions that fall asleep, come back, or are over.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::inbox::Item;
+use super::{Course, Shard};
+use crate::account::{AccountKey, Attention, Enabled, Found, SessionKey, Woken};
+use crate::due::Due;
+use crate::limits::SM_ASLEEP_BYTES;
+use crate::port::{CloseReason, ConnId, Note};
+use crate::sm::{
+    Acked, Enable, Location, Nonza, Outbound, Promise, Resume, TooHigh, enabled, failed, resumed,
+};
+use crate::stanza::Condition;
+use crate::stream::Violation;
+use crate::time::Now;
+
+/// Sessions of this shard without a connection.
+#[derive(Debug, Default)]
+pub(super) struct Sleepers {
+    /// In the order in which they fell asleep.
+    order: BTreeMap<u64, (AccountKey, SessionKey)>,
+    numbers: BTreeMap<(AccountKey, SessionKey), u64>,
+    last: u64,
+    /// Those whose clients may still acknowledge something, because the server stops, by their last connection.
+    parting: BTreeMap<ConnId, (AccountKey, SessionKey)>,
+    /// Those that are to end.
+    dying: Vec<(AccountKey, SessionKey)>,
+}
+
+/// What becomes of a session whose connection carries it no more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Departure {
+    /// It is over.
+    Ended,
+    /// Its client may come back.
+    Lost,
+    /// The server stops.
+    Stopped,
+}
+
+impl Departure {
+    /// Of a stream that ends with this error.
+    pub(super) const fn of(violation: Violation) -> Self {
+        match violation {
+            Violation::QueueFull => Self::Lost,
+            Violation::Shutdown => Self::Stopped,
+            Violation::AccountGone
+            | Violation::BindRetries
+            | Violation::Bug
+            | Violation::Conflict
+            | Violation::Evicted
+            | Violation::HandOffFull
+            | Violation::HandledTooHigh(_)
+            | Violation::HostGone
+            | Violation::HostUnknown
+            | Violation::InboxFull
+            | Violation::Namespace
+            | Violation::NotAStream
+            | Violation::NothingOffered
+            | Violation::PasswordChanged
+            | Violation::SaslFailures
+            | Violation::StanzaBeforeAuthentication
+            | Violation::Store
+            | Violation::StreamElement
+            | Violation::Timeout
+            | Violation::ToChanged
+            | Violation::ToMissing
+            | Violation::UnauthenticatedBytes
+            | Violation::UnsupportedElement
+            | Violation::Version
+            | Violation::Xml(_) => Self::Ended,
+        }
+    }
+}
+
+impl Sleepers {
+    fn insert(&mut self, key: AccountKey, session: SessionKey) {
+        self.last = self.last.wrapping_add(1);
+        self.order.insert(self.last, (key, session));
+        self.numbers.insert((key, session), self.last);
+    }
+
+    fn remove(&mut self, key: AccountKey, session: SessionKey) {
+        if let Some(number) = self.numbers.remove(&(key, session)) {
+            self.order.remove(&number);
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.order.len() + self.parting.len() + self.dying.len()
+    }
+}
+
+impl Shard {
+    /// What a client says beside stanzas.
+    pub(super) fn nonza(&mut self, now: Now, conn: ConnId, nonza: Nonza) {
+        let Some((key, session)) = self.session(conn) else {
+            return self.acked_at_parting(now, conn, &nonza);
+        };
+        match nonza {
+            Nonza::Enable(Ok(enable)) => self.enable(now, conn, (key, session), &enable),
+            Nonza::Enable(Err(condition)) => self.fail_nonza(now, conn, condition),
+            Nonza::Request => {
+                let owner = self.owners.get_mut(key);
+                match owner.and_then(|owner| owner.account.asked(session)) {
+                    Some(h) => self.fx.acknowledge(conn, h),
+                    None => self.fail_nonza(now, conn, Condition::UnexpectedRequest),
+                }
+            }
+            Nonza::Ack(h) => {
+                if !self.fx.is_managed(conn) {
+                    return self.fail_nonza(now, conn, Condition::UnexpectedRequest);
+                }
+                // §4: "MUST possess an 'h' attribute".
+                match h.map(|h| self.fx.acked(conn, h)) {
+                    None => self.fail(now, conn, Violation::StreamElement),
+                    Some(Err(high)) => self.fail(now, conn, Violation::HandledTooHigh(high)),
+                    Some(Ok(acked)) => self.acked(now, (key, session), acked),
+                }
+            }
+            // A session has one stream, and this is it.
+            Nonza::Resume(_) => self.fail_nonza(now, conn, Condition::UnexpectedRequest),
+            Nonza::Active => self.attend(now, conn, (key, session), Attention::Active),
+            Nonza::Inactive => self.attend(now, conn, (key, session), Attention::Inactive),
+        }
+    }
+
+    fn fail_nonza(&mut self, now: Now, conn: ConnId, condition: Condition) {
+        self.with(now, conn, |_, cx| {
+            cx.fx.out(cx.conn, |out| failed(out, condition, None));
+        });
+    }
+
+    fn enable(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        (key, session): (AccountKey, SessionKey),
+        enable: &Enable,
+    ) {
+        let enabling = self.in_account(now, key, |account, cx| {
+            let enabled = account.enable(cx, session, enable.resumption);
+            let sm = &cx.host.sm;
+            let ask_over = usize::try_from(sm.max_unacked).unwrap_or(usize::MAX);
+            let outbound = Outbound::new(sm.max_queue, ask_over);
+            (enabled, Box::new(outbound), sm.location.clone())
+        });
+        let Some((outcome, outbound, location)) = enabling else {
+            return;
+        };
+        let promise = match &outcome {
+            Enabled::Again => {
+                return self.fail_nonza(now, conn, Condition::UnexpectedRequest);
+            }
+            Enabled::Counted => None,
+            Enabled::Resumable(id, max) => Some(Promise {
+                id,
+                max: *max,
+                location: location.as_ref().map(Location::as_str),
+            }),
+        };
+        self.fx.out(conn, |out| enabled(out, promise));
+        self.fx.manage(conn, outbound);
+    }
+
+    fn acked(&mut self, now: Now, (key, session): (AccountKey, SessionKey), acked: Acked) {
+        if acked != Acked::default() {
+            self.in_account(now, key, |account, cx| account.acked(cx, session, acked));
+        }
+    }
+
+    /// What a client has handled counts also behind our closing tag, if the server stops.
+    fn acked_at_parting(&mut self, now: Now, conn: ConnId, nonza: &Nonza) {
+        let Some((key, session)) = self.sleepers.parting.get(&conn).copied() else {
+            return;
+        };
+        let Nonza::Ack(Some(h)) = nonza else {
+            return;
+        };
+        let Some(owner) = self.owners.get_mut(key) else {
+            return self.fx.bug("a session parts whose account is gone");
+        };
+        let Ok(acked) = owner.account.acked_asleep(&mut self.fx, session, *h) else {
+            // Its stream has its error already.
+            return;
+        };
+        match owner.is_busy() {
+            true => owner.inbox.push(Item::Acked(session, acked)),
+            false => self.acked(now, (key, session), acked),
+        }
+    }
+
+    pub(super) fn run_acked(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        session: SessionKey,
+        acked: Acked,
+    ) {
+        self.acked(now, (key, session), acked);
+    }
+
+    /// A client says whether anybody looks at it (XEP-0352).
+    fn attend(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        (key, session): (AccountKey, SessionKey),
+        attention: Attention,
+    ) {
+        if let Some(owner) = self.owners.get_mut(key) {
+            owner.account.flush(&mut self.fx, session);
+        }
+        let unacked = self.in_account(now, key, |account, cx| {
+            account.set_state(cx, session, attention)
+        });
+        if let Some(unacked) = unacked.flatten() {
+            self.fx.set_ask_over(conn, unacked);
+        }
+    }
+
+    /// A client comes back for a session (§5).
+    pub(super) fn resume(&mut self, now: Now, conn: ConnId, resume: &Resume) {
+        let Some(key) = self.member(conn) else {
+            return self.not_resumed(now, conn, None);
+        };
+        let Some(owner) = self.owners.get_mut(key) else {
+            return self.not_resumed(now, conn, None);
+        };
+        let (session, carrier) = match owner.account.find_resumable(&resume.previd) {
+            Found::There(session, carrier) => (session, carrier),
+            Found::Over(h) => return self.not_resumed(now, conn, Some(h)),
+            Found::Nobody => return self.not_resumed(now, conn, None),
+        };
+        let acked = match carrier {
+            Some(old) => self.fx.acked(old, resume.h),
+            None => owner.account.acked_asleep(&mut self.fx, session, resume.h),
+        };
+        let acked = match acked {
+            Ok(acked) => acked,
+            Err(high) => return self.resumed_too_high(now, conn, high),
+        };
+        self.acked(now, (key, session), acked);
+        if let Some(old) = carrier {
+            self.cut(now, (key, session), old, conn);
+        }
+        let earlier = self.owners.get_mut(key);
+        if let Some(earlier) = earlier.and_then(|owner| owner.account.call_back(session, conn)) {
+            self.fail_now(now, earlier, Violation::Conflict);
+        }
+        self.wake(now, key, session);
+    }
+
+    fn resumed_too_high(&mut self, now: Now, conn: ConnId, high: TooHigh) {
+        self.fail_now(now, conn, Violation::HandledTooHigh(high));
+    }
+
+    fn not_resumed(&mut self, now: Now, conn: ConnId, h: Option<u32>) {
+        self.answered(now, conn, |stream, cx| {
+            stream.not_resumed(cx, Condition::ItemNotFound, h);
+            None
+        });
+    }
+
+    /// Its client is elsewhere: the connection that still carries a session is cut off, and nothing counts that comes on it any more.
+    fn cut(
+        &mut self,
+        now: Now,
+        (key, session): (AccountKey, SessionKey),
+        old: ConnId,
+        new: ConnId,
+    ) {
+        let peer = self.connections.get(new).map(|connection| connection.peer);
+        if let Some(peer) = peer {
+            self.fall_asleep(now, (key, session), old, peer, None);
+        }
+        // §5: "the server SHOULD send a 'conflict' stream error and close that stream".
+        self.fail_now(now, old, Violation::Conflict);
+    }
+
+    /// A session loses its connection, and waits.
+    fn fall_asleep(
+        &mut self,
+        now: Now,
+        (key, session): (AccountKey, SessionKey),
+        conn: ConnId,
+        peer: SocketAddr,
+        parting: Option<ConnId>,
+    ) {
+        let (Some(outbound), Some(owner)) = (self.fx.unmanage(conn), self.owners.get_mut(key))
+        else {
+            return self.fx.bug("a session falls asleep that is not counted");
+        };
+        let (fx, carried) = (&mut self.fx, (outbound, peer));
+        owner
+            .account
+            .fall_asleep(fx, session, now.mono, carried, parting);
+        match parting {
+            Some(conn) => {
+                self.sleepers.parting.insert(conn, (key, session));
+            }
+            None => {
+                self.sleepers.insert(key, session);
+                let longest = owner.account.longest_sleep(session);
+                self.timers
+                    .set(Due::Resume(key, session), now.mono, longest);
+            }
+        }
+    }
+
+    /// A session goes on, if all is settled that its client sent before.
+    pub(super) fn wake(&mut self, now: Now, key: AccountKey, session: SessionKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        let Some(woken) = owner.account.wake(&mut self.fx, session) else {
+            return;
+        };
+        self.sleepers.remove(key, session);
+        self.timers.stop(Due::Resume(key, session));
+        let Woken {
+            conn,
+            jid,
+            id,
+            h,
+            outbound,
+        } = woken;
+        self.fx.note(Note::Resumed {
+            conn,
+            jid: jid.clone(),
+        });
+        self.fx.out(conn, |out| resumed(out, &id, h));
+        self.fx.manage(conn, outbound);
+        self.answered(now, conn, |stream, _| {
+            stream.resumed(jid);
+            None
+        });
+    }
+
+    /// A session's connection carries it no more, of whatever account that is.
+    pub(super) fn leave_stream(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        (key, session): (AccountKey, SessionKey),
+        departure: Departure,
+    ) {
+        let Some(owner) = self.owners.get(key) else {
+            return;
+        };
+        let stays = match departure {
+            Departure::Ended => false,
+            Departure::Lost => {
+                let served = self.config.accounts(owner.account.jid().domain());
+                owner.account.is_resumable(session)
+                    && !owner.account.is_shut()
+                    && owner.is_ready()
+                    && served.is_some()
+                    && self.course == Course::Running
+            }
+            Departure::Stopped => owner.account.is_managed(session) && owner.is_ready(),
+        };
+        let peer = self.connections.get(conn).map(|connection| connection.peer);
+        match (stays, peer) {
+            (true, Some(peer)) => {
+                let parting = (departure == Departure::Stopped).then_some(conn);
+                self.fall_asleep(now, (key, session), conn, peer, parting);
+                self.look_at_sleepers(key);
+            }
+            _ => {
+                let outbound = self.fx.unmanage(conn);
+                self.in_account(now, key, |account, cx| account.end(cx, session, outbound));
+            }
+        }
+    }
+
+    /// The server stops, and the last word of a session's connection is said.
+    pub(super) fn part(&mut self, now: Now, conn: ConnId) {
+        if let Some((key, session)) = self.sleepers.parting.remove(&conn) {
+            self.die(now, key, session);
+        }
+    }
+
+    /// Whether too much waits for those that are asleep.
+    pub(super) fn look_at_sleepers(&mut self, key: AccountKey) {
+        let Some(owner) = self.owners.get(key) else {
+            return;
+        };
+        let mut dying = owner.account.overfull();
+        let host = self.config.accounts(owner.account.jid().domain());
+        let most = host.map_or(0, |host| host.sm.max_hibernated);
+        let asleep = owner.account.sleepers();
+        let surplus = asleep.len().saturating_sub(most);
+        dying.extend(asleep.into_iter().take(surplus));
+        self.sleepers
+            .dying
+            .extend(dying.into_iter().map(|session| (key, session)));
+        if self.fx.asleep() > SM_ASLEEP_BYTES
+            && let Some((_, first)) = self.sleepers.order.first_key_value()
+        {
+            self.sleepers.dying.push(*first);
+        }
+    }
+
+    /// The next session that is to end.
+    pub(super) fn next_dying(&mut self) -> Option<(AccountKey, SessionKey)> {
+        self.sleepers.dying.pop()
+    }
+
+    /// A session that is asleep is over. If its account waits for the disk, when that is done.
+    pub(super) fn die(&mut self, now: Now, key: AccountKey, session: SessionKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        match owner.is_busy() {
+            true => owner.inbox.push(Item::Die(session)),
+            false => self.run_die(now, key, session),
+        }
+    }
+
+    pub(super) fn run_die(&mut self, now: Now, key: AccountKey, session: SessionKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        if !owner.account.is_asleep(session) {
+            // Its client came back meanwhile.
+            return;
+        }
+        self.sleepers.remove(key, session);
+        self.timers.stop(Due::Resume(key, session));
+        let waiting = owner.account.waiting_bytes(session);
+        self.fx.sleeping(waiting, 0);
+        let waker = owner.account.waker(session);
+        let name = owner.account.name_of(session);
+        self.in_account(now, key, |account, cx| account.end(cx, session, None));
+        if let Some(conn) = waker {
+            let owner = self.owners.get(key);
+            let found = owner
+                .zip(name)
+                .map(|(owner, name)| owner.account.find_resumable(&name));
+            let h = match found {
+                Some(Found::Over(h)) => Some(h),
+                Some(Found::There(..) | Found::Nobody) | None => None,
+            };
+            self.not_resumed(now, conn, h);
+        }
+        self.drop_if_idle(now, key);
+    }
+
+    /// The sessions of an account that are asleep are over.
+    pub(super) fn end_sleepers(&mut self, now: Now, key: AccountKey) {
+        let Some(owner) = self.owners.get(key) else {
+            return;
+        };
+        for session in owner.account.sleepers() {
+            self.run_die(now, key, session);
+        }
+    }
+
+    /// All that are asleep are over of whose host this is so.
+    pub(super) fn end_all_sleepers(&mut self, now: Now, which: impl Fn(&str) -> bool) {
+        let all: Vec<_> = self.sleepers.order.values().copied().collect();
+        for (key, session) in all {
+            let owner = self.owners.get(key);
+            if owner.is_some_and(|owner| which(owner.account.jid().domain())) {
+                self.die(now, key, session);
+            }
+        }
+    }
+
+    /// A session has been asleep for as long as it may be.
+    pub(super) fn oversleep(&mut self, now: Now, key: AccountKey, session: SessionKey) {
+        self.die(now, key, session);
+    }
+
+    /// Clients that were asked in this turn are to answer in time.
+    pub(super) fn watch_asked(&mut self) {
+        while let Some(conn) = self.fx.next_asked() {
+            if !self.timers.is_set(Due::Ack(conn)) {
+                let delay = self.ack_delay(conn);
+                self.timers.set(Due::Ack(conn), self.fx.now(), delay);
+            }
+        }
+    }
+
+    fn ack_delay(&self, conn: ConnId) -> core::time::Duration {
+        let connection = self.connections.get(conn);
+        let host = connection.and_then(|connection| connection.stream.host());
+        let host = host.and_then(|host| self.config.accounts(host));
+        host.map_or(self.config.limits.idle, |host| host.sm.max_ack_delay)
+    }
+
+    /// A client was asked a while ago.
+    pub(super) fn judge_asked(&mut self, now: Now, conn: ConnId) {
+        let Some(since) = self.fx.asked_since(conn) else {
+            return;
+        };
+        let delay = self.ack_delay(conn);
+        let silent = self.with(now, conn, |stream, cx| stream.silence(cx));
+        let silent = silent.unwrap_or_default().min(now.mono.since(since));
+        let left = delay.saturating_sub(silent);
+        match left.is_zero() {
+            // Nobody is there who could read why.
+            true => self.lose(now, conn),
+            // It has said something since, or was asked later.
+            false => self.timers.set(Due::Ack(conn), now.mono, left),
+        }
+    }
+
+    /// A connection at whose other end nobody is.
+    fn lose(&mut self, now: Now, conn: ConnId) {
+        let Some((key, _)) = self.session(conn) else {
+            return;
+        };
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        match owner.is_busy() {
+            true => owner.inbox.push(Item::Lose(conn)),
+            false => self.run_lose(now, conn),
+        }
+    }
+
+    pub(super) fn run_lose(&mut self, now: Now, conn: ConnId) {
+        if self.session(conn).is_some() {
+            self.hang_up_as(now, conn, CloseReason::Unresponsive, Departure::Lost);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! What was written to a session with stream management and is not acknowledged (XEP-0198 §4, §5), and what waits for it while it sleeps.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::jid::Jid;
+use crate::limits::{SM_QUEUE_BYTES, SM_QUEUE_KEPT};
+use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::time::{Instant, UnixTime};
+
+/// What becomes of a stanza that was never acknowledged when its session is over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Due {
+    /// Nothing.
+    Nothing,
+    /// It was for this session alone.
+    Alone,
+    /// The account knows by this number who else has it.
+    Shared(u64),
+}
+
+/// One stanza, as it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub(crate) what: Written,
+    /// When it was for the session first.
+    pub(crate) at: UnixTime,
+}
+
+/// See `Piece`.
+#[derive(Clone, Debug)]
+pub(crate) enum Written {
+    /// A stanza, and to whom it is addressed if it does not say so itself.
+    Stanza(Arc<Stanza>, Option<Jid>, Due),
+    /// One of those that are kept, as it is written, with its key if it was owed.
+    Stored(Bytes, Option<i64>),
+}
+
+impl Piece {
+    fn size(&self) -> usize {
+        size_of::<Self>()
+            + match &self.what {
+                Written::Stanza(stanza, ..) => stanza.size(),
+                Written::Stored(xml, _) => xml.len(),
+            }
+    }
+
+    /// Appends it, to the byte as it was or is to be written for the first time.
+    fn write(&self, out: &mut Vec<u8>) {
+        match &self.what {
+            Written::Stanza(stanza, None, _) => stanza.write(out),
+            Written::Stanza(stanza, Some(to), _) => stanza.write_to(Some(to), out),
+            Written::Stored(xml, _) => out.extend_from_slice(xml),
+        }
+    }
+
+    /// Whether it is presence that a later one of its sender makes needless.
+    fn is_announcement_of(&self, from: Option<&Jid>) -> bool {
+        match &self.what {
+            Written::Stanza(stanza, ..) => is_announcement(stanza) && stanza.from() == from,
+            Written::Stored(..) => false,
+        }
+    }
+}
+
+fn is_announcement(stanza: &Stanza) -> bool {
+    matches!(
+        stanza.kind(),
+        Kind::Presence(PresenceType::Available | PresenceType::Unavailable)
+    )
+}
+
+/// More was acknowledged than was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct TooHigh {
+    pub(crate) h: u32,
+    /// So many were.
+    pub(crate) sent: u32,
+}
+
+/// What an acknowledgement tells.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(crate) struct Acked {
+    /// Numbers of what others have, too.
+    pub(crate) shared: Vec<u64>,
+    /// What was owed is there up to this key.
+    pub(crate) upto: Option<i64>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Outbound {
+    /// How many are acknowledged.
+    acked: u32,
+    /// What is not, in the order in which it was written.
+    pieces: VecDeque<Piece>,
+    /// How many of these were written: the others wait for a connection.
+    written: usize,
+    bytes: usize,
+    /// How many of these were owed.
+    owed: usize,
+    /// More than so many may not be unacknowledged without a request.
+    ask_over: usize,
+    request: Request,
+    room: Room,
+}
+
+/// How many may be unacknowledged at all.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Room {
+    For(usize),
+    #[default]
+    None,
+}
+
+/// Whether the client is asked how many it has handled.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Request {
+    #[default]
+    None,
+    /// Since then.
+    Unanswered(Instant),
+}
+
+impl Outbound {
+    /// Nothing was written yet. `most` stanzas may be unacknowledged, `ask_over` without that the client is asked.
+    pub(crate) const fn new(most: usize, ask_over: usize) -> Self {
+        Self {
+            acked: 0,
+            pieces: VecDeque::new(),
+            written: 0,
+            bytes: 0,
+            owed: 0,
+            ask_over,
+            request: Request::None,
+            room: Room::For(most),
+        }
+    }
+
+    /// A stanza was written, or `wait`s for a connection.
+    pub(crate) fn push(&mut self, piece: Piece) {
+        self.insert(piece);
+        self.written = self.pieces.len();
+    }
+
+    /// A stanza waits for a connection. Presence that tells no more than this one goes, unless it was written.
+    pub(crate) fn put_by(&mut self, piece: Piece) {
+        if let Written::Stanza(stanza, ..) = &piece.what
+            && is_announcement(stanza)
+        {
+            let from = stanza.from();
+            let waiting = self.pieces.iter().enumerate().skip(self.written);
+            let earlier = waiting
+                .filter(|(_, piece)| piece.is_announcement_of(from))
+                .map(|(at, _)| at)
+                .last();
+            if let Some(earlier) = earlier.and_then(|at| self.pieces.remove(at)) {
+                self.bytes = self.bytes.saturating_sub(earlier.size());
+            }
+        }
+        self.insert(piece);
+    }
+
+    fn insert(&mut self, piece: Piece) {
+        self.bytes = self.bytes.saturating_add(piece.size());
+        if let Written::Stored(_, Some(_)) = &piece.what {
+            self.owed = self.owed.saturating_add(1);
+        }
+        self.pieces.push_back(piece);
+    }
+
+    /// Whether more is unacknowledged than may be.
+    pub(crate) fn is_full(&self) -> bool {
+        match self.room {
+            Room::For(most) => self.pieces.len() > most || self.bytes > SM_QUEUE_BYTES,
+            Room::None => true,
+        }
+    }
+
+    /// No more is to be held.
+    pub(crate) const fn overflow(&mut self) {
+        self.room = Room::None;
+    }
+
+    /// Whether something waits for a connection.
+    pub(crate) fn waits(&self) -> bool {
+        self.written < self.pieces.len()
+    }
+
+    /// How many stanzas it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// About how many bytes they keep alive.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether something of what was owed is not acknowledged.
+    pub(crate) const fn has_owed(&self) -> bool {
+        self.owed > 0
+    }
+
+    /// From now on, so many may be unacknowledged without a request.
+    pub(crate) const fn set_ask_over(&mut self, ask_over: usize) {
+        self.ask_over = ask_over;
+    }
+
+    /// Whether the client is to be asked now; it is then.
+    pub(crate) fn asks(&mut self, now: Instant) -> bool {
+        self.written > self.ask_over && self.ask(now)
+    }
+
+    /// The client is asked, whatever there is to be acknowledged; `false` if it is already.
+    pub(crate) fn ask(&mut self, now: Instant) -> bool {
+        match self.request {
+            Request::Unanswered(_) => false,
+            Request::None => {
+                self.request = Request::Unanswered(now);
+                true
+            }
+        }
+    }
+
+    /// Since when a request waits for its answer.
+    pub(crate) const fn asked_since(&self) -> Option<Instant> {
+        match self.request {
+            Request::Unanswered(since) => Some(since),
+            Request::None => None,
+        }
+    }
+
+    /// How many were written: what an acknowledgement may cover.
+    fn sent(&self) -> u32 {
+        let written = u32::try_from(self.written).unwrap_or(u32::MAX);
+        self.acked.wrapping_add(written)
+    }
+
+    /// The client has handled so many (§4). One that is lower than the last is late, and says nothing.
+    ///
+    /// # Errors
+    /// It cannot have: there were not so many.
+    pub(crate) fn ack(&mut self, h: u32) -> Result<Acked, TooHigh> {
+        self.request = Request::None;
+        let handled = h.wrapping_sub(self.acked);
+        let count = usize::try_from(handled).unwrap_or(usize::MAX);
+        if count > self.written {
+            // Counters wrap: half of them is behind us.
+            let is_late = handled > u32::MAX / 2;
+            let sent = self.sent();
+            return match is_late {
+                true => Ok(Acked::default()),
+                false => Err(TooHigh { h, sent }),
+            };
+        }
+        let mut acked = Acked::default();
+        for piece in self.pieces.drain(..count) {
+            self.bytes = self.bytes.saturating_sub(piece.size());
+            match piece.what {
+                Written::Stanza(_, _, Due::Shared(number)) => acked.shared.push(number),
+                Written::Stanza(_, _, Due::Alone | Due::Nothing) | Written::Stored(_, None) => {}
+                Written::Stored(_, Some(key)) => {
+                    self.owed = self.owed.saturating_sub(1);
+                    acked.upto = Some(key);
+                }
+            }
+        }
+        self.written = self.written.saturating_sub(count);
+        self.acked = h;
+        if self.pieces.is_empty() && self.pieces.capacity() > SM_QUEUE_KEPT {
+            // An idle session keeps no room for a burst.
+            self.pieces = VecDeque::new();
+        }
+        Ok(acked)
+    }
+
+    /// Its connection is lost: a request cannot be answered any more.
+    pub(crate) const fn lose(&mut self) {
+        self.request = Request::None;
+    }
+
+    /// A new connection: all that is not acknowledged, once more.
+    pub(crate) fn resend(&mut self, out: &mut Vec<u8>) {
+        for piece in &self.pieces {
+            piece.write(out);
+        }
+        self.written = self.pieces.len();
+    }
+
+    /// It is over: what was never acknowledged, in its order.
+    pub(crate) fn into_pieces(self) -> VecDeque<Piece> {
+        self.pieces
+    }
+}
+
+#[cfg(test)]
+#[path = "outbound/tests.rs"]
+mod tests;
