@@ -83,7 +83,7 @@ impl Account {
             return;
         };
         if self.blocks_sender(message) {
-            return;
+            return bounce(cx, message);
         }
         let archived = self.archived_as(message);
         // `Choice:` what was for a session that is over is for its user, of whatever type: nobody who was told that it was delivered is to

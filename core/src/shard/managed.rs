@@ -1,7 +1,7 @@
 //! Stream management (XEP-0198) between streams and accounts: sessions that fall asleep, come back, or are over.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -27,8 +27,10 @@ pub(super) struct Sleepers {
     last: u64,
     /// Those whose clients may still acknowledge something, because the server stops, by their last connection.
     parting: BTreeMap<ConnId, (AccountKey, SessionKey)>,
-    /// Those that are to end.
+    /// Those that are to end, and were not told so yet.
     dying: Vec<(AccountKey, SessionKey)>,
+    /// The same, until they have ended.
+    doomed: BTreeSet<(AccountKey, SessionKey)>,
 }
 
 /// What becomes of a session whose connection carries it no more.
@@ -85,14 +87,27 @@ impl Sleepers {
     }
 
     fn remove(&mut self, key: AccountKey, session: SessionKey) {
+        self.doomed.remove(&(key, session));
         if let Some(number) = self.numbers.remove(&(key, session)) {
             self.order.remove(&number);
         }
     }
 
+    /// The one that has been asleep for longest.
+    fn first(&self) -> Option<(AccountKey, SessionKey)> {
+        Some(*self.order.first_key_value()?.1)
+    }
+
+    /// One is to end, once.
+    fn doom(&mut self, key: AccountKey, session: SessionKey) {
+        if self.doomed.insert((key, session)) {
+            self.dying.push((key, session));
+        }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.order.len() + self.parting.len() + self.dying.len()
+        self.order.len() + self.parting.len() + self.doomed.len()
     }
 }
 
@@ -124,6 +139,7 @@ impl Shard {
                 }
             }
             // A session has one stream, and this is it.
+            // `Deviation:` XEP-0198 §3 would have a second `<enable/>` end the stream, and answers it by `<failed/>` in its example.
             Nonza::Resume(_) => self.fail_nonza(now, conn, Condition::UnexpectedRequest),
             Nonza::Active => self.attend(now, conn, (key, session), Attention::Active),
             Nonza::Inactive => self.attend(now, conn, (key, session), Attention::Inactive),
@@ -213,7 +229,9 @@ impl Shard {
         (key, session): (AccountKey, SessionKey),
         attention: Attention,
     ) {
-        if let Some(owner) = self.owners.get_mut(key) {
+        if attention == Attention::Active
+            && let Some(owner) = self.owners.get_mut(key)
+        {
             owner.account.flush(&mut self.fx, session);
         }
         let unacked = self.in_account(now, key, |account, cx| {
@@ -227,15 +245,22 @@ impl Shard {
     /// A client comes back for a session (§5).
     pub(super) fn resume(&mut self, now: Now, conn: ConnId, resume: &Resume) {
         let Some(key) = self.member(conn) else {
-            return self.not_resumed(now, conn, None);
+            return self.not_resumed(now, conn, Condition::ItemNotFound, None);
         };
         let Some(owner) = self.owners.get_mut(key) else {
-            return self.not_resumed(now, conn, None);
+            return self.not_resumed(now, conn, Condition::ItemNotFound, None);
         };
+        let host = self.config.accounts(owner.account.jid().domain());
+        if host.is_none_or(|host| host.sm.hibernation.is_zero()) {
+            // §5: "If the server does not support session resumption".
+            return self.not_resumed(now, conn, Condition::FeatureNotImplemented, None);
+        }
         let (session, carrier) = match owner.account.find_resumable(&resume.previd) {
             Found::There(session, carrier) => (session, carrier),
-            Found::Over(h) => return self.not_resumed(now, conn, Some(h)),
-            Found::Nobody => return self.not_resumed(now, conn, None),
+            Found::Over(h) => {
+                return self.not_resumed(now, conn, Condition::ItemNotFound, Some(h));
+            }
+            Found::Nobody => return self.not_resumed(now, conn, Condition::ItemNotFound, None),
         };
         let acked = match carrier {
             Some(old) => self.fx.acked(old, resume.h),
@@ -260,9 +285,9 @@ impl Shard {
         self.fail_now(now, conn, Violation::HandledTooHigh(high));
     }
 
-    fn not_resumed(&mut self, now: Now, conn: ConnId, h: Option<u32>) {
+    fn not_resumed(&mut self, now: Now, conn: ConnId, condition: Condition, h: Option<u32>) {
         self.answered(now, conn, |stream, cx| {
-            stream.not_resumed(cx, Condition::ItemNotFound, h);
+            stream.not_resumed(cx, condition, h);
             None
         });
     }
@@ -397,13 +422,13 @@ impl Shard {
         let asleep = owner.account.sleepers();
         let surplus = asleep.len().saturating_sub(most);
         dying.extend(asleep.into_iter().take(surplus));
-        self.sleepers
-            .dying
-            .extend(dying.into_iter().map(|session| (key, session)));
+        for session in dying {
+            self.sleepers.doom(key, session);
+        }
         if self.fx.asleep() > SM_ASLEEP_BYTES
-            && let Some((_, first)) = self.sleepers.order.first_key_value()
+            && let Some((key, session)) = self.sleepers.first()
         {
-            self.sleepers.dying.push(*first);
+            self.sleepers.doom(key, session);
         }
     }
 
@@ -447,7 +472,7 @@ impl Shard {
                 Some(Found::Over(h)) => Some(h),
                 Some(Found::There(..) | Found::Nobody) | None => None,
             };
-            self.not_resumed(now, conn, h);
+            self.not_resumed(now, conn, Condition::ItemNotFound, h);
         }
         self.drop_if_idle(now, key);
     }
@@ -485,6 +510,13 @@ impl Shard {
                 let delay = self.ack_delay(conn);
                 self.timers.set(Due::Ack(conn), self.fx.now(), delay);
             }
+        }
+    }
+
+    /// The server stops: what clients have handled is worth knowing, while they can still say so.
+    pub(super) fn ask_all(&mut self) {
+        for conn in self.connections.keys() {
+            self.fx.ask(conn);
         }
     }
 

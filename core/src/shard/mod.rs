@@ -218,6 +218,7 @@ impl Shard {
             Input::Secured { conn, tls } => self.answered(now, conn, |s, cx| s.secured(cx, tls)),
             Input::Shutdown => {
                 self.course = Course::Stopping;
+                self.ask_all();
                 self.fail_all(now, Violation::Shutdown, |_| true);
                 self.end_all_sleepers(now, |_| true);
             }
