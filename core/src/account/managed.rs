@@ -208,7 +208,7 @@ impl Account {
     /// A client asks how many of its stanzas were handled; nothing, if they are not counted.
     pub(crate) fn asked(&mut self, key: SessionKey) -> Option<u32> {
         let inbound = self.session(key)?.inbound.as_mut()?;
-        Some(inbound.ask())
+        Some(inbound.asked())
     }
 
     /// A client has acknowledged something.
@@ -433,7 +433,7 @@ impl Account {
         if !inbound.is_settled() {
             return None;
         }
-        let h = inbound.settled();
+        let h = inbound.h();
         let id = session.managed.as_ref()?.resumption.as_ref()?.id.clone();
         let jid = session.jid.clone();
         let Line::Asleep(asleep) = core::mem::replace(&mut session.line, Line::Here(conn)) else {
@@ -476,7 +476,7 @@ impl Account {
     pub(super) fn remember(&mut self, cx: &mut Cx<'_>, session: &Session) -> Option<u32> {
         let managed = session.managed.as_ref()?;
         let resumption = managed.resumption.as_ref()?;
-        let h = session.inbound.as_ref()?.settled();
+        let h = session.inbound.as_ref()?.h();
         let old = Old {
             id: resumption.id.as_str().into(),
             ended: cx.now.wall,

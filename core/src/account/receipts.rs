@@ -30,6 +30,14 @@ impl Account {
         }
     }
 
+    /// From now on a session counts what it sends.
+    #[cfg(test)]
+    pub(crate) fn count(&mut self, key: SessionKey) {
+        if let Some(session) = self.session(key) {
+            session.inbound = Some(alloc::boxed::Box::default());
+        }
+    }
+
     /// What the session of a stanza has counted, as long as there is one.
     pub(crate) fn inbound_of(&mut self, sent: Sent) -> Option<(SessionKey, &mut Inbound)> {
         let key = SessionKey::of_number(sent.session);

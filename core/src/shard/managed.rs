@@ -106,6 +106,7 @@ impl Sleepers {
     }
 
     /// How many there are.
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn len(&self) -> usize {
         self.order.len() + self.parting.len() + self.doomed.len()
     }

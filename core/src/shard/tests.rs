@@ -1,5 +1,6 @@
 //! What a shard promises of accounts that nobody waits for, and of what it has with the store.
 
+mod receipts;
 mod retention;
 
 use alloc::boxed::Box;

@@ -93,7 +93,7 @@ impl Inbound {
     }
 
     /// How many are settled, with all before them: the `h` of an answer.
-    pub(crate) const fn settled(&self) -> u32 {
+    pub(crate) const fn h(&self) -> u32 {
         self.settled
     }
 
@@ -109,7 +109,7 @@ impl Inbound {
 
     /// The client asks. It is answered at once with what is settled (XEP-0198 §4: "MUST NOT be withheld"); if that is not all, it is
     /// told more when there is more.
-    pub(crate) fn ask(&mut self) -> u32 {
+    pub(crate) fn asked(&mut self) -> u32 {
         self.asked = match self.is_settled() {
             true => Asked::Nothing,
             false => Asked::Upto(self.came()),
@@ -179,12 +179,12 @@ mod tests {
         assert_eq!(numbers, [1, 2, 3, 4]);
         assert_eq!(inbound.handled(3), Handled::Waits);
         assert_eq!(inbound.handled(2), Handled::Waits);
-        assert_eq!(inbound.settled(), 0);
+        assert_eq!(inbound.h(), 0);
         assert_eq!(inbound.handled(1), Handled::Moved);
-        assert_eq!(inbound.settled(), 3);
+        assert_eq!(inbound.h(), 3);
         assert!(!inbound.is_settled());
         assert_eq!(inbound.handled(4), Handled::Moved);
-        assert_eq!((inbound.settled(), inbound.is_settled()), (4, true));
+        assert_eq!((inbound.h(), inbound.is_settled()), (4, true));
     }
 
     #[test]
@@ -197,11 +197,11 @@ mod tests {
         assert_eq!(inbound.handled(second), Handled::Waits);
         assert_eq!(inbound.handled(second), Handled::Stray);
         assert_eq!(inbound.handled(first), Handled::Moved);
-        assert_eq!(inbound.settled(), 2);
+        assert_eq!(inbound.h(), 2);
         for number in [first, second, 0, 3, u32::MAX] {
             assert_eq!(inbound.handled(number), Handled::Stray, "{number}");
         }
-        assert_eq!(inbound.settled(), 2);
+        assert_eq!(inbound.h(), 2);
     }
 
     /// XEP-0198 §4.
@@ -210,14 +210,14 @@ mod tests {
         let mut inbound = after(u32::MAX - 1);
         let numbers: Vec<u32> = (0..3).map(|_| inbound.begin()).collect();
         assert_eq!(numbers, [u32::MAX, 0, 1]);
-        assert_eq!(inbound.ask(), u32::MAX - 1);
+        assert_eq!(inbound.asked(), u32::MAX - 1);
         for (number, handled, settled) in [
             (0, Handled::Waits, u32::MAX - 1),
             (u32::MAX, Handled::Moved, 0),
             (1, Handled::Moved, 1),
         ] {
             assert_eq!(inbound.handled(number), handled);
-            assert_eq!(inbound.settled(), settled);
+            assert_eq!(inbound.h(), settled);
         }
         assert!(inbound.falls_due());
         assert_eq!(inbound.tell(), Some(1));
@@ -255,13 +255,13 @@ mod tests {
     #[test]
     fn who_asks_is_answered_at_once_and_told_more_until_it_knows_of_all_that_had_come() {
         let mut inbound = Inbound::default();
-        assert_eq!(inbound.ask(), 0);
+        assert_eq!(inbound.asked(), 0);
         for _ in 0..3 {
             inbound.begin();
         }
         inbound.handled(1);
         assert!(!inbound.falls_due(), "nobody waits for that");
-        assert_eq!(inbound.ask(), 1);
+        assert_eq!(inbound.asked(), 1);
         inbound.begin();
         inbound.handled(2);
         assert!(inbound.falls_due());
@@ -280,10 +280,10 @@ mod tests {
     fn who_asks_anew_before_it_is_told_needs_not_be() {
         let mut inbound = Inbound::default();
         inbound.begin();
-        inbound.ask();
+        inbound.asked();
         inbound.handled(1);
         assert!(inbound.falls_due());
-        assert_eq!(inbound.ask(), 1);
+        assert_eq!(inbound.asked(), 1);
         assert_eq!(inbound.tell(), None);
     }
 }

@@ -408,6 +408,18 @@ impl World {
         seat.map_or(0, |(shard, conn)| self.shards[shard].outgoing(conn).len())
     }
 
+    /// One of them, for tests that look into it.
+    #[cfg(test)]
+    pub(crate) fn shard(&mut self, shard: usize) -> &mut Shard {
+        &mut self.shards[shard]
+    }
+
+    /// What is on the disk.
+    #[cfg(test)]
+    pub(crate) const fn disk(&mut self) -> &mut Memory {
+        &mut self.store
+    }
+
     /// How much each shard has in memory: see `Shard::residue`.
     #[must_use]
     pub fn residue(&self) -> Vec<[usize; 9]> {
