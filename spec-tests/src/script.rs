@@ -20,8 +20,10 @@
 //! rest of an element; with elements behind it, these are there among others. `{each:N:…}` may be all that is expected.
 
 mod archive;
+mod client;
 mod fill;
 mod run;
+mod settings;
 
 pub use run::{Cut, run};
 

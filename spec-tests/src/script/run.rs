@@ -6,30 +6,33 @@
 //! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`, and `query WORDS` of the own archive: see `archive::query`.
 //! Orders of the administrator: `shut-down`, `start` (the server again, from what is on disk; all connections are gone, however it
 //! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`, `drop-host HOST`, `store
-//! busy`, `mesh full|free` (between shards), and `befriend USER USER to|from|both`, by stanzas of sessions that are gone then: what
+//! busy|slow|fails` (the next batch), `mesh full|free` (between shards), and `befriend USER USER to|from|both`, by stanzas of sessions that are gone then: what
 //! the roster of the first says of the second.
 //!
-//! States: `header`, `features`, `failure CONDITION` (of SASL), `error CONDITION` (of the stream, with its end), `closed`,
+//! Of stream management: `manage` enables it with resumption, and `{PEER.id}` is the session's id from then on; `resume USER ID H` is a
+//! new connection that signs in and asks for that session. Requests for acknowledgement are seen as everything else, unless the client
+//! is told to `ignore-requests` or to `answer-requests`, also while time passes.
+//!
+//! States: `handled N` (nothing but `<a/>`, up to this number), `header`, `features`, `failure CONDITION` (of SASL), `error CONDITION` (of the stream, with its end), `closed`,
 //! `tls-failed`, `nothing`, `anything` (what came is passed over), and `page IDS WORDS` of an archive: see `archive::Page`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use spondee_core::archive::Policy;
-use spondee_core::config::{Config, ConflictResolve, Host, TlsAvailable};
+use spondee_core::config::{Config, Host};
 use spondee_core::jid::{BareJid, Domain};
-use spondee_core::options::{Expiry, Item as _};
 use spondee_core::port::{Command, Opening, TlsVersion};
-use spondee_core::registration::WhoRegisters;
-use spondee_core::sasl::Encryption;
 use spondee_core::secret::Secret;
-use spondee_core::xep::Uri;
+use spondee_core::store::StoreError;
 
 use super::archive::{Page, query};
+use super::client::{Client, Requests};
 use super::fill::{Names, compare, each, expand};
+use super::settings::{options, set};
 use super::{Act, Case, Step};
 use crate::element::{CLIENT, Element, Item, Reader, SASL, STREAMS};
-use crate::memory::{Ended, Mesh, StorePace, World, config};
+use crate::memory::{Ended, Fate, Mesh, StorePace, World, config};
 use crate::talk::Talk;
 
 /// How what a client writes is cut.
@@ -55,12 +58,14 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
             host.archive.policy = Policy::Always;
         }
     }
+    options(&mut config, &case.settings).map_err(|e| format!("{}: {e}", case.at))?;
     let mut tls = TlsVersion::V1_3;
     let mut more = Vec::new();
     for setting in &case.settings {
         match setting.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["tls", "1.2"] => tls = TlsVersion::V1_2,
             ["account", user] => more.push(user),
+            ["option", ..] => {}
             _ => set(&mut config, setting).map_err(|e| format!("{}: {e}: {setting:?}", case.at))?,
         }
     }
@@ -73,7 +78,7 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
         world,
         config,
         cut,
-        talks: BTreeMap::new(),
+        clients: BTreeMap::new(),
         names: Names::new(),
     };
     let file = case.at.split(':').next().unwrap_or_default();
@@ -87,80 +92,11 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
         .map_err(|e| format!("{}: at the end, {e}", case.at))
 }
 
-fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
-    let words: Vec<&str> = setting.iter().map(String::as_str).collect();
-    let number = |text: &str| text.parse::<u32>().map_err(|e| e.to_string());
-    match words.as_slice() {
-        ["shards", count] => config.shards = count.parse().map_err(|_| "not a number")?,
-        ["limit", "c2s_stanza_bytes", bytes] => config.limits.c2s_stanza_bytes = number(bytes)?,
-        ["limit", "session_queue_bytes", bytes] => {
-            config.limits.session_queue_bytes = number(bytes)? as usize;
-        }
-        ["limit", "sessions_per_account", count] => {
-            config.limits.sessions_per_account = number(count)? as usize;
-        }
-        ["registration", "throttle", count] => {
-            config.limits.registrations_per_address = number(count)?;
-        }
-        ["registration", "total", count] => config.limits.registrations = number(count)?,
-        _ => {
-            for Host::Accounts(host) in config.hosts.values_mut() {
-                match words.as_slice() {
-                    ["encryption", "optional"] => host.sasl.encryption = Encryption::Optional,
-                    ["tls", "none"] => host.tls = TlsAvailable::No,
-                    ["conflict", "kick_new"] => host.conflict = ConflictResolve::KickNew,
-                    ["conflict", "random"] => host.conflict = ConflictResolve::Random,
-                    ["conflict", "increment"] => host.conflict = ConflictResolve::Increment,
-                    ["archive", policy] => {
-                        host.archive.policy = Policy::from_name(policy).ok_or("no such policy")?;
-                    }
-                    ["offline", "messages", count] => host.archive.max_offline = number(count)?,
-                    ["offline", "expires", seconds] => {
-                        host.archive.offline_expires_after = expiry(seconds)?;
-                    }
-                    ["archive", "results", count] => host.archive.max_results = number(count)?,
-                    ["archive", "messages", count] => {
-                        host.archive.max_messages = u64::from(number(count)?);
-                    }
-                    ["archive", "expires", seconds] => {
-                        host.archive.expires_after = expiry(seconds)?;
-                    }
-                    ["roster", "contacts", count] => {
-                        host.roster.max_contacts = number(count)? as usize;
-                    }
-                    ["roster", "requests", count] => {
-                        host.roster.max_requests = number(count)? as usize;
-                    }
-                    ["blocklist", "items", count] => {
-                        host.blocking.max_items = number(count)? as usize;
-                    }
-                    ["private", "items", count] => {
-                        host.private.max_items = number(count)? as usize;
-                    }
-                    ["registration", "anybody"] => host.registration.by = WhoRegisters::Anybody,
-                    ["contact", kind, uri] => {
-                        let uri = Uri::read(uri).ok_or("not a URI")?;
-                        host.contacts.add(kind, uri).ok_or("no such contact")?;
-                    }
-                    ["disable", mechanism] => host.sasl.disable.push((*mechanism).to_owned()),
-                    _ => return Err("no such setting".to_owned()),
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn expiry(seconds: &str) -> Result<Expiry, String> {
-    let seconds = seconds.parse().map_err(|_| "not a number")?;
-    Ok(Expiry::After(Duration::from_secs(seconds)))
-}
-
 struct Stage {
     world: World,
     config: Config,
     cut: Cut,
-    talks: BTreeMap<String, Talk>,
+    clients: BTreeMap<String, Client>,
     names: Names,
 }
 
@@ -183,7 +119,7 @@ impl Stage {
     }
 
     fn write(&mut self, peer: &str, bytes: &[u8]) {
-        let peer = self.talk(peer).peer();
+        let peer = self.client(peer).talk.peer();
         match self.cut {
             Cut::Whole => self.world.write(peer, bytes),
             Cut::Bytes => {
@@ -195,12 +131,45 @@ impl Stage {
         self.world.run();
     }
 
-    /// The connection of this name, made now if need be.
-    fn talk(&mut self, name: &str) -> &mut Talk {
+    /// The client of this name, connected now if need be.
+    fn client(&mut self, name: &str) -> &mut Client {
         let world = &mut self.world;
-        self.talks
+        self.clients
             .entry(name.to_owned())
-            .or_insert_with(|| Talk::connect(world, Opening::Clear))
+            .or_insert_with(|| Client::new(Talk::connect(world, Opening::Clear)))
+    }
+
+    /// From now on this is the connection of that client, which goes on as it was told to deal with requests.
+    fn connected(&mut self, name: &str, talk: Talk) -> &mut Client {
+        let requests = self.clients.get(name).map(|client| client.requests);
+        let mut client = Client::new(talk);
+        client.requests = requests.unwrap_or_default();
+        self.clients.insert(name.to_owned(), client);
+        self.client(name)
+    }
+
+    /// Time passes, and clients that answer requests do so meanwhile.
+    fn wait(&mut self, time: Duration) -> Result<(), String> {
+        let end = self.world.now().mono + time;
+        self.attend()?;
+        let answers = |client: &Client| client.requests == Requests::Answered;
+        if self.clients.values().any(answers) {
+            while let Some(at) = self.world.next_timeout().filter(|at| *at < end) {
+                let now = self.world.now().mono;
+                self.world.advance(at.since(now));
+                self.attend()?;
+            }
+        }
+        let now = self.world.now().mono;
+        self.world.advance(end.since(now));
+        self.attend()
+    }
+
+    fn attend(&mut self) -> Result<(), String> {
+        for client in self.clients.values_mut() {
+            client.attend(&mut self.world)?;
+        }
+        Ok(())
     }
 
     fn order(&mut self, name: &str, words: &[&str]) -> Result<(), String> {
@@ -210,25 +179,40 @@ impl Stage {
         match words {
             ["connect", "tls"] => {
                 let talk = Talk::connect(&mut self.world, Opening::Tls);
-                self.talks.insert(name.to_owned(), talk);
+                self.connected(name, talk);
             }
             ["session", user, resource] => {
                 let account = account(user);
                 let talk = Talk::session(&mut self.world, &account, resource)?;
-                self.talks.insert(name.to_owned(), talk);
+                self.connected(name, talk);
             }
             ["online", user, resource] => {
                 let mut talk = Talk::session(&mut self.world, &account(user), resource)?;
                 talk.send(&mut self.world, &format!("{ROSTER_GET}<presence/>"));
                 talk.rest(&mut self.world)?;
-                self.talks.insert(name.to_owned(), talk);
+                self.connected(name, talk);
             }
+            ["resume", user, id, handled] => {
+                let account = account(user);
+                let id = String::from_utf8_lossy(&expand(id, &self.names)?).into_owned();
+                let mut talk = Talk::connect(&mut self.world, Opening::Tls);
+                talk.open(&mut self.world, "localhost")?;
+                talk.sign_in(&mut self.world, &account, "secret")?;
+                self.connected(name, talk);
+                self.with(name, |client, world| client.resume(world, &id, handled))?;
+            }
+            ["manage"] => {
+                let id = self.with(name, Client::enable)?;
+                self.names.insert(format!("{name}.id"), id);
+            }
+            ["ignore-requests"] => self.client(name).requests = Requests::Ignored,
+            ["answer-requests"] => self.client(name).requests = Requests::Answered,
             ["befriend", user, other, subscription] => {
                 self.befriend(&account(user), &account(other), subscription)?;
             }
             ["wait", seconds] => {
                 let seconds = seconds.parse().map_err(|_| "not a number")?;
-                self.world.advance(Duration::from_secs(seconds));
+                self.wait(Duration::from_secs(seconds))?;
             }
             ["write", times, ..] => {
                 let times = times.parse::<usize>().map_err(|e| e.to_string())?;
@@ -247,8 +231,9 @@ impl Stage {
     }
 
     fn order_of_talk(&mut self, name: &str, words: &[&str]) -> Result<(), String> {
-        self.talk(name);
-        let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        self.client(name);
+        let client = self.clients.get_mut(name).ok_or("no such connection")?;
+        let talk = &mut client.talk;
         let world = &mut self.world;
         match words {
             ["connect"] => {}
@@ -278,6 +263,16 @@ impl Stage {
         Ok(())
     }
 
+    /// What this client does with the world.
+    fn with<T>(
+        &mut self,
+        name: &str,
+        act: impl FnOnce(&mut Client, &mut World) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let client = self.clients.get_mut(name).ok_or("no such connection")?;
+        act(client, &mut self.world)
+    }
+
     /// Whether it was an order of the administrator's.
     fn command(&mut self, words: &[&str]) -> Result<bool, String> {
         let address = |text: &str| BareJid::parse(text).map_err(|e| format!("{e:?}"));
@@ -288,7 +283,7 @@ impl Stage {
             }
             ["start"] => {
                 self.silence()?;
-                self.talks.clear();
+                self.clients.clear();
                 self.world.crash();
                 return Ok(true);
             }
@@ -296,8 +291,16 @@ impl Stage {
                 self.world.add_user(account, "secret");
                 return Ok(true);
             }
-            ["store", "busy"] => {
-                self.world.store_pace = StorePace::Busy;
+            ["store", "fails"] => {
+                let failed = Fate::Failed(StoreError::Failed);
+                self.world.fates.push_back(failed);
+                return Ok(true);
+            }
+            ["store", pace] => {
+                self.world.store_pace = match *pace {
+                    "busy" => StorePace::Busy,
+                    _ => StorePace::Slow,
+                };
                 return Ok(true);
             }
             ["mesh", state] => {
@@ -376,10 +379,10 @@ impl Stage {
 
     /// As `expect`, in any order.
     fn expect_all(&mut self, name: &str, text: &str) -> Result<(), String> {
-        let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        let client = self.clients.get_mut(name).ok_or("no such connection")?;
         let mut wanted = patterns(text)?;
         while !wanted.is_empty() {
-            let item = match talk.poll(&mut self.world)? {
+            let item = match client.poll(&mut self.world)? {
                 Some(Item::Element(element)) => element,
                 other => {
                     let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
@@ -412,9 +415,9 @@ impl Stage {
 
     fn expect(&mut self, name: &str, text: &str) -> Result<(), String> {
         let world = &mut self.world;
-        let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        let client = self.clients.get_mut(name).ok_or("no such connection")?;
         for pattern in patterns(&each(text)?)? {
-            let item = talk.poll(world)?;
+            let item = client.poll(world)?;
             match (&pattern, &item) {
                 (Item::Open(want), Some(Item::Open(have)))
                 | (Item::Element(want), Some(Item::Element(have))) => {
@@ -424,7 +427,7 @@ impl Stage {
                 (Item::Close, Some(Item::Close)) => {}
                 (_, Some(item)) => return Err(format!("expected {pattern}\n  not {item}")),
                 (_, None) => {
-                    let ended = world.ended(talk.peer());
+                    let ended = world.ended(client.talk.peer());
                     return Err(format!(
                         "expected {pattern}\n  but nothing came ({ended:?})"
                     ));
@@ -435,9 +438,9 @@ impl Stage {
     }
 
     fn page(&mut self, name: &str, words: &str) -> Result<(), String> {
-        let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        let client = self.clients.get_mut(name).ok_or("no such connection")?;
         let mut page = Page::parse(&words.split_whitespace().collect::<Vec<_>>())?;
-        while !page.take(&talk.next(&mut self.world)?, &mut self.names)? {}
+        while !page.take(&client.next(&mut self.world)?, &mut self.names)? {}
         Ok(())
     }
 
@@ -445,39 +448,43 @@ impl Stage {
         if let Some(words) = text.strip_prefix("page") {
             return self.page(name, words);
         }
-        let talk = self.talks.get_mut(name).ok_or("no such connection")?;
+        let client = self.clients.get_mut(name).ok_or("no such connection")?;
         match text.split_once(' ').unwrap_or((text, "")) {
             ("anything", "") => {
-                while talk.poll(&mut self.world)?.is_some() {}
+                while client.poll(&mut self.world)?.is_some() {}
                 return Ok(());
             }
             ("header", "") => {
-                return match talk.poll(&mut self.world)? {
+                return match client.poll(&mut self.world)? {
                     Some(Item::Open(header)) if header.is(STREAMS, "stream") => Ok(()),
                     other => Err(format!("expected a header, not {other:?}")),
                 };
             }
-            ("features", "") => return named(&talk.next(&mut self.world)?, STREAMS, "features"),
+            ("handled", all) => {
+                let all = all.parse().map_err(|_| "not a number")?;
+                return client.handled_by_server(&mut self.world, all);
+            }
+            ("features", "") => return named(&client.next(&mut self.world)?, STREAMS, "features"),
             ("failure", condition) => {
-                let failure = talk.next(&mut self.world)?;
+                let failure = client.next(&mut self.world)?;
                 named(&failure, SASL, "failure")?;
                 return has_condition(&failure, condition);
             }
             ("error", condition) => {
-                let error = talk.next(&mut self.world)?;
+                let error = client.next(&mut self.world)?;
                 named(&error, STREAMS, "error")?;
                 has_condition(&error, condition)?;
-                return match talk.poll(&mut self.world)? {
+                return match client.poll(&mut self.world)? {
                     Some(Item::Close) => Ok(()),
                     other => Err(format!("expected the end of the stream, not {other:?}")),
                 };
             }
             _ => {}
         }
-        if let Some(item) = talk.poll(&mut self.world)? {
+        if let Some(item) = client.poll(&mut self.world)? {
             return Err(format!("expected {text}, not {item}"));
         }
-        let ended = self.world.ended(talk.peer());
+        let ended = self.world.ended(client.talk.peer());
         let wanted = match text {
             "nothing" => None,
             "closed" => Some(Ended::Closed),
@@ -493,8 +500,8 @@ impl Stage {
 
     /// Nothing may be left unread by the transcript.
     fn silence(&mut self) -> Result<(), String> {
-        for (name, talk) in &mut self.talks {
-            if let Some(item) = talk.poll(&mut self.world)? {
+        for (name, client) in &mut self.clients {
+            if let Some(item) = client.poll(&mut self.world)? {
                 return Err(format!("{name} had not expected {item}"));
             }
         }
