@@ -99,3 +99,45 @@ fn who_is_told_what_waited_is_not_away_though_no_more_may_wait() -> Result<(), S
     assert_eq!(ids(&messages), ["1", "2"]);
     Ok(())
 }
+
+/// What the server itself says of a subscription comes at once, and presence behind what waited.
+#[test]
+fn who_ends_what_it_shared_is_not_seen_behind_that() -> Result<(), String> {
+    let (mut world, mut romeo) = stage(keeping(10))?;
+    let mut first = Talk::session(&mut world, JULIET, "first")?;
+    first.send(
+        &mut world,
+        &format!("<presence type='subscribe' to='{ROMEO}'/>"),
+    );
+    romeo.send(&mut world, "<presence/>");
+    romeo.send(
+        &mut world,
+        &format!("<presence type='subscribed' to='{JULIET}'/>"),
+    );
+    world.hang_up(first.peer());
+    let words = format!("<message to='{JULIET}' id='1'><body>x</body></message>");
+    romeo.send(&mut world, &words);
+    let mut juliet = Talk::session(&mut world, JULIET, "j")?;
+    juliet.send(
+        &mut world,
+        "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>",
+    );
+    // The page of what waited is written, and she does not take it yet.
+    world.stop_taking(juliet.peer());
+    juliet.send(&mut world, "<presence/>");
+    romeo.send(
+        &mut world,
+        &format!("<presence type='unsubscribed' to='{JULIET}'/>"),
+    );
+    world.take_again(juliet.peer());
+    world.run();
+    let told = juliet.rest(&mut world)?;
+    assert!(ids(&told).contains(&"1"), "{told:?}");
+    let ends = |stanza: &Element| stanza.attribute("type") == Some("unsubscribed");
+    let behind = told.iter().skip_while(|stanza| !ends(stanza));
+    let behind: Vec<&Element> = behind.filter(|s| s.name == "presence").collect();
+    assert!(behind.first().is_some_and(|first| ends(first)), "{told:?}");
+    let is_seen = |stanza: &&&Element| stanza.attribute("type").is_none();
+    assert_eq!(behind.iter().find(is_seen), None);
+    Ok(())
+}

@@ -9,7 +9,7 @@ use core::ops::RangeInclusive;
 use super::archive::ArchiveRead;
 use super::choose::{Recipients, Unreached};
 use super::session::Telling;
-use super::{Account, Cx, Read, Saying, SessionKey};
+use super::{Account, Addressed, Cx, Read, Saying, SessionKey};
 use crate::archive::{self, ARCHIVE};
 use crate::effects::Stored;
 use crate::jid::Jid;
@@ -430,14 +430,25 @@ impl Account {
             return;
         };
         for (stanza, told) in behind.told {
-            let late = Saying::Late(key, stanza, Box::new(told));
-            cx.spoken.said.push(late);
+            // That it is over was told at once: nobody is seen behind that.
+            if self.is_still_shown(&stanza, &told.to) {
+                let late = Saying::Late(key, stanza, Box::new(told));
+                cx.spoken.said.push(late);
+            }
         }
         if let Some((read, outcome)) = behind.page {
             if let Some(conn) = self.conn_of(key) {
                 self.go_on(conn);
             }
             self.archive_came(cx, *read, outcome);
+        }
+    }
+
+    /// Whether what was held back may be told: presence of somebody that the account still sees, and all else.
+    fn is_still_shown(&self, stanza: &Stanza, to: &Addressed) -> bool {
+        match (stanza.kind(), to) {
+            (Kind::Presence(kind), Addressed::At(to)) => self.is_shown(kind, stanza, to),
+            (Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_), _) => true,
         }
     }
 
