@@ -141,3 +141,40 @@ fn who_ends_what_it_shared_is_not_seen_behind_that() -> Result<(), String> {
     assert_eq!(behind.iter().find(is_seen), None);
     Ok(())
 }
+
+/// What somebody says to his own account waits there, if anything else does, and so does what he says behind it.
+#[test]
+fn what_a_closed_connection_said_to_its_own_account_is_not_overtaken() -> Result<(), String> {
+    let (mut world, mut other) = stage(keeping(10))?;
+    let juliet = Talk::session(&mut world, JULIET, "j")?;
+    let carbons = "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>";
+    other.send(&mut world, carbons);
+    other.send(&mut world, "<presence/>");
+    other.rest(&mut world)?;
+    let romeo = Talk::session(&mut world, ROMEO, "leaving")?;
+    world.store_pace = StorePace::Slow;
+    let words = format!(
+        "<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='nurse@localhost'/></query></iq>\
+         <message to='{ROMEO}' type='chat' id='first'><body>x</body></message>\
+         <message to='{JULIET}' type='chat' id='second'><body>y</body></message>"
+    );
+    world.write(romeo.peer(), words.as_bytes());
+    world.hang_up(romeo.peer());
+    world.step_all_but_commits();
+    let words = format!("<message to='{ROMEO}' type='chat'><body>z</body></message>");
+    world.write(juliet.peer(), words.as_bytes());
+    world.step_all_but_commits();
+    world.run();
+    let told: Vec<String> = other
+        .rest(&mut world)?
+        .iter()
+        .map(Element::to_string)
+        .collect();
+    let place = |id: &str| told.iter().position(|stanza| stanza.contains(id));
+    let places = (place("id='first'"), place("id='second'"));
+    assert!(
+        matches!(places, (Some(first), Some(second)) if first < second),
+        "{told:?}"
+    );
+    Ok(())
+}

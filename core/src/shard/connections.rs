@@ -508,7 +508,8 @@ impl Shard {
         true
     }
 
-    /// Hands a session's stream what it holds, as far as its owner can act: nobody is to wait for, its connection is gone.
+    /// Hands a session's stream what it holds, as far as its owner can act: nobody is to wait for, its connection is gone. What it said to its
+    /// own account, and waits there, is not to be overtaken by what it said behind that.
     pub(super) fn finish_input(&mut self, now: Now, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else {
             return;
@@ -518,7 +519,9 @@ impl Shard {
         }
         let held = connection.stream.take_held();
         let mut input = held.as_slice();
+        let waits = self.count_waiting(conn);
         while self.member(conn).is_some_and(|key| self.can_act(key))
+            && self.count_waiting(conn) == waits
             && let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input))
         {
             self.on_event(now, conn, event);
@@ -527,6 +530,19 @@ impl Shard {
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.stream.hold(input);
         }
+    }
+
+    /// How much waits for the owner of a session's account.
+    pub(super) fn count_waiting(&self, conn: ConnId) -> usize {
+        let owner = self.member(conn).and_then(|key| self.owners.get(key));
+        owner.map_or(0, |owner| owner.inbox.len())
+    }
+
+    /// Whether a session's stream has something to say yet.
+    pub(super) fn holds_input(&self, conn: ConnId) -> bool {
+        let connection = self.connections.get(conn);
+        connection.is_some_and(|connection| connection.stream.holds())
+            && self.member(conn).is_some()
     }
 
     /// Whether there is still somebody to write to.

@@ -118,6 +118,11 @@ impl Inbox {
         self.items.is_empty()
     }
 
+    /// How many things wait.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// Something that is no stanza. It has room always: connections and commands are bounded by themselves, and each ends once.
     pub(super) fn push(&mut self, item: Item) {
         if let Item::Fail(conn, _) = &item

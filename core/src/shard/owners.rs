@@ -562,8 +562,12 @@ impl Shard {
 
     /// A connection was closed: what it brought before comes first.
     fn run_closed(&mut self, now: Now, key: AccountKey, conn: ConnId) {
+        let waited = self.count_waiting(conn);
         self.finish_input(now, conn);
+        let waits = self.count_waiting(conn) > waited && self.holds_input(conn);
         match self.owners.get_mut(key) {
+            // Behind what it said to itself.
+            Some(owner) if waits => owner.inbox.push(Item::Closed(conn)),
             Some(owner) if !owner.is_ready() && self.connections.get(conn).is_some() => {
                 owner.inbox.put_back(Item::Closed(conn));
             }
