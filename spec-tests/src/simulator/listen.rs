@@ -7,6 +7,7 @@ use super::content::Content;
 use super::kept::MAM;
 use super::lives::{Attention, Life};
 use super::rosters::ROSTER;
+use super::scales::wrapped;
 use super::stanzas::{Question, Sent, To, mark};
 use crate::element::{CLIENT, Element};
 use spondee_core::stanza::{IqType, Kind, MessageType};
@@ -174,7 +175,7 @@ impl Simulation {
             "client {index} gets {} {} {} from {}",
             stanza.name,
             stanza.attribute("type").unwrap_or_default(),
-            mark(stanza)
+            mark(wrapped(stanza).unwrap_or(stanza))
                 .or_else(|| stanza.attribute("id"))
                 .unwrap_or_default(),
             stanza.attribute("from").unwrap_or_default(),

@@ -41,7 +41,7 @@ impl Scales {
 }
 
 /// The message that another brings.
-fn wrapped(stanza: &Element) -> Option<&Element> {
+pub(super) fn wrapped(stanza: &Element) -> Option<&Element> {
     let of = |name: &'static str| move |element: &&Element| element.name == name;
     let mut below = stanza.children().flat_map(Element::children);
     let forwarded = below.find(of("forwarded"))?;
