@@ -55,7 +55,7 @@ use self::sight::Watches;
 use self::subscriptions::Subscriptions;
 use self::trace::Trace;
 use self::weather::Weather;
-use crate::memory::{Bounds, Mesh, StorePace, Workers, World, config};
+use crate::memory::{Bounds, Mesh, Peer, StorePace, Workers, World, config};
 
 /// Counts what happened: one number for each thing. Finer than virtual time, in which much happens at once.
 type Moment = u64;
@@ -245,6 +245,8 @@ struct Simulation {
     active: BTreeSet<usize>,
     /// Those who closed their connections behind the last they sent, since everything was at rest.
     parted: BTreeSet<usize>,
+    /// Connections that their clients left: nothing holds up what is on its way to them for long.
+    deserted: Vec<Peer>,
 }
 
 impl Simulation {
@@ -294,6 +296,7 @@ impl Simulation {
             witnesses: BTreeMap::new(),
             active: BTreeSet::new(),
             parted: BTreeSet::new(),
+            deserted: Vec::new(),
         }
     }
 

@@ -31,6 +31,10 @@ impl Simulation {
         for index in self.active.clone() {
             self.take_again(index);
         }
+        // However slow one was that is gone, the network tells in the end.
+        for peer in std::mem::take(&mut self.deserted) {
+            self.world.take_again(peer);
+        }
         self.exhaust()?;
         self.wait_for_store()?;
         self.wait_for_leave()?;

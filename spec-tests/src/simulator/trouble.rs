@@ -81,6 +81,7 @@ impl Simulation {
             life.ends(now);
         }
         self.clients[index].stage = Stage::Over;
+        self.deserted.push(self.clients[index].peer);
         self.active.remove(&index);
     }
 
