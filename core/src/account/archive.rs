@@ -64,7 +64,7 @@ impl Account {
         payload: &Node<'_>,
     ) -> Result<(), Condition> {
         let scope = Scope {
-            ids: &self.ids,
+            ids: self.ids(cx),
             last: self.spool.last.unwrap_or(i64::MIN),
             page: cx.host.archive.max_results,
         };
@@ -130,9 +130,10 @@ impl Account {
         };
         let mut xml = Vec::new();
         let mut ends_at = Vec::with_capacity(page.entries.len() + 1);
+        let ids = self.ids(cx);
         let results = Results::new(&self.jid, asked.from(), query.queryid.as_deref());
         let mut write = |entry: &Entry| {
-            let id = self.ids.text(entry.key);
+            let id = ids.text(entry.key);
             results.write(&mut xml, id, entry.key, &entry.payload.joined());
             ends_at.push((xml.len(), None));
         };
@@ -141,7 +142,7 @@ impl Account {
             Flipped::Yes => page.entries.iter().rev().for_each(&mut write),
         }
         let ends = page.entries.first().zip(page.entries.last());
-        let ends = ends.map(|(first, last)| (self.ids.text(first.key), self.ids.text(last.key)));
+        let ends = ends.map(|(first, last)| (ids.text(first.key), ids.text(last.key)));
         let rest = match page.more {
             true => Rest::More,
             false => Rest::Nothing,
@@ -198,8 +199,8 @@ impl Account {
             return cx.refuse(by, &asked, Condition::InternalServerError);
         };
         let ends = first.entries.first().zip(last.entries.last());
-        let ends =
-            ends.map(|ends| [ends.0, ends.1].map(|entry| (self.ids.text(entry.key), entry.key)));
+        let ids = self.ids(cx);
+        let ends = ends.map(|ends| [ends.0, ends.1].map(|entry| (ids.text(entry.key), entry.key)));
         cx.tell(by, asked.result(|w| archive::metadata(w, ends)).into());
     }
 

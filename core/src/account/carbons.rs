@@ -88,7 +88,7 @@ impl Account {
         }
         // Where there is one session only, there is nobody to be told of an error either.
         if self.sessions.len() > 1
-            && let Some(print) = self.print(message.to(), message)
+            && let Some(print) = self.print(cx, message.to(), message)
         {
             self.copied.insert(print);
         }
@@ -103,6 +103,7 @@ impl Account {
     /// Which sessions get a copy of a message that came (§7): those that do not get it by themselves, and did not send it.
     pub(super) fn copied_to(
         &self,
+        cx: &Cx<'_>,
         message: &Stanza,
         from: &Jid,
         copying: Copying,
@@ -111,7 +112,7 @@ impl Account {
         let is_copied = match copying {
             Copying::Both => true,
             Copying::Answer => {
-                let print = self.print(Some(from), message);
+                let print = self.print(cx, Some(from), message);
                 print.is_some_and(|print| self.copied.0.contains(&print))
             }
             // From somebody in a room, which sends it to each of the user's sessions there.
@@ -155,7 +156,8 @@ impl Account {
         copies: Vec<SessionKey>,
         due: Due,
     ) {
-        let stanza_id = archived.map(|key| self.stanza_id(key)).unwrap_or_default();
+        let stanza_id = archived.map(|key| self.stanza_id(cx, key));
+        let stanza_id = stanza_id.unwrap_or_default();
         let own = Jid::from(self.jid.clone());
         let mut forwarded = Vec::with_capacity(message.size() + stanza_id.len() + 256);
         message.write_forwarded(&stanza_id, &mut forwarded);
@@ -169,8 +171,9 @@ impl Account {
     }
 
     /// Tells a message with this id, to or from somebody, from others. None without id.
-    fn print(&self, with: Option<&Jid>, message: &Stanza) -> Option<u64> {
+    fn print(&self, cx: &Cx<'_>, with: Option<&Jid>, message: &Stanza) -> Option<u64> {
         let id = message.id()?;
-        Some(self.ids.print(&[with?.bare().as_bytes(), id.as_bytes()]))
+        let ids = self.ids(cx);
+        Some(ids.print(&[with?.bare().as_bytes(), id.as_bytes()]))
     }
 }

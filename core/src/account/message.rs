@@ -68,7 +68,7 @@ impl Account {
             // What is refused is copied to nobody.
             Recipients::Unreached(Unreached::Refused) => Vec::new(),
             Recipients::Unreached(_) | Recipients::One(_) | Recipients::Each(_) => {
-                self.copied_to(&message, &from, worth.copying, &recipients)
+                self.copied_to(cx, &message, &from, worth.copying, &recipients)
             }
         };
         let is_full = self.offline.is_full(cx.host.archive.max_offline);
@@ -127,13 +127,15 @@ impl Account {
         archived: Option<i64>,
         due: Due,
     ) {
-        let message = || match archived {
-            Some(key) => Arc::new(message.with(&self.stanza_id(key))),
+        let message = |cx: &Cx<'_>| match archived {
+            Some(key) => Arc::new(message.with(&self.stanza_id(cx, key))),
             None => Arc::clone(message),
         };
         match recipients {
-            Recipients::One(one) => cx.tell_due(one, message(), Addressed::Named, due),
-            Recipients::Each(each) => cx.tell_each_due(each, message(), Addressed::Named, due),
+            Recipients::One(one) => cx.tell_due(one, message(cx), Addressed::Named, due),
+            Recipients::Each(each) => {
+                cx.tell_each_due(each, message(cx), Addressed::Named, due);
+            }
             Recipients::Unreached(_) => {}
         }
     }
@@ -185,8 +187,8 @@ impl Account {
     }
 
     /// `<stanza-id/>` of an entry of its archive.
-    pub(super) fn stanza_id(&self, key: i64) -> Vec<u8> {
-        archive::stanza_id(&self.jid, self.ids.text(key))
+    pub(super) fn stanza_id(&self, cx: &Cx<'_>, key: i64) -> Vec<u8> {
+        archive::stanza_id(&self.jid, self.ids(cx).text(key))
     }
 }
 

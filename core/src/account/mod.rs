@@ -32,6 +32,7 @@ mod tests;
 mod vcard;
 
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 
 use crate::archive::{Bounds, Ids, Spool};
 use crate::arena::arena_key;
@@ -79,8 +80,8 @@ pub(crate) struct Account {
     untold: Option<Blocklist>,
     /// Contacts that saw its presence before such a change, and do not any more.
     unheard: Vec<BareJid>,
-    /// What clients call the entries of its archive.
-    ids: Ids,
+    /// What clients call the entries of its archive; made when somebody asks, for most who sign in never do.
+    ids: OnceCell<Ids>,
     /// How far its archive has come. Never back, whatever is read again.
     spool: Spool,
     /// How much there is of it.
@@ -96,10 +97,9 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// An account of which nothing was read yet. `record` is the hash of its credentials, if it is known; `secret` is the server's.
-    pub(crate) fn new(jid: BareJid, record: Option<[u8; 32]>, secret: &[u8; 32]) -> Self {
+    /// An account of which nothing was read yet. `record` is the hash of its credentials, if it is known.
+    pub(crate) fn new(jid: BareJid, record: Option<[u8; 32]>) -> Self {
         Self {
-            ids: Ids::new(secret, &jid),
             jid,
             gate: record.map_or_else(|| Gate::Asking(Vec::new()), Gate::Open),
             kept: Keeping::Nothing,
@@ -108,6 +108,7 @@ impl Account {
             last_session: SessionKey::default(),
             untold: None,
             unheard: Vec::new(),
+            ids: OnceCell::new(),
             spool: Spool::default(),
             bounds: Bounds::default(),
             offline: Offline::default(),
@@ -119,6 +120,12 @@ impl Account {
 
     pub(crate) const fn jid(&self) -> &BareJid {
         &self.jid
+    }
+
+    /// What clients call the entries of its archive.
+    fn ids(&self, cx: &Cx<'_>) -> &Ids {
+        let made = || Ids::new(&cx.config.server_secret, &self.jid);
+        self.ids.get_or_init(made)
     }
 
     /// What it keeps was read.

@@ -320,7 +320,7 @@ impl Account {
             // It stays where it is, for the next who comes.
             return self.give_up(cx, key);
         };
-        let (stored, written) = self.write_owed(key, &page);
+        let (stored, written) = self.write_owed(cx, key, &page);
         if let Some(claim) = &mut self.offline.claim {
             claim.stage = Stage::Writing(written);
         }
@@ -328,14 +328,14 @@ impl Account {
     }
 
     /// What of a page goes to the client.
-    fn write_owed(&self, key: SessionKey, page: &Page) -> (Stored, Written) {
+    fn write_owed(&self, cx: &Cx<'_>, key: SessionKey, page: &Page) -> (Stored, Written) {
         let session = self.session_by_key(key);
         let mut xml = Vec::new();
         let mut ends = Vec::new();
         let mut owed = Owed::default();
         for entry in &page.entries {
             owed.count(entry.payload.len());
-            let again = self.told_before(entry);
+            let again = self.told_before(cx, entry);
             let archived = match (&again, entry.kept) {
                 (Some(again), _) => again.archived,
                 (None, Kept::Both) => Some(entry.key),
@@ -348,7 +348,7 @@ impl Account {
             if !has && !entry.payload.is_empty() {
                 match again {
                     Some(again) => xml.extend_from_slice(&again.xml),
-                    None => self.write_entry(entry, &mut xml),
+                    None => self.write_entry(cx, entry, &mut xml),
                 }
                 ends.push((xml.len(), Some(entry.key)));
             }
@@ -363,11 +363,11 @@ impl Account {
     }
 
     /// With the time since when it waited (XEP-0160 §2, XEP-0203), and its id if it is in the archive.
-    fn write_entry(&self, entry: &Entry, xml: &mut Vec<u8>) {
+    fn write_entry(&self, cx: &Cx<'_>, entry: &Entry, xml: &mut Vec<u8>) {
         let mut more = Vec::with_capacity(256);
         archive::delay(&mut more, Some(self.jid.domain()), entry.key);
         if entry.kept.meets(Kept::Archived) {
-            more.extend_from_slice(&self.stanza_id(entry.key));
+            more.extend_from_slice(&self.stanza_id(cx, entry.key));
         }
         write_stored_message(&entry.payload.joined(), &more, xml);
     }

@@ -85,7 +85,7 @@ impl Account {
         if self.blocks_sender(message) {
             return bounce(cx, message);
         }
-        let archived = self.archived_as(message);
+        let archived = self.archived_as(cx, message);
         // `Choice:` what was for a session that is over is for its user, of whatever type: nobody who was told that it was delivered is to
         // hear otherwise because of a resource that only a client knows.
         let to = Jid::from(self.jid.clone());
@@ -134,17 +134,17 @@ impl Account {
     }
 
     /// The key of a message in the archive, as it was told to its client.
-    fn archived_as(&self, message: &Stanza) -> Option<i64> {
+    fn archived_as(&self, cx: &Cx<'_>, message: &Stanza) -> Option<i64> {
         let mut children = message.children();
         let id = children.find(|child| {
             let by = child.attribute("by");
             child.is(Ns::StanzaIds, "stanza-id") && by.as_deref() == Some(self.jid.as_str())
         })?;
-        self.ids.key(&id.attribute("id")?)
+        self.ids(cx).key(&id.attribute("id")?)
     }
 
     /// Whether an entry was told before, to a session that is over: it says so itself.
-    pub(super) fn told_before(&self, entry: &Entry) -> Option<Again> {
+    pub(super) fn told_before(&self, cx: &Cx<'_>, entry: &Entry) -> Option<Again> {
         // What is archived waits for the first time.
         if entry.kept != Kept::Owed {
             return None;
@@ -172,7 +172,7 @@ impl Account {
             let id = id.strip_prefix(b" id='")?;
             let end = memchr::memchr(b'\'', id)?;
             let text = core::str::from_utf8(id.get(..end)?).ok()?;
-            self.ids.key(text)
+            self.ids(cx).key(text)
         });
         Some(Again { xml, archived })
     }

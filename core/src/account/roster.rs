@@ -118,7 +118,7 @@ mod tests {
         fn new() -> Self {
             let jid = BareJid::parse("juliet@localhost").unwrap();
             let mut stage = Self {
-                account: Account::new(jid, Some([0; 32]), &[0; 32]),
+                account: Account::new(jid, Some([0; 32])),
                 session: SessionKey::default(),
                 config: of_localhost(),
                 host: HostConfig::default(),

@@ -40,7 +40,7 @@ fn connections<const COUNT: usize>() -> [ConnId; COUNT] {
 
 /// An account with sessions of these resources, available with that priority or not.
 fn with_sessions(sessions: &[(&str, Option<i8>)]) -> Account {
-    let mut account = Account::new(jid(), Some(RECORD), &[0; 32]);
+    let mut account = Account::new(jid(), Some(RECORD));
     let config = Config {
         hosts: BTreeMap::new(),
         limits: Limits::default(),
@@ -188,7 +188,7 @@ fn presence_reaches_who_is_available_and_the_server_answers_iqs() {
 #[test]
 fn who_has_verified_waits_until_it_is_known_which_record_is_good() {
     let [first, second, third] = connections();
-    let mut account = Account::new(jid(), None, &[0; 32]);
+    let mut account = Account::new(jid(), None);
     assert!(account.asks());
     for conn in [first, second, third] {
         assert_eq!(
@@ -214,7 +214,7 @@ fn who_has_verified_waits_until_it_is_known_which_record_is_good() {
 #[test]
 fn only_the_record_that_is_good_now_lets_anybody_in() {
     let [first, second, third] = connections();
-    let mut account = Account::new(jid(), Some(RECORD), &[0; 32]);
+    let mut account = Account::new(jid(), Some(RECORD));
     assert_eq!(
         account.admit(first, &sign_in([8; 32]), SESSIONS_MAX),
         Admit::Refuse
@@ -244,7 +244,7 @@ fn only_the_record_that_is_good_now_lets_anybody_in() {
 #[test]
 fn no_more_wait_than_there_may_be_sessions_and_twice_as_many_come_in() {
     let conns = connections::<8>();
-    let mut account = Account::new(jid(), None, &[0; 32]);
+    let mut account = Account::new(jid(), None);
     let admit = |account: &mut Account, conn| account.admit(conn, &sign_in(RECORD), SESSIONS_MAX);
     let asked = conns.map(|conn| admit(&mut account, conn));
     assert_eq!(

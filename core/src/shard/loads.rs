@@ -78,11 +78,7 @@ impl Idle {
 impl Shard {
     /// Brings an account into memory. `record` is the hash of its credentials, if it is known already.
     pub(super) fn bring_in(&mut self, jid: BareJid, record: Option<[u8; 32]>) -> AccountKey {
-        let owner = Owner::new(Account::new(
-            jid.clone(),
-            record,
-            &self.config.server_secret,
-        ));
+        let owner = Owner::new(Account::new(jid.clone(), record));
         let key = self.owners.insert(owner);
         self.by_name.insert(jid, key);
         self.load(key);

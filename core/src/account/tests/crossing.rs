@@ -205,7 +205,7 @@ impl Pair {
     fn come_in(&mut self, at: usize) {
         if self.sides[at].account.is_none() {
             let jid = BareJid::parse(NAMES[at]).unwrap();
-            let mut account = Account::new(jid, Some([0; 32]), &[0; 32]);
+            let mut account = Account::new(jid, Some([0; 32]));
             account.keep(read(&self.sides[at].disk));
             self.sides[at].account = Some(account);
             self.call(at, Account::say_again);
