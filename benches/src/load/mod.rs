@@ -39,7 +39,7 @@ pub use counters::Counters;
 pub use crowd::{Crowd, Tally};
 pub use ejabberd::Ejabberd;
 pub use floor::{Floor, FloorArguments, Kind};
-pub use goals::{Better, Goal, goal};
+pub use goals::{Beside, Better, Goal, goal};
 pub use heard::Heard;
 pub use idle::{Idle, Sessions};
 pub use many::{ManyArguments, measure_many};

@@ -54,8 +54,7 @@ pub fn svg(report: &Report) -> String {
     for scenario in report.scenarios() {
         // The scaled ones are a matter of ratios, and have a table.
         if !scenario.contains(SCALED) {
-            let rows = report.rows(scenario);
-            top += panel(&mut body, top, scenario, report.unit(scenario), &rows);
+            top += panel(&mut body, top, report, scenario);
         }
     }
     format!(
@@ -66,11 +65,10 @@ pub fn svg(report: &Report) -> String {
 }
 
 /// Returns its height. Writing to a String cannot fail.
-fn panel(body: &mut String, top: f64, scenario: &str, unit: &str, rows: &[Row]) -> f64 {
-    let wanted = goal(scenario).and_then(|goal| {
-        let floor = rows.iter().find(|row| row.target == goal.floor.name());
-        goal.wanted(floor.map(|row| row.median), goal.best(rows))
-    });
+fn panel(body: &mut String, top: f64, report: &Report, scenario: &str) -> f64 {
+    let rows = &report.rows(scenario);
+    let unit = report.unit(scenario);
+    let wanted = goal(scenario).and_then(|goal| goal.wanted(&goal.beside(report, rows)));
     let values = rows.iter().flat_map(|row| [row.least, row.most]);
     let scale = Scale::over(values.chain(wanted));
     let bottom = top + TITLE + BAR * rows.len() as f64;

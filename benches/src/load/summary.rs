@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::goals::{Better, Goal, goal};
-use super::report::{Report, Row, plain};
+use super::goals::{Better, goal};
+use super::report::{Report, plain};
 use super::target::Role;
 
 /// What separates a scenario from its scale.
@@ -36,7 +36,7 @@ pub(super) fn summary(report: &Report) -> String {
     );
     for scenario in scenarios {
         let unit = report.unit(scenario);
-        let line = Line::of(&report.rows(scenario), goal(scenario), &peers);
+        let line = Line::of(report, scenario, &peers);
         let _ = writeln!(text, "| {scenario} | {unit} | {} |", line.0.join(" | "));
     }
     text
@@ -46,7 +46,9 @@ pub(super) fn summary(report: &Report) -> String {
 struct Line(Vec<String>);
 
 impl Line {
-    fn of(rows: &[Row], goal: Option<Goal>, peers: &[&str]) -> Self {
+    fn of(report: &Report, scenario: &str, peers: &[&str]) -> Self {
+        let rows = &report.rows(scenario);
+        let goal = goal(scenario);
         let by_name = |name: &str| rows.iter().find(|row| row.target == name);
         let own = rows.iter().find(|row| row.role == Role::Subject);
         let floor = goal.and_then(|goal| by_name(goal.floor.name()));
@@ -71,8 +73,7 @@ impl Line {
         });
         cells.push(cell(share));
         cells.push(cell(goal.map(|goal| goal.words())));
-        let floor = floor.map(|row| row.median);
-        let met = both.and_then(|(own, goal)| goal.is_met(own.median, floor, best));
+        let met = both.and_then(|(own, goal)| goal.is_met(own.median, &goal.beside(report, rows)));
         cells.push(cell(
             met.map(|met| if met { "yes" } else { "no" }.to_owned()),
         ));
