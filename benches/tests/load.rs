@@ -204,6 +204,7 @@ fn refuses_arguments_before_it_builds_anything() {
             &["signin", "--binary", "no/such/spondee"],
             "no/such/spondee",
         ),
+        (&["signin", "--before", "no/such/one"], "no/such/one"),
         (&["chat", "--accounts", "99"], "50 pairs"),
         (
             &["idle", "--sessions", "51", "--accounts", "1"],

@@ -109,6 +109,7 @@ fn bar(body: &mut String, scale: Scale, y: f64, row: &Row) {
     let colour = match row.role {
         Role::Subject => "#2f6fb0",
         Role::Peer => "#c98a2b",
+        Role::Before => "#7fa7cc",
         Role::Floor => "#9a9a9a",
     };
     let end = scale.x(row.median);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::summary::{growth, summary};
+use super::summary::{growth, pairs, summary};
 use super::target::Role;
 
 /// One number of one run.
@@ -91,6 +91,7 @@ impl Report {
         if !self.notes.is_empty() {
             let _ = writeln!(text, "\n{}.", self.notes.join(". "));
         }
+        text.push_str(&pairs(self));
         text.push_str(&growth(self));
         for scenario in self.scenarios() {
             let names = self.columns(scenario);
@@ -169,6 +170,13 @@ impl Report {
         rows.collect()
     }
 
+    /// A figure in all runs of whoever is this, in their order.
+    pub(super) fn runs(&self, scenario: &str, role: Role, name: &str) -> Vec<f64> {
+        let samples = self.samples.iter();
+        let samples = samples.filter(|one| one.scenario == scenario && one.role == role);
+        samples.filter_map(|sample| sample.value(name)).collect()
+    }
+
     /// The median of any figure.
     #[must_use]
     pub(super) fn median(&self, scenario: &str, target: &str, name: &str) -> Option<f64> {
@@ -214,7 +222,7 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 /// The middle of a sorted list; of two in the middle the mean.
-fn median(sorted: &[f64]) -> Option<f64> {
+pub(super) fn median(sorted: &[f64]) -> Option<f64> {
     let middle = sorted.len() / 2;
     let upper = *sorted.get(middle)?;
     if sorted.len() % 2 == 1 {

@@ -23,6 +23,7 @@ pub struct Spondee {
     binary: PathBuf,
     threads: usize,
     scratch: Scratch,
+    role: Role,
 }
 
 impl Spondee {
@@ -60,9 +61,17 @@ impl Spondee {
             binary,
             threads,
             scratch,
+            role: Role::Subject,
         };
         target.add(accounts)?;
         Ok(target)
+    }
+
+    /// As what the other one is paired with.
+    #[must_use]
+    pub const fn before(mut self) -> Self {
+        self.role = Role::Before;
+        self
     }
 
     /// Adds all accounts while the server runs: it groups their commits.
@@ -109,15 +118,18 @@ impl Spondee {
 
 impl Target for Spondee {
     fn name(&self) -> &'static str {
-        "Spondee"
+        match self.role {
+            Role::Before => "Spondee before",
+            Role::Subject | Role::Peer | Role::Floor => "Spondee",
+        }
     }
 
     fn note(&self) -> Option<String> {
-        Some(format!("Spondee with {} threads", self.threads))
+        Some(format!("{} with {} threads", self.name(), self.threads))
     }
 
     fn role(&self) -> Role {
-        Role::Subject
+        self.role
     }
 
     fn data_directory(&self) -> Option<PathBuf> {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::goals::{Better, goal};
-use super::report::{Report, plain};
+use super::report::{Report, median, plain};
 use super::target::Role;
 
 /// What separates a scenario from its scale.
@@ -85,6 +85,35 @@ fn cell(text: Option<String>) -> String {
     text.unwrap_or_else(|| "–".to_owned())
 }
 
+/// How the subject stands to what it was, round by round; empty if there is no such thing.
+pub(super) fn pairs(report: &Report) -> String {
+    let mut text = String::new();
+    for scenario in report.scenarios() {
+        let unit = report.unit(scenario);
+        let before = report.runs(scenario, Role::Before, unit);
+        let now = report.runs(scenario, Role::Subject, unit);
+        let mut ratios: Vec<f64> = now
+            .iter()
+            .zip(&before)
+            .map(|(now, was)| now / was)
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        if let (Some(least), Some(most)) = (ratios.first(), ratios.last())
+            && let Some(middle) = median(&ratios)
+        {
+            let pairs = ratios.len();
+            let _ = writeln!(
+                text,
+                "| {scenario} | {unit} | {pairs} | **{middle:.3}** ({least:.3}–{most:.3}) |"
+            );
+        }
+    }
+    if text.is_empty() {
+        return text;
+    }
+    format!("\n| now / before | unit | pairs | ratio |\n|---|---|---:|---:|\n{text}")
+}
+
 /// CPU time for each unit of work beside that of a smaller load; empty if nothing was scaled.
 pub(super) fn growth(report: &Report) -> String {
     const EACH: &str = "server us each";
@@ -152,6 +181,23 @@ mod tests {
             "| signin | per CPU second | **2600** | 250 | 260 | 10.0 | 3200 | 81 % | \
              2500 and 80 % of the floor | yes |"
         );
+    }
+
+    #[test]
+    fn a_pair_is_of_the_same_round() {
+        let report = report(&[
+            ("chat", "Spondee", Role::Subject, 1000.0),
+            ("chat", "Spondee before", Role::Before, 2000.0),
+            ("chat", "Spondee before", Role::Before, 400.0),
+            ("chat", "Spondee", Role::Subject, 600.0),
+            ("idle", "Spondee", Role::Subject, 5.0),
+        ]);
+        let text = pairs(&report);
+        assert_eq!(
+            text.lines().last(),
+            Some("| chat | per CPU second | 2 | **1.000** (0.500–1.500) |")
+        );
+        assert_eq!(text.lines().count(), 4);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) const SETTLES_IN: Duration = Duration::from_secs(3);
 pub enum Role {
     /// What is compared.
     Subject,
+    /// What it is paired with, round by round: the same server as it was.
+    Before,
     /// What it is compared with.
     Peer,
     /// The least that can be done.

@@ -105,6 +105,9 @@ struct Arguments {
     /// The program to measure, instead of the one built from here.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// An older program of Spondee: both take turns, and what the one does is divided by what the other did in the same round.
+    #[arg(long)]
+    before: Option<PathBuf>,
     /// Print every run as JSON instead of the tables.
     #[arg(long)]
     json: bool,
@@ -160,11 +163,15 @@ fn run(arguments: &Arguments) -> Result<String, String> {
         .map(|n| Account::new(&format!("user{n:04}"), &format!("password {n}")))
         .collect();
     Progress::new("load".to_owned()).say(&format!("making {count} accounts"));
-    let targets = arguments
+    let mut targets = arguments
         .target
         .iter()
         .filter_map(|server| arguments.prepare(*server, &accounts).transpose())
         .collect::<Result<Vec<_>, _>>()?;
+    if let Some(before) = &arguments.before {
+        let before = Spondee::prepare(Some(before.clone()), arguments.threads, &accounts)?;
+        targets.push(Box::new(before.before()));
+    }
     let mut report = Report::default();
     report.note("SCRAM-SHA-256, TLS 1.3 and ECDSA P-256 everywhere".to_owned());
     for note in targets.iter().filter_map(|target| target.note()) {
@@ -174,8 +181,15 @@ fn run(arguments: &Arguments) -> Result<String, String> {
     for round in 1..=arguments.runs {
         for (name, scenario) in &scenarios {
             let floors = arguments.floors(scenario.as_ref())?;
-            let all = targets.iter().chain(&floors);
-            for target in all.filter(|target| scenario.is_for(target.as_ref())) {
+            let mut all: Vec<_> = targets.iter().chain(&floors).collect();
+            // Who comes first is not always the same.
+            if round % 2 == 0 {
+                all.reverse();
+            }
+            for target in all
+                .into_iter()
+                .filter(|target| scenario.is_for(target.as_ref()))
+            {
                 let progress = Progress::new(format!("{name} {round}, {}", target.name()));
                 // Of whom something is kept takes no part in anything else.
                 let used = match scenario.is_apart() {
@@ -215,6 +229,7 @@ impl Arguments {
                 Server::Floor => {}
             }
         }
+        Spondee::check(self.before.as_deref())?;
         let is_wanted = |kind: fn(&Name) -> bool| self.scenarios.iter().any(kind);
         let pairs = self.scale.iter().copied().chain([1]).max().unwrap_or(1) * self.pairs;
         if is_wanted(Name::is_pairs) && pairs * 2 > self.accounts {
