@@ -210,6 +210,11 @@ fn refuses_arguments_before_it_builds_anything() {
             &["idle", "--sessions", "51", "--accounts", "1"],
             "51 sessions",
         ),
+        (
+            &["resume", "--sessions", "11", "--accounts", "1"],
+            "11 sessions",
+        ),
+        (&["idle-roster-sm", "--rosters", "10000000"], "files"),
         (&["signin", "--plot", "no/such/place.svg"], "no/such"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_load"))

@@ -3,7 +3,7 @@
 //! Each answer is written as its message arrives, in a write and a TLS record of its own: what the server gathers into one read
 //! or write is its own doing, never the generator's.
 
-use super::client::Security;
+use super::client::{Management, Security};
 use super::crowd::Crowd;
 use super::floor::Kind;
 use super::pages::count;
@@ -26,6 +26,8 @@ pub struct Chat {
     pub messages: usize,
     /// Whether each message is kept, for its sender and for its receiver.
     pub archive: Archive,
+    /// Whether the sessions are under stream management. Each asks for an acknowledgement once in a window.
+    pub management: Management,
     /// With STARTTLS or without TLS.
     pub security: Security,
 }
@@ -40,11 +42,16 @@ struct Count {
 
 impl Scenario for Chat {
     fn name(&self) -> &'static str {
-        match (self.archive, &self.security) {
-            (Archive::Off, Security::Clear) => "chat-clear",
-            (Archive::Off, Security::StartTls(_)) => "chat",
-            (Archive::On, Security::Clear) => "chat-archived-clear",
-            (Archive::On, Security::StartTls(_)) => "chat-archived",
+        let is_clear = matches!(self.security, Security::Clear);
+        match (self.archive, self.management) {
+            (Archive::Off, Management::Off) if is_clear => "chat-clear",
+            (Archive::Off, Management::Off) => "chat",
+            (Archive::On, Management::Off) if is_clear => "chat-archived-clear",
+            (Archive::On, Management::Off) => "chat-archived",
+            (Archive::Off, Management::On(_)) if is_clear => "chat-sm-clear",
+            (Archive::Off, Management::On(_)) => "chat-sm",
+            (Archive::On, Management::On(_)) if is_clear => "chat-archived-sm-clear",
+            (Archive::On, Management::On(_)) => "chat-archived-sm",
         }
     }
 
@@ -57,10 +64,10 @@ impl Scenario for Chat {
     }
 
     fn floors(&self) -> &'static [Kind] {
-        match self.archive {
-            Archive::Off => &[Kind::Relay, Kind::BatchedRelay],
-            // They keep nothing.
-            Archive::On => &[],
+        match (self.archive, self.management) {
+            (Archive::Off, Management::Off) => &[Kind::Relay, Kind::BatchedRelay],
+            // They keep nothing, and count nothing.
+            (Archive::On, _) | (Archive::Off, Management::On(_)) => &[],
         }
     }
 
@@ -70,7 +77,8 @@ impl Scenario for Chat {
         accounts: &mut [Account],
         progress: &Progress,
     ) -> Result<Vec<Figure>, String> {
-        let mut crowd = Crowd::new(accounts, running, self.security())?;
+        let crowd = Crowd::new(accounts, running, self.security())?;
+        let mut crowd = crowd.managed(self.management);
         if crowd.accounts() < 2 * self.pairs {
             return Err(format!("{} pairs need twice as many accounts", self.pairs));
         }
@@ -80,16 +88,22 @@ impl Scenario for Chat {
         seats.sort_by_key(|index| crowd.account_of(*index));
         let messages = self.messages_to_peers(&crowd, &seats);
         let held = self.archived(&mut crowd, &seats)?;
-        let before = running.counters()?;
+        let (before, asked) = (running.counters()?, crowd.requests(&seats));
         let mut figures = self.talk(&mut crowd, running, &seats, &messages, progress)?;
         let counted = running.counters()?.since(&before);
+        let asked = crowd.requests(&seats) - asked;
         let total = self.total();
+        // Every message was handled, and the server says so.
+        crowd.agree(&seats)?;
         let hold = self.archived(&mut crowd, &seats)?;
         if self.archive == Archive::On && hold != held + 2 * total {
             return Err(format!("{total} messages made {held} entries {hold}"));
         }
         figures.extend(batching(total, &counted));
         figures.extend(crossing(total, &counted));
+        if asked > 0 {
+            figures.push(Figure::new("per request", total as f64 / asked as f64));
+        }
         crowd.leave()?;
         Ok(figures)
     }

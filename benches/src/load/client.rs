@@ -6,8 +6,9 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use mio::net::TcpStream;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -15,8 +16,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, SignatureScheme,
 };
+use socket2::SockRef;
 
 use super::heard::Heard;
+use super::managed::{ENABLE, Managed, REQUEST};
 use crate::scenarios::{HEADER, HOST, STARTTLS, auth, bind, content, response};
 use crate::scram::{Account, Proven};
 
@@ -82,6 +85,28 @@ pub struct Client {
     account: usize,
     resource: String,
     nonce: String,
+    management: Management,
+    /// Under stream management.
+    managed: Option<Box<Managed>>,
+}
+
+/// Whether sessions are under stream management.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Management {
+    /// They are not.
+    Off,
+    /// They are, may be resumed, and ask for an acknowledgement behind every so many stanzas.
+    On(u32),
+}
+
+/// A session that has lost its connection.
+#[derive(Debug)]
+pub struct Severed {
+    /// An index into the crowd's accounts.
+    pub(super) account: usize,
+    /// Its resource.
+    pub(super) resource: String,
+    managed: Box<Managed>,
 }
 
 /// What it waits for.
@@ -97,6 +122,8 @@ enum Phase {
     Success(Proven),
     FeaturesForBind,
     Bind,
+    Enabled,
+    Resumed,
     Bound,
     Closing,
 }
@@ -129,7 +156,7 @@ impl Client {
         index: usize,
         account: usize,
         resource: String,
-        (security, dialogue): (Security, Dialogue),
+        (security, dialogue, management): (Security, Dialogue, Management),
     ) -> Result<Self, String> {
         let phase = match (dialogue, &security) {
             (Dialogue::Handshake, _) => Phase::Handshake,
@@ -148,6 +175,8 @@ impl Client {
             dialogue,
             account,
             resource,
+            management,
+            managed: None,
         };
         // The socket is not connected yet: both go out when it is writable.
         match dialogue {
@@ -155,6 +184,27 @@ impl Client {
             Dialogue::Xmpp | Dialogue::Canned => client.unsent = HEADER.to_vec(),
         }
         Ok(client)
+    }
+
+    /// One that goes on with a session.
+    pub(super) fn resuming(mut self, severed: Severed) -> Self {
+        self.managed = Some(severed.managed);
+        self
+    }
+
+    /// Its connection is reset; what is left of its session.
+    pub(super) fn cut(mut self) -> Result<Severed, String> {
+        let mut managed = self.managed.take().ok_or("nobody could resume it")?;
+        managed.cut();
+        // What closes a socket that does not linger is a reset.
+        let socket = SockRef::from(&self.socket);
+        let set = socket.set_linger(Some(Duration::ZERO));
+        set.map_err(|e| self.broken(&e))?;
+        Ok(Severed {
+            account: self.account,
+            resource: self.resource,
+            managed,
+        })
     }
 
     pub(super) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -186,11 +236,48 @@ impl Client {
         format!("{}@{HOST}/{}", accounts[self.account].name(), self.resource)
     }
 
-    /// Writes; under TLS as one record. What the socket does not take waits.
+    /// Its resource.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// Writes one stanza, or what belongs to a sign-in; under TLS as one record. What the socket does not take waits.
     ///
     /// # Errors
     /// The connection is broken.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
+        if let (Some(managed), Phase::Bound) = (&mut self.managed, &self.phase)
+            && managed.count_sent()
+        {
+            return self.write(&[bytes, REQUEST].concat());
+        }
+        self.write(bytes)
+    }
+
+    /// Asks what the server has handled, if it is under stream management.
+    pub(super) fn ask(&mut self) -> Result<(), String> {
+        match self.managed {
+            Some(_) => self.write(REQUEST),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the server has said that it handled all that was sent, if it says such things.
+    pub(super) fn is_agreed(&self) -> bool {
+        self.managed
+            .as_ref()
+            .is_none_or(|managed| managed.is_agreed())
+    }
+
+    /// How often the server has asked what came.
+    pub(super) fn requests(&self) -> usize {
+        self.managed
+            .as_ref()
+            .map_or(0, |managed| managed.requests())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
         match &mut self.tls {
             Some(tls) => tls.writer().write_all(bytes).map_err(|e| e.to_string())?,
             None => self.unsent.extend_from_slice(bytes),
@@ -205,7 +292,13 @@ impl Client {
     pub fn close(&mut self) -> Result<(), String> {
         self.phase = Phase::Closing;
         match self.dialogue {
-            Dialogue::Xmpp | Dialogue::Canned => self.send(b"</stream:stream>"),
+            Dialogue::Xmpp | Dialogue::Canned => {
+                // XEP-0198 §4 recommends to say what came before the end.
+                let last = self.managed.as_ref();
+                let mut last = last.map_or_else(Vec::new, |managed| managed.acknowledgement());
+                last.extend_from_slice(b"</stream:stream>");
+                self.write(&last)
+            }
             Dialogue::Handshake => {
                 let shut = self.socket.shutdown(Shutdown::Write);
                 shut.map_err(|e| self.broken(&e))
@@ -352,11 +445,15 @@ impl Client {
 
     /// Reads once. `scratch` is the thread's.
     pub(super) fn read(&mut self, scratch: &mut [u8]) -> Result<Arrived, String> {
+        let inbox = match (&mut self.managed, &self.phase) {
+            (Some(managed), Phase::Bound) => managed.raw(),
+            (Some(_) | None, _) => &mut self.inbox,
+        };
         let Some(tls) = &mut self.tls else {
             return match self.socket.read(scratch) {
                 Ok(0) => Ok(Arrived::End),
                 Ok(count) => {
-                    self.inbox.extend_from_slice(&scratch[..count]);
+                    inbox.extend_from_slice(&scratch[..count]);
                     Ok(Arrived::Some)
                 }
                 Err(e) => self.failed(&e),
@@ -371,7 +468,7 @@ impl Client {
         let mut left = state.plaintext_bytes_to_read();
         while left > 0 {
             let count = tls.reader().read(scratch).map_err(|e| e.to_string())?;
-            self.inbox.extend_from_slice(&scratch[..count]);
+            inbox.extend_from_slice(&scratch[..count]);
             left = left.saturating_sub(count.max(1));
         }
         self.flush()?;
@@ -389,12 +486,17 @@ impl Client {
                 Phase::Challenge => b"</challenge>",
                 Phase::Success(_) => b"</success>",
                 Phase::Bind => b"</iq>",
+                Phase::Enabled => b"<enabled",
+                Phase::Resumed => b"<resumed",
                 Phase::Handshake if self.is_handshaking() => return Ok(Advanced::On),
                 Phase::Handshake => {
                     self.phase = Phase::Bound;
                     return Ok(Advanced::Bound);
                 }
-                Phase::Bound => return Ok(Advanced::Stanzas),
+                Phase::Bound => {
+                    self.sort()?;
+                    return Ok(Advanced::Stanzas);
+                }
                 Phase::Closing => {
                     self.inbox.clear();
                     return Ok(Advanced::On);
@@ -406,13 +508,20 @@ impl Client {
             // `<proceed …/>` is short and comes whole; what follows it would be TLS.
             let end = if matches!(self.phase, Phase::Proceed) {
                 self.inbox.len()
-            } else {
+            } else if awaited.ends_with(b">") {
                 at + awaited.len()
+            } else if let Some(bracket) = memchr(b'>', &self.inbox[at..]) {
+                at + bracket + 1
+            } else {
+                return Ok(Advanced::On);
             };
             let heard: Vec<u8> = self.inbox.drain(..end).collect();
             let heard = String::from_utf8(heard).map_err(|e| e.to_string())?;
             self.step(&heard, accounts)?;
             if let Phase::Bound = self.phase {
+                if let Some(managed) = &mut self.managed {
+                    managed.raw().append(&mut self.inbox);
+                }
                 return Ok(Advanced::Bound);
             }
         }
@@ -457,16 +566,46 @@ impl Client {
                 self.send(HEADER)
             }
             Phase::FeaturesForBind => {
-                self.phase = Phase::Bind;
-                let bind = bind(&self.resource);
-                self.send(bind.as_bytes())
+                let former = self.managed.as_ref().map(|managed| managed.resume());
+                let (phase, request) = match former {
+                    Some(resume) => (Phase::Resumed, resume),
+                    None => (Phase::Bind, bind(&self.resource)),
+                };
+                self.phase = phase;
+                self.send(request.as_bytes())
             }
             Phase::Bind => {
                 content(heard, "jid").ok_or_else(|| missing("address"))?;
+                self.manage()
+            }
+            Phase::Enabled => {
+                if let Management::On(every) = self.management {
+                    self.managed = Some(Box::new(Managed::enabled(heard, every)?));
+                }
+                self.phase = Phase::Bound;
+                Ok(())
+            }
+            Phase::Resumed => {
+                let managed = self.managed.as_mut();
+                managed.ok_or("nothing to be resumed")?.resumed(heard)?;
                 self.phase = Phase::Bound;
                 Ok(())
             }
             Phase::Handshake | Phase::Bound | Phase::Closing => Ok(()),
+        }
+    }
+
+    /// Has a resource; stream management comes next, if there is to be any.
+    fn manage(&mut self) -> Result<(), String> {
+        match self.management {
+            Management::Off => {
+                self.phase = Phase::Bound;
+                Ok(())
+            }
+            Management::On(_) => {
+                self.phase = Phase::Enabled;
+                self.write(ENABLE)
+            }
         }
     }
 
@@ -488,13 +627,25 @@ impl Client {
         Ok(())
     }
 
+    /// Tells stanzas from what manages the stream, and answers that. Whether there are any.
+    pub(super) fn sort(&mut self) -> Result<bool, String> {
+        if let Some(managed) = &mut self.managed {
+            let answers = managed.sort(&mut self.inbox)?;
+            if !answers.is_empty() {
+                self.write(&answers)?;
+            }
+        }
+        Ok(!self.inbox.is_empty())
+    }
+
     fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
     /// What is awaited is not there: it may still come, unless the server said no.
     fn refused(&self) -> Result<Advanced, String> {
-        if memmem::find(&self.inbox, b"<failure").is_some() {
+        let said = |what: &[u8]| memmem::find(&self.inbox, what).is_some();
+        if said(b"<failure") || said(b"<failed") {
             return Err(self.unexpected("a refusal"));
         }
         self.nothing_refused()?;

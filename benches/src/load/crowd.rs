@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 
-use super::client::{Advanced, Arrived, Client, Dialogue, Security};
+use super::client::{Advanced, Arrived, Client, Dialogue, Management, Security, Severed};
 use super::target::Running;
 use crate::scenarios::HOST;
 use crate::scram::Account;
@@ -26,6 +26,7 @@ pub struct Crowd<'a> {
     address: SocketAddr,
     security: Security,
     dialogue: Dialogue,
+    management: Management,
     scratch: Vec<u8>,
 }
 
@@ -59,8 +60,16 @@ impl<'a> Crowd<'a> {
             address: running.address(),
             security,
             dialogue: running.dialogue(),
+            management: Management::Off,
             scratch: vec![0; 64 * 1024],
         })
+    }
+
+    /// Whose sessions are under stream management, or not.
+    #[must_use]
+    pub const fn managed(mut self, management: Management) -> Self {
+        self.management = management;
+        self
     }
 
     /// How many accounts there are.
@@ -74,13 +83,45 @@ impl<'a> Crowd<'a> {
     /// # Errors
     /// No connection can be made.
     pub fn connect(&mut self, account: usize, resource: &str) -> Result<(), String> {
+        self.join(account, resource.to_owned(), None)
+    }
+
+    /// The client of a session that lost its connection comes back. As soon as it is bound again, what waited comes as well.
+    ///
+    /// # Errors
+    /// No connection can be made.
+    pub fn resume(&mut self, severed: Severed) -> Result<(), String> {
+        self.join(severed.account, severed.resource.clone(), Some(severed))
+    }
+
+    /// Resets the connection of a session.
+    ///
+    /// # Errors
+    /// It cannot be resumed.
+    ///
+    /// # Panics
+    /// It is not there.
+    pub fn cut(&mut self, index: usize) -> Result<Severed, String> {
+        let client = self.clients[index].take().expect("a living client");
+        self.free.push(index);
+        client.cut()
+    }
+
+    fn join(
+        &mut self,
+        account: usize,
+        resource: String,
+        severed: Option<Severed>,
+    ) -> Result<(), String> {
         let index = self.free.pop().unwrap_or(self.clients.len());
         let fault = |e: std::io::Error| format!("client {index}: {e}");
         let socket = Client::connect(self.address).map_err(fault)?;
         let account = account % self.accounts.len();
-        let resource = resource.to_owned();
-        let manner = (self.security.clone(), self.dialogue);
+        let manner = (self.security.clone(), self.dialogue, self.management);
         let mut client = Client::new(socket, index, account, resource, manner)?;
+        if let Some(severed) = severed {
+            client = client.resuming(severed);
+        }
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
         registry
@@ -157,7 +198,13 @@ impl<'a> Crowd<'a> {
                     Arrived::Nothing => break,
                     Arrived::Some => match client.advance(self.accounts)? {
                         Advanced::On => {}
-                        Advanced::Bound => tally.bound.push(index),
+                        Advanced::Bound => {
+                            tally.bound.push(index);
+                            // Behind the answer there may be what waited for a session that was resumed.
+                            if client.sort()? {
+                                stanzas(client)?;
+                            }
+                        }
                         Advanced::Stanzas => stanzas(client)?,
                     },
                     Arrived::End => {
@@ -201,6 +248,31 @@ impl<'a> Crowd<'a> {
             under_way -= tally.bound.len();
             bound.extend(tally.bound);
         }
+    }
+
+    /// Asks the server what it has handled of each of these, and waits until that is all they have sent; nothing if they are not under stream
+    /// management.
+    ///
+    /// # Errors
+    /// It does not say so, or something else comes.
+    pub fn agree(&mut self, seats: &[usize]) -> Result<(), String> {
+        let mut open = seats.to_vec();
+        open.retain(|seat| !self.client(*seat).is_agreed());
+        for seat in &open {
+            self.client(*seat).ask()?;
+        }
+        while !open.is_empty() {
+            self.turn(|client| client.take_stanzas(|_| Ok(())))?;
+            open.retain(|seat| !self.client(*seat).is_agreed());
+        }
+        Ok(())
+    }
+
+    /// How often the server has asked these what came.
+    #[must_use]
+    pub fn requests(&self, seats: &[usize]) -> usize {
+        let seats = seats.iter().filter_map(|seat| self.clients[*seat].as_ref());
+        seats.map(Client::requests).sum()
     }
 
     /// All that are there leave, and are waited for.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::arrive::arrive;
-use super::client::Security;
+use super::client::{Management, Security};
 use super::company::{Company, PARALLEL};
 use super::crowd::Crowd;
 use super::floor::Kind;
@@ -22,6 +22,8 @@ const MESSAGE_BYTES: usize = 1024;
 pub struct Idle {
     /// How many, and whose.
     pub sessions: Sessions,
+    /// Whether they are under stream management.
+    pub management: Management,
     /// With STARTTLS or without TLS.
     pub security: Security,
 }
@@ -37,11 +39,14 @@ pub enum Sessions {
 
 impl Scenario for Idle {
     fn name(&self) -> &'static str {
-        match (&self.sessions, &self.security) {
-            (Sessions::Bare(_), Security::Clear) => "idle-clear",
-            (Sessions::Bare(_), Security::StartTls(_)) => "idle",
-            (Sessions::WithRosters(_), Security::Clear) => "idle-roster-clear",
-            (Sessions::WithRosters(_), Security::StartTls(_)) => "idle-roster",
+        let is_clear = matches!(self.security, Security::Clear);
+        match (&self.sessions, self.management) {
+            (Sessions::Bare(_), _) if is_clear => "idle-clear",
+            (Sessions::Bare(_), _) => "idle",
+            (Sessions::WithRosters(_), Management::Off) if is_clear => "idle-roster-clear",
+            (Sessions::WithRosters(_), Management::Off) => "idle-roster",
+            (Sessions::WithRosters(_), Management::On(_)) if is_clear => "idle-roster-sm-clear",
+            (Sessions::WithRosters(_), Management::On(_)) => "idle-roster-sm",
         }
     }
 
@@ -69,7 +74,8 @@ impl Scenario for Idle {
         accounts: &mut [Account],
         progress: &Progress,
     ) -> Result<Vec<Figure>, String> {
-        let mut crowd = Crowd::new(accounts, running, self.security())?;
+        let crowd = Crowd::new(accounts, running, self.security())?;
+        let mut crowd = crowd.managed(self.management);
         // What the first clients make a server load once is not the sessions' share.
         crowd.sign_in((0..PARALLEL).map(|n| (n, "first".to_owned())), PARALLEL)?;
         crowd.leave()?;
@@ -80,6 +86,8 @@ impl Scenario for Idle {
         let seats = self.sign_in(&mut crowd)?;
         progress.say(&format!("{} sessions", seats.len()));
         Self::exchange(&mut crowd, &seats)?;
+        // Nothing waits for an acknowledgement any more.
+        crowd.agree(&seats)?;
         std::thread::sleep(running.settles_in());
         let after = pss_kib(running.id())?;
         progress.say(&format!("{after} KiB after"));

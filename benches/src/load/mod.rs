@@ -1,7 +1,7 @@
 //! A load generator for running servers: one light thread of clients, and an eye on the server's own CPU time and memory.
 //!
-//! `client` is one connection, `crowd` all of them over one poller. `signin`, `roster`, `arrive`, `presence`, `chat`, `offline`, `pages`, `big` and
-//! `idle` are the scenarios, `company` those accounts that know each other; each measures any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `process` reads /proc; `report`, `summary`
+//! `client` is one connection, `managed` its side of stream management, `crowd` all of them over one poller. `signin`, `roster`, `arrive`, `presence`, `chat`, `offline`, `pages`, `big`,
+//! `resume` and `idle` are the scenarios, `company` those accounts that know each other; each measures any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `process` reads /proc; `report`, `summary`
 //! and `plot` tell how it went, `goals` how it should. Linux only: that is where /proc is.
 
 mod arrive;
@@ -16,6 +16,7 @@ mod floor;
 mod goals;
 mod heard;
 mod idle;
+mod managed;
 mod many;
 mod offline;
 mod pages;
@@ -24,6 +25,7 @@ mod presence;
 mod process;
 mod prosody;
 mod report;
+mod resume;
 mod roster;
 mod signin;
 mod spondee;
@@ -33,7 +35,7 @@ mod target;
 pub use arrive::Arrivals;
 pub use big::{Ask, Big};
 pub use chat::Chat;
-pub use client::{Client, Dialogue, Security};
+pub use client::{Client, Dialogue, Management, Security, Severed};
 pub use company::Company;
 pub use counters::Counters;
 pub use crowd::{Crowd, Tally};
@@ -50,6 +52,7 @@ pub use presence::PresenceChanges;
 pub use process::{Cpu, load_average, pss_kib};
 pub use prosody::Prosody;
 pub use report::{Figure, Report, Row, Sample};
+pub use resume::Resumptions;
 pub use roster::{RosterChanges, RosterSignIns};
 pub use signin::SignIns;
 pub use spondee::Spondee;

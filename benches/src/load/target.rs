@@ -401,6 +401,12 @@ impl Stopwatch {
         self.figures(units, self.lap())
     }
 
+    /// So many units of work for each second of the server's CPU time until now.
+    #[must_use]
+    pub fn rate(&self, units: usize) -> f64 {
+        units as f64 / Cpu::of(self.id).since(&self.server).as_secs_f64()
+    }
+
     /// As `stop`, but the server's CPU time until it has settled.
     #[must_use]
     pub fn stop_settled(&self, running: &Running, units: usize) -> Vec<Figure> {

@@ -19,6 +19,9 @@ use crate::work::Name;
 /// What Spondee allows each account by default, as `--accounts` says.
 const ACCOUNT_SESSIONS: usize = 50;
 
+/// And of these without a connection.
+const ACCOUNT_ASLEEP: usize = 10;
+
 /// Starts servers with fresh data, loads them over loopback, and prints medians as Markdown tables.
 ///
 /// Rates are for each second of CPU time of the server's whole process tree; those per second of wall time stand beside them.
@@ -84,7 +87,7 @@ struct Arguments {
     /// Idle sessions that have a roster, one for each of as many accounts more.
     #[arg(long, default_value_t = 1000)]
     rosters: usize,
-    /// Idle sessions over sockets.
+    /// Idle sessions over sockets, and those that lose their connections and are resumed.
     #[arg(long, default_value_t = 10_000)]
     sessions: usize,
     /// Idle sessions in process, once in all.
@@ -237,20 +240,22 @@ impl Arguments {
         }
         // One for each session here and one in the server, which inherits the limit.
         let descriptors = raise_descriptors();
-        if is_wanted(Name::is_idle) {
-            if descriptors < self.sessions.saturating_add(100) {
+        let fit = |is_wanted: bool, sessions: usize, of_account: usize| {
+            if is_wanted && descriptors < sessions.saturating_add(100) {
                 return Err(format!(
-                    "{} sessions are more than the {descriptors} files this process may open",
-                    self.sessions
+                    "{sessions} sessions are more than the {descriptors} files this process may open"
                 ));
             }
-            if self.sessions > self.accounts * ACCOUNT_SESSIONS {
+            if is_wanted && sessions > self.accounts.saturating_mul(of_account) {
                 return Err(format!(
-                    "{} sessions are more than {ACCOUNT_SESSIONS} for each account",
-                    self.sessions
+                    "{sessions} sessions are more than {of_account} for each account"
                 ));
             }
-        }
+            Ok(())
+        };
+        fit(is_wanted(Name::is_circle), self.rosters, usize::MAX)?;
+        fit(is_wanted(Name::is_idle), self.sessions, ACCOUNT_SESSIONS)?;
+        fit(is_wanted(Name::is_resume), self.sessions, ACCOUNT_ASLEEP)?;
         // It is written last of all.
         match self.plot.as_deref().and_then(Path::parent) {
             Some(directory) if !directory.as_os_str().is_empty() && !directory.is_dir() => {

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use benches::load::{
-    Archive, Arrivals, Ask, Big, Chat, Company, Direction, Idle, OfflineDelivered, OfflineStored,
-    Pages, PresenceChanges, RosterChanges, RosterSignIns, Scenario, Security, Sessions, SignIns,
+    Archive, Arrivals, Ask, Big, Chat, Company, Direction, Idle, Management, OfflineDelivered,
+    OfflineStored, Pages, PresenceChanges, Resumptions, RosterChanges, RosterSignIns, Scenario,
+    Security, Sessions, SignIns,
 };
 use clap::ValueEnum;
 
@@ -32,6 +33,12 @@ pub(crate) enum Name {
     /// Chat that is archived for both.
     ChatArchived,
     ChatArchivedClear,
+    /// Chat of sessions under stream management, not archived.
+    ChatSm,
+    ChatSmClear,
+    /// The same, archived for both.
+    ChatArchivedSm,
+    ChatArchivedSmClear,
     /// Messages to those who are away, without an archive.
     OfflineStored,
     OfflineStoredClear,
@@ -57,11 +64,17 @@ pub(crate) enum Name {
     BigContact,
     /// Pages of somebody who never wrote.
     BigStranger,
+    /// Sessions that all lose their connections, and are resumed.
+    Resume,
+    ResumeClear,
     Idle,
     IdleClear,
     /// Idle sessions with 50 contacts each.
     IdleRoster,
     IdleRosterClear,
+    /// The same under stream management.
+    IdleRosterSm,
+    IdleRosterSmClear,
     /// Shards and TLS states of Spondee without sockets.
     IdleInProcess,
 }
@@ -108,6 +121,11 @@ impl Arguments {
         }
     }
 
+    /// Of sessions that ask for an acknowledgement once in a window.
+    fn management(&self) -> Management {
+        Management::On(u32::try_from(self.window).unwrap_or(u32::MAX))
+    }
+
     /// All scenarios over sockets, by the names they have in the report.
     pub(crate) fn all(&self, parties: &Parties) -> Vec<(String, Box<dyn Scenario>)> {
         let mut all = Vec::new();
@@ -138,25 +156,13 @@ impl Arguments {
             changes: self.presences,
             security,
         };
-        let idle = |security| Idle {
+        let idle = |management, security| Idle {
             sessions: Sessions::WithRosters(company()),
+            management,
             security,
         };
-        let pages = |direction, security| Pages {
-            readers: parties.readers.clone(),
-            archived: self.archived,
-            pages: self.pages,
-            direction,
-            security,
-        };
-        let big = |ask, security| Big {
-            account: parties.big.start,
-            contacts: self.big_contacts,
-            messages: self.big_messages,
-            ask,
-            count: self.big_count,
-            security,
-        };
+        let pages = |direction, security| self.pages(parties, direction, security);
+        let big = |ask, security| self.big(parties, ask, security);
         let security = name.security();
         Some(match name {
             Name::BigSignin => Box::new(big(Ask::SignIn, security)),
@@ -166,7 +172,10 @@ impl Arguments {
             Name::BigStranger => Box::new(big(Ask::Stranger, security)),
             Name::SigninRoster | Name::SigninRosterClear => Box::new(arrivals(security)),
             Name::Presence | Name::PresenceClear => Box::new(changes(security)),
-            Name::IdleRoster | Name::IdleRosterClear => Box::new(idle(security)),
+            Name::IdleRoster | Name::IdleRosterClear => Box::new(idle(Management::Off, security)),
+            Name::IdleRosterSm | Name::IdleRosterSmClear => {
+                Box::new(idle(self.management(), security))
+            }
             Name::ArchiveBack | Name::ArchiveBackClear => {
                 Box::new(pages(Direction::Back, security))
             }
@@ -183,16 +192,43 @@ impl Arguments {
             | Name::ChatClear
             | Name::ChatArchived
             | Name::ChatArchivedClear
+            | Name::ChatSm
+            | Name::ChatSmClear
+            | Name::ChatArchivedSm
+            | Name::ChatArchivedSmClear
             | Name::OfflineStored
             | Name::OfflineStoredClear
             | Name::OfflineStoredArchived
             | Name::OfflineStoredArchivedClear
             | Name::OfflineDelivered
             | Name::OfflineDeliveredClear
+            | Name::Resume
+            | Name::ResumeClear
             | Name::Idle
             | Name::IdleClear
             | Name::IdleInProcess => return None,
         })
+    }
+
+    fn pages(&self, parties: &Parties, direction: Direction, security: Security) -> Pages {
+        Pages {
+            readers: parties.readers.clone(),
+            archived: self.archived,
+            pages: self.pages,
+            direction,
+            security,
+        }
+    }
+
+    fn big(&self, parties: &Parties, ask: Ask, security: Security) -> Big {
+        Big {
+            account: parties.big.start,
+            contacts: self.big_contacts,
+            messages: self.big_messages,
+            ask,
+            count: self.big_count,
+            security,
+        }
     }
 
     /// One without.
@@ -214,6 +250,12 @@ impl Arguments {
         };
         let idle = |security| Idle {
             sessions: Sessions::Bare(self.sessions),
+            management: Management::Off,
+            security,
+        };
+        let resumptions = |security| Resumptions {
+            sessions: self.sessions * scale,
+            parallel: self.parallel * scale,
             security,
         };
         let security = name.security();
@@ -222,10 +264,15 @@ impl Arguments {
             Name::Roster | Name::RosterClear => Box::new(rosters(security)),
             Name::RosterSet | Name::RosterSetClear => Box::new(changes(security)),
             Name::Idle | Name::IdleClear => Box::new(idle(security)),
+            Name::Resume | Name::ResumeClear => Box::new(resumptions(security)),
             Name::Chat
             | Name::ChatClear
             | Name::ChatArchived
             | Name::ChatArchivedClear
+            | Name::ChatSm
+            | Name::ChatSmClear
+            | Name::ChatArchivedSm
+            | Name::ChatArchivedSmClear
             | Name::OfflineStored
             | Name::OfflineStoredClear
             | Name::OfflineStoredArchived
@@ -247,17 +294,20 @@ impl Arguments {
             | Name::BigStranger
             | Name::IdleRoster
             | Name::IdleRosterClear
+            | Name::IdleRosterSm
+            | Name::IdleRosterSmClear
             | Name::IdleInProcess => return None,
         })
     }
 
     /// One about messages.
     fn messages(&self, name: Name, scale: usize) -> Option<Box<dyn Scenario>> {
-        let chat = |archive, security| Chat {
+        let chat = |archive, management, security| Chat {
             pairs: self.pairs * scale,
             window: self.window,
             messages: self.messages * scale,
             archive,
+            management,
             security,
         };
         let stored = |archive, security| OfflineStored {
@@ -274,8 +324,16 @@ impl Arguments {
         };
         let security = name.security();
         Some(match name {
-            Name::Chat | Name::ChatClear => Box::new(chat(Archive::Off, security)),
-            Name::ChatArchived | Name::ChatArchivedClear => Box::new(chat(Archive::On, security)),
+            Name::Chat | Name::ChatClear => Box::new(chat(Archive::Off, Management::Off, security)),
+            Name::ChatArchived | Name::ChatArchivedClear => {
+                Box::new(chat(Archive::On, Management::Off, security))
+            }
+            Name::ChatSm | Name::ChatSmClear => {
+                Box::new(chat(Archive::Off, self.management(), security))
+            }
+            Name::ChatArchivedSm | Name::ChatArchivedSmClear => {
+                Box::new(chat(Archive::On, self.management(), security))
+            }
             Name::OfflineStored | Name::OfflineStoredClear => {
                 Box::new(stored(Archive::Off, security))
             }
@@ -302,10 +360,14 @@ impl Arguments {
             | Name::BigTime
             | Name::BigContact
             | Name::BigStranger
+            | Name::Resume
+            | Name::ResumeClear
             | Name::Idle
             | Name::IdleClear
             | Name::IdleRoster
             | Name::IdleRosterClear
+            | Name::IdleRosterSm
+            | Name::IdleRosterSmClear
             | Name::IdleInProcess => return None,
         })
     }
@@ -325,17 +387,15 @@ impl Name {
     const fn is_acquainted(&self) -> bool {
         matches!(
             self,
-            Self::SigninRoster
-                | Self::SigninRosterClear
-                | Self::Presence
-                | Self::PresenceClear
-                | Self::IdleRoster
-                | Self::IdleRosterClear
-        )
+            Self::SigninRoster | Self::SigninRosterClear | Self::Presence | Self::PresenceClear
+        ) || self.is_circle()
     }
 
-    const fn is_circle(&self) -> bool {
-        matches!(self, Self::IdleRoster | Self::IdleRosterClear)
+    pub(crate) const fn is_circle(&self) -> bool {
+        matches!(
+            self,
+            Self::IdleRoster | Self::IdleRosterClear | Self::IdleRosterSm | Self::IdleRosterSmClear
+        )
     }
 
     const fn is_pages(&self) -> bool {
@@ -363,6 +423,10 @@ impl Name {
         matches!(self, Self::Idle | Self::IdleClear)
     }
 
+    pub(crate) const fn is_resume(&self) -> bool {
+        matches!(self, Self::Resume | Self::ResumeClear)
+    }
+
     /// Whether it needs pairs of accounts.
     pub(crate) const fn is_pairs(&self) -> bool {
         matches!(
@@ -371,6 +435,10 @@ impl Name {
                 | Self::ChatClear
                 | Self::ChatArchived
                 | Self::ChatArchivedClear
+                | Self::ChatSm
+                | Self::ChatSmClear
+                | Self::ChatArchivedSm
+                | Self::ChatArchivedSmClear
                 | Self::OfflineStored
                 | Self::OfflineStoredClear
                 | Self::OfflineStoredArchived
