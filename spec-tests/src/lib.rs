@@ -38,6 +38,7 @@ pub mod ca;
 pub mod cargo;
 pub mod changes;
 pub mod client;
+pub mod cuts;
 pub mod dice;
 pub mod disk;
 pub mod element;

@@ -1,16 +1,13 @@
 //! The same crowd before a disk that forgets what was not synced: its traced system calls give the order in which the server wrote,
 //! synced and answered, and from them come disks as power cuts leave them, on which the server is started again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use spec_tests::dice::Dice;
-use spec_tests::disk::{Disk, Loss};
-use spec_tests::element::{BIND, CLIENT, Element, Item, Reader};
+use spec_tests::cuts::{self, Cut, Cuts, Places, Wires};
+use spec_tests::disk::Disk;
+use spec_tests::element::{BIND, CLIENT, Element};
 use spec_tests::kept::{Door, Entry, MAM, Seen};
 use spec_tests::program::left_out;
 use spec_tests::server::{Scratch, Server};
@@ -51,31 +48,6 @@ fn traced(seed: u64) -> Result<Traced, String> {
     })
 }
 
-/// What is looked at in a first reading of a trace.
-#[derive(Debug, Default)]
-struct Places {
-    /// Lines where something was synced that may be judged by.
-    syncs: Vec<usize>,
-    /// Lines where something was written.
-    writes: Vec<usize>,
-}
-
-fn places(trace: &Path) -> Result<Places, String> {
-    let mut places = Places::default();
-    let mut begun = false;
-    let file = BufReader::new(File::open(trace).map_err(|e| e.to_string())?);
-    strace::read(file, |moment| {
-        match (moment.call, moment.result) {
-            ("sendto", None) => begun |= !looks(&moment.bytes(1)?).is_empty(),
-            ("fsync" | "fdatasync", Some(0)) if begun => places.syncs.push(moment.line),
-            ("pwrite64", None) if begun => places.writes.push(moment.line),
-            _ => {}
-        }
-        Ok(())
-    })?;
-    Ok(places)
-}
-
 /// The requests of writers that this answers.
 fn looks(said: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(said);
@@ -87,150 +59,96 @@ fn looks(said: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// What was written to one socket.
-#[derive(Debug, Default)]
-struct Wire {
-    reader: Reader,
-    at: Option<Device>,
-}
-
 /// Follows a trace, and starts the server on what power cuts at some of its lines would leave.
-struct Cuts {
-    disk: Disk,
+struct Following {
+    cuts: Cuts,
+    /// Whose each connection is.
+    wires: Wires<Option<Device>>,
     round: Round,
-    wires: HashMap<i64, Wire>,
     answered: HashSet<String>,
     heard: Heard,
     /// See `Round::seen`.
     seen: BTreeMap<&'static str, Shown>,
-    worst: BTreeSet<usize>,
-    random: BTreeSet<usize>,
-    dice: Dice,
     faults: Vec<String>,
     figures: Figures,
     images: usize,
 }
 
-impl Cuts {
-    fn new(disk: Disk, round: Round, seed: u64) -> Self {
+impl Following {
+    fn new(cuts: Cuts, round: Round) -> Self {
         Self {
-            disk,
+            cuts,
+            wires: Wires::default(),
             round,
-            wires: HashMap::new(),
             answered: HashSet::new(),
             heard: Heard::new(),
             seen: BTreeMap::new(),
-            worst: BTreeSet::new(),
-            random: BTreeSet::new(),
-            dice: Dice::new(seed),
             faults: Vec::new(),
             figures: Figures::default(),
             images: 0,
         }
     }
 
-    /// Chooses so many lines to cut the power at.
-    fn choose(&mut self, places: &Places, worst: usize, random: usize) {
-        for (from, count, to) in [
-            (&places.syncs, worst, &mut self.worst),
-            (&places.writes, random, &mut self.random),
-        ] {
-            while to.len() < count.min(from.len()) {
-                to.insert(from[self.dice.below(from.len())]);
-            }
-        }
-    }
-
-    fn follow(&mut self, trace: &Path) -> Result<(), String> {
-        let file = BufReader::new(File::open(trace).map_err(|e| e.to_string())?);
-        strace::read(file, |moment| self.observe(&moment))
-    }
-
     fn observe(&mut self, moment: &Moment<'_>) -> Result<(), String> {
-        match (moment.call, moment.result) {
+        if (moment.call, moment.result) == ("sendto", None) {
             // From here on it may have been read.
-            ("sendto", None) => self.answered.extend(looks(&moment.bytes(1)?)),
-            ("sendto", Some(count @ 1..)) => self.said(moment, count)?,
-            ("close", None) => {
-                self.wires.remove(&moment.number(0)?);
-            }
-            // The disk knows nothing of it yet.
-            ("fsync" | "fdatasync", Some(0)) if self.worst.contains(&moment.line) => {
-                self.cut(&format!("line {}, all lost", moment.line), Loss::All)?;
-            }
-            ("pwrite64", None) if self.random.contains(&moment.line) => {
-                let seed = self.dice.roll();
-                let what = format!("line {}, lost by seed {seed:#x}", moment.line);
-                self.cut(&what, Loss::Some(&mut Dice::new(seed)))?;
-            }
-            _ => {}
+            self.answered.extend(looks(&moment.bytes(1)?));
         }
-        self.disk.observe(moment)
+        self.said(moment)?;
+        if let Some(cut) = self.cuts.due(moment) {
+            self.cut(&cut);
+        }
+        self.cuts.observe(moment)
     }
 
-    fn said(&mut self, moment: &Moment<'_>, count: i64) -> Result<(), String> {
-        let bytes = moment.bytes(1)?;
-        let count = usize::try_from(count).map_err(|e| e.to_string())?;
-        let bytes = bytes.get(..count).unwrap_or_default();
-        // The control socket's answers are none of this.
-        if bytes.first() == Some(&b'{') {
-            return Ok(());
-        }
-        let wire = self.wires.entry(moment.number(0)?).or_default();
-        if bytes.starts_with(b"<?xml") {
-            wire.reader = Reader::new();
-        }
-        wire.reader.push(bytes);
-        while let Some(item) = wire.reader.next_item()? {
-            let Item::Element(stanza) = item else {
-                continue;
-            };
-            if let Some(at) = bound(&stanza) {
-                wire.at = Some(at);
-                self.heard.entry(at).or_default().push(Vec::new());
+    fn said(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+        let Self {
+            wires,
+            heard,
+            answered,
+            seen,
+            ..
+        } = self;
+        wires.observe(moment, |device, stanza| {
+            if let Some(at) = bound(stanza) {
+                *device = Some(at);
+                heard.entry(at).or_default().push(Vec::new());
             }
-            let Some(at) = wire.at else {
-                continue;
+            let Some(at) = *device else {
+                return Ok(());
             };
             if stanza.is(CLIENT, "iq") {
                 let id = stanza.attribute("id").filter(|id| id.starts_with("look-"));
-                self.answered.extend(id.map(str::to_owned));
+                answered.extend(id.map(str::to_owned));
             }
             let query = stanza
                 .child(MAM, "result")
                 .and_then(|r| r.attribute("queryid"));
             if query == Some("next") {
-                let entry = Entry::read(&stanza, "next")?.ok_or("no entry")?;
-                let seen = self.seen.entry(at.0).or_default();
+                let entry = Entry::read(stanza, "next")?.ok_or("no entry")?;
+                let seen = seen.entry(at.0).or_default();
                 seen.push((entry.id.clone(), entry.body()));
             }
-            let session = self.heard.entry(at).or_default().last_mut();
+            let session = heard.entry(at).or_default().last_mut();
             if let Some(session) = session {
-                session.extend(Seen::read(&stanza, &bare(at.0))?);
+                session.extend(Seen::read(stanza, &bare(at.0))?);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    fn cut(&mut self, what: &str, loss: Loss<'_>) -> Result<(), String> {
+    fn cut(&mut self, cut: &Cut) {
         self.images += 1;
         let mut judge = Judge::default();
-        let judged = self.judge(&mut judge, loss);
+        let judged = self.judge(&mut judge, cut);
         let faults = judge.faults.into_iter().chain(judged.err());
         self.faults
-            .extend(faults.map(|fault| format!("{what}: {fault}")));
+            .extend(faults.map(|fault| format!("{}: {fault}", cut.what)));
         self.figures.add(&judge.figures);
-        Ok(())
     }
 
-    fn judge(&self, judge: &mut Judge, loss: Loss<'_>) -> Result<(), String> {
-        let fault = |e: std::io::Error| e.to_string();
-        let image = Scratch::in_memory().map_err(fault)?;
-        self.disk.image(loss, image.path()).map_err(fault)?;
-        let prepared = Server::prepare(Scratch::in_memory().map_err(fault)?, &options())?;
-        fs::rename(image.path().join("data"), prepared.data()).map_err(fault)?;
-        let program = Command::new(prepared.binary());
-        let mut server = prepared.begin(program)?;
+    fn judge(&self, judge: &mut Judge, cut: &Cut) -> Result<(), String> {
+        let mut server = self.cuts.start(cut, &options())?;
         let mut said = self.round.said.clone();
         for look in said.iter_mut().flat_map(|said| &mut said.looks) {
             look.answered = self.answered.contains(&look.id).then(Instant::now);
@@ -272,21 +190,22 @@ fn what_was_promised_survives_a_power_cut() {
     let seed = 0xc07_0000;
     let mut traced = traced(seed).unwrap();
     let root = traced.server.scratch().to_owned();
-    let places = places(&traced.trace).unwrap();
+    let places = Places::of(&traced.trace, |said| !looks(said).is_empty()).unwrap();
     let (syncs, writes) = (places.syncs.len(), places.writes.len());
     println!("seed {seed:#x}: {syncs} syncs, {writes} writes");
     assert!(syncs > 50, "{syncs} syncs");
 
     let round = std::mem::take(&mut traced.round);
     let said = round.said.clone();
-    let mut cuts = Cuts::new(Disk::new(&root), round, seed);
+    let mut cuts = Cuts::new(Disk::new(&root), seed);
     cuts.choose(&places, rounds(), rounds());
-    cuts.follow(&traced.trace).unwrap();
-    println!("{} images: {}", cuts.images, cuts.figures);
-    assert!(cuts.faults.is_empty(), "{:#?}", cuts.faults);
+    let mut following = Following::new(cuts, round);
+    cuts::follow(&traced.trace, |moment| following.observe(moment)).unwrap();
+    println!("{} images: {}", following.images, following.figures);
+    assert!(following.faults.is_empty(), "{:#?}", following.faults);
     let looks = said.iter().flat_map(|said| &said.looks);
     let unseen: Vec<_> = looks
-        .filter(|look| look.answered.is_some() != cuts.answered.contains(&look.id))
+        .filter(|look| look.answered.is_some() != following.answered.contains(&look.id))
         .collect();
     assert!(unseen.is_empty(), "not in the trace: {unseen:#?}");
 
@@ -295,9 +214,10 @@ fn what_was_promised_survives_a_power_cut() {
         said,
         ..Round::default()
     };
-    let mut cuts = Cuts::new(Disk::deaf_to(&root, "-wal"), round, seed);
-    cuts.worst.extend(places.syncs.last());
-    cuts.follow(&traced.trace).unwrap();
-    assert_eq!(cuts.images, 1);
-    assert!(!cuts.faults.is_empty());
+    let mut cuts = Cuts::new(Disk::deaf_to(&root, "-wal"), seed);
+    cuts.choose_last(&places);
+    let mut following = Following::new(cuts, round);
+    cuts::follow(&traced.trace, |moment| following.observe(moment)).unwrap();
+    assert_eq!(following.images, 1);
+    assert!(!following.faults.is_empty());
 }
