@@ -51,11 +51,20 @@ impl Door {
     /// # Errors
     /// It is refused.
     pub fn device(&self, user: &str, resource: &str) -> Result<Client, String> {
+        let mut client = self.signed_in(user)?;
+        client.bind(Some(resource))?;
+        Ok(client)
+    }
+
+    /// The same before it has a resource.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn signed_in(&self, user: &str) -> Result<Client, String> {
         let mut client = Client::connect(self.address, "localhost", &self.trust)?;
         client.open()?;
         let mechanism = Mechanism::Scram(Hash::Sha1, Plus::No);
         client.sign_in(user, "secret", mechanism, BindTo::Exporter)?;
-        client.bind(Some(resource))?;
         Ok(client)
     }
 }

@@ -34,6 +34,7 @@
 //! | names that do not exist cannot be told from those that do, as far as chosen | `tests/hostile/harvest.rs` |
 //! | a run is a list of inputs, the same however bytes are cut and actions drained | `tests/properties.rs`, `tests/simulator.rs` |
 
+pub mod acks;
 pub mod ca;
 pub mod cargo;
 pub mod changes;
