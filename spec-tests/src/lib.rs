@@ -47,6 +47,7 @@ pub mod kept;
 pub mod memory;
 pub mod pipe;
 pub mod program;
+pub mod proxy;
 pub mod sasl;
 pub mod script;
 pub mod server;
