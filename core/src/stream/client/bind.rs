@@ -22,7 +22,7 @@ impl Stream {
         if ns == Ns::Streams && element.name() == "error" {
             return Some(self.on_end(cx));
         }
-        if ns == Ns::StreamManagement
+        if matches!(ns, Ns::StreamManagement | Ns::ClientState)
             && let Some(nonza) = Nonza::parse(&element)
         {
             return self.on_nonza_at_bind(cx, nonza);

@@ -21,9 +21,9 @@ impl Stream {
             }
             Nonza::Resume(Err(condition)) => condition,
             // §3: "MUST NOT attempt to enable stream management until after it has completed Resource Binding".
-            Nonza::Ack(_) | Nonza::Active | Nonza::Enable(_) | Nonza::Inactive | Nonza::Request => {
-                Condition::UnexpectedRequest
-            }
+            Nonza::Ack(_) | Nonza::Enable(_) | Nonza::Request => Condition::UnexpectedRequest,
+            // XEP-0352 §4.2: "There is no reply from the server"; where there is no session, nothing is held.
+            Nonza::Active | Nonza::Inactive => return None,
         };
         Self::fail_nonza(cx, condition, None);
         None
