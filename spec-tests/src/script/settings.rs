@@ -135,6 +135,10 @@ impl Source for Said<'_> {
         })
     }
 
+    fn text<T: Item>(&mut self, option: &Description) -> Option<T> {
+        self.value(option.name, None, |text| T::read(text).map(Some))
+    }
+
     fn list<T: Item>(&mut self, _: &Description, default: &[&'static str]) -> Vec<T> {
         default.iter().filter_map(|item| T::read(item)).collect()
     }
