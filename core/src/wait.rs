@@ -10,7 +10,7 @@ use core::net::IpAddr;
 use crate::account::{AccountKey, Read};
 use crate::arena::arena_key;
 use crate::envelope::{Receipt, Sent};
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, Jid, Resource};
 use crate::limits::{STORE_BATCH_BYTES, STORE_BATCH_OPS};
 use crate::port::{ArchiveTask, CommandId, ConnId, Imported};
 use crate::sasl::{ScramKeys, Status, Tombstones};
@@ -163,6 +163,8 @@ pub(crate) enum CommandStep {
     Archive(ArchiveTask),
     /// That it is done.
     Archived,
+    /// The record of an account whose sessions are to end, or the one of this resource.
+    Disconnect(Option<Resource>),
     /// A step of erasing.
     Erase,
     /// Keys for an account that comes from elsewhere, which then may sign in or not.

@@ -11,6 +11,7 @@
 //! | `stream failed: CONDITION (TEXT) peer=P account=A` | a stream ended with this stream error |
 //! | `TLS failed: … peer=P` | a TLS handshake or a later record failed, or the peer left in the middle of the handshake |
 //! | `account added account=A`, `account deleted`, `account disabled`, `account enabled`, `password set` | an administrator's command is done |
+//! | `sessions ended account=A sessions=N` | the same: these sessions were ended by an administrator |
 //! | `the account cannot be used until this row of the database is mended: … account=A` | what an account keeps makes no sense: it is not written over |
 //! | `left out within a minute: … peer=P` | how many more of these lines that address caused (`limits::log`) |
 //!
@@ -77,6 +78,9 @@ pub fn log(note: &Note) {
             account,
             reason,
         } => closed(*conn, *peer, account.as_ref(), reason),
+        Note::Disconnected { account, sessions } => {
+            tracing::info!(%account, sessions, "sessions ended");
+        }
         Note::NothingOffered { host, peer, why } => {
             if allows(Level::WARN, *peer, Subject::Warning) {
                 tracing::warn!(%host, "nobody can sign in like this: {}", advice(*why));

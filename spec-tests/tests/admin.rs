@@ -239,6 +239,10 @@ fn commands_on_accounts_that_do_not_exist_say_so() {
             password: secret("x"),
         },
         Command::Disable { account: nobody() },
+        Command::Disconnect {
+            account: nobody(),
+            resource: None,
+        },
         Command::Enable { account: nobody() },
         Command::Delete { account: nobody() },
     ] {
@@ -486,6 +490,7 @@ fn list_goes_through_the_accounts_of_one_host_page_by_page() {
         match world.command(list)? {
             CommandReply::Users(users) => Ok::<_, CommandError>(users),
             CommandReply::Archive(_)
+            | CommandReply::Disconnected { .. }
             | CommandReply::Done
             | CommandReply::Erased(_)
             | CommandReply::Trimmed { .. }

@@ -99,6 +99,7 @@ fn words(note: Note) -> String {
                 CloseReason::StarttlsRefused => format!("no TLS {who}"),
             }
         }
+        Note::Disconnected { account, sessions } => format!("{sessions} disconnected {account}"),
         Note::NothingOffered { host, peer, .. } => format!("nothing {host} {}", who(peer, None)),
         Note::SignInCutOff { peer, account, .. } => format!("cut off {}", who(peer, account)),
         Note::SignInFailed {

@@ -289,7 +289,20 @@ fn commands_reach_a_running_server() {
     server
         .command(&["user", "enable", "nurse@localhost"])
         .unwrap();
-    sign_in("nurse").unwrap();
+    let mut nurse = sign_in("nurse").unwrap();
+    let disconnect = |more: &[&str]| {
+        let words = [&["user", "disconnect", "nurse@localhost"], more].concat();
+        server.command(&words)
+    };
+    let unknown = disconnect(&["no such"]).unwrap_err();
+    let advice = "nurse@localhost has no session \"no such\"; `spondee user show nurse@localhost` shows which there are";
+    assert!(unknown.contains(advice), "{unknown}");
+    let one = "1 session of nurse@localhost was ended\n";
+    assert_eq!(disconnect(&[]).unwrap(), one);
+    let error = nurse.next(PATIENCE).unwrap();
+    assert_eq!(error.condition(), Some("policy-violation"), "{error}");
+    let none = "nurse@localhost has no session\n";
+    assert_eq!(disconnect(&[]).unwrap(), none);
     server
         .command(&["user", "delete", "--yes", "nurse@localhost"])
         .unwrap();

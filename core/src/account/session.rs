@@ -36,7 +36,7 @@ impl SessionKey {
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(super) key: SessionKey,
+    pub(crate) key: SessionKey,
     /// What carries it. Nobody but `send` writes to that.
     pub(super) line: Line,
     /// Whether it has stream management, and may be resumed.

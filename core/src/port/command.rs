@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::{ArchiveSize, ArchiveTask, ImportStep};
-use crate::jid::{BareJid, Domain};
+use crate::jid::{BareJid, Domain, Resource};
 use crate::sasl::{Held, Status, Tombstones};
 use crate::secret::Secret;
 use crate::store::Erased;
@@ -45,6 +45,13 @@ pub enum Command {
     Disable {
         /// This account.
         account: BareJid,
+    },
+    /// Ends sessions with `policy-violation`, whether they are connected or asleep. Who is put out may sign in again at once.
+    Disconnect {
+        /// Of this account.
+        account: BareJid,
+        /// The one of this resource; without it all of them.
+        resource: Option<Resource>,
     },
     /// Undoes `Disable`.
     Enable {
@@ -95,6 +102,7 @@ impl Command {
             | Self::Archive { account, .. }
             | Self::Delete { account }
             | Self::Disable { account }
+            | Self::Disconnect { account, .. }
             | Self::Enable { account }
             | Self::Import { account, .. }
             | Self::Passwd { account, .. }
@@ -112,6 +120,11 @@ pub type CommandResult = Result<CommandReply, CommandError>;
 pub enum CommandReply {
     /// How much an account has archived.
     Archive(ArchiveSize),
+    /// Sessions were ended.
+    Disconnected {
+        /// So many.
+        sessions: usize,
+    },
     /// Done.
     Done,
     /// How far erasing has come.
@@ -287,6 +300,8 @@ pub enum CommandError {
     Held(Held),
     /// The host is not served here.
     NoSuchHost,
+    /// The account has no session of this resource.
+    NoSuchSession,
     /// There is no such account.
     NoSuchUser,
     /// This cannot be a new password: see `sasl::PasswordError`.

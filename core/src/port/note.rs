@@ -60,6 +60,13 @@ pub enum Note {
         /// Why.
         reason: CloseReason,
     },
+    /// An administrator ended sessions.
+    Disconnected {
+        /// Of this account.
+        account: BareJid,
+        /// So many.
+        sessions: usize,
+    },
     /// A client cannot sign in at this host because of its configuration.
     NothingOffered {
         /// The host.

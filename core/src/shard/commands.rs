@@ -78,6 +78,11 @@ impl Shard {
                 Err(error) => self.finish(now, by, &account, Err(error)),
             },
             Command::Delete { account } => self.change(by, account, Change::Delete),
+            Command::Disconnect { account, resource } => {
+                let batch = read_credentials(account.clone(), Class::Change);
+                let step = CommandStep::Disconnect(resource);
+                self.ask(by, Some(account), batch, step);
+            }
             Command::Disable { account } => {
                 self.change(by, account, Change::Status(Status::Disabled));
             }
@@ -194,6 +199,7 @@ impl Shard {
             }
             CommandStep::Archive(_)
             | CommandStep::Archived
+            | CommandStep::Disconnect(_)
             | CommandStep::Erase
             | CommandStep::Import(_)
             | CommandStep::Imported
@@ -296,6 +302,12 @@ impl Shard {
             },
             (Some(account), CommandStep::Show) => match outcome {
                 Ok(replies) => self.show(now, by, &account, first_row(replies)),
+                Err(error) => self.finish(now, by, &account, Err(read_error(error))),
+            },
+            (Some(account), CommandStep::Disconnect(resource)) => match outcome {
+                Ok(replies) => {
+                    self.disconnect(now, by, &account, first_row(replies), resource);
+                }
                 Err(error) => self.finish(now, by, &account, Err(read_error(error))),
             },
             (Some(account), CommandStep::Write(after)) => match outcome {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::account::{Manner, Read, SessionKey};
 use crate::envelope::{Receipt, Told};
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, Jid, Resource};
 use crate::limits::{INBOX_BYTES, INBOX_FED, INBOX_FED_BYTES, INBOX_STANZAS};
 use crate::port::ConnId;
 use crate::sasl::Status;
@@ -43,10 +43,12 @@ pub(super) enum Item {
 }
 
 /// What a command wants of an account that is in memory.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Errand {
     /// All of it goes.
     Delete,
+    /// Its sessions end, or the one of this resource.
+    Disconnect(Option<Resource>),
     /// What it is; of this status, which its owner does not keep.
     Show(Status),
 }

@@ -54,6 +54,7 @@ impl Departure {
             | Violation::BindRetries
             | Violation::Bug
             | Violation::Conflict
+            | Violation::Disconnected
             | Violation::Evicted
             | Violation::HandOffFull
             | Violation::HandledTooHigh(_)

@@ -6,6 +6,7 @@ mod cards;
 mod commands;
 mod connections;
 mod credit;
+mod disconnect;
 mod flow;
 mod imports;
 mod inbox;

@@ -578,6 +578,7 @@ impl Shard {
     fn run_errand(&mut self, now: Now, key: AccountKey, by: Requester, errand: Errand) {
         match errand {
             Errand::Delete => self.delete_owner(now, key, by),
+            Errand::Disconnect(resource) => self.disconnect_owner(now, key, by, resource),
             Errand::Show(status) => self.show_owner(now, key, by, status),
         }
     }

@@ -216,6 +216,8 @@ const fn condition(error: CommandError) -> Condition {
         // Names that were deleted are told from those that are taken by nobody but an administrator.
         CommandError::Exists | CommandError::Held(_) => Condition::Conflict,
         CommandError::NoSuchHost | CommandError::NoSuchUser => Condition::RegistrationRequired,
+        // Nobody asks for the end of a session.
+        CommandError::NoSuchSession => Condition::ItemNotFound,
         CommandError::Password => Condition::NotAcceptable,
         CommandError::Store | CommandError::Unknown => Condition::InternalServerError,
     }

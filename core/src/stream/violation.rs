@@ -19,6 +19,12 @@ pub(crate) enum Violation {
     Bug,
     /// Another session took this one's resource (`conflict_resolve`).
     Conflict,
+    /// An administrator ended the session.
+    ///
+    /// `Choice:` of the conditions of RFC 6120 §4.9.3 none is made for it. `policy-violation` may say in its text whose policy it was
+    /// (§4.9.3.14); `reset`, `not-authorized` and `conflict` would tell the client something of its keys, its account or its resource that is not
+    /// so. ejabberd has the same.
+    Disconnected,
     /// A stranger's connection, whose place another one needs.
     Evicted,
     /// The first element is not a stream header.
@@ -75,9 +81,10 @@ impl Violation {
             Self::AccountGone | Self::StanzaBeforeAuthentication | Self::ToChanged => {
                 "not-authorized"
             }
-            Self::BindRetries | Self::SaslFailures | Self::UnauthenticatedBytes => {
-                "policy-violation"
-            }
+            Self::BindRetries
+            | Self::Disconnected
+            | Self::SaslFailures
+            | Self::UnauthenticatedBytes => "policy-violation",
             Self::Bug | Self::Store => "internal-server-error",
             Self::Conflict => "conflict",
             Self::NotAStream | Self::StreamElement => "bad-format",
@@ -104,6 +111,7 @@ impl Violation {
             Self::AccountGone => Some("The account was deleted or disabled"),
             Self::BindRetries => Some("Too many attempts to bind a resource"),
             Self::Conflict => Some("Replaced by new connection"),
+            Self::Disconnected => Some("An administrator ended this session"),
             Self::Evicted => Some("Too many connections"),
             Self::HandledTooHigh(_) => Some("More stanzas were acknowledged than were sent"),
             Self::InboxFull => Some("Too much came for the account at a time"),
@@ -151,6 +159,7 @@ impl Violation {
         match self {
             Self::AccountGone
             | Self::Conflict
+            | Self::Disconnected
             | Self::HostGone
             | Self::PasswordChanged
             | Self::Shutdown => true,

@@ -156,7 +156,8 @@ fn measure(
     match office.call(&command)? {
         Ok(CommandReply::Archive(size)) => Ok(Ok(size)),
         Ok(
-            CommandReply::Done
+            CommandReply::Disconnected { .. }
+            | CommandReply::Done
             | CommandReply::Erased(_)
             | CommandReply::Trimmed { .. }
             | CommandReply::User(_)
@@ -235,6 +236,7 @@ fn trim_one(
             }
             Ok(
                 CommandReply::Archive(_)
+                | CommandReply::Disconnected { .. }
                 | CommandReply::Done
                 | CommandReply::Erased(_)
                 | CommandReply::User(_)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use spondee_core::jid::{BareJid, Domain, JidError};
+use spondee_core::jid::{BareJid, Domain, JidError, Resource};
 use spondee_core::sasl::Tombstones;
 use spondee_core::time::parse_xep0082;
 
@@ -13,7 +13,7 @@ use crate::config::{AMBIGUOUS, is_ambiguous, seconds};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  refused: no such user, the user exists or was deleted, the host is not served, not a password
+  1  refused: no such user or session, the user exists or was deleted, the host is not served, not a password
   2  the command line is wrong
   3  the configuration, the data directory or the server cannot be used";
 
@@ -87,6 +87,7 @@ Examples:
   spondee user passwd juliet@example.org < password.txt
   spondee user list example.org --json
   spondee user show juliet@example.org
+  spondee user disconnect juliet@example.org phone
 
 A password is asked for on a terminal; else it is the first line of standard input. It is never an argument,
 because every user of a machine can see those.
@@ -162,6 +163,23 @@ a user of whom no device is connected or asleep. While no server runs, none is."
         /// The address, such as juliet@example.org
         #[arg(value_name = "JID", value_parser = account)]
         account: BareJid,
+    },
+    /// End the sessions of a user, or one of them, connected or asleep; it may sign in again at once
+    #[command(after_help = "\
+Examples:
+  spondee user disconnect juliet@example.org
+  spondee user disconnect juliet@example.org phone
+
+`spondee user show` tells the names of devices. One that is ended while it is asleep is not waited for any more: what waited for it goes to
+the other devices, or waits until one is there. Most clients connect again by themselves; `spondee user disable` keeps them out, and
+`spondee user passwd` all that do not know the new password.")]
+    Disconnect {
+        /// The address, such as juliet@example.org
+        #[arg(value_name = "JID", value_parser = account_alone)]
+        account: BareJid,
+        /// Only the session of this device
+        #[arg(value_name = "RESOURCE", value_parser = resource)]
+        resource: Option<Resource>,
     },
     /// Undo `disable`
     #[command(after_help = "Example:\n  spondee user enable juliet@example.org")]
@@ -437,6 +455,23 @@ fn account(text: &str) -> Result<BareJid, String> {
     Ok(account)
 }
 
+/// The same where the name of a device may follow.
+fn account_alone(text: &str) -> Result<BareJid, String> {
+    match text.split_once('/') {
+        Some((bare, resource)) => Err(format!(
+            "the name of a device stands behind the address, with a space between them: {bare} {resource}"
+        )),
+        None => account(text),
+    }
+}
+
+/// The name of a device.
+fn resource(text: &str) -> Result<Resource, String> {
+    Resource::parse(text).map_err(|_| {
+        "no device has such a name; `spondee user show` shows which there are".to_owned()
+    })
+}
+
 fn whose(text: &str) -> Result<Whose, String> {
     match text.contains('@') {
         true => account(text).map(Whose::Account),
@@ -527,12 +562,34 @@ mod tests {
                 "spondee user add juliet@localhost/garden",
                 "leave out the /",
             ),
+            (
+                "spondee user disconnect juliet@localhost/garden",
+                "juliet@localhost garden",
+            ),
             ("spondee user add ju<liet@localhost", "before @"),
             ("spondee user list juliet@localhost", "behind the @"),
         ] {
             let error = parse(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
             assert!(error.to_string().contains(advice), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_device_follows_the_address() {
+        for (line, name) in [
+            ("spondee user disconnect juliet@localhost", None),
+            (
+                "spondee user disconnect juliet@localhost phone",
+                Some("phone"),
+            ),
+        ] {
+            let args = parse(line).unwrap();
+            let Some(Task::User(UserTask::Disconnect { account, resource })) = args.task else {
+                panic!("{args:?}");
+            };
+            assert_eq!(account.as_str(), "juliet@localhost");
+            assert_eq!(resource.as_ref().map(Resource::as_str), name);
         }
     }
 
@@ -553,6 +610,7 @@ mod tests {
             "spondee user list",
             "spondee user show",
             "spondee user disable",
+            "spondee user disconnect",
             "spondee user enable",
             "spondee user delete",
             "spondee user erase",

@@ -61,6 +61,7 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         | Command::Archive { account, .. }
         | Command::Delete { account }
         | Command::Disable { account }
+        | Command::Disconnect { account, .. }
         | Command::Enable { account }
         | Command::Import { account, .. }
         | Command::Passwd { account, .. }
@@ -78,6 +79,7 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
             ..
         }
         | Command::Erase { .. } => "not all was removed",
+        Command::Disconnect { .. } => "no session was ended",
         Command::Add { .. }
         | Command::Delete { .. }
         | Command::Disable { .. }
@@ -104,6 +106,10 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
             "the running server does not know the host of {who}, because its configuration was changed after it \
              started; send it SIGHUP to read it again"
         )),
+        CommandError::NoSuchSession => Failure::Refused(format!(
+            "{who} has no session{}; `spondee user show {who}` shows which there are",
+            named(command)
+        )),
         CommandError::NoSuchUser => Failure::Refused(format!(
             "there is no user {who}; `spondee user list` shows which there are"
         )),
@@ -122,6 +128,27 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
     }
 }
 
+/// The session that a command is about, in quotes and behind a space.
+fn named(command: &Command) -> String {
+    match command {
+        Command::Disconnect {
+            resource: Some(resource),
+            ..
+        } => format!(" {:?}", resource.as_str()),
+        Command::Add { .. }
+        | Command::Archive { .. }
+        | Command::Delete { .. }
+        | Command::Disable { .. }
+        | Command::Disconnect { resource: None, .. }
+        | Command::Enable { .. }
+        | Command::Erase { .. }
+        | Command::Import { .. }
+        | Command::List { .. }
+        | Command::Passwd { .. }
+        | Command::Show { .. } => String::new(),
+    }
+}
+
 /// Nobody can have this name.
 fn held_back(command: &Command, who: &str, Held { deleted, until }: Held) -> String {
     let again = match command {
@@ -130,6 +157,7 @@ fn held_back(command: &Command, who: &str, Held { deleted, until }: Held) -> Str
         | Command::Archive { .. }
         | Command::Delete { .. }
         | Command::Disable { .. }
+        | Command::Disconnect { .. }
         | Command::Enable { .. }
         | Command::Erase { .. }
         | Command::List { .. }
@@ -151,7 +179,7 @@ fn held_back(command: &Command, who: &str, Held { deleted, until }: Held) -> Str
 
 #[cfg(test)]
 mod tests {
-    use spondee_core::jid::BareJid;
+    use spondee_core::jid::{BareJid, Resource};
     use spondee_core::sasl::Tombstones;
     use spondee_core::secret::Secret;
 
@@ -198,6 +226,11 @@ mod tests {
             (CommandError::Exists, 1, "juliet@example.org"),
             (CommandError::Full, 3, "no room"),
             (CommandError::NoSuchHost, 1, "SIGHUP"),
+            (
+                CommandError::NoSuchSession,
+                1,
+                "`spondee user show juliet@example.org`",
+            ),
             (CommandError::NoSuchUser, 1, "no user juliet@example.org"),
             (CommandError::Password, 1, "signs and spaces"),
             (CommandError::Store, 3, "log"),
@@ -206,6 +239,33 @@ mod tests {
             let failure = refused(&disable, error);
             assert_eq!(failure.code(), code, "{error:?}");
             assert!(failure.message().unwrap().contains(words), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_not_there_is_named() {
+        let disconnect = Command::Disconnect {
+            account: juliet(),
+            resource: Some(Resource::parse("the \"phone\"").unwrap()),
+        };
+        let failure = refused(&disconnect, CommandError::NoSuchSession);
+        assert_eq!(failure.code(), 1);
+        assert_eq!(
+            failure.message().unwrap(),
+            "juliet@example.org has no session \"the \\\"phone\\\"\"; `spondee user show juliet@example.org` shows which there are"
+        );
+    }
+
+    #[test]
+    fn where_no_session_could_be_ended_that_is_said() {
+        let disconnect = Command::Disconnect {
+            account: juliet(),
+            resource: None,
+        };
+        for error in [CommandError::Busy, CommandError::Store] {
+            let failure = refused(&disconnect, error);
+            let message = failure.message().unwrap();
+            assert!(message.starts_with("no session was ended: "), "{message}");
         }
     }
 

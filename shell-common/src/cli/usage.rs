@@ -117,6 +117,9 @@ fn command(word: &str, line: &CommandLine) -> Option<String> {
         "change_password" | "passwd" | "password" => of_user("passwd"),
         "del" | "delete" | "deluser" | "remove" | "unregister" | "userdel" => of_user("delete"),
         "disable" | "enable" => of_user(word),
+        "disconnect" | "kick" | "kick_session" | "kick_user" => {
+            format!("sessions are ended with `spondee user disconnect {jid}`")
+        }
         "info" | "show" => format!("an account is shown with `spondee user show {jid}`"),
         "list" | "registered_users" | "users" => {
             "accounts are listed with `spondee user list`".to_owned()
@@ -151,6 +154,7 @@ fn user(word: &str) -> Option<String> {
         "del" | "remove" | "rm" | "unregister" => "delete",
         "forget" | "purge" | "wipe" => "erase",
         "ban" | "block" | "lock" | "suspend" => "disable",
+        "close" | "end" | "kick" | "logout" => "disconnect",
         "unban" | "unblock" | "unlock" => "enable",
         "ls" => "list",
         "devices" | "info" | "resources" | "sessions" | "status" => "show",
@@ -331,6 +335,14 @@ mod tests {
             (
                 "spondee user block juliet@localhost",
                 "`spondee user disable`",
+            ),
+            (
+                "spondee kick_user juliet@localhost",
+                "`spondee user disconnect juliet@localhost`",
+            ),
+            (
+                "spondee user kick juliet@localhost",
+                "`spondee user disconnect`",
             ),
             ("spondee users", "`spondee user list`"),
             (

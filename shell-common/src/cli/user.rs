@@ -8,7 +8,7 @@ mod show;
 use std::io::{self, Write};
 
 use serde::Serialize;
-use spondee_core::jid::{BareJid, Domain};
+use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{Command, CommandReply, CommandResult, UserEntry};
 use spondee_core::sasl::{Status, Tombstones};
 
@@ -49,6 +49,7 @@ pub(super) fn perform(
             let said = format!("{account} was disabled: nobody can sign in as it until `enable`");
             office.change(Command::Disable { account }, &said, console)
         }
+        UserTask::Disconnect { account, resource } => office.disconnect(account, resource, console),
         UserTask::Enable { account } => {
             let said = format!("{account} was enabled");
             office.change(Command::Enable { account }, &said, console)
@@ -237,6 +238,43 @@ impl<'a> Office<'a> {
         Ok(writeln!(console.out, "{said}{}", self.aside())?)
     }
 
+    /// Ends sessions of an account and says how many.
+    fn disconnect(
+        &mut self,
+        account: BareJid,
+        resource: Option<Resource>,
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        self.serves(account.domain())?;
+        let which = match &resource {
+            Some(resource) => format!("session {:?}", resource.as_str()),
+            None => "session".to_owned(),
+        };
+        let command = Command::Disconnect {
+            account: account.clone(),
+            resource,
+        };
+        match self.call(&command)? {
+            Ok(CommandReply::Disconnected { sessions }) => {
+                let said = match sessions {
+                    0 => format!("{account} has no session"),
+                    1 => format!("1 {which} of {account} was ended"),
+                    many => format!("{many} sessions of {account} were ended"),
+                };
+                Ok(writeln!(console.out, "{said}{}", self.aside())?)
+            }
+            Ok(
+                CommandReply::Archive(_)
+                | CommandReply::Done
+                | CommandReply::Erased(_)
+                | CommandReply::Trimmed { .. }
+                | CommandReply::User(_)
+                | CommandReply::Users(_),
+            ) => Err(of_another_kind()),
+            Err(error) => Err(refused(&command, error)),
+        }
+    }
+
     /// What follows a sentence about an account: where, if no server was asked.
     pub(super) fn aside(&self) -> String {
         match &self.way {
@@ -266,6 +304,7 @@ impl<'a> Office<'a> {
             }
             Ok(
                 CommandReply::Archive(_)
+                | CommandReply::Disconnected { .. }
                 | CommandReply::Done
                 | CommandReply::Erased(_)
                 | CommandReply::Trimmed { .. }
@@ -314,6 +353,7 @@ impl<'a> Office<'a> {
             Ok(CommandReply::Users(users)) => Ok(users),
             Ok(
                 CommandReply::Archive(_)
+                | CommandReply::Disconnected { .. }
                 | CommandReply::Done
                 | CommandReply::Erased(_)
                 | CommandReply::Trimmed { .. }

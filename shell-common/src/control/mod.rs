@@ -14,7 +14,10 @@
 //! {"command":"show","account":"juliet@example.org"}
 //!     {"result":"user","user":{"status":"enabled","contacts":12,"subscriptions":{"both":8,"to":1,"from":2,"none":1},"requests":0,
 //!     "blocked":0,"last_activity":null,"devices":[{"resource":"balcony","peer":"192.0.2.7:51234","connected_seconds":7500,"unread_bytes":0,
-//!     "presence":{"priority":5,"show":"away","status":"Reading"}}]}}
+//!     "presence":{"priority":5,"show":"away","status":"Reading"},"asleep":null}]}}
+//!     "asleep" of one that lost its connection: {"seconds":125,"seconds_left":475,"waiting_stanzas":12}
+//! {"command":"disconnect","account":"juliet@example.org","resource":"phone"}      without a resource all sessions
+//!     {"result":"disconnected","sessions":1}
 //! {"command":"archive","account":"juliet@example.org","task":"measure"}      times are in microseconds since 1970-01-01T00:00:00Z
 //!     {"result":"archive","size":{"messages":12,"bytes":3456,"oldest":1795316645678000,"newest":1795316645679000,"waiting":0}}
 //! {"command":"archive","account":"juliet@example.org","task":{"trim":{"before":1795316645678000}}}      one step, to be asked for again
@@ -24,7 +27,7 @@
 //! {"command":"import","account":"juliet@example.org","step":{"look":"heed"}}     a step of an import (`wire/import.rs`), for `user import`
 //! ```
 //!
-//! Errors: `busy`, `exists`, `malformed`, `no-such-host`, `no-such-user`, `password`, `store`, `timeout`. Whoever can enter
+//! Errors: `busy`, `exists`, `malformed`, `no-such-host`, `no-such-session`, `no-such-user`, `password`, `store`, `timeout`. Whoever can enter
 //! the data directory is an administrator: there is no other check.
 
 mod client;
@@ -303,6 +306,7 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
         | Command::Archive { account, .. }
         | Command::Delete { account }
         | Command::Disable { account }
+        | Command::Disconnect { account, .. }
         | Command::Enable { account }
         | Command::Import { account, .. }
         | Command::Passwd { account, .. }

@@ -1,7 +1,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use spondee_core::jid::{BareJid, Domain};
+use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{
     ArchiveSize, ArchiveTask, Availability, CommandError, CommandReply, Contacts, Device,
     LastActivity, Line, Show, UserDetails, UserEntry,
@@ -206,6 +206,29 @@ fn an_account_is_shown_as_its_shard_tells_it() {
 }
 
 #[test]
+fn whose_sessions_are_to_end_and_how_many_did_arrives_as_sent() {
+    let server = Server::start();
+    for (resource, sessions) in [(Some("b \u{f6}\"'"), 1), (None, 12), (None, 0)] {
+        let command = Command::Disconnect {
+            account: jid("a@x.example"),
+            resource: resource.map(|name| Resource::parse(name).unwrap()),
+        };
+        let reply = Ok(CommandReply::Disconnected { sessions });
+        let (arrived, result) = server.exchange(command, reply.clone());
+        let Command::Disconnect {
+            account,
+            resource: named,
+        } = arrived
+        else {
+            panic!("{arrived:?}");
+        };
+        assert_eq!(account, jid("a@x.example"));
+        assert_eq!(named.as_ref().map(Resource::as_str), resource);
+        assert_eq!(result, reply);
+    }
+}
+
+#[test]
 fn every_error_comes_back_as_itself() {
     let server = Server::start();
     for error in [
@@ -221,6 +244,7 @@ fn every_error_comes_back_as_itself() {
             until: None,
         }),
         CommandError::NoSuchHost,
+        CommandError::NoSuchSession,
         CommandError::NoSuchUser,
         CommandError::Password,
         CommandError::Store,
@@ -248,6 +272,7 @@ fn garbage_is_answered_and_the_next_line_served() {
         "{\"command\":\"delete\",\"account\":\"a b@x.example\"}",
         "{\"command\":\"show\",\"account\":\"x.example\"}",
         "{\"command\":\"show\"}",
+        "{\"command\":\"disconnect\",\"account\":\"a@x.example\",\"resource\":\"\"}",
         "{\"command\":\"list\",\"host\":\"x.example\",\"limit\":0}",
         "{\"command\":\"list\",\"host\":\"x.example\",\"limit\":1001}",
     ] {

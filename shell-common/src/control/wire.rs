@@ -7,7 +7,7 @@ mod import;
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use spondee_core::jid::{BareJid, Domain};
+use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{Command, CommandError, CommandReply, CommandResult, UserEntry};
 use spondee_core::sasl::{Held, Status, Tombstones};
 use spondee_core::secret::Secret;
@@ -41,6 +41,12 @@ pub(super) enum Request<'a> {
     Disable {
         #[serde(borrow)]
         account: Cow<'a, str>,
+    },
+    Disconnect {
+        #[serde(borrow)]
+        account: Cow<'a, str>,
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        resource: Option<Cow<'a, str>>,
     },
     Enable {
         #[serde(borrow)]
@@ -80,6 +86,8 @@ pub(super) enum Request<'a> {
 pub(super) enum Answer {
     /// How much an account has archived.
     Archive { size: archive::Size },
+    /// So many were ended.
+    Disconnected { sessions: usize },
     /// On disk.
     Done,
     /// A step of erasing is done.
@@ -133,6 +141,8 @@ pub(super) enum Refusal {
     Malformed,
     /// `CommandError::NoSuchHost`.
     NoSuchHost,
+    /// `CommandError::NoSuchSession`.
+    NoSuchSession,
     /// `CommandError::NoSuchUser`.
     NoSuchUser,
     /// `CommandError::Password`.
@@ -184,6 +194,10 @@ impl<'a> Request<'a> {
             },
             Self::Disable { account } => Command::Disable {
                 account: address(&account)?,
+            },
+            Self::Disconnect { account, resource } => Command::Disconnect {
+                account: address(&account)?,
+                resource: resource.as_deref().map(prepared).transpose()?,
             },
             Self::Enable { account } => Command::Enable {
                 account: address(&account)?,
@@ -241,6 +255,10 @@ impl<'a> TryFrom<&'a Command> for Request<'a> {
             Command::Disable { account } => Self::Disable {
                 account: text(account),
             },
+            Command::Disconnect { account, resource } => Self::Disconnect {
+                account: text(account),
+                resource: resource.as_ref().map(|name| name.as_str().into()),
+            },
             Command::Enable { account } => Self::Enable {
                 account: text(account),
             },
@@ -289,6 +307,7 @@ impl Answer {
     pub(super) fn into_result(self) -> Result<CommandResult, String> {
         Ok(match self {
             Self::Archive { size } => Ok(size.into()),
+            Self::Disconnected { sessions } => Ok(CommandReply::Disconnected { sessions }),
             Self::Done => Ok(CommandReply::Done),
             Self::Erased { left } => Ok(left.into()),
             Self::Trimmed { messages, more } => Ok(CommandReply::Trimmed { messages, more }),
@@ -306,6 +325,7 @@ impl Answer {
                 Refusal::Exists => CommandError::Exists,
                 Refusal::Full => CommandError::Full,
                 Refusal::NoSuchHost => CommandError::NoSuchHost,
+                Refusal::NoSuchSession => CommandError::NoSuchSession,
                 Refusal::NoSuchUser => CommandError::NoSuchUser,
                 Refusal::Password => CommandError::Password,
                 Refusal::Store => CommandError::Store,
@@ -331,6 +351,7 @@ impl From<CommandResult> for Answer {
     fn from(result: CommandResult) -> Self {
         match result {
             Ok(CommandReply::Archive(size)) => Self::Archive { size: size.into() },
+            Ok(CommandReply::Disconnected { sessions }) => Self::Disconnected { sessions },
             Ok(CommandReply::Done) => Self::Done,
             Ok(CommandReply::Erased(erased)) => Self::Erased {
                 left: erased.into(),
@@ -350,6 +371,7 @@ impl From<CommandResult> for Answer {
             Err(CommandError::Exists) => Self::refused(Refusal::Exists),
             Err(CommandError::Full) => Self::refused(Refusal::Full),
             Err(CommandError::NoSuchHost) => Self::refused(Refusal::NoSuchHost),
+            Err(CommandError::NoSuchSession) => Self::refused(Refusal::NoSuchSession),
             Err(CommandError::NoSuchUser) => Self::refused(Refusal::NoSuchUser),
             Err(CommandError::Password) => Self::refused(Refusal::Password),
             Err(CommandError::Store) => Self::refused(Refusal::Store),
@@ -387,6 +409,10 @@ fn address(text: &str) -> Result<BareJid, String> {
         .ok()
         .filter(|jid| jid.local().is_some())
         .ok_or_else(|| format!("{text:?} is not the address of an account"))
+}
+
+fn prepared(text: &str) -> Result<Resource, String> {
+    Resource::parse(text).map_err(|_| format!("{text:?} is not a resource"))
 }
 
 fn domain(text: &str) -> Result<Domain, String> {

@@ -5,8 +5,9 @@
 //! is available, and read what came of that), `restart` (what follows is a new stream), `write
 //! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`, and `query WORDS` of the own archive: see `archive::query`.
 //! Orders of the administrator: `shut-down`, `start` (the server again, from what is on disk; all connections are gone, however it
-//! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`, `drop-host HOST`, `store
-//! busy|slow|fails` (the next batch), `mesh full|free` (between shards), and `befriend USER USER to|from|both`, by stanzas of sessions that are gone then: what
+//! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `disconnect ACCOUNT [RESOURCE]`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`,
+//! `drop-host HOST`, `store busy|slow|fails` (the next batch), `mesh full|free` (between shards), and `befriend USER USER to|from|both`, by
+//! stanzas of sessions that are gone then: what
 //! the roster of the first says of the second.
 //!
 //! Of stream management: `manage` enables it with resumption, and `{PEER.id}` is the session's id from then on; `resume USER ID H` is a
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use spondee_core::archive::Policy;
 use spondee_core::config::{Config, Host};
-use spondee_core::jid::{BareJid, Domain};
+use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{Command, Opening, TlsVersion};
 use spondee_core::secret::Secret;
 use spondee_core::store::StoreError;
@@ -323,6 +324,13 @@ impl Stage {
             },
             ["disable", account] => Command::Disable {
                 account: address(account)?,
+            },
+            ["disconnect", account, resource @ ..] => Command::Disconnect {
+                account: address(account)?,
+                resource: match resource.join(" ").as_str() {
+                    "" => None,
+                    name => Some(Resource::parse(name).map_err(|e| format!("{e:?}"))?),
+                },
             },
             ["enable", account] => Command::Enable {
                 account: address(account)?,

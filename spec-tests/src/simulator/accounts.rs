@@ -276,6 +276,7 @@ impl Accounts {
             }
             Ok(
                 CommandReply::Archive(_)
+                | CommandReply::Disconnected { .. }
                 | CommandReply::Erased(_)
                 | CommandReply::Trimmed { .. }
                 | CommandReply::User(_)

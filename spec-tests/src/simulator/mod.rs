@@ -379,6 +379,7 @@ impl Simulation {
                 | Note::AddressHeldUp { .. }
                 | Note::Bound { .. }
                 | Note::Closed { .. }
+                | Note::Disconnected { .. }
                 | Note::NothingOffered { .. }
                 | Note::Resumed { .. }
                 | Note::SignInCutOff { .. }

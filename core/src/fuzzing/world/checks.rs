@@ -167,6 +167,7 @@ impl World {
             | Command::Passwd { account, .. } => account,
             Command::Add { .. }
             | Command::Archive { .. }
+            | Command::Disconnect { .. }
             | Command::Erase { .. }
             | Command::Enable { .. }
             | Command::Import { .. }
@@ -210,6 +211,7 @@ impl World {
             Note::AccountChanged { .. }
             | Note::AccountHeldUp { .. }
             | Note::AddressHeldUp { .. }
+            | Note::Disconnected { .. }
             | Note::NothingOffered { .. }
             | Note::SignInCutOff { .. }
             | Note::SignInFailed { .. }

@@ -49,6 +49,7 @@ pub(super) fn erase(
             Ok(CommandReply::Erased(Erased::Held)) => return Err(held_by_another(&account)),
             Ok(
                 CommandReply::Archive(_)
+                | CommandReply::Disconnected { .. }
                 | CommandReply::Done
                 | CommandReply::Trimmed { .. }
                 | CommandReply::User(_)

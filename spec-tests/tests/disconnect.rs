@@ -1,0 +1,232 @@
+//! An administrator ends sessions: all of an account, or one, whatever its owner is doing meanwhile.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod stage;
+
+use spec_tests::element::CLIENT;
+use spec_tests::memory::{Fate, StorePace, World};
+use spec_tests::talk::Talk;
+use spondee_core::jid::{BareJid, Resource};
+use spondee_core::port::{
+    Command, CommandError, CommandId, CommandReply, CommandResult, Note, Opening,
+};
+use spondee_core::store::{Class, StoreError};
+use stage::{Outcome, stream_error, world};
+
+const ROMEO: &str = "romeo@localhost";
+const JULIET: &str = "juliet@localhost";
+
+fn disconnect(account: &str, resource: Option<&str>) -> Command {
+    Command::Disconnect {
+        account: BareJid::parse(account).unwrap(),
+        resource: resource.map(|name| Resource::parse(name).unwrap()),
+    }
+}
+
+const fn ended(sessions: usize) -> CommandResult {
+    Ok(CommandReply::Disconnected { sessions })
+}
+
+/// Who is there of an account, as its administrator is shown.
+fn devices(world: &mut World, account: &str) -> Result<Vec<String>, String> {
+    let account = BareJid::parse(account).unwrap();
+    match world.command(Command::Show { account }) {
+        Ok(CommandReply::User(details)) => {
+            Ok(details.devices.into_iter().map(|d| d.resource).collect())
+        }
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// Everything went as it must, as far as the core can tell.
+fn is_sound(world: &World) -> Outcome {
+    let bug = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
+    match bug {
+        Some(bug) => Err(format!("{bug:?}")),
+        None => Ok(()),
+    }
+}
+
+#[test]
+fn all_sessions_of_an_account_end_and_nobody_elses() -> Outcome {
+    for shards in [1, 3] {
+        let mut world = world(shards, |_| {});
+        let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
+        let mut garden = Talk::session(&mut world, ROMEO, "garden")?;
+        let mut balcony = Talk::session(&mut world, JULIET, "balcony")?;
+        assert_eq!(world.command(disconnect(ROMEO, None)), ended(2));
+        for talk in [&mut phone, &mut garden] {
+            assert_eq!(stream_error(&mut world, talk)?, "policy-violation");
+        }
+        assert_eq!(balcony.rest(&mut world)?, []);
+        let note = Note::Disconnected {
+            account: BareJid::parse(ROMEO).unwrap(),
+            sessions: 2,
+        };
+        assert!(world.notes.contains(&note), "{:?}", world.notes);
+        assert_eq!(devices(&mut world, ROMEO)?, [""; 0]);
+        assert_eq!(devices(&mut world, JULIET)?, ["balcony"]);
+        // Who was put out may come back.
+        Talk::session(&mut world, ROMEO, "phone")?;
+        assert_eq!(devices(&mut world, ROMEO)?, ["phone"]);
+        is_sound(&world)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn one_session_ends_by_its_resource_and_the_others_hear_that_it_is_gone() -> Outcome {
+    for shards in [1, 3] {
+        let mut world = world(shards, |_| {});
+        let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
+        let mut garden = Talk::session(&mut world, ROMEO, "garden")?;
+        phone.send(&mut world, "<presence/>");
+        garden.send(&mut world, "<presence/>");
+        phone.rest(&mut world)?;
+        garden.rest(&mut world)?;
+        // Resources are told apart by every letter (RFC 7622 §3.4).
+        let strange = world.command(disconnect(ROMEO, Some("Phone")));
+        assert_eq!(strange, Err(CommandError::NoSuchSession));
+        assert_eq!(phone.rest(&mut world)?, []);
+        assert_eq!(world.command(disconnect(ROMEO, Some("phone"))), ended(1));
+        assert_eq!(stream_error(&mut world, &mut phone)?, "policy-violation");
+        let gone = garden.next(&mut world)?;
+        assert!(gone.is(CLIENT, "presence"), "{gone}");
+        assert_eq!(gone.attribute("type"), Some("unavailable"));
+        assert_eq!(gone.attribute("from"), Some("romeo@localhost/phone"));
+        assert_eq!(devices(&mut world, ROMEO)?, ["garden"]);
+        let again = world.command(disconnect(ROMEO, Some("phone")));
+        assert_eq!(again, Err(CommandError::NoSuchSession));
+        is_sound(&world)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn who_has_no_session_or_no_account_is_told_apart_and_nobody_is_loaded_for_it() -> Outcome {
+    let mut world = world(3, |_| {});
+    let loads = world.asked(Class::Load);
+    assert_eq!(world.command(disconnect(ROMEO, None)), ended(0));
+    for (account, resource, error) in [
+        (ROMEO, Some("phone"), CommandError::NoSuchSession),
+        ("nobody@localhost", None, CommandError::NoSuchUser),
+        ("nobody@localhost", Some("phone"), CommandError::NoSuchUser),
+        ("romeo@far.example", None, CommandError::NoSuchHost),
+    ] {
+        let answer = world.command(disconnect(account, resource));
+        assert_eq!(answer, Err(error), "{account} {resource:?}");
+    }
+    assert_eq!(world.asked(Class::Load), loads);
+    // One that was there a moment ago is in memory still.
+    let phone = Talk::session(&mut world, ROMEO, "phone")?;
+    world.hang_up(phone.peer());
+    world.run();
+    assert_eq!(world.command(disconnect(ROMEO, None)), ended(0));
+    let told = |note: &Note| matches!(note, Note::Disconnected { .. });
+    assert!(!world.notes.iter().any(told), "{:?}", world.notes);
+    is_sound(&world)
+}
+
+#[test]
+fn who_has_signed_in_and_has_no_resource_yet_is_put_out_with_all_and_not_counted() -> Outcome {
+    let mut world = world(3, |_| {});
+    let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
+    let mut unbound = Talk::connect(&mut world, Opening::Tls);
+    unbound.open(&mut world, "localhost")?;
+    unbound.sign_in(&mut world, ROMEO, "secret")?;
+    assert_eq!(world.command(disconnect(ROMEO, Some("phone"))), ended(1));
+    assert_eq!(stream_error(&mut world, &mut phone)?, "policy-violation");
+    assert_eq!(unbound.rest(&mut world)?, []);
+    assert_eq!(world.command(disconnect(ROMEO, None)), ended(0));
+    assert_eq!(stream_error(&mut world, &mut unbound)?, "policy-violation");
+    is_sound(&world)
+}
+
+#[test]
+fn a_disabled_account_has_no_session_to_end() {
+    let mut world = world(3, |_| {});
+    let account = BareJid::parse(ROMEO).unwrap();
+    let disable = Command::Disable { account };
+    assert_eq!(world.command(disable), Ok(CommandReply::Done));
+    assert_eq!(world.command(disconnect(ROMEO, None)), ended(0));
+}
+
+/// What a session said before is done first, and its answer is on the way before its end.
+#[test]
+fn what_waits_for_the_disk_comes_before_the_end() -> Outcome {
+    for fate in [Fate::Kept, Fate::Failed(StoreError::Failed)] {
+        let mut world = world(1, |_| {});
+        let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
+        let mut garden = Talk::session(&mut world, ROMEO, "garden")?;
+        world.store_pace = StorePace::Slow;
+        world.fates.push_back(fate);
+        let set =
+            "<iq id='1' type='set'><query xmlns='jabber:iq:roster'><item jid='a@x'/></query></iq>";
+        world.write(phone.peer(), set.as_bytes());
+        world.step_all_but_commits();
+        world.post_command(CommandId(7), disconnect(ROMEO, None));
+        world.step_all_but_commits();
+        world.run();
+        let answers = world.take_answers();
+        assert_eq!(answers, [(CommandId(7), ended(2))]);
+        let answer = phone.next(&mut world)?;
+        let kept = matches!(fate, Fate::Kept);
+        let kind = if kept { "result" } else { "error" };
+        assert_eq!(answer.attribute("type"), Some(kind), "{answer}");
+        for talk in [&mut phone, &mut garden] {
+            assert_eq!(stream_error(&mut world, talk)?, "policy-violation");
+        }
+        is_sound(&world)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_account_that_cannot_be_read_keeps_its_sessions() -> Outcome {
+    let mut world = world(3, |_| {});
+    let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
+    for (error, told) in [
+        (StoreError::Busy, CommandError::Busy),
+        (StoreError::Failed, CommandError::Store),
+        (StoreError::Unknown, CommandError::Store),
+    ] {
+        world.fates.push_back(Fate::Failed(error));
+        assert_eq!(world.command(disconnect(ROMEO, None)), Err(told));
+    }
+    assert_eq!(phone.rest(&mut world)?, []);
+    assert_eq!(world.command(disconnect(ROMEO, None)), ended(1));
+    is_sound(&world)
+}
+
+/// Commands on one account run one after another, and what the one before it did is known to the next.
+#[test]
+fn it_takes_its_turn_among_other_commands() -> Outcome {
+    let mut world = world(3, |_| {});
+    let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
+    let mut garden = Talk::session(&mut world, ROMEO, "garden")?;
+    let delete = Command::Delete {
+        account: BareJid::parse(ROMEO).unwrap(),
+    };
+    let answers = world.commands(vec![
+        disconnect(ROMEO, Some("phone")),
+        disconnect(ROMEO, Some("phone")),
+        disconnect(ROMEO, None),
+        delete,
+        disconnect(ROMEO, None),
+    ]);
+    assert_eq!(
+        answers,
+        [
+            ended(1),
+            Err(CommandError::NoSuchSession),
+            ended(1),
+            Ok(CommandReply::Done),
+            Err(CommandError::NoSuchUser),
+        ]
+    );
+    for talk in [&mut phone, &mut garden] {
+        assert_eq!(stream_error(&mut world, talk)?, "policy-violation");
+    }
+    is_sound(&world)
+}
