@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::Shard;
 use super::owner::{Life, Owner, Pending, Vanishing, Waiting};
-use crate::account::AccountKey;
+use crate::account::{AccountKey, Append};
 use crate::archive::ARCHIVE;
 use crate::due::Due;
 use crate::limits::{OFFER_AGAIN, OFFERS, STORE_BATCH_BYTES, STORE_BATCH_OPS};
@@ -24,6 +24,12 @@ impl Shard {
             return;
         }
         let appends = core::mem::take(&mut self.spoken.appends);
+        for append in appends {
+            self.keep_append(key, append);
+        }
+    }
+
+    fn keep_append(&mut self, key: AccountKey, append: Append) {
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that keeps messages is gone");
         };
@@ -31,15 +37,13 @@ impl Shard {
         if pending.entries.is_empty() {
             self.appending.push(key);
         }
-        for append in appends {
-            pending.bytes = pending.bytes.saturating_add(append.entry.weight());
-            if let Some(refused) = append.refused {
-                pending.owed.count(append.entry.payload.len());
-                pending.refused.push(refused);
-            }
-            pending.receipts.extend(append.receipt);
-            pending.entries.push(append.entry);
+        pending.bytes = pending.bytes.saturating_add(append.entry.weight());
+        if let Some(refused) = append.refused {
+            pending.owed.count(append.entry.payload.len());
+            pending.refused.push(refused);
         }
+        pending.receipts.extend(append.receipt);
+        pending.entries.push(append.entry);
         let is_full =
             pending.entries.len() >= STORE_BATCH_OPS / 2 || pending.bytes >= STORE_BATCH_BYTES / 2;
         if is_full {
