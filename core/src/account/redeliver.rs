@@ -64,6 +64,9 @@ impl Account {
         if !is_due {
             return;
         }
+        // Who had a copy is the last who might have had it.
+        let original = self.is_copy(&stanza).then(|| stanza.copied()).flatten();
+        let stanza = original.map_or(stanza, Arc::new);
         match stanza.kind() {
             Kind::Message(MessageType::Chat | MessageType::Normal) => {
                 self.deliver_again(cx, &stanza, piece.at);
@@ -122,6 +125,14 @@ impl Account {
             Recipients::Unreached(_) if archived.is_some() => {}
             Recipients::Unreached(_) => bounce(cx, &message),
         }
+    }
+
+    /// Whether it is a copy of what came for another session (XEP-0280 §6): as only the account itself says so.
+    fn is_copy(&self, stanza: &Stanza) -> bool {
+        let from = stanza.from();
+        let payload = stanza.payload();
+        from.is_some_and(|from| from.as_str() == self.jid.as_str())
+            && payload.is_some_and(|payload| payload.is(Ns::Carbons, "received"))
     }
 
     /// Whether a message says already since when it waits.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Kind, Stanza};
 use crate::jid::Jid;
 use crate::limits::{ADDRESSES_BYTES, GROWTH, Limits, PRESENCE_BYTES};
-use crate::xml::{ScanLimits, Scanner, Token};
+use crate::xml::{Ns, ScanLimits, Scanner, Token};
 
 /// The stream in which a stored stanza would stand.
 const HEADER: &[u8] =
@@ -52,12 +52,28 @@ impl Stanza {
         self.write_end(out);
     }
 
+    /// What a copy was made of (XEP-0280 §6): the message that is forwarded in it.
+    #[must_use]
+    pub(crate) fn copied(&self) -> Option<Self> {
+        let payload = self.payload()?;
+        let mut within = payload.children();
+        let forwarded = within
+            .next()
+            .filter(|child| child.is(Ns::Forward, "forwarded"))?;
+        let message = forwarded.children().next()?;
+        Self::read(message.raw(), u32::MAX)
+    }
+
     /// Reads what `to_xml` wrote, `from` included; `None` if it is nothing of the kind.
     #[must_use]
     pub fn from_xml(xml: &[u8]) -> Option<Self> {
+        Self::read(xml, u32::try_from(STORED_BYTES).unwrap_or(u32::MAX))
+    }
+
+    fn read(xml: &[u8], most: u32) -> Option<Self> {
         // It may have some more of these than a client may send: what the server wrote into it, and what it took from the stream header.
         let limits = ScanLimits {
-            element_bytes: u32::try_from(STORED_BYTES).unwrap_or(u32::MAX),
+            element_bytes: most,
             attributes: u16::MAX,
             declarations: u16::MAX,
             ..ScanLimits::client(&Limits::default())
