@@ -32,7 +32,8 @@ impl Account {
     /// A connection has proven to know the password of a record.
     pub(crate) fn admit(&mut self, conn: ConnId, sign_in: &SignIn, sessions_max: usize) -> Admit {
         // Some more than the sessions, because the old session of a resource goes when the new one binds.
-        let full = self.admitted.len() + self.sessions.len() >= sessions_max.saturating_mul(2);
+        let awake = self.sessions.iter().filter_map(Session::conn).count();
+        let full = self.admitted.len() + awake >= sessions_max.saturating_mul(2);
         match &mut self.gate {
             Gate::Asking(waiting) if waiting.len() < sessions_max => {
                 waiting.push((conn, sign_in.clone()));

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::ending::Ended;
 use super::session::{ClientState, Telling};
 use super::{Account, Cx, Session, SessionKey};
 use crate::effects::{Effects, Stored, Then};
@@ -80,6 +81,8 @@ pub(crate) enum Found {
     There(SessionKey, Option<ConnId>),
     /// It is over; so many stanzas of its client were handled.
     Over(u32),
+    /// It is over, and it is not known yet how many were.
+    Ending(SessionKey),
     /// There was none, as far as is known.
     Nobody,
 }
@@ -380,6 +383,9 @@ impl Account {
         if let Some(session) = self.sessions.iter().find(named) {
             return Found::There(session.key, session.conn());
         }
+        if let Some(key) = self.ending.find(previd) {
+            return Found::Ending(key);
+        }
         let kept = self.kept.sound();
         match kept.and_then(|kept| kept.old.handled(previd)) {
             Some(h) => Found::Over(h),
@@ -461,8 +467,17 @@ impl Account {
         }
     }
 
+    /// Whether a session is asleep until its client comes back: it is not back, and the server goes on.
+    pub(crate) fn waits_for_client(&self, key: SessionKey) -> bool {
+        match self.session_by_key(key).map(|session| &session.line) {
+            Some(Line::Asleep(asleep)) => asleep.stage == Stage::Waits,
+            Some(Line::Here(_)) | None => false,
+        }
+    }
+
     /// A connection is gone on which somebody waited for a session: that one sleeps on.
     pub(super) fn sleep_on(&mut self, conn: ConnId) {
+        self.ending.forget(conn);
         for session in &mut self.sessions {
             if let Line::Asleep(asleep) = &mut session.line
                 && asleep.stage == Stage::Wakes(conn)
@@ -472,16 +487,36 @@ impl Account {
         }
     }
 
-    /// A session is over: what it is remembered by goes to the disk.
-    pub(super) fn remember(&mut self, cx: &mut Cx<'_>, session: &Session) -> Option<u32> {
-        let managed = session.managed.as_ref()?;
-        let resumption = managed.resumption.as_ref()?;
-        let h = session.inbound.as_ref()?.h();
-        let old = Old {
-            id: resumption.id.as_str().into(),
-            ended: cx.now.wall,
-            h,
+    /// A session is over: what it is remembered by goes to the disk, once all is settled that its client sent.
+    pub(super) fn remember(&mut self, cx: &mut Cx<'_>, session: &mut Session) {
+        let resumption = session
+            .managed
+            .take()
+            .and_then(|managed| managed.resumption);
+        let (Some(Resumption { id, .. }), Some(inbound)) = (resumption, session.inbound.take())
+        else {
+            return;
         };
+        let at = cx.now.wall;
+        if !inbound.is_settled() {
+            let ended = Ended {
+                key: session.key,
+                id,
+                at,
+                inbound,
+                waker: None,
+            };
+            return self.ending.push(ended, cx.host.sm.max_old);
+        }
+        let old = Old {
+            id: id.into_boxed_str(),
+            ended: at,
+            h: inbound.h(),
+        };
+        self.keep_old(cx, old);
+    }
+
+    pub(super) fn keep_old(&mut self, cx: &mut Cx<'_>, old: Old) {
         let most = cx.host.sm.max_old;
         if let Some(kept) = self.kept.sound_mut()
             && most > 0
@@ -490,7 +525,6 @@ impl Account {
                 cx.keep_quietly(op);
             }
         }
-        Some(h)
     }
 }
 
@@ -506,7 +540,7 @@ pub(crate) struct Woken {
 }
 
 /// In the same time whether or not they are, however much of them is the same.
-fn is_same(one: &str, other: &str) -> bool {
+pub(super) fn is_same(one: &str, other: &str) -> bool {
     one.len() == other.len()
         && one
             .bytes()

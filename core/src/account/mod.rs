@@ -9,6 +9,7 @@ mod carbons;
 mod choose;
 mod cx;
 mod deliver;
+mod ending;
 mod gate;
 mod holders;
 mod iq;
@@ -44,6 +45,7 @@ use crate::roster::Subscription;
 use carbons::Copied;
 pub(crate) use cx::{Addressed, Append, Asked, Cx, Saying, Spoken, StoreRoom, Watch};
 pub(crate) use deliver::{Manner, brings_in, nobody};
+use ending::Ending;
 pub(crate) use gate::Admit;
 use gate::Gate;
 use holders::Holders;
@@ -94,6 +96,8 @@ pub(crate) struct Account {
     copied: Copied,
     /// Who has what, of messages that are to be acknowledged.
     holders: Holders,
+    /// Sessions that are over, of which not all is settled.
+    ending: Ending,
 }
 
 impl Account {
@@ -115,6 +119,7 @@ impl Account {
             asking: Vec::new(),
             copied: Copied::default(),
             holders: Holders::default(),
+            ending: Ending::default(),
         }
     }
 

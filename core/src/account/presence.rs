@@ -267,7 +267,7 @@ impl Account {
         };
         // Not to the session itself: its output ends with the closing tag.
         let mut session = self.sessions.remove(index);
-        self.remember(cx, &session);
+        self.remember(cx, &mut session);
         let unacknowledged = session.take_unacknowledged(outbound);
         let presence = Arc::new(unavailable(session.jid));
         if matches!(session.presence, Presence::Available(..)) {

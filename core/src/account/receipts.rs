@@ -30,18 +30,16 @@ impl Account {
         }
     }
 
-    /// From now on a session counts what it sends.
-    #[cfg(test)]
-    pub(crate) fn count(&mut self, key: SessionKey) {
-        if let Some(session) = self.session(key) {
-            session.inbound = Some(alloc::boxed::Box::default());
-        }
-    }
-
-    /// What the session of a stanza has counted, as long as there is one.
+    /// What the session of a stanza has counted, as long as anybody wants to know.
     pub(crate) fn inbound_of(&mut self, sent: Sent) -> Option<(SessionKey, &mut Inbound)> {
         let key = SessionKey::of_number(sent.session);
-        Some((key, self.inbound(key)?))
+        match self.find_key(key) {
+            Some(at) => {
+                let session = self.sessions.get_mut(at)?;
+                Some((key, session.inbound.as_deref_mut()?))
+            }
+            None => Some((key, self.ending.inbound(key)?)),
+        }
     }
 
     /// What a session has counted, if it has stream management.

@@ -195,8 +195,9 @@ impl Account {
         let Some((resource, old)) = self.choose(cx, wish) else {
             return Binding::Refused(Condition::Conflict);
         };
-        let sessions = self.sessions.len() - usize::from(old.is_some());
-        // RFC 6120 §7.6.2.1.
+        // RFC 6120 §7.6.2.1. Those that are asleep have a bound of their own.
+        let others = self.sessions.iter().filter(|other| Some(other.key) != old);
+        let sessions = others.filter(|other| other.conn().is_some()).count();
         if sessions >= cx.config.limits.sessions_per_account {
             return Binding::Refused(Condition::ResourceConstraint);
         }
@@ -236,6 +237,10 @@ impl Account {
         let Some(old) = self.find(&wish) else {
             return Some((wish, None));
         };
+        if self.is_asleep(old) {
+            // Its client is back, and wants another: or it would have resumed this one.
+            return Some((wish, Some(old)));
+        }
         match cx.host.conflict {
             ConflictResolve::KickOld => Some((wish, Some(old))),
             ConflictResolve::KickNew => None,
@@ -265,7 +270,7 @@ impl Account {
     }
 
     /// Where a session is: each is behind those that came before it.
-    fn find_key(&self, key: SessionKey) -> Option<usize> {
+    pub(super) fn find_key(&self, key: SessionKey) -> Option<usize> {
         // As many places behind the first as it came after it, unless some between them have gone.
         let first = self.sessions.first()?.key;
         let guess = usize::try_from(key.0.wrapping_sub(first.0)).ok()?;

@@ -72,6 +72,11 @@ impl Effects {
         Ok(acked)
     }
 
+    /// A session has all that it was told of what had waited.
+    pub(crate) fn has_taken(&mut self, conn: ConnId) {
+        self.drained.push(conn);
+    }
+
     /// A client is asked how many it has handled, whatever there is to be acknowledged, unless it is already.
     pub(crate) fn ask(&mut self, conn: ConnId) {
         let now = self.now;

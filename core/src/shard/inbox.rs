@@ -34,6 +34,8 @@ pub(super) enum Item {
     Fail(ConnId, Violation),
     /// Nobody is at the other end of a connection.
     Lose(ConnId),
+    /// All is settled that the client of a session sent which is over.
+    Over(SessionKey),
     /// A contact has on disk what the account told it.
     Settled(BareJid, Told),
     /// The store has answered.
@@ -197,6 +199,7 @@ impl Inbox {
             | Item::Drained(_)
             | Item::Fail(..)
             | Item::Lose(_)
+            | Item::Over(_)
             | Item::Read(..)
             | Item::Settled(..) => false,
         });
@@ -297,6 +300,7 @@ mod tests {
             | Item::Drained(_)
             | Item::Fail(..)
             | Item::Lose(_)
+            | Item::Over(_)
             | Item::Read(..)
             | Item::Settled(..) => None,
         }

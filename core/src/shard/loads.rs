@@ -275,6 +275,7 @@ impl Shard {
                 }
                 (Item::Die(session), _) => self.run_die(now, key, session),
                 (Item::Lose(conn), _) => self.run_lose(now, conn),
+                (Item::Over(session), _) => self.run_over(now, key, session),
                 (Item::Acked(..) | Item::Drained(_) | Item::Read(..) | Item::Settled(..), _) => {}
                 (Item::Stanza(post), Vanishing::Unreadable) if post.manner == Manner::Directed => {
                     let condition = Condition::InternalServerError;
@@ -366,7 +367,7 @@ impl Shard {
         }
         let is_free = |key: AccountKey| {
             let owner = self.owners.get(key);
-            owner.is_none_or(|owner| !owner.account.has_unsaid())
+            owner.is_none_or(|owner| !owner.account.has_unsaid() && !owner.account.has_unsettled())
         };
         let mut longest = self.idle.accounts.iter().take(IDLE_LOOK);
         let free = longest.find(|(_, (_, key))| is_free(*key));

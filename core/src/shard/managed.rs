@@ -259,10 +259,9 @@ impl Shard {
         }
         let (session, carrier) = match owner.account.find_resumable(&resume.previd) {
             Found::There(session, carrier) => (session, carrier),
-            Found::Over(h) => {
-                return self.not_resumed(now, conn, Condition::ItemNotFound, Some(h));
+            over @ (Found::Over(_) | Found::Ending(_) | Found::Nobody) => {
+                return self.answer_over(now, key, conn, &over);
             }
-            Found::Nobody => return self.not_resumed(now, conn, Condition::ItemNotFound, None),
         };
         let acked = match carrier {
             Some(old) => self.fx.acked(old, resume.h),
@@ -281,6 +280,45 @@ impl Shard {
             self.fail_now(now, earlier, Violation::Conflict);
         }
         self.wake(now, key, session);
+    }
+
+    /// There is no such session any more.
+    fn answer_over(&mut self, now: Now, key: AccountKey, conn: ConnId, found: &Found) {
+        let h = match found {
+            Found::Over(h) => Some(*h),
+            Found::Nobody | Found::There(..) => None,
+            // It is answered then.
+            Found::Ending(session) => {
+                let owner = self.owners.get_mut(key);
+                let earlier = owner.and_then(|owner| owner.account.await_end(*session, conn));
+                if let Some(earlier) = earlier {
+                    self.fail_now(now, earlier, Violation::Conflict);
+                }
+                return;
+            }
+        };
+        self.not_resumed(now, conn, Condition::ItemNotFound, h);
+    }
+
+    /// All is settled that the client of a session sent, which may be over.
+    pub(super) fn settle_end(&mut self, now: Now, key: AccountKey, session: SessionKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        if !owner.account.has_ended(session) {
+            return;
+        }
+        match owner.is_busy() {
+            true => owner.inbox.push(Item::Over(session)),
+            false => self.run_over(now, key, session),
+        }
+    }
+
+    pub(super) fn run_over(&mut self, now: Now, key: AccountKey, session: SessionKey) {
+        let heard = self.in_account(now, key, |account, cx| account.settle_end(cx, session));
+        if let Some((conn, h)) = heard.flatten() {
+            self.not_resumed(now, conn, Condition::ItemNotFound, Some(h));
+        }
     }
 
     fn resumed_too_high(&mut self, now: Now, conn: ConnId, high: TooHigh) {
@@ -362,7 +400,12 @@ impl Shard {
             jid: jid.clone(),
         });
         self.fx.out(conn, |out| resumed(out, &id, h));
+        let has_owed = outbound.has_owed();
         self.fx.manage(conn, outbound);
+        if !has_owed {
+            // What it was told of that on its last connection, it has: more may wait.
+            self.fx.has_taken(conn);
+        }
         self.answered(now, conn, |stream, _| {
             stream.resumed(jid);
             None
@@ -421,7 +464,8 @@ impl Shard {
         let mut dying = owner.account.overfull();
         let host = self.config.accounts(owner.account.jid().domain());
         let most = host.map_or(0, |host| host.sm.max_hibernated);
-        let asleep = owner.account.sleepers();
+        let mut asleep = owner.account.sleepers();
+        asleep.retain(|session| owner.account.waits_for_client(*session));
         let surplus = asleep.len().saturating_sub(most);
         dying.extend(asleep.into_iter().take(surplus));
         for session in dying {
@@ -470,11 +514,7 @@ impl Shard {
             let found = owner
                 .zip(name)
                 .map(|(owner, name)| owner.account.find_resumable(&name));
-            let h = match found {
-                Some(Found::Over(h)) => Some(h),
-                Some(Found::There(..) | Found::Nobody) | None => None,
-            };
-            self.not_resumed(now, conn, Condition::ItemNotFound, h);
+            self.answer_over(now, key, conn, &found.unwrap_or(Found::Nobody));
         }
         self.drop_if_idle(now, key);
     }
@@ -502,6 +542,12 @@ impl Shard {
 
     /// A session has been asleep for as long as it may be.
     pub(super) fn oversleep(&mut self, now: Now, key: AccountKey, session: SessionKey) {
+        let owner = self.owners.get(key);
+        if owner.is_some_and(|owner| owner.account.waker(session).is_some()) {
+            // Its client is back, and hears so as soon as all is settled; or is gone again by then.
+            let again = self.config.limits.close;
+            return self.timers.set(Due::Resume(key, session), now.mono, again);
+        }
         self.die(now, key, session);
     }
 

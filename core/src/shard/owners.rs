@@ -492,6 +492,7 @@ impl Shard {
                     | Item::Drained(_)
                     | Item::Fail(..)
                     | Item::Lose(_)
+                    | Item::Over(_)
                     | Item::Read(..)
                     | Item::Settled(..),
                 ) => !gathered.changes.is_empty(),
@@ -516,6 +517,7 @@ impl Shard {
                 Some(Item::Acked(session, acked)) => self.run_acked(now, key, session, acked),
                 Some(Item::Die(session)) => self.run_die(now, key, session),
                 Some(Item::Lose(conn)) => self.run_lose(now, conn),
+                Some(Item::Over(session)) => self.run_over(now, key, session),
                 Some(Item::Drained(conn)) => self.run_drained(now, key, conn),
                 Some(Item::Read(read, outcome)) => self.run_read(now, key, *read, outcome),
                 Some(Item::Command(by, errand)) => self.run_errand(now, key, by, errand),

@@ -83,6 +83,7 @@ impl Shard {
                 if settled {
                     // Its client may have come back, and wait to hear so.
                     self.wake(now, key, session);
+                    self.settle_end(now, key, session);
                 }
             }
         }

@@ -1,7 +1,9 @@
 //! What a shard promises of accounts that nobody waits for, and of what it has with the store.
 
+mod managed;
 mod receipts;
 mod retention;
+mod stage;
 
 use alloc::boxed::Box;
 use alloc::format;

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::envelope::placement::Placement;
+use crate::jid::BareJid;
 use crate::jid::Domain;
 use crate::limits::{LOAD_AGAIN, OFFER_AGAIN, OFFERS};
 use crate::port::Command;
+use crate::store::StoreError;
 
 /// A change of the own account.
 const ROSTER_SET: &str =
