@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::account::{AccountKey, Read};
+use crate::account::{AccountKey, Read, SessionKey};
 use crate::arena::arena_key;
 use crate::envelope::{Receipt, Sent};
 use crate::jid::{BareJid, Jid, Resource};
@@ -135,10 +135,21 @@ pub(crate) struct Petition {
 /// See `Petition`.
 #[derive(Clone, Debug)]
 pub(crate) enum PetitionOf {
-    /// A session, of the account that it is of, with this request; and who hears what became of that.
-    Member(Arc<Stanza>, Option<Sent>),
+    /// A session, of the account that it is of.
+    Member(Member),
     /// A stranger, who wants one.
     Newcomer,
+}
+
+/// A session that asks something of its own account. It may have another connection when that is done, or none.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) account: AccountKey,
+    pub(crate) session: SessionKey,
+    /// What it sent.
+    pub(crate) request: Arc<Stanza>,
+    /// Who hears what became of that.
+    pub(crate) receipt: Option<Sent>,
 }
 
 /// Where a command stands.

@@ -3,10 +3,10 @@
 
 use alloc::sync::Arc;
 
-use super::{Account, Cx, SessionKey, Wish};
+use super::{Account, Addressed, Cx, Saying, SessionKey, Wish};
 use crate::effects::Effects;
-use crate::port::ConnId;
 use crate::registration;
+use crate::sm::Due;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::xml::Ns;
 
@@ -44,18 +44,11 @@ impl Account {
         }
     }
 
-    /// Tells the session on a connection what became of its wish.
-    pub(crate) fn tell_on(&mut self, fx: &mut Effects, conn: ConnId, stanza: Arc<Stanza>) {
-        if let Some(key) = self.session_on(conn) {
-            self.say(
-                fx,
-                super::Saying::Tell(
-                    key,
-                    stanza,
-                    super::Addressed::Named,
-                    crate::sm::Due::Nothing,
-                ),
-            );
-        }
+    /// Tells a session what became of its wish.
+    pub(crate) fn tell_now(&mut self, fx: &mut Effects, key: SessionKey, stanza: Arc<Stanza>) {
+        self.say(
+            fx,
+            Saying::Tell(key, stanza, Addressed::Named, Due::Nothing),
+        );
     }
 }

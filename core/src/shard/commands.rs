@@ -10,13 +10,13 @@ use super::inbox::{Errand, Item};
 use super::owner::{LeaveTaking, Life};
 use super::signin::{first_row, read_credentials};
 use super::{NAMELESS, Shard};
-use crate::account::{Account, AccountKey, Leave};
+use crate::account::{Account, AccountKey, Leave, SessionKey};
 use crate::due::Due;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{COMMANDS_WAITING_MAX, LEAVE_AGAIN, LEAVE_TRIES, LIST_MAX};
 use crate::options::Expiry;
 use crate::port::{
-    AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult, ConnId,
+    AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult,
     DeriveError, Note, UserEntry,
 };
 use crate::sasl::{
@@ -509,7 +509,7 @@ impl Shard {
                     owner.account.set_record(record);
                 }
                 // Who changed it knows it, and is told so.
-                let spared = self.petition(by).map(|petition| petition.conn);
+                let spared = self.petitioner(by).map(|member| member.session);
                 self.dismiss(now, account, Violation::PasswordChanged, spared);
             }
         }
@@ -541,13 +541,13 @@ impl Shard {
         }
     }
 
-    /// Ends every stream of an account, but for the one on this connection.
+    /// Ends every stream of an account, but for the one of this session.
     fn dismiss(
         &mut self,
         now: Now,
         account: &BareJid,
         violation: Violation,
-        spared: Option<ConnId>,
+        spared: Option<SessionKey>,
     ) {
         let Some(key) = self.by_name.get(account.as_str()).copied() else {
             return;
@@ -555,14 +555,18 @@ impl Shard {
         let Some(owner) = self.owners.get(key) else {
             return self.fx.bug(NAMELESS);
         };
+        // It may be asleep: who changed its password and lost its connection is still to hear so.
+        let carrier = spared.and_then(|session| owner.account.carrier(session));
         for conn in owner.account.connections() {
-            if Some(conn) != spared {
+            if Some(conn) != carrier {
                 self.fail(now, conn, violation);
             }
         }
         let asleep = self.owners.get(key).map(|owner| owner.account.sleepers());
         for session in asleep.into_iter().flatten() {
-            self.die(now, key, session);
+            if Some(session) != spared {
+                self.die(now, key, session);
+            }
         }
     }
 

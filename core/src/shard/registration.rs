@@ -14,7 +14,7 @@ use crate::sasl::{Tombstones, Verdict};
 use crate::stanza::{Condition, Stanza};
 use crate::stream::Violation;
 use crate::time::Now;
-use crate::wait::{Petition, PetitionKey, PetitionOf, Requester};
+use crate::wait::{Member, Petition, PetitionKey, PetitionOf, Requester};
 
 impl Shard {
     /// A session wants to change the password of its account, or to have no account any more.
@@ -43,10 +43,19 @@ impl Shard {
             Change::Password(password) => Command::Passwd { account, password },
             Change::Remove => Command::Delete { account },
         };
-        if let Some(owner) = self.member(conn).and_then(|key| self.owners.get_mut(key)) {
+        let Some((key, session)) = self.session(conn) else {
+            return self.fx.bug("a session of no account");
+        };
+        if let Some(owner) = self.owners.get_mut(key) {
             owner.account.hold(conn);
         }
-        self.file(now, conn, PetitionOf::Member(request, receipt), command);
+        let member = Member {
+            account: key,
+            session,
+            request,
+            receipt,
+        };
+        self.file(now, conn, PetitionOf::Member(member), command);
     }
 
     /// A stranger wants an account: it is made by the shard that owns its name.
@@ -115,9 +124,18 @@ impl Shard {
     /// An account is being deleted: if that is by the wish of one of its sessions, that session ends as all others do, and its stream stays to be
     /// told what came of it.
     pub(super) fn set_apart(&mut self, now: Now, by: Requester) {
-        let Some(conn) = self.petition(by).map(|petition| petition.conn) else {
+        let Requester::Petitioner(key) = by else {
             return;
         };
+        // Where its session is now.
+        let carrier = self.petitioner(by).map(|member| self.carrier_of(member));
+        let Some(petition) = self.petitions.get_mut(key) else {
+            return;
+        };
+        let Some(conn) = carrier.unwrap_or(Some(petition.conn)) else {
+            return;
+        };
+        petition.conn = conn;
         if self.end_session(now, conn, Departure::Ended).is_some() {
             self.with(now, conn, |stream, _| stream.set_apart());
         }
@@ -139,23 +157,47 @@ impl Shard {
         };
         match of {
             PetitionOf::Newcomer => self.answer_newcomer(now, conn, outcome),
-            PetitionOf::Member(request, receipt) => {
-                if *result != Err(CommandError::Unknown) {
-                    self.all_handled(receipt);
+            PetitionOf::Member(member) => {
+                // Where nobody can know, its stream ends.
+                let is_known = *result != Err(CommandError::Unknown);
+                if is_known {
+                    self.all_handled(member.receipt);
                 }
-                let is_apart = self.connections.get(conn).map(|c| c.stream.is_apart());
-                match is_apart {
-                    Some(true) => self.take_leave_of(now, conn, &request, outcome),
-                    Some(false) => {
-                        // Where nobody can know, its stream ends.
-                        if *result != Err(CommandError::Unknown) {
-                            self.answer_member(conn, &request, outcome);
+                let conn = self.carrier_of(&member).unwrap_or(conn);
+                let connection = self.connections.get(conn);
+                match connection.is_some_and(|c| c.stream.is_apart()) {
+                    true => self.take_leave_of(now, conn, &member.request, outcome),
+                    false => {
+                        if is_known {
+                            self.answer_session(&member, outcome);
                         }
                         self.let_go_on(now, conn);
                     }
-                    None => {}
                 }
             }
+        }
+    }
+
+    /// The session that asked for a command, if it was one.
+    pub(super) fn petitioner(&self, by: Requester) -> Option<&Member> {
+        match &self.petition(by)?.of {
+            PetitionOf::Member(member) => Some(member),
+            PetitionOf::Newcomer => None,
+        }
+    }
+
+    /// The connection that carries it now.
+    fn carrier_of(&self, member: &Member) -> Option<ConnId> {
+        let owner = self.owners.get(member.account)?;
+        owner.account.carrier(member.session)
+    }
+
+    /// Wherever it is by now; its client hears it when that is back.
+    fn answer_session(&mut self, member: &Member, outcome: Outcome) {
+        let answer = answer(&member.request, outcome);
+        if let (Some(answer), Some(owner)) = (answer, self.owners.get_mut(member.account)) {
+            let session = member.session;
+            owner.account.tell_now(&mut self.fx, session, answer.into());
         }
     }
 
@@ -163,9 +205,10 @@ impl Shard {
         let Some(answer) = answer(request, outcome) else {
             return;
         };
-        let key = self.member(conn);
-        if let Some(owner) = key.and_then(|key| self.owners.get_mut(key)) {
-            owner.account.tell_on(&mut self.fx, conn, answer.into());
+        if let Some((key, session)) = self.session(conn)
+            && let Some(owner) = self.owners.get_mut(key)
+        {
+            owner.account.tell_now(&mut self.fx, session, answer.into());
         }
     }
 
