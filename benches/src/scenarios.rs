@@ -3,6 +3,7 @@
 //! For criterion today, for a count of instructions as well: a scenario depends on no clock and no chance.
 
 mod kept;
+mod managed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use spondee_core::xml::{ScanLimits, Scanner, Token};
 use crate::scram::{Account, Proven};
 
 pub use kept::Page;
+pub use managed::{Managed, Resume};
 
 /// The host of every scenario.
 pub const HOST: &str = "localhost";
@@ -284,7 +286,9 @@ pub struct Server(World);
 pub struct Route {
     world: World,
     from: Peer,
-    /// Whose session that is.
+    /// Sessions that hear it.
+    to: Vec<Peer>,
+    /// Whose session it comes from.
     sender: String,
     input: Vec<u8>,
 }
@@ -350,16 +354,15 @@ impl Route {
             peer
         };
         let from = session(&sender, RESOURCE);
-        for n in 0..sessions {
-            let resource = match n {
-                0 => RESOURCE.to_owned(),
-                _ => format!("{RESOURCE}{n}"),
-            };
-            session(&receiver, &resource);
-        }
+        let to = (0..sessions).map(|n| match n {
+            0 => session(&receiver, RESOURCE),
+            _ => session(&receiver, &format!("{RESOURCE}{n}")),
+        });
+        let to = to.collect();
         let route = Self {
             world,
             from,
+            to,
             sender: address(&sender).to_string(),
             input: Vec::new(),
         };
@@ -391,6 +394,8 @@ fn told(world: &mut World, from: Peer, input: &[u8]) -> usize {
 struct Acquainted {
     world: World,
     user: String,
+    /// Sessions of contacts.
+    on_line: Vec<Peer>,
 }
 
 impl Acquainted {
@@ -421,12 +426,18 @@ impl Acquainted {
             OnLine::All => CONTACTS,
             OnLine::Half => CONTACTS / 2,
         };
-        for contact in contacts.iter().take(on_line) {
+        let on_line = contacts.iter().take(on_line).map(|contact| {
             let mut account = Account::new(contact, PASSWORD);
             let (peer, _) = arrive(&mut world, &mut account, RESOURCE);
             world.set_taking(peer, Taking::Counted);
+            peer
+        });
+        let on_line = on_line.collect();
+        Self {
+            world,
+            user,
+            on_line,
         }
-        Self { world, user }
     }
 }
 
@@ -442,6 +453,8 @@ enum OnLine {
 pub struct Broadcast {
     world: World,
     from: Peer,
+    /// Whom it reaches.
+    to: Vec<Peer>,
     input: Vec<u8>,
 }
 
@@ -456,14 +469,23 @@ impl Broadcast {
     /// It does not arrive.
     #[must_use]
     pub fn new() -> Self {
-        let Acquainted { mut world, user } = Acquainted::new(OnLine::All);
+        let Acquainted {
+            mut world,
+            user,
+            on_line,
+        } = Acquainted::new(OnLine::All);
         let mut account = Account::new(&user, PASSWORD);
         let (from, heard) = arrive(&mut world, &mut account, RESOURCE);
         // One's own, and everybody's.
         assert_eq!(heard.matches("<presence").count(), 1 + CONTACTS, "{heard}");
         world.set_taking(from, Taking::Counted);
         let input = presence_change(1);
-        let mut broadcast = Self { world, from, input };
+        let mut broadcast = Self {
+            world,
+            from,
+            to: on_line,
+            input,
+        };
         let written = broadcast.run();
         let least = (1 + CONTACTS) * broadcast.input.len();
         assert!(written > least, "the presence does not arrive: {written}");
@@ -494,7 +516,7 @@ impl Arrive {
     /// Before the first.
     #[must_use]
     pub fn new() -> Self {
-        let Acquainted { world, user } = Acquainted::new(OnLine::Half);
+        let Acquainted { world, user, .. } = Acquainted::new(OnLine::Half);
         let account = Account::new(&user, PASSWORD);
         Self { world, account }
     }
@@ -621,11 +643,27 @@ fn step(world: &mut World, peer: Peer, step: &Step) {
 
 /// Signs in for real, and returns what the client said.
 fn sign_in(world: &mut World, peer: Peer, account: &mut Account, resource: &str) -> Vec<Step> {
+    let mut script = authenticate(world, peer, account);
+    let request = Step::Bytes(bind(resource).into_bytes());
+    let bound = say(world, peer, &request);
+    assert!(bound.contains("</jid>"), "{bound}");
+    script.push(request);
+    script
+}
+
+/// What the server answers to this.
+fn say(world: &mut World, peer: Peer, step: &Step) -> String {
+    self::step(world, peer, step);
+    String::from_utf8(world.take_received(peer)).expect("text")
+}
+
+/// Goes as far as the features of an authenticated stream, and returns what the client said.
+fn authenticate(world: &mut World, peer: Peer, account: &mut Account) -> Vec<Step> {
     let mut script = Vec::new();
     let mut say = |step: Step| {
-        self::step(world, peer, &step);
+        let answer = say(world, peer, &step);
         script.push(step);
-        String::from_utf8(world.take_received(peer)).expect("text")
+        answer
     };
     let bytes = |text: &str| Step::Bytes(text.as_bytes().to_vec());
     say(Step::Bytes(HEADER.to_vec()));
@@ -638,8 +676,6 @@ fn sign_in(world: &mut World, peer: Peer, account: &mut Account, resource: &str)
     let last = content(&success, "success").expect("success");
     assert!(proven.holds(last), "{success}");
     say(Step::Bytes(HEADER.to_vec()));
-    let bound = say(bytes(&bind(resource)));
-    assert!(bound.contains("</jid>"), "{bound}");
     script
 }
 

@@ -152,6 +152,42 @@ fn archives_stores_delivers_and_reads_in_pages() {
     }
 }
 
+/// Both sides count right, and a session that lost its connection has what was sent meanwhile, once: or the generator fails.
+#[test]
+fn manages_streams_and_resumes_sessions() {
+    let server = spec_tests::server::binary().expect("a server");
+    let output = Command::new(env!("CARGO_BIN_EXE_load"))
+        .args([
+            "chat-sm",
+            "chat-archived-sm-clear",
+            "resume",
+            "resume-clear",
+        ])
+        .args(["idle-roster-sm", "--target", "spondee", "--runs", "1"])
+        .args(["--json", "--accounts", "4", "--pairs", "2", "--window", "3"])
+        .args(["--messages", "120", "--sessions", "12", "--parallel", "3"])
+        .args(["--rosters", "4"])
+        .arg("--binary")
+        .arg(server)
+        .output()
+        .expect("the generator runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let figure = |scenario: &str, name: &str| {
+        let sample = samples.iter().find(|one| one["scenario"] == scenario);
+        sample.and_then(|one| one["figures"][name].as_f64())
+    };
+    for scenario in ["chat-sm", "chat-archived-sm-clear"] {
+        assert!(figure(scenario, "per request").is_some(), "{said}");
+    }
+    for scenario in ["resume", "resume-clear"] {
+        let sign_ins = figure(scenario, "sign-ins per CPU second");
+        assert!(sign_ins.is_some(), "{said}");
+    }
+    assert_eq!(figure("idle-roster-sm", "sessions"), Some(4.0), "{said}");
+}
+
 /// A database that was filled by itself is served, and every page of it holds what it should.
 #[test]
 fn fills_a_large_archive_and_reads_from_its_middle() {

@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use benches::scenarios::{Arrive, Broadcast, Page, Route, Scan, SignIn};
+use benches::scenarios::{Arrive, Broadcast, Managed, Page, Resume, Route, Scan, SignIn};
 use clap::{Parser, ValueEnum};
 use spondee_core::archive::Policy;
 
@@ -62,6 +62,12 @@ enum Scenario {
     FanOut,
     /// A presence to fifty contacts on two shards.
     Presence,
+    /// The same to contacts whose clients are inactive.
+    CsiHeld,
+    /// Ten messages to another shard between sessions under stream management, asked for once and acknowledged by both sides.
+    SmChat,
+    /// A session that loses its connection and is resumed, without TLS and PBKDF2.
+    Resume,
     /// A sign-in with the load of the account, its roster of fifty contacts, presence of and to the half of them, and the end of it.
     Arrive,
 }
@@ -98,6 +104,18 @@ impl Scenario {
             Self::Presence => {
                 let mut broadcast = Broadcast::new();
                 repeat(times, || broadcast.run());
+            }
+            Self::CsiHeld => {
+                let mut broadcast = Broadcast::held();
+                repeat(times, || broadcast.run());
+            }
+            Self::SmChat => {
+                let mut managed = Managed::new(10);
+                repeat(times, || managed.run());
+            }
+            Self::Resume => {
+                let mut resume = Resume::new();
+                repeat(times, || resume.run());
             }
             Self::Arrive => {
                 let mut arrive = Arrive::new();
