@@ -5,17 +5,17 @@
 //! is available, and read what came of that), `restart` (what follows is a new stream), `write
 //! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`, and `query WORDS` of the own archive: see `archive::query`.
 //! Orders of the administrator: `shut-down`, `start` (the server again, from what is on disk; all connections are gone, however it
-//! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `disconnect ACCOUNT [RESOURCE]`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`,
-//! `drop-host HOST`, `store busy|slow|fails` (the next batch), `mesh full|free` (between shards), and `befriend USER USER to|from|both`, by
-//! stanzas of sessions that are gone then: what
-//! the roster of the first says of the second.
+//! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`, `drop-host HOST`, `store
+//! busy|slow|fails` (the next batch), `mesh full|free` (between shards), and `befriend USER USER to|from|both`, by stanzas of sessions
+//! that are gone then: what the roster of the first says of the second.
 //!
 //! Of stream management: `manage` enables it with resumption, and `{PEER.id}` is the session's id from then on; `resume USER ID H` is a
 //! new connection that signs in and asks for that session. Requests for acknowledgement are seen as everything else, unless the client
-//! is told to `ignore-requests` or to `answer-requests`, also while time passes.
+//! is told to `ignore-requests` or to `answer-requests`, at once.
 //!
-//! States: `handled N` (nothing but `<a/>`, up to this number), `header`, `features`, `failure CONDITION` (of SASL), `error CONDITION` (of the stream, with its end), `closed`,
-//! `tls-failed`, `nothing`, `anything` (what came is passed over), and `page IDS WORDS` of an archive: see `archive::Page`.
+//! States: `handled N` (nothing but `<a/>`, up to this number), `header`, `features`, `failure CONDITION` (of SASL), `error CONDITION`
+//! (of the stream, with its end), `closed`, `tls-failed`, `nothing`, `anything` (what came is passed over), and `page IDS WORDS` of an
+//! archive: see `archive::Page`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -103,6 +103,7 @@ struct Stage {
 
 impl Stage {
     fn step(&mut self, step: &Step) -> Result<(), String> {
+        self.attend()?;
         match &step.act {
             Act::Write(text) => {
                 let bytes = expand(text, &self.names)?;
