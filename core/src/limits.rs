@@ -236,6 +236,9 @@ const _: () = assert!(WAY_TAKEN_BYTES < WAY_BYTES / 4);
 /// much as may be unread.
 pub const SM_QUEUE_BYTES: usize = SESSION_QUEUE_BYTES;
 
+/// After so long it is looked again whether a client has answered, where its stream could not be read.
+pub const SM_ACK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Bytes of what waits for all sessions of one shard that are asleep: sixteen that are full. Beyond it those go whose clients have been away for
 /// longest, and what waited for them is kept on disk.
 pub const SM_ASLEEP_BYTES: usize = 16 * SM_QUEUE_BYTES;
@@ -630,6 +633,10 @@ pub const CATCHING_UP_BYTES: usize = 1024 * 1024;
 
 /// Bytes of all that waits for such a session, presence of contacts and answers among it, as much as its queue takes. It ends beyond that.
 pub const CATCHING_UP_TOLD_BYTES: usize = SESSION_QUEUE_BYTES;
+
+/// Answers of its archive that wait for such a session, if it acknowledges: as long as there is room it is read, because that it has what
+/// waited stands behind what it asked. With so many it is read no further.
+pub const CATCHING_UP_PAGES: usize = 4;
 
 /// Ranges of its archive of which it is remembered that a session was sent them: a client that pages through it makes one.
 pub const FETCHED_RANGES: usize = 8;

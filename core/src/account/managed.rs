@@ -328,6 +328,24 @@ impl Account {
         self.session_by_key(key)?.conn()
     }
 
+    /// Its sessions but that on this connection.
+    pub(crate) fn keys_but(&self, spared: Option<ConnId>) -> Vec<SessionKey> {
+        let ends = |session: &&Session| spared.is_none() || session.conn() != spared;
+        let ending = self.sessions.iter().filter(ends);
+        ending.map(|session| session.key).collect()
+    }
+
+    /// The connection on which a client may still acknowledge something, because the server stops.
+    pub(crate) fn parts_on(&self, key: SessionKey) -> Option<ConnId> {
+        match &self.session_by_key(key)?.line {
+            Line::Asleep(asleep) => match asleep.stage {
+                Stage::Parts(conn) => Some(conn),
+                Stage::Waits | Stage::Wakes(_) => None,
+            },
+            Line::Here(_) => None,
+        }
+    }
+
     /// Whether a session is there, and asleep.
     pub(crate) fn is_asleep(&self, key: SessionKey) -> bool {
         let session = self.session_by_key(key);

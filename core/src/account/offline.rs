@@ -14,9 +14,10 @@ use crate::archive::{self, ARCHIVE};
 use crate::effects::Stored;
 use crate::jid::Jid;
 use crate::limits::{
-    CATCHING_UP_BYTES, CATCHING_UP_STANZAS, CATCHING_UP_TOLD_BYTES, FETCHED_RANGES, OFFERS,
-    STORE_OWED_BYTES, STORE_PAGE_ENTRIES,
+    CATCHING_UP_BYTES, CATCHING_UP_PAGES, CATCHING_UP_STANZAS, CATCHING_UP_TOLD_BYTES,
+    FETCHED_RANGES, OFFERS, STORE_OWED_BYTES, STORE_PAGE_ENTRIES,
 };
+use crate::port::ConnId;
 use crate::stanza::{Kind, Stanza, write_stored_message};
 use crate::store::{Class, Entry, Kept, Op, Order, Owed, Page, Pick, Reply, StoreError};
 use crate::time::Now;
@@ -77,8 +78,8 @@ pub(super) struct Behind {
     /// How many of them are messages.
     messages: usize,
     bytes: usize,
-    /// What it asked its archive, and is read no further until it has the answer.
-    page: Option<Answered>,
+    /// What it asked its archive. Who acknowledges nothing is read no further until it has the answer.
+    pages: VecDeque<Answered>,
 }
 
 /// A question that was answered, and what the store said.
@@ -436,10 +437,10 @@ impl Account {
                 cx.spoken.said.push(late);
             }
         }
-        if let Some((read, outcome)) = behind.page {
-            if let Some(conn) = self.conn_of(key) {
-                self.go_on(conn);
-            }
+        if let Some(conn) = self.conn_of(key).filter(|_| !behind.pages.is_empty()) {
+            self.go_on(conn);
+        }
+        for (read, outcome) in behind.pages {
             self.archive_came(cx, *read, outcome);
         }
     }
@@ -458,16 +459,23 @@ impl Account {
         session.is_some_and(|session| matches!(session.delivery, Delivery::CatchingUp(_)))
     }
 
-    /// Puts the answer to a query behind what a session is still to be told.
+    /// Puts the answer to a query behind what a session is still to be told. Gives back the connection that may go on: that it has what
+    /// waited, its client says behind the query.
     pub(super) fn put_behind(
         &mut self,
         read: Box<ArchiveRead>,
         outcome: Result<Vec<Reply>, StoreError>,
-    ) {
-        let session = self.session(read.by);
-        if let Some(Delivery::CatchingUp(behind)) = session.map(|session| &mut session.delivery) {
-            behind.page = Some((read, outcome));
-        }
+    ) -> Option<ConnId> {
+        let key = read.by;
+        let acknowledges = self.is_managed(key);
+        let Delivery::CatchingUp(behind) = &mut self.session(key)?.delivery else {
+            return None;
+        };
+        behind.pages.push_back((read, outcome));
+        let has_room = behind.pages.len() < CATCHING_UP_PAGES;
+        let conn = self.conn_of(key).filter(|_| acknowledges && has_room)?;
+        self.go_on(conn);
+        Some(conn)
     }
 
     /// A session is over: what it was not told is for the next.

@@ -62,7 +62,12 @@ impl Account {
 
     /// The connection of the session for whose eyes alone something is read.
     pub(crate) fn shown_on(&self, read: &Read) -> Option<ConnId> {
-        self.conn_of(read.shown_to()?)
+        let session = read.shown_to()?;
+        // Whoever comes back sees it then.
+        match self.is_resumable(session) {
+            true => None,
+            false => self.conn_of(session),
+        }
     }
 
     /// The session on a connection is read no further until `go_on`.
@@ -92,8 +97,7 @@ impl Account {
         match read {
             // XEP-0313: what a page shows must not come again behind it, live.
             Read::Archive(read) if self.is_catching_up(read.by) => {
-                self.put_behind(read, outcome);
-                return None;
+                return self.put_behind(read, outcome);
             }
             Read::Archive(read) => self.archive_came(cx, *read, outcome),
             Read::Metadata(read) => self.metadata_came(cx, *read, outcome),
