@@ -328,11 +328,9 @@ impl Account {
         self.session_by_key(key)?.conn()
     }
 
-    /// Its sessions but that on this connection.
-    pub(crate) fn keys_but(&self, spared: Option<ConnId>) -> Vec<SessionKey> {
-        let ends = |session: &&Session| spared.is_none() || session.conn() != spared;
-        let ending = self.sessions.iter().filter(ends);
-        ending.map(|session| session.key).collect()
+    /// Its sessions.
+    pub(crate) fn keys(&self) -> Vec<SessionKey> {
+        self.sessions.iter().map(|session| session.key).collect()
     }
 
     /// The connection on which a client may still acknowledge something, because the server stops.

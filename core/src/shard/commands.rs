@@ -562,8 +562,9 @@ impl Shard {
                 self.fail(now, conn, violation);
             }
         }
-        let asleep = self.owners.get(key).map(|owner| owner.account.sleepers());
-        for session in asleep.into_iter().flatten() {
+        // Also those whose connections are gone, which their account has not heard yet.
+        let owner = self.owners.get(key);
+        for session in owner.map(|owner| owner.account.keys()).unwrap_or_default() {
             if Some(session) != spared {
                 self.die(now, key, session);
             }

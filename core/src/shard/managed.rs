@@ -9,7 +9,7 @@ use super::inbox::Item;
 use super::{Course, Shard};
 use crate::account::{AccountKey, Attention, Enabled, Found, SessionKey, Woken};
 use crate::due::Due;
-use crate::limits::SM_ASLEEP_BYTES;
+use crate::limits::{SM_ACK_AGAIN, SM_ASLEEP_BYTES};
 use crate::port::{CloseReason, ConnId, Note};
 use crate::sm::{
     Acked, Enable, Location, Nonza, Outbound, Promise, Resume, TooHigh, enabled, failed, resumed,
@@ -399,9 +399,14 @@ impl Shard {
             conn,
             jid: jid.clone(),
         });
+        // Its client is looked at again.
+        let host = self.config.accounts(jid.domain());
+        let ask_over = host.map_or(0, |host| host.sm.max_unacked);
         self.fx.out(conn, |out| resumed(out, &id, h));
         let has_owed = outbound.has_owed();
         self.fx.manage(conn, outbound);
+        self.fx
+            .set_ask_over(conn, usize::try_from(ask_over).unwrap_or(usize::MAX));
         if !has_owed {
             // What it was told of that on its last connection, it has: more may wait.
             self.fx.has_taken(conn);
@@ -502,6 +507,9 @@ impl Shard {
             // Its client came back meanwhile.
             return;
         }
+        if let Some(conn) = owner.account.parts_on(session) {
+            self.sleepers.parting.remove(&conn);
+        }
         self.sleepers.remove(key, session);
         self.timers.stop(Due::Resume(key, session));
         let waiting = owner.account.waiting_bytes(session);
@@ -580,6 +588,10 @@ impl Shard {
         let Some(since) = self.fx.asked_since(conn) else {
             return;
         };
+        if self.is_unheard(conn) {
+            // It may have answered.
+            return self.timers.set(Due::Ack(conn), now.mono, SM_ACK_AGAIN);
+        }
         let delay = self.ack_delay(conn);
         let silent = self.with(now, conn, |stream, cx| stream.silence(cx));
         let silent = silent.unwrap_or_default().min(now.mono.since(since));
@@ -590,6 +602,12 @@ impl Shard {
             // It has said something since, or was asked later.
             false => self.timers.set(Due::Ack(conn), now.mono, left),
         }
+    }
+
+    /// Whether what came of a client waits: for the disk, or for somebody who reads slowly.
+    fn is_unheard(&self, conn: ConnId) -> bool {
+        let owner = self.member(conn).and_then(|key| self.owners.get(key));
+        self.slowed.holds(conn) || owner.is_some_and(|owner| owner.is_busy() || owner.keeps_much())
     }
 
     /// A connection at whose other end nobody is.
