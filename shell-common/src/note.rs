@@ -50,12 +50,7 @@ pub fn log(note: &Note) {
                 );
             }
         }
-        Note::AddressHeldUp { peer } => {
-            if allows(Level::WARN, *peer, Subject::Warning) {
-                let peer = peer.to_canonical();
-                tracing::warn!(%peer, "too many failed sign-ins: for a while nobody signs in from this address to an account that did not before");
-            }
-        }
+        Note::AddressHeldUp { peer } => address_held_up(*peer),
         Note::Bug(what) => {
             if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
                 tracing::error!(
@@ -113,6 +108,13 @@ pub fn log(note: &Note) {
         }
         Note::Unkept { account, messages } => unkept(account, *messages),
         Note::Unreadable { account, why } => unreadable(account, why),
+    }
+}
+
+fn address_held_up(peer: IpAddr) {
+    if allows(Level::WARN, peer, Subject::Warning) {
+        let peer = peer.to_canonical();
+        tracing::warn!(%peer, "too many failed sign-ins: for a while nobody signs in from this address to an account that did not before");
     }
 }
 

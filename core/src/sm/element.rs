@@ -1,6 +1,5 @@
 //! What is said beside stanzas: the elements of stream management (XEP-0198) and of the client's state (XEP-0352).
 
-use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
@@ -103,7 +102,7 @@ fn resume(element: &Element) -> Result<Resume, Condition> {
         .flatten()
         .ok_or(Condition::BadRequest)?;
     Ok(Resume {
-        previd: previd.into_owned().to_owned().into_boxed_str(),
+        previd: previd.into_owned().into_boxed_str(),
         h,
     })
 }

@@ -146,7 +146,7 @@ fn all_is_sent_again_in_its_order() {
     let text = String::from_utf8(out).unwrap();
     let at = |id: &str| {
         text.find(&format!("id=\"{id}\""))
-            .or(text.find(&format!("id='{id}'")))
+            .or_else(|| text.find(&format!("id='{id}'")))
     };
     assert!(at("0").is_none() && at("1") < at("2") && at("1").is_some());
     assert_eq!(outbound.ack(3), Ok(Acked::default()));
