@@ -4,8 +4,9 @@
 
 mod stage;
 
-use spec_tests::element::CLIENT;
-use spec_tests::memory::{Fate, StorePace, World};
+use spec_tests::acks::{ENABLE, SM, resume};
+use spec_tests::element::{CLIENT, Element, Item, STREAMS};
+use spec_tests::memory::{Fate, Step, StorePace, World};
 use spec_tests::talk::Talk;
 use spondee_core::jid::{BareJid, Resource};
 use spondee_core::port::{
@@ -197,6 +198,206 @@ fn an_account_that_cannot_be_read_keeps_its_sessions() -> Outcome {
     assert_eq!(phone.rest(&mut world)?, []);
     assert_eq!(world.command(disconnect(ROMEO, None)), ended(1));
     is_sound(&world)
+}
+
+/// A session with stream management that can be resumed, and its id.
+fn managed(world: &mut World, account: &str, resource: &str) -> Result<(Talk, String), String> {
+    let mut talk = Talk::session(world, account, resource)?;
+    talk.send(world, ENABLE);
+    let enabled = talk.next(world)?;
+    let id = enabled.attribute("id").ok_or("no id")?.to_owned();
+    Ok((talk, id))
+}
+
+/// Signed in, and nothing else.
+fn signed_in(world: &mut World, account: &str) -> Result<Talk, String> {
+    let mut talk = Talk::connect(world, Opening::Tls);
+    talk.open(world, "localhost")?;
+    talk.sign_in(world, account, "secret")?;
+    Ok(talk)
+}
+
+/// What a client hears that comes back for a session that is over: that, and how many of its stanzas were handled, if they all were by then.
+fn is_over(world: &mut World, id: &str, handled: Option<u32>) -> Outcome {
+    let mut talk = signed_in(world, ROMEO)?;
+    talk.send(world, &resume(id, 0));
+    let failed = talk.next(world)?;
+    let is_failed = failed.is(SM, "failed") && failed.condition() == Some("item-not-found");
+    let h = failed.attribute("h").and_then(|h| h.parse::<u32>().ok());
+    world.hang_up(talk.peer());
+    world.run();
+    match is_failed && h.is_some() && (handled.is_none() || h == handled) {
+        true => Ok(()),
+        false => Err(failed.to_string()),
+    }
+}
+
+/// All elements that a client was told, also if its stream has ended; the error itself is not among them.
+fn heard(world: &mut World, talk: &mut Talk) -> Result<Vec<Element>, String> {
+    let mut heard = Vec::new();
+    while let Some(item) = talk.poll(world)? {
+        match item {
+            Item::Element(element) if !element.is(STREAMS, "error") => heard.push(element),
+            Item::Element(_) | Item::Open(_) | Item::Close => {}
+        }
+    }
+    Ok(heard)
+}
+
+/// The bodies of messages among these, in their order.
+fn bodies(elements: &[Element]) -> Vec<String> {
+    let messages = elements.iter().filter(|e| e.is(CLIENT, "message"));
+    let body = |message: &Element| message.child(CLIENT, "body").map(Element::text);
+    messages.filter_map(body).collect()
+}
+
+/// XEP-0198 §5.
+#[test]
+fn sessions_that_are_asleep_end_with_the_others_and_cannot_be_resumed() -> Outcome {
+    for shards in [1, 3] {
+        let mut world = world(shards, |_| {});
+        let (mut phone, asleep) = managed(&mut world, ROMEO, "phone")?;
+        phone.send(&mut world, "<presence/><presence/>");
+        let (mut garden, awake) = managed(&mut world, ROMEO, "garden")?;
+        garden.send(&mut world, "<presence/>");
+        let mut balcony = Talk::session(&mut world, JULIET, "balcony")?;
+        world.hang_up(phone.peer());
+        world.run();
+        garden.rest(&mut world)?;
+        assert_eq!(devices(&mut world, ROMEO)?, ["phone", "garden"]);
+        let write = |to: &str, body: &str| {
+            format!("<message to='{to}' type='chat'><body>{body}</body></message>")
+        };
+        balcony.send(&mut world, &write("romeo@localhost/phone", "one"));
+        balcony.send(&mut world, &write("romeo@localhost/garden", "two"));
+        assert_eq!(world.command(disconnect(ROMEO, None)), ended(2));
+        assert_eq!(devices(&mut world, ROMEO)?, [""; 0]);
+        assert_eq!(bodies(&heard(&mut world, &mut garden)?), ["two"]);
+        is_over(&mut world, &asleep, Some(2))?;
+        is_over(&mut world, &awake, Some(1))?;
+        // What nobody acknowledged waits for the next who comes.
+        let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
+        phone.send(&mut world, "<presence/>");
+        let mut waited = bodies(&phone.rest(&mut world)?);
+        waited.sort_unstable();
+        assert_eq!(waited, ["one", "two"]);
+        // Nobody is told that anything was lost.
+        assert_eq!(bodies(&balcony.rest(&mut world)?), [""; 0]);
+        is_sound(&world)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn one_session_that_is_asleep_ends_by_its_resource_and_the_others_get_what_waited_for_it() -> Outcome
+{
+    for shards in [1, 3] {
+        let mut world = world(shards, |_| {});
+        let (phone, id) = managed(&mut world, ROMEO, "phone")?;
+        let mut garden = Talk::session(&mut world, ROMEO, "garden")?;
+        garden.send(&mut world, "<presence/>");
+        let mut balcony = Talk::session(&mut world, JULIET, "balcony")?;
+        world.write(phone.peer(), b"<presence/>");
+        world.run();
+        world.hang_up(phone.peer());
+        world.run();
+        garden.rest(&mut world)?;
+        balcony.send(
+            &mut world,
+            "<message to='romeo@localhost/phone' type='chat'><body>one</body></message>",
+        );
+        assert_eq!(garden.rest(&mut world)?, []);
+        assert_eq!(world.command(disconnect(ROMEO, Some("phone"))), ended(1));
+        let told = garden.rest(&mut world)?;
+        assert_eq!(bodies(&told), ["one"]);
+        let gone = told.iter().find(|element| element.is(CLIENT, "presence"));
+        let gone = gone.ok_or("nobody is gone")?;
+        assert_eq!(gone.attribute("type"), Some("unavailable"));
+        assert_eq!(gone.attribute("from"), Some("romeo@localhost/phone"));
+        assert_eq!(devices(&mut world, ROMEO)?, ["garden"]);
+        is_over(&mut world, &id, Some(1))?;
+        let again = world.command(disconnect(ROMEO, Some("phone")));
+        assert_eq!(again, Err(CommandError::NoSuchSession));
+        is_sound(&world)?;
+    }
+    Ok(())
+}
+
+/// A client is back and waits for what it sent before, of which the disk does not have all.
+#[test]
+fn a_client_that_is_back_and_waits_for_its_session_hears_that_it_is_over() -> Outcome {
+    for resource in [None, Some("phone")] {
+        let mut world = world(1, |_| {});
+        let (phone, id) = managed(&mut world, ROMEO, "phone")?;
+        let mut balcony = Talk::session(&mut world, JULIET, "balcony")?;
+        let mut back = signed_in(&mut world, ROMEO)?;
+        world.store_pace = StorePace::Slow;
+        // The record is asked for first, so that it is there before the message is kept for who is away.
+        world.post_command(CommandId(7), disconnect(ROMEO, resource));
+        world.step_all_but_commits();
+        let sent = "<message to='juliet@localhost' type='chat'><body>hi</body></message>";
+        world.write(phone.peer(), sent.as_bytes());
+        world.step_all_but_commits();
+        world.hang_up(phone.peer());
+        world.write(back.peer(), resume(&id, 0).as_bytes());
+        world.step_all_but_commits();
+        assert_eq!(heard(&mut world, &mut back)?, []);
+        world.step(Step::Commit(0));
+        world.step_all_but_commits();
+        assert_eq!(world.take_answers(), [(CommandId(7), ended(1))]);
+        world.run();
+        match resource {
+            Some(_) => {
+                let failed = back.next(&mut world)?;
+                assert!(failed.is(SM, "failed"), "{failed}");
+                assert_eq!(failed.condition(), Some("item-not-found"), "{failed}");
+                // It may go on with another.
+                back.bind(&mut world, "phone")?;
+            }
+            // Its own stream ends with all others.
+            None => {
+                let told = heard(&mut world, &mut back)?;
+                assert!(told.iter().all(|element| !element.is(SM, "resumed")));
+                assert_eq!(devices(&mut world, ROMEO)?, [""; 0]);
+            }
+        }
+        is_over(&mut world, &id, None)?;
+        balcony.send(&mut world, "<presence/>");
+        assert_eq!(bodies(&balcony.rest(&mut world)?), ["hi"]);
+        is_sound(&world)?;
+    }
+    Ok(())
+}
+
+/// The end of a connection waits for the disk like everything else: whatever became of the session by then, it is over afterwards.
+#[test]
+fn a_session_that_loses_its_connection_meanwhile_does_not_outlive_the_command() -> Outcome {
+    for resource in [None, Some("phone")] {
+        for late in [false, true] {
+            let mut world = world(1, |_| {});
+            let (phone, id) = managed(&mut world, ROMEO, "phone")?;
+            world.store_pace = StorePace::Slow;
+            let set = "<iq id='1' type='set'><query xmlns='jabber:iq:roster'><item jid='a@x'/></query></iq>";
+            world.write(phone.peer(), set.as_bytes());
+            world.step_all_but_commits();
+            if !late {
+                world.hang_up(phone.peer());
+                world.step_all_but_commits();
+            }
+            world.post_command(CommandId(7), disconnect(ROMEO, resource));
+            world.step_all_but_commits();
+            if late {
+                world.hang_up(phone.peer());
+                world.step_all_but_commits();
+            }
+            world.run();
+            assert_eq!(world.take_answers(), [(CommandId(7), ended(1))]);
+            assert_eq!(devices(&mut world, ROMEO)?, [""; 0]);
+            is_over(&mut world, &id, Some(1))?;
+            is_sound(&world)?;
+        }
+    }
+    Ok(())
 }
 
 /// Commands on one account run one after another, and what the one before it did is known to the next.

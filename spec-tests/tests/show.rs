@@ -6,6 +6,7 @@ mod stage;
 
 use std::time::Duration;
 
+use spec_tests::acks::{ENABLE, SM, acknowledge, resume};
 use spec_tests::memory::{Fate, StorePace, World};
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
@@ -194,6 +195,80 @@ fn what_a_device_does_not_take_is_counted() -> Outcome {
     let unread = world.owed(romeo.peer());
     assert_eq!(line(&mut world)?, Line::Here { unread });
     assert!(unread > 50, "{unread}");
+    Ok(())
+}
+
+/// A session with stream management that can be resumed, and its id.
+fn managed(world: &mut World, resource: &str) -> Result<(Talk, String), String> {
+    let mut talk = Talk::session(world, ROMEO, resource)?;
+    talk.send(world, ENABLE);
+    let enabled = talk.next(world)?;
+    let id = enabled.attribute("id").ok_or("no id")?.to_owned();
+    Ok((talk, id))
+}
+
+/// XEP-0198 §5.
+#[test]
+fn a_device_that_lost_its_connection_is_shown_asleep_until_it_is_back_or_its_time_is_over()
+-> Outcome {
+    for shards in [1, 3] {
+        let mut world = world(shards, |_| {});
+        let (mut phone, id) = managed(&mut world, "phone")?;
+        let mut juliet = Talk::session(&mut world, JULIET, "balcony")?;
+        phone.send(&mut world, "<presence><priority>-1</priority></presence>");
+        let h = phone
+            .rest(&mut world)?
+            .iter()
+            .filter(|e| !e.is(SM, "r"))
+            .count();
+        let h = u32::try_from(h).unwrap();
+        phone.send(&mut world, &acknowledge(h));
+        world.advance(Duration::from_secs(60));
+        let before = shown(&mut world, ROMEO)?.devices.remove(0);
+        assert_eq!(before.line, Line::Here { unread: 0 });
+        world.hang_up(phone.peer());
+        world.advance(Duration::from_secs(5));
+        for _ in 0..3 {
+            juliet.send(
+                &mut world,
+                "<message to='romeo@localhost/phone' type='chat'><body>hello</body></message>",
+            );
+        }
+        let asleep = |lasted, left, waiting| Line::Asleep {
+            lasted: Duration::from_secs(lasted),
+            left: Duration::from_secs(left),
+            waiting,
+        };
+        let now = shown(&mut world, ROMEO)?;
+        assert_eq!(now.last_activity, None);
+        let [device] = now.devices.as_slice() else {
+            return Err(format!("{now:?}"));
+        };
+        // It is as it was, but for the connection.
+        assert_eq!(device.line, asleep(5, 595, 3));
+        assert_eq!(device.peer, before.peer);
+        assert_eq!(device.availability, before.availability);
+        assert_eq!(device.connected, before.connected + Duration::from_secs(5));
+        // Nothing waits any more once it is back.
+        let mut again = Talk::connect(&mut world, spondee_core::port::Opening::Tls);
+        again.open(&mut world, "localhost")?;
+        again.sign_in(&mut world, ROMEO, "secret")?;
+        again.send(&mut world, &resume(&id, h));
+        assert!(again.next(&mut world)?.is(SM, "resumed"));
+        let device = shown(&mut world, ROMEO)?.devices.remove(0);
+        assert_eq!(device.line, Line::Here { unread: 0 });
+        assert_ne!(device.peer, before.peer);
+        assert_eq!(device.connected, before.connected + Duration::from_secs(5));
+        // What it never acknowledged waits for it again, for as long as there is any hope.
+        world.hang_up(again.peer());
+        world.advance(Duration::from_secs(599));
+        let device = shown(&mut world, ROMEO)?.devices.remove(0);
+        assert_eq!(device.line, asleep(599, 1, 3));
+        world.advance(Duration::from_secs(11));
+        let over = shown(&mut world, ROMEO)?;
+        assert_eq!(over, left(Duration::from_secs(10), None));
+        is_sound(&world)?;
+    }
     Ok(())
 }
 
