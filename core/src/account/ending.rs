@@ -28,11 +28,15 @@ pub(super) struct Ended {
 }
 
 impl Ending {
-    /// One more; the first goes beyond `most`.
+    /// One more; beyond `most` the first goes for which nobody waits.
     pub(super) fn push(&mut self, ended: Ended, most: usize) {
         self.0.push(ended);
-        let surplus = self.0.len().saturating_sub(most);
-        self.0.drain(..surplus);
+        let mut surplus = self.0.len().saturating_sub(most);
+        self.0.retain(|ended| {
+            let goes = surplus > 0 && ended.waker.is_none();
+            surplus = surplus.saturating_sub(usize::from(goes));
+            !goes
+        });
     }
 
     pub(super) fn inbound(&mut self, key: SessionKey) -> Option<&mut Inbound> {

@@ -224,6 +224,17 @@ impl Account {
         }
     }
 
+    /// How many stanzas a client may leave unacknowledged before it is asked.
+    pub(crate) fn asks_over(&self, cx: &Cx<'_>, key: SessionKey) -> usize {
+        let sm = &cx.host.sm;
+        let session = self.session_by_key(key);
+        let unacked = match session.map(|session| &session.state) {
+            Some(ClientState::Inactive(..)) => sm.max_inactive_unacked,
+            Some(ClientState::Active) | None => sm.max_unacked,
+        };
+        usize::try_from(unacked).unwrap_or(usize::MAX)
+    }
+
     /// A client says whether anybody looks at it (XEP-0352). Returns how many stanzas may be unacknowledged from now on.
     pub(crate) fn set_state(
         &mut self,
@@ -232,19 +243,15 @@ impl Account {
         state: Attention,
     ) -> Option<usize> {
         let session = self.session(key)?;
-        let (state, unacked) = match (state, &session.state) {
+        session.state = match (state, &session.state) {
             (Attention::Inactive, ClientState::Active) => {
-                let state = ClientState::Inactive(Box::default(), cx.host.csi.max_held);
-                (state, cx.host.sm.max_inactive_unacked)
+                ClientState::Inactive(Box::default(), cx.host.csi.max_held)
             }
-            (Attention::Active, ClientState::Inactive(..)) => {
-                (ClientState::Active, cx.host.sm.max_unacked)
-            }
+            (Attention::Active, ClientState::Inactive(..)) => ClientState::Active,
             (Attention::Active, ClientState::Active)
             | (Attention::Inactive, ClientState::Inactive(..)) => return None,
         };
-        session.state = state;
-        Some(usize::try_from(unacked).unwrap_or(usize::MAX))
+        Some(self.asks_over(cx, key))
     }
 }
 

@@ -380,8 +380,17 @@ impl Account {
             && claim.done < Some(upto)
         {
             claim.done = Some(upto);
-            self.spool.done = claim.done;
-            self.keep_spool(cx);
+            self.mark_done(cx, Some(upto));
+        }
+    }
+
+    /// Up to here nothing is owed any more.
+    fn mark_done(&mut self, cx: &mut Cx<'_>, done: Option<i64>) {
+        self.spool.done = done;
+        self.keep_spool(cx);
+        // What is not owed any more need not be kept from anybody.
+        for session in self.sessions.iter_mut().filter(|s| !s.copied.is_empty()) {
+            session.copied.retain(|key| Some(*key) > done);
         }
     }
 
@@ -397,12 +406,7 @@ impl Account {
         let (has_more, last) = (written.more, claim.last);
         if done != claim.done {
             claim.done = done;
-            self.spool.done = done;
-            self.keep_spool(cx);
-            // What is not owed any more need not be kept from anybody.
-            for session in self.sessions.iter_mut().filter(|s| !s.copied.is_empty()) {
-                session.copied.retain(|key| Some(*key) > done);
-            }
+            self.mark_done(cx, done);
         }
         let owed = &mut self.offline.owed;
         owed.entries = owed.entries.saturating_sub(written.owed.entries);

@@ -94,11 +94,6 @@ impl Sleepers {
         }
     }
 
-    /// The one that has been asleep for longest.
-    fn first(&self) -> Option<(AccountKey, SessionKey)> {
-        Some(*self.order.first_key_value()?.1)
-    }
-
     /// One is to end, once.
     fn doom(&mut self, key: AccountKey, session: SessionKey) {
         if self.doomed.insert((key, session)) {
@@ -164,7 +159,7 @@ impl Shard {
         let enabling = self.in_account(now, key, |account, cx| {
             let enabled = account.enable(cx, session, enable.resumption);
             let sm = &cx.host.sm;
-            let ask_over = usize::try_from(sm.max_unacked).unwrap_or(usize::MAX);
+            let ask_over = account.asks_over(cx, session);
             let outbound = Outbound::new(sm.max_queue, ask_over);
             (enabled, Box::new(outbound), sm.location.clone())
         });
@@ -476,9 +471,25 @@ impl Shard {
         for session in dying {
             self.sleepers.doom(key, session);
         }
-        if self.fx.asleep() > SM_ASLEEP_BYTES
-            && let Some((key, session)) = self.sleepers.first()
-        {
+        if self.fx.asleep() > SM_ASLEEP_BYTES {
+            self.bound_sleepers();
+        }
+    }
+
+    /// Too much waits for all that are asleep: those who have slept longest go, as many as that takes.
+    fn bound_sleepers(&mut self) {
+        let mut surplus = self.fx.asleep().saturating_sub(SM_ASLEEP_BYTES);
+        let mut longest = Vec::new();
+        for (key, session) in self.sleepers.order.values() {
+            if surplus == 0 {
+                break;
+            }
+            let owner = self.owners.get(*key);
+            let bytes = owner.map_or(0, |owner| owner.account.waiting_bytes(*session));
+            surplus = surplus.saturating_sub(bytes);
+            longest.push((*key, *session));
+        }
+        for (key, session) in longest {
             self.sleepers.doom(key, session);
         }
     }
