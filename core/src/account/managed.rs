@@ -131,7 +131,10 @@ impl Session {
     pub(super) fn overflow(&mut self, fx: &mut Effects) {
         match &mut self.line {
             Line::Here(conn) => fx.overflow(*conn),
-            Line::Asleep(asleep) => asleep.outbound.overflow(),
+            Line::Asleep(asleep) => {
+                asleep.outbound.overflow();
+                fx.sleeps_too_full();
+            }
         }
     }
 

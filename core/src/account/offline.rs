@@ -118,7 +118,7 @@ impl Fetched {
         self.0.push(range);
     }
 
-    fn has(&self, key: i64) -> bool {
+    pub(super) fn has(&self, key: i64) -> bool {
         self.0.iter().any(|range| range.contains(&key))
     }
 }

@@ -93,6 +93,9 @@ impl Account {
         // hear otherwise because of a resource that only a client knows.
         let to = Jid::from(self.jid.clone());
         let recipients = choose(&self.sessions, Kind::Message(MessageType::Chat), &to);
+        let Some(recipients) = self.without_those_who_have(recipients, archived) else {
+            return;
+        };
         let worth = Worth::of(message);
         let message = match self.is_delayed(message) {
             // It was told to another session that is over, too.
@@ -124,6 +127,29 @@ impl Account {
             Recipients::Unreached(Unreached::Silent) => {}
             Recipients::Unreached(_) if archived.is_some() => {}
             Recipients::Unreached(_) => bounce(cx, &message),
+        }
+    }
+
+    /// Those who would be told a message, but for those who have found it in the archive; nobody, if that are all.
+    fn without_those_who_have(
+        &self,
+        recipients: Recipients,
+        archived: Option<i64>,
+    ) -> Option<Recipients> {
+        let has = |key: &SessionKey| {
+            let session = self.session_by_key(*key);
+            let fetched = session.map(|session| &session.fetched);
+            fetched
+                .zip(archived)
+                .is_some_and(|(fetched, key)| fetched.has(key))
+        };
+        match recipients {
+            Recipients::One(one) if has(&one) => None,
+            Recipients::Each(mut each) => {
+                each.retain(|key| !has(key));
+                (!each.is_empty()).then_some(Recipients::Each(each))
+            }
+            Recipients::One(_) | Recipients::Unreached(_) => Some(recipients),
         }
     }
 

@@ -128,8 +128,12 @@ impl Effects {
                 true => managed.put_by(piece()),
                 false => managed.push(piece()),
             }
-            if managed.is_full() {
+            let (is_full, bytes) = (managed.is_full(), managed.bytes());
+            if is_full {
                 self.overflow(conn);
+            }
+            if bytes > self.queues.share && !self.swollen.contains(&conn) {
+                self.swollen.push(conn);
             }
             if waits {
                 return;

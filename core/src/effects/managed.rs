@@ -32,6 +32,13 @@ impl Effects {
         Some(managed)
     }
 
+    /// Bytes that are kept because a client has not acknowledged them.
+    pub(crate) fn unacknowledged(&mut self, conn: ConnId) -> usize {
+        let out = self.of(conn);
+        let managed = out.and_then(|out| out.managed.as_ref());
+        managed.map_or(0, |managed| managed.bytes())
+    }
+
     /// Whether what is written to a connection is to be acknowledged.
     pub(crate) fn is_managed(&mut self, conn: ConnId) -> bool {
         self.of(conn).is_some_and(|out| out.managed.is_some())
@@ -108,6 +115,11 @@ impl Effects {
         if now > before {
             self.grown = Growth::Some;
         }
+    }
+
+    /// Too much waits for a session that is asleep.
+    pub(crate) const fn sleeps_too_full(&mut self) {
+        self.grown = Growth::Some;
     }
 
     /// Whether more waits for sessions that are asleep than when this was asked last.

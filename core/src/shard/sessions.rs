@@ -139,7 +139,8 @@ impl Shard {
         let mut longest = (0, conn);
         let connections = owner.account.connections();
         for conn in connections.iter().copied() {
-            let owed = self.fx.outgoing(conn).len();
+            let unread = self.fx.outgoing(conn).len();
+            let owed = unread.saturating_add(self.fx.unacknowledged(conn));
             owed_together = owed_together.saturating_add(owed);
             longest = longest.max((owed, conn));
         }

@@ -248,3 +248,72 @@ fn a_message_of_which_only_a_copy_was_left_is_delivered_itself() {
         stage.no_bugs();
     }
 }
+
+/// XEP-0313: what a page shows must not come again behind it.
+#[test]
+fn who_has_found_a_message_in_the_archive_is_not_told_when_another_is_over() {
+    for asks in [false, true] {
+        let (mut stage, [romeo, juliet]) = stage(Policy::Always);
+        let sender = stage.session(&romeo, "r", Counts::No);
+        let (first, _) = stage.resumable(&juliet, "a");
+        stage.write(first, "<presence/>");
+        stage.world.run();
+        stage.write(sender, &chat(&juliet, "1"));
+        stage.world.run();
+        assert_eq!(bodies(&stage.heard(first)), ["1"]);
+        let second = stage.session(&juliet, "b", Counts::No);
+        stage.write(second, "<presence/>");
+        if asks {
+            stage.write(
+                second,
+                "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>",
+            );
+        }
+        stage.world.run();
+        assert_eq!(bodies(&stage.heard(second)).len(), usize::from(asks));
+        stage.write(first, "</stream:stream>");
+        stage.world.run();
+        assert_eq!(bodies(&stage.heard(second)).len(), usize::from(!asks));
+        stage.no_bugs();
+    }
+}
+
+#[test]
+fn what_an_account_does_not_acknowledge_is_bounded_for_all_its_sessions() {
+    let mut config = config(Policy::Never, 1);
+    config.limits.account_queue_bytes = 200_000;
+    config.limits.sessions_per_account = 10;
+    let world = World::new(config);
+    let mut stage = Stage { world };
+    let (romeo, juliet) = (stage.account(0, 0), stage.account(0, 1));
+    let sender = stage.session(&romeo, "r", Counts::No);
+    let readers = ["a", "b", "c", "d"].map(|name| stage.resumable(&juliet, name));
+    let long = "x".repeat(10_000);
+    for n in 0..20 {
+        // Each of them, in turn: two have as much as all may have.
+        let (_, name) = ["a", "b", "c", "d"].iter().enumerate().nth(n % 4).unwrap();
+        for m in 0..2 {
+            let words = format!(
+                "<message to='{juliet}/{name}' type='chat' id='{n}.{m}'><body>{long}</body></message>"
+            );
+            stage.write(sender, &words);
+        }
+        stage.world.run();
+    }
+    let ended = readers
+        .iter()
+        .filter(|(reader, _)| stage.heard(*reader).contains("<resource-constraint "));
+    let ended = ended.count();
+    assert!((1..4).contains(&ended), "{ended}");
+    assert_eq!(stage.world.residue()[0][8], ended);
+    // Nothing of it is lost.
+    let mut count = 0;
+    for (_, id) in &readers {
+        let again = stage.resume(&juliet, id, 0);
+        stage.world.run();
+        count += bodies(&stage.heard(again)).len();
+    }
+    assert_eq!(count, 40);
+    assert_eq!(stage.heard(sender), "");
+    stage.no_bugs();
+}
