@@ -1,6 +1,7 @@
 //! What was written to a session with stream management and is not acknowledged (XEP-0198 §4, §5), and what waits for it while it sleeps.
 
-use alloc::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -57,20 +58,16 @@ impl Piece {
         }
     }
 
-    /// Whether it is presence that a later one of its sender makes needless.
-    fn is_announcement_of(&self, from: Option<&Jid>) -> bool {
-        match &self.what {
-            Written::Stanza(stanza, ..) => is_announcement(stanza) && stanza.from() == from,
-            Written::Stored(..) => false,
+    /// Who says how available it is, if that is what it says: a later one of that sender makes it needless.
+    fn announces(&self) -> Option<&Jid> {
+        let Written::Stanza(stanza, ..) = &self.what else {
+            return None;
+        };
+        match stanza.kind() {
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => stanza.from(),
+            Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_) => None,
         }
     }
-}
-
-fn is_announcement(stanza: &Stanza) -> bool {
-    matches!(
-        stanza.kind(),
-        Kind::Presence(PresenceType::Available | PresenceType::Unavailable)
-    )
 }
 
 /// More was acknowledged than was sent.
@@ -95,10 +92,11 @@ pub(crate) struct Acked {
 pub(crate) struct Outbound {
     /// How many are acknowledged.
     acked: u32,
-    /// What is not, in the order in which it was written.
-    pieces: VecDeque<Piece>,
-    /// How many of these were written: the others wait for a connection.
-    written: usize,
+    /// What was written and is not, in its order.
+    written: VecDeque<Piece>,
+    /// What waits for a connection behind that, if anything does.
+    waiting: Option<Box<Waiting>>,
+    /// Of both.
     bytes: usize,
     /// How many of these were owed.
     owed: usize,
@@ -106,6 +104,30 @@ pub(crate) struct Outbound {
     ask_over: usize,
     request: Request,
     room: Room,
+}
+
+/// What waits for a connection, in its order.
+#[derive(Debug, Default)]
+struct Waiting {
+    pieces: BTreeMap<u64, Piece>,
+    /// Where the presence of each sender is.
+    presence: BTreeMap<Jid, u64>,
+    /// The place of the next.
+    next: u64,
+}
+
+impl Waiting {
+    /// One more. Gives back presence that tells no more than this one.
+    fn push(&mut self, piece: Piece) -> Option<Piece> {
+        let place = self.next;
+        self.next = self.next.saturating_add(1);
+        let earlier = piece
+            .announces()
+            .and_then(|from| self.presence.insert(from.clone(), place));
+        let replaced = earlier.and_then(|earlier| self.pieces.remove(&earlier));
+        self.pieces.insert(place, piece);
+        replaced
+    }
 }
 
 /// How many may be unacknowledged at all.
@@ -130,8 +152,8 @@ impl Outbound {
     pub(crate) const fn new(most: usize, ask_over: usize) -> Self {
         Self {
             acked: 0,
-            pieces: VecDeque::new(),
-            written: 0,
+            written: VecDeque::new(),
+            waiting: None,
             bytes: 0,
             owed: 0,
             ask_over,
@@ -140,42 +162,32 @@ impl Outbound {
         }
     }
 
-    /// A stanza was written, or `wait`s for a connection.
+    /// A stanza was written.
     pub(crate) fn push(&mut self, piece: Piece) {
-        self.insert(piece);
-        self.written = self.pieces.len();
+        self.count(&piece);
+        self.written.push_back(piece);
     }
 
     /// A stanza waits for a connection. Presence that tells no more than this one goes, unless it was written.
     pub(crate) fn put_by(&mut self, piece: Piece) {
-        if let Written::Stanza(stanza, ..) = &piece.what
-            && is_announcement(stanza)
-        {
-            let from = stanza.from();
-            let waiting = self.pieces.iter().enumerate().skip(self.written);
-            let earlier = waiting
-                .filter(|(_, piece)| piece.is_announcement_of(from))
-                .map(|(at, _)| at)
-                .last();
-            if let Some(earlier) = earlier.and_then(|at| self.pieces.remove(at)) {
-                self.bytes = self.bytes.saturating_sub(earlier.size());
-            }
+        self.count(&piece);
+        let waiting = self.waiting.get_or_insert_default();
+        if let Some(replaced) = waiting.push(piece) {
+            self.bytes = self.bytes.saturating_sub(replaced.size());
         }
-        self.insert(piece);
     }
 
-    fn insert(&mut self, piece: Piece) {
+    fn count(&mut self, piece: &Piece) {
         self.bytes = self.bytes.saturating_add(piece.size());
         if let Written::Stored(_, Some(_)) = &piece.what {
             self.owed = self.owed.saturating_add(1);
         }
-        self.pieces.push_back(piece);
     }
 
     /// Whether more is unacknowledged than may be.
     pub(crate) fn is_full(&self) -> bool {
         match self.room {
-            Room::For(most) => self.pieces.len() > most || self.bytes > SM_QUEUE_BYTES,
+            Room::For(most) => self.len() > most || self.bytes > SM_QUEUE_BYTES,
             Room::None => true,
         }
     }
@@ -186,13 +198,14 @@ impl Outbound {
     }
 
     /// Whether something waits for a connection.
-    pub(crate) fn waits(&self) -> bool {
-        self.written < self.pieces.len()
+    pub(crate) const fn waits(&self) -> bool {
+        self.waiting.is_some()
     }
 
     /// How many stanzas it holds.
     pub(crate) fn len(&self) -> usize {
-        self.pieces.len()
+        let waiting = self.waiting.as_ref();
+        self.written.len() + waiting.map_or(0, |waiting| waiting.pieces.len())
     }
 
     /// About how many bytes they keep alive.
@@ -212,7 +225,7 @@ impl Outbound {
 
     /// Whether the client is to be asked now; it is then.
     pub(crate) fn asks(&mut self, now: Instant) -> bool {
-        self.written > self.ask_over && self.ask(now)
+        self.written.len() > self.ask_over && self.ask(now)
     }
 
     /// The client is asked, whatever there is to be acknowledged; `false` if it is already.
@@ -236,7 +249,7 @@ impl Outbound {
 
     /// How many were written: what an acknowledgement may cover.
     fn sent(&self) -> u32 {
-        let written = u32::try_from(self.written).unwrap_or(u32::MAX);
+        let written = u32::try_from(self.written.len()).unwrap_or(u32::MAX);
         self.acked.wrapping_add(written)
     }
 
@@ -248,7 +261,7 @@ impl Outbound {
         self.request = Request::None;
         let handled = h.wrapping_sub(self.acked);
         let count = usize::try_from(handled).unwrap_or(usize::MAX);
-        if count > self.written {
+        if count > self.written.len() {
             // Counters wrap: half of them is behind us.
             let is_late = handled > u32::MAX / 2;
             let sent = self.sent();
@@ -258,7 +271,7 @@ impl Outbound {
             };
         }
         let mut acked = Acked::default();
-        for piece in self.pieces.drain(..count) {
+        for piece in self.written.drain(..count) {
             self.bytes = self.bytes.saturating_sub(piece.size());
             match piece.what {
                 Written::Stanza(_, _, Due::Shared(number)) => acked.shared.push(number),
@@ -269,11 +282,10 @@ impl Outbound {
                 }
             }
         }
-        self.written = self.written.saturating_sub(count);
         self.acked = h;
-        if self.pieces.is_empty() && self.pieces.capacity() > SM_QUEUE_KEPT {
+        if self.written.is_empty() && self.written.capacity() > SM_QUEUE_KEPT {
             // An idle session keeps no room for a burst.
-            self.pieces = VecDeque::new();
+            self.written = VecDeque::new();
         }
         Ok(acked)
     }
@@ -285,15 +297,23 @@ impl Outbound {
 
     /// A new connection: all that is not acknowledged, once more.
     pub(crate) fn resend(&mut self, out: &mut Vec<u8>) {
-        for piece in &self.pieces {
+        self.join();
+        for piece in &self.written {
             piece.write(out);
         }
-        self.written = self.pieces.len();
     }
 
     /// It is over: what was never acknowledged, in its order.
-    pub(crate) fn into_pieces(self) -> VecDeque<Piece> {
-        self.pieces
+    pub(crate) fn into_pieces(mut self) -> VecDeque<Piece> {
+        self.join();
+        self.written
+    }
+
+    /// What waits is as what was written, behind it.
+    fn join(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            self.written.extend(waiting.pieces.into_values());
+        }
     }
 }
 

@@ -38,7 +38,9 @@ fn ids(outbound: &Outbound) -> Vec<String> {
         Written::Stanza(stanza, ..) => stanza.id().unwrap_or_default().into_owned(),
         Written::Stored(..) => String::new(),
     };
-    outbound.pieces.iter().map(id).collect()
+    let waiting = outbound.waiting.iter();
+    let waiting = waiting.flat_map(|waiting| waiting.pieces.values());
+    outbound.written.iter().chain(waiting).map(id).collect()
 }
 
 #[test]
