@@ -223,9 +223,9 @@ impl Outbound {
         self.ask_over = ask_over;
     }
 
-    /// Whether the client is to be asked now; it is then.
+    /// Whether the client is to be asked now; it is then. What was owed is always asked about: all else waits behind it.
     pub(crate) fn asks(&mut self, now: Instant) -> bool {
-        self.written.len() > self.ask_over && self.ask(now)
+        (self.written.len() > self.ask_over || self.owed > 0) && self.ask(now)
     }
 
     /// The client is asked, whatever there is to be acknowledged; `false` if it is already.
