@@ -8,14 +8,14 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::ending::Ended;
-use super::session::{ClientState, Telling};
+use super::session::ClientState;
 use super::{Account, Cx, Session, SessionKey};
 use crate::effects::{Effects, Stored, Then};
 use crate::jid::Jid;
 use crate::port::ConnId;
-use crate::sm::{Acked, Old, Outbound, Piece, TooHigh, Wish, Written};
+use crate::sm::{Acked, Due, Old, Outbound, Piece, TooHigh, Wish, Written};
 use crate::stanza::Stanza;
-use crate::time::Instant;
+use crate::time::{Instant, UnixTime};
 
 /// What carries a session.
 #[derive(Debug)]
@@ -105,11 +105,11 @@ impl Asleep {
         fx: &mut Effects,
         stanza: &Arc<Stanza>,
         to: Option<&Jid>,
-        told: &Telling,
+        due: Due,
+        at: UnixTime,
     ) {
         let to = to.filter(|to| stanza.to() != Some(*to)).cloned();
-        let what = Written::Stanza(Arc::clone(stanza), to, told.due);
-        let at = told.at;
+        let what = Written::Stanza(Arc::clone(stanza), to, due);
         self.put_by(fx, Piece { what, at });
     }
 

@@ -94,6 +94,13 @@ pub(crate) struct Telling {
     pub(super) at: UnixTime,
 }
 
+impl Telling {
+    fn new(to: &Addressed, due: Due, at: UnixTime) -> Self {
+        let to = to.clone();
+        Self { to, due, at }
+    }
+}
+
 /// What a session wants to hear of something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Interest {
@@ -114,31 +121,55 @@ pub(crate) enum Binding {
 
 impl Session {
     /// Writes a stanza to its client, or keeps it until that comes back.
-    fn send(&mut self, fx: &mut Effects, stanza: &Arc<Stanza>, told: &Telling) {
-        let (to, reach) = match &told.to {
+    #[inline]
+    fn send(
+        &mut self,
+        fx: &mut Effects,
+        stanza: &Arc<Stanza>,
+        to: &Addressed,
+        due: Due,
+        at: UnixTime,
+    ) {
+        let (to, reach) = match to {
             Addressed::At(jid) => (Some(jid), Reach::Many),
             Addressed::Named => (stanza.to(), Reach::One),
             Addressed::Copy => (Some(&self.jid), Reach::One),
             Addressed::Own => (Some(&self.jid), Reach::Many),
         };
         match &mut self.line {
-            Line::Here(conn) => fx.deliver(*conn, stanza, to, reach, told.due, told.at),
-            Line::Asleep(asleep) => asleep.keep(fx, stanza, to, told),
+            Line::Here(conn) => fx.deliver(*conn, stanza, to, reach, due, at),
+            Line::Asleep(asleep) => asleep.keep(fx, stanza, to, due, at),
         }
     }
 
     /// Tells its client something now, or with what wakes that.
-    fn tell(&mut self, fx: &mut Effects, stanza: &Arc<Stanza>, told: Telling) {
-        let ClientState::Inactive(held, most) = &mut self.state else {
-            return self.send(fx, stanza, &told);
-        };
+    #[inline]
+    fn tell(
+        &mut self,
+        fx: &mut Effects,
+        stanza: &Arc<Stanza>,
+        to: &Addressed,
+        due: Due,
+        at: UnixTime,
+    ) {
+        match self.state {
+            ClientState::Active => self.send(fx, stanza, to, due, at),
+            ClientState::Inactive(..) => self.hold(fx, stanza, Telling::new(to, due, at)),
+        }
+    }
+
+    /// Tells it with what wakes its client, if this does not.
+    fn hold(&mut self, fx: &mut Effects, stanza: &Arc<Stanza>, told: Telling) {
         let waits = Urgency::of(stanza, self.jid.bare()) == Urgency::Waits;
-        if waits && held.hold(Arc::clone(stanza), told.clone(), *most) == Space::Some {
+        if waits
+            && let ClientState::Inactive(held, most) = &mut self.state
+            && held.hold(Arc::clone(stanza), told.clone(), *most) == Space::Some
+        {
             return;
         }
         self.flush(fx);
         if !waits {
-            self.send(fx, stanza, &told);
+            self.send(fx, stanza, &told.to, told.due, told.at);
         }
     }
 
@@ -146,7 +177,7 @@ impl Session {
     pub(super) fn flush(&mut self, fx: &mut Effects) {
         if let ClientState::Inactive(held, _) = &mut self.state {
             for (stanza, told) in held.take_all() {
-                self.send(fx, &stanza, &told);
+                self.send(fx, &stanza, &told.to, told.due, told.at);
             }
         }
     }
@@ -298,7 +329,7 @@ impl Account {
                     self.tell(fx, key, &stanza, &to, due);
                 }
             }
-            Saying::Late(key, stanza, told) => self.tell_late(fx, key, &stanza, *told),
+            Saying::Late(key, stanza, told) => self.tell_late(fx, key, &stanza, &told),
             Saying::CatchUp(key) => {
                 if let Some(session) = self.session(key) {
                     session.delivery = Delivery::CatchingUp(Box::default());
@@ -329,18 +360,16 @@ impl Account {
         let Some(session) = self.sessions.get_mut(at) else {
             return;
         };
-        let told = Telling {
-            to: to.clone(),
-            due,
-            at: fx.wall(),
-        };
+        // Each is told many things, and hardly any is put by.
+        let now = fx.wall();
         match &mut session.delivery {
             Delivery::CatchingUp(behind) if !is_of_server(stanza) => {
+                let told = Telling::new(to, due, now);
                 if behind.hold(Arc::clone(stanza), told) == Room::None {
                     session.overflow(fx);
                 }
             }
-            Delivery::CatchingUp(_) | Delivery::Live => session.tell(fx, stanza, told),
+            Delivery::CatchingUp(_) | Delivery::Live => session.tell(fx, stanza, to, due, now),
         }
     }
 
@@ -350,10 +379,10 @@ impl Account {
         fx: &mut Effects,
         key: SessionKey,
         stanza: &Arc<Stanza>,
-        told: Telling,
+        told: &Telling,
     ) {
         if let Some(session) = self.session(key) {
-            session.tell(fx, stanza, told);
+            session.tell(fx, stanza, &told.to, told.due, told.at);
         }
     }
 

@@ -106,6 +106,7 @@ impl Effects {
     }
 
     /// One stanza to the peer; if it is to acknowledge it, it is kept until then.
+    #[inline]
     fn write(
         &mut self,
         conn: ConnId,
