@@ -9,14 +9,14 @@ mod links;
 #[cfg(test)]
 mod tests;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::client::PATIENCE;
@@ -74,8 +74,6 @@ pub struct Carried {
 enum Weather {
     Passes,
     Swallows(Ways),
-    /// Who connects is reset; what is open passes.
-    Refuses,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,11 +88,14 @@ enum Order {
     End,
 }
 
+/// How it went.
+type Answer = Sender<Result<Carried, String>>;
+
 /// A running proxy. Its connections are reset when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    orders: Sender<(Order, Sender<Carried>)>,
+    orders: Sender<(Order, Answer)>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
 }
@@ -105,19 +106,17 @@ impl Proxy {
     /// # Errors
     /// What failed, in words; so with all functions here.
     pub fn start(server: SocketAddr) -> Result<Self, String> {
-        let fault = |e: std::io::Error| e.to_string();
+        let fault = |e: io::Error| e.to_string();
         let poll = Poll::new().map_err(fault)?;
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut listener = TcpListener::bind(nowhere).map_err(fault)?;
+        let listener = listen(&poll, nowhere).map_err(fault)?;
         let address = listener.local_addr().map_err(fault)?;
-        poll.registry()
-            .register(&mut listener, LISTENER, Interest::READABLE)
-            .map_err(fault)?;
         let waker = Arc::new(Waker::new(poll.registry(), ORDERS).map_err(fault)?);
         let (orders, came) = channel();
         let network = Network {
             poll,
-            listener,
+            address,
+            listener: Some(listener),
             server,
             links: Links::default(),
             weather: Weather::Passes,
@@ -198,7 +197,7 @@ impl Proxy {
         self.tell(Order::Strand).map(drop)
     }
 
-    /// Who connects from now on is reset.
+    /// Who connects from now on finds nobody, until the network passes again; what is open passes.
     ///
     /// # Errors
     /// The proxy is gone.
@@ -219,7 +218,7 @@ impl Proxy {
         let (answer, done) = channel();
         self.orders.send((order, answer)).map_err(|_| gone())?;
         self.waker.wake().map_err(|e| e.to_string())?;
-        done.recv_timeout(PATIENCE).map_err(|_| gone())
+        done.recv_timeout(PATIENCE).map_err(|_| gone())?
     }
 }
 
@@ -237,7 +236,9 @@ impl Drop for Proxy {
 #[derive(Debug)]
 struct Network {
     poll: Poll,
-    listener: TcpListener,
+    address: SocketAddr,
+    /// Not there while it refuses.
+    listener: Option<TcpListener>,
     server: SocketAddr,
     links: Links,
     weather: Weather,
@@ -245,7 +246,7 @@ struct Network {
 }
 
 impl Network {
-    fn run(mut self, orders: &Receiver<(Order, Sender<Carried>)>) {
+    fn run(mut self, orders: &Receiver<(Order, Answer)>) {
         let mut events = Events::with_capacity(64);
         loop {
             match self.poll.poll(&mut events, None) {
@@ -257,10 +258,10 @@ impl Network {
                 // What came before the order is carried before it.
                 self.carry();
                 let ends = matches!(order, Order::End);
-                self.obey(order);
+                let done = self.obey(order);
                 self.carried.open = self.links.open();
                 // Who asked may have lost patience.
-                let _ = answer.send(self.carried);
+                let _ = answer.send(done.map(|()| self.carried).map_err(|e| e.to_string()));
                 if ends {
                     return;
                 }
@@ -276,22 +277,31 @@ impl Network {
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    fn obey(&mut self, order: Order) -> io::Result<()> {
         match order {
             Order::Trouble(trouble) => self.befall(trouble),
             Order::After(bytes, ways, trouble) => self.links.arm(bytes, ways, trouble),
             Order::Pass => {
-                self.weather = Weather::Passes;
+                self.let_in()?;
                 self.links.flow();
             }
             Order::Strand => {
-                self.weather = Weather::Passes;
+                self.let_in()?;
                 self.links.strand();
             }
-            Order::Refuse => self.weather = Weather::Refuses,
+            Order::Refuse => self.listener = None,
             Order::Tell => {}
             Order::End => self.links.cut(Cut::Reset),
         }
+        Ok(())
+    }
+
+    fn let_in(&mut self) -> io::Result<()> {
+        self.weather = Weather::Passes;
+        if self.listener.is_none() {
+            self.listener = Some(listen(&self.poll, self.address)?);
+        }
+        Ok(())
     }
 
     fn befall(&mut self, trouble: Trouble) {
@@ -306,17 +316,13 @@ impl Network {
 
     /// Lets in whoever connects. A server that is not there resets who comes, as soon as that is known.
     fn accept(&mut self) {
-        while let Ok((client, _)) = self.listener.accept() {
+        let swallowed = match self.weather {
+            Weather::Passes => None,
+            Weather::Swallows(ways) => Some(ways),
+        };
+        while let Some(Ok((client, _))) = self.listener.as_ref().map(TcpListener::accept) {
             self.carried.connections += 1;
-            let swallowed = match self.weather {
-                Weather::Refuses => {
-                    reset(&client);
-                    continue;
-                }
-                Weather::Passes => None,
-                Weather::Swallows(ways) => Some(ways),
-            };
-            match mio::net::TcpStream::connect(self.server) {
+            match TcpStream::connect(self.server) {
                 Ok(server) => {
                     self.links
                         .add(self.poll.registry(), client, server, swallowed);
@@ -325,4 +331,11 @@ impl Network {
             }
         }
     }
+}
+
+fn listen(poll: &Poll, address: SocketAddr) -> io::Result<TcpListener> {
+    let mut listener = TcpListener::bind(address)?;
+    poll.registry()
+        .register(&mut listener, LISTENER, Interest::READABLE)?;
+    Ok(listener)
 }
