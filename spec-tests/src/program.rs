@@ -144,6 +144,21 @@ impl Program {
         }
     }
 
+    /// Waits for a line for so long, `None` if there is none.
+    ///
+    /// # Errors
+    /// The program ended.
+    pub fn try_line(&mut self, patience: Duration) -> Result<Option<String>, String> {
+        match self.lines.recv_timeout(patience) {
+            Ok(line) => {
+                self.seen.push(line.clone());
+                Ok(Some(line))
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(format!("{} ended", self.name)),
+        }
+    }
+
     /// Waits until it ends by itself.
     ///
     /// # Errors

@@ -283,6 +283,23 @@ impl Server {
             .count()
     }
 
+    /// Waits until it has so many, and no more.
+    ///
+    /// # Errors
+    /// It did not in time.
+    pub fn wait_for_sockets(&self, count: usize) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.sockets() {
+                open if open == count => return Ok(()),
+                open if Instant::now() > deadline => {
+                    return Err(format!("{open} sockets are open, not {count}"));
+                }
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
     /// Its proportional set size in KiB.
     ///
     /// # Errors

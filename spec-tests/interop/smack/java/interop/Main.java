@@ -1,19 +1,14 @@
 package interop;
 
-import java.io.InputStream;
 import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.KeyStore;
-import java.security.cert.CertificateFactory;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
 
-import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509TrustManager;
 
 import org.igniterealtime.smack.inttest.AbstractSmackIntTest;
@@ -54,7 +49,7 @@ public final class Main {
         System.setProperty("sinttest.host", arguments[0]);
         port = Integer.parseInt(arguments[1]);
         System.setProperty("sinttest.service", arguments[2]);
-        trust = trust(Path.of(arguments[3]));
+        trust = Trust.in(Path.of(arguments[3]));
         System.setProperty("sinttest.replyTimeout", arguments[4]);
         System.setProperty("sinttest.securityMode", "required");
         System.setProperty("sinttest.dnsResolver", "javax");
@@ -134,17 +129,6 @@ public final class Main {
         };
         field(Configuration.class, "configurationApplier").set(configuration, ours);
         return configuration;
-    }
-
-    private static X509TrustManager trust(Path authority) throws Exception {
-        KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
-        store.load(null, null);
-        try (InputStream pem = Files.newInputStream(authority)) {
-            store.setCertificateEntry("authority", CertificateFactory.getInstance("X.509").generateCertificate(pem));
-        }
-        TrustManagerFactory managers = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
-        managers.init(store);
-        return (X509TrustManager) managers.getTrustManagers()[0];
     }
 
     private static Field field(Class<?> type, String name) throws NoSuchFieldException {
