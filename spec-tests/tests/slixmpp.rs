@@ -1,4 +1,4 @@
-//! Contacts, blocking, messages, archives and accounts as people with slixmpp have them: scenes of `interop/slixmpp_contacts.py` and its
+//! Contacts, blocking, messages, archives, accounts and phones as people with slixmpp have them: scenes of `interop/slixmpp_contacts.py` and its
 //! neighbours, each against a server of its own that is stopped and killed between their lines.
 //!
 //! They run as those of interop.rs do.
@@ -18,6 +18,7 @@ const CONTACTS: &str = "slixmpp_contacts.py";
 const MESSAGES: &str = "slixmpp_messages.py";
 const ARCHIVE: &str = "slixmpp_archive.py";
 const ACCOUNT: &str = "slixmpp_account.py";
+const PHONE: &str = "slixmpp_phone.py";
 const PEOPLE: &[(&str, &str)] = &[
     ("juliet@localhost", "the lark, not the nightingale"),
     ("mercutio@localhost", "a plague o' both your houses"),
@@ -30,7 +31,8 @@ const PEOPLE: &[(&str, &str)] = &[
 
 /// Plays a scene of a script to its end, and does to the server what it wants.
 fn plays(text: &str, scene: &str) {
-    let Some(installed) = installed("slixmpp: contacts, blocking, messages, archives, accounts")
+    let Some(installed) =
+        installed("slixmpp: contacts, blocking, messages, archives, accounts, phones")
     else {
         return;
     };
@@ -230,4 +232,14 @@ fn a_password_is_changed() {
 #[test]
 fn an_account_is_given_up() {
     plays(ACCOUNT, "an_account_is_given_up");
+}
+
+#[test]
+fn an_inactive_phone_is_told_once_what_changed() {
+    plays(PHONE, "an_inactive_phone_is_told_once_what_changed");
+}
+
+#[test]
+fn a_phone_that_returns_is_looked_at() {
+    plays(PHONE, "a_phone_that_returns_is_looked_at");
 }
