@@ -207,6 +207,18 @@ impl Effects {
         }
     }
 
+    /// Writes an answer that is no stanza. Over half of the bound, who asks is read no more.
+    pub(crate) fn answer(&mut self, conn: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
+        self.out(conn, write);
+        let (now, owed) = (self.now, self.outgoing(conn).len());
+        if let Some(pressure) = self.pressure(conn, owed)
+            && owed > pressure.line()
+            && pressure.tells(now, Feeder::Itself)
+        {
+            self.feeding.push((Feeder::Itself, conn));
+        }
+    }
+
     /// What was written to a session behind `before` bytes is owed by its sender's doing.
     fn charge(&mut self, conn: ConnId, before: usize, debtor: &Jid, waits: Waits) {
         let bytes = self.outgoing(conn).len().saturating_sub(before);

@@ -139,6 +139,6 @@ impl Effects {
 
     /// Tells a client how many of its stanzas are settled (XEP-0198 §4).
     pub(crate) fn acknowledge(&mut self, conn: ConnId, h: u32) {
-        self.out(conn, |out| write_ack(out, h));
+        self.answer(conn, |out| write_ack(out, h));
     }
 }

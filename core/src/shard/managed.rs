@@ -145,7 +145,7 @@ impl Shard {
 
     fn fail_nonza(&mut self, now: Now, conn: ConnId, condition: Condition) {
         self.with(now, conn, |_, cx| {
-            cx.fx.out(cx.conn, |out| failed(out, condition, None));
+            cx.fx.answer(cx.conn, |out| failed(out, condition, None));
         });
     }
 

@@ -31,7 +31,8 @@ impl Stream {
 
     /// §6: "the server MUST return a <failed/> element".
     pub(crate) fn fail_nonza(cx: &mut Cx<'_>, condition: Condition, h: Option<u32>) {
-        cx.say(|out| failed(out, condition, h));
+        // As often as a client likes: who reads none of them asks no more.
+        cx.fx.answer(cx.conn, |out| failed(out, condition, h));
     }
 
     /// The session of this address is this stream's from here on.
