@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::rest::Rest;
 use crate::store::StoreCounters;
 
 /// One number with one writer: a load and a store instead of a locked instruction.
@@ -51,6 +52,8 @@ pub struct Counters {
     pub crossed: Count,
     /// Connections given to other shards.
     pub moved: Count,
+    /// Whether it has anything left to do, if it is to stop.
+    pub rest: Rest,
 }
 
 /// The sums over all threads, as one line for the log.

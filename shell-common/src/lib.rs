@@ -17,6 +17,7 @@ pub mod offline;
 pub mod permits;
 pub mod pie;
 pub mod remedy;
+pub mod rest;
 pub mod rounds;
 #[cfg(test)]
 mod scratch;

@@ -175,6 +175,8 @@ pub struct Mesh<M> {
     inboxes: Arc<[Arc<Inbox<M>>]>,
     /// What waits here, by receiving shard.
     outboxes: Vec<Outbox<M>>,
+    /// See `sent`.
+    sent: u64,
 }
 
 #[derive(Debug)]
@@ -200,6 +202,7 @@ impl<M> Mesh<M> {
             own,
             outboxes: inboxes.iter().map(|_| Outbox::new()).collect(),
             inboxes,
+            sent: 0,
         }
     }
 
@@ -218,6 +221,7 @@ impl<M> Mesh<M> {
             return Err(envelope);
         };
         self.outboxes[index].push(Parcel::Envelope(envelope));
+        self.sent = self.sent.wrapping_add(1);
         Ok(())
     }
 
@@ -238,10 +242,19 @@ impl<M> Mesh<M> {
     /// Queues a connection for the next dispatch, after `has_room` said yes.
     pub fn hand_off(&mut self, to: Place, moved: Box<M>) {
         match self.index(to) {
-            Some(index) => self.outboxes[index].push(Parcel::Moved(moved)),
+            Some(index) => {
+                self.outboxes[index].push(Parcel::Moved(moved));
+                self.sent = self.sent.wrapping_add(1);
+            }
             // `has_room` would have said no; dropping it closes the socket.
             None => tracing::error!("a connection was to move to {to:?}, which does not exist"),
         }
+    }
+
+    /// How many parcels were queued so far.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Puts on the way what there is room for: for each shard one batch and at most one wake.

@@ -14,13 +14,14 @@ use spondee_core::shard::Shard;
 use spondee_shell_common::boot::{Booted, Reloaded};
 use spondee_shell_common::clock::Clock;
 use spondee_shell_common::counters::{Counters, Totals};
-use spondee_shell_common::limits::shell::{self as limits, SHUTDOWN};
+use spondee_shell_common::limits::shell::{self as limits, REST_LOOK, SHUTDOWN};
 use spondee_shell_common::listen;
 use spondee_shell_common::log;
 use spondee_shell_common::mailbox::Mailbox;
 use spondee_shell_common::mesh::{Inbox, Mesh, Order};
 use spondee_shell_common::permits::Permits;
 use spondee_shell_common::remedy;
+use spondee_shell_common::rest::Rest;
 use spondee_shell_common::seed;
 
 use crate::conn::Moved;
@@ -134,9 +135,17 @@ impl Server {
         let mut events = Events::with_capacity(8);
         let mut deadline: Option<Instant> = None;
         loop {
-            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) || deadline.is_some() && self.permits.is_empty() {
+            let mut left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
                 return Ok(());
+            }
+            if deadline.is_some() && self.permits.is_empty() {
+                let threads = self.counters.iter().map(|one| &one.rest);
+                if Rest::of_all(threads) {
+                    return Ok(());
+                }
+                // Nobody rings for that.
+                left = left.map(|left| left.min(REST_LOOK));
             }
             match poll.poll(&mut events, left) {
                 Ok(()) => {}

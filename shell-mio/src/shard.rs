@@ -28,6 +28,7 @@ use spondee_shell_common::mailbox::{Letter, Mailbox};
 use spondee_shell_common::mesh::{Inbox, Mail, Mesh, Order, Parcel};
 use spondee_shell_common::note;
 use spondee_shell_common::permits::{Claim, Permits, Room};
+use spondee_shell_common::rest::Left;
 use spondee_shell_common::store::Store;
 use spondee_shell_common::tls::{Pump, TlsHosts};
 use spondee_shell_common::work::Workers;
@@ -137,11 +138,15 @@ pub(crate) struct Thread {
     refused: Vec<Input<'static>>,
     buffers: Buffers,
     life: Life,
+    /// How many parcels came.
+    taken: u64,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Life {
     Running,
+    /// It goes on until nothing is left to do.
+    Stopping,
     Over,
 }
 
@@ -176,6 +181,7 @@ impl Thread {
             refused: Vec::new(),
             buffers: Buffers::default(),
             life: Life::Running,
+            taken: 0,
         }
     }
 
@@ -190,7 +196,7 @@ impl Thread {
                 .registry()
                 .register(&mut listening.socket, token, Interest::READABLE)?;
         }
-        while self.life == Life::Running {
+        while self.life != Life::Over {
             self.wait()?;
             self.core.counters.turns.add(1);
             self.accept();
@@ -200,11 +206,26 @@ impl Thread {
             self.write();
             self.drop_evicted();
             self.hand_off();
+            self.core.counters.rest.sends(self.mesh.sent());
             let sent = self.mesh.dispatch();
             self.core.counters.parcels.add(sent.parcels);
             self.core.counters.dispatches.add(sent.batches);
+            self.core.counters.rest.ends_turn(self.taken, self.left());
         }
         Ok(())
+    }
+
+    /// Whether anything is left to do before the end: what a session had that is over is to be on the disk.
+    fn left(&self) -> Left {
+        let rests = self.life == Life::Stopping
+            && self.moving.is_empty()
+            && self.refused.is_empty()
+            && self.core.actions == Actions::Drained
+            && self.core.shard.is_at_rest();
+        match rests {
+            true => Left::Nothing,
+            false => Left::Something,
+        }
     }
 
     /// Sleeps until something is due, then notes what came.
@@ -281,12 +302,14 @@ impl Thread {
                 Mail::Order(Order::Shutdown) => {
                     // Closes them: nobody new is let in.
                     self.listeners.clear();
+                    self.life = Life::Stopping;
                     self.core.input(Input::Shutdown);
                 }
                 Mail::Order(Order::Stop) => self.life = Life::Over,
             }
         }
         for parcel in self.mesh.collect() {
+            self.taken = self.taken.wrapping_add(1);
             match parcel {
                 Parcel::Envelope(envelope) => self.core.input(Input::Delivered(*envelope)),
                 Parcel::Moved(moved) => self.attach(*moved),

@@ -70,7 +70,6 @@ impl Credit {
     }
 
     /// How many batches are with the store.
-    #[cfg(any(test, feature = "testing"))]
     pub(super) const fn used(&self) -> usize {
         self.batches
     }

@@ -101,6 +101,11 @@ impl Sleepers {
         }
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty() && self.parting.is_empty() && self.doomed.is_empty()
+    }
+
     /// How many there are.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn len(&self) -> usize {

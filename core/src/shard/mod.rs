@@ -242,6 +242,18 @@ impl Shard {
         self.proceed_freed(now);
     }
 
+    /// Whether nothing is under way here: the server may end. What is on its way from other shards the shell knows.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.connections.is_empty()
+            && self.waits.is_empty()
+            && self.credit.used() == 0
+            && self.appending.is_empty()
+            && self.unfinished.is_empty()
+            && self.sleepers.is_empty()
+            && self.owners.iter().all(|(_, owner)| owner.is_at_rest())
+    }
+
     /// A new connection from `peer`.
     pub fn accept(&mut self, now: Now, listener: Listener, peer: SocketAddr) -> ConnId {
         let stream = Stream::new(listener, now, &self.config);

@@ -210,6 +210,16 @@ impl Owner {
         matches!(self.life, Life::Committing(_))
     }
 
+    /// Whether nothing of it is on its way to the disk, and nothing that its sessions sent is under way.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_ready()
+            && self.inbox.is_empty()
+            && self.appends.entries.is_empty()
+            && self.line.offered == 0
+            && self.line.waiting.is_empty()
+            && !self.account.has_unsettled()
+    }
+
     /// Whether what comes must wait, because the owner cannot act or something else came before.
     pub(super) fn is_busy(&self) -> bool {
         match self.life {

@@ -64,6 +64,8 @@ pub const LINGER: Duration = Duration::from_secs(3);
 /// From SIGTERM to the end. The core waits `Limits::close` for the peers' `</stream:stream>`, then comes `LINGER`.
 pub const SHUTDOWN: Duration = Duration::from_secs(10);
 const _: () = assert!(CLOSE.as_secs() + LINGER.as_secs() < SHUTDOWN.as_secs());
+/// How often it is looked, once all connections are gone, whether what their sessions had is on the disk: some commits long.
+pub const REST_LOOK: Duration = Duration::from_millis(10);
 /// Bytes of envelopes on the way from one shard to another: twice what the core has there before all wait that feed it. What goes beyond
 /// it waits on the sender's side: one stanza of each who waits, answers to what came before, and what is told of sessions that end.
 pub const LANE_BYTES: usize = 8 * 1024 * 1024;
