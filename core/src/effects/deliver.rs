@@ -376,12 +376,20 @@ impl Effects {
         }
     }
 
-    /// A session is over: it is told nothing any more, and nobody waits for it.
+    /// A session is told nothing any more on this connection, and nobody waits for it. What was put off because it did not read is for its
+    /// next, if it may have one.
     pub(crate) fn release(&mut self, conn: ConnId) {
+        let at = self.wall;
         if let Some(out) = self.of(conn)
             && let Some(mut pressure) = out.pressure.take()
         {
-            pressure.late = Late::new();
+            let mut late = core::mem::replace(&mut pressure.late, Late::new());
+            if let Some(managed) = &mut out.managed {
+                while let Some((_, (stanza, to))) = late.pop() {
+                    let what = Written::Stanza(stanza, to, Due::Nothing);
+                    managed.put_by(Piece { what, at });
+                }
+            }
             self.relieved.push(Relief::of(conn, *pressure));
         }
     }

@@ -3,8 +3,9 @@
 use alloc::boxed::Box;
 
 use super::{Effects, Growth, Peer};
+use crate::arena::ArenaKey as _;
 use crate::port::ConnId;
-use crate::sm::{Acked, Due, Outbound, Piece, TooHigh, Written, write_ack, write_request};
+use crate::sm::{Acked, Outbound, TooHigh, write_ack, write_request};
 use crate::time::Instant;
 
 impl Effects {
@@ -18,17 +19,9 @@ impl Effects {
 
     /// What a session has not acknowledged, if it was to: its connection carries it no more.
     pub(crate) fn unmanage(&mut self, conn: ConnId) -> Option<Box<Outbound>> {
-        let at = self.wall;
-        let out = self.of(conn)?;
-        let mut managed = out.managed.take()?;
+        self.release(conn);
+        let mut managed = self.of(conn)?.managed.take()?;
         managed.lose();
-        // What was put off because it did not read.
-        if let Some(pressure) = &mut out.pressure {
-            while let Some((_, (stanza, to))) = pressure.late.pop() {
-                let what = Written::Stanza(stanza, to, Due::Nothing);
-                managed.put_by(Piece { what, at });
-            }
-        }
         Some(managed)
     }
 
@@ -46,7 +39,14 @@ impl Effects {
 
     /// Nobody is at the other end any more, but the session is not over yet: what it is told waits.
     pub(crate) fn lose_peer(&mut self, conn: ConnId) {
-        if let Some(out) = self.of(conn) {
+        // Nobody waits for who takes nothing any more.
+        self.release(conn);
+        if let Some(Some(out)) = self.outs.get_mut(conn.key().index())
+            && out.conn == conn
+        {
+            if let Some(mut unread) = out.unread.take() {
+                unread.take(usize::MAX, &mut self.debts);
+            }
             out.peer = Peer::Gone;
             out.bytes.clear();
             out.sent = 0;

@@ -500,11 +500,8 @@ impl Shard {
         };
         owner.inbox.push(Item::Closed(conn));
         self.timers.stop(Due::Stream(conn));
-        match self.fx.is_managed(conn) {
-            // What it is told meanwhile is for its next connection.
-            true => self.fx.lose_peer(conn),
-            false => drop(self.fx.close(conn)),
-        }
+        // What its session is told meanwhile is for its next connection, also if it becomes one that may have another only by what waits.
+        self.fx.lose_peer(conn);
         true
     }
 

@@ -1,5 +1,6 @@
 //! What a shard promises of accounts that nobody waits for, and of what it has with the store.
 
+mod breaks;
 mod managed;
 mod petitions;
 mod receipts;
