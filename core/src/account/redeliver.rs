@@ -194,25 +194,35 @@ impl Account {
             text.push(b'\'');
             text
         };
-        // As only the server writes it: what others say so is taken out.
+        // As only the server writes it, last of all: where others say so it is within something else, or was taken out.
         let delay = says(
             self.jid.domain().as_bytes(),
             b"<delay xmlns='urn:xmpp:delay' from='",
         );
-        memchr::memmem::rfind(&xml, &delay)?;
+        let (before, stamp) = around_last(xml.strip_suffix(b"'/></message>")?, &delay)?;
+        is_value(stamp.strip_prefix(b" stamp='")?).then_some(())?;
         let id = says(
             self.jid.as_str().as_bytes(),
             b"<stanza-id xmlns='urn:xmpp:sid:0' by='",
         );
-        let archived = memchr::memmem::rfind(&xml, &id).and_then(|at| {
-            let id = xml.get(at..)?.strip_prefix(&id[..])?;
-            let id = id.strip_prefix(b" id='")?;
-            let end = memchr::memchr(b'\'', id)?;
-            let text = core::str::from_utf8(id.get(..end)?).ok()?;
-            self.ids(cx).key(text)
+        let archived = before.strip_suffix(b"'/>").and_then(|before| {
+            let (_, id) = around_last(before, &id)?;
+            let id = id.strip_prefix(b" id='").filter(|id| is_value(id))?;
+            self.ids(cx).key(core::str::from_utf8(id).ok()?)
         });
         Some(Again { xml, archived })
     }
+}
+
+/// What stands before the last `part` of this, and behind it.
+fn around_last<'a>(xml: &'a [u8], part: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (before, rest) = xml.split_at_checked(memchr::memmem::rfind(xml, part)?)?;
+    Some((before, rest.strip_prefix(part)?))
+}
+
+/// Whether it is the whole of one value, and not the beginning of something longer.
+fn is_value(text: &[u8]) -> bool {
+    memchr::memchr2(b'\'', b'<', text).is_none()
 }
 
 fn bounce(cx: &mut Cx<'_>, stanza: &Stanza) {

@@ -124,6 +124,26 @@ fn presence_that_a_slow_reader_was_not_told_is_told_when_it_is_back() {
     stage.no_bugs();
 }
 
+/// Somebody forwards what waited once.
+#[test]
+fn what_others_say_of_delays_within_a_message_is_not_taken_for_its_own() {
+    let mut stage = Stage::new(Policy::Never, 1);
+    let (romeo, juliet) = (stage.account(0, 0), stage.account(0, 1));
+    let sender = stage.session(&romeo, "r", Counts::No);
+    let message = format!(
+        "<message to='{juliet}' type='chat'><body>1</body><forwarded xmlns='urn:xmpp:forward:0'>\
+         <delay xmlns='urn:xmpp:delay' from='localhost' stamp='2002-09-10T23:08:25Z'/>\
+         </forwarded></message>"
+    );
+    stage.write(sender, &message);
+    stage.world.run();
+    let reader = stage.session(&juliet, "j", Counts::No);
+    stage.write(reader, "<presence/>");
+    stage.world.run();
+    let heard = stage.heard(reader);
+    assert_eq!(heard.matches("<delay ").count(), 2, "{heard}");
+}
+
 /// XEP-0198 §6: also where many sessions are over of which that is not known yet.
 #[test]
 fn who_waits_to_hear_what_was_handled_hears_it_whoever_else_is_over() {
