@@ -361,7 +361,7 @@ fn a_client_that_is_back_and_waits_for_its_session_hears_that_it_is_over() -> Ou
                 assert_eq!(devices(&mut world, ROMEO)?, [""; 0]);
             }
         }
-        is_over(&mut world, &id, None)?;
+        is_over(&mut world, &id, Some(1))?;
         balcony.send(&mut world, "<presence/>");
         assert_eq!(bodies(&balcony.rest(&mut world)?), ["hi"]);
         is_sound(&world)?;
