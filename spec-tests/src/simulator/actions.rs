@@ -15,7 +15,7 @@ use crate::memory::{Fate, Step};
 use crate::talk::{bind_request, plain_auth};
 
 /// How many connections there are at a time.
-const CLIENTS_MAX: usize = 14;
+pub(super) const CLIENTS_MAX: usize = 14;
 
 /// A message of those that somebody is flooded with.
 const FLOOD_BYTES: usize = 4000;
@@ -57,6 +57,9 @@ impl Simulation {
             Action::Block => self.block(),
             Action::Copies => self.turn_copies(),
             Action::Consult => self.consult(),
+            Action::Manage => self.manage(),
+            Action::Lose => return self.lose(),
+            Action::Return => self.come_back(),
             Action::CatchUp => self.catch_up(),
             Action::Probe => self.probe(),
             Action::Presence => self.presence(),
@@ -159,6 +162,7 @@ impl Simulation {
             mechanism,
             opening,
             address,
+            returns: None,
         });
     }
 
@@ -174,9 +178,11 @@ impl Simulation {
         let address = intent.address;
         let peer = self.world.connect_from(address, shard, opening);
         let accepted = self.world.now().mono;
-        let manner = match self.random.percent(20) {
-            true => Manner::Prefixed,
-            false => Manner::Plain,
+        let manner = match self.former(&intent) {
+            // What it sends again is written as it was.
+            Some(old) => self.clients[old].manner,
+            None if self.random.percent(20) => Manner::Prefixed,
+            None => Manner::Plain,
         };
         self.clients
             .push(Client::new(peer, intent, manner, accepted));
@@ -192,9 +198,15 @@ impl Simulation {
         match nature {
             Nature::Hasty => {
                 client.stage = Stage::Header(Phase::Tls);
-                let words = client.whole_sign_in();
                 self.begin(index);
-                self.wish(index);
+                let last = match self.clients[index].returns {
+                    Some(_) => self.ask_to_resume(index),
+                    None => {
+                        self.wish(index);
+                        bind_request(&self.clients[index].resource)
+                    }
+                };
+                let words = self.clients[index].whole_sign_in(&last);
                 self.say(index, &words);
             }
             Nature::Early => {
@@ -228,7 +240,16 @@ impl Simulation {
 
     /// A client writes; the network cuts it into pieces.
     pub(super) fn say(&mut self, index: usize, words: &str) {
+        if words.is_empty() {
+            return;
+        }
         let peer = self.clients[index].peer;
+        if self.world.ended(peer).is_none() {
+            let now = self.world.now().mono;
+            let client = &mut self.clients[index];
+            client.silence = client.silence.max(now.since(client.wrote));
+            client.wrote = now;
+        }
         let shown: String = words.chars().take(160).collect();
         self.note(format_args!("client {index} says {shown}"));
         self.trace.mix(words);
@@ -264,7 +285,7 @@ impl Simulation {
         }
     }
 
-    fn speak_as(&mut self, index: usize) {
+    pub(super) fn speak_as(&mut self, index: usize) {
         let known: Vec<&str> = self.ledger.lives.iter().map(|life| life.jid()).collect();
         let own = self.clients[index].account;
         let (kind, to, question) = Sent::any(&mut self.random, &known, own);
@@ -313,8 +334,9 @@ impl Simulation {
         if let Some(life) = self.ledger.life(index) {
             life.ends(now);
         }
+        let words = self.last_words(index, "good-bye");
         self.clients[index].stage = Stage::Leaving;
-        self.say(index, "</stream:stream>");
+        self.say(index, &(words + "</stream:stream>"));
     }
 
     /// Stanzas and the end of the stream, of the connection, or of both, to be read at once: none of them may be lost because of it.

@@ -3,6 +3,7 @@
 //! Oracle: nothing but what belongs to its phase may reach it, above all no stanza before it is bound.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use spondee_core::port::Opening;
 use spondee_core::sasl::{Hash, Mechanism, Plus};
@@ -10,6 +11,8 @@ use spondee_core::time::Instant;
 
 use super::Moment;
 use super::accounts::NAMES;
+use super::csi::Csi;
+use super::sm::{Managed, Return, SM};
 use super::stanzas::MARKS;
 use crate::element::{BIND, CLIENT, Element, Item, Reader, SASL, STREAMS, TLS};
 use crate::memory::Peer;
@@ -65,8 +68,14 @@ pub(super) enum Stage {
     Outcome(Option<Signed>),
     /// The request to bind is written.
     Bind,
+    /// The request to resume a former session is written.
+    Resume,
     /// Bound to this full address.
     Session(String),
+    /// The same, without a connection.
+    Asleep,
+    /// This one goes on with its connection.
+    Moved(usize),
     /// Its closing tag is written.
     Leaving,
     /// It expects nothing any more.
@@ -104,6 +113,10 @@ pub(super) enum Heard {
     Bind(String),
     Bound(String),
     BindRefused(String),
+    /// It may ask for its former session.
+    Resume,
+    /// About the management of its stream.
+    Managed(Element),
     /// With its size in bytes.
     Stanza(Element, usize),
     /// The server ended its stream with this error.
@@ -133,8 +146,26 @@ pub(super) struct Client {
     pub(super) sent: u32,
     /// The most bytes that the server owed it.
     pub(super) peak: usize,
+    /// When it last wrote.
+    pub(super) wrote: Instant,
+    /// For how long it wrote nothing, since all was at rest.
+    pub(super) silence: Duration,
+    /// What the server offered it.
+    pub(super) offer: Offer,
+    pub(super) managed: Option<Box<Managed>>,
+    /// Whether it comes back to a former session.
+    pub(super) returns: Option<Return>,
+    pub(super) csi: Csi,
     reader: Reader,
     opened: Opened,
+}
+
+/// Whether features have sessions that outlive their connections, and clients that nobody looks at.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Offer {
+    #[default]
+    None,
+    Management,
 }
 
 /// Whether the server's header of the present stream was read.
@@ -154,6 +185,7 @@ pub(super) struct Intent {
     pub(super) mechanism: Mechanism,
     pub(super) opening: Opening,
     pub(super) address: IpAddr,
+    pub(super) returns: Option<Return>,
 }
 
 impl Client {
@@ -166,6 +198,7 @@ impl Client {
             mechanism,
             opening,
             address,
+            returns,
         } = intent;
         Self {
             peer,
@@ -186,6 +219,12 @@ impl Client {
             place: Place::Kept,
             sent: 0,
             peak: 0,
+            wrote: accepted,
+            silence: Duration::ZERO,
+            offer: Offer::None,
+            managed: None,
+            returns,
+            csi: Csi::Active,
             reader: Reader::new(),
             opened: Opened::No,
         }
@@ -214,11 +253,23 @@ impl Client {
     }
 
     /// Everything up to the binding, for those who do not wait.
-    pub(super) fn whole_sign_in(&self) -> String {
+    pub(super) fn whole_sign_in(&self, last: &str) -> String {
         let auth = plain_auth(self.user(), self.password);
-        let bind = bind_request(&self.resource);
         let header = self.header();
-        format!("{header}{auth}{header}{bind}")
+        format!("{header}{auth}{header}{last}")
+    }
+
+    /// It goes on with the connection of another, which has its own in return.
+    pub(super) fn take_over(&mut self, other: &mut Self) {
+        use std::mem::swap;
+        swap(&mut self.peer, &mut other.peer);
+        swap(&mut self.reader, &mut other.reader);
+        swap(&mut self.opened, &mut other.opened);
+        swap(&mut self.peak, &mut other.peak);
+        swap(&mut self.wrote, &mut other.wrote);
+        swap(&mut self.silence, &mut other.silence);
+        swap(&mut self.accepted, &mut other.accepted);
+        (self.address, self.password) = (other.address, other.password);
     }
 
     /// Its full address, once it is bound.
@@ -230,6 +281,9 @@ impl Client {
             | Stage::Challenge(_)
             | Stage::Outcome(_)
             | Stage::Bind
+            | Stage::Resume
+            | Stage::Asleep
+            | Stage::Moved(_)
             | Stage::Leaving
             | Stage::Over => None,
         }
@@ -243,14 +297,20 @@ impl Client {
             | Stage::Challenge(_)
             | Stage::Outcome(_)
             | Stage::Bind
+            | Stage::Resume
             | Stage::Leaving => true,
-            Stage::Session(_) | Stage::Over => false,
+            Stage::Session(_) | Stage::Asleep | Stage::Moved(_) | Stage::Over => false,
         }
     }
 
     /// Whether it must make room, as far as it knows.
     pub(super) fn must_go(&self) -> bool {
         self.place == Place::Needed && self.signed == 0
+    }
+
+    /// It reads no more of what came.
+    pub(super) fn drop_unread(&mut self) {
+        self.reader = Reader::new();
     }
 
     /// Takes what arrived.
@@ -291,7 +351,12 @@ impl Client {
 
     fn on_element(&mut self, element: Element) -> Result<Heard, String> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Header(phase) if element.is(STREAMS, "features") => Ok(self.on_features(phase)),
+            Stage::Header(phase) if element.is(STREAMS, "features") => {
+                if element.child(SM, "sm").is_some() {
+                    self.offer = Offer::Management;
+                }
+                Ok(self.on_features(phase))
+            }
             Stage::Proceed if element.is(TLS, "proceed") => {
                 self.restart();
                 self.stage = Stage::Header(Phase::Tls);
@@ -318,6 +383,10 @@ impl Client {
             Stage::Bind if element.is(CLIENT, "iq") && element.attribute("id") == Some("bind") => {
                 self.on_bind_answer(&element)
             }
+            stage @ (Stage::Resume | Stage::Session(_) | Stage::Leaving) if element.ns == SM => {
+                self.stage = stage;
+                Ok(Heard::Managed(element))
+            }
             stage @ Stage::Session(_) if element.ns == CLIENT => {
                 self.stage = stage;
                 Ok(Heard::Stanza(element, self.reader.size()))
@@ -334,7 +403,10 @@ impl Client {
             | Stage::Challenge(_)
             | Stage::Outcome(_)
             | Stage::Bind
+            | Stage::Resume
             | Stage::Session(_)
+            | Stage::Asleep
+            | Stage::Moved(_)
             | Stage::Leaving
             | Stage::Over) => Err(format!("{element} at {stage:?}")),
         }
@@ -353,11 +425,18 @@ impl Client {
             }
             Phase::Tls if quits => Heard::Nothing,
             Phase::Tls => self.begin(),
-            Phase::Authenticated => {
-                self.stage = Stage::Bind;
-                Heard::Bind(bind_request(&self.resource))
+            Phase::Authenticated if self.returns.is_some() => {
+                self.stage = Stage::Resume;
+                Heard::Resume
             }
+            Phase::Authenticated => self.bind(),
         }
+    }
+
+    /// It asks for its resource.
+    pub(super) fn bind(&mut self) -> Heard {
+        self.stage = Stage::Bind;
+        Heard::Bind(bind_request(&self.resource))
     }
 
     /// Its first word of SASL.

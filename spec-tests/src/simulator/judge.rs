@@ -5,11 +5,11 @@ use spondee_core::stanza::{IqType, Kind, MessageType, PresenceType};
 use super::Moment;
 use super::accounts::{Accounts, NAMES};
 use super::blocks::{Blocked, Blocks};
-use super::faults::{Credit, Faults, Served};
+use super::faults::{Credit, Faults, Served, Struck};
 use super::kept::{Course, Likely, Way};
 use super::ledger::Ledger;
 use super::lives::{Attention, Life, Name, Standing, State};
-use super::stanzas::{Question, Sent, To};
+use super::stanzas::{Question, Receipt, Sent, To};
 use super::subscriptions::account_of;
 use super::verdict::{Loss, Verdict};
 
@@ -67,7 +67,18 @@ impl Case<'_> {
 
     /// Whether nobody heard anything of it.
     fn is_silent(&self) -> bool {
-        self.sent.delivered.is_empty() && self.sent.spooled.is_empty() && self.answer.is_none()
+        let sent = self.sent;
+        sent.delivered.is_empty()
+            && sent.spooled.is_empty()
+            && !sent.may_have_come()
+            && self.answer.is_none()
+    }
+
+    /// Whether it was handled, as its sender was told, and nobody may refuse it whose answer its sender never hears.
+    fn is_handled(&self) -> bool {
+        let is_normal = self.sent.kind == Kind::Message(MessageType::Normal);
+        let may_be_refused = is_normal && matches!(self.sent.to, To::Full(_));
+        self.sent.receipt == Receipt::Handled && !may_be_refused
     }
 }
 
@@ -102,9 +113,19 @@ impl Ledger {
         if case.answer.is_some() && !sent.delivered.is_empty() {
             case.fail("both delivered and answered")?;
         }
+        if !sent.delivered.is_empty() && !sent.spooled.is_empty() {
+            case.fail("both delivered and kept for later")?;
+        }
+        let is_known = !case.is_silent() || !sent.copied.is_empty();
+        if sent.receipt == Receipt::Never && is_known {
+            case.fail("done, though the server said that it had not handled it")?;
+        }
         let failed = self.store_failed(around, &case);
         let mut copied = sent.copied.iter();
-        if case.answer.is_some() && !failed && copied.any(|(_, way)| *way == Way::Received) {
+        // Who has a copy and is gone may not have said so.
+        let has_copy =
+            |(client, way): &(usize, Way)| *way == Way::Received && !self.has_left(*client);
+        if case.answer.is_some() && !failed && copied.any(has_copy) {
             case.fail("both copied and refused")?;
         }
         if case.answer.is_some() && !sent.spooled.is_empty() && !failed {
@@ -118,8 +139,9 @@ impl Ledger {
                     if !sent.delivered.is_empty() {
                         case.fail("delivered to whom it should not be")?;
                     }
-                    if case.answer.is_none() && matches!(case.sender, Sender::There | Sender::Left)
-                    {
+                    // An answer that waits behind what a client never says it has got is lost when it leaves.
+                    let left = case.sender == Sender::Left && !self.was_managed(sent.by);
+                    if case.answer.is_none() && (case.sender == Sender::There || left) {
                         case.fail("not answered")?;
                     }
                 }
@@ -167,6 +189,12 @@ impl Ledger {
             _ => &[],
         };
         let mut got = [&sent.delivered, waited].concat();
+        let to: Vec<usize> = to
+            .iter()
+            .copied()
+            .filter(|one| !self.was_muted(sent, *one))
+            .collect();
+        let to = to.as_slice();
         // And it does not, if it has read it in the archive before.
         if let [one] = to
             && got.is_empty()
@@ -223,6 +251,8 @@ impl Ledger {
     ) -> Result<(), String> {
         let (sent, faults) = (case.sent, around.faults);
         let one = matches!(&sent.to, To::Full(_)) && sent.kind != Kind::Message(MessageType::Chat);
+        // Where a session died, as a message to the account.
+        let one = one && !self.may_leave(sent.receiver());
         if one && sent.delivered.len() > 1 {
             case.fail("delivered to two")?;
         }
@@ -248,7 +278,10 @@ impl Ledger {
         // What waits for somebody is not heard of.
         let waits = sent.content.is_owed(sent.kind);
         let copied = (around.may_be_copied)(sent);
-        let vanished = case.is_silent() && !case.lost && !waits && !copied;
+        // A session of which nobody knows whether it is settled hangs, until the server ends.
+        let unknown = |name: &&str| faults.struck_since(sent.at, name, Struck::Unknown);
+        let hangs = self.may_leave(sent.receiver()) && NAMES.iter().any(unknown);
+        let vanished = case.is_silent() && !case.lost && !waits && !copied && !hangs;
         if loss == Loss::Fault && case.sender == Sender::There && vanished {
             case.fail("vanished")?;
         }
@@ -266,8 +299,10 @@ impl Ledger {
         let Kind::Message(kind) = sent.kind else {
             return None;
         };
-        let heard = !sent.delivered.is_empty() || !sent.spooled.is_empty();
+        let heard =
+            !sent.delivered.is_empty() || !sent.spooled.is_empty() || !sent.lapsed.is_empty();
         let accepted = match case.sender {
+            _ if sent.receipt == Receipt::Never => Likely::No,
             Sender::There | Sender::Left | Sender::Parted => Likely::Yes,
             Sender::Unsure if heard || !sent.copied.is_empty() || case.answer.is_some() => {
                 Likely::Yes
@@ -281,13 +316,17 @@ impl Ledger {
         let silent = case.is_silent() && accepted == Likely::Yes && !case.lost;
         let refused = case.answer.is_some() || sent.receiver().is_none();
         let reached = match &case.verdict {
+            // Who got it is gone: what it was refused with then, its sender would have heard.
+            _ if heard && sent.delivered.is_empty() && sent.spooled.is_empty() => {
+                Likely::Yes.unless(case.sender != Sender::There)
+            }
             _ if heard => Likely::Yes,
             _ if failed == Likely::Yes => Likely::Maybe,
             _ if refused || routed == Likely::No => Likely::No,
             Verdict::Owed | Verdict::Loosely(Loss::Fault)
                 if silent && sent.content.is_owed(sent.kind) =>
             {
-                Likely::Yes.unless(case.sender != Sender::There)
+                Likely::Yes.unless(case.sender != Sender::There && !case.is_handled())
             }
             // Nobody is to hear of a headline that nobody waits for.
             Verdict::Exactly(to, _) if to.is_empty() && kind != MessageType::Headline => Likely::No,
@@ -335,12 +374,34 @@ impl Ledger {
         }
     }
 
+    /// Whether the stream of a client was managed.
+    fn was_managed(&self, client: usize) -> bool {
+        let mut lives = self.lives.iter();
+        lives.any(|life| life.client == client && life.managed.is_some())
+    }
+
+    /// Whether a session is over that left to others what it had.
+    fn has_left(&self, client: usize) -> bool {
+        let mut lives = self.lives.iter();
+        lives.any(|life| life.client == client && life.managed.is_some() && life.is_over())
+    }
+
+    /// Whether presence for this client may have made room for later, and has not come.
+    fn was_muted(&self, sent: &Sent, client: usize) -> bool {
+        let mut lives = self.lives.iter();
+        matches!(sent.kind, Kind::Presence(_))
+            && !sent.delivered.contains(&client)
+            && lives.any(|life| life.client == client && life.was_muted(sent.at))
+    }
+
     fn sender(&self, now: Moment, sent: &Sent) -> Sender {
         let life = self.lives.iter().find(|life| life.client == sent.by);
         match life.map(|life| life.during(sent.at, now)) {
             Some(Standing::Always(_)) => Sender::There,
             _ if self.left.contains(&sent.by) => Sender::Left,
-            _ if self.parted.contains(&sent.by) => Sender::Parted,
+            _ if self.parted.contains(&sent.by) || sent.receipt == Receipt::Handled => {
+                Sender::Parted
+            }
             _ => Sender::Unsure,
         }
     }
@@ -362,7 +423,8 @@ impl Ledger {
                 Standing::Always(priorities) => priorities.iter().all(Option::is_some),
                 Standing::Never | Standing::Unsure | Standing::MayLose => false,
             };
-            if (available || life.client == sent.by) && !sent.delivered.contains(&life.client) {
+            let is_to_hear = available || life.client == sent.by;
+            if is_to_hear && !sent.delivered.contains(&life.client) && !life.was_muted(sent.at) {
                 return Err(format!("client {} never got {sent:?}", life.client));
             }
         }

@@ -9,7 +9,7 @@ use super::Moment;
 use super::accounts::NAMES;
 use super::kept::Way;
 use super::lives::Life;
-use super::stanzas::{Sent, To, is_of, mark};
+use super::stanzas::{Receipt, Sent, To, is_of, mark};
 use super::subscriptions::account_of;
 use crate::element::{CLIENT, Element};
 
@@ -24,6 +24,8 @@ pub(super) struct Ledger {
     pub(super) lives: Vec<Life>,
     /// The addresses clients were ever bound to.
     names: BTreeMap<usize, String>,
+    /// When.
+    bound: BTreeMap<usize, Moment>,
     /// Presence that may be repeated to new sessions: by whom.
     broadcasts: BTreeMap<String, usize>,
     /// The number of the last stanza from one client to another.
@@ -42,6 +44,8 @@ pub(super) struct Ledger {
     pub(super) parted: BTreeSet<usize>,
     /// Those who read all that the server sent them before it was over.
     pub(super) read_out: BTreeSet<usize>,
+    /// What clients got, of which the server may not know: by client and mark.
+    pub(super) unsure: BTreeSet<(usize, String)>,
     /// When everything was last at rest, or the server died.
     pub(super) rest: Moment,
     /// When everything was last at rest.
@@ -70,6 +74,7 @@ impl Ledger {
             self.withdrawn.insert(client);
         }
         self.names.insert(client, jid.to_owned());
+        self.bound.insert(client, at);
         match self.life(client) {
             Some(life) => life.bound(at, jid.to_owned()),
             None => return Err(format!("{jid} was bound without a request")),
@@ -149,7 +154,15 @@ impl Ledger {
         if sent.delivered.contains(&to) {
             return fail("twice");
         }
-        if !sent.spooled.is_empty() {
+        if sent.receipt == Receipt::Never {
+            return fail("which the server said it had not handled");
+        }
+        let unsure = &self.unsure;
+        let is_with = |client: &usize| !unsure.contains(&(*client, mark.to_owned()));
+        // Its own session may be over, of which it has not heard.
+        let mut lives = self.lives.iter();
+        let is_managed = lives.any(|life| life.client == to && life.managed.is_some());
+        if sent.spooled.iter().any(is_with) && !is_managed {
             return fail("though somebody got it from what was owed");
         }
         let last = self.last.entry((sent.by, to)).or_default();
@@ -195,17 +208,38 @@ impl Ledger {
         let Some(sent) = self.open.get_mut(mark) else {
             return Ok(());
         };
-        if !sent.delivered.is_empty() {
+        if sent.receipt == Receipt::Never {
+            return Err("which the server said it had not handled".to_owned());
+        }
+        // One who got it may be gone, and the server not know that he had it.
+        let unsure = &self.unsure;
+        let is_with = |client: &usize| !unsure.contains(&(*client, mark.to_owned()));
+        if sent.delivered.iter().any(is_with) {
             return Err("though somebody else got it".to_owned());
         }
         if sent.receiver() != account_of(receiver_of(&self.names, client)) {
             return Err("which is for somebody else".to_owned());
         }
-        if !sent.content.is_owed(sent.kind) {
+        let receiver = sent.receiver();
+        let mut lives = self.lives.iter();
+        let is_again = lives.any(|life| Some(life.account) == receiver && life.managed.is_some());
+        if !sent.content.is_owed(sent.kind) && !is_again {
             return Err("which nobody may keep".to_owned());
         }
         sent.spooled.push(client);
         Ok(())
+    }
+
+    /// Whether any session of an account may die and leave to others what it had.
+    pub(super) fn may_leave(&self, account: Option<usize>) -> bool {
+        let mut lives = self.lives.iter();
+        lives.any(|life| Some(life.account) == account && life.managed.is_some())
+    }
+
+    /// Whether another than this client got this address behind a moment.
+    pub(super) fn was_bound_since(&self, but: usize, jid: &str, since: Moment) -> bool {
+        let mut bound = self.bound.iter().filter(|(_, at)| **at >= since);
+        bound.any(|(client, _)| *client != but && self.name(*client) == jid)
     }
 
     /// Whether a stanza with this mark is presence to everybody.
@@ -296,7 +330,9 @@ impl Ledger {
         if sent.answers.len() > 1 {
             return fail("a second answer");
         }
-        if !sent.delivered.is_empty() {
+        let unsure = &self.unsure;
+        let is_with = |client: &usize| !unsure.contains(&(*client, sent.mark.clone()));
+        if sent.delivered.iter().any(is_with) {
             return fail("though what it answers was delivered");
         }
         Ok(())

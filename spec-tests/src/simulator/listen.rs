@@ -8,24 +8,36 @@ use super::kept::MAM;
 use super::lives::{Attention, Life};
 use super::rosters::ROSTER;
 use super::scales::wrapped;
-use super::stanzas::{Question, Sent, To, mark};
+use super::sm::{Death, News};
+use super::stanzas::{Question, Receipt, Sent, To, mark};
 use crate::element::{CLIENT, Element};
 use spondee_core::stanza::{IqType, Kind, MessageType};
 
 impl Simulation {
     /// A client reads what arrived. Whether there was anything.
-    pub(super) fn listen(&mut self, index: usize) -> Result<bool, String> {
+    pub(super) fn listen(&mut self, mut index: usize) -> Result<bool, String> {
         let bytes = self.world.take_received(self.clients[index].peer);
         if bytes.is_empty() {
             return Ok(false);
         }
         self.clients[index].push(&bytes);
+        let mut last = None;
         loop {
             let heard = self.clients[index].next();
             let heard = heard.map_err(|fault| format!("client {index}: {fault}"))?;
-            match heard {
-                None => return Ok(true),
-                Some(heard) => self.react(index, heard)?,
+            let Some(heard) = heard else {
+                self.judge_waking(index, last.as_ref())?;
+                return Ok(true);
+            };
+            if let Heard::Stanza(stanza, _) = &heard {
+                last = Some(stanza.clone());
+            }
+            self.react(index, heard)?;
+            if let Stage::Moved(to) = self.clients[index].stage {
+                self.clients[index].stage = Stage::Over;
+                index = to;
+            } else if matches!(self.clients[index].stage, Stage::Asleep) {
+                return Ok(true);
             }
         }
     }
@@ -62,7 +74,14 @@ impl Simulation {
                 self.counts.sessions += 1;
                 self.note(format_args!("client {index} is {jid}"));
                 self.ledger.bound(self.now, index, &jid)?;
+                self.may_manage(index);
             }
+            Heard::Resume if waits => {
+                let words = self.ask_to_resume(index);
+                self.say(index, &words);
+            }
+            Heard::Resume => {}
+            Heard::Managed(element) => self.heard_of_management(index, &element)?,
             Heard::BindRefused(condition) => self.bind_refused(index, &condition)?,
             Heard::Stanza(stanza, size) => {
                 // Of what an account keeps comes what was kept, not what was sent for it.
@@ -71,7 +90,9 @@ impl Simulation {
                 if !of_account {
                     self.scales.heard(&stanza, size)?;
                 }
-                self.heard(index, &stanza)?;
+                if self.counts_in(index, &stanza)? == News::Yes {
+                    self.heard(index, &stanza)?;
+                }
             }
             Heard::Failed(condition) => self.failed(index, &condition)?,
             Heard::Closed => self.closed(index)?,
@@ -156,8 +177,9 @@ impl Simulation {
     }
 
     /// The client closes its connection: there is nothing more for it here.
-    fn give_up(&mut self, index: usize) {
+    pub(super) fn give_up(&mut self, index: usize) {
         let (rest, peer) = (self.ledger.rest, self.clients[index].peer);
+        self.abandon(index);
         self.clients[index].stage = Stage::Over;
         if let Some(life) = self.ledger.life(index) {
             life.ends(rest);
@@ -210,12 +232,18 @@ impl Simulation {
     fn acknowledge(&mut self, index: usize, stanza: &Element) {
         let own = mark(stanza).or_else(|| stanza.attribute("id"));
         if let Some(number) = own.and_then(|own| Sent::number_of(own, index)) {
-            let faults = &self.faults;
-            let account = NAMES[self.clients[index].account];
-            let held = |since| faults.store_since(since, account);
-            self.subscriptions
-                .acknowledged(self.now, index, number, &held);
+            self.was_done(index, number);
+            self.heard_state(index, number);
         }
+    }
+
+    /// What a client sent before what has this number was done at its account.
+    pub(super) fn was_done(&mut self, index: usize, number: u32) {
+        let faults = &self.faults;
+        let account = NAMES[self.clients[index].account];
+        let held = |since| faults.store_since(since, account);
+        self.subscriptions
+            .acknowledged(self.now, index, number, &held);
     }
 
     /// A session sends this.
@@ -283,6 +311,8 @@ impl Simulation {
             spooled: Vec::new(),
             copied: Vec::new(),
             answers: Vec::new(),
+            receipt: Receipt::None,
+            lapsed: Vec::new(),
         };
         let manner = self.clients[index].manner;
         let xml = sent.xml(from, priority, manner);
@@ -294,6 +324,9 @@ impl Simulation {
         if !self.notes_subscription(&sent) {
             self.ledger.sent(sent);
             self.note_announced(index, number, kind, to.as_deref());
+        }
+        if let Some(managed) = &mut self.clients[index].managed {
+            managed.sends(number, &xml);
         }
         self.say(index, &xml);
     }
@@ -308,17 +341,31 @@ impl Simulation {
                 client.nature, client.stage
             ));
         }
+        let strained = condition == "resource-constraint" && self.is_kept_asleep(index);
+        if strained && let Some(managed) = &mut self.clients[index].managed {
+            managed.strained = true;
+        }
+        if condition == "conflict" && self.was_abandoned(index) || strained {
+            // It was resumed by a request that its client had given up, or read too little.
+            self.world.hang_up(self.clients[index].peer);
+            self.sleeps(index);
+            return Ok(());
+        }
         let rest = self.ledger.rest;
         self.ledger.read_out.insert(index);
         if let Some(life) = self.ledger.life(index) {
             life.ends(rest);
         }
+        let words = self.last_words(index, condition);
+        self.abandon(index);
         self.clients[index].stage = Stage::Over;
         if self.random.percent(50) {
-            self.say(index, "</stream:stream>");
+            self.say(index, &(words + "</stream:stream>"));
         } else {
+            self.say(index, &words);
             self.world.hang_up(self.clients[index].peer);
         }
+        self.dies(index, Death::Over);
         Ok(())
     }
 
@@ -329,6 +376,7 @@ impl Simulation {
         let age = self.world.now().mono.since(client.accepted);
         let nature = client.nature;
         match condition {
+            "conflict" if client.returns.is_some() || self.was_abandoned(index) => true,
             "conflict" => {
                 let jid = self.ledger.name(index);
                 let other = |life: &Life| life.client != index && life.may_be(jid);
@@ -349,8 +397,10 @@ impl Simulation {
                 client.must_go()
                     || client.peak >= super::QUEUE_BYTES / 2
                     || self.flooded.contains(self.ledger.name(index))
+                    || self.may_lack_room(index)
                     || !session && age >= self.config.limits.until_tls
             }
+            "undefined-condition" => self.lied(index),
             "policy-violation" if nature == Nature::Babbler => session,
             "policy-violation" => nature == Nature::Guesser,
             // The header of a stream that should have been restarted.
@@ -368,6 +418,7 @@ impl Simulation {
             Stage::Leaving => {
                 self.ledger.left.insert(index);
                 self.ledger.read_out.insert(index);
+                self.is_heard(index);
             }
             Stage::Over => {}
             stage @ (Stage::Header(_)
@@ -375,6 +426,9 @@ impl Simulation {
             | Stage::Challenge(_)
             | Stage::Outcome(_)
             | Stage::Bind
+            | Stage::Resume
+            | Stage::Asleep
+            | Stage::Moved(_)
             | Stage::Session(_)) => {
                 return Err(format!("client {index} is hung up on at {stage:?}"));
             }
@@ -382,6 +436,7 @@ impl Simulation {
         if let Some(life) = self.ledger.life(index) {
             life.ends(rest);
         }
+        self.dies(index, Death::Over);
         Ok(())
     }
 

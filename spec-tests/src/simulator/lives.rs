@@ -47,6 +47,10 @@ pub(super) struct Life {
     pub(super) account: usize,
     pub(super) name: Name,
     pub(super) attention: Attention,
+    /// Since when nothing is lost that reaches it, however it ends.
+    pub(super) managed: Option<Moment>,
+    /// When it was last told not all of who is there: without a connection, or where nobody looks at it.
+    pub(super) muted: Option<Moment>,
     changes: Vec<Change>,
 }
 
@@ -71,6 +75,8 @@ impl Life {
             account,
             name: Name::Wished(wish),
             attention: Attention::Reads,
+            managed: None,
+            muted: None,
             changes: vec![Change {
                 from: at,
                 sure: None,
@@ -133,6 +139,11 @@ impl Life {
         }
     }
 
+    /// Whether presence that came since that moment may have made room for later.
+    pub(super) fn was_muted(&self, since: Moment) -> bool {
+        self.muted.is_some_and(|at| at >= since)
+    }
+
     /// What it was in a window of time.
     pub(super) fn during(&self, from: Moment, to: Moment) -> Standing {
         let settled = self
@@ -155,9 +166,14 @@ impl Life {
             .collect();
         if priorities.is_empty() {
             Standing::Never
-        } else if self.attention == Attention::Loses || states.contains(&State::Gone) {
+        } else if self.attention == Attention::Loses
+            || states.contains(&State::Gone) && self.managed.is_none_or(|since| since > from)
+        {
             Standing::MayLose
-        } else if priorities.len() < states.len() || matches!(self.name, Name::Wished(_)) {
+        } else if states.contains(&State::Gone)
+            || priorities.len() < states.len()
+            || matches!(self.name, Name::Wished(_))
+        {
             Standing::Unsure
         } else {
             Standing::Always(priorities)
@@ -188,5 +204,8 @@ mod tests {
         assert_eq!(life.during(40, 61), Standing::MayLose);
         life.settle(70);
         assert_eq!(life.during(70, 80), Standing::Never);
+        life.managed = Some(45);
+        assert_eq!(life.during(40, 61), Standing::MayLose);
+        assert_eq!(life.during(45, 61), Standing::Unsure);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A run is some epochs of disorder, each followed by rest: everything under way comes to its end, and the oracles are asked.
 //! What can happen is the table in `weather.rs`, how it happens `actions.rs` and `trouble.rs`; what must be true of it stands in the oracles:
-//! `client` (what a stream may say), `ledger` and `judge` (stanzas), `rosters`, `scales` (their size), `accounts` (sign-ins and commands), `rest` (what must hold
+//! `client` (what a stream may say), `ledger` and `judge` (stanzas), `sm` (sessions that outlive their connections), `csi`, `rosters`, `scales` (their size), `accounts` (sign-ins and commands), `rest` (what must hold
 //! when nothing is under way). There are no threads here and no real time, and the same seed gives the same run to the byte.
 
 mod accounts;
@@ -10,6 +10,7 @@ mod actions;
 mod blocks;
 mod client;
 mod content;
+mod csi;
 mod faults;
 mod guesses;
 mod judge;
@@ -23,6 +24,7 @@ mod rosters;
 mod scales;
 mod seeing;
 mod sight;
+mod sm;
 mod stanzas;
 mod subscriptions;
 mod trace;
@@ -40,7 +42,7 @@ use spondee_core::config::{Config, Host};
 use spondee_core::limits::{ACCOUNTS_IDLE_MAX, StoreCredit};
 use spondee_core::port::{CloseReason, CommandError, Note};
 use spondee_core::rate::Rate;
-use spondee_core::store::Class;
+use spondee_core::store::{Class, StoreError};
 
 use self::accounts::{Accounts, NAMES, PASSWORDS};
 use self::blocks::Blocks;
@@ -52,6 +54,7 @@ use self::random::Random;
 use self::rosters::Rosters;
 use self::scales::Scales;
 use self::sight::Watches;
+use self::sm::Management;
 use self::subscriptions::Subscriptions;
 use self::trace::Trace;
 use self::weather::Weather;
@@ -117,6 +120,15 @@ pub struct Counts {
     pub results: usize,
     pub copies: usize,
     pub spooled: usize,
+    pub managed: usize,
+    pub acks: usize,
+    pub sleeps: usize,
+    pub resumed: usize,
+    pub unresumed: usize,
+    pub resent: usize,
+    pub lapses: usize,
+    pub inactive: usize,
+    pub stops: usize,
 }
 
 impl AddAssign for Counts {
@@ -146,6 +158,15 @@ impl AddAssign for Counts {
         self.results += more.results;
         self.copies += more.copies;
         self.spooled += more.spooled;
+        self.managed += more.managed;
+        self.acks += more.acks;
+        self.sleeps += more.sleeps;
+        self.resumed += more.resumed;
+        self.unresumed += more.unresumed;
+        self.resent += more.resent;
+        self.lapses += more.lapses;
+        self.inactive += more.inactive;
+        self.stops += more.stops;
     }
 }
 
@@ -215,6 +236,13 @@ fn bounds(random: &mut Random, shards: u16) -> (Bounds, Credit) {
     (bounds, credit)
 }
 
+/// Whether the server knows what it has kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Known {
+    Yes,
+    No,
+}
+
 /// One run.
 struct Simulation {
     world: World,
@@ -230,6 +258,7 @@ struct Simulation {
     blocks: Blocks,
     kept: Kept,
     watches: Watches,
+    sm: Management,
     scales: Scales,
     faults: Faults,
     config: Config,
@@ -245,6 +274,8 @@ struct Simulation {
     active: BTreeSet<usize>,
     /// Those who closed their connections behind the last they sent, since everything was at rest.
     parted: BTreeSet<usize>,
+    /// Whether nobody knows what became of a batch: the server ends then.
+    fate: Known,
     /// Connections that their clients left: nothing holds up what is on its way to them for long.
     deserted: Vec<Peer>,
 }
@@ -267,6 +298,7 @@ impl Simulation {
         }
         let kept = kept::bounds(&mut random, &mut config);
         config.server_secret[..8].copy_from_slice(&random.next().to_le_bytes());
+        let sm = Management::new(&mut random, &mut config);
         let (bounds, credit) = bounds(&mut random, config.shards);
         let mut world = World::with_bounds(config.clone(), seed, bounds);
         for name in &NAMES[..NAMES.len() - 1] {
@@ -286,6 +318,7 @@ impl Simulation {
             blocks: Blocks::default(),
             kept: Kept::new(kept),
             watches: Watches::default(),
+            sm,
             scales: Scales::default(),
             faults: Faults::new(credit),
             config,
@@ -296,6 +329,7 @@ impl Simulation {
             witnesses: BTreeMap::new(),
             active: BTreeSet::new(),
             parted: BTreeSet::new(),
+            fate: Known::Yes,
             deserted: Vec::new(),
         }
     }
@@ -325,6 +359,10 @@ impl Simulation {
             let fate = self.weather.fate(&mut self.random);
             self.world.fates.push_back(fate);
         }
+        if self.fate == Known::No {
+            // As a server does.
+            return self.crash();
+        }
         self.perform(action)?;
         self.observe()
     }
@@ -338,6 +376,9 @@ impl Simulation {
             self.counts.store_faults += 1;
             self.note(format_args!("a batch of {owner} is answered {error:?}"));
             self.subscriptions.lost();
+            if error == StoreError::Unknown && self.sm.is_wanted() {
+                self.fate = Known::No;
+            }
             self.faults.batch(self.now, &owner, error);
         }
         for (id, result) in self.world.take_answers() {

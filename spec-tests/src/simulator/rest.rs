@@ -35,20 +35,23 @@ impl Simulation {
         for peer in std::mem::take(&mut self.deserted) {
             self.world.take_again(peer);
         }
+        self.awake_all();
         self.exhaust()?;
         self.wait_for_store()?;
         self.wait_for_leave()?;
         self.wait_for_slowed()?;
         self.wait_for_held_up()?;
+        self.wake_sleepers()?;
         self.sign_in_everybody()?;
         if self.random.percent(20) {
             let minutes = self.random.pick(&[1, 2, 15, 60]);
             self.note(format_args!("{minutes} minutes pass"));
-            self.world.advance(Duration::from_secs(minutes * 60));
-            self.exhaust()?;
+            self.let_pass(Duration::from_secs(minutes * 60))?;
             self.judge_patience()?;
         }
         self.judge_connections()?;
+        // Some may have found only now that they have no connection.
+        self.wake_sleepers()?;
         self.accounts.rest()?;
         self.judge_parted();
         self.judge_rosters()?;
@@ -57,6 +60,7 @@ impl Simulation {
         self.now += 1;
         self.read_blocklists()?;
         let readings = self.read_archives(reach)?;
+        self.judge_management()?;
         let now = self.now;
         for life in &mut self.ledger.lives {
             life.settle(now);
@@ -67,6 +71,7 @@ impl Simulation {
         self.judge_contacts()?;
         for index in self.active.clone() {
             let client = &mut self.clients[index];
+            client.silence = Duration::ZERO;
             if client.nature != Nature::Deaf {
                 client.peak = 0;
             }
@@ -77,6 +82,7 @@ impl Simulation {
         self.flooded.clear();
         self.now += 1;
         self.dismiss_witnesses();
+        self.sm.goes_on();
         Ok(())
     }
 
@@ -211,6 +217,9 @@ impl Simulation {
                 .find(|life| life.client == index)
                 .is_none_or(|life| life.attention == Attention::Reads);
             match (&client.stage, ended) {
+                (Stage::Session(_) | Stage::Leaving, Some(_)) if self.may_be_cut_off(index) => {
+                    self.loses_line(index);
+                }
                 (Stage::Session(_), Some(_)) if reads && client.peak < super::QUEUE_BYTES => {
                     return Err(format!("client {index} was hung up on without a word"));
                 }
@@ -226,7 +235,12 @@ impl Simulation {
                         "client {index} keeps a place that is needed: {client:?}"
                     ));
                 }
-                (_, None) if client.waits() && reads && !client.nature.may_wait() => {
+                (_, None)
+                    if client.waits()
+                        && reads
+                        && !client.nature.may_wait()
+                        && !self.waits_for_ever(index) =>
+                {
                     return Err(format!("client {index} waits for ever: {client:?}"));
                 }
                 (_, None) => {}
@@ -244,6 +258,7 @@ impl Simulation {
             let mut lives = self.ledger.lives.iter();
             let excused = !matches!(client.nature, Nature::Honest | Nature::Hasty)
                 || client.peak >= super::QUEUE_BYTES / 2
+                || self.may_be_silenced(index)
                 || self.flooded.contains(name)
                 || self.faults.store_since(rest, NAMES[client.account])
                 || self.faults.reload_since(rest)
@@ -311,6 +326,7 @@ impl Simulation {
                     mechanism: Mechanism::Plain,
                     opening: Opening::Tls,
                     address,
+                    returns: None,
                 });
                 self.exhaust()?;
                 self.wait_for_held_up()?;
@@ -324,9 +340,9 @@ impl Simulation {
             self.world.hang_up(peer);
         }
         self.world.run();
-        self.world.advance(Duration::from_secs(120));
+        self.world.advance(self.sm.patience());
         for (shard, residue) in self.world.residue().into_iter().enumerate() {
-            if residue != [0; 9] {
+            if residue.iter().any(|count| *count > 0) {
                 return Err(format!("shard {shard} keeps {residue:?} of those who left"));
             }
         }

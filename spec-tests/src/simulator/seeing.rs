@@ -20,6 +20,13 @@ impl Simulation {
         one != two && (self.subscriptions.stirred(one, two) || self.blocks.between(one, two))
     }
 
+    /// Whether a client was without a connection lately, or nobody looked at it.
+    pub(super) fn was_muted(&self, index: usize) -> bool {
+        let mut lives = self.ledger.lives.iter();
+        let rest = self.ledger.rest;
+        lives.any(|life| life.client == index && life.was_muted(rest))
+    }
+
     /// A client asks how available somebody is.
     pub(super) fn probe(&mut self) {
         let sessions = self.sessions(|nature| nature != Nature::Deaf);
@@ -100,6 +107,13 @@ impl Simulation {
                 false => Own::Connected,
             };
             self.watches.echo(index, own);
+            if self.was_muted(index) {
+                // What came of others before may have come behind.
+                for name in NAMES {
+                    self.watches.forget(index, name);
+                    self.ledger.forget(index, name);
+                }
+            }
             if !available {
                 return Ok(());
             }
@@ -120,6 +134,7 @@ impl Simulation {
             stirred: self.stirred(account, other),
             holders: &holders,
             own_name,
+            muted: self.was_muted(index),
         };
         // Its own list acts first.
         if self.blocks.firmly(other, account) && account != other {

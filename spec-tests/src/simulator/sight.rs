@@ -106,6 +106,8 @@ pub(super) struct Around<'a> {
     /// Clients that may have the address.
     pub(super) holders: &'a [usize],
     pub(super) own_name: &'a str,
+    /// Whether the client was without a connection, or nobody looked at it: its own presence may come behind that of others.
+    pub(super) muted: bool,
 }
 
 /// See the module.
@@ -209,7 +211,7 @@ impl Watches {
             Presence::Broadcast(..) if !(around.shares || probed && around.may_share) => {
                 return Err("which is not shared with it".to_owned());
             }
-            Presence::Broadcast(..) if watch.own != Own::Available && !probed => {
+            Presence::Broadcast(..) if watch.own != Own::Available && !probed && !around.muted => {
                 return Err("though it is not available".to_owned());
             }
             Presence::Broadcast(..) | Presence::Directed(..) => {}

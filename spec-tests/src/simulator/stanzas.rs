@@ -99,6 +99,29 @@ pub(super) struct Sent {
     pub(super) copied: Vec<(usize, Way)>,
     /// What was answered: `result`, or the condition of an error.
     pub(super) answers: Vec<String>,
+    /// What its sender was told of it.
+    pub(super) receipt: Receipt,
+    /// Those that got it and died, and what the server could know of that.
+    pub(super) lapsed: Vec<(usize, Lapse)>,
+}
+
+/// Whether the server has said that it has handled a stanza.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Receipt {
+    #[default]
+    None,
+    Handled,
+    /// It said that it had not, and that the session is over.
+    Never,
+}
+
+/// Whether the server may have known that a client had got something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Lapse {
+    /// It was never told.
+    Unheard,
+    /// That may have been lost.
+    Perhaps,
 }
 
 impl Sent {
@@ -214,6 +237,13 @@ impl Sent {
         self.delivered.contains(&client)
             || self.spooled.contains(&client)
             || self.copied.iter().any(|(copied, _)| *copied == client)
+    }
+
+    /// Whether somebody got it who is gone, and of whom the server may have known that.
+    pub(super) fn may_have_come(&self) -> bool {
+        self.lapsed
+            .iter()
+            .any(|(_, lapse)| *lapse == Lapse::Perhaps)
     }
 
     /// The number of the stanza with this mark, if it is of this client.

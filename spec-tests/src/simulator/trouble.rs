@@ -10,11 +10,15 @@ use super::client::{Nature, Place, Stage};
 use super::faults::Served;
 use super::kept::Ending;
 use super::lives::Attention;
-use super::{Disk, QUEUE_BYTES, Simulation};
+use super::sm::Death;
+use super::{Disk, Known, QUEUE_BYTES, Simulation};
 use crate::memory::{Mesh, StorePace, Workers};
 
 /// Until an administrator gives the next command, or the server is up again, the clock goes on.
 pub(super) const RESTART: Duration = Duration::from_secs(1);
+
+/// As long as a server that stops waits for what its clients have got.
+const STOPPING: Duration = Duration::from_secs(6);
 
 impl Simulation {
     pub(super) fn slow(&mut self) {
@@ -77,12 +81,17 @@ impl Simulation {
     /// The client is gone from its connection.
     pub(super) fn vanish(&mut self, index: usize) {
         let now = self.now;
+        self.deserted.push(self.clients[index].peer);
+        if self.is_kept_asleep(index) {
+            return self.sleeps(index);
+        }
+        self.abandon(index);
         if let Some(life) = self.ledger.life(index) {
             life.ends(now);
         }
         self.clients[index].stage = Stage::Over;
-        self.deserted.push(self.clients[index].peer);
         self.active.remove(&index);
+        self.dies(index, Death::Over);
     }
 
     pub(super) fn command(&mut self) {
@@ -181,6 +190,8 @@ impl Simulation {
             rounds,
             roster,
             archive,
+            sm,
+            csi,
             ..
         } = one
             .map(|Host::Accounts(host)| host.clone())
@@ -190,6 +201,8 @@ impl Simulation {
             rounds,
             roster,
             archive,
+            sm,
+            csi,
             ..HostConfig::default()
         });
         match served {
@@ -211,7 +224,21 @@ impl Simulation {
     pub(super) fn shut_down(&mut self) -> Result<(), String> {
         self.note(format_args!("the server is told to stop"));
         self.faults.shutdown(self.now);
+        let stops = self.random.percent(50);
+        if stops {
+            self.mend();
+            self.world.mesh = Mesh::Free;
+            self.world.lane_capacity = usize::MAX;
+        }
         self.world.post_shutdown();
+        if stops {
+            // It waits until all that its sessions had is where it belongs.
+            self.exhaust()?;
+            self.world.advance(STOPPING);
+            self.exhaust()?;
+            self.counts.stops += 1;
+            return self.go_down(Ending::Stop);
+        }
         for _ in 0..self.random.below(60) {
             self.now += 1;
             self.step();
@@ -237,6 +264,11 @@ impl Simulation {
     /// The server dies. What arrived before can still be read.
     pub(super) fn crash(&mut self) -> Result<(), String> {
         self.counts.crashes += 1;
+        self.go_down(Ending::Crash)
+    }
+
+    /// The server is over, and starts again.
+    fn go_down(&mut self, ending: Ending) -> Result<(), String> {
         self.note(format_args!(
             "the server dies with {} batches waiting",
             self.world.batches()
@@ -247,6 +279,7 @@ impl Simulation {
         self.world.crash();
         self.world.mesh = Mesh::Full;
         self.disk = Disk::Fast;
+        self.fate = Known::Yes;
         self.accounts.crash(self.now);
         for index in self.active.clone() {
             self.listen(index)?;
@@ -264,6 +297,10 @@ impl Simulation {
             self.latest_clock = self.latest_clock.max(self.clock());
             self.world.set_back(Duration::from_secs(seconds));
         }
+        self.all_die(match ending {
+            Ending::Crash => Death::Crash,
+            Ending::Rest | Ending::Stop => Death::Over,
+        });
         let (rest, now) = (self.ledger.rest, self.now);
         for life in &mut self.ledger.lives {
             life.ends(rest);
@@ -273,7 +310,7 @@ impl Simulation {
             self.clients[index].stage = Stage::Over;
         }
         let courses = self.judge_sent()?;
-        self.judge_kept(courses, Vec::new(), Ending::Crash)?;
+        self.judge_kept(courses, Vec::new(), ending)?;
         self.now += 1;
         self.ledger.turn_page(self.now);
         self.faults.rest = self.now;

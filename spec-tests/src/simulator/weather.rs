@@ -31,6 +31,12 @@ pub(super) enum Action {
     Consult,
     /// A session that was away reads what it missed.
     CatchUp,
+    /// A session asks what of its stanzas was handled, or says what it got, or whether anybody looks at it.
+    Manage,
+    /// A session loses its connection, in the middle of something.
+    Lose,
+    /// One that has lost it comes back.
+    Return,
     /// A session asks how available somebody is.
     Probe,
     /// A session tells of its presence.
@@ -65,7 +71,7 @@ pub(super) enum Action {
 }
 
 /// How likely each is, in one in ten thousand or so.
-const CLIMATE: [(Action, usize); 25] = [
+const CLIMATE: [(Action, usize); 28] = [
     (Action::Step, 5500),
     (Action::Listen, 1900),
     (Action::Connect, 450),
@@ -76,6 +82,9 @@ const CLIMATE: [(Action, usize); 25] = [
     (Action::Copies, 120),
     (Action::Consult, 150),
     (Action::CatchUp, 120),
+    (Action::Manage, 400),
+    (Action::Lose, 90),
+    (Action::Return, 120),
     (Action::Probe, 60),
     (Action::Presence, 250),
     (Action::Leave, 40),

@@ -36,6 +36,7 @@ impl Simulation {
                     mechanism: Mechanism::Plain,
                     opening: Opening::Tls,
                     address,
+                    returns: None,
                 });
                 self.exhaust()?;
                 self.wait_for_held_up()?;

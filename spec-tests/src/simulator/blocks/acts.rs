@@ -7,7 +7,7 @@ use spondee_core::stanza::{IqType, Kind};
 use super::super::Simulation;
 use super::super::accounts::NAMES;
 use super::super::client::Nature;
-use super::super::faults::Struck;
+use super::super::faults::{Credit, Struck};
 use super::super::stanzas::{Question, Sent, To};
 use super::{BLOCKING, LISTED, Outcome, Request, Wish};
 use crate::element::{CLIENT, Element};
@@ -186,7 +186,10 @@ impl Simulation {
         match condition {
             Some("not-allowed") if blocks_itself => {}
             Some("internal-server-error") if struck(Struck::Failed) => {}
-            Some("resource-constraint") if struck(Struck::Full) || struck(Struck::Busy) => {}
+            Some("resource-constraint")
+                if struck(Struck::Full)
+                    || struck(Struck::Busy)
+                    || self.faults.credit == Credit::Scarce => {}
             Some(_) => return Err(format!("for no reason: {request:?}")),
             None if blocks_itself => return Err("though nobody can block himself".to_owned()),
             None if request.wish == Wish::Get => {

@@ -221,7 +221,10 @@ impl Simulation {
             Way::Received | Way::Sent => self.ledger.copied(index, mark, way),
             Way::Result => self.kept.found(index, own, arrival),
             Way::Spool => {
-                self.kept.in_order(index, by, number)?;
+                let is_left = self.kept.debts[account].is_left(mark);
+                if !is_left && !self.ledger.may_leave(Some(account)) {
+                    self.kept.in_order(index, by, number)?;
+                }
                 match is_open {
                     true => self.ledger.spooled(index, mark),
                     false => self.kept.debts[account].hand(mark, index),

@@ -94,14 +94,19 @@ impl<'a> Arrival<'a> {
         }
         let id = own_ids(stanza, own, 1)?;
         let mut last = stanza.children().collect::<Vec<_>>();
-        if id.is_some() && !last.pop().is_some_and(|child| child.is(SIDS, "stanza-id")) {
-            return Err("whose id is not its last child".to_owned());
-        }
         let host = own.split('@').next_back();
         let delay = stanza
             .children()
             .find(|child| child.is(DELAY, "delay") && child.attribute("from") == host);
-        if delay.is_some() && last.last().copied() != delay {
+        // What a session left that died has its id already.
+        let is_left = delay.is_some() && last.last().copied() == delay;
+        if is_left {
+            last.pop();
+        }
+        if id.is_some() && !last.pop().is_some_and(|child| child.is(SIDS, "stanza-id")) {
+            return Err("whose id is not its last child".to_owned());
+        }
+        if delay.is_some() && !is_left && last.last().copied() != delay {
             return Err("whose delay stands elsewhere than last".to_owned());
         }
         Ok(Some(Self {

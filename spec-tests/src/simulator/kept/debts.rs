@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Moment;
+use super::super::stanzas::Lapse;
 use super::Likely;
 
 /// One message that waits for somebody.
@@ -19,6 +20,8 @@ pub(super) struct Debt {
     pub(super) archived: Likely,
     /// Whether somebody has it and the store may not have heard: then it may come again, whoever has it.
     pub(super) noted: Noted,
+    /// Whether it may be what a session left that died: told to each who is there.
+    pub(super) left: Likely,
     /// Who got it from there, one after the other.
     pub(super) handed: Vec<usize>,
     /// Who has a copy of it.
@@ -89,6 +92,27 @@ impl Debts {
         Ok(())
     }
 
+    /// Whether a session that died may have left it: it came before what others got since.
+    pub(super) fn is_left(&self, mark: &str) -> bool {
+        let debt = self.0.get(mark);
+        debt.is_some_and(|debt| debt.left != Likely::No)
+    }
+
+    /// A client is gone that had it.
+    pub(super) fn lapses(&mut self, mark: &str, client: usize, lapse: Lapse) {
+        if let Some(debt) = self
+            .0
+            .get_mut(mark)
+            .filter(|debt| debt.handed.contains(&client))
+        {
+            debt.handed.retain(|holder| *holder != client);
+            match lapse {
+                Lapse::Unheard => {}
+                Lapse::Perhaps => debt.owed = Likely::Maybe,
+            }
+        }
+    }
+
     /// The server died.
     pub(super) fn crash(&mut self) {
         for debt in self.0.values_mut().filter(|debt| !debt.handed.is_empty()) {
@@ -139,14 +163,16 @@ impl Debt {
         }
         // Who is gone may have had it first and read it last.
         let holders = self.handed.iter().filter(|client| is_there(client)).count();
-        if holders > 1 {
+        if holders > 1 && self.left == Likely::No {
             return Err("two have it");
         }
         let has_it = holders > 0;
+        // What a session left that died is not for others, if one of them has a copy.
+        let left = self.left != Likely::No;
         let with_copy = self
             .copied
             .iter()
-            .any(|client| around.takers.contains(client));
+            .any(|client| around.takers.contains(client) || left && around.there.contains(client));
         let with_archive = has_read == Likely::Yes && self.archived != Likely::No;
         let doubt = blocked == Likely::Yes
             || around.store_failed
@@ -188,6 +214,7 @@ mod tests {
                 stored: 0,
                 archived: Likely::Yes,
                 noted: Noted::Surely,
+                left: Likely::No,
                 handed: handed.to_vec(),
                 copied: Vec::new(),
             },

@@ -31,7 +31,7 @@ use spondee_core::options::Expiry;
 use super::Moment;
 use super::accounts::NAMES;
 use super::random::Random;
-use super::stanzas::Sent;
+use super::stanzas::{Lapse, Receipt, Sent};
 use super::subscriptions::account_of;
 
 /// The namespace of archives (XEP-0313).
@@ -52,6 +52,8 @@ pub(super) struct Course {
 pub(super) enum Ending {
     /// Everything came to its end.
     Rest,
+    /// It stopped in order.
+    Stop,
     /// It died, and what it had not written yet is gone.
     Crash,
 }
@@ -160,7 +162,19 @@ pub(super) struct Circumstances<'a> {
     pub(super) may_have_gone: &'a dyn Fn(usize, Moment) -> bool,
     /// Whether somebody was in the roster of an account from a moment on.
     pub(super) listed: &'a dyn Fn(usize, &str, Moment) -> Likely,
+    /// Whether a session of an account may have died and left to others what it had.
+    pub(super) may_leave: &'a dyn Fn(usize) -> bool,
 }
+
+impl Circumstances<'_> {
+    /// Whether the server may have died before it had written what came of a stanza.
+    fn may_be_lost(&self, sent: &Sent) -> bool {
+        self.ending == Ending::Crash && sent.receipt != Receipt::Handled
+    }
+}
+
+/// So many messages as ever wait for anybody in a run.
+const MANY: usize = 100;
 
 impl Kept {
     pub(super) fn new(bounds: Bounds) -> Self {
@@ -285,10 +299,13 @@ impl Kept {
         let archived = self.expect_at(account, &peer, archived.and(took), course, around);
         let owed = course.reached.and(sent.content.is_owed(sent.kind).into());
         let owed = owed.and(sent.delivered.is_empty().into());
-        if owed == Likely::No {
+        // Who got it and is gone may have said so; where one died, nobody can tell how much waited already.
+        let left = (around.may_leave)(account);
+        let owed = owed.unless(sent.may_have_come() || left && self.bounds.owed < MANY);
+        if owed == Likely::No || !sent.lapsed.is_empty() && !sent.answers.is_empty() {
             return;
         }
-        let doubt = around.ending == Ending::Crash
+        let doubt = around.may_be_lost(sent)
             || (around.store_failed)(account, sent.at)
             || (around.may_have_gone)(account, sent.at);
         let copied = sent.copied.iter().filter(|(_, way)| *way == Way::Received);
@@ -299,6 +316,7 @@ impl Kept {
             stored: sent.clock,
             archived,
             noted: Noted::Surely,
+            left: left.into(),
             handed: sent.spooled.clone(),
             copied: copied.map(|(client, _)| *client).collect(),
         };
@@ -316,7 +334,7 @@ impl Kept {
         let at = course.sent.at;
         let listed = |peer: &str| (around.listed)(account, peer, at);
         let allowed = self.prefs[account].allow(peer, (at, around.now), listed);
-        let doubt = around.ending == Ending::Crash
+        let doubt = around.may_be_lost(&course.sent)
             || (around.store_failed)(account, at)
             || (around.may_have_gone)(account, at);
         let archived = archived.and(allowed).unless(doubt);
@@ -345,6 +363,11 @@ impl Kept {
         for place in &mut self.prefs {
             place.becomes(now, id, outcome);
         }
+    }
+
+    /// A client is gone that had a message out of what was owed.
+    pub(super) fn lapses(&mut self, account: usize, mark: &str, client: usize, lapse: Lapse) {
+        self.debts[account].lapses(mark, client, lapse);
     }
 
     /// The server died.

@@ -180,6 +180,7 @@ impl Simulation {
             store_failed: &|account, since| self.faults.store_since(since, NAMES[account]),
             may_have_gone: &|account, since| self.accounts.may_have_been_absent(account, since),
             listed: &|account, jid, since| self.rosters.lists(account, jid, since, now),
+            may_leave: &|account| self.ledger.may_leave(Some(account)),
         };
         kept.judge(courses, &circumstances)?;
         for (account, name) in NAMES.iter().enumerate() {
@@ -196,7 +197,7 @@ impl Simulation {
                 return Err(format!("{least} messages wait for {name}"));
             }
         }
-        if ending == Ending::Crash {
+        if ending != Ending::Rest {
             kept.crash(now);
             return Ok(());
         }

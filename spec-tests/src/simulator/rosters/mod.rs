@@ -20,7 +20,7 @@ use self::wish::{Contact, Item, Roster, Wish, read_item, read_query, read_versio
 pub(super) use self::wish::{EVERYBODY, ROSTER, Shares, Toward};
 use super::Moment;
 use super::accounts::NAMES;
-use super::faults::{Faults, Struck};
+use super::faults::{Credit, Faults, Struck};
 use super::kept::Likely;
 use crate::element::Element;
 
@@ -165,7 +165,7 @@ impl Rosters {
             (Wish::Get(_), _) => false,
             (Wish::Set(..) | Wish::Remove(_), "internal-server-error") => struck(Struck::Failed),
             (Wish::Set(..) | Wish::Remove(_), "resource-constraint") => {
-                struck(Struck::Full) || struck(Struck::Busy)
+                struck(Struck::Full) || struck(Struck::Busy) || faults.credit == Credit::Scarce
             }
             (Wish::Remove(jid), "item-not-found") => {
                 may_be(jid).iter().any(|(value, _)| value.is_none())

@@ -181,6 +181,8 @@ impl Simulation {
             let again = self.subscriptions.may_come_again(other, account)
                 || self.blocks.between(account, other);
             let news = self.watches.asked(index, other, mark)?;
+            // Its own presence between may not have come.
+            let again = again || self.was_muted(index);
             return match news || again {
                 true => Ok(()),
                 false => Err("twice".to_owned()),
