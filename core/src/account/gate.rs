@@ -102,9 +102,17 @@ impl Account {
         !waits && self.sessions.is_empty() && self.admitted.is_empty()
     }
 
+    /// A connection has a session now, or is gone.
+    pub(super) fn not_admitted(&mut self, conn: ConnId) {
+        self.admitted.retain(|admitted| *admitted != conn);
+        if self.admitted.is_empty() {
+            self.admitted = Vec::new();
+        }
+    }
+
     /// Forgets a connection that is not a session, or not for long.
     pub(crate) fn forget(&mut self, conn: ConnId) {
-        self.admitted.retain(|admitted| *admitted != conn);
+        self.not_admitted(conn);
         self.go_on(conn);
         self.sleep_on(conn);
         if let Gate::Asking(waiting) = &mut self.gate {

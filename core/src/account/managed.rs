@@ -471,7 +471,7 @@ impl Account {
         let Line::Asleep(asleep) = core::mem::replace(&mut session.line, Line::Here(conn)) else {
             return None;
         };
-        self.admitted.retain(|admitted| *admitted != conn);
+        self.not_admitted(conn);
         fx.sleeping(asleep.outbound.bytes(), 0);
         Some(Woken {
             conn,

@@ -233,7 +233,9 @@ impl Account {
             return Binding::Refused(Condition::ResourceConstraint);
         }
         let jid = self.jid.with_resource(&resource);
-        self.admitted.retain(|admitted| *admitted != conn);
+        self.not_admitted(conn);
+        // Most accounts have one: room for four of them would be the most that an idle one takes.
+        self.sessions.reserve_exact(1);
         self.last_session = SessionKey(self.last_session.0.wrapping_add(1));
         self.sessions.push(Session {
             key: self.last_session,

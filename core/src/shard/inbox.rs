@@ -220,6 +220,10 @@ impl Inbox {
         if let Item::Stanza(post) = &item {
             self.discount(post);
         }
+        // An account that idles keeps no room for what may come.
+        if self.items.is_empty() {
+            self.items = VecDeque::new();
+        }
         Some(item)
     }
 

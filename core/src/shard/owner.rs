@@ -92,6 +92,9 @@ impl Line {
         if let Some(Waiting::Messages(appended)) = &next {
             self.bytes = self.bytes.saturating_sub(appended.bytes);
         }
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
         next
     }
 }
