@@ -634,8 +634,8 @@ pub const CATCHING_UP_BYTES: usize = 1024 * 1024;
 /// Bytes of all that waits for such a session, presence of contacts and answers among it, as much as its queue takes. It ends beyond that.
 pub const CATCHING_UP_TOLD_BYTES: usize = SESSION_QUEUE_BYTES;
 
-/// Answers of its archive that wait for such a session, if it acknowledges: as long as there is room it is read, because that it has what
-/// waited stands behind what it asked. With so many it is read no further.
+/// Answers of its archive that wait for such a session, if it acknowledges: it is read meanwhile, because that it has what waited stands
+/// behind what it asked. What it asks beyond these is refused.
 pub const CATCHING_UP_PAGES: usize = 4;
 
 /// Ranges of its archive of which it is remembered that a session was sent them: a client that pages through it makes one.

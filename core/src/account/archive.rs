@@ -69,6 +69,9 @@ impl Account {
             page: cx.host.archive.max_results,
         };
         let query = Query::read(payload, scope)?;
+        if self.has_enough_behind(key) {
+            return Err(Condition::ResourceConstraint);
+        }
         let ops = ops(&query, scope.last);
         let read = ArchiveRead {
             by: key,

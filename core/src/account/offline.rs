@@ -463,6 +463,15 @@ impl Account {
         session.is_some_and(|session| matches!(session.delivery, Delivery::CatchingUp(_)))
     }
 
+    /// Whether so many answers wait for a session that it is given no more of them.
+    pub(super) fn has_enough_behind(&self, key: SessionKey) -> bool {
+        let session = self.session_by_key(key);
+        session.is_some_and(|session| match &session.delivery {
+            Delivery::CatchingUp(behind) => behind.pages.len() >= CATCHING_UP_PAGES,
+            Delivery::Live => false,
+        })
+    }
+
     /// Puts the answer to a query behind what a session is still to be told. Gives back the connection that may go on: that it has what
     /// waited, its client says behind the query.
     pub(super) fn put_behind(
@@ -476,8 +485,7 @@ impl Account {
             return None;
         };
         behind.pages.push_back((read, outcome));
-        let has_room = behind.pages.len() < CATCHING_UP_PAGES;
-        let conn = self.conn_of(key).filter(|_| acknowledges && has_room)?;
+        let conn = self.conn_of(key).filter(|_| acknowledges)?;
         self.go_on(conn);
         Some(conn)
     }

@@ -309,7 +309,8 @@ impl Simulation {
         let error = answer.child(CLIENT, "error").and_then(Element::condition);
         let failed = matches!(error, Some("internal-server-error" | "resource-constraint"))
             && (self.faults.store_since(self.ledger.rest, NAMES[account])
-                || self.faults.credit == super::super::faults::Credit::Scarce);
+                || self.faults.credit == super::super::faults::Credit::Scarce
+                || self.clients[index].managed.is_some());
         match request {
             Request::Carbons => {
                 if error.is_some() {
