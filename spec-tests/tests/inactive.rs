@@ -2,17 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[expect(dead_code, reason = "no stream ends by an error")]
-mod stage;
-
 use std::collections::BTreeMap;
 
 use spec_tests::acks::{ENABLE, SM, acknowledge};
 use spec_tests::element::{CLIENT, Element};
-use spec_tests::memory::World;
+use spec_tests::memory::{World, config};
 use spec_tests::talk::Talk;
+use spondee_core::config::Config;
 use spondee_core::port::Note;
-use stage::{Outcome, world};
 
 const ROMEO: &str = "romeo@localhost";
 const INACTIVE: &str = "<inactive xmlns='urn:xmpp:csi:0'/>";
@@ -20,6 +17,21 @@ const ACTIVE: &str = "<active xmlns='urn:xmpp:csi:0'/>";
 
 const CONTACTS: usize = 50;
 const PRESENCES: usize = 1000;
+
+/// Every test tells what was not as expected by returning it.
+type Outcome = Result<(), String>;
+
+/// A server with this many shards and two accounts.
+fn world(shards: u16, configure: impl FnOnce(&mut Config)) -> World {
+    let mut config = config();
+    config.shards = shards;
+    configure(&mut config);
+    let mut world = World::new(config);
+    for account in [ROMEO, "juliet@localhost"] {
+        world.add_user(account, "secret");
+    }
+    world
+}
 
 /// Whether stream management is on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
