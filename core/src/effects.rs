@@ -337,15 +337,15 @@ impl Effects {
             return;
         }
         out.sent = out.sent.saturating_add(count);
-        let owed = out.bytes.len().saturating_sub(out.sent);
+        let queue = self.queues.session;
         out.unread
             .take_if(|unread| !unread.take(count, &mut self.debts));
-        let relieved = out.pressure.take_if(|pressure| {
+        if let Some(mut pressure) = out.pressure.take() {
             pressure.take(count);
-            pressure.is_over(owed)
-        });
-        if let Some(pressure) = relieved {
-            self.relieved.push(Relief::of(conn, *pressure));
+            match pressure.is_over(out.unread_of(queue)) {
+                true => self.relieved.push(Relief::of(conn, *pressure)),
+                false => out.pressure = Some(pressure),
+            }
         }
         if out.sent < out.bytes.len() {
             if out.sent >= out.bytes.len() / 2 {

@@ -74,13 +74,14 @@ impl Effects {
         due: Due,
         at: UnixTime,
     ) {
-        let before = self.outgoing(conn).len();
+        let before = self.owed(conn);
         let owed = before.saturating_add(stanza.size());
         if owed > self.queues.share && !self.swollen.contains(&conn) {
             self.swollen.push(conn);
         }
+        let unsent = self.outgoing(conn).len();
         // Usually nothing is owed.
-        let debtor = match owed > DEBT_FLOOR {
+        let debtor = match unsent.saturating_add(stanza.size()) > DEBT_FLOOR {
             true => debtor(stanza, reach),
             false => None,
         };
@@ -101,7 +102,7 @@ impl Effects {
         }
         self.write(conn, stanza, to, due, at);
         if let Some((debtor, waits)) = debtor {
-            self.charge(conn, before, debtor, waits);
+            self.charge(conn, unsent, debtor, waits);
         }
     }
 
@@ -129,10 +130,7 @@ impl Effects {
                 true => managed.put_by(piece()),
                 false => managed.push(piece()),
             }
-            let (is_full, bytes) = (managed.is_full(), managed.bytes());
-            if is_full {
-                self.overflow(conn);
-            }
+            let bytes = managed.bytes();
             if bytes > self.queues.share && !self.swollen.contains(&conn) {
                 self.swollen.push(conn);
             }
@@ -331,7 +329,7 @@ impl Effects {
     /// The sessions of this one's account owe too much together: it is held to its share of that.
     pub(crate) fn strain(&mut self, conn: ConnId) {
         let line = self.queues.share / 2;
-        if self.outgoing(conn).len() <= line {
+        if self.owed(conn) <= line {
             return;
         }
         self.begin_pressure(conn, line);
@@ -342,7 +340,7 @@ impl Effects {
 
     /// Time has come to look at what a session has taken. When to look again, if so.
     pub(crate) fn judge(&mut self, conn: ConnId) -> Option<Duration> {
-        let (now, owed) = (self.now, self.outgoing(conn).len());
+        let (now, owed) = (self.now, self.owed(conn));
         let pressure = self.of(conn)?.pressure.as_mut()?;
         match pressure.judge(now, owed) {
             Verdict::Ends => self.overflow(conn),

@@ -2,11 +2,20 @@
 
 use alloc::boxed::Box;
 
-use super::{Effects, Growth, Peer};
+use super::{Effects, Growth, Out, Peer};
 use crate::arena::ArenaKey as _;
 use crate::port::ConnId;
 use crate::sm::{Acked, Outbound, TooHigh, write_ack, write_request};
 use crate::time::Instant;
+
+impl Out {
+    /// See `Effects::owed`.
+    pub(super) fn unread_of(&self, queue: usize) -> usize {
+        let unsent = self.owed().len();
+        let managed = self.managed.as_ref();
+        managed.map_or(unsent, |managed| managed.weight(queue).max(unsent))
+    }
+}
 
 impl Effects {
     /// From now on what is written to a session is to be acknowledged; what is not yet is sent again first.
@@ -30,6 +39,18 @@ impl Effects {
         let out = self.of(conn);
         let managed = out.and_then(|out| out.managed.as_ref());
         managed.map_or(0, |managed| managed.bytes())
+    }
+
+    /// How much a client has not taken: bytes that were not sent, or what it has not acknowledged of what was, where that is more. Its queue is as
+    /// full as that.
+    pub(super) fn owed(&self, conn: ConnId) -> usize {
+        let Some(Some(out)) = self.outs.get(conn.key().index()) else {
+            return 0;
+        };
+        if out.conn != conn {
+            return 0;
+        }
+        out.unread_of(self.queues.session)
     }
 
     /// Whether what is written to a connection is to be acknowledged.
@@ -58,7 +79,7 @@ impl Effects {
     /// # Errors
     /// There were not so many.
     pub(crate) fn acked(&mut self, conn: ConnId, h: u32) -> Result<Acked, TooHigh> {
-        let now = self.now;
+        let (now, queue) = (self.now, self.queues.session);
         let Some(out) = self.of(conn) else {
             return Ok(Acked::default());
         };
@@ -66,7 +87,10 @@ impl Effects {
             return Ok(Acked::default());
         };
         let (was_asked, had_owed) = (managed.asked_since().is_some(), managed.has_owed());
+        let before = managed.weight(queue);
         let acked = managed.ack(h)?;
+        // Who acknowledges has read.
+        let taken = before.saturating_sub(managed.weight(queue));
         let asks = was_asked && managed.asks(now);
         let has_all = had_owed && !managed.has_owed();
         if asks {
@@ -75,6 +99,13 @@ impl Effects {
         }
         if has_all {
             self.drained.push(conn);
+        }
+        let owed = self.owed(conn);
+        if let Some(pressure) = self.of(conn).and_then(|out| out.pressure.as_mut()) {
+            pressure.take(taken);
+            if pressure.is_over(owed) {
+                self.relieve(conn);
+            }
         }
         Ok(acked)
     }
@@ -140,5 +171,84 @@ impl Effects {
     /// Tells a client how many of its stanzas are settled (XEP-0198 §4).
     pub(crate) fn acknowledge(&mut self, conn: ConnId, h: u32) {
         self.answer(conn, |out| write_ack(out, h));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+    use alloc::sync::Arc;
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    use crate::arena::Arena;
+    use crate::effects::{Effects, Reach};
+    use crate::envelope::Place;
+    use crate::jid::Jid;
+    use crate::limits::{FLOW_PATIENCE, Limits};
+    use crate::port::ConnId;
+    use crate::sm::{Due, Outbound};
+    use crate::stanza::{Kind, MessageType, Stanza};
+    use crate::time::{Instant, Now, UnixTime};
+
+    const MOST: usize = 1000;
+
+    /// A session that takes all that is written, and may leave so many stanzas unacknowledged.
+    fn reader() -> (Effects, ConnId) {
+        let mut conns = Arena::<ConnId, ()>::default();
+        let conn = conns.insert(());
+        let mut fx = Effects::new(Place { node: 0, shard: 0 }, &Limits::default());
+        fx.open(conn, Vec::new());
+        fx.manage(conn, Box::new(Outbound::new(MOST, 0)));
+        (fx, conn)
+    }
+
+    /// Somebody writes so many short messages to it, each of which is sent.
+    fn write(fx: &mut Effects, conn: ConnId, count: usize) {
+        let kind = Kind::Message(MessageType::Chat);
+        let from = Jid::parse("romeo@localhost/orchard").unwrap();
+        let short = Arc::new(Stanza::build(kind, None, Some(from), None, |_| {}));
+        for _ in 0..count {
+            fx.deliver(conn, &short, None, Reach::One, Due::Alone, UnixTime(0));
+            let unsent = fx.outgoing(conn).len();
+            fx.sent(conn, unsent);
+        }
+    }
+
+    fn at(seconds: u64) -> Now {
+        Now {
+            mono: Instant(0) + Duration::from_secs(seconds),
+            ..Now::default()
+        }
+    }
+
+    #[test]
+    fn who_writes_much_that_is_not_acknowledged_waits_until_it_is() {
+        let (mut fx, conn) = reader();
+        write(&mut fx, conn, MOST / 2 - 1);
+        assert!(fx.next_feeding().is_none());
+        write(&mut fx, conn, 2);
+        assert!(fx.next_feeding().is_some());
+        fx.acked(conn, 100).unwrap();
+        assert!(fx.next_relieved().is_none());
+        fx.acked(conn, 400).unwrap();
+        assert!(fx.next_relieved().is_some());
+    }
+
+    #[test]
+    fn who_acknowledges_slowly_stays_and_who_does_not_is_ended() {
+        for (acknowledges, ends) in [(true, false), (false, true)] {
+            let (mut fx, conn) = reader();
+            fx.at(at(0));
+            write(&mut fx, conn, MOST / 2 + 100);
+            for second in 1..=FLOW_PATIENCE.as_secs() {
+                fx.at(at(second));
+                if acknowledges {
+                    fx.acked(conn, u32::try_from(second).unwrap() * 20).unwrap();
+                }
+            }
+            fx.judge(conn);
+            assert_eq!(fx.next_overflowed().is_some(), ends);
+        }
     }
 }

@@ -184,7 +184,17 @@ impl Outbound {
         }
     }
 
-    /// Whether more is unacknowledged than may be.
+    /// How much of a queue of so many bytes it fills: by its bytes, or by its number where that is more. Many short ones weigh as much as few
+    /// long ones.
+    pub(crate) fn weight(&self, queue: usize) -> usize {
+        let by_number = match self.room {
+            Room::For(most) => queue.saturating_mul(self.len()).checked_div(most),
+            Room::None => None,
+        };
+        by_number.unwrap_or(usize::MAX).max(self.bytes)
+    }
+
+    /// Whether more is unacknowledged than may be of a session that is asleep.
     pub(crate) fn is_full(&self) -> bool {
         match self.room {
             Room::For(most) => self.len() > most || self.bytes > SM_QUEUE_BYTES,
