@@ -144,7 +144,7 @@ pub const SQLITE_MEASURE_ENTRIES: u32 = 1000;
 pub const SQLITE_BUSY_MS: u64 = 5_000;
 
 /// Prepared statements that each SQLite connection keeps: more than there are.
-pub const SQLITE_STATEMENTS: usize = 256;
+pub const SQLITE_STATEMENTS: usize = 320;
 
 /// Numbers of owners that the writer remembers: a tenth of a megabyte for each thousand. Beyond it they are looked up anew.
 pub const SQLITE_OWNERS: usize = 65_536;
