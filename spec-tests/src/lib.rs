@@ -25,6 +25,8 @@
 //! | a page is one of what was there when it was asked for; with what comes live it leaves no hole and nothing comes twice | `simulator/kept/archive.rs`, `reading.rs` |
 //! | archive, copy and live message carry one id, and none that somebody else made | `simulator/kept/copies.rs` |
 //! | after SIGKILL and on a model disk: what a page showed is there, what is lost was the last of its pair and promised by nothing; on a disk that is full, fails or is held by somebody, what was not refused is there | `tests/kept_chaos`, `tests/kept_hostile` |
+//! | after SIGKILL, a stop and on a model disk: what an acknowledgement covered is there, once, in order, with its receiver; what came twice a device can tell | `tests/sm_chaos` |
+//! | who never acknowledges, guesses, sleeps or fills sleepers is bounded; a store that fails at any step of a session's end loses nothing untold | `tests/sm_hostile` |
 //! | a stanza is from whom it says, for whom it says, and no larger than what came allows | `simulator/ledger.rs`, `scales.rs`, `core/src/fuzzing/world/checks.rs` |
 //! | nothing reaches the unauthenticated | `simulator/client.rs`, `core/src/fuzzing/stream.rs` |
 //! | who is held up has failed, and who is refused has a reason | `simulator/guesses.rs`, `accounts.rs` |
