@@ -79,8 +79,11 @@ impl Effects {
         if owed > self.queues.share && !self.swollen.contains(&conn) {
             self.swollen.push(conn);
         }
-        let unsent = self.outgoing(conn).len();
-        // Usually nothing is owed.
+        // Usually nothing is owed, and it need not be looked at who did it.
+        let unsent = match owed > DEBT_FLOOR {
+            true => self.outgoing(conn).len(),
+            false => 0,
+        };
         let debtor = match unsent.saturating_add(stanza.size()) > DEBT_FLOOR {
             true => debtor(stanza, reach),
             false => None,
