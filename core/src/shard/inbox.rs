@@ -12,7 +12,7 @@ use crate::limits::{INBOX_BYTES, INBOX_FED, INBOX_FED_BYTES, INBOX_STANZAS};
 use crate::port::ConnId;
 use crate::sasl::Status;
 use crate::sm::Acked;
-use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::stanza::{Kind, Stanza};
 use crate::store::{Reply, StoreError};
 use crate::stream::Violation;
 use crate::wait::Requester;
@@ -265,10 +265,7 @@ fn without_room(post: &Post) -> Placed {
 
 /// Whether it says how available its sender is, to everybody alike.
 fn is_announcement(post: &Post) -> bool {
-    let kind = post.stanza.kind();
-    let available = PresenceType::Available;
-    post.manner == Manner::FanOut
-        && (kind == Kind::Presence(available) || kind == Kind::Presence(PresenceType::Unavailable))
+    post.manner == Manner::FanOut && post.stanza.announces().is_some()
 }
 
 #[cfg(test)]
@@ -277,7 +274,7 @@ mod tests {
 
     use super::*;
     use crate::arena::Arena;
-    use crate::stanza::{IqType, MessageType};
+    use crate::stanza::{IqType, MessageType, PresenceType};
 
     fn jid(text: &str) -> Jid {
         Jid::parse(text).unwrap()

@@ -1,7 +1,7 @@
 //! What was written to a session with stream management and is not acknowledged (XEP-0198 §4, §5), and what waits for it while it sleeps.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::jid::Jid;
 use crate::limits::{SM_QUEUE_BYTES, SM_QUEUE_KEPT};
-use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::stanza::{Latest, Stanza};
 use crate::time::{Instant, UnixTime};
 
 /// What becomes of a stanza that was never acknowledged when its session is over.
@@ -41,6 +41,13 @@ pub(crate) enum Written {
 }
 
 impl Piece {
+    /// A stanza that was for a session first at that moment, addressed to `to`.
+    pub(crate) fn new(stanza: &Arc<Stanza>, to: Option<&Jid>, due: Due, at: UnixTime) -> Self {
+        let to = to.filter(|to| stanza.to() != Some(*to)).cloned();
+        let what = Written::Stanza(Arc::clone(stanza), to, due);
+        Self { what, at }
+    }
+
     fn size(&self) -> usize {
         size_of::<Self>()
             + match &self.what {
@@ -55,17 +62,6 @@ impl Piece {
             Written::Stanza(stanza, None, _) => stanza.write(out),
             Written::Stanza(stanza, Some(to), _) => stanza.write_to(Some(to), out),
             Written::Stored(xml, _) => out.extend_from_slice(xml),
-        }
-    }
-
-    /// Who says how available it is, if that is what it says: a later one of that sender makes it needless.
-    fn announces(&self) -> Option<&Jid> {
-        let Written::Stanza(stanza, ..) = &self.what else {
-            return None;
-        };
-        match stanza.kind() {
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => stanza.from(),
-            Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_) => None,
         }
     }
 }
@@ -95,7 +91,7 @@ pub(crate) struct Outbound {
     /// What was written and is not, in its order.
     written: VecDeque<Piece>,
     /// What waits for a connection behind that, if anything does.
-    waiting: Option<Box<Waiting>>,
+    waiting: Option<Box<Latest<Piece>>>,
     /// Of both.
     bytes: usize,
     /// How many of these were owed.
@@ -104,30 +100,6 @@ pub(crate) struct Outbound {
     ask_over: usize,
     request: Request,
     room: Room,
-}
-
-/// What waits for a connection, in its order.
-#[derive(Debug, Default)]
-struct Waiting {
-    pieces: BTreeMap<u64, Piece>,
-    /// Where the presence of each sender is.
-    presence: BTreeMap<Jid, u64>,
-    /// The place of the next.
-    next: u64,
-}
-
-impl Waiting {
-    /// One more. Gives back presence that tells no more than this one.
-    fn push(&mut self, piece: Piece) -> Option<Piece> {
-        let place = self.next;
-        self.next = self.next.saturating_add(1);
-        let earlier = piece
-            .announces()
-            .and_then(|from| self.presence.insert(from.clone(), place));
-        let replaced = earlier.and_then(|earlier| self.pieces.remove(&earlier));
-        self.pieces.insert(place, piece);
-        replaced
-    }
 }
 
 /// How many may be unacknowledged at all.
@@ -171,8 +143,12 @@ impl Outbound {
     /// A stanza waits for a connection. Presence that tells no more than this one goes, unless it was written.
     pub(crate) fn put_by(&mut self, piece: Piece) {
         self.count(&piece);
+        let announces = match &piece.what {
+            Written::Stanza(stanza, ..) => stanza.announces().cloned(),
+            Written::Stored(..) => None,
+        };
         let waiting = self.waiting.get_or_insert_default();
-        if let Some(replaced) = waiting.push(piece) {
+        if let Some(replaced) = waiting.push(piece, announces) {
             self.bytes = self.bytes.saturating_sub(replaced.size());
         }
     }
@@ -215,7 +191,7 @@ impl Outbound {
     /// How many stanzas it holds.
     pub(crate) fn len(&self) -> usize {
         let waiting = self.waiting.as_ref();
-        self.written.len() + waiting.map_or(0, |waiting| waiting.pieces.len())
+        self.written.len() + waiting.map_or(0, |waiting| waiting.len())
     }
 
     /// About how many bytes they keep alive.
@@ -322,7 +298,7 @@ impl Outbound {
     /// What waits is as what was written, behind it.
     fn join(&mut self) {
         if let Some(waiting) = self.waiting.take() {
-            self.written.extend(waiting.pieces.into_values());
+            self.written.extend(waiting.into_values());
         }
     }
 }

@@ -6,6 +6,7 @@
 mod build;
 mod condition;
 mod kind;
+mod latest;
 mod parse;
 mod stored;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use alloc::vec::Vec;
 
 pub use condition::{Condition, ErrorType};
 pub use kind::{IqType, Kind, MessageType, PresenceType};
+pub(crate) use latest::Latest;
 pub use parse::ParseError;
 pub use stored::write_stored_forwarded;
 pub(crate) use stored::write_stored_message;
@@ -77,6 +79,24 @@ impl Stanza {
     #[must_use]
     pub const fn from(&self) -> Option<&Jid> {
         self.from.as_ref()
+    }
+
+    /// Whose availability it tells: a later one of the same sender makes it needless.
+    #[must_use]
+    pub const fn announces(&self) -> Option<&Jid> {
+        match self.kind {
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => self.from(),
+            Kind::Presence(
+                PresenceType::Error
+                | PresenceType::Probe
+                | PresenceType::Subscribe
+                | PresenceType::Subscribed
+                | PresenceType::Unsubscribe
+                | PresenceType::Unsubscribed,
+            )
+            | Kind::Iq(_)
+            | Kind::Message(_) => None,
+        }
     }
 
     /// Stamps the sender.

@@ -2,7 +2,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::*;
-use crate::stanza::MessageType;
+use crate::stanza::{Kind, MessageType, PresenceType};
 
 fn jid(text: &str) -> Jid {
     Jid::parse(text).unwrap()
@@ -39,7 +39,7 @@ fn ids(outbound: &Outbound) -> Vec<String> {
         Written::Stored(..) => String::new(),
     };
     let waiting = outbound.waiting.iter();
-    let waiting = waiting.flat_map(|waiting| waiting.pieces.values());
+    let waiting = waiting.flat_map(|waiting| waiting.values());
     outbound.written.iter().chain(waiting).map(id).collect()
 }
 
