@@ -4,18 +4,63 @@ use std::process::Command;
 
 use serde_json::Value;
 
+/// What one run of the generator said.
+struct Run {
+    samples: Vec<Value>,
+    /// To people, for who reads why a test fails.
+    said: String,
+}
+
+impl Run {
+    /// # Panics
+    /// It fails.
+    fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("the generator runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let samples = serde_json::from_slice(&output.stdout).expect("JSON");
+        Self { samples, said }
+    }
+
+    /// The same against the server, with these arguments.
+    fn of_server(arguments: &[&str]) -> Self {
+        let server = spec_tests::server::binary().expect("a server");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
+        Self::of(command.args(arguments).arg("--binary").arg(server))
+    }
+
+    /// A figure of a scenario.
+    fn figure(&self, scenario: &str, name: &str) -> Option<f64> {
+        let sample = self.samples.iter().find(|one| one["scenario"] == scenario);
+        sample.and_then(|one| one["figures"][name].as_f64())
+    }
+}
+
 #[test]
 fn loads_every_floor_and_prints_what_they_did() {
-    let output = Command::new(env!("CARGO_BIN_EXE_load"))
-        .args(["signin", "signin-clear", "chat", "chat-clear"])
-        .args(["--target", "floor", "--runs", "2", "--json"])
-        .args(["--sign-ins", "20", "--accounts", "8", "--pairs", "2"])
-        .args(["--messages", "200", "--scale", "2"])
-        .output()
-        .expect("the generator runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
+    command.args([
+        "signin",
+        "signin-clear",
+        "chat",
+        "chat-clear",
+        "--target",
+        "floor",
+        "--runs",
+        "2",
+        "--json",
+        "--sign-ins",
+        "20",
+        "--accounts",
+        "8",
+        "--pairs",
+        "2",
+        "--messages",
+        "200",
+        "--scale",
+        "2",
+    ]);
+    let Run { samples, said } = Run::of(&mut command);
     let did = |scenario: &str, target: &str| {
         let same = |sample: &&Value| sample["scenario"] == scenario && sample["target"] == target;
         let runs: Vec<&Value> = samples.iter().filter(same).collect();
@@ -30,23 +75,28 @@ fn loads_every_floor_and_prints_what_they_did() {
 
 #[test]
 fn fills_rosters_reads_and_changes_them() {
-    let server = spec_tests::server::binary().expect("a server");
-    let output = Command::new(env!("CARGO_BIN_EXE_load"))
-        .args(["roster", "roster-clear", "roster-set", "roster-set-clear"])
-        .args(["--target", "spondee", "--runs", "1", "--json"])
-        .args(["--sign-ins", "20", "--accounts", "4", "--pairs", "1"])
-        .args(["--changes", "40"])
-        .arg("--binary")
-        .arg(server)
-        .output()
-        .expect("the generator runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let figure = |scenario: &str, name: &str| {
-        let sample = samples.iter().find(|one| one["scenario"] == scenario);
-        sample.and_then(|one| one["figures"][name].as_f64())
-    };
+    let run = Run::of_server(&[
+        "roster",
+        "roster-clear",
+        "roster-set",
+        "roster-set-clear",
+        "--target",
+        "spondee",
+        "--runs",
+        "1",
+        "--json",
+        "--sign-ins",
+        "20",
+        "--accounts",
+        "4",
+        "--pairs",
+        "1",
+        "--changes",
+        "40",
+    ]);
+    let (said, figure) = (&run.said, |scenario: &str, name: &str| {
+        run.figure(scenario, name)
+    });
     for scenario in ["roster", "roster-clear"] {
         // The credentials; the account is in memory.
         assert_eq!(figure(scenario, "store reads each"), Some(1.0), "{said}");
@@ -59,31 +109,29 @@ fn fills_rosters_reads_and_changes_them() {
 /// Accounts become each other's contacts, everybody hears of everything, and nobody is loaded for it but who signs in.
 #[test]
 fn makes_contacts_and_measures_what_they_hear_of_each_other() {
-    let server = spec_tests::server::binary().expect("a server");
-    let output = Command::new(env!("CARGO_BIN_EXE_load"))
-        .args([
-            "presence",
-            "presence-clear",
-            "signin-roster",
-            "signin-roster-clear",
-        ])
-        .args([
-            "idle-roster",
-            "--target",
-            "spondee,floor",
-            "--runs",
-            "1",
-            "--json",
-        ])
-        .args(["--accounts", "2", "--parallel", "1", "--presences", "20"])
-        .args(["--sign-ins", "6", "--rosters", "4"])
-        .arg("--binary")
-        .arg(server)
-        .output()
-        .expect("the generator runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let run = Run::of_server(&[
+        "presence",
+        "presence-clear",
+        "signin-roster",
+        "signin-roster-clear",
+        "idle-roster",
+        "--target",
+        "spondee,floor",
+        "--runs",
+        "1",
+        "--json",
+        "--accounts",
+        "2",
+        "--parallel",
+        "1",
+        "--presences",
+        "20",
+        "--sign-ins",
+        "6",
+        "--rosters",
+        "4",
+    ]);
+    let Run { samples, said } = run;
     let figure = |scenario: &str, target: &str, name: &str| {
         let same = |one: &&Value| one["scenario"] == scenario && one["target"] == target;
         let sample = samples.iter().find(same);
@@ -116,26 +164,38 @@ fn makes_contacts_and_measures_what_they_hear_of_each_other() {
 /// What is kept is counted: as many entries as messages for each side, and everything that was stored once and in order.
 #[test]
 fn archives_stores_delivers_and_reads_in_pages() {
-    let server = spec_tests::server::binary().expect("a server");
-    let output = Command::new(env!("CARGO_BIN_EXE_load"))
-        .args(["chat-archived", "chat-archived-clear", "chat-clear"])
-        .args(["offline-stored", "offline-stored-archived-clear"])
-        .args(["offline-delivered", "archive-back", "archive-forward-clear"])
-        .args(["--target", "spondee", "--runs", "1", "--json"])
-        .args(["--accounts", "4", "--pairs", "2", "--messages", "60"])
-        .args(["--stored", "40", "--pages", "6", "--archived", "100"])
-        .args(["--readers", "2"])
-        .arg("--binary")
-        .arg(server)
-        .output()
-        .expect("the generator runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let figure = |scenario: &str, name: &str| {
-        let sample = samples.iter().find(|one| one["scenario"] == scenario);
-        sample.and_then(|one| one["figures"][name].as_f64())
-    };
+    let run = Run::of_server(&[
+        "chat-archived",
+        "chat-archived-clear",
+        "chat-clear",
+        "offline-stored",
+        "offline-stored-archived-clear",
+        "offline-delivered",
+        "archive-back",
+        "archive-forward-clear",
+        "--target",
+        "spondee",
+        "--runs",
+        "1",
+        "--json",
+        "--accounts",
+        "4",
+        "--pairs",
+        "2",
+        "--messages",
+        "60",
+        "--stored",
+        "40",
+        "--pages",
+        "6",
+        "--archived",
+        "100",
+        "--readers",
+        "2",
+    ]);
+    let (said, figure) = (&run.said, |scenario: &str, name: &str| {
+        run.figure(scenario, name)
+    });
     for scenario in [
         "chat-archived",
         "chat-archived-clear",
@@ -155,29 +215,35 @@ fn archives_stores_delivers_and_reads_in_pages() {
 /// Both sides count right, and a session that lost its connection has what was sent meanwhile, once: or the generator fails.
 #[test]
 fn manages_streams_and_resumes_sessions() {
-    let server = spec_tests::server::binary().expect("a server");
-    let output = Command::new(env!("CARGO_BIN_EXE_load"))
-        .args([
-            "chat-sm",
-            "chat-archived-sm-clear",
-            "resume",
-            "resume-clear",
-        ])
-        .args(["idle-roster-sm", "--target", "spondee", "--runs", "1"])
-        .args(["--json", "--accounts", "4", "--pairs", "2", "--window", "3"])
-        .args(["--messages", "120", "--sessions", "12", "--parallel", "3"])
-        .args(["--rosters", "4"])
-        .arg("--binary")
-        .arg(server)
-        .output()
-        .expect("the generator runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let figure = |scenario: &str, name: &str| {
-        let sample = samples.iter().find(|one| one["scenario"] == scenario);
-        sample.and_then(|one| one["figures"][name].as_f64())
-    };
+    let run = Run::of_server(&[
+        "chat-sm",
+        "chat-archived-sm-clear",
+        "resume",
+        "resume-clear",
+        "idle-roster-sm",
+        "--target",
+        "spondee",
+        "--runs",
+        "1",
+        "--json",
+        "--accounts",
+        "4",
+        "--pairs",
+        "2",
+        "--window",
+        "3",
+        "--messages",
+        "120",
+        "--sessions",
+        "12",
+        "--parallel",
+        "3",
+        "--rosters",
+        "4",
+    ]);
+    let (said, figure) = (&run.said, |scenario: &str, name: &str| {
+        run.figure(scenario, name)
+    });
     for scenario in ["chat-sm", "chat-archived-sm-clear"] {
         assert!(figure(scenario, "per request").is_some(), "{said}");
     }
@@ -191,20 +257,27 @@ fn manages_streams_and_resumes_sessions() {
 /// A database that was filled by itself is served, and every page of it holds what it should.
 #[test]
 fn fills_a_large_archive_and_reads_from_its_middle() {
-    let server = spec_tests::server::binary().expect("a server");
-    let output = Command::new(env!("CARGO_BIN_EXE_load"))
-        .args(["big-signin", "big-middle", "big-time", "big-contact"])
-        .args(["big-stranger", "--target", "spondee,floor"])
-        .args(["--runs", "1", "--json", "--accounts", "1"])
-        .args(["--big-messages", "12000", "--big-contacts", "600"])
-        .args(["--big-count", "5"])
-        .arg("--binary")
-        .arg(server)
-        .output()
-        .expect("the generator runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let run = Run::of_server(&[
+        "big-signin",
+        "big-middle",
+        "big-time",
+        "big-contact",
+        "big-stranger",
+        "--target",
+        "spondee,floor",
+        "--runs",
+        "1",
+        "--json",
+        "--accounts",
+        "1",
+        "--big-messages",
+        "12000",
+        "--big-contacts",
+        "600",
+        "--big-count",
+        "5",
+    ]);
+    let Run { samples, said } = run;
     assert_eq!(samples.len(), 5, "{said}");
     assert_eq!(samples[0]["figures"]["loads of the first"], 1.0, "{said}");
     assert_eq!(samples[0]["figures"]["reads of the first"], 2.0, "{said}");
@@ -216,15 +289,20 @@ fn fills_a_large_archive_and_reads_from_its_middle() {
 /// In a process of its own, of whose memory nothing else takes or gives back any.
 #[test]
 fn sessions_without_sockets_come_about() {
-    let output = Command::new(env!("CARGO_BIN_EXE_load"))
-        .args(["idle-in-process", "--sessions-in-process", "40"])
-        .args(["--target", "floor", "--runs", "1", "--json"])
-        .args(["--accounts", "1"])
-        .output()
-        .expect("the generator runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let samples: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
+    command.args([
+        "idle-in-process",
+        "--sessions-in-process",
+        "40",
+        "--target",
+        "floor",
+        "--runs",
+        "1",
+        "--json",
+        "--accounts",
+        "1",
+    ]);
+    let Run { samples, said } = Run::of(&mut command);
     let figure = |name: &str| samples[0]["figures"][name].as_f64();
     assert_eq!(figure("sessions"), Some(40.0), "{said}");
     assert!(figure("KiB after") >= figure("KiB before"), "{said}");

@@ -40,6 +40,7 @@ pub mod acks;
 pub mod ca;
 pub mod cargo;
 pub mod changes;
+pub mod chaos;
 pub mod client;
 pub mod cuts;
 pub mod dice;

@@ -230,3 +230,22 @@ pub fn plain_auth(user: &str, password: &str) -> String {
 fn host_of(account: &str) -> &str {
     account.split_once('@').map_or(account, |(_, host)| host)
 }
+
+/// That two lists are one, told where they begin to differ.
+///
+/// # Errors
+/// They are not.
+pub fn same<T: PartialEq + std::fmt::Debug>(came: &[T], wanted: &[T]) -> Result<(), String> {
+    if came == wanted {
+        return Ok(());
+    }
+    let at = came.iter().zip(wanted).position(|(a, b)| a != b);
+    let at = at.unwrap_or_else(|| came.len().min(wanted.len()));
+    Err(format!(
+        "{} came and {} should have; at {at} {:?}, not {:?}",
+        came.len(),
+        wanted.len(),
+        came.get(at),
+        wanted.get(at)
+    ))
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use spec_tests::memory::{Fate, Step, StorePace, Workers, World, config};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
 use spondee_core::jid::BareJid;
-use spondee_core::port::{Command, CommandId, Note, Opening};
+use spondee_core::port::{Command, CommandId, Opening};
 use spondee_core::roster::{ROSTER, ROSTER_UNSAID, ROSTER_VERSION};
 use spondee_core::store::{Expect, Field, Row, StoreError};
 
@@ -56,11 +56,6 @@ fn is_commit(step: &Step) -> bool {
     matches!(step, Step::Commit(_))
 }
 
-fn has_no_fault(world: &World, when: &str) {
-    let fault = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
-    assert_eq!(fault, None, "{when}");
-}
-
 fn account(name: &str) -> BareJid {
     BareJid::parse(name).unwrap()
 }
@@ -99,7 +94,7 @@ fn who_is_let_in_late_and_changes_something_at_once_is_no_fault() -> Outcome {
     world.run();
     let told = told(&mut world, &juliet);
     assert!(told.contains("type='result' id='s'/>"), "{told}");
-    has_no_fault(&world, "let in late");
+    assert_eq!(world.is_sound(), Ok(()), "{}", "let in late");
     Ok(())
 }
 
@@ -128,7 +123,7 @@ fn many_strangers_who_ask_at_once_end_nobodys_session() -> Outcome {
     assert_eq!(world.ended(juliet.peer()), None);
     let told = told(&mut world, &juliet);
     assert!(!told.contains("stream:error"), "{told}");
-    has_no_fault(&world, "after it");
+    assert_eq!(world.is_sound(), Ok(()), "{}", "after it");
     Ok(())
 }
 
@@ -160,7 +155,7 @@ fn who_saw_an_account_hears_of_its_end_and_nobody_else_whatever_the_store_refuse
         let heard = told(&mut world, &juliet);
         let unavailable = heard.matches("type='unavailable'").count();
         assert_eq!(unavailable, usize::from(!granted), "{granted}: {heard}");
-        has_no_fault(&world, "after it");
+        assert_eq!(world.is_sound(), Ok(()), "{}", "after it");
     }
     Ok(())
 }
@@ -242,7 +237,7 @@ fn an_account_goes_however_much_it_has_not_said() -> Outcome {
         world.keep(owner.clone(), &ROSTER_VERSION, version, anything);
         let done = world.command(Command::Delete { account: owner });
         assert!(done.is_ok(), "{long}: {done:?}");
-        has_no_fault(&world, "after it");
+        assert_eq!(world.is_sound(), Ok(()), "{}", "after it");
     }
     Ok(())
 }
@@ -281,7 +276,7 @@ fn nobody_keeps_an_account_from_being_deleted() -> Outcome {
     }
     assert!(answered.is_some_and(|turn| turn < 2000), "{answered:?}");
     world.run();
-    has_no_fault(&world, "after it");
+    assert_eq!(world.is_sound(), Ok(()), "{}", "after it");
     Ok(())
 }
 
@@ -298,6 +293,6 @@ fn who_was_refused_without_anybody_knowing_hears_of_the_end() -> Outcome {
     let heard = told(&mut world, &juliet);
     assert_eq!(heard.matches("type='unavailable'").count(), 1, "{heard}");
     assert!(heard.contains("type='unsubscribed'"), "{heard}");
-    has_no_fault(&world, "after it");
+    assert_eq!(world.is_sound(), Ok(()), "{}", "after it");
     Ok(())
 }

@@ -40,15 +40,6 @@ fn devices(world: &mut World, account: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// Everything went as it must, as far as the core can tell.
-fn is_sound(world: &World) -> Outcome {
-    let bug = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
-    match bug {
-        Some(bug) => Err(format!("{bug:?}")),
-        None => Ok(()),
-    }
-}
-
 #[test]
 fn all_sessions_of_an_account_end_and_nobody_elses() -> Outcome {
     for shards in [1, 3] {
@@ -71,7 +62,7 @@ fn all_sessions_of_an_account_end_and_nobody_elses() -> Outcome {
         // Who was put out may come back.
         Talk::session(&mut world, ROMEO, "phone")?;
         assert_eq!(devices(&mut world, ROMEO)?, ["phone"]);
-        is_sound(&world)?;
+        world.is_sound()?;
     }
     Ok(())
 }
@@ -99,7 +90,7 @@ fn one_session_ends_by_its_resource_and_the_others_hear_that_it_is_gone() -> Out
         assert_eq!(devices(&mut world, ROMEO)?, ["garden"]);
         let again = world.command(disconnect(ROMEO, Some("phone")));
         assert_eq!(again, Err(CommandError::NoSuchSession));
-        is_sound(&world)?;
+        world.is_sound()?;
     }
     Ok(())
 }
@@ -126,7 +117,7 @@ fn who_has_no_session_or_no_account_is_told_apart_and_nobody_is_loaded_for_it() 
     assert_eq!(world.command(disconnect(ROMEO, None)), ended(0));
     let told = |note: &Note| matches!(note, Note::Disconnected { .. });
     assert!(!world.notes.iter().any(told), "{:?}", world.notes);
-    is_sound(&world)
+    world.is_sound()
 }
 
 #[test]
@@ -141,7 +132,7 @@ fn who_has_signed_in_and_has_no_resource_yet_is_put_out_with_all_and_not_counted
     assert_eq!(unbound.rest(&mut world)?, []);
     assert_eq!(world.command(disconnect(ROMEO, None)), ended(0));
     assert_eq!(stream_error(&mut world, &mut unbound)?, "policy-violation");
-    is_sound(&world)
+    world.is_sound()
 }
 
 #[test]
@@ -178,7 +169,7 @@ fn what_waits_for_the_disk_comes_before_the_end() -> Outcome {
         for talk in [&mut phone, &mut garden] {
             assert_eq!(stream_error(&mut world, talk)?, "policy-violation");
         }
-        is_sound(&world)?;
+        world.is_sound()?;
     }
     Ok(())
 }
@@ -197,7 +188,7 @@ fn an_account_that_cannot_be_read_keeps_its_sessions() -> Outcome {
     }
     assert_eq!(phone.rest(&mut world)?, []);
     assert_eq!(world.command(disconnect(ROMEO, None)), ended(1));
-    is_sound(&world)
+    world.is_sound()
 }
 
 /// A session with stream management that can be resumed, and its id.
@@ -283,7 +274,7 @@ fn sessions_that_are_asleep_end_with_the_others_and_cannot_be_resumed() -> Outco
         assert_eq!(waited, ["one", "two"]);
         // Nobody is told that anything was lost.
         assert_eq!(bodies(&balcony.rest(&mut world)?), [""; 0]);
-        is_sound(&world)?;
+        world.is_sound()?;
     }
     Ok(())
 }
@@ -318,7 +309,7 @@ fn one_session_that_is_asleep_ends_by_its_resource_and_the_others_get_what_waite
         is_over(&mut world, &id, Some(1))?;
         let again = world.command(disconnect(ROMEO, Some("phone")));
         assert_eq!(again, Err(CommandError::NoSuchSession));
-        is_sound(&world)?;
+        world.is_sound()?;
     }
     Ok(())
 }
@@ -364,7 +355,7 @@ fn a_client_that_is_back_and_waits_for_its_session_hears_that_it_is_over() -> Ou
         is_over(&mut world, &id, Some(1))?;
         balcony.send(&mut world, "<presence/>");
         assert_eq!(bodies(&balcony.rest(&mut world)?), ["hi"]);
-        is_sound(&world)?;
+        world.is_sound()?;
     }
     Ok(())
 }
@@ -394,7 +385,7 @@ fn a_session_that_loses_its_connection_meanwhile_does_not_outlive_the_command() 
             assert_eq!(world.take_answers(), [(CommandId(7), ended(1))]);
             assert_eq!(devices(&mut world, ROMEO)?, [""; 0]);
             is_over(&mut world, &id, Some(1))?;
-            is_sound(&world)?;
+            world.is_sound()?;
         }
     }
     Ok(())
@@ -429,5 +420,5 @@ fn it_takes_its_turn_among_other_commands() -> Outcome {
     for talk in [&mut phone, &mut garden] {
         assert_eq!(stream_error(&mut world, talk)?, "policy-violation");
     }
-    is_sound(&world)
+    world.is_sound()
 }

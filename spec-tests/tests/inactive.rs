@@ -9,7 +9,6 @@ use spec_tests::element::{CLIENT, Element};
 use spec_tests::memory::{World, config};
 use spec_tests::talk::Talk;
 use spondee_core::config::Config;
-use spondee_core::port::Note;
 
 const ROMEO: &str = "romeo@localhost";
 const INACTIVE: &str = "<inactive xmlns='urn:xmpp:csi:0'/>";
@@ -100,14 +99,6 @@ fn sort(told: Vec<Element>) -> (BTreeMap<String, Vec<String>>, Vec<Element>) {
     (presence, others)
 }
 
-fn is_sound(world: &World) -> Outcome {
-    let bug = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
-    match bug {
-        Some(bug) => Err(format!("{bug:?}")),
-        None => Ok(()),
-    }
-}
-
 /// XEP-0352 §3.2: "Suppress presence updates until the client becomes active again".
 #[test]
 fn a_thousand_presences_of_fifty_contacts_are_no_byte_and_then_one_of_each_before_what_wakes()
@@ -136,7 +127,7 @@ fn a_thousand_presences_of_fifty_contacts_are_no_byte_and_then_one_of_each_befor
         }
         // And no request: of an inactive client more may be unacknowledged.
         assert_eq!(others.len(), 1, "{others:?}");
-        is_sound(&world)?;
+        world.is_sound()?;
     }
     Ok(())
 }
@@ -158,7 +149,7 @@ fn who_becomes_active_is_told_the_last_of_each_at_once() -> Outcome {
     let (presence, _) = sort(phone.rest(&mut world)?);
     let said: usize = presence.values().map(Vec::len).sum();
     assert_eq!(said, PRESENCES);
-    is_sound(&world)
+    world.is_sound()
 }
 
 /// However many there are, what waits is bounded: one more, and all of it is told.
@@ -181,7 +172,7 @@ fn more_than_may_wait_is_told_in_bulk() -> Outcome {
         contacts[0].send(&mut world, state);
         assert_eq!(phone.rest(&mut world)?.len(), 11, "round {round}");
     }
-    is_sound(&world)
+    world.is_sound()
 }
 
 /// What was held when the connection was lost is there when the client is back, and nothing waits for it to be looked at then (§5.2).
@@ -218,5 +209,5 @@ fn a_session_that_is_resumed_is_told_what_was_held_and_is_active() -> Outcome {
     let (presence_told, _) = sort(back.rest(&mut world)?);
     let said: Vec<_> = presence_told.into_values().collect();
     assert_eq!(said, [["6"]]);
-    is_sound(&world)
+    world.is_sound()
 }

@@ -9,7 +9,7 @@ use spec_tests::talk::{Talk, bind_request, header, plain_auth};
 use spondee_core::config::Config;
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::ACCOUNT_IDLE;
-use spondee_core::port::{Command, CommandId, Note, Opening};
+use spondee_core::port::{Command, CommandId, Opening};
 use spondee_core::secret::Secret;
 use spondee_core::store::StoreError;
 
@@ -57,11 +57,6 @@ fn let_all_but_the_store_happen(world: &mut World) {
     }
 }
 
-fn has_no_fault(world: &World, when: &str) {
-    let fault = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
-    assert_eq!(fault, None, "{when}");
-}
-
 /// Nobody is there any more, and nothing of anybody.
 fn is_clean(world: &mut World, peers: &[Peer], when: &str) {
     for peer in peers {
@@ -75,7 +70,7 @@ fn is_clean(world: &mut World, peers: &[Peer], when: &str) {
     for residue in world.residue() {
         assert_eq!(residue, [0; 9], "{when}");
     }
-    has_no_fault(world, when);
+    assert_eq!(world.is_sound(), Ok(()), "{}", when);
 }
 
 /// The network breaks behind a client that is not read, because another that it writes to does not read.
@@ -159,7 +154,7 @@ fn a_stranger_who_floods_an_account_that_waits_for_the_disk_ends_nobodys_session
                 told.contains("id='n'") && !told.contains("<stream:error>"),
                 "{stanza}: {told}"
             );
-            has_no_fault(&world, stanza);
+            assert_eq!(world.is_sound(), Ok(()), "{}", stanza);
         }
     }
     Ok(())
@@ -187,7 +182,7 @@ fn who_signs_in_is_not_thrown_out_by_answers_to_nobody() -> Outcome {
         told.contains("<success") && !told.contains("<stream:error>"),
         "{told}"
     );
-    has_no_fault(&world, "after it");
+    assert_eq!(world.is_sound(), Ok(()), "{}", "after it");
     Ok(())
 }
 
@@ -226,7 +221,7 @@ fn what_waited_for_the_disk_goes_to_another_device_when_the_first_one_reads_noth
             .count();
         assert!(heard >= 12, "waiting: {slow}: {heard}");
         assert!(world.ended(tablet.peer()).is_none());
-        has_no_fault(&world, "after it");
+        assert_eq!(world.is_sound(), Ok(()), "{}", "after it");
     }
     Ok(())
 }

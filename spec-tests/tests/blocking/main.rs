@@ -7,7 +7,6 @@ use spec_tests::element::Element;
 use spec_tests::memory::World;
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
-use spondee_core::port::Note;
 use spondee_core::roster::{ROSTER, ROSTER_VERSION};
 use spondee_core::store::{Expect, Field, Row};
 
@@ -129,11 +128,6 @@ fn hush(world: &mut World, talks: &mut [&mut Talk]) -> Outcome {
         heard(world, talk)?;
     }
     Ok(())
-}
-
-fn has_no_fault(world: &World) {
-    let fault = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
-    assert_eq!(fault, None);
 }
 
 const NOTHING: [&str; 0] = [];

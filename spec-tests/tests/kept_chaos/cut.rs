@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use spec_tests::chaos::{options, rounds};
 use spec_tests::cuts::{self, Cut, Cuts, Places, Wires};
 use spec_tests::disk::Disk;
 use spec_tests::element::{BIND, CLIENT, Element};
@@ -16,7 +17,7 @@ use spec_tests::strace::{self, Moment};
 use crate::books::{Receiver, SENDERS, bare};
 use crate::crowd::{Crowd, Device, Heard, Numbers, Round, Shown};
 use crate::judge::{Figures, First, Judge};
-use crate::{POSTS, options, rounds, settle};
+use crate::{POSTS, settle};
 
 /// A server's system calls from its first start on, and what its clients know.
 struct Traced {

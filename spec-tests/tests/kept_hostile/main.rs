@@ -14,6 +14,7 @@ use spec_tests::client::{Client, PATIENCE};
 use spec_tests::element::{CLIENT, Element};
 use spec_tests::kept::{Door, How, IN_CLEAR, Seen, ask, ping, ping_of};
 use spec_tests::server::{Server, Setup};
+use spec_tests::talk::same;
 
 /// Every test tells what was not as expected by returning it.
 type Outcome = Result<(), String>;
@@ -114,20 +115,4 @@ fn owed(seen: &[Seen], bodies: &[String]) -> Outcome {
     }
     let came: Vec<_> = seen.iter().map(|seen| &seen.body).collect();
     same(&came, &bodies.iter().collect::<Vec<_>>())
-}
-
-/// That two lists are one, told where they begin to differ.
-fn same<T: PartialEq + std::fmt::Debug>(came: &[T], wanted: &[T]) -> Outcome {
-    if came == wanted {
-        return Ok(());
-    }
-    let at = came.iter().zip(wanted).position(|(a, b)| a != b);
-    let at = at.unwrap_or_else(|| came.len().min(wanted.len()));
-    Err(format!(
-        "{} came and {} should have; at {at} {:?}, not {:?}",
-        came.len(),
-        wanted.len(),
-        came.get(at),
-        wanted.get(at)
-    ))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use spec_tests::acks::{SM, resume};
+use spec_tests::chaos::{options, rounds};
 use spec_tests::client::PATIENCE;
 use spec_tests::cuts::{self, Cut, Cuts, Places, Wires};
 use spec_tests::disk::Disk;
@@ -18,7 +19,7 @@ use spec_tests::strace::{self, Moment};
 use crate::books::{Device, Post, Receiver, Round, SENDERS, bare};
 use crate::crowd::{Crowd, Numbers};
 use crate::judge::{Figures, Judge, Wanted};
-use crate::{POSTS, options, rounds, settle};
+use crate::{POSTS, settle};
 
 /// A server's system calls from its first start on, and what its clients know.
 struct Traced {

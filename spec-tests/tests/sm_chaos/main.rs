@@ -15,40 +15,22 @@ mod judge;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use spec_tests::chaos::{self, options, rounds};
 use spec_tests::dice::Dice;
-use spec_tests::kept::{Door, IN_CLEAR, archive_policy};
+use spec_tests::kept::Door;
 use spec_tests::server::{Scratch, Server};
 
-use crate::books::{Receiver, Round, SENDERS, bare};
+use crate::books::{Receiver, Round, SENDERS};
 use crate::crowd::{Crowd, Numbers};
 use crate::judge::{End, Judge};
 
 /// Messages of a round, in the middle of which the server comes to its end.
 const POSTS: usize = 5000;
 
-/// The least that is allowed, and nobody waits for TLS. Clients that come from one address and sign in all the time are no guessers.
-fn options() -> String {
-    format!("default_iteration_count = 4096\n{IN_CLEAR}")
-}
-
-fn rounds() -> usize {
-    match std::env::var_os("SPONDEE_LONG") {
-        Some(_) => 30,
-        None => 3,
-    }
-}
-
 /// The accounts, made while the server runs.
 fn settle(server: &Server) -> Result<Door, String> {
     let receivers = Receiver::ALL.into_iter().map(Receiver::name);
-    for name in receivers.chain(SENDERS).chain(["nurse"]) {
-        server.add_user(&bare(name), "secret")?;
-    }
-    let door = Door::of(server)?;
-    let mut never = door.device("never", "desk")?;
-    archive_policy(&mut never, "never")?;
-    never.close()?;
-    Ok(door)
+    chaos::settle(server, receivers.chain(SENDERS))
 }
 
 /// What each sender has written to each receiver after this round.

@@ -13,7 +13,7 @@ use spondee_core::store::StoreError;
 
 use crate::phone::{Phone, signed_in, signed_in_with};
 use crate::{
-    JULIET, Outcome, ROMEO, answers, message, no_fault, numbered, once, refused, same, texts, world,
+    JULIET, Outcome, ROMEO, answers, message, numbered, once, refused, same, texts, world,
 };
 
 fn roster_set(name: &str) -> String {
@@ -81,7 +81,7 @@ fn who_resumes_while_the_account_commits_is_told_what_it_changed_once() -> Outco
             same(&texts(&came), &["m".to_owned()])?;
             assert_eq!(romeo.rest(&mut world)?, []);
             juliet.lives(&mut world)?;
-            no_fault(&world);
+            assert_eq!(world.is_sound(), Ok(()));
         }
     }
     Ok(())
@@ -117,7 +117,7 @@ fn a_change_whose_end_nobody_knows_ends_sleepers_and_loses_no_message() -> Outco
         let refused = refused(&romeo.rest(&mut world)?);
         came.retain(|text| !refused.contains(text));
         once(&sent, &came, &refused).map_err(|e| format!("{fate:?}: {e}"))?;
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -148,7 +148,7 @@ fn who_resumes_while_the_account_is_loaded_waits_for_that() -> Outcome {
             world.hang_up(talk.peer());
             world.advance(Duration::from_secs(300));
         }
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -232,7 +232,7 @@ fn who_resumes_while_the_account_ends_or_its_password_changes_is_not_in_afterwar
                 }
                 afterwards(&mut world, what, &mut juliet, &sent, came, &mut romeo)
                     .map_err(context)?;
-                no_fault(&world);
+                assert_eq!(world.is_sound(), Ok(()));
             }
         }
     }
@@ -304,7 +304,7 @@ fn a_password_changed_by_a_device_of_ones_own_ends_those_that_sleep() -> Outcome
     assert!(matches!(resumed, Resumed::Over(_)), "{resumed:?}");
     tablet.send(&mut world, "<presence/>");
     same(&texts(&tablet.rest(&mut world)?), &["m".to_owned()])?;
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -323,7 +323,7 @@ fn an_account_with_nobody_but_a_sleeper_is_not_forgotten() -> Outcome {
     juliet.resume(&mut world)?;
     same(&texts(&juliet.come(&mut world)?), &sent)?;
     assert_eq!(romeo.rest(&mut world)?, []);
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -346,7 +346,7 @@ fn a_host_that_goes_takes_its_sleepers_along() -> Outcome {
     assert!(answer.is(SM, "failed"), "{answer}");
     talk.bind(&mut world, "phone")?;
     answers(&mut world, &mut talk)?;
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -380,7 +380,7 @@ fn an_orderly_stop_keeps_what_sleepers_had_and_how_much_came_from_them() -> Outc
         let came = texts(&tablet.come_all(&mut world)?);
         // What the server said that it had not, it has not; the rest is there.
         same(&came, &sent[..sent.len() - left])?;
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -412,7 +412,7 @@ fn what_is_acknowledged_behind_the_farewell_of_a_stop_does_not_come_again() -> O
             tablet.send(&mut world, "<presence/>");
             came.extend(texts(&tablet.come_all(&mut world)?));
             same(&came, &sent).map_err(|e| format!("{enable}, {owed} and {live}: {e}"))?;
-            no_fault(&world);
+            assert_eq!(world.is_sound(), Ok(()));
         }
     }
     Ok(())

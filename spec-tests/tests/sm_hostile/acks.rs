@@ -9,8 +9,8 @@ use spec_tests::talk::Talk;
 
 use crate::phone::{Phone, signed_in};
 use crate::{
-    JULIET, NURSE, Outcome, ROMEO, answers, message, no_fault, numbered, once, refused, same,
-    texts, with, world,
+    JULIET, NURSE, Outcome, ROMEO, answers, message, numbered, once, refused, same, texts, with,
+    world,
 };
 
 /// Everything that a connection was sent, but requests for acknowledgements.
@@ -47,7 +47,7 @@ fn who_never_acknowledges_is_asked_once_and_sleeps_after_a_minute() -> Outcome {
         world.cut(talk.peer());
         world.run();
     }
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -72,7 +72,7 @@ fn who_lives_and_never_acknowledges_is_bounded_and_loses_nothing() -> Outcome {
     let came = texts(&tablet.come_all(&mut world)?);
     once(&sent, &came, &refused(&romeo.rest(&mut world)?))?;
     same(&came, &sent)?;
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -111,7 +111,7 @@ fn who_acknowledges_more_than_was_sent_is_sent_away_and_loses_nothing() -> Outco
         // `there` has read and acknowledged it.
         assert_eq!(tablet.acks.handled(), 1 + 2);
         assert_eq!(romeo.rest(&mut world)?, []);
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -139,7 +139,7 @@ fn who_acknowledges_no_number_is_sent_away_and_loses_nothing() -> Outcome {
         let mut tablet = Phone::enter(&mut world, JULIET, "tablet")?;
         tablet.send(&mut world, "<presence/>");
         same(&texts(&tablet.come_all(&mut world)?), &["m".to_owned()])?;
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -169,7 +169,7 @@ fn acknowledgements_of_what_is_known_are_answered_with_nothing_and_change_nothin
     juliet.resume(&mut world)?;
     let came = texts(&juliet.come(&mut world)?);
     same(&came, &sent)?;
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -198,7 +198,7 @@ fn who_asks_for_nothing_without_end_and_reads_nothing_asks_no_more() -> Outcome 
             world.cut(talk.peer());
         }
     }
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -232,7 +232,7 @@ fn who_asks_without_end_is_answered_as_long_as_she_reads() -> Outcome {
     );
     let mut romeo = Talk::session(&mut world, ROMEO, "orchard")?;
     answers(&mut world, &mut romeo)?;
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -265,7 +265,7 @@ fn who_acknowledges_each_stanza_by_itself_is_asked_no_more_than_once_for_each() 
     juliet.cut(&mut world);
     juliet.resume(&mut world)?;
     assert_eq!(juliet.come(&mut world)?, []);
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -292,6 +292,6 @@ fn who_cannot_resume_and_never_acknowledges_is_gone_after_a_minute_and_loses_not
     tablet.send(&mut world, "<presence/>");
     let wanted: Vec<_> = sent.into_iter().chain(["later".to_owned()]).collect();
     same(&texts(&tablet.come_all(&mut world)?), &wanted)?;
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }

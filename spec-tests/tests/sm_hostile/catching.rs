@@ -8,7 +8,7 @@ use spec_tests::memory::{World, archiving, config};
 use spec_tests::talk::Talk;
 
 use crate::phone::Phone;
-use crate::{JULIET, Outcome, ROMEO, message, no_fault, numbered, refused, same, texts, world};
+use crate::{JULIET, Outcome, ROMEO, message, numbered, refused, same, texts, world};
 
 const OWED: usize = 700;
 
@@ -111,7 +111,7 @@ fn what_waited_is_owed_until_it_is_acknowledged_and_no_longer() -> Outcome {
                 let mut last = Phone::enter(&mut world, JULIET, "phone")?;
                 last.send(&mut world, "<presence/>");
                 same(&texts(&last.come_all(&mut world)?), &[]).map_err(context)?;
-                no_fault(&world);
+                assert_eq!(world.is_sound(), Ok(()));
             }
         }
     }
@@ -136,7 +136,7 @@ fn what_waited_comes_again_after_a_kill_if_at_all_and_none_is_lost() -> Outcome 
             "{}",
             came.len()
         );
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -180,7 +180,7 @@ fn who_is_cut_in_the_middle_of_what_waited_goes_on_there() -> Outcome {
         let mut next = Phone::enter(&mut world, JULIET, "tablet")?;
         next.send(&mut world, "<presence/>");
         same(&texts(&next.come_all(&mut world)?), &[])?;
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -211,7 +211,7 @@ fn who_is_there_when_another_dies_in_the_middle_of_what_waited_has_the_rest() ->
         came.extend(take(&mut world, &mut last, OWED)?);
         came.sort_by_key(|text| sent.iter().position(|one| one == text));
         same(&came, &sent[count..])?;
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -247,6 +247,6 @@ fn pages_of_an_archive_that_were_not_acknowledged_are_not_owed() -> Outcome {
     tablet.send(&mut world, "<presence/>");
     let came = tablet.come(&mut world)?;
     assert_eq!((results(&came), texts(&came).len()), (0, 0));
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }

@@ -8,7 +8,7 @@ use spondee_core::config::Config;
 
 use crate::phone::Phone;
 use crate::sleepers::{befriend, last_of_each};
-use crate::{JULIET, Outcome, ROMEO, message, no_fault, numbered, same, texts, world};
+use crate::{JULIET, Outcome, ROMEO, message, numbered, same, texts, world};
 
 const INACTIVE: &str = "<inactive xmlns='urn:xmpp:csi:0'/>";
 const ACTIVE: &str = "<active xmlns='urn:xmpp:csi:0'/>";
@@ -70,7 +70,7 @@ fn a_thousand_presences_of_fifty_contacts_cost_an_inactive_client_nothing_until_
             last_of_each(&came, &names, 19)?;
             let last = came.last().ok_or("nothing came")?;
             assert_eq!(texts(std::slice::from_ref(last)), ["wake"], "{last}");
-            no_fault(&world);
+            assert_eq!(world.is_sound(), Ok(()));
         }
     }
     Ok(())
@@ -93,7 +93,7 @@ fn a_contact_that_comes_and_goes_a_thousand_times_is_told_once() -> Outcome {
     let came = juliet.come(&mut world)?;
     let kinds: Vec<_> = came.iter().map(|stanza| stanza.attribute("type")).collect();
     assert_eq!(kinds, [Some("unavailable")], "{came:?}");
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -138,7 +138,7 @@ fn what_waits_for_an_inactive_client_is_bounded_and_comes_in_order() -> Outcome 
                 .collect();
             same(&ids, &sent.iter().map(String::as_str).collect::<Vec<_>>())?;
             assert_eq!(romeo.rest(&mut world)?, []);
-            no_fault(&world);
+            assert_eq!(world.is_sound(), Ok(()));
         }
     }
     Ok(())
@@ -182,7 +182,7 @@ fn an_inactive_client_that_resumes_has_all_that_waited_and_is_active() -> Outcom
             "inactive after resumption {resumed}"
         );
     }
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -210,7 +210,7 @@ fn who_is_active_and_inactive_thousands_of_times_gets_what_comes_once() -> Outco
     same(&ids, &wanted.iter().map(String::as_str).collect::<Vec<_>>())?;
     assert!(juliet.asked - asked <= 201);
     juliet.lives(&mut world)?;
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -242,7 +242,7 @@ fn what_waits_for_an_inactive_client_that_dies_goes_on() -> Outcome {
             .filter_map(|stanza| stanza.attribute("id"))
             .collect();
         same(&ids, &["kept", "wake"])?;
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -261,6 +261,6 @@ fn an_inactive_client_behind_a_black_hole_is_asleep_in_the_stated_time() -> Outc
     juliet.acks.forget_to(1);
     juliet.resume(&mut world)?;
     assert_eq!(texts(&juliet.come(&mut world)?), ["m"]);
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }

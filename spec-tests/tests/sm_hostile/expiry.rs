@@ -8,7 +8,7 @@ use spec_tests::talk::Talk;
 
 use crate::phone::Phone;
 use crate::sleepers::befriend;
-use crate::{JULIET, Outcome, ROMEO, fleeting, no_fault, texts, with, world};
+use crate::{JULIET, Outcome, ROMEO, fleeting, texts, with, world};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -55,7 +55,7 @@ fn behind_a_black_hole_she_is_asleep_a_minute_after_something_was_sent() -> Outc
         juliet.acks.forget_to(1);
         juliet.resume(&mut world)?;
         assert_eq!(texts(&juliet.come(&mut world)?), ["m"]);
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ fn behind_a_black_hole_she_is_asleep_after_a_quarter_of_an_hour_of_silence() -> 
     assert!(sees(&mut world, &mut romeo)?.is_empty());
     juliet.resume(&mut world)?;
     juliet.lives(&mut world)?;
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -97,7 +97,7 @@ fn who_answers_is_there_for_ever_and_seldom_asked() -> Outcome {
         heard - asked
     );
     assert!(sees(&mut world, &mut romeo)?.is_empty());
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -132,7 +132,7 @@ fn a_session_sleeps_for_its_time_and_not_longer() -> Outcome {
                 juliet.resume(&mut world)?;
                 juliet.lives(&mut world)?;
             }
-            no_fault(&world);
+            assert_eq!(world.is_sound(), Ok(()));
         }
     }
     Ok(())
@@ -151,7 +151,7 @@ fn where_no_session_sleeps_a_cut_ends_it() -> Outcome {
     assert_eq!(sees(&mut world, &mut romeo)?, [true]);
     juliet.cut(&mut world);
     assert_eq!(sees(&mut world, &mut romeo)?, [false]);
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -165,6 +165,6 @@ fn who_says_goodbye_is_gone_at_once() -> Outcome {
     assert_eq!(sees(&mut world, &mut romeo)?, [false]);
     let resumed = juliet.try_resume(&mut world)?;
     assert!(matches!(resumed, Resumed::Over(_)), "{resumed:?}");
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }

@@ -18,9 +18,8 @@ use std::collections::BTreeSet;
 
 use spec_tests::element::{CLIENT, Element};
 use spec_tests::memory::World;
-use spec_tests::talk::Talk;
+use spec_tests::talk::{Talk, same};
 use spondee_core::config::{Config, Host};
-use spondee_core::port::Note;
 use spondee_core::sm::SmOptions;
 
 /// Every test tells what was not as expected by returning it.
@@ -115,27 +114,6 @@ fn once(sent: &[String], came: &[String], refused: &[String]) -> Outcome {
         None if all.len() > sent.len() => Err("what nobody sent".to_owned()),
         None => Ok(()),
     }
-}
-
-/// That two lists are one, told where they begin to differ.
-fn same<T: PartialEq + std::fmt::Debug>(came: &[T], wanted: &[T]) -> Outcome {
-    if came == wanted {
-        return Ok(());
-    }
-    let at = came.iter().zip(wanted).position(|(a, b)| a != b);
-    let at = at.unwrap_or_else(|| came.len().min(wanted.len()));
-    Err(format!(
-        "{} came and {} should have; at {at} {:?}, not {:?}",
-        came.len(),
-        wanted.len(),
-        came.get(at),
-        wanted.get(at)
-    ))
-}
-
-fn no_fault(world: &World) {
-    let fault = world.notes.iter().find(|note| matches!(note, Note::Bug(_)));
-    assert_eq!(fault, None);
 }
 
 /// That this session is there, whoever counts what it is sent.

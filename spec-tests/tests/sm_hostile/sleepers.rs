@@ -13,8 +13,8 @@ use spondee_core::store::{Expect, Field, Row};
 
 use crate::phone::Phone;
 use crate::{
-    JULIET, NURSE, Outcome, ROMEO, fleeting, message, no_fault, numbered, once, refused, same,
-    texts, with, world,
+    JULIET, NURSE, Outcome, ROMEO, fleeting, message, numbered, once, refused, same, texts, with,
+    world,
 };
 
 /// `who` and `with` see each other's presence.
@@ -74,7 +74,7 @@ fn of_an_account_ten_sessions_sleep_and_what_the_others_had_goes_on() -> Outcome
     came.sort_unstable();
     came.dedup();
     once(&sent, &came, &refused(&romeo.rest(&mut world)?))?;
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -129,7 +129,7 @@ fn sleepers_that_are_filled_take_no_more_than_a_shard_has_for_them() -> Outcome 
         &there,
         &(SLEEPERS - there.len()..SLEEPERS).collect::<Vec<_>>(),
     )?;
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -181,7 +181,7 @@ fn a_flood_to_a_sleeper_ends_it_and_is_delivered_or_refused() -> Outcome {
                 .next()
                 .and_then(|n| n.parse::<usize>().ok()))
         );
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -207,7 +207,7 @@ fn who_writes_to_a_sleeper_is_not_held_up() -> Outcome {
         );
     }
     assert_eq!(romeo.rest(&mut world)?, []);
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }
 
@@ -246,7 +246,7 @@ fn of_presence_a_sleeper_keeps_the_last_of_each_sender() -> Outcome {
         let came = juliet.come(&mut world)?;
         last_of_each(&came, &names, ROUNDS - 1)?;
         same(&texts(&came), &["m".to_owned()])?;
-        no_fault(&world);
+        assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
 }
@@ -287,6 +287,6 @@ fn sleepers_by_hundreds_leave_nothing_behind() -> Outcome {
     }
     world.advance(Duration::from_secs(3600));
     assert_eq!(world.residue(), before);
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     Ok(())
 }

@@ -12,9 +12,7 @@ use spondee_core::secret::Secret;
 use spondee_core::store::StoreError;
 
 use crate::phone::{Phone, signed_in, signed_in_with};
-use crate::{
-    JULIET, Outcome, ROMEO, long, message, no_fault, numbered, once, refused, texts, with, world,
-};
+use crate::{JULIET, Outcome, ROMEO, long, message, numbered, once, refused, texts, with, world};
 
 /// How a session comes to its end for good.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -189,7 +187,7 @@ fn scene(
     if world.ended(romeo.peer()).is_none() {
         refused.extend(crate::refused(&romeo.rest(&mut world)?));
     }
-    no_fault(&world);
+    assert_eq!(world.is_sound(), Ok(()));
     if error == StoreError::Unknown {
         // A server ends there, and what it had in memory is lost with it.
         let more = again.into_iter().filter(|text| !came.contains(text));

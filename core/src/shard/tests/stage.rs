@@ -13,7 +13,7 @@ use crate::account::{AccountKey, SessionKey};
 use crate::archive::{ARCHIVE, Policy};
 use crate::config::{Config, Host, of_localhost};
 use crate::jid::BareJid;
-use crate::port::{Note, Opening};
+use crate::port::Opening;
 use crate::sm::Inbound;
 use crate::store::{Batch, Class, Kept, Op, Order, Pick, Reply, StoreError};
 use crate::testing::{Peer, Step, StorePace, World};
@@ -255,8 +255,7 @@ impl Stage {
     /// # Panics
     /// Something happened that cannot.
     pub(super) fn no_bugs(&self) {
-        let bug = |note: &&Note| matches!(note, Note::Bug(_));
-        assert_eq!(self.world.notes.iter().find(bug), None);
+        assert_eq!(self.world.is_sound(), Ok(()));
     }
 }
 

@@ -17,6 +17,8 @@ mod tests;
 mod ways;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -418,6 +420,18 @@ impl World {
     #[cfg(test)]
     pub(crate) const fn disk(&mut self) -> &mut Memory {
         &mut self.store
+    }
+
+    /// Whether nothing happened so far that the server holds impossible.
+    ///
+    /// # Errors
+    /// What did.
+    pub fn is_sound(&self) -> Result<(), String> {
+        let bug = |note: &&Note| matches!(note, Note::Bug(_));
+        match self.notes.iter().find(bug) {
+            Some(bug) => Err(format!("{bug:?}")),
+            None => Ok(()),
+        }
     }
 
     /// How much each shard has in memory: see `Shard::residue`.
