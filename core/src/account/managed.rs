@@ -7,13 +7,15 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use subtle::ConstantTimeEq as _;
+
 use super::ending::Ended;
 use super::session::ClientState;
 use super::{Account, Cx, Session, SessionKey};
 use crate::effects::{Effects, Stored, Then};
 use crate::jid::Jid;
 use crate::port::ConnId;
-use crate::sm::{Acked, Due, Old, Outbound, Piece, TooHigh, Wish, Written};
+use crate::sm::{Acked, Due, Old, Outbound, Piece, SmOptions, TooHigh, Wish};
 use crate::stanza::Stanza;
 use crate::time::{Instant, UnixTime};
 
@@ -108,9 +110,7 @@ impl Asleep {
         due: Due,
         at: UnixTime,
     ) {
-        let to = to.filter(|to| stanza.to() != Some(*to)).cloned();
-        let what = Written::Stanza(Arc::clone(stanza), to, due);
-        self.put_by(fx, Piece { what, at });
+        self.put_by(fx, Piece::new(stanza, to, due, at));
     }
 
     fn put_by(&mut self, fx: &mut Effects, piece: Piece) {
@@ -163,10 +163,7 @@ impl Session {
         };
         let behind = self.delivery.take_behind();
         let told = held.into_iter().flatten().chain(behind);
-        pieces.extend(told.map(|(stanza, told)| Piece {
-            what: Written::Stanza(stanza, None, told.due),
-            at: told.at,
-        }));
+        pieces.extend(told.map(|(stanza, told)| Piece::new(&stanza, None, told.due, told.at)));
         pieces
     }
 
@@ -228,14 +225,12 @@ impl Account {
     }
 
     /// How many stanzas a client may leave unacknowledged before it is asked.
-    pub(crate) fn asks_over(&self, cx: &Cx<'_>, key: SessionKey) -> usize {
-        let sm = &cx.host.sm;
+    pub(crate) fn asks_over(&self, sm: &SmOptions, key: SessionKey) -> usize {
         let session = self.session_by_key(key);
-        let unacked = match session.map(|session| &session.state) {
+        match session.map(|session| &session.state) {
             Some(ClientState::Inactive(..)) => sm.max_inactive_unacked,
             Some(ClientState::Active) | None => sm.max_unacked,
-        };
-        usize::try_from(unacked).unwrap_or(usize::MAX)
+        }
     }
 
     /// A client says whether anybody looks at it (XEP-0352). Returns how many stanzas may be unacknowledged from now on.
@@ -254,7 +249,7 @@ impl Account {
             (Attention::Active, ClientState::Active)
             | (Attention::Inactive, ClientState::Inactive(..)) => return None,
         };
-        Some(self.asks_over(cx, key))
+        Some(self.asks_over(&cx.host.sm, key))
     }
 }
 
@@ -288,10 +283,8 @@ impl Account {
         match &mut session.line {
             Line::Here(conn) => fx.deliver_stored(*conn, stored, then),
             Line::Asleep(asleep) => {
-                let at = fx.wall();
-                for (xml, key) in stored.pieces() {
-                    let what = Written::Stored(xml, key);
-                    asleep.put_by(fx, Piece { what, at });
+                for piece in stored.pieces(fx.wall()) {
+                    asleep.put_by(fx, piece);
                 }
             }
         }
@@ -309,7 +302,7 @@ impl Account {
         session.is_some_and(|session| session.managed.is_some())
     }
 
-    /// A session has lost its connection, and waits for its client. `Parting` on that connection, if the server stops.
+    /// A session has lost its connection, and waits for its client; or it is `parting` on that, because the server stops.
     pub(crate) fn fall_asleep(
         &mut self,
         fx: &mut Effects,
@@ -343,21 +336,25 @@ impl Account {
         self.sessions.iter().map(|session| session.key).collect()
     }
 
+    /// The sleep of a session, if it is there, and asleep.
+    fn asleep(&self, key: SessionKey) -> Option<&Asleep> {
+        match &self.session_by_key(key)?.line {
+            Line::Asleep(asleep) => Some(asleep),
+            Line::Here(_) => None,
+        }
+    }
+
     /// The connection on which a client may still acknowledge something, because the server stops.
     pub(crate) fn parts_on(&self, key: SessionKey) -> Option<ConnId> {
-        match &self.session_by_key(key)?.line {
-            Line::Asleep(asleep) => match asleep.stage {
-                Stage::Parts(conn) => Some(conn),
-                Stage::Waits | Stage::Wakes(_) => None,
-            },
-            Line::Here(_) => None,
+        match self.asleep(key)?.stage {
+            Stage::Parts(conn) => Some(conn),
+            Stage::Waits | Stage::Wakes(_) => None,
         }
     }
 
     /// Whether a session is there, and asleep.
     pub(crate) fn is_asleep(&self, key: SessionKey) -> bool {
-        let session = self.session_by_key(key);
-        session.is_some_and(|session| matches!(session.line, Line::Asleep(_)))
+        self.asleep(key).is_some()
     }
 
     /// What a session is resumed by.
@@ -368,10 +365,7 @@ impl Account {
 
     /// Bytes of what waits for a session that is asleep.
     pub(crate) fn waiting_bytes(&self, key: SessionKey) -> usize {
-        match self.session_by_key(key).map(|session| &session.line) {
-            Some(Line::Asleep(asleep)) => asleep.outbound.bytes(),
-            Some(Line::Here(_)) | None => 0,
-        }
+        self.asleep(key).map_or(0, |asleep| asleep.outbound.bytes())
     }
 
     /// For how long a session may sleep.
@@ -484,21 +478,16 @@ impl Account {
 
     /// The connection on which somebody waits for a session that is asleep.
     pub(crate) fn waker(&self, key: SessionKey) -> Option<ConnId> {
-        match &self.session_by_key(key)?.line {
-            Line::Asleep(asleep) => match asleep.stage {
-                Stage::Wakes(conn) => Some(conn),
-                Stage::Waits | Stage::Parts(_) => None,
-            },
-            Line::Here(_) => None,
+        match self.asleep(key)?.stage {
+            Stage::Wakes(conn) => Some(conn),
+            Stage::Waits | Stage::Parts(_) => None,
         }
     }
 
     /// Whether a session is asleep until its client comes back: it is not back, and the server goes on.
     pub(crate) fn waits_for_client(&self, key: SessionKey) -> bool {
-        match self.session_by_key(key).map(|session| &session.line) {
-            Some(Line::Asleep(asleep)) => asleep.stage == Stage::Waits,
-            Some(Line::Here(_)) | None => false,
-        }
+        let asleep = self.asleep(key);
+        asleep.is_some_and(|asleep| asleep.stage == Stage::Waits)
     }
 
     /// A connection is gone on which somebody waited for a session: that one sleeps on.
@@ -567,10 +556,5 @@ pub(crate) struct Woken {
 
 /// In the same time whether or not they are, however much of them is the same.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
-    one.len() == other.len()
-        && one
-            .bytes()
-            .zip(other.bytes())
-            .fold(0, |differ, (one, other)| differ | (one ^ other))
-            == 0
+    one.as_bytes().ct_eq(other.as_bytes()).into()
 }

@@ -36,10 +36,6 @@ impl Account {
             Recipients::Unreached(_) => &[],
         };
         let all = || chosen.iter().chain(copies);
-        // Hardly any session of most accounts.
-        if !all().any(|key| self.is_managed(*key)) {
-            return Due::Nothing;
-        }
         // Who does not acknowledge anything has it once it is written.
         if !all().all(|key| self.is_managed(*key)) {
             return Due::Nothing;

@@ -7,9 +7,9 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::late::{Late, may_be_late};
+use super::late::Late;
 use super::pressure::{Doing, Feeder, Pressure, Reach, Verdict};
-use super::{Drain, Effects, Out, Peer, Then};
+use super::{Drain, Effects, Out, Then};
 use crate::arena::ArenaKey as _;
 use crate::jid::Jid;
 use crate::limits::DEBT_FLOOR;
@@ -28,15 +28,16 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// Each by itself.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = (Bytes, Option<i64>)> {
+    /// Each by itself, written at that moment.
+    pub(crate) fn pieces(&self, at: UnixTime) -> impl Iterator<Item = Piece> {
         let mut start = 0;
         self.ends.iter().map(move |(end, key)| {
             // They rise, and the last is the length: an empty piece would stand for a bug.
             let end = (*end).min(self.xml.len());
-            let piece = self.xml.slice(start.min(end)..end);
+            let xml = self.xml.slice(start.min(end)..end);
             start = end;
-            (piece, *key)
+            let what = Written::Stored(xml, *key);
+            Piece { what, at }
         })
     }
 }
@@ -76,9 +77,7 @@ impl Effects {
     ) {
         let before = self.owed(conn);
         let owed = before.saturating_add(stanza.size());
-        if owed > self.queues.share && !self.swollen.contains(&conn) {
-            self.swollen.push(conn);
-        }
+        self.swell(conn, owed);
         // Usually nothing is owed, and it need not be looked at who did it.
         let unsent = match owed > DEBT_FLOOR {
             true => self.outgoing(conn).len(),
@@ -119,24 +118,13 @@ impl Effects {
         due: Due,
         at: UnixTime,
     ) {
-        let piece = || {
-            let to = to.filter(|to| stanza.to() != Some(*to)).cloned();
-            let what = Written::Stanza(Arc::clone(stanza), to, due);
-            Piece { what, at }
-        };
         if let Some(out) = self.of(conn)
-            && let Some(managed) = &mut out.managed
+            && out.managed.is_some()
         {
-            // Behind what waits already.
-            let waits = out.peer == Peer::Gone || managed.waits();
-            match waits {
-                true => managed.put_by(piece()),
-                false => managed.push(piece()),
-            }
-            let bytes = managed.bytes();
-            if bytes > self.queues.share && !self.swollen.contains(&conn) {
-                self.swollen.push(conn);
-            }
+            let waits = out.waits();
+            out.keep(Piece::new(stanza, to, due, at));
+            let bytes = self.unacknowledged(conn);
+            self.swell(conn, bytes);
             if waits {
                 return;
             }
@@ -153,10 +141,8 @@ impl Effects {
         due: Due,
         at: UnixTime,
     ) {
-        if let Some(managed) = self.of(conn).and_then(|out| out.managed.as_mut()) {
-            let to = to.filter(|to| stanza.to() != Some(*to)).cloned();
-            let what = Written::Stanza(Arc::clone(stanza), to, due);
-            managed.put_by(Piece { what, at });
+        if let Some(managed) = self.managed(conn) {
+            managed.put_by(Piece::new(stanza, to, due, at));
         }
     }
 
@@ -165,38 +151,20 @@ impl Effects {
     pub(crate) fn deliver_stored(&mut self, conn: ConnId, stored: &Stored, then: Then) {
         let xml = &stored.xml;
         let owed = self.outgoing(conn).len().saturating_add(xml.len());
-        if owed > self.queues.share && !self.swollen.contains(&conn) {
-            self.swollen.push(conn);
-        }
-        let now = self.now;
-        if let Some(pressure) = self.pressure(conn, owed)
-            && owed > pressure.line()
-            && pressure.tells(now, Feeder::Itself)
-        {
-            self.feeding.push((Feeder::Itself, conn));
-        }
-        let waits = self.of(conn).is_some_and(|out| {
-            let managed = out.managed.as_ref();
-            managed.is_some_and(|managed| managed.waits())
-        });
-        if !waits {
+        self.swell(conn, owed);
+        self.press_itself(conn, owed);
+        if !self.of(conn).is_some_and(|out| out.waits()) {
             self.out(conn, |bytes| bytes.extend_from_slice(xml));
         }
         let at = self.wall;
         if let Some(out) = self.of(conn)
-            && let Some(managed) = &mut out.managed
+            && out.managed.is_some()
         {
-            for (xml, key) in stored.pieces() {
-                let what = Written::Stored(xml, key);
-                match out.peer == Peer::Gone || managed.waits() {
-                    true => managed.put_by(Piece { what, at }),
-                    false => managed.push(Piece { what, at }),
-                }
-            }
-            if managed.has_owed() {
-                // Its client says when it has them.
-                return;
-            }
+            stored.pieces(at).for_each(|piece| out.keep(piece));
+        }
+        if self.managed(conn).is_some_and(|managed| managed.has_owed()) {
+            // Its client says when it has them.
+            return;
         }
         if then == Then::Tell
             && let Some(out) = self.of(conn)
@@ -211,12 +179,25 @@ impl Effects {
     /// Writes an answer that is no stanza. Over half of the bound, who asks is read no more.
     pub(crate) fn answer(&mut self, conn: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
         self.out(conn, write);
-        let (now, owed) = (self.now, self.outgoing(conn).len());
+        let owed = self.outgoing(conn).len();
+        self.press_itself(conn, owed);
+    }
+
+    /// It owes so much: over half of the bound, it is read no more.
+    fn press_itself(&mut self, conn: ConnId, owed: usize) {
+        let now = self.now;
         if let Some(pressure) = self.pressure(conn, owed)
             && owed > pressure.line()
             && pressure.tells(now, Feeder::Itself)
         {
             self.feeding.push((Feeder::Itself, conn));
+        }
+    }
+
+    /// It owes so much: over its share, it is looked at what those of its account owe together.
+    fn swell(&mut self, conn: ConnId, owed: usize) {
+        if owed > self.queues.share && !self.swollen.contains(&conn) {
+            self.swollen.push(conn);
         }
     }
 
@@ -281,7 +262,7 @@ impl Effects {
         let Some(pressure) = self.pressure(conn, owed) else {
             return false;
         };
-        if reach == Reach::Many && may_be_late(stanza) {
+        if reach == Reach::Many && stanza.announces().is_some() {
             let has_room = before == 0 || owed <= pressure.line() && !too_much;
             if has_room && !pressure.late.holds(from) {
                 return false;
@@ -387,8 +368,7 @@ impl Effects {
             let mut late = core::mem::replace(&mut pressure.late, Late::new());
             if let Some(managed) = &mut out.managed {
                 while let Some((_, (stanza, to))) = late.pop() {
-                    let what = Written::Stanza(stanza, to, Due::Nothing);
-                    managed.put_by(Piece { what, at });
+                    managed.put_by(Piece::new(&stanza, to.as_ref(), Due::Nothing, at));
                 }
             }
             self.relieved.push(Relief::of(conn, *pressure));

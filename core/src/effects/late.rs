@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::jid::{BareJid, Jid};
 use crate::limits::{LATE_PRESENCES, LATE_SENDER_BYTES};
-use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::stanza::Stanza;
 
 /// One presence, with the address it is told to.
 pub(crate) type Told = (Arc<Stanza>, Option<Jid>);
@@ -96,14 +96,6 @@ impl Late {
     }
 }
 
-/// Whether it says how available its sender is, and nothing is lost if a later one takes its place.
-pub(super) const fn may_be_late(stanza: &Stanza) -> bool {
-    matches!(
-        stanza.kind(),
-        Kind::Presence(PresenceType::Available | PresenceType::Unavailable)
-    )
-}
-
 fn bare(stanza: &Stanza) -> Stanza {
     let (from, to) = (stanza.from().cloned(), stanza.to().cloned());
     Stanza::build(stanza.kind(), None, from, to, |_| {})
@@ -114,6 +106,7 @@ mod tests {
     use alloc::format;
 
     use super::*;
+    use crate::stanza::{Kind, PresenceType};
 
     fn presence(from: &Jid, kind: PresenceType, status: usize) -> Arc<Stanza> {
         let from = Some(from.clone());

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use super::{Effects, Growth, Out, Peer};
 use crate::arena::ArenaKey as _;
 use crate::port::ConnId;
-use crate::sm::{Acked, Outbound, TooHigh, write_ack, write_request};
+use crate::sm::{Acked, Outbound, Piece, TooHigh, write_ack, write_request};
 use crate::time::Instant;
 
 impl Out {
@@ -14,6 +14,23 @@ impl Out {
         let unsent = self.owed().len();
         let managed = self.managed.as_ref();
         managed.map_or(unsent, |managed| managed.weight(queue).max(unsent))
+    }
+
+    /// Whether what is written now waits for another connection: behind what does already, or because nobody is at the end of this one.
+    pub(super) fn waits(&self) -> bool {
+        let managed = self.managed.as_ref();
+        self.peer == Peer::Gone || managed.is_some_and(|managed| managed.waits())
+    }
+
+    /// Keeps what is written now until it is acknowledged, if it is to be.
+    pub(super) fn keep(&mut self, piece: Piece) {
+        let waits = self.waits();
+        if let Some(managed) = &mut self.managed {
+            match waits {
+                true => managed.put_by(piece),
+                false => managed.push(piece),
+            }
+        }
     }
 }
 
@@ -34,11 +51,14 @@ impl Effects {
         Some(managed)
     }
 
+    /// What a session has not acknowledged, if it is to.
+    pub(super) fn managed(&mut self, conn: ConnId) -> Option<&mut Outbound> {
+        self.of(conn)?.managed.as_deref_mut()
+    }
+
     /// Bytes that are kept because a client has not acknowledged them.
     pub(crate) fn unacknowledged(&mut self, conn: ConnId) -> usize {
-        let out = self.of(conn);
-        let managed = out.and_then(|out| out.managed.as_ref());
-        managed.map_or(0, |managed| managed.bytes())
+        self.managed(conn).map_or(0, |managed| managed.bytes())
     }
 
     /// How much a client has not taken: bytes that were not sent, or what it has not acknowledged of what was, where that is more. Its queue is as
@@ -55,7 +75,7 @@ impl Effects {
 
     /// Whether what is written to a connection is to be acknowledged.
     pub(crate) fn is_managed(&mut self, conn: ConnId) -> bool {
-        self.of(conn).is_some_and(|out| out.managed.is_some())
+        self.managed(conn).is_some()
     }
 
     /// Nobody is at the other end any more, but the session is not over yet: what it is told waits.
@@ -80,10 +100,7 @@ impl Effects {
     /// There were not so many.
     pub(crate) fn acked(&mut self, conn: ConnId, h: u32) -> Result<Acked, TooHigh> {
         let (now, queue) = (self.now, self.queues.session);
-        let Some(out) = self.of(conn) else {
-            return Ok(Acked::default());
-        };
-        let Some(managed) = &mut out.managed else {
+        let Some(managed) = self.managed(conn) else {
             return Ok(Acked::default());
         };
         let (was_asked, had_owed) = (managed.asked_since().is_some(), managed.has_owed());
@@ -118,11 +135,7 @@ impl Effects {
     /// A client is asked how many it has handled, whatever there is to be acknowledged, unless it is already.
     pub(crate) fn ask(&mut self, conn: ConnId) {
         let now = self.now;
-        let asks = self
-            .of(conn)
-            .and_then(|out| out.managed.as_mut())
-            .is_some_and(|managed| managed.ask(now));
-        if asks {
+        if self.managed(conn).is_some_and(|managed| managed.ask(now)) {
             self.out(conn, write_request);
             self.asked.push(conn);
         }
@@ -130,12 +143,12 @@ impl Effects {
 
     /// Since when a client was asked and has not answered.
     pub(crate) fn asked_since(&mut self, conn: ConnId) -> Option<Instant> {
-        self.of(conn)?.managed.as_ref()?.asked_since()
+        self.managed(conn)?.asked_since()
     }
 
     /// So many stanzas may be unacknowledged before a client is asked.
     pub(crate) fn set_ask_over(&mut self, conn: ConnId, ask_over: usize) {
-        if let Some(managed) = self.of(conn).and_then(|out| out.managed.as_mut()) {
+        if let Some(managed) = self.managed(conn) {
             managed.set_ask_over(ask_over);
         }
     }

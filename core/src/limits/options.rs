@@ -79,7 +79,7 @@ pub const SM_HIBERNATION: RangeInclusive<Duration> =
 
 /// `smacks_max_unacked_stanzas` and `smacks_max_inactive_unacked_stanzas`. Beyond that a client that does not read is found out by what its
 /// queue holds, not by asking.
-pub const SM_UNACKED: RangeInclusive<u32> = 0..=10_000;
+pub const SM_UNACKED: RangeInclusive<usize> = 0..=10_000;
 
 /// `smacks_max_queue_size`. A page of an archive is written at once and must fit, with its end and some more; more than a hundred
 /// thousand do not fit the bytes that there are for them.

@@ -12,7 +12,7 @@ use crate::due::Due;
 use crate::limits::{SM_ACK_AGAIN, SM_ASLEEP_BYTES};
 use crate::port::{CloseReason, ConnId, Note};
 use crate::sm::{
-    Acked, Enable, Location, Nonza, Outbound, Promise, Resume, TooHigh, enabled, failed, resumed,
+    Acked, Enable, Location, Nonza, Outbound, Promise, Resume, enabled, failed, resumed,
 };
 use crate::stanza::Condition;
 use crate::stream::Violation;
@@ -141,7 +141,6 @@ impl Shard {
                 }
             }
             // A session has one stream, and this is it.
-            // `Deviation:` XEP-0198 §3 would have a second `<enable/>` end the stream, and answers it by `<failed/>` in its example.
             Nonza::Resume(_) => self.fail_nonza(now, conn, Condition::UnexpectedRequest),
             Nonza::Active => self.attend(now, conn, (key, session), Attention::Active),
             Nonza::Inactive => self.attend(now, conn, (key, session), Attention::Inactive),
@@ -164,7 +163,7 @@ impl Shard {
         let enabling = self.in_account(now, key, |account, cx| {
             let enabled = account.enable(cx, session, enable.resumption);
             let sm = &cx.host.sm;
-            let ask_over = account.asks_over(cx, session);
+            let ask_over = account.asks_over(sm, session);
             let outbound = Outbound::new(sm.max_queue, ask_over);
             (enabled, Box::new(outbound), sm.location.clone())
         });
@@ -172,6 +171,7 @@ impl Shard {
             return;
         };
         let promise = match &outcome {
+            // `Deviation:` XEP-0198 §3 would have this end the stream, and answers it by `<failed/>` in its example.
             Enabled::Again => {
                 return self.fail_nonza(now, conn, Condition::UnexpectedRequest);
             }
@@ -186,7 +186,12 @@ impl Shard {
         self.fx.manage(conn, outbound);
     }
 
-    fn acked(&mut self, now: Now, (key, session): (AccountKey, SessionKey), acked: Acked) {
+    pub(super) fn acked(
+        &mut self,
+        now: Now,
+        (key, session): (AccountKey, SessionKey),
+        acked: Acked,
+    ) {
         if acked != Acked::default() {
             self.in_account(now, key, |account, cx| account.acked(cx, session, acked));
         }
@@ -211,16 +216,6 @@ impl Shard {
             true => owner.inbox.push(Item::Acked(session, acked)),
             false => self.acked(now, (key, session), acked),
         }
-    }
-
-    pub(super) fn run_acked(
-        &mut self,
-        now: Now,
-        key: AccountKey,
-        session: SessionKey,
-        acked: Acked,
-    ) {
-        self.acked(now, (key, session), acked);
     }
 
     /// A client says whether anybody looks at it (XEP-0352).
@@ -269,7 +264,7 @@ impl Shard {
         };
         let acked = match acked {
             Ok(acked) => acked,
-            Err(high) => return self.resumed_too_high(now, conn, high),
+            Err(high) => return self.fail_now(now, conn, Violation::HandledTooHigh(high)),
         };
         self.acked(now, (key, session), acked);
         if let Some(old) = carrier {
@@ -319,10 +314,6 @@ impl Shard {
         if let Some((conn, h)) = heard.flatten() {
             self.not_resumed(now, conn, Condition::ItemNotFound, Some(h));
         }
-    }
-
-    fn resumed_too_high(&mut self, now: Now, conn: ConnId, high: TooHigh) {
-        self.fail_now(now, conn, Violation::HandledTooHigh(high));
     }
 
     fn not_resumed(&mut self, now: Now, conn: ConnId, condition: Condition, h: Option<u32>) {
@@ -386,6 +377,9 @@ impl Shard {
         let Some(woken) = owner.account.wake(&mut self.fx, session) else {
             return;
         };
+        // Its client is looked at again.
+        let host = self.config.accounts(woken.jid.domain());
+        let ask_over = host.map_or(0, |host| owner.account.asks_over(&host.sm, session));
         self.sleepers.remove(key, session);
         self.timers.stop(Due::Resume(key, session));
         let Woken {
@@ -399,14 +393,10 @@ impl Shard {
             conn,
             jid: jid.clone(),
         });
-        // Its client is looked at again.
-        let host = self.config.accounts(jid.domain());
-        let ask_over = host.map_or(0, |host| host.sm.max_unacked);
         self.fx.out(conn, |out| resumed(out, &id, h));
         let has_owed = outbound.has_owed();
         self.fx.manage(conn, outbound);
-        self.fx
-            .set_ask_over(conn, usize::try_from(ask_over).unwrap_or(usize::MAX));
+        self.fx.set_ask_over(conn, ask_over);
         if !has_owed {
             // What it was told of that on its last connection, it has: more may wait.
             self.fx.has_taken(conn);

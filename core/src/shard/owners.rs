@@ -514,7 +514,7 @@ impl Shard {
                 }
                 Some(Item::Closed(conn)) => self.run_closed(now, key, conn),
                 Some(Item::Fail(conn, violation)) => self.fail_now(now, conn, violation),
-                Some(Item::Acked(session, acked)) => self.run_acked(now, key, session, acked),
+                Some(Item::Acked(session, acked)) => self.acked(now, (key, session), acked),
                 Some(Item::Die(session)) => self.run_die(now, key, session),
                 Some(Item::Lose(conn)) => self.run_lose(now, conn),
                 Some(Item::Over(session)) => self.run_over(now, key, session),

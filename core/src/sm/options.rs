@@ -16,9 +16,9 @@ pub struct SmOptions {
     /// `smacks_hibernation_time`: how long a session waits for its client to come back. Zero: not at all.
     pub hibernation: Duration,
     /// `smacks_max_unacked_stanzas`: with more than so many unacknowledged the client is asked.
-    pub max_unacked: u32,
+    pub max_unacked: usize,
     /// `smacks_max_inactive_unacked_stanzas`: the same while nobody looks at it.
-    pub max_inactive_unacked: u32,
+    pub max_inactive_unacked: usize,
     /// `smacks_max_queue_size`: how many unacknowledged stanzas are kept for one session.
     pub max_queue: usize,
     /// `smacks_max_hibernated_sessions`: how many sessions of an account may wait for their clients.
@@ -99,8 +99,8 @@ impl SmOptions {
 
 /// How many stanzas may be unacknowledged, and when a client is asked about them.
 struct Unacked {
-    asked_with: u32,
-    asked_inactive_with: u32,
+    asked_with: usize,
+    asked_inactive_with: usize,
     max_queue: usize,
 }
 
@@ -126,13 +126,12 @@ impl Unacked {
             5000,
             SM_QUEUE,
         );
-        let queue = u32::try_from(max_queue).unwrap_or(u32::MAX);
         for (name, asks) in [(UNACKED, asked_with), (INACTIVE, asked_inactive_with)] {
-            if asks >= queue {
+            if asks >= max_queue {
                 from.contradiction(
                     &[name, QUEUE],
                     format!(
-                        "`{name}` ({asks}) must be below `{QUEUE}` ({queue}): the session would end before its client is asked"
+                        "`{name}` ({asks}) must be below `{QUEUE}` ({max_queue}): the session would end before its client is asked"
                     ),
                 );
             }

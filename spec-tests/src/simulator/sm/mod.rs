@@ -29,7 +29,7 @@ pub(super) const SM: &str = "urn:xmpp:sm:3";
 const TOKEN_LENGTH: usize = 22;
 
 /// With so many unacknowledged a client is asked at which nobody looks.
-const UNLOOKED: u32 = 8;
+const UNLOOKED: usize = 8;
 
 /// So many sessions as ever sleep of one account in a run.
 const MANY: usize = 10;
@@ -45,7 +45,7 @@ pub(super) struct Management {
     hibernation: Duration,
     ack_delay: Duration,
     max_hibernated: usize,
-    max_unacked: u32,
+    max_unacked: usize,
     /// How many stanzas are kept for one that does not acknowledge them.
     queue: usize,
     /// Whether so much is held back for who is not looked at that it comes all at once for another reason.

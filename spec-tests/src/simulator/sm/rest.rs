@@ -145,7 +145,7 @@ impl Simulation {
                 true => self.sm.max_unacked.max(super::UNLOOKED),
                 false => self.sm.max_unacked,
             };
-            if managed.heard - managed.told > most {
+            if u64::from(managed.heard - managed.told) > most as u64 {
                 return Err(format!(
                     "client {index} was never asked what it has got: {managed:?}"
                 ));
