@@ -24,7 +24,7 @@ use crate::time::{Instant, Now, UnixTime};
 use self::debts::{Debts, Unread};
 pub(crate) use self::deliver::{Relief, Stored};
 use self::pressure::Pressure;
-pub(crate) use self::pressure::{Feeder, Reach};
+pub(crate) use self::pressure::{Feeder, Hearing, Reach};
 
 /// Output of one connection.
 #[derive(Debug)]
@@ -342,9 +342,13 @@ impl Effects {
             .take_if(|unread| !unread.take(count, &mut self.debts));
         if let Some(mut pressure) = out.pressure.take() {
             pressure.take(count);
-            match pressure.is_over(out.unread_of(queue)) {
-                true => self.relieved.push(Relief::of(conn, *pressure)),
-                false => out.pressure = Some(pressure),
+            if pressure.is_over(out.unread_of(queue)) {
+                self.relieved.push(Relief::of(conn, *pressure));
+            } else {
+                if pressure.frees_itself(out.owed().len()) {
+                    self.relieved.push(Relief::of_itself(conn));
+                }
+                out.pressure = Some(pressure);
             }
         }
         if out.sent < out.bytes.len() {

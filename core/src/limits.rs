@@ -188,6 +188,10 @@ pub const FLOW_READ_BYTES: usize = 40 * 1024;
 const _: () = assert!(FLOW_READ_BYTES as u64 == 4 * 1024 * FLOW_PATIENCE.as_secs());
 const _: () = assert!(FLOW_READ_BYTES < SESSION_QUEUE_BYTES / 2);
 
+/// How long a client that has been sent most of what it is owed, but is not read because it waits itself, is not judged by what it
+/// acknowledges: what it waits for goes on after `FLOW_PATIENCE`, and it may wait for several.
+pub const FLOW_UNHEARD: Duration = Duration::from_secs(30);
+
 /// How long those who are told to wait may not have heard. What they sent meanwhile, and what is sent to who reads at that rate, is taken
 /// beyond the session's own bound, up to that of its account. News crosses shards within a turn or two, which are milliseconds.
 pub const FLOW_NEWS: Duration = Duration::from_secs(1);

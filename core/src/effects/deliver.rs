@@ -8,7 +8,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::late::Late;
-use super::pressure::{Doing, Feeder, Pressure, Reach, Verdict};
+use super::pressure::{Doing, Feeder, Hearing, Pressure, Reach, Verdict};
 use super::{Drain, Effects, Out, Then};
 use crate::arena::ArenaKey as _;
 use crate::jid::Jid;
@@ -59,6 +59,15 @@ impl Relief {
             reader,
             feeders: feeders.into_keys().collect(),
             late,
+        }
+    }
+
+    /// Only the session itself waits no more, as long as others do.
+    pub(super) fn of_itself(reader: ConnId) -> Self {
+        Self {
+            reader,
+            feeders: [Feeder::Itself].into(),
+            late: Late::new(),
         }
     }
 }
@@ -281,6 +290,7 @@ impl Effects {
     /// Tells who sends this to wait, if too much is owed. Returns how much may be.
     fn press(&mut self, conn: ConnId, owed: usize, stanza: &Stanza, reach: Reach) -> usize {
         let (now, queues) = (self.now, self.queues);
+        let unsent = self.outgoing(conn).len().saturating_add(stanza.size());
         let Some(pressure) = self.pressure(conn, owed) else {
             return queues.session;
         };
@@ -299,7 +309,8 @@ impl Effects {
             Doing::Other(from) => (false, Some(from)),
             Doing::Server => (false, None),
         };
-        let own = own.then_some(Feeder::Itself);
+        // What it has not acknowledged it may be about to: that comes behind what it has said before.
+        let own = (own && unsent > pressure.line()).then_some(Feeder::Itself);
         let told: Vec<Feeder> = [own, other.cloned().map(Feeder::Other)]
             .into_iter()
             .flatten()
@@ -323,10 +334,11 @@ impl Effects {
     }
 
     /// Time has come to look at what a session has taken. When to look again, if so.
-    pub(crate) fn judge(&mut self, conn: ConnId) -> Option<Duration> {
+    pub(crate) fn judge(&mut self, conn: ConnId, hearing: Hearing) -> Option<Duration> {
         let (now, owed) = (self.now, self.owed(conn));
+        let unsent = self.outgoing(conn).len();
         let pressure = self.of(conn)?.pressure.as_mut()?;
-        match pressure.judge(now, owed) {
+        match pressure.judge(now, owed, unsent, hearing) {
             Verdict::Ends => self.overflow(conn),
             Verdict::Relieved => self.relieve(conn),
             Verdict::Reads(wait) => return Some(wait),

@@ -195,7 +195,7 @@ mod tests {
     use core::time::Duration;
 
     use crate::arena::Arena;
-    use crate::effects::{Effects, Reach};
+    use crate::effects::{Effects, Hearing, Reach};
     use crate::envelope::Place;
     use crate::jid::Jid;
     use crate::limits::{FLOW_PATIENCE, Limits};
@@ -260,7 +260,7 @@ mod tests {
                     fx.acked(conn, u32::try_from(second).unwrap() * 20).unwrap();
                 }
             }
-            fx.judge(conn);
+            fx.judge(conn, Hearing::Heard);
             assert_eq!(fx.next_overflowed().is_some(), ends);
         }
     }

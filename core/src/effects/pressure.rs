@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::late::Late;
 use crate::jid::Jid;
-use crate::limits::{FLOW_NEWS, FLOW_PATIENCE, FLOW_READ_BYTES};
+use crate::limits::{FLOW_NEWS, FLOW_PATIENCE, FLOW_READ_BYTES, FLOW_UNHEARD, SM_ACK_AGAIN};
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Instant;
 
@@ -89,12 +89,22 @@ pub(super) struct Pressure {
     since: Instant,
     /// Bytes taken since then.
     taken: usize,
+    /// Whether it was heard when it was looked at last.
+    hearing: Hearing,
     /// Who was told to wait, and when.
     feeders: BTreeMap<Feeder, Instant>,
     /// More than so much is too much.
     line: usize,
     /// What was told to many, for when there is room.
     pub(super) late: Late,
+}
+
+/// Whether all that a client has said was read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Hearing {
+    Heard,
+    /// It waits for somebody, and an acknowledgement may be behind that.
+    Unheard,
 }
 
 /// Whether a session reads.
@@ -113,6 +123,7 @@ impl Pressure {
         Self {
             since: now,
             taken: 0,
+            hearing: Hearing::Heard,
             feeders: BTreeMap::new(),
             line,
             late: Late::new(),
@@ -155,8 +166,20 @@ impl Pressure {
         true
     }
 
-    /// Looks at what it has taken, as long as so much is owed.
-    pub(super) fn judge(&mut self, now: Instant, owed: usize) -> Verdict {
+    /// Whether the session itself waits no longer: so little was not sent. What it has not acknowledged it says behind what it has said before,
+    /// so it must be read.
+    pub(super) fn frees_itself(&mut self, unsent: usize) -> bool {
+        self.is_over(unsent) && self.feeders.remove(&Feeder::Itself).is_some()
+    }
+
+    /// Looks at what it has taken, as long as so much is owed, and so much was not sent.
+    pub(super) fn judge(
+        &mut self,
+        now: Instant,
+        owed: usize,
+        unsent: usize,
+        hearing: Hearing,
+    ) -> Verdict {
         let since = now.since(self.since);
         if self.is_over(owed) {
             return Verdict::Relieved;
@@ -165,7 +188,13 @@ impl Pressure {
             return Verdict::Reads(FLOW_PATIENCE.saturating_sub(since));
         }
         if self.taken < FLOW_READ_BYTES {
-            return Verdict::Ends;
+            // Once it is heard again, it has a while for its words to come.
+            let before = core::mem::replace(&mut self.hearing, hearing);
+            let unheard = [before, hearing].contains(&Hearing::Unheard);
+            return match unheard && self.is_over(unsent) && since < FLOW_UNHEARD {
+                true => Verdict::Reads(SM_ACK_AGAIN),
+                false => Verdict::Ends,
+            };
         }
         if owed <= self.line {
             return Verdict::Relieved;
@@ -217,14 +246,26 @@ mod tests {
         let end = start + FLOW_PATIENCE;
         let mut pressure = Pressure::new(start, LINE);
         let (early, left) = (start + FLOW_PATIENCE / 4, FLOW_PATIENCE * 3 / 4);
-        assert_eq!(pressure.judge(early, LINE + 1), Verdict::Reads(left));
+        assert_eq!(
+            pressure.judge(early, LINE + 1, 0, Hearing::Heard),
+            Verdict::Reads(left)
+        );
         pressure.take(FLOW_READ_BYTES);
-        assert_eq!(pressure.judge(end, LINE + 1), Verdict::Reads(FLOW_PATIENCE));
+        assert_eq!(
+            pressure.judge(end, LINE + 1, 0, Hearing::Heard),
+            Verdict::Reads(FLOW_PATIENCE)
+        );
         // What was taken before is not taken again, and a little below the line is no more.
         pressure.take(FLOW_READ_BYTES - 1);
-        assert_eq!(pressure.judge(end + FLOW_PATIENCE, LINE), Verdict::Ends);
+        assert_eq!(
+            pressure.judge(end + FLOW_PATIENCE, LINE, 0, Hearing::Heard),
+            Verdict::Ends
+        );
         pressure.take(1);
-        assert_eq!(pressure.judge(end + FLOW_PATIENCE, LINE), Verdict::Relieved);
+        assert_eq!(
+            pressure.judge(end + FLOW_PATIENCE, LINE, 0, Hearing::Heard),
+            Verdict::Relieved
+        );
     }
 
     #[test]
@@ -234,7 +275,7 @@ mod tests {
         let mut judge = |taken| {
             pressure.take(taken);
             now = now + FLOW_PATIENCE;
-            pressure.judge(now, LINE + 1)
+            pressure.judge(now, LINE + 1, 0, Hearing::Heard)
         };
         let reads = Verdict::Reads(FLOW_PATIENCE);
         assert_eq!(judge(2 * FLOW_READ_BYTES), reads);
@@ -256,5 +297,32 @@ mod tests {
         }
         pressure.take(FLOW_READ_BYTES);
         assert!(pressure.reads(start + FLOW_PATIENCE));
+    }
+
+    #[test]
+    fn who_is_not_heard_is_not_judged_by_what_it_acknowledges_for_a_while() {
+        let start = Instant(5_000_000);
+        let again = Verdict::Reads(SM_ACK_AGAIN);
+        let mut pressure = Pressure::new(start, LINE);
+        let mut judge =
+            |after, unsent, hearing| pressure.judge(start + after, LINE + 1, unsent, hearing);
+        assert_eq!(judge(FLOW_PATIENCE, 0, Hearing::Unheard), again);
+        // What it has said must come in first.
+        assert_eq!(judge(FLOW_PATIENCE * 2, 0, Hearing::Heard), again);
+        assert_eq!(judge(FLOW_PATIENCE * 2, 0, Hearing::Heard), Verdict::Ends);
+        // Who does not take what is sent does not read, heard or not.
+        assert_eq!(judge(FLOW_PATIENCE, LINE, Hearing::Unheard), Verdict::Ends);
+        assert_eq!(judge(FLOW_UNHEARD, 0, Hearing::Unheard), Verdict::Ends);
+    }
+
+    #[test]
+    fn a_session_waits_itself_only_for_what_is_not_sent() {
+        let start = Instant(5_000_000);
+        let mut pressure = Pressure::new(start, LINE);
+        assert!(!pressure.frees_itself(0));
+        assert!(pressure.tells(start, Feeder::Itself));
+        assert!(!pressure.frees_itself(LINE));
+        assert!(pressure.frees_itself(LINE / 2));
+        assert!(!pressure.frees_itself(0), "once");
     }
 }

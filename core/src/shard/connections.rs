@@ -27,6 +27,16 @@ pub(super) struct Connection {
     socket: Socket,
 }
 
+impl Connection {
+    /// The account that it is a member of, and where its stream is.
+    fn owner(&self) -> Option<AccountKey> {
+        match &self.role {
+            Role::Member(key) if self.stream.is_at_owner() => Some(*key),
+            Role::Member(_) | Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => None,
+        }
+    }
+}
+
 /// Whether the shell reads it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Reading {
@@ -185,6 +195,11 @@ impl Shard {
 
     /// Lets the stream take what it wants. What is left waits in the stream for an answer, and the shell is told to stop.
     fn feed(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
+        let connection = self.connections.get(conn);
+        if connection.is_some_and(|connection| matches!(connection.role, Role::Gone)) {
+            // Its session went on without it before this was read: as if it had never come.
+            return;
+        }
         while !self.holds_back(conn)
             && let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input))
         {
@@ -257,29 +272,37 @@ impl Shard {
 
     /// Whether what a client sends must wait: for somebody who reads it, for its account's owner, or for credit with the store.
     fn holds_back(&mut self, conn: ConnId) -> bool {
-        if self.slowed.holds(conn) {
+        if self.is_held(conn) {
             return true;
         }
-        let Some(connection) = self.connections.get(conn) else {
-            return false;
-        };
-        let (Role::Member(key), true) = (&connection.role, connection.stream.is_at_owner()) else {
-            return false;
-        };
+        let connection = self.connections.get(conn);
+        let is_open = connection.is_some_and(|connection| {
+            connection.socket == Socket::Open && connection.owner().is_some()
+        });
+        let saves = self.credit.is_low() && is_open;
+        if saves {
+            self.credit.pause(conn);
+        }
+        saves
+    }
+
+    /// The same, but for credit.
+    fn is_held(&self, conn: ConnId) -> bool {
         let waits = |owner: &Owner| {
             owner.is_busy()
                 || owner.keeps_much()
                 || owner.account.is_asking(conn)
                 || owner.account.waits_for_receipts(conn)
         };
-        if self.owners.get(*key).is_some_and(waits) {
-            return true;
-        }
-        let saves = self.credit.is_low() && connection.socket == Socket::Open;
-        if saves {
-            self.credit.pause(conn);
-        }
-        saves
+        let connection = self.connections.get(conn);
+        let key = connection.and_then(Connection::owner);
+        let owner = key.and_then(|key| self.owners.get(key));
+        self.slowed.holds(conn) || owner.is_some_and(waits)
+    }
+
+    /// Whether what came of a client waits: what it has acknowledged may be behind that.
+    pub(super) fn is_unheard(&self, conn: ConnId) -> bool {
+        self.is_held(conn) || self.credit.is_low()
     }
 
     /// Tells the shell about a connection that it has.

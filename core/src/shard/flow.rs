@@ -10,7 +10,7 @@ use super::Shard;
 use crate::account::Session;
 use crate::arena::ArenaKey as _;
 use crate::due::Due;
-use crate::effects::{Feeder, Relief};
+use crate::effects::{Feeder, Hearing, Relief};
 use crate::envelope::{Awaited, Body, Feeding, Place};
 use crate::jid::Jid;
 use crate::limits::FLOW_PATIENCE;
@@ -93,7 +93,11 @@ impl Shard {
 
     /// That while is over.
     pub(super) fn judge_reader(&mut self, now: Now, reader: ConnId) {
-        if let Some(wait) = self.fx.judge(reader) {
+        let hearing = match self.is_unheard(reader) {
+            true => Hearing::Unheard,
+            false => Hearing::Heard,
+        };
+        if let Some(wait) = self.fx.judge(reader, hearing) {
             self.timers.set(Due::Reader(reader), now.mono, wait);
         }
         self.settle(now);

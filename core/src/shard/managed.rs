@@ -568,7 +568,9 @@ impl Shard {
     /// Clients that were asked in this turn are to answer in time.
     pub(super) fn watch_asked(&mut self) {
         while let Some(conn) = self.fx.next_asked() {
-            if !self.timers.is_set(Due::Ack(conn)) {
+            // Its session may be over since.
+            let is_asked = self.fx.asked_since(conn).is_some();
+            if is_asked && !self.timers.is_set(Due::Ack(conn)) {
                 let delay = self.ack_delay(conn);
                 self.timers.set(Due::Ack(conn), self.fx.now(), delay);
             }
@@ -608,12 +610,6 @@ impl Shard {
             // It has said something since, or was asked later.
             false => self.timers.set(Due::Ack(conn), now.mono, left),
         }
-    }
-
-    /// Whether what came of a client waits: for the disk, or for somebody who reads slowly.
-    fn is_unheard(&self, conn: ConnId) -> bool {
-        let owner = self.member(conn).and_then(|key| self.owners.get(key));
-        self.slowed.holds(conn) || owner.is_some_and(|owner| owner.is_busy() || owner.keeps_much())
     }
 
     /// A connection at whose other end nobody is.

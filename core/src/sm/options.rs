@@ -119,8 +119,8 @@ impl Unacked {
         let max_queue = from.number(
             &of_host(
                 QUEUE,
-                "How many stanzas that its client has not acknowledged are kept for one session; they have at most 4 MiB. One more ends it, \
-                 and what was in it goes where messages go that wait for who is away.",
+                "How many stanzas that its client has not acknowledged are kept for one session; they have at most 4 MiB. Whoever writes \
+                 to it waits from half of them on; one too many ends it, and what was in it goes where messages go that wait for who is away.",
             )
             .elsewhere("1000"),
             5000,

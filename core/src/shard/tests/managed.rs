@@ -322,3 +322,44 @@ fn what_an_account_does_not_acknowledge_is_bounded_for_all_its_sessions() {
     assert_eq!(stage.heard(sender), "");
     stage.no_bugs();
 }
+
+/// What it has acknowledged comes behind what it asked: to wait for that would be to wait for ever.
+#[test]
+fn who_asks_much_in_one_breath_is_heard_to_the_end_of_it() {
+    let (mut stage, [romeo, _]) = stage(Policy::Never);
+    let (peer, _) = stage.resumable(&romeo, "r");
+    let count = 4_000;
+    let ping = "<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
+    let breath = ping.repeat(count) + &format!("<a xmlns='urn:xmpp:sm:3' h='{count}'/>");
+    stage.write(peer, &breath);
+    stage.world.run();
+    let heard = stage.heard(peer);
+    assert_eq!(heard.matches(" type='result'").count(), count);
+    assert!(!heard.contains("<stream:error"), "{heard}");
+    assert_eq!(stage.world.residue()[0][6], 0, "nobody waits");
+    stage.no_bugs();
+}
+
+/// Its session went on without it; to hear that it says good-bye would be to answer for a session that is not over.
+#[test]
+fn what_comes_of_a_client_that_was_given_up_is_not_heard() {
+    let (mut stage, [romeo, juliet]) = stage(Policy::Never);
+    let sender = stage.session(&romeo, "r", Counts::No);
+    let (reader, id) = stage.resumable(&juliet, "j");
+    stage.write(reader, "<presence/>");
+    stage.world.run();
+    stage.write(sender, &chat(&juliet, "1"));
+    stage.world.run();
+    stage.heard(reader);
+    // Its words are on their way when it is given up, and come before the connection is closed.
+    stage.write(reader, "</stream:stream>");
+    stage.world.elapse(Duration::from_secs(61));
+    stage.world.run();
+    assert_eq!(stage.heard(reader), "");
+    let again = stage.resume(&juliet, &id, 1);
+    stage.world.run();
+    let heard = stage.heard(again);
+    assert!(heard.contains("<resumed "), "{heard}");
+    assert_eq!(bodies(&heard), ["1"]);
+    stage.no_bugs();
+}
