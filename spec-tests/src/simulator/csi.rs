@@ -22,21 +22,23 @@ pub(super) enum Csi {
     Asked(u32),
     /// The server has heard it.
     Inactive,
+    /// It said that somebody does again, behind so many.
+    Woken(u32),
 }
 
 impl Simulation {
     /// Somebody looks at a client, or looks away.
     pub(super) fn look(&mut self, index: usize) {
         let next = match self.clients[index].csi {
-            Csi::Active => Csi::Asked(self.clients[index].sent),
-            Csi::Asked(_) | Csi::Inactive => Csi::Active,
+            Csi::Active | Csi::Woken(_) => Csi::Asked(self.clients[index].sent),
+            Csi::Asked(_) | Csi::Inactive => Csi::Woken(self.clients[index].sent),
         };
         self.turn_to(index, next);
     }
 
     pub(super) fn turn_to(&mut self, index: usize, next: Csi) {
         let name = match next {
-            Csi::Active => "active",
+            Csi::Active | Csi::Woken(_) => "active",
             Csi::Asked(_) | Csi::Inactive => {
                 self.counts.inactive += 1;
                 "inactive"
@@ -53,10 +55,20 @@ impl Simulation {
     /// A client is answered what it sent with this number: the server has heard what stood before.
     pub(super) fn heard_state(&mut self, index: usize, number: u32) {
         let client = &mut self.clients[index];
-        if let Csi::Asked(before) = client.csi
-            && number > before
+        match client.csi {
+            Csi::Asked(before) if number > before => client.csi = Csi::Inactive,
+            Csi::Woken(before) if number > before => client.csi = Csi::Active,
+            Csi::Active | Csi::Asked(_) | Csi::Inactive | Csi::Woken(_) => {}
+        }
+    }
+
+    /// A client gets something: where the server may think that nobody looks, presence before it may have made room for later.
+    pub(super) fn may_be_muted(&mut self, index: usize) {
+        let now = self.now;
+        if self.clients[index].csi != Csi::Active
+            && let Some(life) = self.ledger.life(index)
         {
-            client.csi = Csi::Inactive;
+            life.muted = Some(now);
         }
     }
 

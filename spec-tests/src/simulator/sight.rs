@@ -25,6 +25,8 @@ struct Sight {
     number: u32,
     /// Of that which it told everybody.
     broadcast: u32,
+    /// Below this number, what it told everybody may have made room for what it told this client alone.
+    replaced: u32,
     /// Who had the address before.
     past: BTreeSet<usize>,
 }
@@ -69,12 +71,22 @@ pub(super) struct Announced {
     available: BTreeMap<usize, Vec<(u32, Option<String>)>>,
     /// The number of the last to everybody, available or not.
     pub(super) last: BTreeMap<usize, u32>,
+    /// The number of the last to everybody of which it heard itself.
+    heard: BTreeMap<usize, u32>,
 }
 
 impl Announced {
     pub(super) fn available(&mut self, by: usize, number: u32, to: Option<&str>) {
         let to = to.and_then(|to| to.split('/').next()).map(str::to_owned);
         self.available.entry(by).or_default().push((number, to));
+    }
+
+    /// Whether it said that it is available and did not hear that itself yet, as where it has much to read.
+    fn is_behind(&self, by: usize) -> bool {
+        let heard = self.heard.get(&by).copied().unwrap_or_default();
+        let said = self.available.get(&by).into_iter().flatten();
+        said.into_iter()
+            .any(|(number, to)| *number > heard && to.is_none())
     }
 
     /// Whether this client said behind `number` that it is available, to everybody or to this account.
@@ -153,8 +165,9 @@ impl Watches {
         other: usize,
         mark: &str,
     ) -> Result<bool, String> {
+        let is_behind = self.announced.is_behind(client);
         let watch = self.watch(client);
-        if watch.own != Own::Available {
+        if watch.own != Own::Available && !is_behind {
             return Err("though it is not available".to_owned());
         }
         watch.waiting.insert(other);
@@ -181,13 +194,17 @@ impl Watches {
     }
 
     /// A client hears its own words.
-    pub(super) fn echo(&mut self, client: usize, own: Own) {
+    pub(super) fn echo(&mut self, client: usize, own: Own, number: u32) {
+        self.announced.heard.insert(client, number);
         let watch = self.watch(client);
         if watch.own != own {
             watch.sights.clear();
             watch.void.clear();
-            watch.requests.clear();
-            watch.waiting.clear();
+            if own == Own::Connected {
+                // Those that come before it hears that it is available count, too.
+                watch.requests.clear();
+                watch.waiting.clear();
+            }
         }
         watch.own = own;
     }
@@ -218,6 +235,7 @@ impl Watches {
         }
         let sight = watch.sight(from);
         sight.note(presence)?;
+        sight.may_replace(presence, around);
         sight.up = Up::Yes;
         if let Presence::Broadcast(..) = presence {
             sight.broadcast_up = Up::Yes;
@@ -254,6 +272,14 @@ impl Watches {
             .retain(|from, _| from.split('/').next() != Some(account));
     }
 
+    /// Whether what `from` told this client alone took the place of what it told everybody, `last`, before that was shown: it is the later
+    /// word of the same address (XEP-0352).
+    pub(super) fn was_told_since(&self, client: usize, from: &str, last: u32) -> bool {
+        let watch = self.watches.get(&client);
+        let sight = watch.and_then(|watch| watch.sights.get(from));
+        sight.is_some_and(|sight| sight.replaced > last)
+    }
+
     /// Those of an account that a client sees available, and the number of what they last told everybody.
     pub(super) fn seen(&self, client: usize, account: &str) -> BTreeMap<&str, u32> {
         let watch = self.watches.get(&client);
@@ -274,6 +300,7 @@ impl Watch {
             by: None,
             number: 0,
             broadcast: 0,
+            replaced: 0,
             past: BTreeSet::new(),
         })
     }
@@ -303,6 +330,7 @@ impl Watch {
             }
         }
         let (up, by, number) = was;
+        sight.may_replace(presence, around);
         if directed {
             sight.up = Up::Aside;
             return Ok(());
@@ -329,6 +357,13 @@ impl Watch {
 }
 
 impl Sight {
+    /// Where nobody looks at the client, or it reads little, of each address the last word is kept (XEP-0352 §4).
+    fn may_replace(&mut self, presence: Presence, around: &Around<'_>) {
+        if let (Presence::Directed(_, number), true) = (presence, around.muted) {
+            self.replaced = number;
+        }
+    }
+
     /// Somebody's own words come in their order.
     fn note(&mut self, presence: Presence) -> Result<(), String> {
         let (by, number) = match presence {
@@ -340,7 +375,7 @@ impl Sight {
                 return Err(format!("behind somebody who came after client {by}"));
             }
             self.past.extend(self.by.replace(by));
-            (self.number, self.broadcast) = (0, 0);
+            (self.number, self.broadcast, self.replaced) = (0, 0, 0);
         }
         if matches!(presence, Presence::Broadcast(..)) {
             if number < self.broadcast {

@@ -8,8 +8,8 @@ use super::super::Simulation;
 use super::super::accounts::NAMES;
 use super::super::client::Nature;
 use super::super::faults::{Credit, Struck};
-use super::super::stanzas::{Question, Sent, To};
-use super::{BLOCKING, LISTED, Outcome, Request, Wish};
+use super::super::stanzas::{Question, Sent, To, mark};
+use super::{BLOCKING, Blocked, LISTED, Outcome, Request, Wish};
 use crate::element::{CLIENT, Element};
 
 impl Simulation {
@@ -80,7 +80,11 @@ impl Simulation {
         let id = stanza.attribute("id").unwrap_or_default();
         let answers =
             stanza.attribute("type") == Some("error") && Sent::number_of(id, index).is_some();
-        let may_come = answers || self.blocks.may_come(index, account, from);
+        // And what was said before the block may have waited for the client.
+        let sent = mark(stanza).and_then(|mark| self.ledger.open.get(mark));
+        let at = sent.map_or(self.ledger.rest, |sent| sent.at);
+        let earlier = self.blocks.standing(account, from, at, at) != Blocked::Yes;
+        let may_come = answers || earlier || self.blocks.may_come(index, account, from);
         if condition != Some("not-acceptable") && !may_come {
             return Err(format!(
                 "client {index} got {stanza}, from somebody it blocked"

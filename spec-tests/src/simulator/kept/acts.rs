@@ -4,6 +4,7 @@ use spondee_core::stanza::{IqType, Kind};
 
 use super::super::Simulation;
 use super::super::accounts::NAMES;
+use super::super::blocks::Blocked;
 use super::super::client::{Nature, Stage};
 use super::super::content::{CARBONS, Forged};
 use super::super::lives::State;
@@ -259,10 +260,12 @@ impl Simulation {
         if !fits {
             return Err(format!("which is not to be copied to it: {sent:?}"));
         }
+        // What was said before the block may have waited for the client.
+        let account = self.clients[index].account;
+        let blocked = self.blocks.standing(account, &sent.from, sent.at, sent.at);
         if way == Way::Received
-            && !self
-                .blocks
-                .may_come(index, self.clients[index].account, &sent.from)
+            && blocked == Blocked::Yes
+            && !self.blocks.may_come(index, account, &sent.from)
         {
             return Err("of somebody it blocked".to_owned());
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use spondee_core::limits::FLOW_PATIENCE;
 use spondee_core::stanza::{Kind, MessageType};
 
 use super::super::client::{Nature, Offer, Stage};
@@ -111,6 +112,7 @@ impl Simulation {
     }
 
     pub(super) fn answer_words(&mut self, index: usize) -> String {
+        let mono = self.world.now().mono;
         let Some(managed) = &mut self.clients[index].managed else {
             return String::new();
         };
@@ -118,7 +120,9 @@ impl Simulation {
             return String::new();
         }
         managed.told = managed.heard;
-        managed.owes_answer = false;
+        if managed.owes_answer.take().is_some_and(|since| since < mono) {
+            managed.hesitated = Some(mono);
+        }
         format!("<a xmlns='{SM}' h='{}'/>", managed.heard)
     }
 
@@ -148,13 +152,19 @@ impl Simulation {
         index: usize,
         stanza: &Element,
     ) -> Result<News, String> {
+        self.may_be_muted(index);
         let Some(managed) = &mut self.clients[index].managed else {
             return Ok(News::Yes);
         };
         let mark = mark(stanza);
+        let is_pressed = managed.is_pressed(self.sm.queue);
         let news = managed
             .gets(&stanza.to_string(), mark)
             .map_err(|fault| format!("client {index} got {stanza}, {fault}"))?;
+        let now = self.now;
+        if is_pressed && let Some(life) = self.ledger.life(index) {
+            life.muted = Some(now);
+        }
         if let (News::Yes, Some(mark)) = (news, mark) {
             self.ledger.unsure.insert((index, mark.to_owned()));
         }
@@ -176,6 +186,7 @@ impl Simulation {
             ("failed", true) => return self.not_resumed(index, element),
             _ => {}
         }
+        let mono = self.world.now().mono;
         let Some(managed) = &mut self.clients[index].managed else {
             return fail("and never asked for it");
         };
@@ -191,7 +202,7 @@ impl Simulation {
                     .map_err(|fault| format!("client {index} got {element}, {fault}"))
             }
             ("r", Enabled::Yes) => {
-                managed.owes_answer = true;
+                managed.owes_answer = Some(mono);
                 // Nothing is said behind a closing tag.
                 let there = matches!(self.clients[index].stage, Stage::Session(_));
                 if !there {
@@ -359,7 +370,7 @@ impl Simulation {
                 true => Will::Left,
                 false => Will::Returns,
             };
-            managed.owes_answer = false;
+            managed.owes_answer = None;
             managed.pulse = Pulse::Asleep(Sleep {
                 at: now,
                 since,
@@ -398,7 +409,13 @@ impl Simulation {
 
     /// Whether more may be unacknowledged than is kept for it.
     pub(in super::super) fn may_lack_room(&self, index: usize) -> bool {
-        self.clients[index].managed.is_some() && self.sm.queue < super::QUEUE
+        let client = &self.clients[index];
+        let mono = self.world.now().mono;
+        // Or what it wrote last, and with it what it has acknowledged, was on its way for too long.
+        let late = mono.since(client.wrote) >= FLOW_PATIENCE;
+        let managed = client.managed.as_ref();
+        managed
+            .is_some_and(|managed| self.sm.queue < super::QUEUE || managed.hesitates(mono) || late)
     }
 
     /// It finds that its connection is gone.

@@ -18,8 +18,8 @@ use spondee_core::sm::SmOptions;
 use spondee_core::time::Instant;
 
 pub(super) use self::returns::Return;
-use super::Moment;
 use super::random::Random;
+use super::{Moment, QUEUE_BYTES};
 use crate::memory::Peer;
 
 /// The namespace of stream management.
@@ -36,6 +36,9 @@ const MANY: usize = 10;
 
 /// So many stanzas as ever wait for one.
 const QUEUE: usize = 1000;
+
+/// About what a stanza takes beside its text while it is not acknowledged.
+const PIECE_BYTES: usize = 400;
 
 /// How the streams of a run are managed.
 #[derive(Debug)]
@@ -227,8 +230,10 @@ pub(super) struct Managed {
     heard: u32,
     told: u32,
     got: VecDeque<Got>,
-    /// The server asks and has no answer yet.
-    owes_answer: bool,
+    /// Since when the server asks and has no answer.
+    owes_answer: Option<Instant>,
+    /// When it last answered late.
+    hesitated: Option<Instant>,
     /// What is to come once more.
     again: VecDeque<String>,
     /// It told more than it can have got.
@@ -259,7 +264,8 @@ impl Managed {
             heard: 0,
             told: 0,
             got: VecDeque::new(),
-            owes_answer: false,
+            owes_answer: None,
+            hesitated: None,
             again: VecDeque::new(),
             attempt: None,
             abandoned: 0,
@@ -275,6 +281,22 @@ impl Managed {
     fn may_sleep(&self) -> bool {
         let asked = self.wanted == Wanted::Resumption && self.enabled == Enabled::Asked;
         self.is_resumable() || asked && !matches!(self.pulse, Pulse::Dead(_))
+    }
+
+    /// Whether the server may keep presence for later, merged: as where so much is unread, of `queue` stanzas at most.
+    fn is_pressed(&self, queue: usize) -> bool {
+        let bytes: usize = self
+            .got
+            .iter()
+            .map(|got| got.text.len() + PIECE_BYTES)
+            .sum();
+        self.got.len() >= queue / 4 || bytes >= QUEUE_BYTES / 4
+    }
+
+    /// Whether it does not answer, or did not until a moment ago.
+    fn hesitates(&self, now: Instant) -> bool {
+        let late = |at: Instant| now.since(at) <= Duration::from_secs(1);
+        self.owes_answer.is_some() || self.hesitated.is_some_and(late)
     }
 
     /// Its client sends a stanza.

@@ -27,9 +27,10 @@ impl Simulation {
             let owes = client
                 .managed
                 .as_ref()
-                .is_some_and(|managed| managed.owes_answer);
-            if client.csi != Csi::Active {
-                self.turn_to(index, Csi::Active);
+                .is_some_and(|managed| managed.owes_answer.is_some());
+            let sent = client.sent;
+            if matches!(client.csi, Csi::Asked(_) | Csi::Inactive) {
+                self.turn_to(index, Csi::Woken(sent));
             }
             if owes {
                 self.answer(index);

@@ -204,10 +204,12 @@ impl Simulation {
         }
     }
 
-    /// Whether the session of this client may be resumed by a request that it left alone.
+    /// Whether the session of this client may be resumed by a request that it left alone, or by one that comes before its good-bye is read.
     pub(in super::super) fn was_abandoned(&self, index: usize) -> bool {
         let managed = self.clients[index].managed.as_ref();
-        managed.is_some_and(|managed| managed.abandoned > 0) && self.is_kept_asleep(index)
+        let sought =
+            managed.is_some_and(|managed| managed.abandoned > 0 || managed.attempt.is_some());
+        sought && self.is_kept_asleep(index)
     }
 
     /// Whether it said that it got more than there was.
