@@ -100,6 +100,46 @@ fn who_is_told_what_waited_is_not_away_though_no_more_may_wait() -> Result<(), S
     Ok(())
 }
 
+/// Juliet has not taken the one message that waited, so that all else waits behind it.
+fn taking_nothing() -> Result<(World, Talk, Talk), String> {
+    let (mut world, mut romeo) = stage(keeping(1))?;
+    let words = format!("<message to='{JULIET}' id='1'><body>x</body></message>");
+    romeo.send(&mut world, &words);
+    let mut juliet = Talk::session(&mut world, JULIET, "j")?;
+    world.stop_taking(juliet.peer());
+    juliet.send(&mut world, "<presence/>");
+    Ok((world, romeo, juliet))
+}
+
+/// Who is answered may take all that was sent before for done; and who leaves has lost no refusal.
+#[test]
+fn what_the_server_refuses_is_said_before_what_it_answers_later() -> Result<(), String> {
+    for kind in ["presence type='subscribe'", "presence", "message"] {
+        let (mut world, _romeo, mut juliet) = taking_nothing()?;
+        let name = kind.split(' ').next().unwrap_or_default();
+        let to = match kind.contains("type") {
+            // There is no subscription to oneself.
+            true => JULIET,
+            false => "@localhost",
+        };
+        let words = format!("<{kind} id='r' to='{to}'/>");
+        juliet.send(&mut world, &words);
+        let ping = "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>";
+        juliet.send(&mut world, ping);
+        world.take_again(juliet.peer());
+        world.run();
+        let told = juliet.rest(&mut world)?;
+        let is = |id| move |stanza: &Element| stanza.attribute("id") == Some(id);
+        let refused = told.iter().position(is("r"));
+        let answered = told.iter().position(is("p"));
+        let is_error =
+            |at: usize| told[at].name == name && told[at].attribute("type") == Some("error");
+        assert!(refused.is_some_and(is_error), "{kind}: {told:?}");
+        assert!(refused < answered, "{kind}: {told:?}");
+    }
+    Ok(())
+}
+
 /// What the server itself says of a subscription comes at once, and presence behind what waited.
 #[test]
 fn who_ends_what_it_shared_is_not_seen_behind_that() -> Result<(), String> {

@@ -37,7 +37,7 @@ impl Account {
         let done = match (iq.kind(), payload.name()) {
             (Kind::Iq(IqType::Set), "query") => self.query(cx, key, iq, &payload),
             (Kind::Iq(IqType::Get), "query") => {
-                cx.tell(key, iq.result(archive::form).into());
+                cx.answer(key, iq.result(archive::form).into());
                 Ok(())
             }
             (Kind::Iq(IqType::Get), "metadata") => {
@@ -97,7 +97,7 @@ impl Account {
             Ok(mut replies) => match replies.pop() {
                 Some(Reply::Page(page)) => self.answer_page(cx, by, &asked, &query, page),
                 Some(Reply::Count(count)) => {
-                    cx.tell(by, counted(&asked, count).into());
+                    cx.answer(by, counted(&asked, count).into());
                     Ok(())
                 }
                 _ => Err(Condition::InternalServerError),
@@ -127,7 +127,7 @@ impl Account {
             // Of those that are named.
             Wanted::Count(_) => {
                 let count = u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
-                cx.tell(by, counted(asked, count).into());
+                cx.answer(by, counted(asked, count).into());
                 return Ok(());
             }
         };
@@ -204,7 +204,7 @@ impl Account {
         let ends = first.entries.first().zip(last.entries.last());
         let ids = self.ids(cx);
         let ends = ends.map(|ends| [ends.0, ends.1].map(|entry| (ids.text(entry.key), entry.key)));
-        cx.tell(by, asked.result(|w| archive::metadata(w, ends)).into());
+        cx.answer(by, asked.result(|w| archive::metadata(w, ends)).into());
     }
 
     /// XEP-0441 §2.1.
@@ -217,7 +217,7 @@ impl Account {
         let kept = self.kept.sound().ok_or(Condition::InternalServerError)?;
         let default = cx.host.archive.policy;
         let result = iq.result(|w| kept.prefs.write(w, default));
-        cx.tell(key, result.into());
+        cx.answer(key, result.into());
         Ok(())
     }
 
@@ -241,7 +241,7 @@ impl Account {
         let default = cx.host.archive.policy;
         // "The server then replies with the applied preferences".
         let result = iq.result(|w| kept.prefs.write(w, default));
-        cx.tell(key, result.into());
+        cx.answer(key, result.into());
         cx.asked_by(Asked {
             by: key,
             stanza: Arc::clone(iq),

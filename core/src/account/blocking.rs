@@ -49,7 +49,7 @@ impl Account {
     /// dropped.
     pub(super) fn refuse_to_blocked(cx: &mut Cx<'_>, key: SessionKey, stanza: &Stanza) {
         if let Some(refusal) = stanza.refusal_of_blocked() {
-            cx.tell(key, refusal.into());
+            cx.answer(key, refusal.into());
         }
     }
 
@@ -87,7 +87,7 @@ impl Account {
         blocking::get(&payload)?;
         let kept = self.kept.sound().ok_or(Condition::InternalServerError)?;
         let result = iq.result(|w| kept.blocklist.result(w));
-        cx.tell(key, result.into());
+        cx.answer(key, result.into());
         // XEP-0191 §3.3: pushes go to "all of the user's resources that have requested the blocklist".
         if let Some(session) = self.session(key) {
             session.blocklist = Interest::Changes;
@@ -121,7 +121,7 @@ impl Account {
         cx.change_each(ops);
         self.forget_requests(cx, &before);
         // The result first: whoever asked knows then what the push is of.
-        cx.tell(key, iq.result(|_| {}).into());
+        cx.answer(key, iq.result(|_| {}).into());
         self.push_blocklist(cx, &push);
         self.withdraw_from_blocked(cx, &before, &changed);
         self.show_to_unblocked(cx, &before, &changed);

@@ -57,7 +57,7 @@ impl Account {
             (Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_), _) => return,
         };
         match done {
-            Ok(()) => cx.tell(key, iq.result(|_| {}).into()),
+            Ok(()) => cx.answer(key, iq.result(|_| {}).into()),
             Err(condition) => cx.refuse(key, iq, condition),
         }
     }

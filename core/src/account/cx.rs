@@ -70,6 +70,8 @@ pub(crate) enum Watch {
 /// Something an account says.
 #[derive(Clone, Debug)]
 pub(crate) enum Saying {
+    /// To one of its sessions, about what that sent.
+    Answer(SessionKey, Arc<Stanza>),
     /// To one of its sessions.
     Tell(SessionKey, Arc<Stanza>, Addressed, Due),
     /// To several of its sessions.
@@ -124,15 +126,14 @@ impl Asked {
     /// What is said if nothing came of it.
     pub(crate) fn refusal(&self, condition: Condition) -> Option<Saying> {
         let error = self.stanza.refusal(condition, None)?;
-        let to = Addressed::Named;
-        Some(Saying::Tell(self.by, error.into(), to, Due::Nothing))
+        Some(Saying::Answer(self.by, error.into()))
     }
 }
 
 impl Cx<'_> {
-    /// To a session, as the stanza stands.
-    pub(crate) fn tell(&mut self, session: SessionKey, stanza: Arc<Stanza>) {
-        self.tell_at(session, stanza, Addressed::Named);
+    /// To a session, about what it sent: not behind what it is told besides.
+    pub(crate) fn answer(&mut self, session: SessionKey, stanza: Arc<Stanza>) {
+        self.spoken.said.push(Saying::Answer(session, stanza));
     }
 
     /// To a session, addressed to `to`.
@@ -155,7 +156,7 @@ impl Cx<'_> {
     /// To the session that sent `stanza`: nothing comes of it. Says nothing where nothing may answer.
     pub(crate) fn refuse(&mut self, session: SessionKey, stanza: &Stanza, condition: Condition) {
         if let Some(error) = stanza.refusal(condition, None) {
-            self.tell(session, error.into());
+            self.answer(session, error.into());
         }
     }
 

@@ -73,7 +73,7 @@ impl Account {
         if (own || host)
             && let Some(reply) = negotiation(&iq)
         {
-            cx.tell(session, reply.into());
+            cx.answer(session, reply.into());
             return None;
         }
         let ns = iq.payload().map(|payload| payload.ns());
@@ -108,7 +108,7 @@ impl Account {
         }
         // RFC 6120 §10.3.3: the server answers on behalf of the account.
         if let Some(reply) = answer(cx.now, cx.config, Entity::Account(self.asker(&iq)), &iq) {
-            cx.tell(session, reply.into());
+            cx.answer(session, reply.into());
         }
     }
 }

@@ -126,7 +126,7 @@ fn show(
     let result = asked.result(|w| {
         w.raw(&answer);
     });
-    cx.tell(by, result.into());
+    cx.answer(by, result.into());
     Ok(())
 }
 
@@ -136,7 +136,7 @@ fn keep(cx: &mut Cx<'_>, by: SessionKey, iq: &Arc<Stanza>, set: &Set) {
         return cx.refuse(by, iq, Condition::ResourceConstraint);
     }
     cx.change_each(set.ops());
-    cx.tell(by, iq.result(|_| {}).into());
+    cx.answer(by, iq.result(|_| {}).into());
     cx.asked_by(Asked {
         by,
         stanza: Arc::clone(iq),

@@ -3,10 +3,9 @@
 
 use alloc::sync::Arc;
 
-use super::{Account, Addressed, Cx, Saying, SessionKey, Wish};
+use super::{Account, Cx, Saying, SessionKey, Wish};
 use crate::effects::Effects;
 use crate::registration;
-use crate::sm::Due;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::xml::Ns;
 
@@ -21,7 +20,7 @@ impl Account {
         let payload = iq.payload()?;
         let change = match iq.kind() {
             Kind::Iq(IqType::Get) if payload.is(Ns::Registration, "query") => {
-                cx.tell(
+                cx.answer(
                     key,
                     iq.result(|w| registration::on_file(w, &self.jid)).into(),
                 );
@@ -46,9 +45,6 @@ impl Account {
 
     /// Tells a session what became of its wish.
     pub(crate) fn tell_now(&mut self, fx: &mut Effects, key: SessionKey, stanza: Arc<Stanza>) {
-        self.say(
-            fx,
-            Saying::Tell(key, stanza, Addressed::Named, Due::Nothing),
-        );
+        self.say(fx, Saying::Answer(key, stanza));
     }
 }

@@ -34,7 +34,7 @@ impl Account {
         // RFC 6121 §2.2: "if the server experiences trouble".
         let kept = self.kept.sound().ok_or(Condition::InternalServerError)?;
         let result = iq.result(|w| kept.roster.result(&get, w));
-        cx.tell(key, result.into());
+        cx.answer(key, result.into());
         // RFC 6121 §2.2: who asks for the roster is an "interested resource" from now on, available or not.
         if let Some(session) = self.session(key) {
             session.roster = Interest::Changes;
@@ -68,7 +68,7 @@ impl Account {
         let Change { ops, push } = kept.roster.apply(set, cx.now, max_contacts)?;
         cx.change_each(ops);
         // The result first: whoever asked knows then what the push is of.
-        cx.tell(key, iq.result(|_| {}).into());
+        cx.answer(key, iq.result(|_| {}).into());
         self.push_roster(cx, &push);
         if removes {
             self.part(cx, &contact, was);
@@ -175,7 +175,9 @@ mod tests {
 
     fn said(spoken: &Spoken) -> Vec<String> {
         let said = spoken.said.iter().map(|saying| match saying {
-            Saying::Tell(_, stanza, ..) | Saying::TellEach(_, stanza, ..) => {
+            Saying::Answer(_, stanza)
+            | Saying::Tell(_, stanza, ..)
+            | Saying::TellEach(_, stanza, ..) => {
                 let mut out = Vec::new();
                 stanza.write(&mut out);
                 String::from_utf8(out).unwrap()

@@ -325,6 +325,7 @@ impl Account {
     /// Says something to its sessions; to those that are over, nothing. What is for others comes back.
     pub(crate) fn say(&mut self, fx: &mut Effects, saying: Saying) -> Option<Routed> {
         match saying {
+            Saying::Answer(key, stanza) => self.answer(fx, key, &stanza),
             Saying::Tell(key, stanza, to, due) => self.tell(fx, key, &stanza, &to, due),
             Saying::TellEach(each, stanza, to, due) => {
                 for key in each {
@@ -343,6 +344,15 @@ impl Account {
             Saying::Handled(sent) => fx.handled(sent),
         }
         None
+    }
+
+    /// Tells a session what became of what it sent, not behind what it is told besides: who is answered takes for done what it sent before,
+    /// and may leave.
+    fn answer(&mut self, fx: &mut Effects, key: SessionKey, stanza: &Arc<Stanza>) {
+        let now = fx.wall();
+        if let Some(session) = self.session(key) {
+            session.tell(fx, stanza, &Addressed::Named, Due::Nothing, now);
+        }
     }
 
     fn tell(

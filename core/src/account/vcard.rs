@@ -62,7 +62,7 @@ impl Account {
                 let result = asked.result(|w| {
                     w.raw(xml);
                 });
-                cx.tell(by, result.into());
+                cx.answer(by, result.into());
             }
             Err(condition) => cx.refuse(by, &asked, condition),
         }
@@ -86,7 +86,7 @@ fn set(cx: &mut Cx<'_>, by: SessionKey, iq: &Arc<Stanza>) -> Result<(), Conditio
         return Err(Condition::ResourceConstraint);
     }
     cx.change(op);
-    cx.tell(by, iq.result(|_| {}).into());
+    cx.answer(by, iq.result(|_| {}).into());
     cx.asked_by(Asked {
         by,
         stanza: Arc::clone(iq),

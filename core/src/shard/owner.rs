@@ -172,6 +172,7 @@ impl Call {
                 ..
             }) => Some(*sent),
             Saying::Route(_)
+            | Saying::Answer(..)
             | Saying::CatchUp(_)
             | Saying::Late(..)
             | Saying::Settle(_)

@@ -73,7 +73,7 @@ impl Shard {
             self.in_account(now, key, |account, cx| {
                 account.begin(cx, itself, session);
                 if let Some(error) = error {
-                    cx.tell(session, error.into());
+                    cx.answer(session, error.into());
                 }
             });
         }

@@ -156,7 +156,9 @@ impl Pair {
     fn say(&mut self, at: usize, said: Vec<Saying>) {
         for saying in said {
             match saying {
-                Saying::Tell(_, stanza, ..) | Saying::TellEach(_, stanza, ..) => {
+                Saying::Answer(_, stanza)
+                | Saying::Tell(_, stanza, ..)
+                | Saying::TellEach(_, stanza, ..) => {
                     self.hear(at, &stanza);
                 }
                 Saying::CatchUp(_) | Saying::Handled(_) | Saying::Late(..) | Saying::Stored(..) => {
