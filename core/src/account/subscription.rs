@@ -155,6 +155,10 @@ impl Account {
     /// The contact may see the account's presence now (RFC 6121 §3.1.5): "current presence [..] from each of the contact's available
     /// resources".
     pub(super) fn show(&self, cx: &mut Cx<'_>, contact: &BareJid) {
+        // XEP-0191 §3.3: who is blocked is shown it when that ends.
+        if self.blocks(&contact.clone().into()) {
+            return;
+        }
         for session in &self.sessions {
             if let Some(presence) = session.last_presence() {
                 cx.fan_out(Arc::clone(presence), vec![contact.clone().into()]);
@@ -204,8 +208,8 @@ impl Account {
         let before = kept.state(contact.as_str());
         let (after, inbound) = match (act, kept.unsaid.asking(contact.as_str())) {
             _ if contact == self.jid => (before, Inbound::Ignored),
-            // XEP-0191 §3.3.
-            (Act::Subscribe, _) if blocked => (before, Inbound::Ignored),
+            // XEP-0191 §3.3. But who is subscribed already may not have heard it: what answered an earlier request crossed this one.
+            (Act::Subscribe, _) if blocked && !before.shows() => (before, Inbound::Ignored),
             // Sent before the contact heard of what is on its way.
             (Act::Unsubscribed, Some(Act::Subscribe)) if before.standing.subscription.is_to() => {
                 (before.asking_anew(), Inbound::Delivered)

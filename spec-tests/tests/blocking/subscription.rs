@@ -5,7 +5,9 @@ use std::time::Duration;
 use spondee_core::limits::ACCOUNT_IDLE;
 
 use super::stage::{Outcome, world};
-use super::{JULIET, NOTHING, NURSE, ROMEO, TYBALT, arrive, ask, friends, heard, hush, set};
+use super::{
+    JULIET, NOTHING, NURSE, ROMEO, TYBALT, arrive, ask, friends, heard, hush, set, subscribe,
+};
 
 /// A request that waits is one that its sender has sent before it was blocked.
 #[test]
@@ -109,6 +111,31 @@ fn a_blocked_contact_that_is_removed_hears_of_that_and_of_no_presence() -> Outco
             told.last().map(String::as_str),
             Some("query juliet@localhost none")
         );
+        assert_eq!(world.is_sound(), Ok(()));
+    }
+    Ok(())
+}
+
+/// Who was granted a subscription and has not heard of it, as when the answer crossed a second request, is told so: it would ask for ever.
+#[test]
+fn a_subscriber_that_is_blocked_and_asks_again_hears_that_it_is_one_and_sees_nothing() -> Outcome {
+    for shards in [1, 3] {
+        let mut world = world(shards, |_| {});
+        subscribe(&mut world, JULIET, ROMEO, "from");
+        let mut juliet = arrive(&mut world, JULIET, "balcony")?;
+        let mut romeo = arrive(&mut world, ROMEO, "orchard")?;
+        ask(&mut world, &mut juliet, &set("block", &[ROMEO]))?;
+        hush(&mut world, &mut [&mut romeo, &mut juliet])?;
+        let request = "<presence type='subscribe' to='juliet@localhost'/>";
+        let told = ask(&mut world, &mut romeo, request)?;
+        let answer = ["juliet@localhost subscribed", "query juliet@localhost to"];
+        assert_eq!(told.get(1..), Some(&answer.map(str::to_owned)[..]));
+        // Nor when it is one for sure.
+        assert_eq!(ask(&mut world, &mut romeo, request)?, NOTHING);
+        assert_eq!(heard(&mut world, &mut juliet)?, NOTHING);
+        ask(&mut world, &mut juliet, &set("unblock", &[ROMEO]))?;
+        let shown = ["juliet@localhost/balcony available"];
+        assert_eq!(heard(&mut world, &mut romeo)?, shown);
         assert_eq!(world.is_sound(), Ok(()));
     }
     Ok(())
