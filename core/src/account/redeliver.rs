@@ -81,10 +81,14 @@ impl Account {
         let Some(from) = message.from().cloned() else {
             return;
         };
-        if self.blocks_sender(message) {
-            return bounce(cx, message);
-        }
         let archived = self.archived_as(cx, message);
+        if self.blocks_sender(message) {
+            // XEP-0191 §3.3, of a message that came before. Whose archive has it will read it there.
+            if archived.is_none() {
+                bounce(cx, message);
+            }
+            return;
+        }
         // `Choice:` what was for a session that is over is for its user, of whatever type: nobody who was told that it was delivered is to
         // hear otherwise because of a resource that only a client knows.
         let to = Jid::from(self.jid.clone());
@@ -221,7 +225,8 @@ fn is_value(text: &[u8]) -> bool {
     memchr::memchr2(b'\'', b'<', text).is_none()
 }
 
-fn bounce(cx: &mut Cx<'_>, stanza: &Stanza) {
+/// Nobody got it, and nobody will: who sent it hears so.
+pub(super) fn bounce(cx: &mut Cx<'_>, stanza: &Stanza) {
     if let Some(error) = stanza.refusal(Condition::ServiceUnavailable, None) {
         cx.route(error);
     }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use spec_tests::acks::{ENABLE, Resumed};
-use spec_tests::memory::{World, config};
+use spec_tests::memory::{World, archiving, config};
 use spec_tests::talk::Talk;
 
 use crate::phone::Phone;
 use crate::sleepers::befriend;
-use crate::{JULIET, Outcome, ROMEO, fleeting, texts, with, world};
+use crate::{JULIET, Outcome, ROMEO, fleeting, message, refused, texts, with, world};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -166,5 +166,36 @@ fn who_says_goodbye_is_gone_at_once() -> Outcome {
     let resumed = juliet.try_resume(&mut world)?;
     assert!(matches!(resumed, Resumed::Over(_)), "{resumed:?}");
     assert_eq!(world.is_sound(), Ok(()));
+    Ok(())
+}
+
+/// What came before he was blocked is refused when the session is over, but not what she will read in her archive.
+#[test]
+fn of_who_was_blocked_meanwhile_what_is_archived_is_not_refused() -> Outcome {
+    for (archived, wanted) in [(true, &[][..]), (false, &["m".to_owned()][..])] {
+        let mut world = world(if archived {
+            archiving(|_| {})
+        } else {
+            config()
+        });
+        let mut romeo = Talk::session(&mut world, ROMEO, "orchard")?;
+        let juliet = Phone::there(&mut world, JULIET, "phone")?;
+        juliet.cut(&mut world);
+        romeo.send(&mut world, &message(JULIET, "m"));
+        let mut desk = Talk::session(&mut world, JULIET, "desk")?;
+        let block = format!(
+            "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='{ROMEO}'/></block></iq>"
+        );
+        desk.send(&mut world, &block);
+        desk.rest(&mut world)?;
+        world.advance(Duration::from_secs(601));
+        assert_eq!(refused(&romeo.rest(&mut world)?), wanted);
+        let query = "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>";
+        desk.send(&mut world, query);
+        let page = desk.rest(&mut world)?;
+        let has_it = page.iter().any(|stanza| stanza.name == "message");
+        assert_eq!(has_it, archived);
+        assert_eq!(world.is_sound(), Ok(()));
+    }
     Ok(())
 }
