@@ -140,6 +140,38 @@ fn what_the_server_refuses_is_said_before_what_it_answers_later() -> Result<(), 
     Ok(())
 }
 
+/// XEP-0191 §3.3: she was told that he is blocked. What came before is in her archive.
+#[test]
+fn who_is_blocked_meanwhile_is_not_heard_behind_what_waited() -> Result<(), String> {
+    let (mut world, mut romeo, mut juliet) = taking_nothing()?;
+    let words = format!(
+        "<message to='{JULIET}/j' id='2'><body>y</body></message>\
+         <iq type='get' to='{JULIET}/j' id='3'><query xmlns='jabber:iq:version'/></iq>"
+    );
+    romeo.send(&mut world, &words);
+    assert_eq!(romeo.rest(&mut world)?, []);
+    let block = format!(
+        "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='{ROMEO}'/></block></iq>"
+    );
+    juliet.send(&mut world, &block);
+    world.take_again(juliet.peer());
+    world.run();
+    let told = juliet.rest(&mut world)?;
+    assert!(ids(&told).contains(&"b"), "{told:?}");
+    let is_his = |stanza: &&Element| matches!(stanza.attribute("id"), Some("2" | "3"));
+    assert_eq!(told.iter().find(is_his), None);
+    // Who asks is answered.
+    assert_eq!(ids(&romeo.rest(&mut world)?), ["3"]);
+    juliet.send(&mut world, QUERY);
+    let page = juliet.rest(&mut world)?;
+    assert!(
+        page.iter()
+            .any(|result| result.to_string().contains("id='2'")),
+        "{page:?}"
+    );
+    Ok(())
+}
+
 /// What the server itself says of a subscription comes at once, and presence behind what waited.
 #[test]
 fn who_ends_what_it_shared_is_not_seen_behind_that() -> Result<(), String> {

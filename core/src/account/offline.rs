@@ -8,6 +8,7 @@ use core::ops::RangeInclusive;
 
 use super::archive::ArchiveRead;
 use super::choose::{Recipients, Unreached};
+use super::redeliver::bounce;
 use super::session::Telling;
 use super::{Account, Addressed, Cx, Read, Saying, SessionKey};
 use crate::archive::{self, ARCHIVE};
@@ -18,7 +19,8 @@ use crate::limits::{
     FETCHED_RANGES, OFFERS, STORE_OWED_BYTES, STORE_PAGE_ENTRIES,
 };
 use crate::port::ConnId;
-use crate::stanza::{Kind, Stanza, write_stored_message};
+use crate::sm::Piece;
+use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza, write_stored_message};
 use crate::store::{Class, Entry, Kept, Op, Order, Owed, Page, Pick, Reply, StoreError};
 use crate::time::Now;
 
@@ -435,6 +437,10 @@ impl Account {
             return;
         };
         for (stanza, told) in behind.told {
+            if self.is_withheld(&stanza) {
+                self.withhold(cx, &stanza, &told);
+                continue;
+            }
             // That it is over was told at once: nobody is seen behind that.
             if self.is_still_shown(&stanza, &told.to) {
                 let late = Saying::Late(key, stanza, Box::new(told));
@@ -446,6 +452,30 @@ impl Account {
         }
         for (read, outcome) in behind.pages {
             self.archive_came(cx, *read, outcome);
+        }
+    }
+
+    /// Whether it is from somebody who was blocked since it came, of which the session knows by then (XEP-0191 §3.3). What answers the
+    /// user's own words is told.
+    fn is_withheld(&self, stanza: &Stanza) -> bool {
+        let is_answer = matches!(
+            stanza.kind(),
+            Kind::Iq(IqType::Result | IqType::Error)
+                | Kind::Message(MessageType::Error)
+                | Kind::Presence(PresenceType::Error)
+        );
+        // A copy is from the account itself.
+        !is_answer && stanza.cause().is_some_and(|cause| self.blocks(cause))
+    }
+
+    /// Does with it as if the session were over that was to be told it.
+    fn withhold(&mut self, cx: &mut Cx<'_>, stanza: &Arc<Stanza>, told: &Telling) {
+        match stanza.kind() {
+            // Nobody else has it, whether or not its session acknowledges.
+            Kind::Iq(_) => bounce(cx, stanza),
+            Kind::Message(_) | Kind::Presence(_) => {
+                self.redeliver(cx, Piece::new(stanza, None, told.due, told.at));
+            }
         }
     }
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use spondee_core::time::UnixTime;
 
-use super::super::Simulation;
 use super::super::accounts::NAMES;
 use super::super::blocks::Blocked;
 use super::super::client::Nature;
 use super::super::lives::{Attention, Life, Standing, State};
 use super::super::stanzas::Sent;
+use super::super::{Moment, Simulation};
 use super::archive::{Archive, Ask, Entry, Loss, Reach};
 use super::{Around, Circumstances, Course, Ending, Kept, Likely, Query, Request, Session};
 
@@ -209,7 +209,10 @@ impl Simulation {
             self.devices_of(self.clients[*client].account)
                 .contains(client)
         };
-        kept.judge_queries(&read, &reads)?;
+        let blocked = |account, from: &str, since| {
+            self.blocks.standing(account, from, since, self.now) != Blocked::No
+        };
+        kept.judge_queries(&read, &reads, &blocked)?;
         for account in 0..NAMES.len() {
             if self.accounts.is_there(account) == Some(false) {
                 kept.archives[account].clear();
@@ -366,6 +369,7 @@ impl Kept {
         &mut self,
         read: &BTreeMap<usize, usize>,
         reads: &dyn Fn(&usize) -> bool,
+        blocked: &dyn Fn(usize, &str, Moment) -> bool,
     ) -> Result<(), String> {
         for query in std::mem::take(&mut self.answered) {
             if !read.contains_key(&query.account) {
@@ -374,7 +378,7 @@ impl Kept {
             self.judge_query(&query)
                 .map_err(|fault| format!("client {} got for {:?}: {fault}", query.by, query.ask))?;
             if reads(&query.by) {
-                self.judge_seam(&query)?;
+                self.judge_seam(&query, blocked)?;
             }
         }
         // What was never answered was asked by somebody who is gone.
@@ -431,7 +435,11 @@ impl Kept {
     }
 
     /// Who has copies on and reads to the end has everything, from the page or live.
-    fn judge_seam(&self, query: &Query) -> Result<(), String> {
+    fn judge_seam(
+        &self,
+        query: &Query,
+        blocked: &dyn Fn(usize, &str, Moment) -> bool,
+    ) -> Result<(), String> {
         let Query {
             by, ask, results, ..
         } = query;
@@ -457,7 +465,9 @@ impl Kept {
             let Some(sent) = self.past.get(&entry.mark) else {
                 continue;
             };
-            let is_copied = sent.content.is_copied_to_receiver(sent.kind);
+            // Nothing comes of who was blocked before it was told, though the archive has it.
+            let is_copied = sent.content.is_copied_to_receiver(sent.kind)
+                && !blocked(query.account, &sent.from, sent.at);
             if sent.by != *by && is_copied && !seen.contains(&entry.id) {
                 return Err(format!(
                     "client {by} has neither from its page nor live what its archive has: {sent:?}"
