@@ -47,6 +47,8 @@ pub(super) struct Around {
     pub(super) there: Vec<usize>,
     /// Those of them that take what is owed.
     pub(super) takers: Vec<usize>,
+    /// Those, there or gone, that acknowledge nothing: they have what was written to them.
+    pub(super) silent: Vec<usize>,
     /// Whether one that reads no more may have taken something.
     pub(super) may_be_stuck: bool,
     /// Whether one is gone that may have taken something and not read it.
@@ -167,12 +169,12 @@ impl Debt {
             return Err("two have it");
         }
         let has_it = holders > 0;
-        // What a session left that died is not for others, if one of them has a copy.
+        // What a session left that died is not for others, if one of them has a copy; or had one that acknowledges nothing, and is gone, too.
         let left = self.left != Likely::No;
-        let with_copy = self
-            .copied
-            .iter()
-            .any(|client| around.takers.contains(client) || left && around.there.contains(client));
+        let with_copy = self.copied.iter().any(|client| {
+            let has = around.there.contains(client) || around.silent.contains(client);
+            around.takers.contains(client) || left && has
+        });
         let with_archive = has_read == Likely::Yes && self.archived != Likely::No;
         let doubt = blocked == Likely::Yes
             || around.store_failed

@@ -265,6 +265,9 @@ impl Simulation {
             .filter(|life| life.account == account)
         {
             let client = life.client;
+            if life.managed.is_none() {
+                around.silent.push(client);
+            }
             let took = |priority: &Option<i8>| priority.is_some_and(|priority| priority >= 0);
             let may_take = match life.during(rest, self.now) {
                 Standing::Never => false,
