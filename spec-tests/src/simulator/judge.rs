@@ -75,10 +75,12 @@ impl Case<'_> {
     }
 
     /// Whether it was handled, as its sender was told, and nobody may refuse it whose answer its sender never hears.
-    fn is_handled(&self) -> bool {
+    fn is_handled(&self, may_be_full: &dyn Fn(usize) -> bool) -> bool {
         let is_normal = self.sent.kind == Kind::Message(MessageType::Normal);
         let may_be_refused = is_normal && matches!(self.sent.to, To::Full(_));
-        self.sent.receipt == Receipt::Handled && !may_be_refused
+        // Too much may wait there already.
+        let full = self.sent.receiver().is_some_and(may_be_full);
+        self.sent.receipt == Receipt::Handled && !may_be_refused && !full
     }
 }
 
@@ -326,7 +328,8 @@ impl Ledger {
             Verdict::Owed | Verdict::Loosely(Loss::Fault)
                 if silent && sent.content.is_owed(sent.kind) =>
             {
-                Likely::Yes.unless(case.sender != Sender::There && !case.is_handled())
+                let handled = case.is_handled(around.may_be_full);
+                Likely::Yes.unless(case.sender != Sender::There && !handled)
             }
             // Nobody is to hear of a headline that nobody waits for.
             Verdict::Exactly(to, _) if to.is_empty() && kind != MessageType::Headline => Likely::No,
