@@ -515,3 +515,16 @@ fn the_classes_are_those_of_the_tables() {
     }
     assert_eq!(wrong, 0, "{}", runs.join(", "));
 }
+
+/// What writes addresses into XML looks at the resource alone (`stanza/mod.rs`).
+#[test]
+fn nothing_that_xml_reserves_stands_before_the_resource() {
+    let reserved = "&<'\"\u{FFFE}\u{FFFF}".chars();
+    for c in ('\0'..=' ').chain(reserved) {
+        for address in [format!("a{c}b@localhost"), format!("a@b{c}c")] {
+            if let Ok(jid) = Jid::parse(&address) {
+                assert!(!jid.as_str().contains(c), "{jid:?}");
+            }
+        }
+    }
+}

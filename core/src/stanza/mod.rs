@@ -25,7 +25,7 @@ pub(crate) use stored::write_stored_message;
 
 use crate::jid::Jid;
 use crate::limits::GROWTH;
-use crate::xml::{Children, Element, Node, quote};
+use crate::xml::{Children, Element, Node, quote, quote_plain, stands_for_itself};
 
 /// A range of bytes in the element's raw form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -264,6 +264,10 @@ fn bytes_at(raw: &[u8], span: Span) -> &[u8] {
 fn write_jid(out: &mut Vec<u8>, open: &[u8], jid: Option<&Jid>) {
     if let Some(jid) = jid {
         out.extend_from_slice(open);
-        quote(out, jid.as_str());
+        // Before the resource an address has nothing that XML reserves (RFC 7622 §3.2, §3.3), and most have none or a plain one.
+        match jid.resource().is_none_or(stands_for_itself) {
+            true => quote_plain(out, jid.as_str()),
+            false => quote(out, jid.as_str()),
+        }
     }
 }

@@ -34,3 +34,4 @@ pub use ns::Ns;
 pub use pull::{Children, Node};
 pub use scan::{Header, ScanLimits, Scanner, Token};
 pub use write::{Writer, escape_attribute, escape_text, quote};
+pub(crate) use write::{quote_plain, stands_for_itself};

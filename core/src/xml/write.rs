@@ -35,13 +35,10 @@ pub fn escape_attribute(out: &mut Vec<u8>, text: &str) {
 /// Appends `text` as a value with its quotes: those of which it has fewer, and no more references than XML needs. So what came as
 /// a value in quotes, and was decoded, becomes no longer than it was.
 pub fn quote(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
-    if bytes.iter().all(|byte| is_plain(*byte)) {
-        out.push(b'\'');
-        out.extend_from_slice(bytes);
-        out.push(b'\'');
-        return;
+    if stands_for_itself(text) {
+        return quote_plain(out, text);
     }
+    let bytes = text.as_bytes();
     let count = |quote: u8| memchr::memchr_iter(quote, bytes).count();
     let quote = if count(b'\'') <= count(b'"') {
         b'\''
@@ -60,6 +57,18 @@ pub fn quote(out: &mut Vec<u8>, text: &str) {
         _ => None,
     });
     out.push(quote);
+}
+
+/// The same of what stands for itself.
+pub(crate) fn quote_plain(out: &mut Vec<u8>, text: &str) {
+    out.push(b'\'');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'\'');
+}
+
+/// Whether nothing in a text need be escaped, wherever it stands. `false` may be wrong, `true` is not.
+pub(crate) fn stands_for_itself(text: &str) -> bool {
+    text.bytes().all(is_plain)
 }
 
 /// U+FFFD, for what XML 1.0 §2.2 allows in no form: an element must be well-formed whatever a program wants to say.
