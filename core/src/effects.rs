@@ -16,7 +16,9 @@ use alloc::vec::Vec;
 use crate::arena::ArenaKey as _;
 use crate::envelope::{Body, Delivery, Envelope, Place, Sent, Settled};
 use crate::jid::Jid;
-use crate::limits::{ENVELOPE_BYTES, Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY};
+use crate::limits::{
+    DEBT_FLOOR, ENVELOPE_BYTES, Limits, OUTPUT_CAPACITY, SPARE_BUFFERS, SPARE_CAPACITY,
+};
 use crate::port::{Action, ConnId, Note};
 use crate::sm::{Outbound, write_request};
 use crate::time::{Instant, Now, UnixTime};
@@ -78,6 +80,29 @@ pub(crate) enum Then {
 impl Out {
     fn owed(&self) -> &[u8] {
         self.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    /// Whether what is written needs no more attention than its length: nobody waits for it, and nobody is to acknowledge it.
+    const fn is_carefree(&self) -> bool {
+        self.managed.is_none() && self.pressure.is_none() && matches!(self.peer, Peer::There)
+    }
+
+    /// Writes, and queues a `Flush` unless there is one.
+    fn write(
+        &mut self,
+        spare: &mut Vec<Vec<u8>>,
+        actions: &mut VecDeque<Action>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if self.bytes.capacity() == 0 {
+            let spare = spare.pop();
+            self.bytes = spare.unwrap_or_else(|| Vec::with_capacity(OUTPUT_CAPACITY));
+        }
+        write(&mut self.bytes);
+        if self.flush == Flush::Idle && !self.bytes.is_empty() {
+            self.flush = Flush::Queued;
+            actions.push_back(Action::Flush { conn: self.conn });
+        }
     }
 }
 
@@ -149,6 +174,8 @@ struct Queues {
     account: usize,
     /// Each of an account's sessions on the average: below it the account's bound holds whatever the others owe.
     share: usize,
+    /// Each, before it is to be looked at by whose doing.
+    carefree: usize,
 }
 
 impl Queues {
@@ -158,10 +185,20 @@ impl Queues {
         } else {
             limits.sessions_per_account
         };
+        let (half, share) = (
+            limits.session_queue_bytes / 2,
+            limits.account_queue_bytes / sessions,
+        );
+        let lower = if half < share { half } else { share };
         Self {
             session: limits.session_queue_bytes,
             account: limits.account_queue_bytes,
-            share: limits.account_queue_bytes / sessions,
+            share,
+            carefree: if lower < DEBT_FLOOR {
+                lower
+            } else {
+                DEBT_FLOOR
+            },
         }
     }
 }
@@ -248,17 +285,8 @@ impl Effects {
         let Some(Some(out)) = self.outs.get_mut(conn.key().index()) else {
             return;
         };
-        if out.conn != conn || out.peer == Peer::Gone {
-            return;
-        }
-        if out.bytes.capacity() == 0 {
-            let spare = self.spare.pop();
-            out.bytes = spare.unwrap_or_else(|| Vec::with_capacity(OUTPUT_CAPACITY));
-        }
-        write(&mut out.bytes);
-        if out.flush == Flush::Idle && !out.bytes.is_empty() {
-            out.flush = Flush::Queued;
-            self.actions.push_back(Action::Flush { conn });
+        if out.conn == conn && out.peer == Peer::There {
+            out.write(&mut self.spare, &mut self.actions, write);
         }
     }
 
@@ -485,10 +513,8 @@ impl Effects {
                 && out.conn == *conn
             {
                 out.flush = Flush::Idle;
-                if out
-                    .managed
-                    .as_mut()
-                    .is_some_and(|managed| managed.asks(self.now))
+                if let Some(managed) = &mut out.managed
+                    && managed.asks(self.now)
                 {
                     write_request(&mut out.bytes);
                     self.asked.push(*conn);
@@ -508,7 +534,7 @@ mod tests {
 
     use super::*;
     use crate::arena::Arena;
-    use crate::sm::Due;
+    use crate::sm::{Due, Fate};
 
     #[test]
     fn what_is_owed_is_what_was_written_and_not_sent_however_it_is_sent() {
@@ -550,13 +576,17 @@ mod tests {
         let mut fx = Effects::new(Place { node: 0, shard: 0 }, &limits);
         fx.open(conn, Vec::new());
         let kind = Kind::Message(MessageType::Headline);
+        let fate = Fate {
+            due: Due::Nothing,
+            at: UnixTime(0),
+        };
         let long = Arc::new(Stanza::build(kind, None, None, None, |w| {
             w.open("body").text(&"x".repeat(5000)).close();
         }));
-        fx.deliver(conn, &long, None, Reach::One, Due::Nothing, UnixTime(0));
+        fx.deliver(conn, &long, None, Reach::One, &fate);
         assert!(fx.outgoing(conn).len() > 5000);
         assert_eq!(fx.next_overflowed(), None);
-        fx.deliver(conn, &long, None, Reach::One, Due::Nothing, UnixTime(0));
+        fx.deliver(conn, &long, None, Reach::One, &fate);
         assert_eq!(fx.next_overflowed(), Some(conn));
     }
 }

@@ -15,9 +15,9 @@ use super::{Account, Cx, Session, SessionKey};
 use crate::effects::{Effects, Stored, Then};
 use crate::jid::Jid;
 use crate::port::ConnId;
-use crate::sm::{Acked, Due, Old, Outbound, Piece, SmOptions, TooHigh, Wish};
+use crate::sm::{Acked, Fate, Old, Outbound, Piece, SmOptions, TooHigh, Wish};
 use crate::stanza::Stanza;
-use crate::time::{Instant, UnixTime};
+use crate::time::Instant;
 
 /// What carries a session.
 #[derive(Debug)]
@@ -107,10 +107,9 @@ impl Asleep {
         fx: &mut Effects,
         stanza: &Arc<Stanza>,
         to: Option<&Jid>,
-        due: Due,
-        at: UnixTime,
+        fate: Fate,
     ) {
-        self.put_by(fx, Piece::new(stanza, to, due, at));
+        self.put_by(fx, Piece::new(stanza, to, fate));
     }
 
     fn put_by(&mut self, fx: &mut Effects, piece: Piece) {
@@ -163,7 +162,7 @@ impl Session {
         };
         let behind = self.delivery.take_behind();
         let told = held.into_iter().flatten().chain(behind);
-        pieces.extend(told.map(|(stanza, told)| Piece::new(&stanza, None, told.due, told.at)));
+        pieces.extend(told.map(|(stanza, told)| Piece::new(&stanza, None, told.fate)));
         pieces
     }
 

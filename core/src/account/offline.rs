@@ -474,7 +474,7 @@ impl Account {
             // Nobody else has it, whether or not its session acknowledges.
             Kind::Iq(_) => bounce(cx, stanza),
             Kind::Message(_) | Kind::Presence(_) => {
-                self.redeliver(cx, Piece::new(stanza, None, told.due, told.at));
+                self.redeliver(cx, Piece::new(stanza, None, told.fate));
             }
         }
     }

@@ -14,9 +14,9 @@ use crate::csi::{Held, Room as Space, Urgency};
 use crate::effects::{Effects, Reach, Routed};
 use crate::jid::{Jid, Resource};
 use crate::port::ConnId;
-use crate::sm::{Due, Inbound};
+use crate::sm::{Due, Fate, Inbound};
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
-use crate::time::{Instant, UnixTime};
+use crate::time::Instant;
 
 /// Names a session of its account, and none that comes after it.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -88,17 +88,7 @@ pub(super) enum ClientState {
 #[derive(Clone, Debug)]
 pub(crate) struct Telling {
     pub(super) to: Addressed,
-    /// What becomes of it if it is never acknowledged.
-    pub(super) due: Due,
-    /// When it was told first.
-    pub(super) at: UnixTime,
-}
-
-impl Telling {
-    fn new(to: &Addressed, due: Due, at: UnixTime) -> Self {
-        let to = to.clone();
-        Self { to, due, at }
-    }
+    pub(super) fate: Fate,
 }
 
 /// What a session wants to hear of something.
@@ -122,44 +112,31 @@ pub(crate) enum Binding {
 impl Session {
     /// Writes a stanza to its client, or keeps it until that comes back.
     #[inline]
-    fn send(
-        &mut self,
-        fx: &mut Effects,
-        stanza: &Arc<Stanza>,
-        to: &Addressed,
-        due: Due,
-        at: UnixTime,
-    ) {
-        let (to, reach) = match to {
+    fn send(&mut self, fx: &mut Effects, stanza: &Arc<Stanza>, told: &Telling) {
+        let (to, reach) = match &told.to {
             Addressed::At(jid) => (Some(jid), Reach::Many),
             Addressed::Named => (stanza.to(), Reach::One),
             Addressed::Copy => (Some(&self.jid), Reach::One),
             Addressed::Own => (Some(&self.jid), Reach::Many),
         };
         match &mut self.line {
-            Line::Here(conn) => fx.deliver(*conn, stanza, to, reach, due, at),
-            Line::Asleep(asleep) => asleep.keep(fx, stanza, to, due, at),
+            Line::Here(conn) => fx.deliver(*conn, stanza, to, reach, &told.fate),
+            Line::Asleep(asleep) => asleep.keep(fx, stanza, to, told.fate),
         }
     }
 
     /// Tells its client something now, or with what wakes that.
     #[inline]
-    fn tell(
-        &mut self,
-        fx: &mut Effects,
-        stanza: &Arc<Stanza>,
-        to: &Addressed,
-        due: Due,
-        at: UnixTime,
-    ) {
+    fn tell(&mut self, fx: &mut Effects, stanza: &Arc<Stanza>, told: &Telling) {
         match self.state {
-            ClientState::Active => self.send(fx, stanza, to, due, at),
-            ClientState::Inactive(..) => self.hold(fx, stanza, Telling::new(to, due, at)),
+            ClientState::Active => self.send(fx, stanza, told),
+            ClientState::Inactive(..) => self.hold(fx, stanza, told),
         }
     }
 
     /// Tells it with what wakes its client, if this does not.
-    fn hold(&mut self, fx: &mut Effects, stanza: &Arc<Stanza>, told: Telling) {
+    #[inline(never)]
+    fn hold(&mut self, fx: &mut Effects, stanza: &Arc<Stanza>, told: &Telling) {
         let waits = Urgency::of(stanza, self.jid.bare()) == Urgency::Waits;
         if waits
             && let ClientState::Inactive(held, most) = &mut self.state
@@ -169,7 +146,7 @@ impl Session {
         }
         self.flush(fx);
         if !waits {
-            self.send(fx, stanza, &told.to, told.due, told.at);
+            self.send(fx, stanza, told);
         }
     }
 
@@ -177,8 +154,21 @@ impl Session {
     pub(super) fn flush(&mut self, fx: &mut Effects) {
         if let ClientState::Inactive(held, _) = &mut self.state {
             for (stanza, told) in held.take_all() {
-                self.send(fx, &stanza, &told.to, told.due, told.at);
+                self.send(fx, &stanza, &told);
             }
+        }
+    }
+
+    /// Tells it behind what waited for it, unless it is the server's.
+    #[inline(never)]
+    fn tell_behind(&mut self, fx: &mut Effects, stanza: &Arc<Stanza>, told: &Telling) {
+        match &mut self.delivery {
+            Delivery::CatchingUp(behind) if !is_of_server(stanza) => {
+                if behind.hold(Arc::clone(stanza), told.clone()) == Room::None {
+                    self.overflow(fx);
+                }
+            }
+            Delivery::CatchingUp(_) | Delivery::Live => self.tell(fx, stanza, told),
         }
     }
 
@@ -326,11 +316,15 @@ impl Account {
     pub(crate) fn say(&mut self, fx: &mut Effects, saying: Saying) -> Option<Routed> {
         match saying {
             Saying::Answer(key, stanza) => self.answer(fx, key, &stanza),
-            Saying::Tell(key, stanza, to, due) => self.tell(fx, key, &stanza, &to, due),
+            Saying::Tell(key, stanza, to, due) => {
+                let at = fx.wall();
+                let fate = Fate { due, at };
+                self.tell_each(fx, &[key], &stanza, &Telling { to, fate });
+            }
             Saying::TellEach(each, stanza, to, due) => {
-                for key in each {
-                    self.tell(fx, key, &stanza, &to, due);
-                }
+                let at = fx.wall();
+                let fate = Fate { due, at };
+                self.tell_each(fx, &each, &stanza, &Telling { to, fate });
             }
             Saying::Late(key, stanza, told) => self.tell_late(fx, key, &stanza, &told),
             Saying::CatchUp(key) => {
@@ -349,39 +343,34 @@ impl Account {
     /// Tells a session what became of what it sent, not behind what it is told besides: who is answered takes for done what it sent before,
     /// and may leave.
     fn answer(&mut self, fx: &mut Effects, key: SessionKey, stanza: &Arc<Stanza>) {
-        let now = fx.wall();
+        let (to, due, at) = (Addressed::Named, Due::Nothing, fx.wall());
+        let fate = Fate { due, at };
         if let Some(session) = self.session(key) {
-            session.tell(fx, stanza, &Addressed::Named, Due::Nothing, now);
+            session.tell(fx, stanza, &Telling { to, fate });
         }
     }
 
-    fn tell(
+    fn tell_each(
         &mut self,
         fx: &mut Effects,
-        key: SessionKey,
+        each: &[SessionKey],
         stanza: &Arc<Stanza>,
-        to: &Addressed,
-        due: Due,
+        told: &Telling,
     ) {
-        let Some(at) = self.find_key(key) else {
-            return;
-        };
-        if let Due::Shared(number) = due {
-            self.holders.add(number);
-        }
-        let Some(session) = self.sessions.get_mut(at) else {
-            return;
-        };
-        // Each is told many things, and hardly any is put by.
-        let now = fx.wall();
-        match &mut session.delivery {
-            Delivery::CatchingUp(behind) if !is_of_server(stanza) => {
-                let told = Telling::new(to, due, now);
-                if behind.hold(Arc::clone(stanza), told) == Room::None {
-                    session.overflow(fx);
-                }
+        for key in each {
+            let Some(at) = self.find_key(*key) else {
+                continue;
+            };
+            if let Due::Shared(number) = told.fate.due {
+                self.holders.add(number);
             }
-            Delivery::CatchingUp(_) | Delivery::Live => session.tell(fx, stanza, to, due, now),
+            let Some(session) = self.sessions.get_mut(at) else {
+                continue;
+            };
+            match &mut session.delivery {
+                Delivery::Live => session.tell(fx, stanza, told),
+                Delivery::CatchingUp(_) => session.tell_behind(fx, stanza, told),
+            }
         }
     }
 
@@ -394,7 +383,7 @@ impl Account {
         told: &Telling,
     ) {
         if let Some(session) = self.session(key) {
-            session.tell(fx, stanza, &told.to, told.due, told.at);
+            session.tell(fx, stanza, told);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::arena::ArenaKey as _;
 use crate::jid::Jid;
 use crate::limits::DEBT_FLOOR;
 use crate::port::ConnId;
-use crate::sm::{Due, Piece, Written};
+use crate::sm::{Due, Fate, Piece, Written};
 use crate::stanza::Stanza;
 use crate::time::UnixTime;
 
@@ -81,8 +81,29 @@ impl Effects {
         stanza: &Arc<Stanza>,
         to: Option<&Jid>,
         reach: Reach,
-        due: Due,
-        at: UnixTime,
+        fate: &Fate,
+    ) {
+        // Most sessions owe next to nothing, and acknowledge nothing: presence is told to thousands of them at a time.
+        if let Some(Some(out)) = self.outs.get_mut(conn.key().index())
+            && out.conn == conn
+            && out.is_carefree()
+            && out.owed().len().saturating_add(stanza.size()) <= self.queues.carefree
+        {
+            let write = |bytes: &mut Vec<u8>| stanza.write_to(to, bytes);
+            return out.write(&mut self.spare, &mut self.actions, write);
+        }
+        self.deliver_with_care(conn, stanza, to, reach, fate);
+    }
+
+    /// The same, where it is to be looked at who has to wait, or at what is not acknowledged.
+    #[inline(never)]
+    fn deliver_with_care(
+        &mut self,
+        conn: ConnId,
+        stanza: &Arc<Stanza>,
+        to: Option<&Jid>,
+        reach: Reach,
+        fate: &Fate,
     ) {
         let before = self.owed(conn);
         let owed = before.saturating_add(stanza.size());
@@ -107,31 +128,23 @@ impl Effects {
             let room = self.press(conn, owed, stanza, reach);
             // One is always taken: the longest roster would end each session that asks for it where queues are set to be shorter.
             if before > 0 && owed > room {
-                self.keep_unwritten(conn, stanza, to, due, at);
+                self.keep_unwritten(conn, stanza, to, *fate);
                 return self.overflow(conn);
             }
         }
-        self.write(conn, stanza, to, due, at);
+        self.write(conn, stanza, to, *fate);
         if let Some((debtor, waits)) = debtor {
             self.charge(conn, unsent, debtor, waits);
         }
     }
 
     /// One stanza to the peer; if it is to acknowledge it, it is kept until then.
-    #[inline]
-    fn write(
-        &mut self,
-        conn: ConnId,
-        stanza: &Arc<Stanza>,
-        to: Option<&Jid>,
-        due: Due,
-        at: UnixTime,
-    ) {
+    fn write(&mut self, conn: ConnId, stanza: &Arc<Stanza>, to: Option<&Jid>, fate: Fate) {
         if let Some(out) = self.of(conn)
             && out.managed.is_some()
         {
             let waits = out.waits();
-            out.keep(Piece::new(stanza, to, due, at));
+            out.keep(Piece::new(stanza, to, fate));
             let bytes = self.unacknowledged(conn);
             self.swell(conn, bytes);
             if waits {
@@ -141,17 +154,18 @@ impl Effects {
         self.out(conn, |bytes| stanza.write_to(to, bytes));
     }
 
+    /// That of what is told now and not missed.
+    const fn fate(&self) -> Fate {
+        Fate {
+            due: Due::Nothing,
+            at: self.wall,
+        }
+    }
+
     /// There is no room for a stanza, and its session is to end for it: it is not lost, if that one has stream management.
-    fn keep_unwritten(
-        &mut self,
-        conn: ConnId,
-        stanza: &Arc<Stanza>,
-        to: Option<&Jid>,
-        due: Due,
-        at: UnixTime,
-    ) {
+    fn keep_unwritten(&mut self, conn: ConnId, stanza: &Arc<Stanza>, to: Option<&Jid>, fate: Fate) {
         if let Some(managed) = self.managed(conn) {
-            managed.put_by(Piece::new(stanza, to, due, at));
+            managed.put_by(Piece::new(stanza, to, fate));
         }
     }
 
@@ -282,7 +296,7 @@ impl Effects {
             return true;
         }
         for (earlier, to) in pressure.late.take_of(from.bare()) {
-            self.write(conn, &earlier, to.as_ref(), Due::Nothing, self.wall);
+            self.write(conn, &earlier, to.as_ref(), self.fate());
         }
         false
     }
@@ -364,8 +378,8 @@ impl Effects {
             // One that came since is the later one.
             let pressure = self.of(reader).and_then(|out| out.pressure.as_ref());
             if !pressure.is_some_and(|pressure| pressure.late.holds(&from)) {
-                let (due, at) = (Due::Nothing, self.wall);
-                self.deliver(reader, &stanza, to.as_ref(), Reach::Many, due, at);
+                let fate = self.fate();
+                self.deliver(reader, &stanza, to.as_ref(), Reach::Many, &fate);
             }
         }
     }
@@ -373,14 +387,14 @@ impl Effects {
     /// A session is told nothing any more on this connection, and nobody waits for it. What was put off because it did not read is for its
     /// next, if it may have one.
     pub(crate) fn release(&mut self, conn: ConnId) {
-        let at = self.wall;
+        let fate = self.fate();
         if let Some(out) = self.of(conn)
             && let Some(mut pressure) = out.pressure.take()
         {
             let mut late = core::mem::replace(&mut pressure.late, Late::new());
             if let Some(managed) = &mut out.managed {
                 while let Some((_, (stanza, to))) = late.pop() {
-                    managed.put_by(Piece::new(&stanza, to.as_ref(), Due::Nothing, at));
+                    managed.put_by(Piece::new(&stanza, to.as_ref(), fate));
                 }
             }
             self.relieved.push(Relief::of(conn, *pressure));

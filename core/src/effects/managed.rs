@@ -200,7 +200,7 @@ mod tests {
     use crate::jid::Jid;
     use crate::limits::{FLOW_PATIENCE, Limits};
     use crate::port::ConnId;
-    use crate::sm::{Due, Outbound};
+    use crate::sm::{Due, Fate, Outbound};
     use crate::stanza::{Kind, MessageType, Stanza};
     use crate::time::{Instant, Now, UnixTime};
 
@@ -221,8 +221,12 @@ mod tests {
         let kind = Kind::Message(MessageType::Chat);
         let from = Jid::parse("romeo@localhost/orchard").unwrap();
         let short = Arc::new(Stanza::build(kind, None, Some(from), None, |_| {}));
+        let fate = Fate {
+            due: Due::Alone,
+            at: UnixTime(0),
+        };
         for _ in 0..count {
-            fx.deliver(conn, &short, None, Reach::One, Due::Alone, UnixTime(0));
+            fx.deliver(conn, &short, None, Reach::One, &fate);
             let unsent = fx.outgoing(conn).len();
             fx.sent(conn, unsent);
         }

@@ -15,4 +15,4 @@ pub(crate) use inbound::{Handled, Inbound};
 pub use old::SM_OLD;
 pub(crate) use old::{Old, OldSessions};
 pub use options::{Location, SmOptions};
-pub(crate) use outbound::{Acked, Due, Outbound, Piece, TooHigh, Written};
+pub(crate) use outbound::{Acked, Due, Fate, Outbound, Piece, TooHigh, Written};

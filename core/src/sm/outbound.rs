@@ -23,6 +23,14 @@ pub(crate) enum Due {
     Shared(u64),
 }
 
+/// What is to be known of a stanza that a session is told, as long as that may not acknowledge it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fate {
+    pub(crate) due: Due,
+    /// When it was for the session first.
+    pub(crate) at: UnixTime,
+}
+
 /// One stanza, as it was written.
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
@@ -41,9 +49,10 @@ pub(crate) enum Written {
 }
 
 impl Piece {
-    /// A stanza that was for a session first at that moment, addressed to `to`.
-    pub(crate) fn new(stanza: &Arc<Stanza>, to: Option<&Jid>, due: Due, at: UnixTime) -> Self {
+    /// A stanza addressed to `to`.
+    pub(crate) fn new(stanza: &Arc<Stanza>, to: Option<&Jid>, fate: Fate) -> Self {
         let to = to.filter(|to| stanza.to() != Some(*to)).cloned();
+        let Fate { due, at } = fate;
         let what = Written::Stanza(Arc::clone(stanza), to, due);
         Self { what, at }
     }
