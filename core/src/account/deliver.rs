@@ -95,6 +95,7 @@ impl Account {
     /// Whether presence that its sender told all its subscribers is for this account. One that is none is told by mistake: a name that
     /// was deleted and made again does not inherit what others see in it. What a resource asked for when it became available is not for it
     /// any more if it is not.
+    #[inline]
     pub(super) fn is_shown(&self, kind: PresenceType, presence: &Stanza, to: &Jid) -> bool {
         if kind != PresenceType::Available {
             return true;

@@ -52,7 +52,7 @@ impl Account {
         let mut sessions = self.sessions.iter();
         sessions.any(|session| {
             let inbound = session.inbound.as_ref();
-            session.conn() == Some(conn) && inbound.is_some_and(|inbound| inbound.holds_up())
+            inbound.is_some_and(|inbound| inbound.holds_up()) && session.conn() == Some(conn)
         })
     }
 }

@@ -29,7 +29,20 @@ pub(super) struct Again {
 
 impl Account {
     /// What becomes of a message if these sessions never acknowledge it.
+    #[inline]
     pub(super) fn due(&mut self, recipients: &Recipients, copies: &[SessionKey]) -> Due {
+        // In most accounts nobody acknowledges anything.
+        if self
+            .sessions
+            .iter()
+            .all(|session| session.managed.is_none())
+        {
+            return Due::Nothing;
+        }
+        self.due_to(recipients, copies)
+    }
+
+    fn due_to(&mut self, recipients: &Recipients, copies: &[SessionKey]) -> Due {
         let chosen = match recipients {
             Recipients::One(one) => core::slice::from_ref(one),
             Recipients::Each(each) => each,

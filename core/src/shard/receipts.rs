@@ -90,7 +90,15 @@ impl Shard {
     }
 
     /// Clients that wait for it hear how many of their stanzas are settled by now.
+    #[inline]
     pub(super) fn acknowledge_all(&mut self) {
+        // Asked for each action, and hardly ever so.
+        if !self.receipts.due.is_empty() {
+            self.acknowledge_those_due();
+        }
+    }
+
+    fn acknowledge_those_due(&mut self) {
         for (key, session) in core::mem::take(&mut self.receipts.due) {
             let Some(owner) = self.owners.get_mut(key) else {
                 continue;
