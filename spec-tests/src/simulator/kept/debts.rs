@@ -26,6 +26,8 @@ pub(super) struct Debt {
     pub(super) handed: Vec<usize>,
     /// Who has a copy of it.
     pub(super) copied: Vec<usize>,
+    /// Who takes what is owed and may not have been told it because the store failed: it stays for the next who comes.
+    pub(super) passed: Vec<usize>,
 }
 
 /// Whether the store was told that somebody has it.
@@ -191,7 +193,11 @@ impl Debt {
                 return Err("nobody has it, though somebody takes what is owed");
             }
             self.owed = Likely::Maybe;
-            return Ok(doubt);
+            if doubt {
+                self.passed.extend(&around.takers);
+            }
+            let mut takers = around.takers.iter();
+            return Ok(takers.all(|taker| self.passed.contains(taker)));
         }
         let taken_with = !self.copied.is_empty() || with_archive;
         if doubt || !self.handed.is_empty() || !around.may_have_taken.is_empty() && taken_with {
@@ -219,6 +225,7 @@ mod tests {
                 left: Likely::No,
                 handed: handed.to_vec(),
                 copied: Vec::new(),
+                passed: Vec::new(),
             },
         );
         debts

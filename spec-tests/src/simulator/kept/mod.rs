@@ -164,6 +164,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) listed: &'a dyn Fn(usize, &str, Moment) -> Likely,
     /// Whether a session of an account may have died and left to others what it had.
     pub(super) may_leave: &'a dyn Fn(usize) -> bool,
+    /// Whether an account may have blocked somebody since a moment: what waited for a session is not told it then.
+    pub(super) may_block: &'a dyn Fn(usize, &str, Moment) -> bool,
 }
 
 impl Circumstances<'_> {
@@ -269,6 +271,9 @@ impl Kept {
                 continue;
             };
             let copies = self.copies(client, sent.at, around.now);
+            if (around.may_block)(session.account, &sent.from, sent.at) {
+                continue;
+            }
             if side.and(copies).and(session.there) == Likely::Yes {
                 return Err(format!("client {client} never got a copy: {course:?}"));
             }
@@ -319,6 +324,7 @@ impl Kept {
             left: left.into(),
             handed: sent.spooled.clone(),
             copied: copied.map(|(client, _)| *client).collect(),
+            passed: Vec::new(),
         };
         self.debts[account].add(sent.mark.clone(), debt);
     }

@@ -181,6 +181,9 @@ impl Simulation {
             may_have_gone: &|account, since| self.accounts.may_have_been_absent(account, since),
             listed: &|account, jid, since| self.rosters.lists(account, jid, since, now),
             may_leave: &|account| self.ledger.may_leave(Some(account)),
+            may_block: &|account, jid, since| {
+                self.blocks.standing(account, jid, since, now) != Blocked::No
+            },
         };
         kept.judge(courses, &circumstances)?;
         for (account, name) in NAMES.iter().enumerate() {
