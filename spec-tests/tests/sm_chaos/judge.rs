@@ -467,7 +467,14 @@ impl<'a> Reading<'a> {
         let missing = || self.wanted[&pair].get(next).cloned();
         if place < next {
             self.next.insert(pair, next);
-            self.fault("was sent out of order", seen);
+            let before = next
+                .checked_sub(1)
+                .and_then(|at| self.wanted[&pair].get(at));
+            let (session, crashes) = (self.session, self.crashes);
+            let what = format!(
+                "was sent out of order, behind {before:?}, in its session {session} behind {crashes} crashes"
+            );
+            self.fault(&what, seen);
         } else if place > next && !loose {
             let missing = missing();
             self.fault(&format!("was not sent {missing:?}, but"), seen);
