@@ -247,9 +247,6 @@ pub const SM_ACK_AGAIN: Duration = Duration::from_secs(1);
 /// longest, and what waited for them is kept on disk.
 pub const SM_ASLEEP_BYTES: usize = 16 * SM_QUEUE_BYTES;
 
-/// Stanzas for which a session keeps room in memory that has acknowledged all: an idle one has none of a burst.
-pub const SM_QUEUE_KEPT: usize = 8;
-
 // -- What an administrator gets who says nothing
 
 /// `Limits::session_queue_bytes`.

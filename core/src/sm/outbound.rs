@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::jid::Jid;
-use crate::limits::{SM_QUEUE_BYTES, SM_QUEUE_KEPT};
+use crate::limits::SM_QUEUE_BYTES;
 use crate::stanza::{Latest, Stanza};
 use crate::time::{Instant, UnixTime};
 
@@ -278,8 +278,8 @@ impl Outbound {
             }
         }
         self.acked = h;
-        if self.written.is_empty() && self.written.capacity() > SM_QUEUE_KEPT {
-            // An idle session keeps no room for a burst.
+        if self.written.is_empty() {
+            // An idle session keeps no room for what it may be told.
             self.written = VecDeque::new();
         }
         Ok(acked)
