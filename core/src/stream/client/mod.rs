@@ -76,13 +76,13 @@ pub(super) enum Awaited {
     AfterSasl(BareJid),
 }
 
-/// How far a sign-in has come.
+/// How far a sign-in has come. What it takes most of is boxed: a session keeps room for none of it.
 #[derive(Debug)]
 pub(super) enum Progress {
     /// The exchange waits for the client.
-    Exchange(Option<Box<Found>>, sasl::Exchange),
+    Exchange(Option<Box<Found>>, Box<sasl::Exchange>),
     /// The exchange waits for the store.
-    Lookup(BareJid, sasl::Lookup),
+    Lookup(BareJid, Box<sasl::Lookup>),
     /// The exchange waits for a worker.
     Derive(Option<Box<Found>>, sasl::Derive),
     /// Verified; waits for the account's owner. Nothing of `<success/>` is written, which will say this.

@@ -18,7 +18,7 @@ impl Stream {
         &mut self,
         cx: &mut Cx<'_>,
         negotiation: Box<Negotiation>,
-        exchange: Option<(Option<Box<Found>>, Exchange)>,
+        exchange: Option<(Option<Box<Found>>, Box<Exchange>)>,
         element: &Element,
     ) -> Option<Event> {
         match (element.ns(), element.name()) {
@@ -77,7 +77,7 @@ impl Stream {
         &mut self,
         cx: &mut Cx<'_>,
         negotiation: Box<Negotiation>,
-        exchange: Option<(Option<Box<Found>>, Exchange)>,
+        exchange: Option<(Option<Box<Found>>, Box<Exchange>)>,
     ) -> Event {
         self.state = State::Client(unchanged(negotiation, exchange));
         self.on_end(cx)
@@ -87,7 +87,7 @@ impl Stream {
 /// The state before an element that ends the stream: what is told of the end names who was signing in.
 fn unchanged(
     negotiation: Box<Negotiation>,
-    exchange: Option<(Option<Box<Found>>, Exchange)>,
+    exchange: Option<(Option<Box<Found>>, Box<Exchange>)>,
 ) -> Client {
     match exchange {
         Some((found, exchange)) => Client::SignIn(negotiation, Progress::Exchange(found, exchange)),

@@ -64,7 +64,7 @@ impl Stream {
         &mut self,
         cx: &mut Cx<'_>,
         negotiation: Box<Negotiation>,
-        exchange: Option<(Option<Box<Found>>, Exchange)>,
+        exchange: Option<(Option<Box<Found>>, Box<Exchange>)>,
         element: &Element,
     ) -> Option<Event> {
         let Some((found, exchange)) = exchange else {
@@ -181,12 +181,12 @@ impl Stream {
                 });
                 self.state = State::Client(Client::SignIn(
                     negotiation,
-                    Progress::Exchange(found, exchange),
+                    Progress::Exchange(found, Box::new(exchange)),
                 ));
                 None
             }
             Step::Lookup(account, lookup) => {
-                let progress = Progress::Lookup(account.clone(), lookup);
+                let progress = Progress::Lookup(account.clone(), Box::new(lookup));
                 self.state = State::Client(Client::SignIn(negotiation, progress));
                 Some(Event::Lookup(account))
             }
