@@ -80,6 +80,7 @@ pub mod map;
 pub mod options;
 pub mod port;
 pub mod private;
+mod rare;
 pub mod rate;
 pub mod registration;
 pub mod roster;

@@ -31,7 +31,7 @@ impl Account {
     pub(super) fn has_blocked(&self, jid: &Jid) -> bool {
         let last = self.kept.last();
         let last = last.map(|kept| kept.blocklist_before.as_ref().unwrap_or(&kept.blocklist));
-        let told = self.untold.as_ref().or(last);
+        let told = self.seldom.untold.as_ref().or(last);
         told.is_some_and(|list| list.blocks(jid)) && jid.bare() != self.jid.as_str()
     }
 
@@ -128,7 +128,7 @@ impl Account {
         if let Some(kept) = self.kept.sound_mut() {
             kept.blocklist_before = Some(before);
         }
-        self.untold = None;
+        self.seldom.change(|seldom| seldom.untold = None);
         if !cx.spoken.changes.is_empty() {
             cx.asked_by(Asked {
                 by: key,

@@ -29,6 +29,13 @@ pub(super) enum Carbons {
 pub(super) struct Copied(VecDeque<u64>);
 
 impl Copied {
+    /// None.
+    pub(super) const NOTHING: Self = Self(VecDeque::new());
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn insert(&mut self, print: u64) {
         if self.0.len() >= CARBONS_SENT {
             self.0.pop_front();
@@ -90,7 +97,7 @@ impl Account {
         if self.sessions.len() > 1
             && let Some(print) = self.print(cx, message.to(), message)
         {
-            self.copied.insert(print);
+            self.seldom.make().copied.insert(print);
         }
         let others: Vec<SessionKey> = self.carbons_but(Some(key)).collect();
         if !others.is_empty() {
@@ -113,7 +120,7 @@ impl Account {
             Copying::Both => true,
             Copying::Answer => {
                 let print = self.print(cx, Some(from), message);
-                print.is_some_and(|print| self.copied.0.contains(&print))
+                print.is_some_and(|print| self.seldom.copied.0.contains(&print))
             }
             // From somebody in a room, which sends it to each of the user's sessions there.
             Copying::Sent => from.resource().is_none(),

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::managed::is_same;
-use super::{Account, Cx, SessionKey};
+use super::{Account, Cx, Seldom, SessionKey};
 use crate::port::ConnId;
 use crate::sm::{Inbound, Old};
 use crate::time::UnixTime;
@@ -28,6 +28,13 @@ pub(super) struct Ended {
 }
 
 impl Ending {
+    /// None.
+    pub(super) const NOTHING: Self = Self(Vec::new());
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// One more; beyond `most` the first goes for which nobody waits.
     pub(super) fn push(&mut self, ended: Ended, most: usize) {
         self.0.push(ended);
@@ -66,25 +73,29 @@ impl Ending {
 impl Account {
     /// Whether anything is under way that sessions sent which are over.
     pub(crate) fn has_unsettled(&self) -> bool {
-        !self.ending.0.is_empty()
+        !self.seldom.ending.is_empty()
     }
 
     /// Whether this session is over, and all is settled that its client sent.
     pub(crate) fn has_ended(&self, key: SessionKey) -> bool {
-        let mut ended = self.ending.0.iter();
+        let mut ended = self.seldom.ending.0.iter();
         ended.any(|ended| ended.key == key && ended.inbound.is_settled())
     }
 
     /// The client of a session that is over is back on this connection, and waits to hear how many of its stanzas were handled. The one that
     /// waited for that until now comes back.
     pub(crate) fn await_end(&mut self, key: SessionKey, conn: ConnId) -> Option<ConnId> {
-        let ended = self.ending.0.iter_mut().find(|ended| ended.key == key)?;
-        ended.waker.replace(conn)
+        let wait = |seldom: &mut Seldom| {
+            let ended = seldom.ending.0.iter_mut().find(|ended| ended.key == key)?;
+            ended.waker.replace(conn)
+        };
+        self.seldom.change(wait)?
     }
 
     /// That is so: it is remembered. Gives back who waits to hear it, and how many were.
     pub(crate) fn settle_end(&mut self, cx: &mut Cx<'_>, key: SessionKey) -> Option<(ConnId, u32)> {
-        let ended = self.ending.take_settled(key)?;
+        let take = |seldom: &mut Seldom| seldom.ending.take_settled(key);
+        let ended = self.seldom.change(take)??;
         let h = ended.inbound.h();
         self.keep_old(
             cx,

@@ -20,6 +20,18 @@ enum Holding {
 }
 
 impl Holders {
+    pub(super) const fn new() -> Self {
+        Self {
+            last: 0,
+            of: BTreeMap::new(),
+        }
+    }
+
+    /// Whether none was ever numbered: numbers are not given out again.
+    pub(super) const fn is_unused(&self) -> bool {
+        self.last == 0
+    }
+
     /// A number for another message.
     pub(super) const fn next(&mut self) -> u64 {
         self.last = self.last.wrapping_add(1);

@@ -216,7 +216,7 @@ impl Account {
     /// A client has acknowledged something.
     pub(crate) fn acked(&mut self, cx: &mut Cx<'_>, key: SessionKey, acked: Acked) {
         for number in acked.shared {
-            self.holders.acked(number);
+            self.seldom.make().holders.acked(number);
         }
         if let Some(upto) = acked.upto {
             self.owed_acked(cx, key, upto);
@@ -402,7 +402,7 @@ impl Account {
         if let Some(session) = self.sessions.iter().find(named) {
             return Found::There(session.key, session.conn());
         }
-        if let Some(key) = self.ending.find(previd) {
+        if let Some(key) = self.seldom.ending.find(previd) {
             return Found::Ending(key);
         }
         let kept = self.kept.sound();
@@ -491,7 +491,7 @@ impl Account {
 
     /// A connection is gone on which somebody waited for a session: that one sleeps on.
     pub(super) fn sleep_on(&mut self, conn: ConnId) {
-        self.ending.forget(conn);
+        self.seldom.change(|seldom| seldom.ending.forget(conn));
         for session in &mut self.sessions {
             if let Line::Asleep(asleep) = &mut session.line
                 && asleep.stage == Stage::Wakes(conn)
@@ -520,7 +520,7 @@ impl Account {
                 inbound,
                 waker: None,
             };
-            return self.ending.push(ended, cx.host.sm.max_old);
+            return self.seldom.make().ending.push(ended, cx.host.sm.max_old);
         }
         let old = Old {
             id: id.into_boxed_str(),

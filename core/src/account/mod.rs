@@ -32,6 +32,7 @@ mod subscription;
 mod tests;
 mod vcard;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 
@@ -40,6 +41,7 @@ use crate::arena::arena_key;
 use crate::blocking::Blocklist;
 use crate::jid::BareJid;
 use crate::port::{ConnId, Contacts};
+use crate::rare::{Empty, Rare};
 use crate::roster::Subscription;
 
 use carbons::Copied;
@@ -77,19 +79,25 @@ pub(crate) struct Account {
     admitted: Vec<ConnId>,
     sessions: Vec<Session>,
     last_session: SessionKey,
-    /// What the blocklist was before a change of which nobody was told, though it may be on disk: those who are blocked since then still
-    /// take its sessions for available.
-    untold: Option<Blocklist>,
-    /// Contacts that saw its presence before such a change, and do not any more.
-    unheard: Vec<BareJid>,
     /// What clients call the entries of its archive; made when somebody asks, for most who sign in never do.
-    ids: OnceCell<Ids>,
+    ids: OnceCell<Box<Ids>>,
     /// How far its archive has come. Never back, whatever is read again.
     spool: Spool,
     /// How much there is of it.
     bounds: Bounds,
     /// What waits for somebody to be there.
     offline: Offline,
+    seldom: Rare<Seldom>,
+}
+
+/// What few accounts have of, and that not for long.
+#[derive(Debug, Default)]
+struct Seldom {
+    /// What the blocklist was before a change of which nobody was told, though it may be on disk: those who are blocked since then still
+    /// take its sessions for available.
+    untold: Option<Blocklist>,
+    /// Contacts that saw its presence before such a change, and do not any more.
+    unheard: Vec<BareJid>,
     /// Connections of sessions that wait for an answer of the store.
     asking: Vec<ConnId>,
     /// Messages of which there were copies.
@@ -98,6 +106,26 @@ pub(crate) struct Account {
     holders: Holders,
     /// Sessions that are over, of which not all is settled.
     ending: Ending,
+}
+
+impl Empty for Seldom {
+    const NOTHING: &'static Self = &Self {
+        untold: None,
+        unheard: Vec::new(),
+        asking: Vec::new(),
+        copied: Copied::NOTHING,
+        holders: Holders::new(),
+        ending: Ending::NOTHING,
+    };
+
+    fn is_nothing(&self) -> bool {
+        self.untold.is_none()
+            && self.unheard.is_empty()
+            && self.asking.is_empty()
+            && self.copied.is_empty()
+            && self.holders.is_unused()
+            && self.ending.is_empty()
+    }
 }
 
 impl Account {
@@ -110,16 +138,11 @@ impl Account {
             admitted: Vec::new(),
             sessions: Vec::new(),
             last_session: SessionKey::default(),
-            untold: None,
-            unheard: Vec::new(),
             ids: OnceCell::new(),
             spool: Spool::default(),
             bounds: Bounds::default(),
             offline: Offline::default(),
-            asking: Vec::new(),
-            copied: Copied::default(),
-            holders: Holders::default(),
-            ending: Ending::default(),
+            seldom: Rare::default(),
         }
     }
 
@@ -129,13 +152,16 @@ impl Account {
 
     /// What clients call the entries of its archive.
     fn ids(&self, cx: &Cx<'_>) -> &Ids {
-        let made = || Ids::new(&cx.config.server_secret, &self.jid);
+        let made = || Box::new(Ids::new(&cx.config.server_secret, &self.jid));
         self.ids.get_or_init(made)
     }
 
     /// What it keeps was read.
     pub(crate) fn keep(&mut self, kept: Kept) {
-        self.unheard.extend(self.kept.unheard(&kept));
+        let unheard = self.kept.unheard(&kept);
+        if !unheard.is_empty() {
+            self.seldom.make().unheard.extend(unheard);
+        }
         if matches!(self.kept, Keeping::Nothing) {
             self.bounds = Bounds::new(&kept.spool);
         }
@@ -173,7 +199,8 @@ impl Account {
 
     /// What is in memory is not what is on disk: it is to be read again.
     pub(crate) fn forget_kept(&mut self) {
-        let untold = self.kept.spoil();
-        self.untold = untold.or_else(|| self.untold.take());
+        if let Some(untold) = self.kept.spoil() {
+            self.seldom.make().untold = Some(untold);
+        }
     }
 }

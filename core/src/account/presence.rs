@@ -189,7 +189,7 @@ impl Account {
                 .last()
                 .map(|kept| kept.audience_of(|to| !heard(to)));
             told.extend(subscribers.unwrap_or_default());
-            told.extend(self.unheard.iter().cloned().map(Jid::from));
+            told.extend(self.seldom.unheard.iter().cloned().map(Jid::from));
         }
         cx.fan_out(Arc::clone(presence), told);
     }
@@ -279,8 +279,10 @@ impl Account {
             self.redeliver(cx, piece);
         }
         if self.sessions.is_empty() {
-            self.untold = None;
-            self.unheard.clear();
+            self.seldom.change(|seldom| {
+                seldom.untold = None;
+                seldom.unheard.clear();
+            });
             self.was_active(cx, session.farewell);
             if self.spool.last > self.kept.sound().and_then(|kept| kept.spool.last)
                 || self.spool.done > self.kept.sound().and_then(|kept| kept.spool.done)

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::archive::{ArchiveRead, MetadataRead};
 use super::private::PrivateRead;
 use super::vcard::VCardRead;
-use super::{Account, Cx, Session, SessionKey};
+use super::{Account, Cx, Seldom, Session, SessionKey};
 use crate::port::ConnId;
 use crate::store::{Reply, StoreError};
 
@@ -72,18 +72,19 @@ impl Account {
 
     /// The session on a connection is read no further until `go_on`.
     pub(crate) fn hold(&mut self, conn: ConnId) {
-        self.asking.push(conn);
+        self.seldom.make().asking.push(conn);
     }
 
     /// It is read again, or is over.
     pub(crate) fn go_on(&mut self, conn: ConnId) {
-        self.asking.retain(|asking| *asking != conn);
+        let goes_on = |seldom: &mut Seldom| seldom.asking.retain(|asking| *asking != conn);
+        self.seldom.change(goes_on);
     }
 
     /// Whether the session on a connection waits for an answer, of the store or by way of it.
     pub(crate) fn is_asking(&self, conn: ConnId) -> bool {
         // Hardly ever is there any.
-        !self.asking.is_empty() && self.asking.contains(&conn)
+        !self.seldom.asking.is_empty() && self.seldom.asking.contains(&conn)
     }
 
     /// The store has answered. Gives back the connection that may go on.

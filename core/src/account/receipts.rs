@@ -38,7 +38,8 @@ impl Account {
                 let session = self.sessions.get_mut(at)?;
                 Some((key, session.inbound.as_deref_mut()?))
             }
-            None => Some((key, self.ending.inbound(key)?)),
+            None if self.seldom.ending.is_empty() => None,
+            None => Some((key, self.seldom.make().ending.inbound(key)?)),
         }
     }
 
@@ -52,7 +53,7 @@ impl Account {
         let mut sessions = self.sessions.iter();
         sessions.any(|session| {
             let inbound = session.inbound.as_ref();
-            inbound.is_some_and(|inbound| inbound.holds_up()) && session.conn() == Some(conn)
+            session.conn() == Some(conn) && inbound.is_some_and(|inbound| inbound.holds_up())
         })
     }
 }

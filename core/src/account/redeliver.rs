@@ -55,7 +55,7 @@ impl Account {
         }
         match all().nth(1) {
             None => Due::Alone,
-            Some(_) => Due::Shared(self.holders.next()),
+            Some(_) => Due::Shared(self.seldom.make().holders.next()),
         }
     }
 
@@ -68,7 +68,7 @@ impl Account {
         let is_due = match due {
             Due::Nothing => false,
             Due::Alone => true,
-            Due::Shared(number) => self.holders.lost(number),
+            Due::Shared(number) => self.seldom.make().holders.lost(number),
         };
         if !is_due {
             return;

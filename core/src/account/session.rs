@@ -362,7 +362,7 @@ impl Account {
                 continue;
             };
             if let Due::Shared(number) = told.fate.due {
-                self.holders.add(number);
+                self.seldom.make().holders.add(number);
             }
             let Some(session) = self.sessions.get_mut(at) else {
                 continue;

@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Shard;
-use super::owner::{Life, Owner, Pending, Vanishing, Waiting};
+use super::owner::{Life, Line, Owner, Pending, Vanishing, Waiting};
 use crate::account::{AccountKey, Append};
 use crate::archive::ARCHIVE;
 use crate::due::Due;
@@ -33,7 +33,7 @@ impl Shard {
         let Some(owner) = self.owners.get_mut(key) else {
             return self.fx.bug("an account that keeps messages is gone");
         };
-        let pending = &mut owner.appends;
+        let pending = owner.appends.make();
         if pending.entries.is_empty() {
             self.appending.push(key);
         }
@@ -74,7 +74,7 @@ impl Shard {
             owed,
             bytes,
             receipts,
-        } = core::mem::take(&mut owner.appends);
+        } = owner.appends.take();
         let log = ARCHIVE;
         let batch = Batch {
             owner: owner.account.jid().clone(),
@@ -96,7 +96,7 @@ impl Shard {
             0 => self.offer(batch, appended),
             _ => {
                 self.credit.put_by(bytes);
-                owner.line.push(appended);
+                owner.line.make().push(appended);
             }
         }
     }
@@ -104,7 +104,8 @@ impl Shard {
     /// Messages are the store's.
     fn offer(&mut self, batch: Batch, appended: Box<Appended>) {
         if let Some(owner) = self.owners.get_mut(appended.account) {
-            owner.line.offered = owner.line.offered.saturating_add(1);
+            let line = owner.line.make();
+            line.offered = line.offered.saturating_add(1);
         }
         self.store(batch, Wait::Append(appended));
     }
@@ -113,11 +114,12 @@ impl Shard {
     fn advance(&mut self, now: Now, key: AccountKey) {
         let much = self.owners.get(key).is_some_and(Owner::keeps_much);
         if let Some(owner) = self.owners.get_mut(key) {
-            owner.line.offered = owner.line.offered.saturating_sub(1);
+            let answered = |line: &mut Line| line.offered = line.offered.saturating_sub(1);
+            owner.line.change(answered);
         }
         while let Some(owner) = self.owners.get_mut(key)
             && owner.line.offered == 0
-            && let Some(next) = owner.line.pop()
+            && let Some(next) = owner.line.change(Line::pop).flatten()
         {
             self.send_waiting(key, next);
         }
@@ -154,7 +156,7 @@ impl Shard {
         self.flush_appends(key);
         let much = self.owners.get(key).is_some_and(Owner::keeps_much);
         while let Some(owner) = self.owners.get_mut(key)
-            && let Some(next) = owner.line.pop()
+            && let Some(next) = owner.line.change(Line::pop).flatten()
         {
             self.send_waiting(key, next);
         }

@@ -401,7 +401,7 @@ impl Shard {
             return self.fx.bug("an account that a command is for is gone");
         };
         let waits = owner.is_busy();
-        owner.inbox.push(Item::Command(by, errand));
+        owner.inbox.make().push(Item::Command(by, errand));
         if !waits {
             self.drain(now, key);
         }
@@ -413,7 +413,7 @@ impl Shard {
             return self.fx.bug("an account that is to be deleted is gone");
         };
         owner.account.shut();
-        owner.leave = Some(LeaveTaking { by, again: 0 });
+        owner.leave = Some(Box::new(LeaveTaking { by, again: 0 }));
         self.set_apart(now, by);
         self.end_all(now, key, Violation::AccountGone);
         self.go_on_leaving(now, key);
@@ -424,7 +424,7 @@ impl Shard {
         let Some(owner) = self.owners.get(key).filter(|owner| owner.is_ready()) else {
             return;
         };
-        let Some(LeaveTaking { by, .. }) = owner.leave else {
+        let Some(by) = owner.leave.as_ref().map(|leave| leave.by) else {
             return;
         };
         match self.in_account(now, key, Account::take_leave) {
@@ -470,7 +470,8 @@ impl Shard {
         let Some(owner) = self.owners.get_mut(key) else {
             return;
         };
-        if let Some(LeaveTaking { by, .. }) = owner.leave.take() {
+        if let Some(leave) = owner.leave.take() {
+            let by = leave.by;
             let account = owner.account.jid().clone();
             self.finish(now, by, &account, Err(why));
         }

@@ -352,7 +352,7 @@ impl Shard {
     /// Ends a stream with an error. A session's ends when all is done that came before for its account.
     pub(super) fn fail(&mut self, now: Now, conn: ConnId, violation: Violation) {
         match self.busy_owner(conn, Stream::is_established) {
-            Some(owner) => owner.inbox.push(Item::Fail(conn, violation)),
+            Some(owner) => owner.inbox.make().push(Item::Fail(conn, violation)),
             None => self.fail_now(now, conn, violation),
         }
     }
@@ -521,7 +521,7 @@ impl Shard {
         let Some(owner) = self.busy_owner(conn, Stream::is_signed_in) else {
             return false;
         };
-        owner.inbox.push(Item::Closed(conn));
+        owner.inbox.make().push(Item::Closed(conn));
         self.timers.stop(Due::Stream(conn));
         // What its session is told meanwhile is for its next connection, also if it becomes one that may have another only by what waits.
         self.fx.lose_peer(conn);

@@ -10,6 +10,7 @@ use crate::envelope::{Receipt, Told};
 use crate::jid::{BareJid, Jid, Resource};
 use crate::limits::{INBOX_BYTES, INBOX_FED, INBOX_FED_BYTES, INBOX_STANZAS};
 use crate::port::ConnId;
+use crate::rare::Empty;
 use crate::sasl::Status;
 use crate::sm::Acked;
 use crate::stanza::{Kind, Stanza};
@@ -85,6 +86,19 @@ pub(super) struct Inbox {
     bytes: usize,
     /// Who was told to wait until it is empty.
     feeders: BTreeSet<Jid>,
+}
+
+impl Empty for Inbox {
+    const NOTHING: &'static Self = &Self {
+        items: VecDeque::new(),
+        stanzas: 0,
+        bytes: 0,
+        feeders: BTreeSet::new(),
+    };
+
+    fn is_nothing(&self) -> bool {
+        self.items.is_empty() && self.feeders.is_empty()
+    }
 }
 
 impl Inbox {
@@ -219,10 +233,6 @@ impl Inbox {
         let item = self.items.pop_front()?;
         if let Item::Stanza(post) = &item {
             self.discount(post);
-        }
-        // An account that idles keeps no room for what may come.
-        if self.items.is_empty() {
-            self.items = VecDeque::new();
         }
         Some(item)
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::Shard;
 use super::inbox::Item;
-use super::owner::{LeaveTaking, Life, Owner, Vanishing};
+use super::owner::{Life, Owner, Vanishing};
 use super::signin::{first_record, get_credentials};
 use crate::account::{Account, AccountKey, Kept, Manner};
 use crate::due::Due;
@@ -258,10 +258,10 @@ impl Shard {
         owner.account.shut();
         let account = owner.account.jid().clone();
         let leave = owner.leave.take();
-        let mut inbox = owner.inbox.take_all();
+        let mut inbox = owner.inbox.make().take_all();
         self.let_feeders_go_on(key);
-        if let Some(LeaveTaking { by, .. }) = leave {
-            self.finish(now, by, &account, Err(CommandError::Store));
+        if let Some(leave) = leave {
+            self.finish(now, leave.by, &account, Err(CommandError::Store));
         }
         while let Some(item) = inbox.pop() {
             match (item, why) {

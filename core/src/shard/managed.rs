@@ -213,7 +213,7 @@ impl Shard {
             return;
         };
         match owner.is_busy() {
-            true => owner.inbox.push(Item::Acked(session, acked)),
+            true => owner.inbox.make().push(Item::Acked(session, acked)),
             false => self.acked(now, (key, session), acked),
         }
     }
@@ -304,7 +304,7 @@ impl Shard {
             return;
         }
         match owner.is_busy() {
-            true => owner.inbox.push(Item::Over(session)),
+            true => owner.inbox.make().push(Item::Over(session)),
             false => self.run_over(now, key, session),
         }
     }
@@ -500,7 +500,7 @@ impl Shard {
             return;
         };
         match owner.is_busy() {
-            true => owner.inbox.push(Item::Die(session)),
+            true => owner.inbox.make().push(Item::Die(session)),
             false => self.run_die(now, key, session),
         }
     }
@@ -621,7 +621,7 @@ impl Shard {
             return;
         };
         match owner.is_busy() {
-            true => owner.inbox.push(Item::Lose(conn)),
+            true => owner.inbox.make().push(Item::Lose(conn)),
             false => self.run_lose(now, conn),
         }
     }

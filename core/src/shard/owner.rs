@@ -19,6 +19,7 @@ use super::inbox::{Inbox, Post};
 use crate::account::{Account, Append, Asked, Read, Saying};
 use crate::envelope::{Delivery, Receipt, Sent};
 use crate::limits::KEPT_FED_BYTES;
+use crate::rare::{Empty, Rare};
 use crate::stanza::Stanza;
 use crate::store::{Batch, Class, Entry, Op, Owed};
 use crate::wait::Appended;
@@ -29,7 +30,7 @@ use crate::wait::Requester;
 pub(super) struct Owner {
     pub(super) account: Account,
     pub(super) life: Life,
-    pub(super) inbox: Inbox,
+    pub(super) inbox: Rare<Inbox>,
     /// Which load of it this is, among all of its shard.
     pub(super) tenure: u64,
     /// Since when it is idle, by the count of those that became so.
@@ -37,11 +38,11 @@ pub(super) struct Owner {
     /// With which of its connections it went on last.
     pub(super) turn: usize,
     /// Messages that go to the store at the end of the turn.
-    pub(super) appends: Pending,
+    pub(super) appends: Rare<Pending>,
     /// What goes to the store behind messages that it was offered.
-    pub(super) line: Line,
+    pub(super) line: Rare<Line>,
     /// The command that deletes it, once that has begun.
-    pub(super) leave: Option<LeaveTaking>,
+    pub(super) leave: Option<Box<LeaveTaking>>,
 }
 
 /// Messages that go to the store together.
@@ -92,10 +93,36 @@ impl Line {
         if let Some(Waiting::Messages(appended)) = &next {
             self.bytes = self.bytes.saturating_sub(appended.bytes);
         }
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
-        }
         next
+    }
+}
+
+impl Empty for Line {
+    const NOTHING: &'static Self = &Self {
+        offered: 0,
+        waiting: VecDeque::new(),
+        bytes: 0,
+    };
+
+    fn is_nothing(&self) -> bool {
+        self.offered == 0 && self.waiting.is_empty()
+    }
+}
+
+impl Empty for Pending {
+    const NOTHING: &'static Self = &Self {
+        entries: Vec::new(),
+        refused: Vec::new(),
+        owed: Owed {
+            entries: 0,
+            bytes: 0,
+        },
+        bytes: 0,
+        receipts: Vec::new(),
+    };
+
+    fn is_nothing(&self) -> bool {
+        self.entries.is_empty()
     }
 }
 
@@ -186,7 +213,7 @@ impl Call {
 
 impl Owner {
     /// Whether so many messages are to be kept that nobody is to send more for now.
-    pub(super) const fn keeps_much(&self) -> bool {
+    pub(super) fn keeps_much(&self) -> bool {
         self.line.bytes >= KEPT_FED_BYTES
     }
 
@@ -194,12 +221,12 @@ impl Owner {
         Self {
             account,
             life: Life::Loading(0),
-            inbox: Inbox::default(),
+            inbox: Rare::default(),
             tenure: 0,
             idle: None,
             turn: 0,
-            appends: Pending::default(),
-            line: Line::default(),
+            appends: Rare::default(),
+            line: Rare::default(),
             leave: None,
         }
     }

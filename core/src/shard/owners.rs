@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::commands::store_error;
-use super::inbox::{Errand, Item, Placed, Post};
+use super::inbox::{Errand, Inbox, Item, Placed, Post};
 use super::owner::{Call, Commit, Life, Otherwise, Owner, Vanishing};
 use super::ways::Source;
 use super::{NAMELESS, Shard};
@@ -273,7 +273,7 @@ impl Shard {
                 Otherwise::Refuse(_) | Otherwise::Silent => receipts.extend(call.receipts()),
             }
             match call.otherwise {
-                Otherwise::Again(post) => owner.inbox.put_back(Item::Stanza(post)),
+                Otherwise::Again(post) => owner.inbox.make().put_back(Item::Stanza(post)),
                 Otherwise::Refuse(asked) => {
                     let refusal = condition.and_then(|condition| asked.refusal(condition));
                     self.spoken.said.extend(refusal);
@@ -349,7 +349,7 @@ impl Shard {
                 manner,
                 receipt,
             };
-            match owner.inbox.post(post) {
+            match owner.inbox.make().post(post) {
                 // Its receipt waits with it.
                 Placed::Waits => return self.hold_up_feeder(now, key, stanza, manner),
                 Placed::Dropped => {}
@@ -383,8 +383,8 @@ impl Shard {
             return;
         };
         let holds_up = |owner: &mut Owner| match owner.keeps_much() {
-            true => owner.inbox.put_off(feeder),
-            false => owner.inbox.holds_up(feeder),
+            true => owner.inbox.make().put_off(feeder),
+            false => owner.inbox.make().holds_up(feeder),
         };
         if self.owners.get_mut(key).is_some_and(holds_up) {
             let feeding = Feeding {
@@ -400,7 +400,7 @@ impl Shard {
         let feeders = self
             .owners
             .get_mut(key)
-            .map(|owner| owner.inbox.let_go_on());
+            .and_then(|owner| owner.inbox.change(Inbox::let_go_on));
         for feeder in feeders.into_iter().flatten() {
             let awaited = Awaited::Inbox(key.key());
             self.tell_go(Feeding { feeder, awaited });
@@ -430,7 +430,7 @@ impl Shard {
             return self.fx.bug(NAMELESS);
         };
         if owner.is_busy() {
-            owner.inbox.push(Item::Settled(contact, receipt));
+            owner.inbox.make().push(Item::Settled(contact, receipt));
         } else if owner.is_ready() {
             self.run_settled(now, key, &contact, receipt);
         }
@@ -453,10 +453,10 @@ impl Shard {
     fn end_later(&mut self, key: AccountKey, violation: Violation) {
         if let Some(owner) = self.owners.get_mut(key) {
             for conn in owner.account.connections() {
-                owner.inbox.push(Item::Fail(conn, violation));
+                owner.inbox.make().push(Item::Fail(conn, violation));
             }
             for session in owner.account.sleepers() {
-                owner.inbox.push(Item::Die(session));
+                owner.inbox.make().push(Item::Die(session));
             }
         }
     }
@@ -465,10 +465,10 @@ impl Shard {
     fn end_first(&mut self, key: AccountKey, violation: Violation) {
         if let Some(owner) = self.owners.get_mut(key) {
             for session in owner.account.sleepers() {
-                owner.inbox.put_back(Item::Die(session));
+                owner.inbox.make().put_back(Item::Die(session));
             }
             for conn in owner.account.connections() {
-                owner.inbox.fail_first(conn, violation);
+                owner.inbox.make().fail_first(conn, violation);
             }
         }
     }
@@ -501,7 +501,7 @@ impl Shard {
             if stop || bytes == 0 || !owner.is_ready() {
                 break;
             }
-            match owner.inbox.pop() {
+            match owner.inbox.change(Inbox::pop).flatten() {
                 Some(Item::Stanza(post)) => {
                     bytes = bytes.saturating_sub(post.stanza.size());
                     let before = self.comes_from(Source::Sender);
@@ -569,9 +569,9 @@ impl Shard {
         let waits = self.count_waiting(conn) > waited && self.holds_input(conn);
         match self.owners.get_mut(key) {
             // Behind what it said to itself.
-            Some(owner) if waits => owner.inbox.push(Item::Closed(conn)),
+            Some(owner) if waits => owner.inbox.make().push(Item::Closed(conn)),
             Some(owner) if !owner.is_ready() && self.connections.get(conn).is_some() => {
-                owner.inbox.put_back(Item::Closed(conn));
+                owner.inbox.make().put_back(Item::Closed(conn));
             }
             Some(_) | None => self.gone(now, conn),
         }

@@ -41,6 +41,7 @@ impl Shard {
                 0 => self.ask_now(key, class, ops, read),
                 _ => owner
                     .line
+                    .make()
                     .waiting
                     .push_back(Waiting::Question(class, ops, read)),
             }
@@ -76,7 +77,7 @@ impl Shard {
         if matches!(owner.life, Life::Leaving(_)) {
             // Nor where all of it goes: nothing may be written behind that.
         } else if owner.is_busy() {
-            owner.inbox.push(Item::Read(read, outcome));
+            owner.inbox.make().push(Item::Read(read, outcome));
         } else {
             self.run_read(now, key, *read, outcome);
         }
@@ -122,7 +123,7 @@ impl Shard {
             return;
         };
         if owner.is_busy() {
-            owner.inbox.push(Item::Drained(conn));
+            owner.inbox.make().push(Item::Drained(conn));
         } else if matches!(owner.life, Life::Ready) {
             self.run_drained(now, key, conn);
         }
