@@ -247,6 +247,9 @@ pub const SM_ACK_AGAIN: Duration = Duration::from_secs(1);
 /// longest, and what waited for them is kept on disk.
 pub const SM_ASLEEP_BYTES: usize = 16 * SM_QUEUE_BYTES;
 
+/// Characters of the id of a session by which it is found, of 22. Who times that learns 24 bits of 128, and of its own account's sessions only.
+pub const SM_ID_TOLD: usize = 4;
+
 // -- What an administrator gets who says nothing
 
 /// `Limits::session_queue_bytes`.

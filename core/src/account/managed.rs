@@ -14,6 +14,7 @@ use super::session::ClientState;
 use super::{Account, Cx, Session, SessionKey};
 use crate::effects::{Effects, Stored, Then};
 use crate::jid::Jid;
+use crate::limits::SM_ID_TOLD;
 use crate::port::ConnId;
 use crate::sm::{Acked, Fate, Old, Outbound, Piece, SmOptions, TooHigh, Wish};
 use crate::stanza::Stanza;
@@ -553,7 +554,9 @@ pub(crate) struct Woken {
     pub(crate) outbound: Box<Outbound>,
 }
 
-/// In the same time whether or not they are, however much of them is the same.
+/// Whether they are. Behind the first few characters, which tell the sessions of an account apart, in the same time whether or not they are:
+/// those that are left cannot be guessed either.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
-    one.as_bytes().ct_eq(other.as_bytes()).into()
+    one.get(..SM_ID_TOLD) == other.get(..SM_ID_TOLD)
+        && bool::from(one.as_bytes().ct_eq(other.as_bytes()))
 }
