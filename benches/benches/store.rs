@@ -160,7 +160,7 @@ fn credentials() -> Row {
         server_key: Secret::new(vec![3; hash.output_bytes()]),
     });
     let (status, keys) = (Status::Enabled, keys.into());
-    Credentials { status, keys }.to_row(Dates::default())
+    Credentials::hashed(status, keys).to_row(Dates::default())
 }
 
 fn account(n: usize) -> BareJid {

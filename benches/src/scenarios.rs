@@ -747,9 +747,7 @@ fn record(name: &str) -> (BareJid, Row) {
     let mut entropy = Entropy::new([1; 32]);
     let password = Secret::new(PASSWORD.as_bytes().to_vec());
     let jobs = DeriveParams::for_new_password(ROUNDS, &mut entropy);
-    let credentials = Credentials {
-        status: Status::Enabled,
-        keys: jobs.iter().map(|job| job.derive(&password)).collect(),
-    };
+    let keys = jobs.iter().map(|job| job.derive(&password)).collect();
+    let credentials = Credentials::hashed(Status::Enabled, keys);
     (address(name), credentials.to_row(Dates::default()))
 }

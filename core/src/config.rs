@@ -15,7 +15,7 @@ use crate::options::{Expiry, Source, Unsaid, of_host};
 use crate::private::PrivateOptions;
 use crate::registration::RegistrationOptions;
 use crate::roster::RosterOptions;
-use crate::sasl::SaslPolicy;
+use crate::sasl::{Provider, SaslPolicy};
 use crate::sm::SmOptions;
 use crate::xep::ContactAddresses;
 
@@ -68,6 +68,8 @@ pub enum Host {
 pub struct HostConfig {
     /// `c2s_require_encryption`, `disable_sasl_mechanisms`, `insecure_sasl_mechanisms`, `allow_unencrypted_plain_auth`.
     pub sasl: SaslPolicy,
+    /// `authentication`: what is kept of new passwords.
+    pub provider: Provider,
     /// Whether STARTTLS can be offered.
     pub tls: TlsAvailable,
     /// `conflict_resolve`.
@@ -109,6 +111,7 @@ impl HostConfig {
         );
         Self {
             sasl: SaslPolicy::read(from),
+            provider: Provider::read(from),
             // Settled when the certificates have been looked for.
             tls: TlsAvailable::Yes,
             conflict: from.word(

@@ -128,6 +128,17 @@ pub trait Source {
         option: &Description,
         default: T,
         words: &[(&'static str, T)],
+    ) -> T {
+        self.word_but(option, default, words, &[])
+    }
+
+    /// One of several words, and none of these others, each with what there is to say of it.
+    fn word_but<T: Copy + PartialEq>(
+        &mut self,
+        option: &Description,
+        default: T,
+        words: &[(&'static str, T)],
+        others: &[(&'static str, &'static str)],
     ) -> T;
 
     /// A time, in whole seconds.
@@ -210,11 +221,12 @@ impl Source for Unsaid {
         default
     }
 
-    fn word<T: Copy + PartialEq>(
+    fn word_but<T: Copy + PartialEq>(
         &mut self,
         _: &Description,
         default: T,
         _: &[(&'static str, T)],
+        _: &[(&'static str, &'static str)],
     ) -> T {
         default
     }

@@ -13,7 +13,7 @@ use crate::envelope::{Receipt, Sent};
 use crate::jid::{BareJid, Jid, Resource};
 use crate::limits::{STORE_BATCH_BYTES, STORE_BATCH_OPS};
 use crate::port::{ArchiveTask, CommandId, ConnId, Imported};
-use crate::sasl::{ScramKeys, Status, Tombstones};
+use crate::sasl::{Dates, Status, Tombstones, Verifier};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
 use crate::store::{Batch, Op, Owed};
@@ -178,8 +178,8 @@ pub(crate) enum CommandStep {
     Disconnect(Option<Resource>),
     /// A step of erasing.
     Erase,
-    /// Keys for an account that comes from elsewhere, which then may sign in or not.
-    DeriveImport(i64, Status),
+    /// Keys for an account that comes from elsewhere, which then may sign in or not, and was made and changed then.
+    DeriveImport(i64, Status, Dates),
     /// What is to be known before a step of an import.
     Import(ImportAsk),
     /// The commit of a step that is not the last.
@@ -207,7 +207,7 @@ pub(crate) enum ImportAsk {
 #[derive(Debug)]
 pub(crate) enum Change {
     Delete,
-    Keys(Vec<ScramKeys>),
+    Password(Verifier),
     Status(Status),
 }
 

@@ -195,7 +195,7 @@ mod tests {
             password: Secret::new(b"another".to_vec()),
         };
         assert_eq!(offline.call(command), Ok(CommandReply::Done));
-        assert_ne!(credentials(memory, "juliet").keys, before.keys);
+        assert_ne!(credentials(memory, "juliet").keys(), before.keys());
     }
 
     #[test]

@@ -317,14 +317,14 @@ pub struct Passwords {
 impl Passwords {
     fn fits(&mut self, credentials: &Credentials, password: &str) -> bool {
         let mut mark = Vec::new();
-        for keys in &credentials.keys {
+        for keys in credentials.keys() {
             mark.extend_from_slice(keys.stored_key.expose());
             mark.extend_from_slice(keys.server_key.expose());
         }
         let known = self.known.entry((mark, password.to_owned()));
         *known.or_insert_with(|| {
             // The keys of one hash are enough: a record is one value, and wrong as a whole or not at all.
-            credentials.keys.first().is_some_and(|keys| {
+            credentials.keys().first().is_some_and(|keys| {
                 let job = DeriveParams {
                     hash: keys.hash,
                     salt: keys.salt.clone(),

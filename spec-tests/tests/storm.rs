@@ -48,10 +48,8 @@ fn world(accounts: usize) -> World {
     config.shards = SHARDS;
     let password = Secret::new(b"secret".to_vec());
     let jobs = DeriveParams::for_new_password(16, &mut Entropy::new([1; 32]));
-    let credentials = Credentials {
-        status: Status::Enabled,
-        keys: jobs.iter().map(|job| job.derive(&password)).collect(),
-    };
+    let keys = jobs.iter().map(|job| job.derive(&password)).collect();
+    let credentials = Credentials::hashed(Status::Enabled, keys);
     let row = credentials.to_row(Dates::default());
     let mut world = World::unrecorded(Arc::new(config));
     for number in 0..accounts {

@@ -11,8 +11,8 @@ use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain};
 use crate::sasl::client::{Binding, ClientFirst, ClientKeys, plain};
 use crate::sasl::{
-    ChannelBindings, Context, Credentials, DeriveParams, Exchange, Failure, Mechanism, Offer, Plus,
-    SaslPolicy, Status, Step, Transport, Verified, offer, prepare_password,
+    ChannelBindings, Context, Credentials, DeriveParams, Derives, Exchange, Failure, Mechanism,
+    Offer, Plus, Provider, SaslPolicy, Status, Step, Transport, Verified, offer, prepare_password,
 };
 use crate::secret::Secret;
 
@@ -60,10 +60,10 @@ impl Server {
             transport,
             account: BareJid::new(NAME, &host).expect("a localpart"),
             host,
-            credentials: Credentials {
+            credentials: Credentials::hashed(
                 status,
-                keys: jobs.iter().map(|job| job.derive(&password)).collect(),
-            },
+                jobs.iter().map(|job| job.derive(&password)).collect(),
+            ),
             entropy,
         }
     }
@@ -76,6 +76,8 @@ impl Server {
             server_secret: &[9; 32],
             rounds: ROUNDS,
             former_rounds: &[],
+            provider: Provider::Hashed,
+            derives: Derives::IfNeeded,
         }
     }
 

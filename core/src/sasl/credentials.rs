@@ -1,4 +1,7 @@
-//! What is kept of a password: salted, iterated keys for each hash (RFC 5803), never the password.
+//! What is kept of a password: salted, iterated keys for each hash (RFC 5803), or, where an administrator wants it, the password.
+
+#[cfg(test)]
+mod tests;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -88,12 +91,35 @@ impl DeriveParams {
 pub struct Credentials {
     /// Whether it may sign in.
     pub status: Status,
+    /// By what.
+    pub verifier: Verifier,
+}
+
+/// What a sign-in is held against.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verifier {
     /// Keys, at most one set for each hash. Empty for an account without a password. Written for all of `Hash::ALL`.
-    pub keys: Vec<ScramKeys>,
+    Keys(Vec<ScramKeys>),
+    /// The password, as `prepare_password` made it.
+    Password(Secret),
+}
+
+/// What is kept of a password, for people and programs to see.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Keys for every hash.
+    Hashed,
+    /// Keys for some hashes alone.
+    PartlyHashed,
+    /// The password itself.
+    Plain,
+    /// Nothing, or nothing that can be read: nobody can sign in.
+    None,
 }
 
 /// The table of credentials: one row for each account, looked up alone. Each hash has four columns, empty where the account has no
-/// keys for it.
+/// keys for it. Where the password itself is kept, all of them are.
 pub static CREDENTIALS: Shape = Shape {
     name: "credentials",
     key: &[],
@@ -113,6 +139,7 @@ pub static CREDENTIALS: Shape = Shape {
         Column::new("sha512_server", Kind::Bytes).optional(),
         Column::new("created", Kind::Time).optional(),
         Column::new("updated", Kind::Time).optional(),
+        Column::new("password", Kind::Text).optional(),
     ],
     loading: Loading::Alone,
     puts: Puts::Awaited,
@@ -137,25 +164,45 @@ impl Dates {
         }
     }
 
-    /// Of an account that is changed now.
+    /// As the row has them.
     #[must_use]
-    pub fn changed(row: &Row, now: UnixTime) -> Self {
-        let created = match row.0.get(CREATED) {
+    pub fn of(row: &Row) -> Self {
+        let time = |at| match row.0.get(at) {
             Some(Field::Time(us)) => Some(UnixTime(us.div_euclid(1000))),
             Some(
                 Field::Absent | Field::Bytes(_) | Field::Int(_) | Field::Text(_) | Field::Xml(_),
             )
             | None => None,
         };
-        let updated = Some(now);
-        Self { created, updated }
+        Self {
+            created: time(CREATED),
+            updated: time(UPDATED),
+        }
+    }
+
+    /// Of an account that is changed now.
+    #[must_use]
+    pub fn changed(row: &Row, now: UnixTime) -> Self {
+        Self {
+            updated: Some(now),
+            ..Self::of(row)
+        }
     }
 }
 
-/// The place of `created` in a row: behind the status and four columns for each hash.
+// Places in a row: behind the status and four columns for each hash.
 const CREATED: usize = 1 + 4 * Hash::ALL.len();
+const UPDATED: usize = CREATED + 1;
+const PASSWORD: usize = UPDATED + 1;
 
 impl Credentials {
+    /// With keys; none for an account without a password.
+    #[must_use]
+    pub const fn hashed(status: Status, keys: Vec<ScramKeys>) -> Self {
+        let verifier = Verifier::Keys(keys);
+        Self { status, verifier }
+    }
+
     /// The row as kept.
     #[must_use]
     pub fn to_row(&self, dates: Dates) -> Row {
@@ -182,6 +229,10 @@ impl Credentials {
             }
         }
         fields.extend([time(dates.created), time(dates.updated)]);
+        fields.push(match &self.verifier {
+            Verifier::Keys(_) => Field::Absent,
+            Verifier::Password(password) => Field::Text(Bytes::copy_from_slice(password.expose())),
+        });
         Row(fields)
     }
 
@@ -189,6 +240,17 @@ impl Credentials {
     #[must_use]
     pub fn status_of(row: &Row) -> Status {
         Self::from_row(row).map_or(Status::Disabled, |credentials| credentials.status)
+    }
+
+    /// What the row keeps of the password.
+    #[must_use]
+    pub fn form_of(row: &Row) -> Form {
+        match Self::from_row(row).map(|credentials| credentials.verifier) {
+            Some(Verifier::Password(_)) => Form::Plain,
+            Some(Verifier::Keys(keys)) if keys.len() == Hash::ALL.len() => Form::Hashed,
+            Some(Verifier::Keys(keys)) if !keys.is_empty() => Form::PartlyHashed,
+            Some(Verifier::Keys(_)) | None => Form::None,
+        }
     }
 
     /// Reads what `to_row` wrote. `None` is a damaged row: nobody is let in by it.
@@ -217,6 +279,25 @@ impl Credentials {
         let (keys, []) = fields.get(..CREATED - 1)?.as_chunks::<4>() else {
             return None;
         };
+        match row.0.get(PASSWORD)? {
+            Field::Absent => {}
+            // Beside keys nobody could say which of the two counts.
+            Field::Text(password) if !password.is_empty() => {
+                if keys
+                    .as_flattened()
+                    .iter()
+                    .any(|field| *field != Field::Absent)
+                {
+                    return None;
+                }
+                *record.first_mut()? |= PLAIN;
+                record.extend_from_slice(password);
+                return Some(record);
+            }
+            Field::Bytes(_) | Field::Int(_) | Field::Text(_) | Field::Time(_) | Field::Xml(_) => {
+                return None;
+            }
+        }
         for (hash, keys) in Hash::ALL.into_iter().zip(keys) {
             match keys {
                 [Field::Absent, Field::Absent, Field::Absent, Field::Absent] => {
@@ -246,11 +327,17 @@ impl Credentials {
     #[must_use]
     pub fn from_record(record: &[u8]) -> Option<Self> {
         let (status, mut rest) = record.split_first()?;
-        let status = match *status {
+        let is_plain = *status & PLAIN != 0;
+        let status = match *status & !PLAIN {
             ENABLED => Status::Enabled,
             DISABLED => Status::Disabled,
             _ => return None,
         };
+        if is_plain {
+            let password = Secret::new(rest.to_vec());
+            let verifier = Verifier::Password(password);
+            return (!rest.is_empty()).then_some(Self { status, verifier });
+        }
         let mut keys = Vec::with_capacity(Hash::ALL.len());
         for hash in Hash::ALL {
             let (rounds, behind) = rest.split_first_chunk()?;
@@ -275,7 +362,7 @@ impl Credentials {
                 server_key: Secret::new(server.to_vec()),
             });
         }
-        rest.is_empty().then_some(Self { status, keys })
+        rest.is_empty().then_some(Self::hashed(status, keys))
     }
 
     /// The record that this makes.
@@ -284,17 +371,27 @@ impl Credentials {
         Self::record(&self.to_row(Dates::default()))
     }
 
+    /// The keys that are kept.
+    #[must_use]
+    pub fn keys(&self) -> &[ScramKeys] {
+        match &self.verifier {
+            Verifier::Keys(keys) => keys,
+            Verifier::Password(_) => &[],
+        }
+    }
+
     /// The keys under `hash`.
     #[must_use]
     pub fn keys_for(&self, hash: Hash) -> Option<&ScramKeys> {
-        self.keys.iter().find(|keys| keys.hash == hash)
+        self.keys().iter().find(|keys| keys.hash == hash)
     }
 }
 
 // A record: a byte for the status; for each hash the iteration count (four bytes, the highest first; 0 if there are no keys), the
-// length of the salt, the salt, StoredKey, ServerKey. It never leaves memory.
+// length of the salt, the salt, StoredKey, ServerKey. Or, if the first byte says so, the password. It never leaves memory.
 const DISABLED: u8 = 0;
 const ENABLED: u8 = 1;
+const PLAIN: u8 = 2;
 
 /// A record with salts as we make them and keys for every hash.
 #[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
@@ -327,6 +424,10 @@ pub(super) const RECORD_OF_NOBODY: [u8; RECORD_BYTES] = {
     record
 };
 const _: () = assert!(SALT_BYTES == 16);
+
+/// A record of nobody with a password.
+pub(super) const PLAIN_RECORD_OF_NOBODY: [u8; 12] = *b"\x03no password";
+const _: () = assert!(ENABLED | PLAIN == 3);
 
 /// Prepares a password as SCRAM has it (RFC 5802 §2.2: SASLprep).
 ///
@@ -365,152 +466,4 @@ pub enum PasswordError {
     Prohibited,
     /// It has more than `PASSWORD_BYTES`.
     TooLong,
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::{format, vec};
-
-    use super::*;
-
-    fn credentials() -> Credentials {
-        let mut entropy = Entropy::new([1; 32]);
-        let password = Secret::new(b"pencil".to_vec());
-        Credentials {
-            status: Status::Enabled,
-            keys: DeriveParams::for_new_password(7, &mut entropy)
-                .iter()
-                .map(|job| job.derive(&password))
-                .collect(),
-        }
-    }
-
-    fn row() -> Row {
-        credentials().to_row(Dates::new(UnixTime(7)))
-    }
-
-    fn is_damaged(change: impl Fn(&mut Vec<Field>)) -> bool {
-        let mut row = row();
-        change(&mut row.0);
-        Credentials::from_row(&row).is_none()
-    }
-
-    #[test]
-    fn a_new_password_has_a_fresh_salt_for_each_hash() {
-        let keys = credentials().keys;
-        let hashes: Vec<Hash> = keys.iter().map(|keys| keys.hash).collect();
-        assert_eq!(hashes, Hash::ALL);
-        assert!(keys.iter().all(|keys| keys.salt.len() == SALT_BYTES));
-        assert_ne!(keys[0].salt, keys[1].salt);
-        for keys in &keys {
-            assert_eq!(keys.stored_key.expose().len(), keys.hash.output_bytes());
-            assert_eq!(keys.server_key.expose().len(), keys.hash.output_bytes());
-        }
-    }
-
-    #[test]
-    fn a_row_has_a_column_for_each_value_and_reads_back() {
-        let mut credentials = credentials();
-        let row = row();
-        assert!(row.fits(&CREDENTIALS));
-        assert_eq!(row.0[0], Field::text("enabled"));
-        assert_eq!(row.0[1], Field::Int(7));
-        assert_eq!(row.0[13..], [Field::Time(7000), Field::Time(7000)]);
-        assert_eq!(Credentials::from_row(&row), Some(credentials.clone()));
-        credentials.status = Status::Disabled;
-        credentials.keys.remove(1);
-        let row = credentials.to_row(Dates::default());
-        assert!(row.fits(&CREDENTIALS));
-        assert_eq!(row.0[5..9], [const { Field::Absent }; 4]);
-        assert_eq!(Credentials::from_row(&row), Some(credentials));
-    }
-
-    #[test]
-    fn a_change_keeps_the_day_of_creation() {
-        let dates = Dates::changed(&row(), UnixTime(9));
-        assert_eq!(dates.created, Some(UnixTime(7)));
-        assert_eq!(dates.updated, Some(UnixTime(9)));
-        let unknown = Dates::changed(&credentials().to_row(Dates::default()), UnixTime(9));
-        assert_eq!(unknown.created, None);
-    }
-
-    #[test]
-    fn a_record_tells_passwords_and_status_apart_and_nothing_else() {
-        let record = Credentials::record(&row());
-        assert_eq!(record, credentials().to_record(), "whatever the dates");
-        let mut disabled = credentials();
-        disabled.status = Status::Disabled;
-        assert_ne!(record, disabled.to_record());
-        let mut other = credentials();
-        other.keys[2].salt[0] ^= 1;
-        assert_ne!(record, other.to_record());
-    }
-
-    #[test]
-    fn a_damaged_row_or_record_lets_nobody_in() {
-        assert!(!is_damaged(|_| ()));
-        assert!(is_damaged(|row| row[0] = Field::text("maybe")));
-        assert!(is_damaged(|row| row[0] = Field::Int(1)));
-        assert!(is_damaged(|row| row[1] = Field::Int(0)));
-        assert!(is_damaged(|row| row[1] = Field::Int(-1)));
-        assert!(is_damaged(|row| row[1] = Field::Int(1 << 32)));
-        assert!(is_damaged(|row| row[1] = Field::Absent));
-        assert!(is_damaged(|row| row[2] = Field::Bytes(Bytes::new())));
-        assert!(is_damaged(|row| row[2] = Field::text("salt")));
-        assert!(is_damaged(|row| row[3] = Field::Bytes(vec![0; 3].into())));
-        assert!(is_damaged(|row| row[4] = Field::Bytes(Bytes::new())));
-        assert!(is_damaged(|row| row.truncate(5)));
-        assert!(is_damaged(Vec::clear));
-        let record = credentials().to_record();
-        for end in 0..record.len() {
-            assert!(Credentials::from_record(&record[..end]).is_none());
-        }
-        assert!(Credentials::from_record(&[&record[..], b"x"].concat()).is_none());
-    }
-
-    #[test]
-    fn a_new_password_is_bounded_and_utf8() {
-        let longest = "\u{e9}".repeat(PASSWORD_BYTES / 2);
-        assert_eq!(
-            prepare_new_password(longest.as_bytes()),
-            Ok(longest.clone())
-        );
-        for (typed, error) in [
-            ((longest + "x").as_bytes(), PasswordError::TooLong),
-            (b"\xff\xfe", PasswordError::Encoding),
-            (b"", PasswordError::Empty),
-            ("\u{ad}".as_bytes(), PasswordError::Empty),
-            (b"a\x07b", PasswordError::Prohibited),
-        ] {
-            assert_eq!(prepare_new_password(typed), Err(error));
-        }
-    }
-
-    #[test]
-    fn a_password_is_prepared_by_saslprep() {
-        // The last is from the note in RFC 5802 §3.
-        for (given, prepared) in [
-            ("I\u{ad}X", "IX"),
-            ("user", "user"),
-            ("USER", "USER"),
-            ("\u{aa}", "a"),
-            ("\u{2168}", "IX"),
-            ("a\u{a0}b", "a b"),
-            ("\u{bd}", "1\u{2044}2"),
-        ] {
-            assert_eq!(prepare_password(given).as_deref(), Ok(prepared));
-        }
-        for given in ["\u{7}", "\u{627}1", "\u{e000}", "a\0b", "\u{1f600}"] {
-            assert_eq!(prepare_password(given), Err(PasswordError::Prohibited));
-        }
-        for given in ["", "\u{ad}"] {
-            assert_eq!(prepare_password(given), Err(PasswordError::Empty));
-        }
-    }
-
-    #[test]
-    fn secrets_are_not_printed() {
-        let printed = format!("{:?}", credentials());
-        assert!(printed.contains("stored_key: Secret(..)"), "{printed}");
-    }
 }

@@ -1,10 +1,11 @@
 //! What an unknown user is answered from: parameters that are steady for each name and look like an account's, so that asking
-//! does not tell who exists (RFC 6120 §6.5.10).
+//! does not tell who exists (RFC 6120 §6.5.10). An account of which the password is kept has the same salt and rounds: there are no
+//! others, and so it looks exactly as it did before it was there.
 
 use bytes::Bytes;
 
-use super::credentials::{RECORD_OF_NOBODY, SALT_BYTES};
-use super::{Context, Credentials, DeriveParams, Hash, ScramKeys};
+use super::credentials::{PLAIN_RECORD_OF_NOBODY, RECORD_OF_NOBODY, SALT_BYTES};
+use super::{Context, Credentials, DeriveParams, Hash, Provider, ScramKeys};
 use crate::entropy::keyed_hash;
 use crate::jid::BareJid;
 use crate::secret::Secret;
@@ -57,9 +58,15 @@ pub(super) fn keys(account: &BareJid, hash: Hash, cx: Context<'_>) -> ScramKeys 
     }
 }
 
-/// Reads a record as an account's would be read, for nobody, and returns it: so an unknown user takes as long as a known one.
-pub fn pretend_to_read() -> Bytes {
-    let record = Bytes::copy_from_slice(core::hint::black_box(&RECORD_OF_NOBODY));
+/// Reads a record as an account's would be read that this provider has made, for nobody, and returns it: so an unknown user takes as long as
+/// a known one.
+#[must_use]
+pub fn pretend_to_read(provider: Provider) -> Bytes {
+    let record: &[u8] = match provider {
+        Provider::Hashed => &RECORD_OF_NOBODY,
+        Provider::Plain => &PLAIN_RECORD_OF_NOBODY,
+    };
+    let record = Bytes::copy_from_slice(core::hint::black_box(record));
     core::hint::black_box(Credentials::from_record(&record));
     record
 }
@@ -74,13 +81,16 @@ fn block(label: &str, account: &BareJid, hash: Hash, cx: Context<'_>) -> [u8; 32
 mod tests {
     use super::*;
     use crate::jid::Domain;
-    use crate::sasl::{Offer, Transport};
+    use crate::sasl::{Derives, Offer, Transport};
 
     #[test]
     fn what_is_read_for_nobody_is_a_whole_record() {
         let read = Credentials::from_record(&RECORD_OF_NOBODY).unwrap();
-        assert_eq!(read.keys.len(), Hash::ALL.len());
+        assert_eq!(read.keys().len(), Hash::ALL.len());
         assert_eq!(read.to_record()[..], RECORD_OF_NOBODY);
+        let read = Credentials::from_record(&PLAIN_RECORD_OF_NOBODY).unwrap();
+        assert!(read.keys().is_empty());
+        assert_eq!(read.to_record()[..], PLAIN_RECORD_OF_NOBODY);
     }
 
     #[test]
@@ -96,6 +106,8 @@ mod tests {
                 server_secret: &[7; 32],
                 rounds,
                 former_rounds,
+                provider: Provider::default(),
+                derives: Derives::IfNeeded,
             };
             let all = Hash::ALL.map(|hash| params(&account, hash, cx).rounds);
             assert_eq!(all, [all[0]; 3], "as of one password");

@@ -1,9 +1,11 @@
 //! One exchange from `<auth/>` to its end. The old state is consumed by each step.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{
-    Credentials, DeriveParams, Failure, Mechanism, Offer, ScramKeys, Transport, plain, scram,
+    Credentials, DeriveParams, Failure, Mechanism, Offer, Provider, ScramKeys, Transport, plain,
+    scram,
 };
 use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain};
@@ -24,6 +26,19 @@ pub struct Context<'a> {
     pub rounds: u32,
     /// The ones before.
     pub former_rounds: &'a [u32],
+    /// What the host keeps of passwords.
+    pub provider: Provider,
+    /// For whom a worker is asked after the client's proof.
+    pub derives: Derives,
+}
+
+/// For whom a worker derives keys once the client has sent its proof in SCRAM. Where the password itself is kept there are none before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Derives {
+    /// For everybody, whether there is such an account and whatever is kept of it: it takes as long for all.
+    ForAll,
+    /// For nobody who has keys.
+    IfNeeded,
 }
 
 /// Waits for the client's next message.
@@ -35,7 +50,7 @@ enum Expected {
     /// All our mechanisms are client-first; the client has not begun yet.
     First(Mechanism),
     /// The client-final-message.
-    ScramFinal(scram::Challenged),
+    ScramFinal(Box<scram::Challenged>),
 }
 
 /// Waits for credentials. Wants no input meanwhile.
@@ -50,18 +65,33 @@ enum Asked {
 
 /// Waits for a worker. Wants no input meanwhile.
 #[derive(Debug)]
-pub struct Derive(plain::Deriving);
+pub struct Derive(Deriving);
+
+#[derive(Debug)]
+enum Deriving {
+    Plain(plain::Deriving),
+    Scram(Box<scram::Deriving>),
+}
 
 /// The proof that somebody knew the password of an enabled account. Only this module makes one.
 #[derive(Clone, Debug)]
 pub struct Verified {
     account: BareJid,
     mechanism: Mechanism,
+    outdated: Option<Secret>,
 }
 
 impl Verified {
-    pub(super) const fn new(account: BareJid, mechanism: Mechanism) -> Self {
-        Self { account, mechanism }
+    pub(super) const fn new(
+        account: BareJid,
+        mechanism: Mechanism,
+        outdated: Option<Secret>,
+    ) -> Self {
+        Self {
+            account,
+            mechanism,
+            outdated,
+        }
     }
 
     /// Whose credentials were verified.
@@ -74,6 +104,12 @@ impl Verified {
     #[must_use]
     pub const fn mechanism(&self) -> Mechanism {
         self.mechanism
+    }
+
+    /// The password, if it is known and what is kept of it should be made anew.
+    #[must_use]
+    pub const fn outdated(&self) -> Option<&Secret> {
+        self.outdated.as_ref()
     }
 }
 
@@ -93,7 +129,7 @@ impl SignIn {
     /// One for tests of what comes after it, of which nothing was proven.
     pub(crate) const fn made_up(account: BareJid, record: [u8; 32]) -> Self {
         Self {
-            verified: Verified::new(account, Mechanism::Plain),
+            verified: Verified::new(account, Mechanism::Plain, None),
             record,
             as_of: 0,
         }
@@ -130,9 +166,7 @@ impl Exchange {
     pub fn respond(self, message: &[u8], cx: Context<'_>) -> Step {
         let step = match self.0 {
             Expected::First(mechanism) => first(mechanism, message, cx),
-            Expected::ScramFinal(challenged) => challenged
-                .respond(message)
-                .map(|(verified, signature)| Step::Success(verified, Some(signature))),
+            Expected::ScramFinal(challenged) => challenged.respond(message).map(proven),
         };
         step.unwrap_or_else(Step::Failure)
     }
@@ -152,6 +186,15 @@ fn first(mechanism: Mechanism, message: &[u8], cx: Context<'_>) -> Result<Step, 
     Ok(Step::Lookup(account, Lookup(asked)))
 }
 
+fn proven(response: scram::Response) -> Step {
+    match response {
+        scram::Response::Verified(verified, signature) => Step::Success(verified, Some(signature)),
+        scram::Response::Derive(job, password, deriving) => {
+            Step::Derive(job, password, Derive(Deriving::Scram(Box::new(deriving))))
+        }
+    }
+}
+
 impl Lookup {
     /// Goes on with what the store has: `None` for an unknown user, who costs and looks the same.
     pub fn found(
@@ -163,12 +206,13 @@ impl Lookup {
         match self.0 {
             Asked::Plain(asked) => {
                 let (job, password, deriving) = asked.found(credentials, cx);
-                Step::Derive(job, password, Derive(deriving))
+                Step::Derive(job, password, Derive(Deriving::Plain(deriving)))
             }
             Asked::Scram(asked) => {
                 let (challenge, challenged) =
                     asked.found(credentials, cx, &entropy.id("scram nonce"));
-                Step::Challenge(challenge, Exchange(Expected::ScramFinal(challenged)))
+                let expected = Expected::ScramFinal(Box::new(challenged));
+                Step::Challenge(challenge, Exchange(expected))
             }
         }
     }
@@ -177,10 +221,15 @@ impl Lookup {
 impl Derive {
     /// Goes on with the worker's keys.
     pub fn derived(self, keys: &ScramKeys) -> Step {
-        match self.0.derived(keys) {
+        let step = match self.0 {
             // PLAIN has no data to go with success.
-            Ok(verified) => Step::Success(verified, None),
-            Err(failure) => Step::Failure(failure),
-        }
+            Deriving::Plain(deriving) => deriving
+                .derived(keys)
+                .map(|verified| Step::Success(verified, None)),
+            Deriving::Scram(deriving) => deriving
+                .derived(keys)
+                .map(|(verified, signature)| Step::Success(verified, Some(signature))),
+        };
+        step.unwrap_or_else(Step::Failure)
     }
 }

@@ -15,6 +15,7 @@ mod mechanism;
 mod options;
 mod plain;
 mod policy;
+mod provider;
 mod regulars;
 mod scram;
 mod standing;
@@ -25,17 +26,18 @@ mod tombstone;
 mod unfinished;
 
 pub use credentials::{
-    CREDENTIALS, Credentials, Dates, DeriveParams, PasswordError, SALT_BYTES, ScramKeys, Status,
-    prepare_new_password, prepare_password,
+    CREDENTIALS, Credentials, Dates, DeriveParams, Form, PasswordError, SALT_BYTES, ScramKeys,
+    Status, Verifier, prepare_new_password, prepare_password,
 };
 pub use decoy::pretend_to_read;
-pub use exchange::{Context, Derive, Exchange, Lookup, SignIn, Step, Verified};
+pub use exchange::{Context, Derive, Derives, Exchange, Lookup, SignIn, Step, Verified};
 pub use failure::{Failure, Subject};
 pub use hash::Hash;
 pub use mechanism::{Mechanism, Plus};
 pub use policy::{
     ChannelBindings, Encryption, Offer, OfferEmpty, SaslPolicy, Transport, admit, offer,
 };
+pub use provider::Provider;
 pub(crate) use throttle::Counts;
 pub use throttle::{AddressPrint, Attempt, Limit, Reached, Throttle, Verdict};
 pub use tombstone::{Held, TOMBSTONES, Tombstones};

@@ -1,12 +1,14 @@
-//! PLAIN (RFC 4616): the password itself, checked by deriving keys from it as they were derived when it was set.
+//! PLAIN (RFC 4616): the password itself, checked by deriving keys from it as they were derived when it was set, or against the password
+//! that is kept.
 
 use core::str;
 
 use super::standing::Standing;
 use super::{
-    Context, Credentials, DeriveParams, Failure, Hash, Mechanism, ScramKeys, Verified, decoy,
-    identity, prepare_password,
+    Context, Credentials, DeriveParams, Failure, Hash, Mechanism, ScramKeys, Verified, Verifier,
+    decoy, identity, prepare_password,
 };
+use crate::entropy::keyed_hash;
 use crate::jid::BareJid;
 use crate::secret::Secret;
 
@@ -46,41 +48,70 @@ impl Asked {
         &self.account
     }
 
-    /// The job for a worker, under the strongest hash that the account has; an unknown user costs the same.
+    /// The job for a worker, under the strongest hash that the account has; an unknown user costs the same, and so does an account of
+    /// which the password is kept, although nothing comes of its job.
     pub(super) fn found(
         self,
         credentials: Option<&Credentials>,
         cx: Context<'_>,
     ) -> (DeriveParams, Secret, Deriving) {
+        let standing = credentials.map(|credentials| Standing::of(credentials.status));
+        let verifier = credentials.map(|credentials| &credentials.verifier);
         let strongest = credentials.and_then(|credentials| {
-            let keys = credentials.keys.iter().max_by_key(|keys| keys.hash)?;
-            Some((keys.clone(), Standing::of(credentials.status)))
+            let keys = credentials.keys().iter();
+            keys.max_by_key(|keys| keys.hash).cloned()
         });
+        let has_any = strongest.is_some() || matches!(verifier, Some(Verifier::Password(_)));
         // Accounts have keys for all hashes, so the strongest is what most of them have here.
-        let (keys, standing) = strongest.unwrap_or_else(|| {
-            let keys = decoy::keys(&self.account, Hash::Sha512, cx);
-            (keys, Standing::Unknown)
-        });
+        let keys = strongest.unwrap_or_else(|| decoy::keys(&self.account, Hash::Sha512, cx));
         let job = DeriveParams {
             hash: keys.hash,
             salt: keys.salt,
             rounds: keys.rounds,
         };
+        // Made either way: whether they were needed should not show in the time.
+        let kept = match verifier {
+            Some(Verifier::Password(kept)) => kept,
+            Some(Verifier::Keys(_)) | None => &self.password,
+        };
+        let (claimed, kept) = (print(&self.password, cx), print(kept, cx));
+        let against = match verifier {
+            Some(Verifier::Password(_)) => Against::Password { claimed, kept },
+            Some(Verifier::Keys(_)) | None => Against::Keys(keys.stored_key),
+        };
+        let is_outdated =
+            credentials.is_some_and(|credentials| credentials.is_outdated(cx.provider, cx.rounds));
         let deriving = Deriving {
             account: self.account,
-            stored_key: keys.stored_key,
-            standing,
+            against,
+            standing: standing.filter(|_| has_any).unwrap_or(Standing::Unknown),
+            outdated: is_outdated.then(|| self.password.clone()),
         };
         (job, self.password, deriving)
     }
+}
+
+/// Passwords are compared by these, so that neither their length nor how much of them is right shows in the time.
+fn print(password: &Secret, cx: Context<'_>) -> Secret {
+    Secret::new(keyed_hash(cx.server_secret, &[b"password|", password.expose()]).to_vec())
+}
+
+/// What the password is held against.
+#[derive(Debug)]
+enum Against {
+    /// The StoredKey that is kept.
+    Keys(Secret),
+    /// The password that is kept.
+    Password { claimed: Secret, kept: Secret },
 }
 
 /// Waits for a worker's keys.
 #[derive(Debug)]
 pub(super) struct Deriving {
     account: BareJid,
-    stored_key: Secret,
+    against: Against,
     standing: Standing,
+    outdated: Option<Secret>,
 }
 
 impl Deriving {
@@ -89,7 +120,10 @@ impl Deriving {
     /// # Errors
     /// `NotAuthorized`, or `AccountDisabled` after the right password.
     pub(super) fn derived(self, keys: &ScramKeys) -> Result<Verified, Failure> {
-        self.standing.judge(&keys.stored_key, &self.stored_key)?;
-        Ok(Verified::new(self.account, Mechanism::Plain))
+        match &self.against {
+            Against::Keys(kept) => self.standing.judge(&keys.stored_key, kept)?,
+            Against::Password { claimed, kept } => self.standing.judge(claimed, kept)?,
+        }
+        Ok(Verified::new(self.account, Mechanism::Plain, self.outdated))
     }
 }

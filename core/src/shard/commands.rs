@@ -20,8 +20,8 @@ use crate::port::{
     DeriveError, Note, UserEntry,
 };
 use crate::sasl::{
-    CREDENTIALS, Credentials, Dates, DeriveParams, Held, ScramKeys, Status, Tombstones,
-    get_tombstone, prepare_new_password, put_tombstone,
+    CREDENTIALS, Credentials, Dates, DeriveParams, Held, Provider, ScramKeys, Status, Tombstones,
+    Verifier, get_tombstone, prepare_new_password, put_tombstone,
 };
 use crate::secret::Secret;
 use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError};
@@ -73,7 +73,7 @@ impl Shard {
             } => self.add(now, by, account, &password, tombstones),
             Command::Passwd { account, password } => match prepared(&password) {
                 Ok(password) => {
-                    self.new_keys(now, by, account, password, CommandStep::DeriveChange);
+                    self.keep_password(now, by, account, password, CommandStep::DeriveChange);
                 }
                 Err(error) => self.finish(now, by, &account, Err(error)),
             },
@@ -116,7 +116,7 @@ impl Shard {
         };
         match tombstones {
             Tombstones::Ignore => {
-                self.new_keys(now, by, account, password, CommandStep::DeriveNew);
+                self.keep_password(now, by, account, password, CommandStep::DeriveNew);
             }
             Tombstones::Heed => {
                 let batch = change_of(account.clone(), get_tombstone());
@@ -138,12 +138,13 @@ impl Shard {
         let expiry = host.map_or(Expiry::Never, |host| host.tombstone_expiry);
         match tombstone.and_then(|row| Held::by(row, expiry, now.wall)) {
             Some(held) => self.finish(now, by, &account, Err(CommandError::Held(held))),
-            None => self.new_keys(now, by, account, password, CommandStep::DeriveNew),
+            None => self.keep_password(now, by, account, password, CommandStep::DeriveNew),
         }
     }
 
-    /// Asks a worker for keys under every hash: so a host can always offer them all.
-    pub(super) fn new_keys(
+    /// What is kept of a new password: itself, where its host has it so. Otherwise a worker is asked for keys under every hash, so that the
+    /// host can go on to offer them all.
+    pub(super) fn keep_password(
         &mut self,
         now: Now,
         by: Requester,
@@ -155,14 +156,20 @@ impl Shard {
             // It went with a reload while this waited behind another command.
             return self.finish(now, by, &account, Err(CommandError::NoSuchHost));
         };
-        let rounds = host.rounds;
-        let jobs = DeriveParams::for_new_password(rounds, &mut self.entropy);
-        let wait = CommandWait {
-            by,
-            account: Some(account),
-            step,
-        };
-        self.derive_keys(password, jobs, Wait::Command(Box::new(wait)));
+        match host.provider {
+            Provider::Hashed => {
+                let jobs = DeriveParams::for_new_password(host.rounds, &mut self.entropy);
+                let wait = CommandWait {
+                    by,
+                    account: Some(account),
+                    step,
+                };
+                self.derive_keys(password, jobs, Wait::Command(Box::new(wait)));
+            }
+            Provider::Plain => {
+                self.verifier_made(now, by, account, step, Verifier::Password(password));
+            }
+        }
     }
 
     pub(super) fn command_derived(
@@ -182,19 +189,30 @@ impl Shard {
         let Ok(keys) = keys else {
             return self.finish(now, by, &account, Err(CommandError::Busy));
         };
+        self.verifier_made(now, by, account, step, Verifier::Keys(keys));
+    }
+
+    /// What is to be kept of a password is here.
+    fn verifier_made(
+        &mut self,
+        now: Now,
+        by: Requester,
+        account: BareJid,
+        step: CommandStep,
+        verifier: Verifier,
+    ) {
         match step {
             CommandStep::DeriveNew => {
                 let credentials = Credentials {
                     status: Status::Enabled,
-                    keys,
+                    verifier,
                 };
                 let row = credentials.to_row(Dates::new(now.wall));
                 self.write(by, account, row, Expect::Absent, After::Added);
             }
-            CommandStep::DeriveChange => self.change(by, account, Change::Keys(keys)),
-            CommandStep::DeriveImport(import, status) => {
-                let credentials = Credentials { status, keys };
-                let dates = Dates::new(now.wall);
+            CommandStep::DeriveChange => self.change(by, account, Change::Password(verifier)),
+            CommandStep::DeriveImport(import, status, dates) => {
+                let credentials = Credentials { status, verifier };
                 self.admit_import(by, account, import, &credentials, dates);
             }
             CommandStep::Archive(_)
@@ -360,8 +378,8 @@ impl Shard {
         };
         let after = match change {
             Change::Delete => return,
-            Change::Keys(keys) => {
-                credentials.keys = keys;
+            Change::Password(verifier) => {
+                credentials.verifier = verifier;
                 After::PasswordChanged([0; 32])
             }
             Change::Status(status) => {

@@ -103,10 +103,7 @@ impl Shard {
         import: i64,
         held: Option<Row>,
     ) {
-        let nobody = Credentials {
-            status: Status::Disabled,
-            keys: Vec::new(),
-        };
+        let nobody = Credentials::hashed(Status::Disabled, Vec::new());
         // Insists that there is no such account; what stands behind it takes the row away again.
         let none = Op::Put {
             table: &CREDENTIALS,
@@ -169,14 +166,18 @@ impl Shard {
         } = imported;
         match proof {
             ImportedProof::Keys(keys) => {
-                let credentials = Credentials { status, keys };
+                let credentials = Credentials::hashed(status, keys);
                 let dates = Dates { created, updated };
                 self.admit_import(by, account, import, &credentials, dates);
             }
             ImportedProof::Password(password) => match prepared(&password) {
                 Ok(password) => {
-                    let step = CommandStep::DeriveImport(import, status);
-                    self.new_keys(now, by, account, password, step);
+                    let dates = Dates {
+                        created: created.or(Some(now.wall)),
+                        updated: updated.or(Some(now.wall)),
+                    };
+                    let step = CommandStep::DeriveImport(import, status, dates);
+                    self.keep_password(now, by, account, password, step);
                 }
                 Err(error) => self.finish(now, by, &account, Err(error)),
             },

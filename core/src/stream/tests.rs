@@ -167,7 +167,7 @@ fn record() -> Bytes {
     let jobs = DeriveParams::for_new_password(4096, &mut Entropy::new([1; 32]));
     let keys: Vec<ScramKeys> = jobs.iter().map(|job| job.derive(&password)).collect();
     let status = Status::Enabled;
-    Credentials { status, keys }.to_record()
+    Credentials::hashed(status, keys).to_record()
 }
 
 #[test]

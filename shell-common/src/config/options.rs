@@ -162,10 +162,6 @@ const INSTEAD: &[(&str, &str)] = &[
         "VirtualHost",
         "begin a section [host.\"example.org\"] for each host",
     ),
-    (
-        "authentication",
-        "accounts are kept by the server itself, passwords as salted hashes",
-    ),
     ("cert_dir", "use `certificates`"),
     ("certs", "use `certificates`"),
     (

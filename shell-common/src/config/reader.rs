@@ -283,17 +283,18 @@ impl Source for Reader<'_, '_, '_> {
             .unwrap_or(default)
     }
 
-    fn word<T: Copy + PartialEq>(
+    fn word_but<T: Copy + PartialEq>(
         &mut self,
         option: &Description,
         default: T,
         words: &[(&'static str, T)],
+        others: &[(&'static str, &'static str)],
     ) -> T {
         self.remember(option, Kind::Text, || {
             let word = words.iter().find(|(_, meaning)| *meaning == default);
             quoted(word.map_or("", |(word, _)| word))
         });
-        self.one(option, word(words)).unwrap_or(default)
+        self.one(option, word(words, others)).unwrap_or(default)
     }
 
     fn period(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use spondee_core::config::ConflictResolve;
 use spondee_core::rate::Rate;
-use spondee_core::sasl::{ChannelBindings, Encryption, Mechanism, Transport, offer};
+use spondee_core::sasl::{ChannelBindings, Encryption, Mechanism, Provider, Transport, offer};
 
 use super::*;
 

@@ -156,8 +156,11 @@ pub(super) fn choice<T: Copy>(
     }
 }
 
-/// One of several words.
-pub(super) fn word<T: Copy>(words: &[(&str, T)]) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
+/// One of several words, and none of these others, each with what there is to say of it.
+pub(super) fn word<T: Copy>(
+    words: &[(&str, T)],
+    others: &[(&str, &str)],
+) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
     move |value| {
         let all = || {
             let quoted: Vec<_> = words
@@ -169,6 +172,9 @@ pub(super) fn word<T: Copy>(words: &[(&str, T)]) -> impl Fn(&DeValue<'_>) -> Res
         let Some(text) = value.as_str() else {
             return Err(not(&format!("one of {}", all()), value));
         };
+        if let Some((other, why)) = others.iter().find(|(other, _)| *other == text) {
+            return Err(format!("cannot be \"{other}\": {why}"));
+        }
         words
             .iter()
             .find(|(word, _)| *word == text)

@@ -15,7 +15,7 @@ use spondee_core::jid::BareJid;
 use spondee_core::limits::{STORE_LIST_ROWS, STORE_PAGE_ENTRIES};
 use spondee_core::private::PRIVATE;
 use spondee_core::roster::{ROSTER_REQUESTS, ROSTER_VERSION, Roster};
-use spondee_core::sasl::{CREDENTIALS, Credentials, ScramKeys, Status};
+use spondee_core::sasl::{CREDENTIALS, Credentials, Dates, ScramKeys, Status, Verifier};
 use spondee_core::stanza::write_stored_forwarded;
 use spondee_core::store::{
     Batch, Class, Entry, Field, Kept, Loaded, Loading, Op, Order, Page, Pick, Reply, Row,
@@ -110,14 +110,11 @@ impl Export<'_> {
         );
         let mut w = Writer::new(&mut self.xml);
         w.raw(b"<?xml version='1.0' encoding='UTF-8'?>\n");
-        let head = [
-            ("server-data", "xmlns", PIE),
-            ("host", "jid", domain),
-            ("user", "name", name),
-        ];
+        let head = [("server-data", "xmlns", PIE), ("host", "jid", domain)];
         for (element, attribute, value) in head {
             w.open(element).attribute(attribute, value).text("\n");
         }
+        w.open("user").attribute("name", name);
         write_credentials(&credentials, &mut w)?;
         write_roster(&loaded, &mut w)?;
         write_requests(&loaded, &mut w);
@@ -188,7 +185,7 @@ impl Export<'_> {
 
     /// Who was deleted while this was written has nothing any more, and nothing is not what there was.
     fn is_still_there(&mut self, before: &Row) -> Result<(), ExportError> {
-        let created = |row: &Row| row.0.get(CREDENTIALS.width() - 2).cloned();
+        let created = |row: &Row| Dates::of(row).created;
         match self.ask(Class::SignIn, vec![get(&CREDENTIALS)])?.pop() {
             Some(Reply::Row(Some(row))) if created(&row) == created(before) => Ok(()),
             _ => Err(ExportError::Gone),
@@ -374,10 +371,20 @@ fn mark(element: &'static str, entry: &Entry, kept: Kept, w: &mut Writer<'_>) {
     w.attribute("kept", word(kept)).close();
 }
 
+/// Into the user's element, of which the tag is still open.
 fn write_credentials(row: &Row, w: &mut Writer<'_>) -> Result<(), ExportError> {
     let credentials = Credentials::from_row(row);
     let damaged = || ExportError::Bad("its credentials are damaged".to_owned());
-    let Credentials { status, keys } = credentials.ok_or_else(damaged)?;
+    let Credentials { status, verifier } = credentials.ok_or_else(damaged)?;
+    let keys = match verifier {
+        Verifier::Keys(keys) => keys,
+        Verifier::Password(password) => {
+            let password = std::str::from_utf8(password.expose()).map_err(|_| damaged())?;
+            w.attribute("password", password);
+            Vec::new()
+        }
+    };
+    w.text("\n");
     w.open("account").attribute("xmlns", EXPORT).attribute(
         "status",
         match status {
@@ -385,10 +392,10 @@ fn write_credentials(row: &Row, w: &mut Writer<'_>) -> Result<(), ExportError> {
             Status::Enabled => "enabled",
         },
     );
-    let dates = CREDENTIALS.width() - 2;
-    for (name, at) in [("created", dates), ("updated", dates + 1)] {
-        if let Some(time) = time(row, at) {
-            w.attribute(name, &time);
+    let Dates { created, updated } = Dates::of(row);
+    for (name, time) in [("created", created), ("updated", updated)] {
+        if let Some(time) = time {
+            w.attribute(name, &time.to_xep0082());
         }
     }
     w.close().text("\n");

@@ -4,6 +4,7 @@
 
 mod export;
 mod import;
+mod passwords;
 mod place;
 
 use std::ffi::OsString;

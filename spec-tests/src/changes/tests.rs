@@ -10,7 +10,7 @@ fn kept(account: Option<(&str, Status)>) -> Kept {
         let password = Secret::new(password.as_bytes().to_vec());
         let jobs = DeriveParams::for_new_password(2, &mut entropy);
         let keys = jobs.iter().map(|job| job.derive(&password)).collect();
-        (NAME.to_owned(), Credentials { status, keys })
+        (NAME.to_owned(), Credentials::hashed(status, keys))
     });
     Kept {
         accounts: accounts.into_iter().collect(),

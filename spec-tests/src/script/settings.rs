@@ -99,11 +99,12 @@ impl Source for Said<'_> {
         })
     }
 
-    fn word<T: Copy + PartialEq>(
+    fn word_but<T: Copy + PartialEq>(
         &mut self,
         option: &Description,
         default: T,
         words: &[(&'static str, T)],
+        _: &[(&'static str, &'static str)],
     ) -> T {
         self.value(option.name, default, |text| {
             let found = words.iter().find(|(word, _)| *word == text);

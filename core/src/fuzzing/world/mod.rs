@@ -58,10 +58,8 @@ impl World {
         world.handshakes = Handshakes::WhenTold;
         let password = Secret::new(PASSWORDS[0].into());
         let jobs = DeriveParams::for_new_password(1, &mut Entropy::new([3; 32]));
-        let credentials = Credentials {
-            status: Status::Enabled,
-            keys: jobs.iter().map(|job| job.derive(&password)).collect(),
-        };
+        let keys = jobs.iter().map(|job| job.derive(&password)).collect();
+        let credentials = Credentials::hashed(Status::Enabled, keys);
         let row = credentials.to_row(Dates::default());
         let accounts = 0..ACCOUNTS.len() - 1;
         for at in accounts.clone() {

@@ -13,7 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use self::message::{BindingFlag, ClientFinal, ClientFirst};
 use super::standing::Standing;
 use super::{
-    Context, Credentials, Failure, Hash, Mechanism, Plus, ScramKeys, Verified, decoy, identity,
+    Context, Credentials, DeriveParams, Derives, Failure, Hash, Mechanism, Plus, ScramKeys,
+    Verified, Verifier, decoy, identity,
 };
 use crate::jid::BareJid;
 use crate::secret::Secret;
@@ -65,45 +66,73 @@ impl Asked {
     }
 
     /// The server-first-message. An unknown user, or an account without keys for this hash, gets a steady salt of its own and
-    /// learns nothing until the end.
+    /// learns nothing until the end; an account of which the password is kept has that salt in earnest.
     pub(super) fn found(
         self,
         credentials: Option<&Credentials>,
         cx: Context<'_>,
         server_nonce: &str,
     ) -> (Vec<u8>, Challenged) {
-        let known = credentials.and_then(|credentials| {
-            let keys = credentials.keys_for(self.hash)?;
-            Some((keys.clone(), Standing::of(credentials.status)))
-        });
+        let pretence = match cx.derives {
+            Derives::ForAll => Work::Pretended,
+            Derives::IfNeeded => Work::None,
+        };
         // Made either way: whether it was needed should not show in the time.
         let decoy = decoy::keys(&self.account, self.hash, cx);
-        let (keys, standing) = known.unwrap_or((decoy, Standing::Unknown));
-        self.challenge(keys, standing, server_nonce)
+        let known = credentials.map(|credentials| (credentials, Standing::of(credentials.status)));
+        let (keys, standing, work) = match known {
+            Some((credentials, standing)) => match &credentials.verifier {
+                Verifier::Password(password) => {
+                    let is_outdated = credentials.is_outdated(cx.provider, cx.rounds);
+                    let outdated = is_outdated.then(|| password.clone());
+                    (decoy, standing, Work::Needed(password.clone(), outdated))
+                }
+                Verifier::Keys(_) => match credentials.keys_for(self.hash) {
+                    Some(keys) => (keys.clone(), standing, pretence),
+                    None => (decoy, Standing::Unknown, pretence),
+                },
+            },
+            None => (decoy, Standing::Unknown, pretence),
+        };
+        self.challenge(keys, standing, work, server_nonce)
     }
 
     fn challenge(
         self,
         keys: ScramKeys,
         standing: Standing,
+        work: Work,
         server_nonce: &str,
     ) -> (Vec<u8>, Challenged) {
         let nonce = format!("{}{server_nonce}", self.client_nonce);
         let salt = STANDARD.encode(&keys.salt);
         let server_first = format!("r={nonce},s={salt},i={}", keys.rounds);
         let challenged = Challenged {
-            hash: self.hash,
-            plus: self.plus,
+            mechanism: Mechanism::Scram(self.hash, self.plus),
             account: self.account,
             binding: self.binding,
             first_messages: format!("{},{server_first},", self.first_bare),
             nonce,
-            stored_key: keys.stored_key,
-            server_key: keys.server_key,
+            keys,
             standing,
+            work,
         };
         (server_first.into_bytes(), challenged)
     }
+}
+
+/// What a worker has to do before a proof is judged.
+///
+/// `Choice:` it is asked when the proof is here and not for the challenge. So a challenge costs nobody anything and comes at once, of an
+/// account, whatever is kept of it, and of none; and who only asks for challenges keeps no worker busy.
+#[derive(Debug)]
+enum Work {
+    /// Nothing: there are keys.
+    None,
+    /// To derive keys of the password that is kept; and the password again, if it should be kept no longer.
+    Needed(Secret, Option<Secret>),
+    /// To derive keys that nobody needs, so that it takes as long as where they are needed.
+    Pretended,
 }
 
 /// The data that `c=` must hold behind the GS2 header; `None` if the flag must fail (RFC 5802 §6).
@@ -124,16 +153,25 @@ fn binding_data<'a>(plus: Plus, flag: BindingFlag<'_>, cx: Context<'a>) -> Optio
 /// Waits for the client-final-message. Consumed by it, so no proof is tried twice.
 #[derive(Debug)]
 pub(super) struct Challenged {
-    hash: Hash,
-    plus: Plus,
+    mechanism: Mechanism,
     account: BareJid,
     binding: String,
     /// The AuthMessage up to the client-final-message-without-proof.
     first_messages: String,
     nonce: String,
-    stored_key: Secret,
-    server_key: Secret,
+    /// What the challenge shows, and what the proof is held against unless a worker's keys are.
+    keys: ScramKeys,
     standing: Standing,
+    work: Work,
+}
+
+/// What a client-final-message leads to.
+#[derive(Debug)]
+pub(super) enum Response {
+    /// The server-final-message.
+    Verified(Verified, Vec<u8>),
+    /// First a worker derives keys of this password.
+    Derive(DeriveParams, Secret, Deriving),
 }
 
 impl Challenged {
@@ -142,7 +180,7 @@ impl Challenged {
     /// # Errors
     /// `MalformedRequest`, also for a nonce or channel binding that is not this exchange's; `NotAuthorized`; `AccountDisabled`
     /// after the right proof.
-    pub(super) fn respond(self, message: &[u8]) -> Result<(Verified, Vec<u8>), Failure> {
+    pub(super) fn respond(self, message: &[u8]) -> Result<Response, Failure> {
         let last = str::from_utf8(message)
             .ok()
             .and_then(ClientFinal::parse)
@@ -151,31 +189,97 @@ impl Challenged {
         let proof = STANDARD
             .decode(last.proof)
             .map_err(|_| Failure::MalformedRequest)?;
-        let auth_message = format!("{}{}", self.first_messages, last.without_proof);
+        let proof = Proof {
+            mechanism: self.mechanism,
+            account: self.account,
+            proof: Secret::new(proof),
+            auth_message: format!("{}{}", self.first_messages, last.without_proof),
+            standing: self.standing,
+        };
+        let job = |keys: &ScramKeys| DeriveParams {
+            hash: keys.hash,
+            salt: keys.salt.clone(),
+            rounds: keys.rounds,
+        };
+        let (password, deriving) = match self.work {
+            Work::None => {
+                let (verified, signature) = proof.judge(&self.keys, None)?;
+                return Ok(Response::Verified(verified, signature));
+            }
+            Work::Needed(password, outdated) => (password, Deriving::Needed(proof, outdated)),
+            Work::Pretended => {
+                // It costs what any other would.
+                let password = Secret::new(proof.auth_message.as_bytes().to_vec());
+                let deriving = Deriving::Pretended(proof, self.keys.clone());
+                (password, deriving)
+            }
+        };
+        Ok(Response::Derive(job(&self.keys), password, deriving))
+    }
+}
 
-        let claimed = self.claimed_key(&Secret::new(proof), &auth_message);
-        self.standing.judge(&claimed, &self.stored_key)?;
-        let signature = self.hash.hmac(&self.server_key, auth_message.as_bytes());
+/// A proof that waits for a worker's keys.
+#[derive(Debug)]
+pub(super) enum Deriving {
+    /// It is held against them. And the password, if it should be kept no longer.
+    Needed(Proof, Option<Secret>),
+    /// It is held against these, whatever comes.
+    Pretended(Proof, ScramKeys),
+}
+
+impl Deriving {
+    /// Gives the server-final-message.
+    ///
+    /// # Errors
+    /// `NotAuthorized`; `AccountDisabled` after the right proof.
+    pub(super) fn derived(self, keys: &ScramKeys) -> Result<(Verified, Vec<u8>), Failure> {
+        match self {
+            Self::Needed(proof, outdated) => proof.judge(keys, outdated),
+            Self::Pretended(proof, keys) => proof.judge(&keys, None),
+        }
+    }
+}
+
+/// What a client sent, and what it is about.
+#[derive(Debug)]
+pub(super) struct Proof {
+    mechanism: Mechanism,
+    account: BareJid,
+    proof: Secret,
+    auth_message: String,
+    standing: Standing,
+}
+
+impl Proof {
+    fn judge(
+        self,
+        keys: &ScramKeys,
+        outdated: Option<Secret>,
+    ) -> Result<(Verified, Vec<u8>), Failure> {
+        let claimed = self.claimed_key(keys);
+        self.standing.judge(&claimed, &keys.stored_key)?;
+        let signature = keys
+            .hash
+            .hmac(&keys.server_key, self.auth_message.as_bytes());
         let verifier = format!("v={}", STANDARD.encode(signature.expose()));
-        let mechanism = Mechanism::Scram(self.hash, self.plus);
-        Ok((
-            Verified::new(self.account, mechanism),
-            verifier.into_bytes(),
-        ))
+        let verified = Verified::new(self.account, self.mechanism, outdated);
+        Ok((verified, verifier.into_bytes()))
     }
 
     /// RFC 5802 §3: the proof with the signature taken off is a ClientKey, and H of it the StoredKey of whoever made the proof.
-    fn claimed_key(&self, proof: &Secret, auth_message: &str) -> Secret {
-        if proof.expose().len() != self.hash.output_bytes() {
+    fn claimed_key(&self, keys: &ScramKeys) -> Secret {
+        if self.proof.expose().len() != keys.hash.output_bytes() {
             return Secret::default();
         }
-        let signature = self.hash.hmac(&self.stored_key, auth_message.as_bytes());
+        let signature = keys
+            .hash
+            .hmac(&keys.stored_key, self.auth_message.as_bytes());
         let client_key = signature
             .expose()
             .iter()
-            .zip(proof.expose())
+            .zip(self.proof.expose())
             .map(|(signature, proof)| signature ^ proof);
-        self.hash.digest(&Secret::new(client_key.collect()))
+        keys.hash.digest(&Secret::new(client_key.collect()))
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::jid::Domain;
-use crate::sasl::{DeriveParams, Offer, Status, Transport};
+use crate::sasl::{Offer, Provider, Status, Transport};
 
 /// A published exchange: password `pencil`, user `user`.
 struct Example {
@@ -47,6 +47,8 @@ fn with_context<T>(test: impl FnOnce(Context<'_>) -> T) -> T {
         server_secret: &[0; 32],
         rounds: 10_000,
         former_rounds: &[],
+        provider: Provider::Hashed,
+        derives: Derives::IfNeeded,
     })
 }
 
@@ -58,10 +60,8 @@ fn the_published_examples_come_out_to_the_byte() {
             salt: STANDARD.decode(example.salt).unwrap(),
             rounds: 4096,
         };
-        let credentials = Credentials {
-            status: Status::Enabled,
-            keys: alloc::vec![job.derive(&Secret::new(b"pencil".to_vec()))],
-        };
+        let keys = alloc::vec![job.derive(&Secret::new(b"pencil".to_vec()))];
+        let credentials = Credentials::hashed(Status::Enabled, keys);
         let first = example.client_first.as_bytes();
         let (challenge, challenged) = with_context(|cx| {
             let asked = Asked::read(example.hash, Plus::No, first, cx).unwrap();
@@ -69,7 +69,10 @@ fn the_published_examples_come_out_to_the_byte() {
             asked.found(Some(&credentials), cx, example.server_nonce)
         });
         assert_eq!(str::from_utf8(&challenge), Ok(example.server_first));
-        let (verified, signature) = challenged.respond(example.client_final.as_bytes()).unwrap();
+        let response = challenged.respond(example.client_final.as_bytes());
+        let Ok(Response::Verified(verified, signature)) = response else {
+            panic!("{response:?}");
+        };
         assert_eq!(verified.account().as_str(), "user@example.com");
         assert_eq!(
             verified.mechanism(),
@@ -93,7 +96,7 @@ fn extensions_are_ignored_and_part_of_what_is_signed() {
     };
     let (challenge, challenged) = with_context(|cx| {
         let asked = Asked::read(hash, Plus::No, b"n,,n=user,r=x,y=1", cx).unwrap();
-        asked.challenge(keys.clone(), Standing::Enabled, "yz")
+        asked.challenge(keys.clone(), Standing::Enabled, Work::None, "yz")
     });
     assert_eq!(challenge, b"r=xyz,s=c2FsdA==,i=1");
     let without_proof = "c=biws,r=xyz,z=2=3";

@@ -1,5 +1,6 @@
 //! Whole exchanges, client against server.
 
+mod plain_host;
 mod properties;
 mod scram;
 
@@ -38,6 +39,8 @@ struct Server {
     offer: Offer,
     transport: Transport,
     accounts: BTreeMap<BareJid, Credentials>,
+    provider: Provider,
+    derives: Derives,
     entropy: Entropy,
     /// The jobs that were given to workers.
     jobs: Vec<DeriveParams>,
@@ -57,6 +60,8 @@ impl Server {
             offer: offer(&SaslPolicy::default(), &transport).unwrap(),
             transport,
             accounts: BTreeMap::new(),
+            provider: Provider::Hashed,
+            derives: Derives::IfNeeded,
             entropy: Entropy::new([5; 32]),
             jobs: Vec::new(),
             lookups: Vec::new(),
@@ -68,10 +73,8 @@ impl Server {
     fn set_password(&mut self, name: &str, password: &str) {
         let prepared = Secret::new(prepare_password(password).unwrap().into_bytes());
         let jobs = DeriveParams::for_new_password(ROUNDS, &mut self.entropy);
-        let credentials = Credentials {
-            status: Status::Enabled,
-            keys: jobs.iter().map(|job| job.derive(&prepared)).collect(),
-        };
+        let keys = jobs.iter().map(|job| job.derive(&prepared)).collect();
+        let credentials = Credentials::hashed(Status::Enabled, keys);
         let account = identity::account(name, &self.host).unwrap();
         self.accounts.insert(account, credentials);
     }
@@ -79,6 +82,13 @@ impl Server {
     fn credentials(&mut self, name: &str) -> &mut Credentials {
         let account = BareJid::new(name, &self.host).unwrap();
         self.accounts.get_mut(&account).unwrap()
+    }
+
+    fn keys(&mut self, name: &str) -> &mut Vec<ScramKeys> {
+        match &mut self.credentials(name).verifier {
+            Verifier::Keys(keys) => keys,
+            Verifier::Password(_) => panic!("a password"),
+        }
     }
 
     fn cx(&self) -> Context<'_> {
@@ -89,6 +99,8 @@ impl Server {
             server_secret: &[9; 32],
             rounds: ROUNDS,
             former_rounds: &[],
+            provider: self.provider,
+            derives: self.derives,
         }
     }
 
@@ -383,8 +395,9 @@ fn a_disabled_account_is_told_so_only_after_the_right_password() {
 #[test]
 fn an_account_without_keys_for_a_hash_is_like_an_unknown_user() {
     let mut server = Server::new();
-    let keys = &mut server.credentials("juliet").keys;
-    keys.retain(|keys| keys.hash == Hash::Sha256);
+    server
+        .keys("juliet")
+        .retain(|keys| keys.hash == Hash::Sha256);
     for attempt in attempts("juliet", "r0m30") {
         let refused = refusal(server.scram(&attempt));
         match attempt.mechanism {
@@ -395,7 +408,7 @@ fn an_account_without_keys_for_a_hash_is_like_an_unknown_user() {
         }
     }
     server.plain(&plain("", "juliet", "r0m30")).unwrap();
-    server.credentials("juliet").keys.clear();
+    server.keys("juliet").clear();
     let refused = refusal(server.plain(&plain("", "juliet", "r0m30")));
     assert_eq!(refused, Some(Failure::NotAuthorized));
 }

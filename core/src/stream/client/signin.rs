@@ -13,7 +13,8 @@ use crate::config::{Config, HostConfig};
 use crate::jid::BareJid;
 use crate::port::DeriveError;
 use crate::sasl::{
-    self, Credentials, Exchange, Failure, ScramKeys, SignIn, Step, admit, pretend_to_read,
+    self, Credentials, Derives, Exchange, Failure, Provider, ScramKeys, SignIn, Step, admit,
+    pretend_to_read,
 };
 use crate::store::StoreError;
 use crate::stream::{Cx, Event, State, Stream, record_hash};
@@ -99,7 +100,8 @@ impl Stream {
                 return self.sasl_failure(cx, negotiation, Some(account), failure);
             }
             Ok(None) => {
-                core::hint::black_box(record_hash(secret, &pretend_to_read()));
+                let provider = provider(cx.config, &negotiation);
+                core::hint::black_box(record_hash(secret, &pretend_to_read(provider)));
                 (None, None)
             }
             Ok(Some(record)) => match Credentials::from_record(record) {
@@ -296,6 +298,7 @@ impl Stream {
 
 fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Context<'a> {
     let host = config.accounts(&negotiation.host);
+    let provider = provider(config, negotiation);
     sasl::Context {
         host: &negotiation.host,
         offer: &negotiation.offer,
@@ -303,7 +306,17 @@ fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Contex
         server_secret: &config.server_secret,
         rounds: host.map_or(HostConfig::DEFAULT_ROUNDS, |host| host.rounds),
         former_rounds: host.map_or(&[], |host| &host.former_rounds),
+        provider,
+        derives: match provider {
+            Provider::Hashed => Derives::IfNeeded,
+            Provider::Plain => Derives::ForAll,
+        },
     }
+}
+
+fn provider(config: &Config, negotiation: &Negotiation) -> Provider {
+    let host = config.accounts(&negotiation.host);
+    host.map_or_else(Provider::default, |host| host.provider)
 }
 
 /// RFC 6120 §6.4.2: nothing, `=` for nothing in particular, or strict base64 (§6.3.5).

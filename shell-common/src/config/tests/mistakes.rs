@@ -97,6 +97,55 @@ const LINES: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn a_provider_that_is_none_here_is_refused_with_those_there_are() {
+    for (word, why) in [
+        (
+            "internal",
+            "must be one of \"internal_hashed\", \"internal_plain\", not \"internal\"",
+        ),
+        ("Internal_Plain", "did you mean \"internal_plain\"?"),
+        (
+            "ldap",
+            "cannot be \"ldap\": accounts are kept by the server itself",
+        ),
+        (
+            "anonymous",
+            "cannot be \"anonymous\": nobody signs in without an account",
+        ),
+        (
+            "insecure",
+            "cannot be \"insecure\": nobody signs in without the right password",
+        ),
+    ] {
+        let fault = fault(&format!("authentication = \"{word}\""));
+        assert!(fault.contains(why), "{fault}");
+        assert!(fault.contains("\"internal_hashed\""), "{fault}");
+    }
+}
+
+#[test]
+fn a_host_that_keeps_passwords_is_told_what_that_costs_and_no_other_is() {
+    let settings = read(
+        "[host.\"a.example\"]\n\
+         authentication = \"internal_plain\"\n\
+         [host.\"b.example\"]\n",
+    )
+    .unwrap();
+    assert_eq!(host(&settings, "a.example").provider, Provider::Plain);
+    assert_eq!(host(&settings, "b.example").provider, Provider::Hashed);
+    let [warning] = &settings.warnings[..] else {
+        panic!("{:?}", settings.warnings);
+    };
+    for words in [
+        "a.example",
+        "the disk, a backup or an exported file",
+        "encrypt the disk",
+    ] {
+        assert!(warning.contains(words), "{warning}");
+    }
+}
+
+#[test]
 fn a_line_that_is_not_toml_is_told_as_it_should_be() {
     for (line, should_be) in LINES {
         let fault = told(line);

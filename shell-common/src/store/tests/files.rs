@@ -82,7 +82,7 @@ fn credentials_are_readable_with_the_databases_own_tools() {
     let keys = vec![job.derive(&Secret::new(b"pencil".to_vec()))];
     let status = Status::Enabled;
     let dates = Dates::new(UnixTime(1_795_316_645_678));
-    let row = Credentials { status, keys }.to_row(dates);
+    let row = Credentials::hashed(status, keys).to_row(dates);
     let expect = Expect::Absent;
     let table = &CREDENTIALS;
     sqlite.apply(&[batch("a@x.example", vec![Op::Put { table, row, expect }])]);
