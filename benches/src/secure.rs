@@ -13,7 +13,7 @@ use spec_tests::server::Scratch;
 use spondee_core::jid::Domain;
 use spondee_core::port::Opening;
 use spondee_core::testing::Peer;
-use spondee_shell_common::tls::{Pump, TlsHosts};
+use spondee_shell_common::tls::{Policies, Pump, TlsHosts};
 
 use crate::load::Security;
 use crate::scenarios::{
@@ -53,7 +53,11 @@ impl Host {
             .and_then(|authority| authority.issue(scratch.path(), HOST))
             .map_err(|e| e.to_string())?;
         let name = Domain::parse(HOST).map_err(|e| e.to_string())?;
-        let loaded = TlsHosts::load(scratch.path(), std::slice::from_ref(&name));
+        let loaded = TlsHosts::load(
+            scratch.path(),
+            std::slice::from_ref(&name),
+            &Policies::default(),
+        );
         if !loaded.tls.has(&name) {
             return Err(format!("the certificate cannot be used: {loaded:?}"));
         }

@@ -47,8 +47,10 @@ impl Certificates {
     pub(crate) fn settle(settings: &mut Settings, running: Option<Running<'_>>) -> Self {
         let names: Vec<Domain> = settings.config.hosts.keys().cloned().collect();
         let loaded = match running {
-            None => TlsHosts::load(&settings.certificates, &names),
-            Some(running) => running.tls.reload(&settings.certificates, &names),
+            None => TlsHosts::load(&settings.certificates, &names, &settings.tls),
+            Some(running) => running
+                .tls
+                .reload(&settings.certificates, &names, &settings.tls),
         };
         let Loaded { tls, hosts, unread } = loaded;
         let mut sentences = Sentences::default();

@@ -115,6 +115,9 @@ impl Report {
         for host in &self.hosts {
             writeln!(out, "{}", host.line())?;
         }
+        for line in certificates::offers(&self.hosts) {
+            writeln!(out, "{line}")?;
+        }
         for warning in &self.warnings {
             writeln!(out, "warning: {warning}")?;
         }

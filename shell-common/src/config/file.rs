@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::reader::{Asks, Reader};
 use super::server::Server;
 use super::value::Faults;
-use super::{ConfigError, Settings, core_config, foreign, options, sections, syntax};
+use super::{ConfigError, Settings, core_config, foreign, options, sections, ssl, syntax};
 
 /// Reads the text of a file. Relative paths start at `base`.
 ///
@@ -48,6 +48,7 @@ pub(super) fn ask(reader: &mut Reader<'_, '_, '_>) -> Server {
     let server = Server::read(reader);
     reader.on_behalf_of(Asks::Hosts);
     // What it comes to, each host asks for itself.
+    ssl::read(reader);
     HostConfig::read(reader);
     server
 }
@@ -59,7 +60,7 @@ fn settings(table: &DeTable<'_>, base: &Path, faults: &mut Faults<'_>) -> Settin
     let server = ask(&mut reader);
     reader.doubt_missing(&["data_directory", "certificates"]);
     let mut warnings = reader.take_warnings();
-    let hosts = sections::hosts(table, &mut reader, &mut warnings);
+    let (hosts, tls) = sections::hosts(table, &mut reader, &mut warnings);
     if options::of_hosts().any(|option| !faults.trusts(option)) {
         // They might be of a default that nobody chose.
         warnings.clear();
@@ -69,6 +70,7 @@ fn settings(table: &DeTable<'_>, base: &Path, faults: &mut Faults<'_>) -> Settin
         listen: server.listen,
         data_directory: base.join(server.data_directory),
         certificates: base.join(server.certificates),
+        tls,
         log_level: server.log_level,
         connections: server.connections,
         warnings,

@@ -9,6 +9,7 @@ mod rate;
 mod reader;
 mod sections;
 mod server;
+mod ssl;
 mod statements;
 mod syntax;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use spondee_core::port::{Listener, Opening};
 use crate::limits::shell::BACKLOG;
 use crate::limits::{CONFIG_FILE_BYTES, THREADS};
 use crate::remedy::explain;
+use crate::tls::Policies;
 
 pub use example::EXAMPLE;
 pub(crate) use value::{AMBIGUOUS, is_ambiguous, seconds};
@@ -46,6 +48,8 @@ pub struct Settings {
     pub data_directory: PathBuf,
     /// `certificates`, absolute.
     pub certificates: PathBuf,
+    /// What TLS offers: `tls_profile`, `ssl`, `c2s_ssl`, `c2s_direct_tls_ssl`.
+    pub tls: Policies,
     /// `log_level`.
     pub log_level: LogLevel,
     /// How many may connect.
@@ -175,6 +179,7 @@ impl Settings {
             listen,
             certificates: directory.join("certs"),
             data_directory: directory,
+            tls: Policies::default(),
             log_level: LogLevel::Info,
             connections: Connections::default(),
             warnings: Vec::new(),

@@ -201,18 +201,10 @@ const INSTEAD: &[(&str, &str)] = &[
     ("port", "use `c2s_ports`"),
     ("ports", "use `c2s_ports`"),
     ("require_encryption", "use `c2s_require_encryption`"),
-    (
-        "ssl",
-        "certificates are found in the directory `certificates`",
-    ),
     ("ssl_ports", "use `c2s_direct_tls_ports`"),
     (
         "storage",
         "everything is stored in the directory `data_directory`",
-    ),
-    (
-        "tls_profile",
-        "TLS 1.2 and 1.3 with forward secrecy are what there is",
     ),
     ("use_libevent", "there is one way in which the server waits"),
 ];

@@ -37,6 +37,14 @@ pub(super) enum Asks<'a, 't> {
     Host(&'a DeTable<'t>),
 }
 
+/// Whether what is wrong with a value is to be told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wrong {
+    Untold,
+    /// It was when it was read for all hosts.
+    Told,
+}
+
 /// What is wrong with a value: where, and what.
 pub(super) type Wrongs = Vec<(Range<usize>, String)>;
 
@@ -100,6 +108,21 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
     pub(super) fn list_if_any<T: Item>(&mut self, option: &Description) -> Option<Vec<T>> {
         self.remember(option, Kind::Texts, String::new);
         self.many(option, item)
+    }
+
+    /// What is said for all hosts, and what the host itself says, of an option in which the one completes the other.
+    pub(super) fn layers<T>(
+        &mut self,
+        option: &Description,
+        kind: Kind,
+        default: &str,
+        read: impl Fn(&Spanned<DeValue<'t>>, &mut Wrongs) -> Option<T>,
+    ) -> [Option<T>; 2] {
+        self.remember(option, kind, || default.to_owned());
+        let [(own, _), (common, wrong)] = self.places(option);
+        let all = common.and_then(|value| self.try_place(option, value, wrong, &read).ok());
+        let own = own.and_then(|value| self.try_place(option, value, Wrong::Untold, &read).ok());
+        [all.flatten(), own.flatten()]
     }
 
     /// Doubts those of these options that are not there, if what is there may be meant to be them.
@@ -181,27 +204,47 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
         option: &Description,
         read: impl Fn(&Spanned<DeValue<'t>>, &mut Wrongs) -> Option<T>,
     ) -> Option<T> {
-        let common = self.server.get(option.name);
-        let (own, is_told) = match (option.whose, self.asks) {
-            (Whose::Host(_), Asks::Host(section)) => (section.get(option.name), true),
-            (Whose::Host(_), Asks::Server | Asks::Hosts) | (Whose::Server, _) => (None, false),
-        };
-        let places = [(own, false), (common, is_told)];
-        for (value, is_told) in places {
+        for (value, wrong) in self.places(option) {
             let Some(value) = value else { continue };
-            let mut wrongs = Wrongs::new();
-            let found = read(value, &mut wrongs);
-            if wrongs.is_empty() {
+            if let Ok(found) = self.try_place(option, value, wrong, &read) {
                 return found;
-            }
-            if !is_told {
-                self.faults.doubt(option.name);
-                for (span, wrong) in wrongs {
-                    self.faults.at(&span, wrong);
-                }
             }
         }
         None
+    }
+
+    /// Where an option may stand, the host's own section first.
+    fn places(&self, option: &Description) -> [(Option<&'a Spanned<DeValue<'t>>>, Wrong); 2] {
+        let common = self.server.get(option.name);
+        let (own, of_common) = match (option.whose, self.asks) {
+            (Whose::Host(_), Asks::Host(section)) => (section.get(option.name), Wrong::Told),
+            (Whose::Host(_), Asks::Server | Asks::Hosts) | (Whose::Server, _) => {
+                (None, Wrong::Untold)
+            }
+        };
+        [(own, Wrong::Untold), (common, of_common)]
+    }
+
+    /// What is said in one place. An error if something is wrong with it, which is noted.
+    fn try_place<T>(
+        &mut self,
+        option: &Description,
+        value: &Spanned<DeValue<'t>>,
+        wrong: Wrong,
+        read: impl Fn(&Spanned<DeValue<'t>>, &mut Wrongs) -> Option<T>,
+    ) -> Result<Option<T>, ()> {
+        let mut wrongs = Wrongs::new();
+        let found = read(value, &mut wrongs);
+        if wrongs.is_empty() {
+            return Ok(found);
+        }
+        if wrong == Wrong::Untold {
+            self.faults.doubt(option.name);
+            for (span, wrong) in wrongs {
+                self.faults.at(&span, wrong);
+            }
+        }
+        Err(())
     }
 }
 

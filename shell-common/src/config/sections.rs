@@ -11,7 +11,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::options::{self, Section, fault_of};
 use super::reader::{Asks, Reader};
+use super::ssl;
 use super::value::Faults;
+use crate::tls::{HostPolicy, Policies};
 
 /// The table of the hosts' sections.
 const HOSTS: &str = "host";
@@ -136,25 +138,26 @@ pub(super) fn hosts<'a, 't>(
     table: &'a DeTable<'t>,
     reader: &mut Reader<'a, 't, '_>,
     warnings: &mut Vec<String>,
-) -> BTreeMap<Domain, Host> {
-    let mut hosts = BTreeMap::new();
+) -> (BTreeMap<Domain, Host>, Policies) {
+    let (mut hosts, mut policies) = (BTreeMap::new(), Policies::default());
     let Some(written) = table.get(HOSTS) else {
         no_host(reader.faults);
-        return hosts;
+        return (hosts, policies);
     };
     let Some(sections) = written.get_ref().as_table() else {
         let name = named(written.get_ref());
         let fault =
             format!("`{HOSTS}` is not an option but begins a section: [{HOSTS}.\"{name}\"]");
         reader.faults.at(&written.span(), fault);
-        return hosts;
+        return (hosts, policies);
     };
     for (name, value) in sections {
-        let Some((host, config)) = host(name, value, reader) else {
+        let Some((host, config, policy)) = host(name, value, reader) else {
             continue;
         };
         let warned = reader.take_warnings();
         warnings.extend(warned.iter().map(|text| format!("host {host}: {text}")));
+        policies.insert(host.clone(), policy);
         if hosts.insert(host.clone(), config).is_some() {
             let fault = format!("the host {host} has two sections");
             reader.faults.at(&name.span(), fault);
@@ -163,7 +166,7 @@ pub(super) fn hosts<'a, 't>(
     if sections.is_empty() {
         no_host(reader.faults);
     }
-    hosts
+    (hosts, policies)
 }
 
 /// Said only where nothing else was: what was found before may be the host.
@@ -191,7 +194,7 @@ fn host<'a, 't>(
     name: &Key<'_>,
     value: &'a Spanned<DeValue<'t>>,
     reader: &mut Reader<'a, 't, '_>,
-) -> Option<(Domain, Host)> {
+) -> Option<(Domain, Host, HostPolicy)> {
     let span: Range<usize> = name.span();
     let name = name.get_ref();
     let Some(table) = value.get_ref().as_table() else {
@@ -220,9 +223,10 @@ fn host<'a, 't>(
         }
     }
     reader.on_behalf_of(Asks::Host(table));
+    let policy = ssl::read(reader);
     let config = HostConfig::read(reader);
     match Domain::parse(name) {
-        Ok(host) => Some((host, Host::Accounts(config))),
+        Ok(host) => Some((host, Host::Accounts(config), policy)),
         Err(_) => {
             reader.take_warnings();
             let fault = format!("\"{name}\" is not the name of a host{}", why(name));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CipherSuite, ServerConfig};
 use spondee_core::jid::Domain;
@@ -17,6 +17,7 @@ use spondee_core::jid::Domain;
 use super::CertError;
 use super::binding::{ExporterSecret, tls_server_end_point};
 use super::certs::Facts;
+use super::policy::{HostPolicy, Order, Signature, Terms, TermsOf};
 
 /// An immutable snapshot of all hosts' TLS configurations; a reload makes a new one, existing connections keep theirs.
 #[derive(Default)]
@@ -39,9 +40,11 @@ pub(super) struct HostTls {
     /// `tls-server-end-point` of the certificate.
     pub(super) end_point: Option<Vec<u8>>,
     pub(super) about: About,
+    certified: Arc<dyn ResolvesServerCert>,
 }
 
 /// What is known of a certificate when another one may take its place.
+#[derive(Clone)]
 pub(super) struct About {
     /// Where it was read.
     pub(super) file: PathBuf,
@@ -49,6 +52,8 @@ pub(super) struct About {
     pub(super) facts: Facts,
     /// As it was when it was loaded.
     pub(super) reception: Reception,
+    /// What its key signs with.
+    pub(super) signature: Signature,
 }
 
 /// How clients receive a certificate, for all that can be told from here.
@@ -88,25 +93,6 @@ impl Preference {
     }
 }
 
-/// The provider of all TLS: ring, AES-128 first among the suites of each version.
-pub(super) fn provider() -> CryptoProvider {
-    use rustls::crypto::ring::{cipher_suite as suite, default_provider};
-    CryptoProvider {
-        cipher_suites: vec![
-            suite::TLS13_AES_128_GCM_SHA256,
-            suite::TLS13_AES_256_GCM_SHA384,
-            suite::TLS13_CHACHA20_POLY1305_SHA256,
-            suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-            suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-            suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-            suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-            suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-            suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-        ],
-        ..default_provider()
-    }
-}
-
 impl TlsHosts {
     /// Whether there is a certificate for this host.
     #[must_use]
@@ -136,45 +122,76 @@ impl HostTls {
     pub(super) fn new(
         certified: CertifiedKey,
         about: About,
-        provider: &Arc<CryptoProvider>,
+        policy: &HostPolicy,
+        terms: &TermsOf,
     ) -> Result<Self, CertError> {
         let end_point = certified
             .cert
             .first()
             .and_then(|first| tls_server_end_point(first));
-        let resolver = Arc::new(SingleCertAndKey::from(certified));
+        let certified = Arc::new(SingleCertAndKey::from(certified));
+        Self::offering(certified, end_point, about, policy, terms)
+    }
 
-        // The versions are 1.2 and 1.3, and all of ring's suites use ECDHE: forward secrecy is not an option.
-        let mut config = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| CertError::new(&about.file, &error.to_string()))?
-            .with_no_client_auth()
-            .with_cert_resolver(resolver);
-        // Choice: no resumption, by tickets or by stored sessions. It would save little (a full handshake costs about 140 us)
-        // and a key of tickets is one more secret that can undo forward secrecy.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.key_log = Arc::new(ExporterSecret);
+    /// The same certificate by another policy.
+    pub(super) fn with_policy(
+        &self,
+        policy: &HostPolicy,
+        terms: &TermsOf,
+    ) -> Result<Self, CertError> {
+        let certified = Arc::clone(&self.certified);
+        let (end_point, about) = (self.end_point.clone(), self.about.clone());
+        Self::offering(certified, end_point, about, policy, terms)
+    }
 
-        let mut direct = config.clone();
+    fn offering(
+        certified: Arc<dyn ResolvesServerCert>,
+        end_point: Option<Vec<u8>>,
+        about: About,
+        policy: &HostPolicy,
+        terms: &TermsOf,
+    ) -> Result<Self, CertError> {
+        let preference = |policy, alpn| {
+            Preference::new(&certified, &terms.get(policy), alpn)
+                .map_err(|error| CertError::new(&about.file, &error.to_string()))
+        };
+        let starttls = preference(&policy.starttls, Vec::new())?;
         // XEP-0368 §3: when ALPN is used, the protocol is `xmpp-client`. rustls refuses a client that offers only others.
-        direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
+        let direct = preference(&policy.direct, vec![b"xmpp-client".to_vec()])?;
         Ok(Self {
-            starttls: Preference::new(config),
-            direct: Preference::new(direct),
+            starttls,
+            direct,
             end_point,
             about,
+            certified,
         })
     }
 }
 
 impl Preference {
-    fn new(config: ServerConfig) -> Self {
-        let mut server = config.clone();
-        server.ignore_client_order = true;
-        Self {
-            client: Arc::new(config),
-            server: Arc::new(server),
-        }
+    fn new(
+        certified: &Arc<dyn ResolvesServerCert>,
+        terms: &Terms,
+        alpn: Vec<Vec<u8>>,
+    ) -> Result<Self, rustls::Error> {
+        let config = |provider: &Arc<CryptoProvider>, order| {
+            // All suites there are use (EC)DHE: forward secrecy is not an option.
+            let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
+                .with_protocol_versions(&terms.versions)?
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::clone(certified));
+            // Choice: no resumption, by tickets or by stored sessions. It would save little (a full handshake costs about 140 us)
+            // and a key of tickets is one more secret that can undo forward secrecy.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            config.key_log = Arc::new(ExporterSecret);
+            config.alpn_protocols.clone_from(&alpn);
+            config.ignore_client_order = order == Order::Server;
+            Ok::<_, rustls::Error>(Arc::new(config))
+        };
+        Ok(Self {
+            client: config(&terms.client, terms.order)?,
+            server: config(&terms.server, Order::Server)?,
+        })
     }
 }

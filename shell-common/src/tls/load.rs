@@ -12,14 +12,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::crypto::CryptoProvider;
 use spondee_core::jid::Domain;
 
 use super::CertError;
 use super::audit::{Remark, Severity, audit, date};
 use super::certs::{Pair, Standing};
 use super::find::{Choice, Found, Index};
-use super::hosts::{About, HostTls, Reception, TlsHosts, provider};
+use super::hosts::{About, HostTls, Reception, TlsHosts};
+use super::policy::{HostPolicy, Policies, Signature, TermsOf};
 
 /// What a look for certificates brought.
 #[derive(Debug)]
@@ -76,23 +76,23 @@ impl TlsHosts {
     /// same files of the parent domain if their wildcard covers the host. The key is looked for beside the certificate, then in
     /// its file.
     #[must_use]
-    pub fn load(certificates: &Path, hosts: &[Domain]) -> Loaded {
-        Self::default().reload(certificates, hosts)
+    pub fn load(certificates: &Path, hosts: &[Domain], policies: &Policies) -> Loaded {
+        Self::default().reload(certificates, hosts, policies)
     }
 
     /// The same while these are in use.
     #[must_use]
-    pub fn reload(&self, certificates: &Path, hosts: &[Domain]) -> Loaded {
+    pub fn reload(&self, certificates: &Path, hosts: &[Domain], policies: &Policies) -> Loaded {
         let search = Search {
             index: Index::read(certificates),
-            provider: Arc::new(provider()),
+            terms: TermsOf::default(),
             now: now(),
         };
         let mut table = BTreeMap::new();
         let mut reports = Vec::new();
         for host in hosts {
             let before = self.hosts.get(host);
-            let (tls, report) = search.settle(host, before);
+            let (tls, report) = search.settle(host, &policies.of(host), before);
             if let Some(tls) = tls {
                 table.insert(host.clone(), tls);
             }
@@ -109,7 +109,7 @@ impl TlsHosts {
 
 struct Search {
     index: Index,
-    provider: Arc<CryptoProvider>,
+    terms: TermsOf,
     now: i64,
 }
 
@@ -128,6 +128,7 @@ impl Search {
     fn settle(
         &self,
         host: &Domain,
+        policy: &HostPolicy,
         before: Option<&Arc<HostTls>>,
     ) -> (Option<Arc<HostTls>>, HostReport) {
         let report = |state, remarks| HostReport {
@@ -138,7 +139,7 @@ impl Search {
         let in_use = before.map(|before| before.about.file.as_path());
         let choice = self.index.choices(host, self.now, in_use);
         let spare = |file: &Path| self.spare(&choice, host, file);
-        let (usable, failed) = self.first_usable(&choice, host);
+        let (usable, failed) = self.first_usable(&choice, host, policy);
         let faults = |severity| -> Vec<Remark> {
             let texts = failed.iter().map(|(_, error)| error.message.clone());
             texts.map(|text| Remark { severity, text }).collect()
@@ -147,9 +148,8 @@ impl Search {
             (Some(usable), Some(before)) if self.is_worse(&usable, &failed, before, host) => {
                 let mut remarks = faults(Severity::Fault);
                 remarks.extend(usable.remarks);
-                let (state, remark) = keep(before);
-                remarks.push(remark);
-                (Some(Arc::clone(before)), report(state, remarks))
+                let (tls, state) = self.keep(before, policy, &mut remarks);
+                (Some(tls), report(state, remarks))
             }
             (Some(usable), _) => {
                 let mut remarks = faults(Severity::Warning);
@@ -175,9 +175,8 @@ impl Search {
                     let why = self.index.absence(host);
                     remarks.push(Remark::fault(format!("its certificate has gone: {why}")));
                 }
-                let (state, remark) = keep(before);
-                remarks.push(remark);
-                (Some(Arc::clone(before)), report(state, remarks))
+                let (tls, state) = self.keep(before, policy, &mut remarks);
+                (Some(tls), report(state, remarks))
             }
             (None, None) if failed.is_empty() => {
                 let why = self.index.absence(host);
@@ -188,10 +187,15 @@ impl Search {
     }
 
     /// The best candidate that can be used, and what is wrong with those before it.
-    fn first_usable(&self, choice: &Choice, host: &Domain) -> (Option<Usable>, Failed) {
+    fn first_usable(
+        &self,
+        choice: &Choice,
+        host: &Domain,
+        policy: &HostPolicy,
+    ) -> (Option<Usable>, Failed) {
         let mut failed = choice.faults.clone();
         for found in &choice.candidates {
-            match self.load(found, host) {
+            match self.load(found, host, policy) {
                 Ok(usable) => return (Some(usable), failed),
                 Err(error) => failed.push((found.path.clone(), error)),
             }
@@ -199,7 +203,12 @@ impl Search {
         (None, failed)
     }
 
-    fn load(&self, found: &Rc<Found>, host: &Domain) -> Result<Usable, CertError> {
+    fn load(
+        &self,
+        found: &Rc<Found>,
+        host: &Domain,
+        policy: &HostPolicy,
+    ) -> Result<Usable, CertError> {
         let certificate = &found.certificate;
         let pair = Pair::read(certificate, &found.path, &found.key)?;
         let told = pair.remarks.iter().chain(&certificate.remarks);
@@ -211,13 +220,16 @@ impl Search {
             true => Reception::Refused,
             false => Reception::Accepted,
         };
+        let signature = Signature::of(&*pair.certified.key);
+        remarks.extend(policy.remark(signature));
         let about = About {
             file: found.path.clone(),
             facts: certificate.facts.clone(),
             reception,
+            signature,
         };
         Ok(Usable {
-            tls: HostTls::new(pair.certified, about, &self.provider)?,
+            tls: HostTls::new(pair.certified, about, policy, &self.terms)?,
             found: Rc::clone(found),
             remarks,
         })
@@ -234,6 +246,34 @@ impl Search {
             && (new.tls.about.reception == Reception::Refused || replaced)
     }
 
+    /// A host keeps the certificate it had, and this is said. What is said of its TLS counts all the same.
+    fn keep(
+        &self,
+        before: &Arc<HostTls>,
+        policy: &HostPolicy,
+        remarks: &mut Vec<Remark>,
+    ) -> (Arc<HostTls>, HostState) {
+        let source = Source {
+            file: before.about.file.clone(),
+            valid_until: date(before.about.facts.not_after),
+            spare: Vec::new(),
+        };
+        remarks.extend(policy.remark(before.about.signature));
+        remarks.push(Remark::fault(format!(
+            "it keeps the certificate it had ({}, valid until {}); mend this and reload (or restart, to do without)",
+            source.file.display(),
+            source.valid_until
+        )));
+        let tls = match before.with_policy(policy, &self.terms) {
+            Ok(tls) => Arc::new(tls),
+            Err(error) => {
+                remarks.push(Remark::fault(error.message));
+                Arc::clone(before)
+            }
+        };
+        (tls, HostState::Kept(source))
+    }
+
     /// Certificates that would do as well as the one in `file`. A second copy of that one is none.
     fn spare(&self, choice: &Choice, host: &Domain, file: &Path) -> Vec<PathBuf> {
         let candidates = choice.candidates.iter();
@@ -245,21 +285,6 @@ impl Search {
             .map(|found| found.path.clone())
             .collect()
     }
-}
-
-/// A host keeps what it had, and this is said.
-fn keep(before: &HostTls) -> (HostState, Remark) {
-    let source = Source {
-        file: before.about.file.clone(),
-        valid_until: date(before.about.facts.not_after),
-        spare: Vec::new(),
-    };
-    let text = format!(
-        "it keeps the certificate it had ({}, valid until {}); mend this and reload (or restart, to do without)",
-        source.file.display(),
-        source.valid_until
-    );
-    (HostState::Kept(source), Remark::fault(text))
 }
 
 /// Seconds since 1970.

@@ -12,7 +12,9 @@ mod keys;
 mod load;
 #[cfg(test)]
 pub(crate) mod made;
+mod names;
 mod pem;
+mod policy;
 mod pump;
 
 pub(crate) use audit::date;
@@ -21,4 +23,7 @@ pub use certs::CertError;
 pub use development::generate_development_certificate;
 pub use hosts::TlsHosts;
 pub use load::{HostReport, HostState, Loaded, Source};
+pub(crate) use names::{group, suite_of_12, suite_of_13};
+pub(crate) use policy::lacks_group_for_12;
+pub use policy::{HostPolicy, Policies, Policy, Suites, Versions};
 pub use pump::{Ended, Pump, Received, TlsError};

@@ -312,7 +312,7 @@ impl AwaitingHello {
             starttls,
             direct,
             end_point,
-            about: _,
+            ..
         } = host;
         let preference = match self.opening {
             Opening::Clear => starttls,

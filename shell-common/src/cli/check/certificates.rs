@@ -8,7 +8,7 @@ use spondee_core::jid::Domain;
 use super::super::source::Source;
 use crate::boot::certificates::Certificates;
 use crate::config::Settings;
-use crate::tls::{HostReport, HostState, Severity};
+use crate::tls::{HostPolicy, HostReport, HostState, Policies, Policy, Severity};
 
 /// What there is to say.
 #[derive(Debug, Default)]
@@ -30,6 +30,82 @@ pub(super) struct Host {
     /// Others that would do as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_needed: Vec<PathBuf>,
+    tls: Tls,
+}
+
+/// What TLS offers the clients of a host.
+#[derive(Debug, Eq, PartialEq, Serialize)]
+struct Tls {
+    starttls: Offer,
+    direct: Offer,
+}
+
+#[derive(Debug, Eq, PartialEq, Serialize)]
+struct Offer {
+    versions: Vec<&'static str>,
+    suites: Vec<&'static str>,
+    groups: Vec<&'static str>,
+    #[serde(skip)]
+    line: String,
+}
+
+impl Offer {
+    fn of(policy: &Policy) -> Self {
+        Self {
+            versions: policy.versions.names().to_vec(),
+            suites: policy.suite_names().collect(),
+            groups: policy.group_names().collect(),
+            line: policy.describe(),
+        }
+    }
+}
+
+impl Tls {
+    fn of(policy: &HostPolicy) -> Self {
+        Self {
+            starttls: Offer::of(&policy.starttls),
+            direct: Offer::of(&policy.direct),
+        }
+    }
+}
+
+/// What TLS offers, a line for all hosts that offer the same.
+pub(super) fn offers(hosts: &[Host]) -> Vec<String> {
+    let mut said: Vec<(&str, &str, Vec<&str>)> = Vec::new();
+    for host in hosts {
+        let Tls { starttls, direct } = &host.tls;
+        let lines = match starttls == direct {
+            true => vec![("TLS", starttls)],
+            false => vec![("STARTTLS", starttls), ("direct TLS", direct)],
+        };
+        for (what, offer) in lines {
+            let is_it = |(other, line, _): &&mut (&str, &str, Vec<&str>)| {
+                *other == what && *line == offer.line
+            };
+            match said.iter_mut().find(is_it) {
+                Some((_, _, hosts)) => hosts.push(&host.host),
+                None => said.push((what, &offer.line, vec![&host.host])),
+            }
+        }
+    }
+    let line = |(what, line, of): (&str, &str, Vec<&str>)| {
+        format!("{what} of {}: {line}", named(&of, hosts.len()))
+    };
+    said.into_iter().map(line).collect()
+}
+
+/// As many names as a line bears.
+const NAMED_HOSTS: usize = 5;
+
+fn named(of: &[&str], all: usize) -> String {
+    if of.len() == all && all > 1 {
+        return format!("all {all} hosts");
+    }
+    let names: Vec<_> = of.iter().take(NAMED_HOSTS).copied().collect();
+    match of.len() - names.len() {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -54,6 +130,7 @@ pub(super) fn check(settings: &Settings, source: &Source) -> Checked {
         let hosts = &mut settings.config.hosts;
         let file = |host: &Domain| directory.join(format!("{host}.crt"));
         let missing = hosts.extract_if(.., |host, _| !file(host).try_exists().unwrap_or(true));
+        let tls = settings.tls.clone();
         for (host, _) in missing {
             checked.warnings.push(format!(
                 "host {host}: no certificate yet; the first start makes one in {}",
@@ -61,13 +138,13 @@ pub(super) fn check(settings: &Settings, source: &Source) -> Checked {
             ));
             checked
                 .hosts
-                .push(Host::without(host.as_str(), Certificate::Missing));
+                .push(Host::without(&host, Certificate::Missing, &tls));
         }
     }
     let certificates = Certificates::settle(&mut settings, None);
-    checked
-        .hosts
-        .extend(certificates.hosts.iter().map(Host::of));
+    let hosts = certificates.hosts.iter();
+    let hosts = hosts.map(|report| Host::of(report, &settings.tls));
+    checked.hosts.extend(hosts);
     for remark in certificates.sentences {
         match remark.severity {
             Severity::Fault => checked.faults.push(remark.text),
@@ -78,12 +155,12 @@ pub(super) fn check(settings: &Settings, source: &Source) -> Checked {
 }
 
 impl Host {
-    fn of(report: &HostReport) -> Self {
-        let host = report.host.as_str();
+    fn of(report: &HostReport, tls: &Policies) -> Self {
+        let host = &report.host;
         let mut faults = report.remarks.iter().map(|remark| remark.severity);
         match &report.state {
             HostState::Found(source) | HostState::Kept(source) => Self {
-                host: host.to_owned(),
+                host: host.to_string(),
                 certificate: match faults.any(|severity| severity == Severity::Fault) {
                     true => Certificate::Refused,
                     false => Certificate::Found,
@@ -91,19 +168,21 @@ impl Host {
                 file: Some(source.file.clone()),
                 valid_until: Some(source.valid_until.clone()),
                 not_needed: source.spare.clone(),
+                tls: Tls::of(&tls.of(host)),
             },
-            HostState::Missing { .. } => Self::without(host, Certificate::Missing),
-            HostState::Unusable => Self::without(host, Certificate::Unusable),
+            HostState::Missing { .. } => Self::without(host, Certificate::Missing, tls),
+            HostState::Unusable => Self::without(host, Certificate::Unusable, tls),
         }
     }
 
-    fn without(host: &str, certificate: Certificate) -> Self {
+    fn without(host: &Domain, certificate: Certificate, tls: &Policies) -> Self {
         Self {
-            host: host.to_owned(),
+            host: host.to_string(),
             certificate,
             file: None,
             valid_until: None,
             not_needed: Vec::new(),
+            tls: Tls::of(&tls.of(host)),
         }
     }
 
@@ -206,6 +285,43 @@ mod tests {
         let checked = checked(&certs);
         assert!(checked.hosts[0].line().ends_with("that cannot be used"));
         assert!(checked.faults[0].contains("private key of this certificate is missing"));
+    }
+
+    #[test]
+    fn what_tls_offers_is_said_in_one_line_for_all_hosts_that_offer_the_same() {
+        let text = "tls_profile = \"modern\"\n[host.\"a.example\"]\n[host.\"b.example\"]\n[host.\"c.example\"]\n\
+                    c2s_direct_tls_ssl = { protocol = \"tlsv1_2\", ciphers = \"ECDHE-RSA-AES128-GCM-SHA256\" }\n";
+        let file = Path::new("spondee.toml");
+        let settings = Settings::parse(text, file, Path::new("/nonexistent")).unwrap();
+        let checked = check(&settings, &Source::File(file.to_owned()));
+        let lines = offers(&checked.hosts);
+        let modern = Policy {
+            versions: crate::tls::Versions::Only13,
+            ..Policy::default()
+        };
+        let expected = [
+            format!("TLS of a.example, b.example: {}", modern.describe()),
+            format!("STARTTLS of c.example: {}", modern.describe()),
+            "direct TLS of c.example: TLS 1.2 with ECDHE-RSA-AES128-GCM-SHA256; keys agreed on in X25519, P-256, P-384"
+                .to_owned(),
+        ];
+        if cfg!(not(feature = "aws-lc-rs")) {
+            assert_eq!(lines, expected);
+        }
+        let same = offers(&checked.hosts[..2]);
+        assert!(
+            same[0].starts_with("TLS of all 2 hosts: TLS 1.3 with TLS_AES"),
+            "{same:?}"
+        );
+        let json = serde_json::to_value(&checked.hosts[2]).unwrap();
+        assert_eq!(
+            json["tls"]["direct"]["versions"],
+            serde_json::json!(["1.2"])
+        );
+        assert_eq!(
+            json["tls"]["starttls"]["suites"][0],
+            "TLS_AES_128_GCM_SHA256"
+        );
     }
 
     #[test]

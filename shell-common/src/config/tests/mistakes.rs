@@ -213,10 +213,6 @@ fn a_section_that_is_none_is_told_as_it_should_be() {
             "[server]\nthreads = 2",
             "options of the whole server stand above",
         ),
-        (
-            "[ssl]\nkey = \"x\"",
-            "found in the directory `certificates`",
-        ),
         ("[host.\"*.b.example\"]", "there are no wildcards"),
         ("[host.\"b.example:5222\"]", "write b.example alone"),
         ("[host.\"juliet@b.example\"]", "write b.example alone"),

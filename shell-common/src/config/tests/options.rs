@@ -258,6 +258,7 @@ fn the_same_is_asked_for_whatever_the_answers_are() {
     let mut asked_by_host = Vec::new();
     let mut reader = Reader::new(shown.get_ref(), &mut faults).remembering(&mut asked_by_host);
     reader.on_behalf_of(Asks::Host(own.get_ref()));
+    ssl::read(&mut reader);
     HostConfig::read(&mut reader);
     let of_hosts: Vec<&str> = options::of_hosts().collect();
     assert_eq!(names(&asked_by_host), of_hosts);

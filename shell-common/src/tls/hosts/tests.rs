@@ -6,7 +6,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use super::*;
 use crate::tls::made::{Certs, domain};
-use crate::tls::{HostState, Loaded, generate_development_certificate};
+use crate::tls::{HostState, Loaded, Policies, generate_development_certificate};
 
 /// PEM of a certificate for `names`, valid to a year, and of its key.
 fn pair(names: &[&str], until: i32) -> (String, String) {
@@ -32,7 +32,7 @@ impl Certs {
     }
 
     fn load(&self, host: &str) -> Loaded {
-        TlsHosts::load(self.root(), &[domain(host)])
+        TlsHosts::load(self.root(), &[domain(host)], &Policies::default())
     }
 
     fn found(&self, host: &str) -> Option<Vec<u8>> {
@@ -133,7 +133,11 @@ fn takes_the_parents_file_only_for_its_wildcard() {
 
 #[test]
 fn a_missing_directory_is_an_empty_one() {
-    let loaded = TlsHosts::load(Path::new("/nonexistent/certs"), &[domain("a.example")]);
+    let loaded = TlsHosts::load(
+        Path::new("/nonexistent/certs"),
+        &[domain("a.example")],
+        &Policies::default(),
+    );
     assert!(!loaded.tls.has(&domain("a.example")));
     let HostState::Missing { why } = &loaded.hosts[0].state else {
         panic!("{loaded:?}");
@@ -223,7 +227,12 @@ fn makes_a_development_certificate_once() {
     };
     assert_eq!(mode("localhost.key"), 0o600);
     assert_eq!(mode(""), 0o700);
-    let hosts = TlsHosts::load(&directory, std::slice::from_ref(&localhost)).tls;
+    let hosts = TlsHosts::load(
+        &directory,
+        std::slice::from_ref(&localhost),
+        &Policies::default(),
+    )
+    .tls;
     assert!(hosts.has(&localhost));
 
     let again = generate_development_certificate(&directory, &localhost).unwrap_err();

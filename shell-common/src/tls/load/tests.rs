@@ -49,7 +49,7 @@ fn two() -> (Certs, TlsHosts) {
     for host in HOSTS {
         certs.put(host, &made(&[host], 60));
     }
-    let loaded = TlsHosts::load(certs.root(), &hosts());
+    let loaded = TlsHosts::load(certs.root(), &hosts(), &Policies::default());
     for host in HOSTS {
         let said = said(&loaded, host);
         assert_eq!(said.state, format!("found {host}.crt"));
@@ -116,7 +116,7 @@ fn a_host_whose_files_went_bad_keeps_what_it_had_and_the_others_get_theirs() {
         let (certs, before) = two();
         harm(&certs);
         certs.put("b.example", &made(&["b.example"], 90));
-        let after = before.reload(certs.root(), &hosts());
+        let after = before.reload(certs.root(), &hosts(), &Policies::default());
         let a = said(&after, "a.example");
         assert_eq!(a.state, "kept a.example.crt", "{words}");
         assert!(a.faults[0].contains(words), "{words}: {a:?}");
@@ -138,10 +138,14 @@ fn a_host_whose_files_went_bad_keeps_what_it_had_and_the_others_get_theirs() {
         );
 
         // As long as it lasts, and not a moment longer.
-        let again = after.tls.reload(certs.root(), &hosts());
+        let again = after
+            .tls
+            .reload(certs.root(), &hosts(), &Policies::default());
         assert_eq!(said(&again, "a.example").state, "kept a.example.crt");
         certs.put("a.example", &made(&["a.example"], 90));
-        let mended = again.tls.reload(certs.root(), &hosts());
+        let mended = again
+            .tls
+            .reload(certs.root(), &hosts(), &Policies::default());
         let a = said(&mended, "a.example");
         assert_eq!(a.state, "found a.example.crt", "{words}: {a:?}");
         assert!(a.faults.is_empty(), "{a:?}");
@@ -160,7 +164,7 @@ fn all_hosts_keep_what_they_had_while_the_directory_is_away() {
     }] {
         let (certs, before) = two();
         harm(certs.root().to_owned()).unwrap();
-        let after = before.reload(certs.root(), &hosts());
+        let after = before.reload(certs.root(), &hosts(), &Policies::default());
         for host in HOSTS {
             let said = said(&after, host);
             assert_eq!(said.state, format!("kept {host}.crt"));
@@ -177,13 +181,15 @@ fn all_hosts_keep_what_they_had_while_the_directory_is_away() {
 fn one_host_without_a_usable_certificate_leaves_the_others_alone_at_the_start() {
     let (certs, _) = two();
     certs.write("b.example.key", &made(&["b.example"], 60).key);
-    let loaded = TlsHosts::load(certs.root(), &hosts());
+    let loaded = TlsHosts::load(certs.root(), &hosts(), &Policies::default());
     assert_eq!(said(&loaded, "a.example").state, "found a.example.crt");
     let b = said(&loaded, "b.example");
     assert_eq!((b.state.as_str(), b.faults.len()), ("unusable", 1));
     assert!(loaded.tls.has(&domain("a.example")) && !loaded.tls.has(&domain("b.example")));
     // There is nothing to keep.
-    let again = loaded.tls.reload(certs.root(), &hosts());
+    let again = loaded
+        .tls
+        .reload(certs.root(), &hosts(), &Policies::default());
     assert_eq!(said(&again, "b.example").state, "unusable");
 }
 
@@ -196,19 +202,21 @@ fn the_only_certificate_is_used_even_if_clients_refuse_it() {
     ] {
         let certs = Certs::new();
         certs.put("a.example", &made);
-        let loaded = TlsHosts::load(certs.root(), &hosts());
+        let loaded = TlsHosts::load(certs.root(), &hosts(), &Policies::default());
         let a = said(&loaded, "a.example");
         assert_eq!(a.state, "found a.example.crt");
         assert!(a.faults[0].contains(words), "{a:?}");
         // Nothing better was there before, so the next one of its kind takes its place.
         certs.put("a.example", &made);
-        let again = loaded.tls.reload(certs.root(), &hosts());
+        let again = loaded
+            .tls
+            .reload(certs.root(), &hosts(), &Policies::default());
         assert_eq!(said(&again, "a.example").state, "found a.example.crt");
     }
     // Also when only the names in it tell whose it is.
     let certs = Certs::new();
     certs.put("whatever", &made(&["a.example"], -1));
-    let loaded = TlsHosts::load(certs.root(), &hosts());
+    let loaded = TlsHosts::load(certs.root(), &hosts(), &Policies::default());
     assert_eq!(said(&loaded, "a.example").state, "found whatever.crt");
 }
 
@@ -216,16 +224,18 @@ fn the_only_certificate_is_used_even_if_clients_refuse_it() {
 fn what_has_expired_is_replaced_by_whatever_comes() {
     let certs = Certs::new();
     certs.put("a.example", &made(&["a.example"], -1));
-    let before = TlsHosts::load(certs.root(), &hosts()).tls;
+    let before = TlsHosts::load(certs.root(), &hosts(), &Policies::default()).tls;
     certs.put("a.example", &made(&["c.example"], 60));
-    let after = before.reload(certs.root(), &hosts());
+    let after = before.reload(certs.root(), &hosts(), &Policies::default());
     assert_ne!(
         end_point(&after.tls, "a.example"),
         end_point(&before, "a.example")
     );
     // But it is kept if there is nothing.
     certs.remove("a.example.crt");
-    let gone = after.tls.reload(certs.root(), &hosts());
+    let gone = after
+        .tls
+        .reload(certs.root(), &hosts(), &Policies::default());
     assert_eq!(said(&gone, "a.example").state, "kept a.example.crt");
 }
 
@@ -235,7 +245,7 @@ fn a_candidate_that_cannot_be_used_makes_room_for_the_next() {
     let certs = Certs::new();
     certs.put("new", &made(&["a.example"], 90));
     certs.put("old", &made(&["a.example"], 60));
-    let best = TlsHosts::load(certs.root(), &hosts());
+    let best = TlsHosts::load(certs.root(), &hosts(), &Policies::default());
     assert_eq!(said(&best, "a.example").state, "found new.crt");
     let HostState::Found(source) = &best.hosts[0].state else {
         panic!("{best:?}");
@@ -243,7 +253,7 @@ fn a_candidate_that_cannot_be_used_makes_room_for_the_next() {
     assert_eq!(source.spare, [certs.path("old.crt")]);
 
     certs.remove("new.key");
-    let loaded = TlsHosts::load(certs.root(), &hosts());
+    let loaded = TlsHosts::load(certs.root(), &hosts(), &Policies::default());
     let a = said(&loaded, "a.example");
     assert_eq!(a.state, "found old.crt");
     assert!(a.faults.is_empty() && a.warnings.len() == 2, "{a:?}");
@@ -253,7 +263,9 @@ fn a_candidate_that_cannot_be_used_makes_room_for_the_next() {
     );
     assert!(a.warnings[1].contains("old.crt is used instead"), "{a:?}");
 
-    let after = best.tls.reload(certs.root(), &hosts());
+    let after = best
+        .tls
+        .reload(certs.root(), &hosts(), &Policies::default());
     let a = said(&after, "a.example");
     assert_eq!(a.state, "kept new.crt");
     assert!(
@@ -262,7 +274,9 @@ fn a_candidate_that_cannot_be_used_makes_room_for_the_next() {
     );
     // A file that was never in use holds nothing up.
     certs.put("old", &made(&["a.example"], 70));
-    let renewed = loaded.tls.reload(certs.root(), &hosts());
+    let renewed = loaded
+        .tls
+        .reload(certs.root(), &hosts(), &Policies::default());
     assert_eq!(said(&renewed, "a.example").state, "found old.crt");
     assert_ne!(
         end_point(&renewed.tls, "a.example"),
@@ -276,7 +290,7 @@ fn a_copy_of_the_certificate_in_use_is_no_spare() {
     let made = made(&["a.example"], 60);
     certs.put("a.example", &made);
     certs.put("copy", &made);
-    let loaded = TlsHosts::load(certs.root(), &hosts());
+    let loaded = TlsHosts::load(certs.root(), &hosts(), &Policies::default());
     let HostState::Found(source) = &loaded.hosts[0].state else {
         panic!("{loaded:?}");
     };
@@ -291,7 +305,7 @@ fn one_that_is_not_valid_yet_does_not_win_for_lasting_longest() {
     later.not_before = later.not_after;
     certs.put("later", &self_made(&later));
     certs.put("now", &made(&["a.example"], 60));
-    let loaded = TlsHosts::load(certs.root(), &hosts());
+    let loaded = TlsHosts::load(certs.root(), &hosts(), &Policies::default());
     assert_eq!(said(&loaded, "a.example").state, "found now.crt");
 }
 
@@ -307,7 +321,7 @@ fn what_cannot_be_read_is_the_fault_of_whom_it_is_called_after() {
     ] {
         let certs = Certs::new();
         certs.write(name, "");
-        let loaded = TlsHosts::load(certs.root(), &hosts());
+        let loaded = TlsHosts::load(certs.root(), &hosts(), &Policies::default());
         let state = |host| said(&loaded, host).state;
         let expected = if whose.is_some() {
             "unusable"
@@ -336,7 +350,7 @@ fn who_has_none_is_told_what_was_overlooked() {
     ] {
         certs.write(name, "x");
     }
-    let loaded = TlsHosts::load(certs.root(), &hosts());
+    let loaded = TlsHosts::load(certs.root(), &hosts(), &Policies::default());
     for (report, own) in loaded.hosts.iter().zip(["a.example.cer", "b.example.CRT"]) {
         let HostState::Missing { why } = &report.state else {
             panic!("{report:?}");
@@ -351,4 +365,40 @@ fn who_has_none_is_told_what_was_overlooked() {
             "{why}"
         );
     }
+}
+
+/// What TLS offers is the administrator's word, whatever has become of the certificate.
+#[test]
+fn a_host_that_keeps_its_certificate_takes_over_what_is_said_of_its_tls() {
+    use crate::tls::{Policy, Versions};
+    let (certs, before) = two();
+    let versions = |tls: &TlsHosts, host: &str| {
+        let tls = tls.hosts.get(&domain(host)).unwrap();
+        let suites = &tls.starttls.of(&[]).crypto_provider().cipher_suites;
+        suites
+            .iter()
+            .map(|suite| suite.version().version)
+            .collect::<Vec<_>>()
+    };
+    assert!(versions(&before, "a.example").contains(&rustls::ProtocolVersion::TLSv1_2));
+    certs.remove("a.example.crt");
+    let mut policies = Policies::default();
+    let modern = Policy {
+        versions: Versions::Only13,
+        ..Policy::default()
+    };
+    let policy = HostPolicy {
+        starttls: modern.clone(),
+        direct: modern,
+    };
+    policies.insert(domain("a.example"), policy);
+    let after = before.reload(certs.root(), &hosts(), &policies);
+    assert_eq!(said(&after, "a.example").state, "kept a.example.crt");
+    assert_eq!(
+        end_point(&after.tls, "a.example"),
+        end_point(&before, "a.example")
+    );
+    let only = [rustls::ProtocolVersion::TLSv1_3; 3];
+    assert_eq!(versions(&after.tls, "a.example"), only);
+    assert!(versions(&after.tls, "b.example").len() > 3);
 }

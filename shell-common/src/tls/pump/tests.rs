@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use spondee_core::jid::Domain;
 
 use super::*;
-use crate::tls::generate_development_certificate;
+use crate::tls::{Policies, generate_development_certificate};
 
 static TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 static TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -51,7 +51,7 @@ impl Server {
         for host in &domains {
             generate_development_certificate(&directory.0, host).unwrap();
         }
-        let hosts = Arc::new(TlsHosts::load(&directory.0, &domains).tls);
+        let hosts = Arc::new(TlsHosts::load(&directory.0, &domains, &Policies::default()).tls);
         Self { directory, hosts }
     }
 

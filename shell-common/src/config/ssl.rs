@@ -1,0 +1,310 @@
+//! `tls_profile` and the tables `ssl`, `c2s_ssl` and `c2s_direct_tls_ssl`, with Prosody's names: what TLS offers.
+//!
+//! As in Prosody each says more of what the one before has said, key by key: the profile, `ssl`, the table of a service; for all hosts
+//! first, then for one.
+
+use rustls::{CipherSuite, NamedGroup};
+use spondee_core::options::{Source as _, of_host};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::options::Kind;
+use super::reader::{Reader, Wrongs};
+use super::value::text;
+use crate::tls::{
+    HostPolicy, Policy, Suites, Versions, group, lacks_group_for_12, suite_of_12, suite_of_13,
+};
+
+/// What one of the options says.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    versions: Option<Versions>,
+    ciphers: Option<Vec<CipherSuite>>,
+    ciphersuites: Option<Vec<CipherSuite>>,
+    groups: Option<Vec<NamedGroup>>,
+}
+
+/// What a host offers, as far as the file says.
+pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
+    from.part("TLS");
+    let profile = of_host(
+        "tls_profile",
+        "\"intermediate\" is TLS 1.2 and 1.3, \"modern\" TLS 1.3 alone, which shuts out clients of before 2018 or so. All there is has \
+         forward secrecy and authenticated encryption.",
+    )
+    .elsewhere("\"modern\"");
+    let profile = from.layers(&profile, Kind::Text, "\"intermediate\"", |value, wrongs| {
+        let (span, value) = (value.span(), value.get_ref());
+        let versions = text(value).and_then(|name| of_profile(&name));
+        let versions = versions
+            .map_err(|wrong| wrongs.push((span, format!("`tls_profile` {wrong}"))))
+            .ok()?;
+        Some(Said {
+            versions: Some(versions),
+            ..Said::default()
+        })
+    });
+    let ssl = table(
+        from,
+        "ssl",
+        "Where TLS is to be narrower than its profile: `protocol`, \"tlsv1_2\", \"tlsv1_2+\", \"tlsv1_3\" or \"tlsv1_3+\"; `ciphers`, suites of \
+         TLS 1.2 in the order in which they are taken, by OpenSSL's or IANA's names; `ciphersuites`, the same of TLS 1.3; `curveslist`, \
+         the groups that keys may be agreed on in. What a host says goes before what stands here, name by name.",
+        "{ ciphers = [\"ECDHE-ECDSA-AES256-GCM-SHA384\"], curveslist = [\"X25519\", \"P-384\"] }",
+    );
+    let c2s = table(
+        from,
+        "c2s_ssl",
+        "The same for clients: it goes before `ssl`. The second is for direct TLS alone.",
+        "{ curveslist = [\"X25519\", \"P-256\", \"P-384\"] }",
+    );
+    let direct = table(from, "c2s_direct_tls_ssl", "", "{ protocol = \"tlsv1_3\" }");
+    let [all, own] = [0, 1].map(|layer| {
+        let of = |layers: &[Option<Said>; 2]| layers.get(layer).cloned().flatten();
+        [of(&profile), of(&ssl), of(&c2s), of(&direct)]
+    });
+    let said = |count: usize| {
+        let layers = all.iter().take(count).chain(own.iter().take(count));
+        layers.flatten().fold(Said::default(), Said::over)
+    };
+    let (starttls, direct) = (said(3), said(4));
+    let policy = HostPolicy {
+        starttls: starttls.policy(),
+        direct: direct.policy(),
+    };
+    look_at(
+        from,
+        [(&starttls, &policy.starttls), (&direct, &policy.direct)],
+    );
+    policy
+}
+
+/// What is not wrong by itself, but cannot be used, or does nothing.
+fn look_at(from: &mut Reader<'_, '_, '_>, both: [(&Said, &Policy); 2]) {
+    const TABLES: &[&str] = &["c2s_direct_tls_ssl", "c2s_ssl", "ssl", "tls_profile"];
+    if both.iter().any(|(_, policy)| lacks_group_for_12(policy)) {
+        from.contradiction(
+            TABLES,
+            "`curveslist` leaves no group for TLS 1.2: add \"X25519\", or set `tls_profile = \"modern\"`".to_owned(),
+        );
+    }
+    for (name, version, is_idle) in [
+        (
+            "ciphers",
+            "TLS 1.2",
+            both.iter().all(|(said, policy)| {
+                said.ciphers.is_some() && policy.versions == Versions::Only13
+            }),
+        ),
+        (
+            "ciphersuites",
+            "TLS 1.3",
+            both.iter().all(|(said, policy)| {
+                said.ciphersuites.is_some() && policy.versions == Versions::Only12
+            }),
+        ),
+    ] {
+        if is_idle {
+            from.warn(format!(
+                "`{name}` has no effect, because {version} is not offered"
+            ));
+        }
+    }
+}
+
+fn table(
+    from: &mut Reader<'_, '_, '_>,
+    name: &'static str,
+    words: &'static str,
+    example: &'static str,
+) -> [Option<Said>; 2] {
+    let option = of_host(name, words).shown_as(example);
+    from.layers(&option, Kind::Table, "", |value, wrongs| {
+        said(name, value, wrongs)
+    })
+}
+
+impl Said {
+    /// What `more` says goes before what was said.
+    fn over(self, more: &Self) -> Self {
+        let more = more.clone();
+        Self {
+            versions: more.versions.or(self.versions),
+            ciphers: more.ciphers.or(self.ciphers),
+            ciphersuites: more.ciphersuites.or(self.ciphersuites),
+            groups: more.groups.or(self.groups),
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        let default = Policy::default();
+        let suites = |said: &Option<Vec<_>>| said.clone().map_or(Suites::All, Suites::Chosen);
+        Policy {
+            versions: self.versions.unwrap_or(default.versions),
+            tls12: suites(&self.ciphers),
+            tls13: suites(&self.ciphersuites),
+            groups: self.groups.clone().unwrap_or(default.groups),
+        }
+    }
+}
+
+fn of_profile(name: &str) -> Result<Versions, String> {
+    match name {
+        "intermediate" => Ok(Versions::From12),
+        "modern" => Ok(Versions::Only13),
+        "old" | "legacy" => Err(format!(
+            "cannot be \"{name}\": it stands for TLS 1.0 and 1.1 and for suites without forward secrecy, which are broken (RFC 8996) and \
+             not there; take \"intermediate\", which every client of the last ten years speaks"
+        )),
+        other => Err(format!(
+            "must be one of \"intermediate\", \"modern\", not \"{other}\""
+        )),
+    }
+}
+
+fn of_protocol(name: &str) -> Result<Versions, String> {
+    match name {
+        "tlsv1_2" => Ok(Versions::Only12),
+        "tlsv1_2+" => Ok(Versions::From12),
+        "tlsv1_3" | "tlsv1_3+" => Ok(Versions::Only13),
+        "sslv2" | "sslv3" | "sslv23" | "sslv2+" | "sslv3+" | "tlsv1" | "tlsv1+" | "tlsv1_1"
+        | "tlsv1_1+" => Err(format!(
+            "cannot be \"{name}\": what is older than TLS 1.2 is broken (RFC 8996, RFC 7568) and not there; take \"tlsv1_2+\""
+        )),
+        other => Err(format!(
+            "must be one of \"tlsv1_2\", \"tlsv1_2+\", \"tlsv1_3\", \"tlsv1_3+\", not \"{other}\""
+        )),
+    }
+}
+
+/// Reads a table; each entry that is wrong is noted.
+fn said(option: &str, value: &Spanned<DeValue<'_>>, wrongs: &mut Wrongs) -> Option<Said> {
+    let Some(table) = value.get_ref().as_table() else {
+        let wrong = format!("`{option}` must be a table: {option} = {{ protocol = \"tlsv1_2+\" }}");
+        wrongs.push((value.span(), wrong));
+        return None;
+    };
+    let mut said = Said::default();
+    for (key, value) in table {
+        let name = key.get_ref().as_ref();
+        let full = format!("{option}.{name}");
+        match name {
+            "protocol" => {
+                let read = text(value.get_ref()).and_then(|name| of_protocol(&name));
+                match read {
+                    Ok(versions) => said.versions = Some(versions),
+                    Err(wrong) => wrongs.push((value.span(), format!("`{full}` {wrong}"))),
+                }
+            }
+            "ciphers" => said.ciphers = list(&full, value, suite_of_12, wrongs),
+            "ciphersuites" => said.ciphersuites = list(&full, value, suite_of_13, wrongs),
+            "curveslist" | "curve" => said.groups = list(&full, value, group, wrongs),
+            "options" => {
+                list(&full, value, openssl_option, wrongs);
+            }
+            other => wrongs.push((key.span(), not_here(option, other))),
+        }
+    }
+    Some(said)
+}
+
+/// A list, or one text with colons between the names, as OpenSSL writes it.
+fn list<T: PartialEq>(
+    option: &str,
+    value: &Spanned<DeValue<'_>>,
+    read: impl Fn(&str) -> Result<T, String>,
+    wrongs: &mut Wrongs,
+) -> Option<Vec<T>> {
+    let items: &[Spanned<DeValue<'_>>] = match value.get_ref().as_array() {
+        Some(items) => items,
+        None => std::slice::from_ref(value),
+    };
+    let mut list = Vec::new();
+    let before = wrongs.len();
+    for item in items {
+        let text = match text(item.get_ref()) {
+            Ok(text) => text,
+            Err(wrong) => {
+                wrongs.push((item.span(), format!("`{option}` {wrong}")));
+                continue;
+            }
+        };
+        let names = text.split([':', ',', ' ']).filter(|name| !name.is_empty());
+        for name in names {
+            match read(name) {
+                // A name that comes again says nothing new.
+                Ok(read) if list.contains(&read) => {}
+                Ok(read) => list.push(read),
+                Err(wrong) => {
+                    wrongs.push((
+                        item.span(),
+                        format!("`{option}` holds \"{name}\", which {wrong}"),
+                    ));
+                }
+            }
+        }
+    }
+    if wrongs.len() > before {
+        return None;
+    }
+    if list.is_empty() {
+        let wrong = format!(
+            "`{option}` names nothing, which leaves nothing to offer; remove it for the default"
+        );
+        wrongs.push((value.span(), wrong));
+        return None;
+    }
+    Some(list)
+}
+
+/// Options of OpenSSL: what is so in any case is taken.
+fn openssl_option(name: &str) -> Result<(), String> {
+    match name {
+        "cipher_server_preference"
+        | "no_compression"
+        | "no_renegotiation"
+        | "no_session_resumption_on_renegotiation"
+        | "no_sslv2"
+        | "no_sslv3"
+        | "no_ticket"
+        | "no_tlsv1"
+        | "no_tlsv1_1"
+        | "single_dh_use"
+        | "single_ecdh_use" => Ok(()),
+        "no_tlsv1_2" | "no_tlsv1_3" => {
+            Err("is said by `protocol`: \"tlsv1_3\" or \"tlsv1_2\"".to_owned())
+        }
+        _ => Err(
+            "does nothing here; there are cipher_server_preference, no_compression, no_renegotiation, no_ticket, single_dh_use and \
+             single_ecdh_use, all of which are so in any case: `options` can go"
+                .to_owned(),
+        ),
+    }
+}
+
+/// What is said of other names.
+fn not_here(option: &str, name: &str) -> String {
+    let why = match name {
+        "dhparam" => {
+            "remove it: DHE is not offered, so there are no parameters for it; ECDHE, which is, gives forward secrecy"
+        }
+        "certificate" | "key" => {
+            "remove it: certificates and keys are found in the directory `certificates`, by the names in them"
+        }
+        "password" => {
+            "remove it: a key that needs a password is not read; write one without by openssl pkey -in FILE -out FILE.key"
+        }
+        "cafile" | "capath" | "depth" | "verify" | "verifyext" => {
+            "remove it: clients are asked for no certificate, so there is nothing to verify"
+        }
+        _ => {
+            return format!(
+                "there is no `{option}.{name}`; there are ciphers, ciphersuites, curveslist, options, protocol"
+            );
+        }
+    };
+    format!("`{option}.{name}` is not an option here; {why}")
+}
+
+#[cfg(test)]
+mod tests;

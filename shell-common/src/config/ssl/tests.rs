@@ -1,0 +1,174 @@
+use std::path::Path;
+
+use spondee_core::jid::Domain;
+
+use super::*;
+use crate::config::Settings;
+
+fn read(text: &str) -> Result<Settings, Vec<String>> {
+    Settings::parse(text, Path::new("spondee.toml"), Path::new("/")).map_err(|error| error.faults)
+}
+
+fn of(settings: &Settings, host: &str) -> HostPolicy {
+    settings.tls.of(&Domain::parse(host).unwrap())
+}
+
+/// The one fault of these lines above a host's section.
+fn fault(text: &str) -> String {
+    let mut faults = read(&format!("{text}\n[host.\"a.example\"]\n")).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    faults.remove(0)
+}
+
+#[test]
+fn without_a_word_a_host_offers_the_default() {
+    let settings = read("[host.\"a.example\"]\n").unwrap();
+    assert_eq!(of(&settings, "a.example"), HostPolicy::default());
+    let same = read("tls_profile = \"intermediate\"\n[host.\"a.example\"]\n").unwrap();
+    assert_eq!(of(&same, "a.example"), HostPolicy::default());
+}
+
+#[test]
+fn a_profile_is_for_all_hosts_or_for_one() {
+    let settings = read(
+        "tls_profile = \"modern\"\n[host.\"a.example\"]\n[host.\"b.example\"]\ntls_profile = \"intermediate\"\n",
+    )
+    .unwrap();
+    let versions = |host| of(&settings, host).starttls.versions;
+    assert_eq!(versions("a.example"), Versions::Only13);
+    assert_eq!(versions("b.example"), Versions::From12);
+}
+
+#[test]
+fn tables_complete_each_other_name_by_name() {
+    let settings = read(
+        "ssl = { protocol = \"tlsv1_2\", curveslist = \"P-256:X25519\" }\n\
+         c2s_ssl = { ciphers = [\"ECDHE-RSA-AES256-GCM-SHA384\"] }\n\
+         c2s_direct_tls_ssl = { protocol = \"tlsv1_3+\" }\n\
+         [host.\"a.example\"]\n\
+         [host.\"b.example\"]\n\
+         ssl = { protocol = \"tlsv1_2+\", curve = \"secp384r1\" }\n",
+    )
+    .unwrap();
+    let (a, b) = (of(&settings, "a.example"), of(&settings, "b.example"));
+    let chosen = Suites::Chosen(vec![CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]);
+    assert_eq!(a.starttls.versions, Versions::Only12);
+    assert_eq!(a.direct.versions, Versions::Only13);
+    assert_eq!(
+        a.starttls.groups,
+        [NamedGroup::secp256r1, NamedGroup::X25519]
+    );
+    assert_eq!(b.starttls.versions, Versions::From12);
+    // What the host says goes before what is said for all, of whatever service.
+    assert_eq!(b.direct.versions, Versions::From12);
+    assert_eq!(b.starttls.groups, [NamedGroup::secp384r1]);
+    for policy in [a.starttls, a.direct, b.starttls, b.direct] {
+        assert_eq!((&policy.tls12, &policy.tls13), (&chosen, &Suites::All));
+    }
+}
+
+#[test]
+fn a_table_may_be_a_section_of_its_own() {
+    let settings = read(
+        "[ssl]\nprotocol = \"tlsv1_3\"\noptions = [\"no_ticket\", \"single_dh_use\"]\n[host.\"a.example\"]\n\
+         [host.\"b.example\".ssl]\nprotocol = \"tlsv1_2+\"\n",
+    )
+    .unwrap();
+    assert_eq!(of(&settings, "a.example").direct.versions, Versions::Only13);
+    assert_eq!(of(&settings, "b.example").direct.versions, Versions::From12);
+    assert_eq!(settings.warnings, [""; 0]);
+}
+
+#[test]
+fn what_is_broken_or_not_there_is_refused_with_what_to_do() {
+    for (text, words) in [
+        ("tls_profile = \"old\"", "TLS 1.0 and 1.1"),
+        ("tls_profile = \"legacy\"", "take \"intermediate\""),
+        (
+            "tls_profile = \"paranoid\"",
+            "must be one of \"intermediate\", \"modern\"",
+        ),
+        ("tls_profile = 3", "must be text in quotes"),
+        ("ssl = \"tlsv1_2\"", "`ssl` must be a table"),
+        ("ssl = { protocol = \"tlsv1\" }", "take \"tlsv1_2+\""),
+        ("ssl = { protocol = \"sslv3+\" }", "RFC 7568"),
+        ("ssl = { protocol = \"1.3\" }", "must be one of \"tlsv1_2\""),
+        ("ssl = { ciphers = [] }", "`ssl.ciphers` names nothing"),
+        (
+            "c2s_ssl = { ciphersuites = \"\" }",
+            "`c2s_ssl.ciphersuites` names nothing",
+        ),
+        (
+            "ssl = { curveslist = [] }",
+            "`ssl.curveslist` names nothing",
+        ),
+        (
+            "ssl = { ciphers = [\"RC4-SHA\"] }",
+            "\"RC4-SHA\", which is no suite",
+        ),
+        (
+            "ssl = { ciphers = \"ECDHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES256-GCM-SHA384\" }",
+            "needs DHE",
+        ),
+        ("ssl = { ciphersuites = [7] }", "must be text in quotes"),
+        (
+            "ssl = { curveslist = [\"X25519\", \"P-521\"] }",
+            "\"P-521\", which is not offered",
+        ),
+        (
+            "ssl = { dhparam = \"/etc/dh.pem\" }",
+            "ECDHE, which is, gives forward secrecy",
+        ),
+        (
+            "ssl = { certificate = \"a.crt\" }",
+            "found in the directory `certificates`",
+        ),
+        ("ssl = { verify = \"none\" }", "asked for no certificate"),
+        (
+            "ssl = { options = \"no_tlsv1_2\" }",
+            "is said by `protocol`",
+        ),
+        ("ssl = { options = [\"cookie_exchange\"] }", "can go"),
+        (
+            "ssl = { cipher = \"x\" }",
+            "there is no `ssl.cipher`; there are ciphers",
+        ),
+    ] {
+        let fault = fault(text);
+        assert!(fault.starts_with("spondee.toml:1: "), "{fault}");
+        assert!(fault.contains(words), "{text}: {fault}");
+    }
+    let own = read("[host.\"a.example\"]\nssl = { protocol = \"tlsv1\" }\n").unwrap_err();
+    assert!(own[0].starts_with("spondee.toml:2: "), "{own:?}");
+}
+
+#[test]
+fn a_list_for_a_version_that_is_not_offered_is_warned_of() {
+    for (text, words) in [
+        (
+            "tls_profile = \"modern\"\nssl = { ciphers = \"ECDHE-RSA-AES256-GCM-SHA384\" }",
+            "`ciphers` has no effect",
+        ),
+        (
+            "ssl = { protocol = \"tlsv1_2\", ciphersuites = \"TLS_AES_256_GCM_SHA384\" }",
+            "`ciphersuites` has no effect",
+        ),
+    ] {
+        let settings = read(&format!("{text}\n[host.\"a.example\"]\n")).unwrap();
+        assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
+        assert!(
+            settings.warnings[0].contains(words),
+            "{:?}",
+            settings.warnings
+        );
+    }
+}
+
+#[cfg(feature = "aws-lc-rs")]
+#[test]
+fn a_group_of_tls_1_3_alone_does_not_do_for_1_2() {
+    let fault = fault("ssl = { curveslist = \"X25519MLKEM768\" }");
+    assert!(fault.contains("leaves no group for TLS 1.2"), "{fault}");
+    read("tls_profile = \"modern\"\nssl = { curveslist = \"X25519MLKEM768\" }\n[host.a]\n")
+        .unwrap();
+}

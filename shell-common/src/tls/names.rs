@@ -1,0 +1,221 @@
+//! The names of cipher suites and groups: IANA's, OpenSSL's, and what is said of names that stand for something we do not have.
+
+use rustls::{CipherSuite, NamedGroup};
+
+use super::policy::Signature;
+
+/// A cipher suite that is there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suite {
+    pub(super) suite: CipherSuite,
+    /// As it is shown, and as OpenSSL and Prosody call it.
+    pub(super) name: &'static str,
+    /// IANA's name, if that is another.
+    iana: &'static str,
+    /// What the certificate's key must sign with; TLS 1.3 leaves that open.
+    pub(super) signature: Option<Signature>,
+}
+
+const fn tls13(suite: CipherSuite, name: &'static str) -> Suite {
+    Suite {
+        suite,
+        name,
+        iana: name,
+        signature: None,
+    }
+}
+
+const fn tls12(
+    suite: CipherSuite,
+    signature: Signature,
+    name: &'static str,
+    iana: &'static str,
+) -> Suite {
+    Suite {
+        suite,
+        name,
+        iana,
+        signature: Some(signature),
+    }
+}
+
+/// Those of TLS 1.3, AES-128 first (`Preference::of` says why).
+pub(super) const TLS13: &[Suite] = &[
+    tls13(
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        "TLS_AES_128_GCM_SHA256",
+    ),
+    tls13(
+        CipherSuite::TLS13_AES_256_GCM_SHA384,
+        "TLS_AES_256_GCM_SHA384",
+    ),
+    tls13(
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+        "TLS_CHACHA20_POLY1305_SHA256",
+    ),
+];
+
+/// Those of TLS 1.2 that have forward secrecy and authenticated encryption.
+pub(super) const TLS12: &[Suite] = &[
+    tls12(
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        Signature::Ecdsa,
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    ),
+    tls12(
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        Signature::Ecdsa,
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    ),
+    tls12(
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        Signature::Ecdsa,
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    ),
+    tls12(
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        Signature::Rsa,
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    ),
+    tls12(
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        Signature::Rsa,
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    ),
+    tls12(
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        Signature::Rsa,
+        "ECDHE-RSA-CHACHA20-POLY1305",
+        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    ),
+];
+
+/// A group in which keys are agreed on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    pub(super) group: NamedGroup,
+    /// As it is shown.
+    pub(super) name: &'static str,
+    /// What else it is called: by OpenSSL, by IANA.
+    others: &'static [&'static str],
+    /// Whether TLS 1.2 does not have it.
+    pub(super) only_13: bool,
+}
+
+const GROUPS: &[Group] = &[
+    #[cfg(feature = "aws-lc-rs")]
+    Group {
+        group: NamedGroup::X25519MLKEM768,
+        name: POST_QUANTUM,
+        others: &[],
+        only_13: true,
+    },
+    Group {
+        group: NamedGroup::X25519,
+        name: "X25519",
+        others: &[],
+        only_13: false,
+    },
+    Group {
+        group: NamedGroup::secp256r1,
+        name: "P-256",
+        others: &["prime256v1", "secp256r1"],
+        only_13: false,
+    },
+    Group {
+        group: NamedGroup::secp384r1,
+        name: "P-384",
+        others: &["secp384r1"],
+        only_13: false,
+    },
+];
+
+const POST_QUANTUM: &str = "X25519MLKEM768";
+
+/// All groups, the first we would take first.
+pub(super) fn groups() -> impl Iterator<Item = &'static Group> {
+    GROUPS.iter()
+}
+
+/// The suite of TLS 1.2 that is called so.
+///
+/// # Errors
+/// What completes "holds "NAME", which …".
+pub(crate) fn suite_of_12(name: &str) -> Result<CipherSuite, String> {
+    if let Some(suite) = find(TLS12, name) {
+        return Ok(suite);
+    }
+    let upper = name.to_ascii_uppercase();
+    let is_pattern = name.contains(['!', '+', '@', '='])
+        || ["ALL", "DEFAULT", "HIGH", "MEDIUM", "LOW"].contains(&upper.as_str())
+        || name.starts_with('-');
+    let why = if find(TLS13, name).is_some() {
+        return Err("is a suite of TLS 1.3: name it in `ciphersuites`".to_owned());
+    } else if upper.starts_with("DHE-") || upper.starts_with("TLS_DHE_") {
+        "needs DHE, which is not offered: ECDHE gives forward secrecy"
+    } else if is_pattern {
+        "is a pattern of OpenSSL's: name suites one by one"
+    } else {
+        "is no suite that is offered here, where all have forward secrecy and authenticated encryption"
+    };
+    Err(format!("{why}; there are {}", list(TLS12)))
+}
+
+/// The suite of TLS 1.3 that is called so.
+///
+/// # Errors
+/// As above.
+pub(crate) fn suite_of_13(name: &str) -> Result<CipherSuite, String> {
+    find(TLS13, name).ok_or_else(|| match find(TLS12, name) {
+        Some(_) => "is a suite of TLS 1.2: name it in `ciphers`".to_owned(),
+        None => format!(
+            "is no suite of TLS 1.3 that is offered here; there are {}",
+            list(TLS13)
+        ),
+    })
+}
+
+/// The group that is called so.
+///
+/// # Errors
+/// As above.
+pub(crate) fn group(name: &str) -> Result<NamedGroup, String> {
+    let is_it = |group: &&Group| {
+        let mut names = group.others.iter().chain([&group.name]);
+        names.any(|other| other.eq_ignore_ascii_case(name))
+    };
+    groups()
+        .find(is_it)
+        .map(|found| found.group)
+        .ok_or_else(|| {
+            let lower = name.to_ascii_lowercase();
+            let why = if ["p-521", "secp521r1"].contains(&lower.as_str()) {
+                "is not offered: no client needs it, and it is slow"
+            } else if name.eq_ignore_ascii_case(POST_QUANTUM) {
+                "needs a server that was built with the feature aws-lc-rs"
+            } else if lower.starts_with("ffdhe") {
+                "is a group of DHE, which is not offered: ECDHE gives forward secrecy"
+            } else {
+                "is not offered"
+            };
+            let names: Vec<_> = groups().map(|group| group.name).collect();
+            format!("{why}; there are {}", names.join(", "))
+        })
+}
+
+fn find(suites: &[Suite], name: &str) -> Option<CipherSuite> {
+    let is_it = |suite: &&Suite| {
+        suite.name.eq_ignore_ascii_case(name) || suite.iana.eq_ignore_ascii_case(name)
+    };
+    suites.iter().find(is_it).map(|suite| suite.suite)
+}
+
+fn list(suites: &[Suite]) -> String {
+    let names: Vec<_> = suites.iter().map(|suite| suite.name).collect();
+    names.join(", ")
+}

@@ -1,0 +1,322 @@
+//! What TLS offers the clients of a host: versions, cipher suites and groups to agree on keys in, by the names that administrators know.
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::sign::SigningKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    CipherSuite, NamedGroup, SignatureAlgorithm, SupportedCipherSuite, SupportedProtocolVersion,
+};
+use spondee_core::jid::Domain;
+
+use super::audit::Remark;
+use super::names::{self, Group, Suite};
+
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as library;
+#[cfg(not(feature = "aws-lc-rs"))]
+use rustls::crypto::ring as library;
+
+/// What every host offers.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Policies(BTreeMap<Domain, HostPolicy>);
+
+/// What one host offers, by how TLS begins.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct HostPolicy {
+    /// After `<starttls/>`.
+    pub starttls: Policy,
+    /// Direct TLS.
+    pub direct: Policy,
+}
+
+/// What is offered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// Which versions.
+    pub versions: Versions,
+    /// The suites of TLS 1.2.
+    pub tls12: Suites,
+    /// Those of TLS 1.3.
+    pub tls13: Suites,
+    /// Where keys are agreed on. Which of them it is, the client says.
+    pub groups: Vec<NamedGroup>,
+}
+
+/// Versions of TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Versions {
+    /// 1.2 alone.
+    Only12,
+    /// 1.2 and 1.3.
+    From12,
+    /// 1.3 alone.
+    Only13,
+}
+
+/// Cipher suites of one version.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Suites {
+    /// All there are; AES-128 first, or ChaCha20 where the client prefers it.
+    All,
+    /// These, in this order.
+    Chosen(Vec<CipherSuite>),
+}
+
+impl Default for Policy {
+    /// Mozilla's "intermediate" without DHE.
+    fn default() -> Self {
+        Self {
+            versions: Versions::From12,
+            tls12: Suites::All,
+            tls13: Suites::All,
+            groups: names::groups().map(|group| group.group).collect(),
+        }
+    }
+}
+
+impl Versions {
+    pub(crate) const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Only12 => &["1.2"],
+            Self::From12 => &["1.2", "1.3"],
+            Self::Only13 => &["1.3"],
+        }
+    }
+
+    pub(super) const fn has_12(self) -> bool {
+        match self {
+            Self::Only12 | Self::From12 => true,
+            Self::Only13 => false,
+        }
+    }
+
+    pub(super) const fn has_13(self) -> bool {
+        match self {
+            Self::Only12 => false,
+            Self::From12 | Self::Only13 => true,
+        }
+    }
+}
+
+impl Policies {
+    /// What a host offers; of one that nothing is said of, the default.
+    #[must_use]
+    pub fn of(&self, host: &Domain) -> HostPolicy {
+        self.0.get(host).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn insert(&mut self, host: Domain, policy: HostPolicy) {
+        self.0.insert(host, policy);
+    }
+}
+
+/// What of two versions of a suite's list comes first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum First {
+    Aes128,
+    ChaCha20,
+}
+
+impl Policy {
+    /// The suites in force, in the order in which AES clients get them.
+    pub(super) fn suites(&self) -> Vec<Suite> {
+        self.in_order(First::Aes128)
+    }
+
+    /// Whether this offers TLS 1.2 and no suite of it that goes with such a key.
+    pub(super) fn lacks_tls12_for(&self, key: Signature) -> bool {
+        let fits = |suite: &Suite| suite.signature == Some(key);
+        self.versions.has_12() && !self.suites().iter().any(fits)
+    }
+
+    /// For people, in one line.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let versions = self.versions.names().join(" and ");
+        let suites: Vec<_> = self.suites().iter().map(|suite| suite.name).collect();
+        let groups: Vec<_> = self.group_names().collect();
+        format!(
+            "TLS {versions} with {}; keys agreed on in {}",
+            suites.join(", "),
+            groups.join(", ")
+        )
+    }
+
+    pub(crate) fn group_names(&self) -> impl Iterator<Item = &'static str> {
+        let name = |group: &NamedGroup| {
+            let known = names::groups().find(|known| known.group == *group);
+            known.map_or("?", |known| known.name)
+        };
+        self.groups.iter().map(name)
+    }
+
+    pub(crate) fn suite_names(&self) -> impl Iterator<Item = &'static str> {
+        self.suites().into_iter().map(|suite| suite.name)
+    }
+
+    fn in_order(&self, first: First) -> Vec<Suite> {
+        let mut all = Vec::new();
+        if self.versions.has_13() {
+            all.extend(self.tls13.in_order(names::TLS13, first));
+        }
+        if self.versions.has_12() {
+            all.extend(self.tls12.in_order(names::TLS12, first));
+        }
+        all
+    }
+}
+
+impl Suites {
+    fn in_order(&self, known: &[Suite], first: First) -> Vec<Suite> {
+        match self {
+            Self::Chosen(chosen) => {
+                let of = |suite: &CipherSuite| known.iter().find(|known| known.suite == *suite);
+                chosen.iter().filter_map(of).copied().collect()
+            }
+            Self::All => {
+                let mut all = known.to_vec();
+                if first == First::ChaCha20 {
+                    all.sort_by_key(|suite| !suite.name.contains("CHACHA20"));
+                }
+                all
+            }
+        }
+    }
+}
+
+/// What a certificate's key signs with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Signature {
+    /// Ed25519 counts as such (RFC 8422 §5.1.3).
+    Ecdsa,
+    Rsa,
+}
+
+impl Signature {
+    pub(super) fn of(key: &dyn SigningKey) -> Self {
+        match key.algorithm() == SignatureAlgorithm::RSA {
+            true => Self::Rsa,
+            false => Self::Ecdsa,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ecdsa => "ECDSA",
+            Self::Rsa => "RSA",
+        }
+    }
+}
+
+impl HostPolicy {
+    /// What clients of TLS 1.2 meet that this offers with such a key.
+    pub(super) fn remark(&self, key: Signature) -> Option<Remark> {
+        let lacking = [&self.starttls, &self.direct]
+            .into_iter()
+            .find(|policy| policy.lacks_tls12_for(key))?;
+        let text = format!(
+            "none of the `ciphers` goes with its certificate, whose key signs with {key}, so nobody can use TLS 1.2: add a suite with \
+             {key} in its name",
+            key = key.name()
+        );
+        Some(match lacking.versions {
+            Versions::Only12 => Remark::fault(text),
+            Versions::From12 | Versions::Only13 => Remark::warning(text),
+        })
+    }
+}
+
+/// What a policy comes to for rustls. Made once for all hosts that have it.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) versions: Vec<&'static SupportedProtocolVersion>,
+    /// For clients that prefer ChaCha20.
+    pub(super) client: Arc<CryptoProvider>,
+    /// For all others.
+    pub(super) server: Arc<CryptoProvider>,
+    /// Whose order counts for those who prefer ChaCha20.
+    pub(super) order: Order,
+}
+
+/// Whose order of suites counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Order {
+    Client,
+    Server,
+}
+
+impl Terms {
+    pub(super) fn of(policy: &Policy) -> Self {
+        let mut versions = Vec::new();
+        if policy.versions.has_13() {
+            versions.push(&TLS13);
+        }
+        if policy.versions.has_12() {
+            versions.push(&TLS12);
+        }
+        let server = Arc::new(provider(policy, First::Aes128));
+        match (&policy.tls12, &policy.tls13) {
+            (Suites::All, Suites::All) => Self {
+                versions,
+                client: Arc::clone(&server),
+                server,
+                order: Order::Client,
+            },
+            // An order that was given counts for everybody.
+            (Suites::Chosen(_), _) | (_, Suites::Chosen(_)) => Self {
+                versions,
+                client: Arc::new(provider(policy, First::ChaCha20)),
+                server,
+                order: Order::Server,
+            },
+        }
+    }
+}
+
+/// The terms of several policies, each made once.
+#[derive(Debug, Default)]
+pub(super) struct TermsOf(RefCell<Vec<(Policy, Terms)>>);
+
+impl TermsOf {
+    pub(super) fn get(&self, policy: &Policy) -> Terms {
+        let mut made = self.0.borrow_mut();
+        if let Some((_, terms)) = made.iter().find(|(known, _)| known == policy) {
+            return terms.clone();
+        }
+        let terms = Terms::of(policy);
+        made.push((policy.clone(), terms.clone()));
+        terms
+    }
+}
+
+/// What the library knows of a policy's suites and groups.
+fn provider(policy: &Policy, first: First) -> CryptoProvider {
+    let library = library::default_provider();
+    let suite = |wanted: &Suite| -> Option<SupportedCipherSuite> {
+        let mut known = library.cipher_suites.iter();
+        known.find(|known| known.suite() == wanted.suite).copied()
+    };
+    let group = |wanted: &NamedGroup| {
+        let mut known = library::ALL_KX_GROUPS.iter();
+        known.find(|known| known.name() == *wanted).copied()
+    };
+    CryptoProvider {
+        cipher_suites: policy.in_order(first).iter().filter_map(suite).collect(),
+        kx_groups: policy.groups.iter().filter_map(group).collect(),
+        ..library
+    }
+}
+
+/// Whether no client of TLS 1.2 could agree on a key: none of the groups is older than TLS 1.3.
+pub(crate) fn lacks_group_for_12(policy: &Policy) -> bool {
+    let is_older = |group: &Group| !group.only_13;
+    let mut groups = names::groups().filter(|known| policy.groups.contains(&known.group));
+    policy.versions.has_12() && !groups.any(is_older)
+}

@@ -1,0 +1,344 @@
+//! What TLS offers by `tls_profile` and `ssl`, as clients meet it that are limited to a version, a suite or a group.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::{ALL_KX_GROUPS, cipher_suite as suite, default_provider, kx_group};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{
+    CipherSuite, ClientConfig, ClientConnection, NamedGroup, ProtocolVersion, RootCertStore,
+    SupportedCipherSuite,
+};
+use spec_tests::ca::Authority;
+use spec_tests::client::{Client, PATIENCE, Trust, Versions};
+use spec_tests::program::{Program, left_out};
+use spec_tests::server::{Scratch, Server};
+
+const TLS12: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
+const TLS13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
+
+/// What a client offers.
+#[derive(Clone)]
+struct Offer {
+    versions: &'static [&'static rustls::SupportedProtocolVersion],
+    provider: CryptoProvider,
+}
+
+impl Offer {
+    fn of(versions: &'static [&'static rustls::SupportedProtocolVersion]) -> Self {
+        Self {
+            versions,
+            provider: default_provider(),
+        }
+    }
+
+    fn suites(mut self, suites: &[SupportedCipherSuite]) -> Self {
+        self.provider.cipher_suites = suites.to_vec();
+        self
+    }
+
+    fn group(mut self, group: &'static dyn rustls::crypto::SupportedKxGroup) -> Self {
+        self.provider.kx_groups = vec![group];
+        self
+    }
+}
+
+/// What was agreed on.
+#[derive(Debug, PartialEq)]
+struct Agreed {
+    version: ProtocolVersion,
+    suite: CipherSuite,
+    group: NamedGroup,
+}
+
+type Connect = fn(SocketAddr, &str, &str, &Offer) -> Result<Agreed, String>;
+
+/// A handshake on the port of direct TLS.
+fn direct(address: SocketAddr, host: &str, ca: &str, offer: &Offer) -> Result<Agreed, String> {
+    handshake(TcpStream::connect(address).unwrap(), host, ca, offer)
+}
+
+/// The same behind `<starttls/>`.
+fn starttls(address: SocketAddr, host: &str, ca: &str, offer: &Offer) -> Result<Agreed, String> {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let header = format!(
+        "<stream:stream to='{host}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+    );
+    let ask = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+    for (say, until) in [(header.as_str(), "</stream:features>"), (ask, "<proceed")] {
+        socket.write_all(say.as_bytes()).unwrap();
+        let (mut said, mut byte) = (String::new(), [0]);
+        while !(said.contains(until) && said.ends_with('>')) {
+            socket.read_exact(&mut byte).unwrap();
+            said.push(char::from(byte[0]));
+        }
+    }
+    handshake(socket, host, ca, offer)
+}
+
+fn handshake(mut socket: TcpStream, host: &str, ca: &str, offer: &Offer) -> Result<Agreed, String> {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap())
+        .unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(offer.provider.clone()))
+        .with_protocol_versions(offer.versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).unwrap();
+    let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+    while tls.is_handshaking() {
+        tls.complete_io(&mut socket)
+            .map_err(|error| error.to_string())?;
+    }
+    assert_eq!(tls.tls13_tickets_received(), 0);
+    Ok(Agreed {
+        version: tls.protocol_version().unwrap(),
+        suite: tls.negotiated_cipher_suite().unwrap().suite(),
+        group: tls.negotiated_key_exchange_group().unwrap().name(),
+    })
+}
+
+/// A server with these lines above the sections, and these in that of `localhost`.
+fn server(options: &str, own: &str) -> Server {
+    let stopped = Server::prepare(Scratch::new().unwrap(), own).unwrap();
+    let config = stopped.scratch().join("spondee.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{options}\n{text}")).unwrap();
+    let command = Command::new(stopped.binary());
+    stopped.begin(command).unwrap()
+}
+
+/// The certificate of these servers has an ECDSA key.
+const SUITES: [(SupportedCipherSuite, bool); 9] = [
+    (suite::TLS13_AES_128_GCM_SHA256, true),
+    (suite::TLS13_AES_256_GCM_SHA384, true),
+    (suite::TLS13_CHACHA20_POLY1305_SHA256, true),
+    (suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, true),
+    (suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, true),
+    (suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, true),
+    (suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, false),
+    (suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, false),
+    (suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, false),
+];
+
+fn versions_of(
+    suite: SupportedCipherSuite,
+) -> &'static [&'static rustls::SupportedProtocolVersion] {
+    match suite.tls13() {
+        Some(_) => TLS13,
+        None => TLS12,
+    }
+}
+
+#[test]
+fn by_default_a_client_of_either_version_agrees_by_every_suite_and_group() {
+    let server = server("", "");
+    let ca = server.authority().pem();
+    for (suite, fits) in SUITES {
+        let offer = Offer::of(versions_of(suite)).suites(&[suite]);
+        for connect in [
+            direct(server.tls, "localhost", ca, &offer),
+            starttls(server.clear, "localhost", ca, &offer),
+        ] {
+            assert_eq!(connect.is_ok(), fits, "{suite:?}: {connect:?}");
+            if let Ok(agreed) = connect {
+                assert_eq!(agreed.suite, suite.suite());
+            }
+        }
+    }
+    for versions in [TLS12, TLS13] {
+        for group in ALL_KX_GROUPS {
+            let offer = Offer::of(versions).group(*group);
+            let agreed = direct(server.tls, "localhost", ca, &offer).unwrap();
+            assert_eq!(agreed.group, group.name());
+        }
+    }
+}
+
+#[test]
+fn a_modern_server_refuses_tls_1_2_by_its_name() {
+    let server = server("tls_profile = \"modern\"", "");
+    let ca = server.authority().pem();
+    let both: [(Connect, SocketAddr); 2] = [(direct, server.tls), (starttls, server.clear)];
+    for (connect, address) in both {
+        let refused = connect(address, "localhost", ca, &Offer::of(TLS12));
+        let fault = refused.unwrap_err();
+        assert!(fault.contains("ProtocolVersion"), "{fault}");
+        let agreed = connect(address, "localhost", ca, &Offer::of(TLS13)).unwrap();
+        assert_eq!(agreed.version, ProtocolVersion::TLSv1_3);
+    }
+}
+
+#[test]
+fn suites_and_groups_that_were_named_are_all_there_is_in_the_order_given() {
+    let server = server(
+        "ssl = { ciphers = [\"ECDHE-ECDSA-CHACHA20-POLY1305\", \"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384\"], \
+         ciphersuites = \"TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256\", curveslist = [\"secp384r1\"] }",
+        "",
+    );
+    let ca = server.authority().pem();
+    let agree = |offer: &Offer| direct(server.tls, "localhost", ca, offer);
+    // A client with another order in mind.
+    let both = [
+        suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    ];
+    let agreed = agree(&Offer::of(TLS12).suites(&both)).unwrap();
+    assert_eq!(
+        agreed.suite,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+    );
+    assert_eq!(agreed.group, NamedGroup::secp384r1);
+    let all = [
+        suite::TLS13_CHACHA20_POLY1305_SHA256,
+        suite::TLS13_AES_128_GCM_SHA256,
+        suite::TLS13_AES_256_GCM_SHA384,
+    ];
+    let agreed = agree(&Offer::of(TLS13).suites(&all)).unwrap();
+    assert_eq!(agreed.suite, CipherSuite::TLS13_AES_256_GCM_SHA384);
+    for refused in [
+        Offer::of(TLS12).suites(&[suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]),
+        Offer::of(TLS13).suites(&[suite::TLS13_CHACHA20_POLY1305_SHA256]),
+        Offer::of(TLS12).group(kx_group::X25519),
+        Offer::of(TLS13).group(kx_group::SECP256R1),
+    ] {
+        let fault = agree(&refused).unwrap_err();
+        assert!(fault.contains("HandshakeFailure"), "{fault}");
+    }
+}
+
+#[test]
+fn each_host_and_each_port_has_its_own() {
+    let own = "c2s_direct_tls_ssl = { protocol = \"tlsv1_3\" }\n[host.\"b.example\"]\ntls_profile = \"modern\"\n";
+    let stopped = Server::prepare(Scratch::new().unwrap(), own).unwrap();
+    let other = stopped.scratch().join("other");
+    fs::create_dir(&other).unwrap();
+    let authority = Authority::new(&other).unwrap();
+    authority
+        .issue(&stopped.scratch().join("certs"), "b.example")
+        .unwrap();
+    let command = Command::new(stopped.binary());
+    let server = stopped.begin(command).unwrap();
+    let (a, b) = (server.authority().pem(), authority.pem());
+    let old = Offer::of(TLS12);
+    starttls(server.clear, "localhost", a, &old).unwrap();
+    direct(server.tls, "localhost", a, &old).unwrap_err();
+    starttls(server.clear, "b.example", b, &old).unwrap_err();
+    direct(server.tls, "b.example", b, &old).unwrap_err();
+    direct(server.tls, "b.example", b, &Offer::of(TLS13)).unwrap();
+}
+
+#[test]
+fn a_reload_changes_what_new_connections_get_and_leaves_the_others() {
+    let stopped = Server::prepare(Scratch::new().unwrap(), "").unwrap();
+    stopped.add_user("juliet@localhost", "secret").unwrap();
+    let command = Command::new(stopped.binary());
+    let server = stopped.begin(command).unwrap();
+    let trust = server.trust().unwrap();
+    let old = |trust: &Trust| {
+        let client = Client::connect(server.clear, "localhost", trust).unwrap();
+        let mut client = client.with_versions(Versions::Only12);
+        client.open().unwrap();
+        client.starttls().map(|()| client)
+    };
+    let mut before = old(&trust).unwrap();
+    let config = server.scratch().join("spondee.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("tls_profile = \"modern\"\n{text}")).unwrap();
+    let killed = Command::new("kill")
+        .args(["-HUP", &server.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    server
+        .wait_for_log(&["configuration and certificates reloaded"])
+        .unwrap();
+    let fault = old(&trust).unwrap_err();
+    assert!(fault.contains("ProtocolVersion"), "{fault}");
+    before.open().unwrap();
+    Client::session(server.clear, "localhost", &trust, "juliet", "secret").unwrap();
+}
+
+#[test]
+fn what_is_in_force_is_shown_by_check_config_and_what_is_broken_is_refused() {
+    let stopped = Server::prepare(Scratch::new().unwrap(), "tls_profile = \"modern\"").unwrap();
+    let said = stopped.command(&["check", "config"]).unwrap();
+    let line = "TLS of localhost: TLS 1.3 with TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256; keys \
+                agreed on in X25519, P-256, P-384\n";
+    assert!(said.contains(line), "{said}");
+    let old = Server::prepare(Scratch::new().unwrap(), "tls_profile = \"old\"").unwrap();
+    for command in [&["check", "config"][..], &["serve"]] {
+        let fault = old.command(command).unwrap_err();
+        assert!(
+            fault.contains("exit status: 3") || command[0] == "check",
+            "{fault}"
+        );
+    }
+    // Suites for a key that the host does not have.
+    let rsa = "ssl = { ciphers = \"ECDHE-RSA-AES128-GCM-SHA256\" }";
+    let stopped = Server::prepare(Scratch::new().unwrap(), rsa).unwrap();
+    let said = stopped.command(&["check", "config"]).unwrap();
+    assert!(
+        said.contains("warning: host localhost: none of the `ciphers` goes with"),
+        "{said}"
+    );
+}
+
+/// What OpenSSL says that asks a server by these options, and whether it is content.
+fn openssl(server: &Server, options: &str) -> (bool, String) {
+    let mut command = Command::new("openssl");
+    let address = format!("127.0.0.1:{}", server.clear.port());
+    command
+        .args(["s_client", "-connect", &address, "-starttls", "xmpp"])
+        .args(["-xmpphost", "localhost", "-servername", "localhost"])
+        .arg("-CAfile")
+        .arg(server.authority().path())
+        .args(["-verify_return_error", "-brief"])
+        .args(options.split(' '));
+    let mut openssl = Program::start(command).unwrap();
+    let status = openssl.wait(PATIENCE).unwrap();
+    (status.success(), openssl.seen().join("\n"))
+}
+
+/// OpenSSL as the other end: what it gets, and what it is refused.
+#[test]
+fn openssl_agrees_by_what_is_offered_and_by_nothing_else() {
+    if left_out("openssl s_client against the profiles") {
+        return;
+    }
+    let intermediate = server("", "");
+    let aes256 = "ECDHE-ECDSA-AES256-GCM-SHA384";
+    let tls12_aes256 = format!("-tls1_2 -cipher {aes256}");
+    for (options, words) in [
+        ("-tls1_2", "TLSv1.2"),
+        ("-tls1_3", "TLSv1.3"),
+        (tls12_aes256.as_str(), aes256),
+        ("-tls1_3 -groups P-384", "secp384r1"),
+    ] {
+        let (is_content, said) = openssl(&intermediate, options);
+        assert!(is_content && said.contains(words), "{options}: {said}");
+    }
+    let modern = server("tls_profile = \"modern\"", "");
+    let (is_content, said) = openssl(&modern, "-tls1_3");
+    assert!(is_content, "{said}");
+    for (server, options) in [
+        (&intermediate, "-tls1_3 -groups P-521"),
+        (&intermediate, "-tls1_2 -cipher DHE:RSA:@SECLEVEL=0"),
+        (&intermediate, "-tls1_1 -cipher ALL:@SECLEVEL=0"),
+        (&intermediate, "-tls1 -cipher ALL:@SECLEVEL=0"),
+        (&modern, "-tls1_2"),
+    ] {
+        let (is_content, said) = openssl(server, options);
+        assert!(!is_content && said.contains("alert"), "{options}: {said}");
+    }
+}
