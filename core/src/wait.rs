@@ -16,7 +16,7 @@ use crate::port::{ArchiveTask, CommandId, ConnId, Imported};
 use crate::sasl::{Dates, Status, Tombstones, Verifier};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
-use crate::store::{Batch, Op, Owed};
+use crate::store::{Batch, Op, Owed, Row};
 
 /// One question under way.
 #[derive(Debug)]
@@ -120,6 +120,8 @@ arena_key! {
 pub(crate) enum Requester {
     /// An administrator.
     Administrator(CommandId),
+    /// Nobody: the server does it of itself.
+    Nobody,
     /// Somebody who is connected.
     Petitioner(PetitionKey),
 }
@@ -180,6 +182,8 @@ pub(crate) enum CommandStep {
     Erase,
     /// Keys for an account that comes from elsewhere, which then may sign in or not, and was made and changed then.
     DeriveImport(i64, Status, Dates),
+    /// Keys in place of what this row keeps of the password.
+    DeriveRenewal(Row),
     /// What is to be known before a step of an import.
     Import(ImportAsk),
     /// The commit of a step that is not the last.
@@ -188,10 +192,22 @@ pub(crate) enum CommandStep {
     List,
     /// The record that is to be changed.
     Read(Change),
+    /// The record of somebody who has signed in, of which the password is to be kept otherwise.
+    Renew(Renewal),
     /// The record of an account that is to be shown.
     Show,
+    /// The record of which the password is to be kept as keys.
+    Upgrade,
     /// The commit.
     Write(After),
+}
+
+/// A password that was right.
+#[derive(Debug)]
+pub(crate) struct Renewal {
+    pub(crate) password: Secret,
+    /// The hash of the record that it was right by.
+    pub(crate) record: [u8; 32],
 }
 
 /// Which step of an import waits.
@@ -224,4 +240,6 @@ pub(crate) enum After {
     Enabled,
     /// The password is another: sessions end, with the hash of the new record for those to come.
     PasswordChanged([u8; 32]),
+    /// The same password is kept otherwise; with the hash of the new record.
+    Renewed([u8; 32]),
 }

@@ -11,6 +11,7 @@
 //! | `stream failed: CONDITION (TEXT) peer=P account=A` | a stream ended with this stream error |
 //! | `TLS failed: … peer=P` | a TLS handshake or a later record failed, or the peer left in the middle of the handshake |
 //! | `account added account=A`, `account deleted`, `account disabled`, `account enabled`, `password set` | an administrator's command is done |
+//! | `password hashed account=A` | keys are kept of the password of this account, in place of itself or of keys of before |
 //! | `sessions ended account=A sessions=N` | the same: these sessions were ended by an administrator |
 //! | `the account cannot be used until this row of the database is mended: … account=A` | what an account keeps makes no sense: it is not written over |
 //! | `left out within a minute: … peer=P` | how many more of these lines that address caused (`limits::log`) |
@@ -226,6 +227,7 @@ const fn done(change: AccountChange) -> &'static str {
         AccountChange::Deleted => "account deleted",
         AccountChange::Disabled => "account disabled",
         AccountChange::Enabled => "account enabled",
+        AccountChange::KeysMade => "password hashed",
         AccountChange::PasswordSet => "password set",
     }
 }
@@ -398,6 +400,7 @@ mod tests {
             (AccountChange::Deleted, "account deleted"),
             (AccountChange::Disabled, "account disabled"),
             (AccountChange::Enabled, "account enabled"),
+            (AccountChange::KeysMade, "password hashed"),
             (AccountChange::PasswordSet, "password set"),
         ] {
             let account = BareJid::parse("juliet@example.org").unwrap();

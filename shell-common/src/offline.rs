@@ -126,7 +126,7 @@ mod tests {
     use spondee_core::jid::{BareJid, Domain};
     use spondee_core::limits::Limits;
     use spondee_core::port::{CommandReply, UserEntry};
-    use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Held, Status, Tombstones};
+    use spondee_core::sasl::{CREDENTIALS, Credentials, Form, Hash, Held, Status, Tombstones};
     use spondee_core::secret::Secret;
     use spondee_core::store::{Class, Op, Row};
 
@@ -169,6 +169,7 @@ mod tests {
             let entries = after.into_iter().map(|status| UserEntry {
                 account: account.clone(),
                 status,
+                password: Form::Hashed,
             });
             assert_eq!(
                 offline.call(list("example.org")),

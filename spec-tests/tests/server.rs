@@ -267,7 +267,7 @@ fn commands_reach_a_running_server() {
     let show = server.command(&["user", "show", "nurse@localhost"]);
     let show = show.unwrap();
     for line in [
-        "nurse@localhost is enabled and has no contacts\n1 device is connected:\n\n",
+        "nurse@localhost is enabled and has no contacts\nkeys of its password are kept\n1 device is connected:\n\n",
         "\n  address    127.0.0.1:",
         "\n  connected  for ",
         "\n  presence   available (dnd) with priority 0\n",
@@ -282,10 +282,10 @@ fn commands_reach_a_running_server() {
     assert_eq!(error.condition(), Some("not-authorized"), "{error}");
     assert_eq!(sign_in("nurse").unwrap_err(), "failure: account-disabled");
     let show = server.command(&["user", "show", "nurse@localhost"]);
-    let lines = "nurse@localhost is disabled and has no contacts\nno device is connected\nthe last one left ";
+    let lines = "nurse@localhost is disabled and has no contacts\nkeys of its password are kept\nno device is connected\nthe last one left ";
     let show = show.unwrap();
     assert!(show.starts_with(lines), "{show}");
-    assert_eq!(show.lines().count(), 3, "{show}");
+    assert_eq!(show.lines().count(), 4, "{show}");
     server
         .command(&["user", "enable", "nurse@localhost"])
         .unwrap();

@@ -15,7 +15,7 @@ use spondee_core::port::{
     Availability, Command, CommandError, CommandId, CommandReply, CommandResult, Contacts,
     LastActivity, Line, Show, UserDetails,
 };
-use spondee_core::sasl::{Status, Tombstones};
+use spondee_core::sasl::{Form, Status, Tombstones};
 use spondee_core::store::{Class, StoreError};
 use stage::{Outcome, stream_error, world};
 
@@ -63,6 +63,7 @@ fn details(result: CommandResult) -> Result<UserDetails, String> {
 fn absent(status: Status) -> UserDetails {
     UserDetails {
         status,
+        password: Form::Hashed,
         contacts: Contacts::default(),
         last_activity: None,
         devices: Vec::new(),

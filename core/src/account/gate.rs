@@ -11,10 +11,17 @@ use crate::sasl::SignIn;
 pub(super) enum Gate {
     /// The record that is good now is being read; these wait for it.
     Asking(Vec<(ConnId, SignIn)>),
-    /// The hash of the credentials record that is good now.
-    Open([u8; 32]),
+    /// The hash of the credentials record that is good now, and of another one if it was of the same password.
+    Open([u8; 32], Option<[u8; 32]>),
     /// Nobody comes in any more: the account goes, or may not sign in.
     Shut,
+}
+
+impl Gate {
+    /// For those who were verified against this record.
+    pub(super) const fn open(record: [u8; 32]) -> Self {
+        Self::Open(record, None)
+    }
 }
 
 /// What an account says to somebody who has verified credentials.
@@ -39,11 +46,13 @@ impl Account {
                 waiting.push((conn, sign_in.clone()));
                 Admit::Wait
             }
-            Gate::Open(good) if *good == sign_in.record && !full => {
+            Gate::Open(good, same)
+                if (*good == sign_in.record || *same == Some(sign_in.record)) && !full =>
+            {
                 self.admitted.push(conn);
                 Admit::Welcome
             }
-            Gate::Asking(_) | Gate::Open(_) | Gate::Shut => Admit::Refuse,
+            Gate::Asking(_) | Gate::Open(..) | Gate::Shut => Admit::Refuse,
         }
     }
 
@@ -58,14 +67,22 @@ impl Account {
             return Vec::new();
         };
         let waiting = core::mem::take(waiting);
-        self.gate = record.map_or(Gate::Shut, Gate::Open);
+        self.gate = record.map_or(Gate::Shut, Gate::open);
         waiting
     }
 
     /// From now on only this record is good.
     pub(crate) fn set_record(&mut self, record: [u8; 32]) {
-        if let Gate::Open(good) = &mut self.gate {
-            *good = record;
+        if let Gate::Open(..) = self.gate {
+            self.gate = Gate::open(record);
+        }
+    }
+
+    /// From now on this record is good. So is the one that was, which is of the same password: who was verified against it a moment ago
+    /// comes in.
+    pub(crate) fn set_same_record(&mut self, record: [u8; 32]) {
+        if let Gate::Open(good, _) = self.gate {
+            self.gate = Gate::Open(record, Some(good));
         }
     }
 
@@ -83,7 +100,7 @@ impl Account {
     pub(crate) fn connections(&self) -> Vec<ConnId> {
         let waiting: &[(ConnId, SignIn)] = match &self.gate {
             Gate::Asking(waiting) => waiting,
-            Gate::Open(_) | Gate::Shut => &[],
+            Gate::Open(..) | Gate::Shut => &[],
         };
         let sessions = self.sessions.iter().filter_map(Session::conn);
         let waiting = waiting.iter().map(|(conn, _)| *conn);
@@ -97,7 +114,7 @@ impl Account {
     pub(crate) fn is_deserted(&self) -> bool {
         let waits = match &self.gate {
             Gate::Asking(waiting) => !waiting.is_empty(),
-            Gate::Open(_) | Gate::Shut => false,
+            Gate::Open(..) | Gate::Shut => false,
         };
         !waits && self.sessions.is_empty() && self.admitted.is_empty()
     }

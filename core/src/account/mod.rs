@@ -133,7 +133,7 @@ impl Account {
     pub(crate) fn new(jid: BareJid, record: Option<[u8; 32]>) -> Self {
         Self {
             jid,
-            gate: record.map_or_else(|| Gate::Asking(Vec::new()), Gate::Open),
+            gate: record.map_or_else(|| Gate::Asking(Vec::new()), Gate::open),
             kept: Keeping::Nothing,
             admitted: Vec::new(),
             sessions: Vec::new(),

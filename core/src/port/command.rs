@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use super::{ArchiveSize, ArchiveTask, ImportStep};
 use crate::jid::{BareJid, Domain, Resource};
-use crate::sasl::{Held, Status, Tombstones};
+use crate::sasl::{Form, Held, Status, Tombstones};
 use crate::secret::Secret;
 use crate::store::Erased;
 
@@ -91,6 +91,11 @@ pub enum Command {
         /// This account.
         account: BareJid,
     },
+    /// Where the password itself is kept, keys take its place. Nobody's session ends, and nothing else changes.
+    Upgrade {
+        /// This account.
+        account: BareJid,
+    },
 }
 
 impl Command {
@@ -106,7 +111,8 @@ impl Command {
             | Self::Enable { account }
             | Self::Import { account, .. }
             | Self::Passwd { account, .. }
-            | Self::Show { account } => Some(account),
+            | Self::Show { account }
+            | Self::Upgrade { account } => Some(account),
             Self::Erase { .. } | Self::List { .. } => None,
         }
     }
@@ -149,6 +155,8 @@ pub struct UserEntry {
     pub account: BareJid,
     /// Whether it may sign in.
     pub status: Status,
+    /// What is kept of its password.
+    pub password: Form,
 }
 
 /// An account as it is at one moment.
@@ -156,6 +164,8 @@ pub struct UserEntry {
 pub struct UserDetails {
     /// Whether it may sign in.
     pub status: Status,
+    /// What is kept of its password.
+    pub password: Form,
     /// Who is in its roster, and who would like to be.
     pub contacts: Contacts,
     /// The end of its last session, if none is there and that is known.
@@ -298,6 +308,8 @@ pub enum CommandError {
     Full,
     /// An account of this name was deleted, and its tombstone is heeded.
     Held(Held),
+    /// The host keeps passwords themselves, which were to become keys.
+    KeepsPasswords,
     /// The host is not served here.
     NoSuchHost,
     /// The account has no session of this resource.

@@ -134,6 +134,8 @@ pub enum AccountChange {
     Disabled,
     /// It may be signed in to again.
     Enabled,
+    /// Of the same password keys are kept, in place of itself, or of fewer or cheaper keys.
+    KeysMade,
     /// It has a new password.
     PasswordSet,
 }

@@ -3,6 +3,7 @@
 //! Commands on one account run one after another: each reads the record that the one before it wrote.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -52,16 +53,21 @@ impl Shard {
             return self.reply(now, by, Err(CommandError::NoSuchHost));
         }
         match self.commands.get_mut(account.as_str()) {
-            Some(waiting) if waiting.len() < COMMANDS_WAITING_MAX => {
-                waiting.push_back((by, command));
+            Some(tasks) if tasks.waiting.len() < COMMANDS_WAITING_MAX => {
+                tasks.waiting.push_back((by, command));
             }
             Some(_) => self.reply(now, by, Err(CommandError::Busy)),
             None => {
-                self.commands
-                    .insert(account, alloc::collections::VecDeque::new());
+                self.commands.insert(account, Tasks::new(by));
                 self.begin(now, by, command);
             }
         }
+    }
+
+    /// Whether somebody's command on this account is under way.
+    pub(super) fn is_under_command(&self, account: &BareJid) -> bool {
+        let tasks = self.commands.get(account.as_str());
+        tasks.is_some_and(|tasks| tasks.by != Requester::Nobody || !tasks.waiting.is_empty())
     }
 
     fn begin(&mut self, now: Now, by: Requester, command: Command) {
@@ -98,6 +104,10 @@ impl Shard {
             Command::Show { account } => {
                 let batch = read_credentials(account.clone(), Class::Change);
                 self.ask(by, Some(account), batch, CommandStep::Show);
+            }
+            Command::Upgrade { account } => {
+                let batch = read_credentials(account.clone(), Class::Change);
+                self.ask(by, Some(account), batch, CommandStep::Upgrade);
             }
         }
     }
@@ -157,19 +167,32 @@ impl Shard {
             return self.finish(now, by, &account, Err(CommandError::NoSuchHost));
         };
         match host.provider {
-            Provider::Hashed => {
-                let jobs = DeriveParams::for_new_password(host.rounds, &mut self.entropy);
-                let wait = CommandWait {
-                    by,
-                    account: Some(account),
-                    step,
-                };
-                self.derive_keys(password, jobs, Wait::Command(Box::new(wait)));
-            }
+            Provider::Hashed => self.derive_for(now, by, account, password, step),
             Provider::Plain => {
                 self.verifier_made(now, by, account, step, Verifier::Password(password));
             }
         }
+    }
+
+    /// Asks a worker for keys under every hash.
+    pub(super) fn derive_for(
+        &mut self,
+        now: Now,
+        by: Requester,
+        account: BareJid,
+        password: Secret,
+        step: CommandStep,
+    ) {
+        let Some(host) = self.config.accounts(account.domain()) else {
+            return self.finish(now, by, &account, Err(CommandError::NoSuchHost));
+        };
+        let jobs = DeriveParams::for_new_password(host.rounds, &mut self.entropy);
+        let wait = CommandWait {
+            by,
+            account: Some(account),
+            step,
+        };
+        self.derive_keys(password, jobs, Wait::Command(Box::new(wait)));
     }
 
     pub(super) fn command_derived(
@@ -215,6 +238,9 @@ impl Shard {
                 let credentials = Credentials { status, verifier };
                 self.admit_import(by, account, import, &credentials, dates);
             }
+            CommandStep::DeriveRenewal(row) => {
+                self.write_renewed(now, by, account, &row, verifier);
+            }
             CommandStep::Archive(_)
             | CommandStep::Archived
             | CommandStep::Disconnect(_)
@@ -224,7 +250,9 @@ impl Shard {
             | CommandStep::List
             | CommandStep::Name(_)
             | CommandStep::Read(_)
+            | CommandStep::Renew(_)
             | CommandStep::Show
+            | CommandStep::Upgrade
             | CommandStep::Write(_) => self.fx.bug("keys for a command that asked for none"),
         }
     }
@@ -234,12 +262,18 @@ impl Shard {
         self.ask(by, Some(account), batch, CommandStep::Read(change));
     }
 
-    fn write(&mut self, by: Requester, account: BareJid, row: Row, expect: Expect, after: After) {
+    pub(super) fn write(
+        &mut self,
+        by: Requester,
+        account: BareJid,
+        row: Row,
+        expect: Expect,
+        after: After,
+    ) {
+        let hash = || record_hash(&self.config.server_secret, &Credentials::record(&row));
         let after = match after {
-            After::PasswordChanged(_) => {
-                let record = Credentials::record(&row);
-                After::PasswordChanged(record_hash(&self.config.server_secret, &record))
-            }
+            After::PasswordChanged(_) => After::PasswordChanged(hash()),
+            After::Renewed(_) => After::Renewed(hash()),
             After::Added | After::Deleted | After::Disabled | After::Enabled => after,
         };
         let put = Op::Put {
@@ -251,7 +285,11 @@ impl Shard {
         match after {
             // What an import that did not end has left there belongs to nobody, and the tombstone is there with it.
             After::Added => batch.ops.insert(0, Op::Purge),
-            After::Deleted | After::Disabled | After::Enabled | After::PasswordChanged(_) => {}
+            After::Deleted
+            | After::Disabled
+            | After::Enabled
+            | After::PasswordChanged(_)
+            | After::Renewed(_) => {}
         }
         self.ask_for_change(by, account, batch, after);
     }
@@ -322,24 +360,23 @@ impl Shard {
                 Ok(replies) => self.show(now, by, &account, first_row(replies)),
                 Err(error) => self.finish(now, by, &account, Err(read_error(error))),
             },
+            (Some(account), CommandStep::Renew(renewal)) => match outcome {
+                Ok(replies) => self.renewal_read(now, by, account, renewal, replies),
+                Err(error) => self.finish(now, by, &account, Err(read_error(error))),
+            },
+            (Some(account), CommandStep::Upgrade) => match outcome {
+                Ok(replies) => self.upgrade_read(now, by, account, replies),
+                Err(error) => self.finish(now, by, &account, Err(read_error(error))),
+            },
             (Some(account), CommandStep::Disconnect(resource)) => match outcome {
                 Ok(replies) => {
                     self.disconnect(now, by, &account, first_row(replies), resource);
                 }
                 Err(error) => self.finish(now, by, &account, Err(read_error(error))),
             },
-            (Some(account), CommandStep::Write(after)) => match outcome {
-                Ok(_) => {
-                    self.take_effect(now, by, &account, after);
-                    self.finish(now, by, &account, Ok(CommandReply::Done));
-                }
-                Err(error) => {
-                    if error == StoreError::Unknown {
-                        self.take_effect_perhaps(now, &account, after);
-                    }
-                    self.finish(now, by, &account, Err(store_error(error)));
-                }
-            },
+            (Some(account), CommandStep::Write(after)) => {
+                self.written(now, by, &account, after, outcome.err());
+            }
             (Some(account), CommandStep::Import(ask)) => match outcome {
                 Ok(replies) => self.import_read(now, by, account, ask, replies),
                 Err(error) => self.finish(now, by, &account, Err(read_error(error))),
@@ -349,12 +386,38 @@ impl Shard {
             }
             (
                 Some(_),
-                CommandStep::DeriveNew | CommandStep::DeriveChange | CommandStep::DeriveImport(..),
+                CommandStep::DeriveNew
+                | CommandStep::DeriveChange
+                | CommandStep::DeriveImport(..)
+                | CommandStep::DeriveRenewal(_),
             )
             | (None, _) => {
                 self.fx.bug("an answer that no command waits for");
             }
         }
+    }
+
+    fn written(
+        &mut self,
+        now: Now,
+        by: Requester,
+        account: &BareJid,
+        after: After,
+        error: Option<StoreError>,
+    ) {
+        let result = match error {
+            None => {
+                self.take_effect(now, by, account, after);
+                Ok(CommandReply::Done)
+            }
+            Some(error) => {
+                if error == StoreError::Unknown {
+                    self.take_effect_perhaps(now, account, after);
+                }
+                Err(store_error(error))
+            }
+        };
+        self.finish(now, by, account, result);
     }
 
     /// The record is here: writes the changed one.
@@ -512,6 +575,7 @@ impl Shard {
             After::Disabled => AccountChange::Disabled,
             After::Enabled => AccountChange::Enabled,
             After::PasswordChanged(_) => AccountChange::PasswordSet,
+            After::Renewed(_) => AccountChange::KeysMade,
         };
         self.fx.note(Note::AccountChanged {
             account: account.clone(),
@@ -531,6 +595,16 @@ impl Shard {
                 let spared = self.petitioner(by).map(|member| member.session);
                 self.dismiss(now, account, Violation::PasswordChanged, spared);
             }
+            After::Renewed(record) => self.also_good(account, record),
+        }
+    }
+
+    /// A record of the same password has taken the place of the one before: who was verified against either may come in.
+    fn also_good(&mut self, account: &BareJid, record: [u8; 32]) {
+        if let Some(key) = self.by_name.get(account.as_str())
+            && let Some(owner) = self.owners.get_mut(*key)
+        {
+            owner.account.set_same_record(record);
         }
     }
 
@@ -543,6 +617,7 @@ impl Shard {
                 self.dismiss(now, account, Violation::PasswordChanged, None);
                 self.shut_out(now, account);
             }
+            After::Renewed(record) => self.also_good(account, record),
         }
     }
 
@@ -606,6 +681,7 @@ impl Shard {
     pub(super) fn reply(&mut self, now: Now, by: Requester, result: CommandResult) {
         match by {
             Requester::Administrator(id) => self.fx.act(Action::Answer { id, result }),
+            Requester::Nobody => {}
             Requester::Petitioner(key) => self.answer_petition(now, key, &result),
         }
     }
@@ -619,11 +695,11 @@ impl Shard {
         result: CommandResult,
     ) {
         self.reply(now, by, result);
-        let next = self
+        match self
             .commands
             .get_mut(account.as_str())
-            .and_then(|waiting| waiting.pop_front());
-        match next {
+            .and_then(Tasks::next)
+        {
             Some((by, command)) => self.begin(now, by, command),
             None => {
                 self.commands.remove(account.as_str());
@@ -632,6 +708,28 @@ impl Shard {
                 }
             }
         }
+    }
+}
+
+/// What is done about an account, one thing after another.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    /// Who wants what is under way.
+    by: Requester,
+    waiting: VecDeque<(Requester, Command)>,
+}
+
+impl Tasks {
+    /// Something for this one is under way.
+    pub(super) const fn new(by: Requester) -> Self {
+        let waiting = VecDeque::new();
+        Self { by, waiting }
+    }
+
+    fn next(&mut self) -> Option<(Requester, Command)> {
+        let (by, command) = self.waiting.pop_front()?;
+        self.by = by;
+        Some((by, command))
     }
 }
 
@@ -660,6 +758,7 @@ fn users(replies: Vec<Reply>) -> CommandReply {
             users.extend(owners.into_iter().map(|(account, row)| UserEntry {
                 account,
                 status: Credentials::status_of(&row),
+                password: Credentials::form_of(&row),
             }));
         }
     }

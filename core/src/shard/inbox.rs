@@ -11,7 +11,7 @@ use crate::jid::{BareJid, Jid, Resource};
 use crate::limits::{INBOX_BYTES, INBOX_FED, INBOX_FED_BYTES, INBOX_STANZAS};
 use crate::port::ConnId;
 use crate::rare::Empty;
-use crate::sasl::Status;
+use crate::sasl::{Form, Status};
 use crate::sm::Acked;
 use crate::stanza::{Kind, Stanza};
 use crate::store::{Reply, StoreError};
@@ -52,8 +52,8 @@ pub(super) enum Errand {
     Delete,
     /// Its sessions end, or the one of this resource.
     Disconnect(Option<Resource>),
-    /// What it is; of this status, which its owner does not keep.
-    Show(Status),
+    /// What it is; of this status and with this kept of its password, which its owner does not know.
+    Show(Status, Form),
 }
 
 /// A stanza for an account.

@@ -17,6 +17,7 @@ mod owners;
 mod reads;
 mod receipts;
 mod registration;
+mod renewals;
 mod retention;
 mod route;
 mod sessions;
@@ -44,7 +45,7 @@ use crate::jid::BareJid;
 use crate::limits::StoreCredit;
 use crate::limits::{Limits, TICK_MAX};
 use crate::map::{Keyed, Map};
-use crate::port::{Action, Command, ConnId, DeriveError, Input, Listener, Ticket};
+use crate::port::{Action, ConnId, DeriveError, Input, Listener, Ticket};
 use crate::registration::Registrations;
 use crate::sasl::{DeriveParams, ScramKeys, Throttle};
 use crate::secret::Secret;
@@ -52,10 +53,11 @@ use crate::store::{Batch, Reply, StoreError};
 use crate::stream::{Stream, Violation};
 use crate::time::{Instant, Now};
 use crate::timer::Timers;
-use crate::wait::{Petition, PetitionKey, Question, Requester, Wait};
+use crate::wait::{Petition, PetitionKey, Question, Wait};
 use crate::xep::Capabilities;
 
 use self::cards::Cards;
+use self::commands::Tasks;
 use self::credit::Credit;
 use self::flow::Slowed;
 use self::loads::Idle;
@@ -102,8 +104,8 @@ pub struct Shard {
     unfinished: Vec<AccountKey>,
     /// How many changes of credentials were sent to the store: what was read before the last of them may be out of date.
     changes: u64,
-    /// Commands behind the one that runs, for each account that has one running.
-    commands: BTreeMap<BareJid, VecDeque<(Requester, Command)>>,
+    /// Who wants what is done about each account of which something is, and what is to be done next.
+    commands: BTreeMap<BareJid, Tasks>,
     /// Those among them that are no administrator's.
     petitions: Arena<PetitionKey, Petition>,
     registrations: Registrations,

@@ -581,7 +581,7 @@ impl Shard {
         match errand {
             Errand::Delete => self.delete_owner(now, key, by),
             Errand::Disconnect(resource) => self.disconnect_owner(now, key, by, resource),
-            Errand::Show(status) => self.show_owner(now, key, by, status),
+            Errand::Show(status, form) => self.show_owner(now, key, by, (status, form)),
         }
     }
 

@@ -29,7 +29,7 @@ impl Shard {
             return self.fx.bug("a session of no account");
         };
         // One at a time, so that there is always room for an administrator.
-        if self.commands.contains_key(account.as_str()) || self.credit.is_spent() {
+        if self.is_under_command(&account) || self.credit.is_spent() {
             self.answer_member(conn, &request, Err(Condition::ResourceConstraint));
             return self.all_handled(receipt);
         }
@@ -86,7 +86,7 @@ impl Shard {
 
     /// Whether one more account may be made now; if so, that is counted, whatever comes of it.
     fn may_register(&mut self, now: Now, conn: ConnId, account: &BareJid) -> bool {
-        if self.commands.contains_key(account.as_str()) || self.credit.is_spent() {
+        if self.is_under_command(account) || self.credit.is_spent() {
             return false;
         }
         let Some(peer) = self.peer(conn) else {
@@ -116,7 +116,7 @@ impl Shard {
     /// The petition by which a command came about, if it is no administrator's.
     pub(super) fn petition(&self, by: Requester) -> Option<&Petition> {
         match by {
-            Requester::Administrator(_) => None,
+            Requester::Administrator(_) | Requester::Nobody => None,
             Requester::Petitioner(key) => self.petitions.get(key),
         }
     }
@@ -261,6 +261,8 @@ const fn condition(error: CommandError) -> Condition {
         CommandError::NoSuchHost | CommandError::NoSuchUser => Condition::RegistrationRequired,
         // Nobody asks for the end of a session.
         CommandError::NoSuchSession => Condition::ItemNotFound,
+        // Nor for keys.
+        CommandError::KeepsPasswords => Condition::NotAllowed,
         CommandError::Password => Condition::NotAcceptable,
         CommandError::Store | CommandError::Unknown => Condition::InternalServerError,
     }

@@ -10,7 +10,7 @@ use super::{NAMELESS, Shard};
 use crate::account::{AccountKey, Session};
 use crate::jid::BareJid;
 use crate::port::{CommandError, CommandReply, Device, Line, UserDetails};
-use crate::sasl::{Credentials, Status};
+use crate::sasl::{Credentials, Form, Status};
 use crate::store::Row;
 use crate::time::Now;
 use crate::wait::Requester;
@@ -21,8 +21,8 @@ impl Shard {
         let Some(row) = row else {
             return self.finish(now, by, account, Err(CommandError::NoSuchUser));
         };
-        let status = Credentials::status_of(&row);
-        self.send_errand(now, by, account, Errand::Show(status));
+        let (status, form) = (Credentials::status_of(&row), Credentials::form_of(&row));
+        self.send_errand(now, by, account, Errand::Show(status, form));
     }
 
     /// Whether an account that is not there can come in. One that could not be read or deleted, and is in memory only because this command
@@ -43,7 +43,13 @@ impl Shard {
     }
 
     /// The owner can answer: what is in memory is what is on disk.
-    pub(super) fn show_owner(&mut self, now: Now, key: AccountKey, by: Requester, status: Status) {
+    pub(super) fn show_owner(
+        &mut self,
+        now: Now,
+        key: AccountKey,
+        by: Requester,
+        (status, password): (Status, Form),
+    ) {
         let Some(owner) = self.owners.get(key) else {
             return self.fx.bug("an account that is to be shown is gone");
         };
@@ -53,6 +59,7 @@ impl Shard {
         let is_whole = devices.len() == sessions.len();
         let details = UserDetails {
             status,
+            password,
             contacts: owner.account.contacts(),
             last_activity: owner.account.last_activity(now),
             devices,

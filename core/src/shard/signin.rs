@@ -231,6 +231,8 @@ impl Shard {
                 let standing = Standing::Member;
                 self.fx.act(Action::Standing { conn, standing });
                 self.with(now, conn, |stream, cx| stream.admitted(cx));
+                // Behind `<success/>`, which does not wait for it.
+                self.renew(sign_in);
                 self.proceed(now, conn);
             }
             Admit::Refuse => {

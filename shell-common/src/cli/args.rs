@@ -61,6 +61,9 @@ pub(super) enum Task {
     /// Tell how much is archived, and remove what is old, whether the server runs or not
     #[command(subcommand, after_help = ARCHIVE_EXAMPLES)]
     Archive(ArchiveTask),
+    /// Keep keys in place of passwords, whether the server runs or not
+    #[command(subcommand, after_help = PASSWORDS_EXAMPLES)]
+    Passwords(PasswordsTask),
     /// Look for mistakes
     #[command(subcommand)]
     Check(CheckTask),
@@ -80,6 +83,11 @@ Examples:
   spondee archive stats
   spondee archive stats juliet@example.org --json
   spondee archive trim example.org --older-than \"90 days\"";
+
+const PASSWORDS_EXAMPLES: &str = "\
+Examples:
+  spondee passwords upgrade
+  spondee passwords upgrade --host example.org";
 
 const USER_EXAMPLES: &str = "\
 Examples:
@@ -262,6 +270,24 @@ turned into keys. What has no place here is named at the end.")]
         file: PathBuf,
         #[command(flatten)]
         wishes: Wishes,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PasswordsTask {
+    /// Keep keys in place of the passwords that are kept, and leave no password in the files of the database
+    #[command(after_help = "\
+Examples:
+  spondee passwords upgrade
+  spondee passwords upgrade --host example.org
+
+A host whose `authentication` was \"internal_plain\" and is \"internal_hashed\" has passwords of before: each becomes keys when its user signs
+in, and all of them do by this. Nobody's session ends, and everybody signs in as before. When it is done, no password is in the files of
+the database any more, its log included; backups are not reached. If it is interrupted, run it again. Each takes some milliseconds.")]
+    Upgrade {
+        /// Only this host
+        #[arg(long, value_name = "HOST", value_parser = host)]
+        host: Option<Domain>,
     },
 }
 
@@ -619,6 +645,8 @@ mod tests {
             "spondee archive",
             "spondee archive stats",
             "spondee archive trim",
+            "spondee passwords",
+            "spondee passwords upgrade",
             "spondee check config",
             "spondee example-config",
         ] {

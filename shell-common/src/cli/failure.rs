@@ -65,28 +65,10 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         | Command::Enable { account }
         | Command::Import { account, .. }
         | Command::Passwd { account, .. }
-        | Command::Show { account } => account.as_str(),
+        | Command::Show { account }
+        | Command::Upgrade { account } => account.as_str(),
     };
-    let nothing = match command {
-        Command::Archive {
-            task: ArchiveTask::Measure,
-            ..
-        }
-        | Command::List { .. }
-        | Command::Show { .. } => "nothing can be shown",
-        Command::Archive {
-            task: ArchiveTask::Trim(_),
-            ..
-        }
-        | Command::Erase { .. } => "not all was removed",
-        Command::Disconnect { .. } => "no session was ended",
-        Command::Add { .. }
-        | Command::Delete { .. }
-        | Command::Disable { .. }
-        | Command::Enable { .. }
-        | Command::Import { .. }
-        | Command::Passwd { .. } => "nothing was changed",
-    };
+    let nothing = undone(command);
     match error {
         CommandError::Busy => Failure::Unusable(format!(
             "{nothing}: the server has too much to do at the moment; try again"
@@ -101,6 +83,11 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
             "{nothing}: there is no room left on the disk with the database; make some, then try again"
         )),
         CommandError::Held(held) => Failure::Refused(held_back(command, who, held)),
+        // The configuration read here has it otherwise.
+        CommandError::KeepsPasswords => Failure::Refused(format!(
+            "{nothing}: the running server keeps passwords on the host of {who}, because its configuration was changed after it started; send \
+             it SIGHUP to read it again"
+        )),
         // The configuration read here has the host.
         CommandError::NoSuchHost => Failure::Refused(format!(
             "the running server does not know the host of {who}, because its configuration was changed after it \
@@ -128,6 +115,31 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
     }
 }
 
+/// What has not happened.
+const fn undone(command: &Command) -> &'static str {
+    match command {
+        Command::Archive {
+            task: ArchiveTask::Measure,
+            ..
+        }
+        | Command::List { .. }
+        | Command::Show { .. } => "nothing can be shown",
+        Command::Archive {
+            task: ArchiveTask::Trim(_),
+            ..
+        }
+        | Command::Erase { .. } => "not all was removed",
+        Command::Disconnect { .. } => "no session was ended",
+        Command::Add { .. }
+        | Command::Delete { .. }
+        | Command::Disable { .. }
+        | Command::Enable { .. }
+        | Command::Import { .. }
+        | Command::Passwd { .. }
+        | Command::Upgrade { .. } => "nothing was changed",
+    }
+}
+
 /// The session that a command is about, in quotes and behind a space.
 fn named(command: &Command) -> String {
     match command {
@@ -145,7 +157,8 @@ fn named(command: &Command) -> String {
         | Command::Import { .. }
         | Command::List { .. }
         | Command::Passwd { .. }
-        | Command::Show { .. } => String::new(),
+        | Command::Show { .. }
+        | Command::Upgrade { .. } => String::new(),
     }
 }
 
@@ -162,7 +175,8 @@ fn held_back(command: &Command, who: &str, Held { deleted, until }: Held) -> Str
         | Command::Erase { .. }
         | Command::List { .. }
         | Command::Passwd { .. }
-        | Command::Show { .. } => format!("`spondee user add --again {who}` takes it"),
+        | Command::Show { .. }
+        | Command::Upgrade { .. } => format!("`spondee user add --again {who}` takes it"),
     };
     let day = |time: UnixTime| date(time.0.div_euclid(1000));
     let until = match until {
@@ -225,6 +239,7 @@ mod tests {
             (CommandError::Busy, 3, "try again"),
             (CommandError::Exists, 1, "juliet@example.org"),
             (CommandError::Full, 3, "no room"),
+            (CommandError::KeepsPasswords, 1, "SIGHUP"),
             (CommandError::NoSuchHost, 1, "SIGHUP"),
             (
                 CommandError::NoSuchSession,

@@ -1,4 +1,4 @@
-//! The command line: `spondee [serve]`, `spondee user …`, `spondee archive …`, `spondee check config`, `spondee example-config`.
+//! The command line: `spondee [serve]`, `spondee user …`, `spondee archive …`, `spondee passwords upgrade`, `spondee check config`, `spondee example-config`.
 //!
 //! Everything goes through `main_with`, which is given its arguments, streams and surroundings and returns the exit code: tests
 //! call it as a shell's `main` does. Errors are sentences that say what to do.
@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod failure;
 mod password;
+mod passwords;
 mod serve;
 mod source;
 mod terminal;
@@ -174,6 +175,12 @@ fn perform(
             let source = find(args.config);
             let settings = source.load()?;
             user::perform(task, &source, settings, console)
+        }
+        Some(Task::Passwords(task)) => {
+            log::init(LogLevel::Warn);
+            let source = find(args.config);
+            let settings = source.load()?;
+            passwords::perform(task, &source, settings, console)
         }
         Some(Task::Check(CheckTask::Config { file, print })) => {
             if file.is_some() && args.config.is_some() {

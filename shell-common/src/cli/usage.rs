@@ -31,6 +31,7 @@ pub(super) fn advise(
         let word = text(ContextKind::InvalidSubcommand)?;
         return match line.word(0) {
             "archive" => archive(word),
+            "passwords" => passwords(word),
             "user" => user(word),
             "check" => Some(format!(
                 "there is nothing to check but a configuration: `spondee check config {word}`"
@@ -176,6 +177,16 @@ fn archive(word: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("this is called `spondee archive {task}`"))
+}
+
+/// The same behind `passwords`.
+fn passwords(word: &str) -> Option<String> {
+    match word {
+        "convert" | "encrypt" | "hash" | "migrate" | "update" => {
+            Some("this is called `spondee passwords upgrade`".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// An account without its host: those that are served come to mind.

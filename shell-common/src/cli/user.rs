@@ -5,6 +5,8 @@ mod export;
 mod import;
 mod show;
 
+pub(super) use erase::{Left, leave_nothing};
+
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -458,6 +460,7 @@ mod tests {
             let user = UserEntry {
                 account: BareJid::parse(jid).unwrap(),
                 status: *status,
+                password: spondee_core::sasl::Form::Hashed,
             };
             table.row(&user, &mut out).unwrap();
         }

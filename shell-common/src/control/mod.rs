@@ -310,7 +310,8 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
         | Command::Enable { account }
         | Command::Import { account, .. }
         | Command::Passwd { account, .. }
-        | Command::Show { account } => shards.placement.owner(account.as_str()),
+        | Command::Show { account }
+        | Command::Upgrade { account } => shards.placement.owner(account.as_str()),
     };
     let mailbox = shards.mailboxes.get(usize::from(place.shard))?;
     let (sender, answer) = sync_channel(1);

@@ -6,7 +6,7 @@ use spondee_core::port::{
     ArchiveSize, ArchiveTask, Availability, CommandError, CommandReply, Contacts, Device,
     LastActivity, Line, Show, UserDetails, UserEntry,
 };
-use spondee_core::sasl::{Held, Status, Tombstones};
+use spondee_core::sasl::{Form, Held, Status, Tombstones};
 use spondee_core::secret::Secret;
 use spondee_core::store::Erased;
 use spondee_core::time::UnixTime;
@@ -134,10 +134,12 @@ fn passwords_and_pages_arrive_as_sent() {
         UserEntry {
             account: jid("b@x.example"),
             status: Status::Disabled,
+            password: Form::Plain,
         },
         UserEntry {
             account: jid("c@x.example"),
             status: Status::Enabled,
+            password: Form::PartlyHashed,
         },
     ];
     let (arrived, result) = server.exchange(list, Ok(CommandReply::Users(page.clone())));
@@ -184,6 +186,7 @@ fn an_account_is_shown_as_its_shard_tells_it() {
         let show = Command::Show { account };
         let details = UserDetails {
             status,
+            password: Form::Hashed,
             contacts: Contacts {
                 none: 1,
                 to: 2,
@@ -243,6 +246,7 @@ fn every_error_comes_back_as_itself() {
             deleted: UnixTime(-1),
             until: None,
         }),
+        CommandError::KeepsPasswords,
         CommandError::NoSuchHost,
         CommandError::NoSuchSession,
         CommandError::NoSuchUser,

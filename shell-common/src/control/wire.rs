@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{Command, CommandError, CommandReply, CommandResult, UserEntry};
-use spondee_core::sasl::{Held, Status, Tombstones};
+use spondee_core::sasl::{Form, Held, Status, Tombstones};
 use spondee_core::secret::Secret;
 use spondee_core::time::UnixTime;
 
@@ -78,6 +78,10 @@ pub(super) enum Request<'a> {
         #[serde(borrow)]
         account: Cow<'a, str>,
     },
+    Upgrade {
+        #[serde(borrow)]
+        account: Cow<'a, str>,
+    },
 }
 
 /// One line from the server.
@@ -118,6 +122,7 @@ pub(super) enum Answer {
 pub(super) struct User {
     account: String,
     status: Word,
+    password: Form,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -137,6 +142,8 @@ pub(super) enum Refusal {
     Exists,
     /// `CommandError::Full`.
     Full,
+    /// `CommandError::KeepsPasswords`.
+    KeepsPasswords,
     /// Not a request; `detail` says why.
     Malformed,
     /// `CommandError::NoSuchHost`.
@@ -224,6 +231,9 @@ impl<'a> Request<'a> {
             Self::Show { account } => Command::Show {
                 account: address(&account)?,
             },
+            Self::Upgrade { account } => Command::Upgrade {
+                account: address(&account)?,
+            },
         })
     }
 }
@@ -281,6 +291,9 @@ impl<'a> TryFrom<&'a Command> for Request<'a> {
             Command::Show { account } => Self::Show {
                 account: text(account),
             },
+            Command::Upgrade { account } => Self::Upgrade {
+                account: text(account),
+            },
         })
     }
 }
@@ -324,6 +337,7 @@ impl Answer {
                 Refusal::Busy => CommandError::Busy,
                 Refusal::Exists => CommandError::Exists,
                 Refusal::Full => CommandError::Full,
+                Refusal::KeepsPasswords => CommandError::KeepsPasswords,
                 Refusal::NoSuchHost => CommandError::NoSuchHost,
                 Refusal::NoSuchSession => CommandError::NoSuchSession,
                 Refusal::NoSuchUser => CommandError::NoSuchUser,
@@ -370,6 +384,7 @@ impl From<CommandResult> for Answer {
             Err(CommandError::Busy) => Self::refused(Refusal::Busy),
             Err(CommandError::Exists) => Self::refused(Refusal::Exists),
             Err(CommandError::Full) => Self::refused(Refusal::Full),
+            Err(CommandError::KeepsPasswords) => Self::refused(Refusal::KeepsPasswords),
             Err(CommandError::NoSuchHost) => Self::refused(Refusal::NoSuchHost),
             Err(CommandError::NoSuchSession) => Self::refused(Refusal::NoSuchSession),
             Err(CommandError::NoSuchUser) => Self::refused(Refusal::NoSuchUser),
@@ -388,6 +403,7 @@ impl User {
                 Word::Disabled => Status::Disabled,
                 Word::Enabled => Status::Enabled,
             },
+            password: self.password,
         })
     }
 }
@@ -400,6 +416,7 @@ impl From<UserEntry> for User {
                 Status::Disabled => Word::Disabled,
                 Status::Enabled => Word::Enabled,
             },
+            password: entry.password,
         }
     }
 }

@@ -95,6 +95,7 @@ fn an_account_is_shown_without_a_server_whether_it_may_sign_in_or_not() {
         let data = data.display();
         format!(
             "juliet@example.org is {status} and has no contacts (in {data}; no server runs there)\n\
+             keys of its password are kept\n\
              no device is connected\n"
         )
     };
@@ -108,7 +109,7 @@ fn an_account_is_shown_without_a_server_whether_it_may_sign_in_or_not() {
         .is_done();
     assert_eq!(show(""), shown("disabled"));
     keep_contact(&place, "romeo@example.net");
-    let json = "{\n  \"jid\": \"juliet@example.org\",\n  \"status\": \"disabled\",\n  \"contacts\": 1,\n  \"subscriptions\": {\n    \
+    let json = "{\n  \"jid\": \"juliet@example.org\",\n  \"status\": \"disabled\",\n  \"password\": \"hashed\",\n  \"contacts\": 1,\n  \"subscriptions\": {\n    \
                 \"both\": 0,\n    \"to\": 0,\n    \"from\": 0,\n    \"none\": 1\n  },\n  \"requests\": 0,\n  \"blocked\": 0,\n  \
                 \"last_activity\": null,\n  \"devices\": []\n}\n";
     assert_eq!(show(" --json"), json);

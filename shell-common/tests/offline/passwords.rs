@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use spondee_core::sasl::{CREDENTIALS, Credentials, Form, Hash, Status, Verifier};
+use spondee_core::sasl::{CREDENTIALS, Credentials, Dates, Form, Hash, Status, Verifier};
 use spondee_core::store::Row;
 
 use super::export::{everything, export};
@@ -154,4 +154,98 @@ fn keys_that_are_imported_are_kept_as_keys_on_every_host() {
     assert_eq!(to.run(&line, "").code, 0);
     let read = Credentials::from_row(&row(&to, ROMEO)).unwrap();
     assert_eq!(read.keys().len(), Hash::ALL.len());
+}
+
+#[test]
+fn passwords_become_keys_by_a_command_and_on_no_host_that_keeps_them() {
+    let place = keeping();
+    for user in [JULIET, ROMEO, "juliet@example.net"] {
+        place
+            .run(&format!("spondee user add {user}"), "secret\n")
+            .is_done();
+    }
+    let days = |place: &Place| Dates::of(&row(place, JULIET));
+    let before = days(&place);
+    place
+        .run("spondee passwords upgrade --host example.org", "")
+        .is_refused(1, "set its `authentication` to \"internal_hashed\" first");
+    let said = place
+        .run("spondee passwords upgrade", "")
+        .is_done()
+        .out
+        .clone();
+    assert!(
+        said.starts_with("no password was upgraded on example.net: "),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("example.org keeps passwords (`authentication`): they stay as they are\n"),
+        "{said}"
+    );
+    assert_eq!(form(&place, JULIET), Form::Plain);
+    place
+        .run("spondee passwords upgrade --host example.com", "")
+        .is_refused(1, "the host example.com is not served");
+
+    configure(&place, "internal_hashed");
+    place
+        .run(&format!("spondee user disable {JULIET}"), "")
+        .is_done();
+    let said = place
+        .run("spondee passwords upgrade --host example.org", "")
+        .is_done()
+        .out
+        .clone();
+    let data = place.path("data");
+    assert_eq!(
+        said,
+        format!(
+            "2 passwords were upgraded on example.org: keys are kept of all, and no password is left in the database (in {}; no server runs \
+             there)\n",
+            data.display()
+        )
+    );
+    for user in [JULIET, ROMEO] {
+        assert_eq!(form(&place, user), Form::Hashed);
+    }
+    assert_eq!(
+        Credentials::status_of(&row(&place, JULIET)),
+        Status::Disabled
+    );
+    assert_eq!(days(&place).created, before.created);
+    let said = place
+        .run("spondee passwords upgrade", "")
+        .is_done()
+        .out
+        .clone();
+    assert_eq!(
+        said.matches("no password was upgraded").count(),
+        2,
+        "{said}"
+    );
+}
+
+#[test]
+fn a_user_is_shown_with_what_is_kept_of_the_password() {
+    let place = keeping();
+    place
+        .run(&format!("spondee user add {JULIET}"), "secret\n")
+        .is_done();
+    let show = format!("spondee user show {JULIET}");
+    let shown = place.run(&show, "").is_done().out.clone();
+    assert!(shown.contains("\nits password is kept\n"), "{shown}");
+    assert!(!shown.contains("secret"), "{shown}");
+    configure(&place, "internal_hashed");
+    place.run("spondee passwords upgrade", "").is_done();
+    let shown = place.run(&show, "").is_done().out.clone();
+    assert!(
+        shown.contains("\nkeys of its password are kept\n"),
+        "{shown}"
+    );
+    let shown = place
+        .run(&format!("{show} --json"), "")
+        .is_done()
+        .out
+        .clone();
+    assert!(shown.contains("\"password\": \"hashed\""), "{shown}");
 }

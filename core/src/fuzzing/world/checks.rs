@@ -172,7 +172,8 @@ impl World {
             | Command::Enable { .. }
             | Command::Import { .. }
             | Command::List { .. }
-            | Command::Show { .. } => return,
+            | Command::Show { .. }
+            | Command::Upgrade { .. } => return,
         };
         if *result != Ok(CommandReply::Done) {
             return;

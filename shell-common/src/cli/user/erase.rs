@@ -36,17 +36,42 @@ pub(super) fn erase(
         ))),
         Err(error) => return Err(refused(&delete, error)),
     };
-    let erase = Command::Erase { host };
+    if leave_nothing(office, &host)? == Left::Something {
+        return Err(held_by_another(&account));
+    }
+    known?;
+    let aside = office.aside();
+    writeln!(
+        console.out,
+        "{account} was erased: nothing that the server kept for it is left in the database{aside}"
+    )?;
+    Ok(())
+}
+
+/// Whether anything is left that was deleted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::cli) enum Left {
+    Nothing,
+    /// Another program holds it.
+    Something,
+}
+
+/// Goes on until nothing readable is left of what was deleted or written over.
+pub(in crate::cli) fn leave_nothing(
+    office: &mut Office<'_>,
+    host: &Domain,
+) -> Result<Left, Failure> {
+    let erase = Command::Erase { host: host.clone() };
     let mut held = 0;
     loop {
         match office.call(&erase)? {
-            Ok(CommandReply::Erased(Erased::All)) => break,
+            Ok(CommandReply::Erased(Erased::All)) => return Ok(Left::Nothing),
             Ok(CommandReply::Erased(Erased::Some)) => held = 0,
             Ok(CommandReply::Erased(Erased::Held)) if held < ERASE_TRIES => {
                 held += 1;
                 thread::sleep(ERASE_AGAIN);
             }
-            Ok(CommandReply::Erased(Erased::Held)) => return Err(held_by_another(&account)),
+            Ok(CommandReply::Erased(Erased::Held)) => return Ok(Left::Something),
             Ok(
                 CommandReply::Archive(_)
                 | CommandReply::Disconnected { .. }
@@ -58,13 +83,6 @@ pub(super) fn erase(
             Err(error) => return Err(refused(&erase, error)),
         }
     }
-    known?;
-    let aside = office.aside();
-    writeln!(
-        console.out,
-        "{account} was erased: nothing that the server kept for it is left in the database{aside}"
-    )?;
-    Ok(())
 }
 
 fn held_by_another(account: &BareJid) -> Failure {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use spondee_core::jid::BareJid;
 use spondee_core::port::{Availability, Contacts, Device, LastActivity, Line, UserDetails};
-use spondee_core::sasl::Status;
+use spondee_core::sasl::{Form as Kept, Status};
 
 use crate::cli::args::Form;
 use crate::control::Details;
@@ -64,6 +64,12 @@ fn text(account: &BareJid, details: &UserDetails, aside: &str) -> String {
     let contacts = counted(details.contacts.count(), "contact");
     let devices = of_devices(&details.devices);
     let mut text = format!("{account} is {status} and has {contacts}{aside}\n");
+    text.push_str(match details.password {
+        Kept::Hashed => "keys of its password are kept\n",
+        Kept::PartlyHashed => "keys of its password are kept, but not for each SCRAM mechanism\n",
+        Kept::Plain => "its password is kept\n",
+        Kept::None => "it has no password: nobody can sign in\n",
+    });
     for line in of_contacts(&details.contacts) {
         text.push_str(&line);
         text.push('\n');
@@ -284,6 +290,7 @@ mod tests {
     fn printed(form: Form, devices: Vec<Device>) -> String {
         let details = UserDetails {
             status: Status::Enabled,
+            password: Kept::Hashed,
             contacts: CONTACTS,
             last_activity: None,
             devices,
@@ -305,6 +312,7 @@ mod tests {
         ];
         let expected = "\
 juliet@example.org is enabled and has 12 contacts
+keys of its password are kept
 subscriptions: 6 both, 2 to, 3 from, 1 none
 2 requests of others wait for an answer
 7 addresses are blocked
@@ -339,6 +347,7 @@ phone
     fn of_a_device_that_sleeps_is_told_for_how_long_and_what_waits() {
         let expected = "\
 juliet@example.org is enabled and has 12 contacts
+keys of its password are kept
 subscriptions: 6 both, 2 to, 3 from, 1 none
 2 requests of others wait for an answer
 7 addresses are blocked
@@ -377,6 +386,7 @@ balcony
     fn of_who_is_away_is_told_when_it_left_and_what_it_said() {
         let mut details = UserDetails {
             status: Status::Disabled,
+            password: Kept::Plain,
             contacts: Contacts {
                 to: 1,
                 requests: 1,
@@ -392,6 +402,7 @@ balcony
         let shown = text(&juliet(), &details, " (in data)");
         let expected = "\
 juliet@example.org is disabled and has 1 contact (in data)
+its password is kept
 subscriptions: 1 to
 1 request of somebody else waits for an answer
 1 address is blocked
@@ -400,12 +411,11 @@ the last one left 15 minutes 3 seconds ago
 its last status was: Heading\\nHome
 ";
         assert_eq!(shown, expected);
-        // Who never was there and has nobody has two lines.
+        // Who never was there and has nobody has three lines.
         details.contacts = Contacts::default();
         details.last_activity = None;
         let shown = text(&juliet(), &details, "");
-        let expected =
-            "juliet@example.org is disabled and has no contacts\nno device is connected\n";
+        let expected = "juliet@example.org is disabled and has no contacts\nits password is kept\nno device is connected\n";
         assert_eq!(shown, expected);
     }
 
@@ -429,7 +439,7 @@ its last status was: Heading\\nHome
             serde_json::json!({"seconds": 125, "seconds_left": 475, "waiting_stanzas": 12});
         let presence = serde_json::json!({"priority": -5, "show": null, "status": null});
         let expected = serde_json::json!({
-            "jid": "juliet@example.org", "status": "enabled", "contacts": 12, "requests": 2, "blocked": 7,
+            "jid": "juliet@example.org", "status": "enabled", "password": "hashed", "contacts": 12, "requests": 2, "blocked": 7,
             "last_activity": null,
             "subscriptions": {"both": 6, "to": 2, "from": 3, "none": 1},
             "devices": [
@@ -453,7 +463,7 @@ its last status was: Heading\\nHome
         let text = printed(Form::Text, devices());
         let shown = "a\\u{1b}[2J\\u{9b}2J\\n\\r\\t\\0\\u{7f}\\u{202e}\\u{2066}\\u{200b}\\u{200f}\\u{61c}\\u{feff}\\u{2028}\\u{a0}\\u{e0001}\\\\n\"z\n";
         assert_eq!(text.matches(shown).count(), 2, "{text}");
-        assert_eq!(text.lines().count(), 11, "{text}");
+        assert_eq!(text.lines().count(), 12, "{text}");
         let value: serde_json::Value =
             serde_json::from_str(&printed(Form::Json, devices())).unwrap();
         assert_eq!(value["devices"][0]["resource"], hostile);

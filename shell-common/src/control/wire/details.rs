@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use spondee_core::port::{Availability, Contacts, Device, LastActivity, Line, Show, UserDetails};
-use spondee_core::sasl::Status;
+use spondee_core::sasl::{Form, Status};
 
 /// `UserDetails`.
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Details {
     status: Status,
+    password: Form,
     /// All in the roster.
     contacts: usize,
     subscriptions: Subscriptions,
@@ -83,6 +84,7 @@ impl From<UserDetails> for Details {
         let contacts = details.contacts;
         Self {
             status: details.status,
+            password: details.password,
             contacts: contacts.count(),
             subscriptions: Subscriptions {
                 both: contacts.both,
@@ -111,6 +113,7 @@ impl From<Details> for UserDetails {
         } = details.subscriptions;
         Self {
             status: details.status,
+            password: details.password,
             contacts: Contacts {
                 none,
                 to,
