@@ -20,7 +20,7 @@ use crate::limits::{
 };
 use crate::port::ConnId;
 use crate::sm::Piece;
-use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza, write_stored_message};
+use crate::stanza::{Kind, Stanza, write_stored_message};
 use crate::store::{Class, Entry, Kept, Op, Order, Owed, Page, Pick, Reply, StoreError};
 use crate::time::Now;
 
@@ -458,12 +458,7 @@ impl Account {
     /// Whether it is from somebody who was blocked since it came, of which the session knows by then (XEP-0191 §3.3). What answers the
     /// user's own words is told.
     fn is_withheld(&self, stanza: &Stanza) -> bool {
-        let is_answer = matches!(
-            stanza.kind(),
-            Kind::Iq(IqType::Result | IqType::Error)
-                | Kind::Message(MessageType::Error)
-                | Kind::Presence(PresenceType::Error)
-        );
+        let is_answer = !stanza.kind().may_be_refused();
         // A copy is from the account itself.
         !is_answer && stanza.cause().is_some_and(|cause| self.blocks(cause))
     }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::late::Late;
 use crate::jid::Jid;
 use crate::limits::{FLOW_NEWS, FLOW_PATIENCE, FLOW_READ_BYTES, FLOW_UNHEARD, SM_ACK_AGAIN};
-use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+use crate::stanza::{Kind, PresenceType, Stanza};
 use crate::time::Instant;
 
 /// How many a stanza is for.
@@ -58,19 +58,14 @@ impl<'a> Doing<'a> {
                 Some(from),
             ) => Self::Other(from),
             (Reach::Many, ..) => Self::Server,
-            (
-                Reach::One,
-                Kind::Iq(IqType::Result | IqType::Error)
-                | Kind::Message(MessageType::Error)
-                | Kind::Presence(PresenceType::Error),
-                from,
-            ) => match from.filter(|from| from.resource().is_some()) {
-                Some(from) => Self::Answer(from),
-                None => Self::Own,
-            },
-            (Reach::One, Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_), from) => {
-                from.map_or(Self::Server, Self::Other)
+            // Nothing may answer it: it is an answer itself.
+            (Reach::One, kind, from) if !kind.may_be_refused() => {
+                match from.filter(|from| from.resource().is_some()) {
+                    Some(from) => Self::Answer(from),
+                    None => Self::Own,
+                }
             }
+            (Reach::One, _, from) => from.map_or(Self::Server, Self::Other),
         }
     }
 
