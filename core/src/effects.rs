@@ -179,33 +179,21 @@ struct Queues {
 }
 
 impl Queues {
-    const fn new(limits: &Limits) -> Self {
-        let sessions = if limits.sessions_per_account == 0 {
-            1
-        } else {
-            limits.sessions_per_account
-        };
-        let (half, share) = (
-            limits.session_queue_bytes / 2,
-            limits.account_queue_bytes / sessions,
-        );
-        let lower = if half < share { half } else { share };
+    fn new(limits: &Limits) -> Self {
+        let half = limits.session_queue_bytes / 2;
+        let share = limits.account_queue_bytes / limits.sessions_per_account.max(1);
         Self {
             session: limits.session_queue_bytes,
             account: limits.account_queue_bytes,
             share,
-            carefree: if lower < DEBT_FLOOR {
-                lower
-            } else {
-                DEBT_FLOOR
-            },
+            carefree: DEBT_FLOOR.min(half).min(share),
         }
     }
 }
 
 impl Effects {
     /// Nothing yet, for the shard at this place, with these bounds for queues.
-    pub(crate) const fn new(place: Place, limits: &Limits) -> Self {
+    pub(crate) fn new(place: Place, limits: &Limits) -> Self {
         Self {
             actions: VecDeque::new(),
             outs: Vec::new(),
@@ -232,7 +220,7 @@ impl Effects {
     }
 
     /// From now on, queues have these bounds.
-    pub(crate) const fn limit_queues(&mut self, limits: &Limits) {
+    pub(crate) fn limit_queues(&mut self, limits: &Limits) {
         self.queues = Queues::new(limits);
         self.debts.bound = limits.account_queue_bytes;
     }

@@ -91,6 +91,15 @@ pub(crate) struct Telling {
     pub(super) fate: Fate,
 }
 
+impl Telling {
+    /// For the first time.
+    const fn now(fx: &Effects, to: Addressed, due: Due) -> Self {
+        let at = fx.wall();
+        let fate = Fate { due, at };
+        Self { to, fate }
+    }
+}
+
 /// What a session wants to hear of something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Interest {
@@ -317,14 +326,12 @@ impl Account {
         match saying {
             Saying::Answer(key, stanza) => self.answer(fx, key, &stanza),
             Saying::Tell(key, stanza, to, due) => {
-                let at = fx.wall();
-                let fate = Fate { due, at };
-                self.tell_each(fx, &[key], &stanza, &Telling { to, fate });
+                let told = Telling::now(fx, to, due);
+                self.tell_each(fx, &[key], &stanza, &told);
             }
             Saying::TellEach(each, stanza, to, due) => {
-                let at = fx.wall();
-                let fate = Fate { due, at };
-                self.tell_each(fx, &each, &stanza, &Telling { to, fate });
+                let told = Telling::now(fx, to, due);
+                self.tell_each(fx, &each, &stanza, &told);
             }
             Saying::Late(key, stanza, told) => self.tell_late(fx, key, &stanza, &told),
             Saying::CatchUp(key) => {
@@ -343,10 +350,9 @@ impl Account {
     /// Tells a session what became of what it sent, not behind what it is told besides: who is answered takes for done what it sent before,
     /// and may leave.
     fn answer(&mut self, fx: &mut Effects, key: SessionKey, stanza: &Arc<Stanza>) {
-        let (to, due, at) = (Addressed::Named, Due::Nothing, fx.wall());
-        let fate = Fate { due, at };
+        let told = Telling::now(fx, Addressed::Named, Due::Nothing);
         if let Some(session) = self.session(key) {
-            session.tell(fx, stanza, &Telling { to, fate });
+            session.tell(fx, stanza, &told);
         }
     }
 
