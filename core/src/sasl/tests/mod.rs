@@ -378,7 +378,11 @@ fn plain_costs_an_unknown_user_the_same_job() {
 
 #[test]
 fn a_disabled_account_is_told_so_only_after_the_right_password() {
-    let mut server = Server::new();
+    tells_who_is_disabled_after_the_right_password_alone(Server::new());
+}
+
+/// Whatever it keeps of passwords.
+fn tells_who_is_disabled_after_the_right_password_alone(mut server: Server) {
     server.credentials("juliet").status = Status::Disabled;
     for (password, failure) in [
         ("r0m30", Failure::AccountDisabled),

@@ -64,18 +64,7 @@ fn a_wrong_password_is_not_authorized_however_near_it_is() {
 
 #[test]
 fn a_disabled_account_of_which_the_password_is_kept_is_told_so_after_it_alone() {
-    let mut server = Server::keeping("r0m30");
-    server.credentials("juliet").status = Status::Disabled;
-    for (password, failure) in [
-        ("r0m30", Failure::AccountDisabled),
-        ("romeo", Failure::NotAuthorized),
-    ] {
-        for attempt in attempts("juliet", password) {
-            assert_eq!(refusal(server.scram(&attempt)), Some(failure));
-        }
-        let refused = refusal(server.plain(&plain("", "juliet", password)));
-        assert_eq!(refused, Some(failure));
-    }
+    tells_who_is_disabled_after_the_right_password_alone(Server::keeping("r0m30"));
 }
 
 #[test]
