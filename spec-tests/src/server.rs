@@ -15,6 +15,7 @@ use spondee_shell_common::limits::log::GATHER;
 use crate::ca::Authority;
 use crate::cargo::cargo;
 use crate::client::{PATIENCE, Trust};
+use crate::strace;
 
 /// A directory for one test, 0700, removed when dropped.
 #[derive(Debug)]
@@ -375,6 +376,17 @@ impl Server {
 }
 
 impl Stopped {
+    /// Starts it under strace. Gives back where its system calls are written, too: in its scratch directory.
+    ///
+    /// # Errors
+    /// What failed, in words, with the server's log.
+    pub fn begin_traced(self) -> Result<(Server, PathBuf), String> {
+        let trace = self.scratch().join("trace");
+        let mut command = strace::tracing(&trace);
+        command.arg(self.binary());
+        Ok((self.begin(command)?, trace))
+    }
+
     /// Starts it by `command`, which is its program, or another one that runs it and is given the server's command line.
     ///
     /// # Errors

@@ -131,10 +131,7 @@ struct Traced {
 
 fn traced_changes(seed: u64) -> Traced {
     let prepared = Server::prepare(Scratch::in_memory().unwrap(), QUICK).unwrap();
-    let trace = prepared.scratch().join("trace");
-    let mut command = strace::tracing(&trace);
-    command.arg(prepared.binary());
-    let mut server = prepared.begin(command).unwrap();
+    let (mut server, trace) = prepared.begin_traced().unwrap();
     let data = server.data();
     let threads: Vec<_> = tellers(seed)
         .into_iter()

@@ -29,10 +29,7 @@ struct Traced {
 fn traced(seed: u64) -> Result<Traced, String> {
     let scratch = Scratch::in_memory().map_err(|e| e.to_string())?;
     let prepared = Server::prepare(scratch, &options())?;
-    let trace = prepared.scratch().join("trace");
-    let mut command = strace::tracing(&trace);
-    command.arg(prepared.binary());
-    let mut server = prepared.begin(command)?;
+    let (mut server, trace) = prepared.begin_traced()?;
     let door = settle(&server)?;
     let crowd = Crowd::begin(&door, seed, POSTS, &Numbers::new())?;
     while !crowd.is_silent() {
