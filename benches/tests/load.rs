@@ -22,11 +22,12 @@ impl Run {
         Self { samples, said }
     }
 
-    /// The same against the server, with these arguments.
+    /// The same, once, against the server, with these arguments.
     fn of_server(arguments: &[&str]) -> Self {
         let server = spec_tests::server::binary().expect("a server");
         let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
-        Self::of(command.args(arguments).arg("--binary").arg(server))
+        command.args(arguments).arg("--binary").arg(server);
+        Self::of(command.args(["--runs", "1", "--json"]))
     }
 
     /// A figure of a scenario.
@@ -82,9 +83,6 @@ fn fills_rosters_reads_and_changes_them() {
         "roster-set-clear",
         "--target",
         "spondee",
-        "--runs",
-        "1",
-        "--json",
         "--sign-ins",
         "20",
         "--accounts",
@@ -117,9 +115,6 @@ fn makes_contacts_and_measures_what_they_hear_of_each_other() {
         "idle-roster",
         "--target",
         "spondee,floor",
-        "--runs",
-        "1",
-        "--json",
         "--accounts",
         "2",
         "--parallel",
@@ -175,9 +170,6 @@ fn archives_stores_delivers_and_reads_in_pages() {
         "archive-forward-clear",
         "--target",
         "spondee",
-        "--runs",
-        "1",
-        "--json",
         "--accounts",
         "4",
         "--pairs",
@@ -223,9 +215,6 @@ fn manages_streams_and_resumes_sessions() {
         "idle-roster-sm",
         "--target",
         "spondee",
-        "--runs",
-        "1",
-        "--json",
         "--accounts",
         "4",
         "--pairs",
@@ -265,9 +254,6 @@ fn fills_a_large_archive_and_reads_from_its_middle() {
         "big-stranger",
         "--target",
         "spondee,floor",
-        "--runs",
-        "1",
-        "--json",
         "--accounts",
         "1",
         "--big-messages",
