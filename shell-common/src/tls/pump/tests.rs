@@ -247,6 +247,23 @@ fn takes_aes_128_except_from_who_prefers_chacha20() {
 }
 
 /// The exporter's hash is the suite's: SHA-384 with the first, SHA-256 with the others.
+#[cfg(feature = "aws-lc-rs")]
+#[test]
+fn agrees_on_keys_by_x25519mlkem768_with_who_has_nothing_else() {
+    use rustls::crypto::aws_lc_rs;
+    let server = Server::with_hosts(&["a.example"]);
+    let provider = rustls::crypto::CryptoProvider {
+        kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768],
+        ..aws_lc_rs::default_provider()
+    };
+    let mut client = Client::new(server.client_config_with(provider, TLS13), "a.example");
+    let mut pump = server.starttls("a.example");
+    let info = shake_hands(&mut client, &mut pump, usize::MAX);
+    let group = client.0.negotiated_key_exchange_group().unwrap();
+    assert_eq!(group.name(), rustls::NamedGroup::X25519MLKEM768);
+    assert_eq!(info.bindings.exporter, Some(client.exporter()));
+}
+
 #[test]
 fn exports_with_each_suites_hash() {
     let server = Server::with_hosts(&["a.example"]);
