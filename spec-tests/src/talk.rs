@@ -7,7 +7,7 @@ use spondee_core::sasl::{Hash, Mechanism, Plus};
 
 use crate::element::{BIND, CLIENT, Element, Item, Reader, SASL, STREAMS, TLS, escape};
 use crate::memory::{Peer, World};
-use crate::sasl::{Binding, Scram, encode};
+use crate::sasl::{Binding, Scram, decode, encode};
 
 /// A connection with its reader.
 #[derive(Debug)]
@@ -183,6 +183,33 @@ impl Talk {
         );
         signed.verify(&self.sasl(world, "success")?)?;
         self.open(world, host_of(account))
+    }
+
+    /// SCRAM up to the client's proof, which is made over what it hears of the challenge: that is for `hear` to say.
+    ///
+    /// # Errors
+    /// Something else came.
+    pub fn prove(
+        &mut self,
+        world: &mut World,
+        mechanism: Mechanism,
+        user: &str,
+        hear: impl FnOnce(&str) -> Result<String, String>,
+    ) -> Result<(), String> {
+        let scram = Scram::new(mechanism, user, "secret", "nonce", Binding::Unsupported);
+        let scram = scram.ok_or("no SCRAM")?;
+        let (name, first) = (mechanism.name(), scram.first());
+        self.send(
+            world,
+            &format!("<auth xmlns='{SASL}' mechanism='{name}'>{first}</auth>"),
+        );
+        let challenge = decode(&self.sasl(world, "challenge")?)?;
+        let (response, _) = scram.respond(&encode(hear(&challenge)?.as_bytes()))?;
+        self.send(
+            world,
+            &format!("<response xmlns='{SASL}'>{response}</response>"),
+        );
+        Ok(())
     }
 
     /// Binds a resource.

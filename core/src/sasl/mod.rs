@@ -7,6 +7,7 @@
 pub mod client;
 mod credentials;
 mod decoy;
+mod downgrade;
 mod exchange;
 mod failure;
 mod hash;

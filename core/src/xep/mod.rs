@@ -263,6 +263,14 @@ pub const INDEX: &[Xep] = &[
         bearer: Bearer::Host,
     },
     Xep {
+        number: 474,
+        name: "SASL SCRAM Downgrade Protection",
+        version: "0.5.0",
+        file: "core/src/sasl/downgrade.rs",
+        features: &[],
+        bearer: Bearer::Host,
+    },
+    Xep {
         number: 478,
         name: "Stream Limits Advertisement",
         version: "0.2.0",

@@ -4,6 +4,8 @@
 //! USER [PASSWORD]`, `bind RESOURCE`, `session USER RESOURCE` (all of these), `online USER RESOURCE` (a session that asked for its roster,
 //! is available, and read what came of that), `restart` (what follows is a new stream), `write
 //! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`, and `query WORDS` of the own archive: see `archive::query`.
+//! `prove MECHANISM USER HASH` is SCRAM up to the proof, by a client that wants this hash of what was offered (XEP-0474), or hears
+//! `instead:ANOTHER`, or none, `without`.
 //! Orders of the administrator: `shut-down`, `start` (the server again, from what is on disk; all connections are gone, however it
 //! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`, `drop-host HOST`, `store
 //! busy|slow|fails` (the next batch), `mesh full|free` (between shards), and `befriend USER USER to|from|both`, by stanzas of sessions
@@ -24,6 +26,7 @@ use spondee_core::archive::Policy;
 use spondee_core::config::{Config, Host};
 use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{Command, Opening, TlsVersion};
+use spondee_core::sasl::Mechanism;
 use spondee_core::secret::Secret;
 use spondee_core::store::StoreError;
 
@@ -252,6 +255,10 @@ impl Stage {
             ["sign-in", user] => drop(talk.sign_in(world, &account(user), "secret")?),
             ["sign-in", user, password] => {
                 talk.sign_in(world, &account(user), password)?;
+            }
+            ["prove", mechanism, user, offered] => {
+                let mechanism = Mechanism::from_name(mechanism).ok_or("no such mechanism")?;
+                talk.prove(world, mechanism, user, |heard| offered_as(heard, offered))?;
             }
             ["bind", resource] => drop(talk.bind(world, resource)?),
             ["stop-reading"] => world.stop_taking(talk.peer()),
@@ -560,4 +567,15 @@ fn patterns(text: &str) -> Result<Vec<Item>, String> {
         return Err(format!("not whole elements: {text}"));
     }
     Ok(items)
+}
+
+/// The challenge as a client takes it: it insists on this hash of what was offered, or hears another, or none (XEP-0474 §6.2).
+fn offered_as(heard: &str, offered: &str) -> Result<String, String> {
+    let (before, hash) = heard.split_once(",h=").ok_or("no hash of the offer")?;
+    match offered.split_once(':') {
+        Some(("instead", other)) => Ok(format!("{before},h={other}")),
+        _ if offered == "without" => Ok(before.to_owned()),
+        _ if hash == offered => Ok(heard.to_owned()),
+        _ => Err(format!("the hash of the offer is {hash}")),
+    }
 }

@@ -14,7 +14,7 @@ use self::message::{BindingFlag, ClientFinal, ClientFirst};
 use super::standing::Standing;
 use super::{
     Context, Credentials, DeriveParams, Derives, Failure, Hash, Mechanism, Plus, ScramKeys,
-    Verified, Verifier, decoy, identity,
+    Verified, Verifier, decoy, downgrade, identity,
 };
 use crate::jid::BareJid;
 use crate::secret::Secret;
@@ -29,6 +29,8 @@ pub(super) struct Asked {
     binding: String,
     first_bare: String,
     client_nonce: String,
+    /// The hash of what was offered.
+    offered: Option<String>,
 }
 
 impl Asked {
@@ -57,6 +59,7 @@ impl Asked {
             binding: STANDARD.encode([first.gs2_header.as_bytes(), data].concat()),
             first_bare: first.bare.into(),
             client_nonce: first.nonce.into(),
+            offered: downgrade::hash(cx.offer, hash),
         })
     }
 
@@ -106,7 +109,12 @@ impl Asked {
     ) -> (Vec<u8>, Challenged) {
         let nonce = format!("{}{server_nonce}", self.client_nonce);
         let salt = STANDARD.encode(&keys.salt);
-        let server_first = format!("r={nonce},s={salt},i={}", keys.rounds);
+        // XEP-0474 §6.1. Behind all that RFC 5802 §7 has: an extension, which clients that do not know it must let pass.
+        let offered = match &self.offered {
+            Some(hash) => format!(",h={hash}"),
+            None => String::new(),
+        };
+        let server_first = format!("r={nonce},s={salt},i={}{offered}", keys.rounds);
         let challenged = Challenged {
             mechanism: Mechanism::Scram(self.hash, self.plus),
             account: self.account,

@@ -349,6 +349,7 @@ fn an_unknown_user_gets_a_steady_salt_of_the_usual_length() {
         let mut attributes = challenge.split(',').skip(1);
         let salt = attributes.next().unwrap().strip_prefix("s=").unwrap();
         assert_eq!(attributes.next(), Some("i=3"));
+        assert!(attributes.next().is_some_and(|hash| hash.starts_with("h=")));
         let salt = STANDARD.decode(salt).unwrap();
         assert_eq!(salt.len(), SALT_BYTES);
         salt

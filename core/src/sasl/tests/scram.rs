@@ -31,6 +31,27 @@ fn the_flag_must_fit_the_mechanism() {
     assert!(server.lookups.is_empty());
 }
 
+/// XEP-0474 §6.2: who is in between takes mechanisms out of what the client sees, and the hash that would tell, or puts another in its place.
+#[test]
+fn a_challenge_whose_hash_of_the_offer_was_changed_leads_to_no_proof() {
+    for change in [None, Some("AAAA"), Some("")] {
+        let mut server = Server::new();
+        let mechanism = Mechanism::Scram(Hash::Sha1, Plus::No);
+        let client = ClientFirst::new(Hash::Sha1, Binding::Unsupported, None, "juliet", "x");
+        let (challenge, exchange) = server.challenge(mechanism, &client.message());
+        let challenge = String::from_utf8(challenge).unwrap();
+        let (before, hash) = challenge.split_once(",h=").unwrap();
+        assert_eq!(STANDARD.decode(hash).unwrap().len(), 20);
+        let heard = match change {
+            None => before.to_string(),
+            Some(hash) => format!("{before},h={hash}"),
+        };
+        let last = client.answer(heard.as_bytes(), |job| ClientKeys::derive(job, "r0m30"));
+        let step = server.respond(exchange, last.unwrap().message());
+        assert_eq!(outcome(step).unwrap_err(), Failure::NotAuthorized);
+    }
+}
+
 #[test]
 fn a_binding_type_that_the_connection_lacks_is_refused() {
     let mut server = Server::new();
