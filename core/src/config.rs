@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt;
+use core::time::Duration;
 
 use crate::archive::ArchiveOptions;
 use crate::blocking::BlockingOptions;
@@ -13,7 +14,7 @@ use crate::jid::{BareJid, Domain};
 use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
 use crate::options::{Expiry, Source, Unsaid, of_host};
 use crate::private::PrivateOptions;
-use crate::registration::RegistrationOptions;
+use crate::registration::{RegistrationOptions, WhoRegisters};
 use crate::roster::RosterOptions;
 use crate::sasl::{Provider, SaslPolicy};
 use crate::sm::SmOptions;
@@ -109,7 +110,7 @@ impl HostConfig {
         from.part(
             "Options that each host can have for itself, in its section below; here for all that say nothing",
         );
-        Self {
+        let host = Self {
             sasl: SaslPolicy::read(from),
             provider: Provider::read(from),
             // Settled when the certificates have been looked for.
@@ -163,6 +164,28 @@ impl HostConfig {
             private: PrivateOptions::read(from),
             registration: RegistrationOptions::read(from),
             contacts: ContactAddresses::read(from),
+        };
+        host.sasl.warn_of_nobody(host.provider, from);
+        match host.provider {
+            Provider::Hashed | Provider::Plain => host,
+            Provider::Anonymous => host.of_guests(),
+        }
+    }
+
+    /// Nothing is kept of guests: no messages, no sessions without connections, which strangers could make by the thousand.
+    pub(crate) fn of_guests(self) -> Self {
+        Self {
+            provider: Provider::Anonymous,
+            archive: ArchiveOptions::nothing(),
+            sm: SmOptions {
+                hibernation: Duration::ZERO,
+                ..self.sm
+            },
+            registration: RegistrationOptions {
+                by: WhoRegisters::Administrators,
+                ..self.registration
+            },
+            ..self
         }
     }
 }

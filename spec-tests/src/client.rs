@@ -218,12 +218,16 @@ impl Client {
         let binding = match mechanism {
             Mechanism::Scram(_, Plus::Yes) => self.binding(bind_to)?,
             Mechanism::Scram(_, Plus::No) if bind_to == BindTo::Unoffered => Binding::ServerCannot,
-            Mechanism::Scram(_, Plus::No) | Mechanism::Plain => Binding::Unsupported,
+            Mechanism::Scram(_, Plus::No) | Mechanism::Plain | Mechanism::Anonymous => {
+                Binding::Unsupported
+            }
         };
         let scram = Scram::new(mechanism, user, password, &nonce, binding);
-        let first = scram
-            .as_ref()
-            .map_or_else(|| plain(user, password), Scram::first);
+        let first = match &scram {
+            Some(scram) => scram.first(),
+            None if mechanism == Mechanism::Anonymous => String::new(),
+            None => plain(user, password),
+        };
         self.send(&format!(
             "<auth xmlns='{SASL}' mechanism='{}'>{first}</auth>",
             mechanism.name()

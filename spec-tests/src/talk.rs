@@ -212,6 +212,21 @@ impl Talk {
         Ok(())
     }
 
+    /// A session of a guest (XEP-0175) on a connection where TLS is there already. Gives back its full address.
+    ///
+    /// # Errors
+    /// Something else came.
+    pub fn be_guest(&mut self, world: &mut World, host: &str) -> Result<String, String> {
+        self.open(world, host)?;
+        self.send(
+            world,
+            &format!("<auth xmlns='{SASL}' mechanism='ANONYMOUS'/>"),
+        );
+        self.sasl(world, "success")?;
+        self.open(world, host)?;
+        self.bind(world, "r")
+    }
+
     /// Binds a resource.
     ///
     /// # Errors

@@ -101,7 +101,8 @@ impl Account {
         }
         if owes && is_full {
             // XEP-0160 §2: "e.g., because the recipient's offline message queue is full".
-            return refuse(cx, &message, Condition::ServiceUnavailable, Some(FULL));
+            let why = (cx.host.archive.max_offline > 0).then_some(FULL);
+            return refuse(cx, &message, Condition::ServiceUnavailable, why);
         }
         let key = kept.map(|kept| self.append(cx, &message, &from, kept));
         let archived = key.filter(|_| archives);

@@ -11,6 +11,7 @@ mod cx;
 mod deliver;
 mod ending;
 mod gate;
+mod guest;
 mod holders;
 mod iq;
 mod kept;

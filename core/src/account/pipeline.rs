@@ -34,6 +34,9 @@ impl Account {
             Self::refuse_to_blocked(cx, session, &stanza);
             return None;
         }
+        if self.refuse_to_guest(cx, session, &stanza) {
+            return None;
+        }
         match stanza.kind() {
             Kind::Message(_) => self.message_out(cx, session, stanza),
             Kind::Presence(kind) => self.presence_out(cx, session, kind, stanza),

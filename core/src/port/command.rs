@@ -306,6 +306,8 @@ pub enum CommandError {
     Exists,
     /// There is no room on the disk.
     Full,
+    /// The host has guests, and no accounts.
+    Guests,
     /// An account of this name was deleted, and its tombstone is heeded.
     Held(Held),
     /// The host keeps passwords themselves, which were to become keys.

@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{
-    Credentials, DeriveParams, Failure, Mechanism, Offer, Provider, ScramKeys, Transport, plain,
-    scram,
+    Credentials, DeriveParams, Failure, Hash, Mechanism, Offer, Plus, Provider, ScramKeys,
+    Transport, anonymous, plain, scram,
 };
 use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain};
@@ -47,10 +47,17 @@ pub struct Exchange(Expected);
 
 #[derive(Debug)]
 enum Expected {
-    /// All our mechanisms are client-first; the client has not begun yet.
-    First(Mechanism),
+    /// The client is first, and has not begun yet.
+    First(First),
     /// The client-final-message.
     ScramFinal(Box<scram::Challenged>),
+}
+
+/// What the client is to begin with.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    Plain,
+    Scram(Hash, Plus),
 }
 
 /// Waits for credentials. Wants no input meanwhile.
@@ -59,6 +66,8 @@ pub struct Lookup(Asked);
 
 #[derive(Debug)]
 enum Asked {
+    /// A guest: there are none.
+    Anonymous(BareJid),
     Plain(plain::Asked),
     Scram(scram::Asked),
 }
@@ -153,8 +162,24 @@ pub enum Step {
 
 impl Exchange {
     /// Begins with the initial response of `<auth/>`: `None` if there was none (RFC 6120 §6.4.2), empty for `=`.
-    pub fn begin(mechanism: Mechanism, initial: Option<&[u8]>, cx: Context<'_>) -> Step {
-        let exchange = Self(Expected::First(mechanism));
+    pub fn begin(
+        mechanism: Mechanism,
+        initial: Option<&[u8]>,
+        cx: Context<'_>,
+        entropy: &mut Entropy,
+    ) -> Step {
+        let first = match mechanism {
+            // XEP-0175 §4: nothing is asked of a client that says nothing.
+            Mechanism::Anonymous => {
+                return match anonymous::enter(initial, cx.host, entropy) {
+                    Ok(guest) => Step::Lookup(guest.clone(), Lookup(Asked::Anonymous(guest))),
+                    Err(failure) => Step::Failure(failure),
+                };
+            }
+            Mechanism::Plain => First::Plain,
+            Mechanism::Scram(hash, plus) => First::Scram(hash, plus),
+        };
+        let exchange = Self(Expected::First(first));
         match initial {
             Some(message) => exchange.respond(message, cx),
             // RFC 6120 §6.3.10: the longer way is open too. An empty challenge asks for what the client has to say first.
@@ -165,20 +190,20 @@ impl Exchange {
     /// Goes on with the decoded content of `<response/>`.
     pub fn respond(self, message: &[u8], cx: Context<'_>) -> Step {
         let step = match self.0 {
-            Expected::First(mechanism) => first(mechanism, message, cx),
+            Expected::First(mechanism) => begun(mechanism, message, cx),
             Expected::ScramFinal(challenged) => challenged.respond(message).map(proven),
         };
         step.unwrap_or_else(Step::Failure)
     }
 }
 
-fn first(mechanism: Mechanism, message: &[u8], cx: Context<'_>) -> Result<Step, Failure> {
-    let (account, asked) = match mechanism {
-        Mechanism::Plain => {
+fn begun(first: First, message: &[u8], cx: Context<'_>) -> Result<Step, Failure> {
+    let (account, asked) = match first {
+        First::Plain => {
             let asked = plain::Asked::read(message, cx)?;
             (asked.account().clone(), Asked::Plain(asked))
         }
-        Mechanism::Scram(hash, plus) => {
+        First::Scram(hash, plus) => {
             let asked = scram::Asked::read(hash, plus, message, cx)?;
             (asked.account().clone(), Asked::Scram(asked))
         }
@@ -204,6 +229,7 @@ impl Lookup {
         entropy: &mut Entropy,
     ) -> Step {
         match self.0 {
+            Asked::Anonymous(guest) => Step::Success(anonymous::entered(guest), None),
             Asked::Plain(asked) => {
                 let (job, password, deriving) = asked.found(credentials, cx);
                 Step::Derive(job, password, Derive(Deriving::Plain(deriving)))

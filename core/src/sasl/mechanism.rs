@@ -5,6 +5,8 @@ use super::Hash;
 /// A SASL mechanism the server implements.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Mechanism {
+    /// RFC 4505: nobody in particular.
+    Anonymous,
     /// RFC 4616.
     Plain,
     /// RFC 5802, RFC 7677: `SCRAM-*`, and with channel binding `SCRAM-*-PLUS`.
@@ -25,6 +27,7 @@ impl Mechanism {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Anonymous => "ANONYMOUS",
             Self::Plain => "PLAIN",
             Self::Scram(Hash::Sha1, Plus::No) => "SCRAM-SHA-1",
             Self::Scram(Hash::Sha1, Plus::Yes) => "SCRAM-SHA-1-PLUS",
@@ -36,7 +39,7 @@ impl Mechanism {
     }
 
     /// All of them, the strongest first: the order in which they are offered.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Scram(Hash::Sha512, Plus::Yes),
         Self::Scram(Hash::Sha256, Plus::Yes),
         Self::Scram(Hash::Sha1, Plus::Yes),
@@ -44,6 +47,7 @@ impl Mechanism {
         Self::Scram(Hash::Sha256, Plus::No),
         Self::Scram(Hash::Sha1, Plus::No),
         Self::Plain,
+        Self::Anonymous,
     ];
 
     /// Whether it binds to the TLS channel.

@@ -3,6 +3,7 @@
 //! Works on decoded messages. Base64 and XML belong to the stream; looking up credentials and PBKDF2 belong to the shell: a
 //! step that needs either says so and keeps what it has. Who may go on after how many failures: `throttle`.
 
+mod anonymous;
 #[cfg(any(test, feature = "testing"))]
 pub mod client;
 mod credentials;
@@ -26,6 +27,7 @@ mod throttle;
 mod tombstone;
 mod unfinished;
 
+pub(crate) use anonymous::GUEST;
 pub use credentials::{
     CREDENTIALS, Credentials, Dates, DeriveParams, Form, PasswordError, SALT_BYTES, ScramKeys,
     Status, Verifier, prepare_new_password, prepare_password,

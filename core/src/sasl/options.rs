@@ -3,7 +3,7 @@
 use alloc::format;
 
 use super::policy::names;
-use super::{Encryption, Mechanism, SaslPolicy};
+use super::{Encryption, Mechanism, Provider, SaslPolicy};
 use crate::options::{Source, Unsaid, of_host};
 
 /// `allow_unencrypted_plain_auth`.
@@ -66,6 +66,17 @@ impl SaslPolicy {
         policy
     }
 
+    /// Warns of a host that leaves nobody a mechanism.
+    pub(crate) fn warn_of_nobody(&self, provider: Provider, from: &mut impl Source) {
+        let mut had = Mechanism::ALL.iter().filter(|known| provider.has(**known));
+        if had.all(|known| names(&self.disable, known.name())) {
+            from.warn(
+                "nobody can sign in: `disable_sasl_mechanisms` names every mechanism there is"
+                    .into(),
+            );
+        }
+    }
+
     /// What is not wrong, but hardly meant.
     fn warn(&self, unencrypted_plain: UnencryptedPlain, from: &mut impl Source) {
         let plain = Mechanism::Plain.name();
@@ -88,15 +99,6 @@ impl SaslPolicy {
                 "passwords may cross the network unencrypted: PLAIN is offered without TLS".into(),
             );
         }
-        if Mechanism::ALL
-            .iter()
-            .all(|known| names(&self.disable, known.name()))
-        {
-            from.warn(
-                "nobody can sign in: `disable_sasl_mechanisms` names every mechanism there is"
-                    .into(),
-            );
-        }
         for name in self.disable.iter().chain(&self.insecure) {
             if Mechanism::from_name(name).is_none() && !OTHER_MECHANISMS.contains(&name.as_str()) {
                 let known = Mechanism::ALL.map(Mechanism::name).join(", ");
@@ -115,11 +117,4 @@ impl Default for SaslPolicy {
 }
 
 /// Mechanisms that other servers have: naming them is harmless.
-const OTHER_MECHANISMS: &[&str] = &[
-    "ANONYMOUS",
-    "CRAM-MD5",
-    "DIGEST-MD5",
-    "EXTERNAL",
-    "LOGIN",
-    "OAUTHBEARER",
-];
+const OTHER_MECHANISMS: &[&str] = &["CRAM-MD5", "DIGEST-MD5", "EXTERNAL", "LOGIN", "OAUTHBEARER"];

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Failure, Mechanism};
+use super::{Failure, Mechanism, Provider};
 
 /// `c2s_require_encryption`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,13 +66,17 @@ pub enum OfferEmpty {
 ///
 /// # Errors
 /// The reason for an empty offer.
-pub fn offer(policy: &SaslPolicy, transport: &Transport) -> Result<Offer, OfferEmpty> {
+pub fn offer(
+    policy: &SaslPolicy,
+    provider: Provider,
+    transport: &Transport,
+) -> Result<Offer, OfferEmpty> {
     let mechanisms: Vec<Mechanism> = Mechanism::ALL
         .into_iter()
-        .filter(|mechanism| admit(policy, transport, mechanism.name()).is_ok())
+        .filter(|mechanism| admit(policy, provider, transport, mechanism.name()).is_ok())
         .collect();
     if mechanisms.is_empty() {
-        return Err(why_empty(policy, transport));
+        return Err(why_empty(policy, provider, transport));
     }
     // XEP-0440 §3: a client must take binding types without a mechanism that binds for an attack.
     let binds = mechanisms.iter().any(|mechanism| mechanism.binds());
@@ -86,13 +90,13 @@ pub fn offer(policy: &SaslPolicy, transport: &Transport) -> Result<Offer, OfferE
     })
 }
 
-fn why_empty(policy: &SaslPolicy, transport: &Transport) -> OfferEmpty {
+fn why_empty(policy: &SaslPolicy, provider: Provider, transport: &Transport) -> OfferEmpty {
     if *transport == Transport::Clear && policy.encryption == Encryption::Required {
         return OfferEmpty::EncryptionRequired;
     }
     let all_disabled = Mechanism::ALL
         .into_iter()
-        .filter(|mechanism| transport.carries(*mechanism))
+        .filter(|mechanism| provider.has(*mechanism) && transport.carries(*mechanism))
         .all(|mechanism| names(&policy.disable, mechanism.name()));
     if all_disabled {
         OfferEmpty::AllDisabled
@@ -106,7 +110,12 @@ fn why_empty(policy: &SaslPolicy, transport: &Transport) -> OfferEmpty {
 ///
 /// # Errors
 /// `EncryptionRequired` or `InvalidMechanism`.
-pub fn admit(policy: &SaslPolicy, transport: &Transport, name: &str) -> Result<Mechanism, Failure> {
+pub fn admit(
+    policy: &SaslPolicy,
+    provider: Provider,
+    transport: &Transport,
+    name: &str,
+) -> Result<Mechanism, Failure> {
     if *transport == Transport::Clear
         && (policy.encryption == Encryption::Required || names(&policy.insecure, name))
     {
@@ -116,7 +125,7 @@ pub fn admit(policy: &SaslPolicy, transport: &Transport, name: &str) -> Result<M
         return Err(Failure::InvalidMechanism);
     }
     Mechanism::from_name(name)
-        .filter(|mechanism| transport.carries(*mechanism))
+        .filter(|mechanism| provider.has(*mechanism) && transport.carries(*mechanism))
         .ok_or(Failure::InvalidMechanism)
 }
 
@@ -216,7 +225,7 @@ mod tests {
     }
 
     fn offered(policy: &SaslPolicy, transport: &Transport) -> Vec<&'static str> {
-        let offer = offer(policy, transport).unwrap();
+        let offer = offer(policy, Provider::Hashed, transport).unwrap();
         offer.mechanisms.iter().map(|m| m.name()).collect()
     }
 
@@ -246,7 +255,7 @@ mod tests {
                         _ => Ok(name),
                     };
                     assert_eq!(
-                        admit(&policy, &transport, name).map(Mechanism::name),
+                        admit(&policy, Provider::Hashed, &transport, name).map(Mechanism::name),
                         expected,
                         "{name} under {policy:?} on {transport:?}"
                     );
@@ -261,9 +270,9 @@ mod tests {
             for transport in transports() {
                 let admitted: Vec<&str> = NAMES
                     .into_iter()
-                    .filter(|name| admit(&policy, &transport, name).is_ok())
+                    .filter(|name| admit(&policy, Provider::Hashed, &transport, name).is_ok())
                     .collect();
-                match offer(&policy, &transport) {
+                match offer(&policy, Provider::Hashed, &transport) {
                     Ok(offer) => {
                         assert!(!admitted.is_empty());
                         assert!(offer.mechanisms.iter().map(|m| m.name()).eq(admitted));
@@ -280,7 +289,11 @@ mod tests {
         let named: Vec<Vec<&str>> = transports()
             .iter()
             .skip(1)
-            .map(|transport| offer(&policy, transport).unwrap().bindings)
+            .map(|transport| {
+                offer(&policy, Provider::Hashed, transport)
+                    .unwrap()
+                    .bindings
+            })
             .collect();
         assert_eq!(
             named,
@@ -296,7 +309,10 @@ mod tests {
             disable: NAMES.iter().take(3).map(|name| (*name).into()).collect(),
             ..policy
         };
-        assert_eq!(offer(&policy, &both).unwrap().bindings, [""; 0]);
+        assert_eq!(
+            offer(&policy, Provider::Hashed, &both).unwrap().bindings,
+            [""; 0]
+        );
     }
 
     #[test]
@@ -305,7 +321,7 @@ mod tests {
             exporter: None,
             end_point: Some(vec![]),
         });
-        let offer = offer(&SaslPolicy::default(), &transport).unwrap();
+        let offer = offer(&SaslPolicy::default(), Provider::Hashed, &transport).unwrap();
         assert!(offer.mechanisms.iter().all(|mechanism| !mechanism.binds()));
         assert_eq!(offer.bindings, [""; 0]);
     }
@@ -314,14 +330,29 @@ mod tests {
     fn an_empty_offer_has_a_reason() {
         let [clear, tls, .., both] = transports();
         let mut policy = SaslPolicy::default();
-        assert_eq!(offer(&policy, &clear), Err(OfferEmpty::EncryptionRequired));
+        assert_eq!(
+            offer(&policy, Provider::Hashed, &clear),
+            Err(OfferEmpty::EncryptionRequired)
+        );
         policy.disable = NAMES.iter().map(|name| (*name).into()).collect();
-        assert_eq!(offer(&policy, &clear), Err(OfferEmpty::EncryptionRequired));
-        assert_eq!(offer(&policy, &both), Err(OfferEmpty::AllDisabled));
+        assert_eq!(
+            offer(&policy, Provider::Hashed, &clear),
+            Err(OfferEmpty::EncryptionRequired)
+        );
+        assert_eq!(
+            offer(&policy, Provider::Hashed, &both),
+            Err(OfferEmpty::AllDisabled)
+        );
         policy.encryption = Encryption::Optional;
-        assert_eq!(offer(&policy, &clear), Err(OfferEmpty::AllDisabled));
+        assert_eq!(
+            offer(&policy, Provider::Hashed, &clear),
+            Err(OfferEmpty::AllDisabled)
+        );
         policy.insecure = policy.disable.split_off(3);
-        assert_eq!(offer(&policy, &clear), Err(OfferEmpty::AllInsecure));
+        assert_eq!(
+            offer(&policy, Provider::Hashed, &clear),
+            Err(OfferEmpty::AllInsecure)
+        );
         assert_eq!(
             offered(&policy, &tls),
             ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]

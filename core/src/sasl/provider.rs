@@ -1,6 +1,6 @@
 //! What a host keeps of passwords, and when what is kept is made anew. The names are Prosody's.
 
-use super::{Credentials, Hash, Verifier};
+use super::{Credentials, Hash, Mechanism, Verifier};
 use crate::options::{Source, of_host};
 
 /// `authentication`: what is kept of a new password. What was kept before stays what it is, until the password is set anew or, from a
@@ -12,6 +12,8 @@ pub enum Provider {
     Hashed,
     /// `internal_plain`: the password.
     Plain,
+    /// `anonymous`: there are none. Whoever comes is a guest, of whom nothing is kept.
+    Anonymous,
 }
 
 impl Provider {
@@ -23,12 +25,22 @@ impl Provider {
                 "What is kept of passwords: \"internal_hashed\" keeps keys, by which clients sign in and from which no password can be \
                  read; \"internal_plain\" keeps the passwords themselves, so that whoever reads the disk, a backup or an exported file has \
                  them all. It counts for passwords that are set from then on. Where it is \"internal_hashed\" again, each password that was \
-                 kept becomes keys when its user signs in, and all of them do by `spondee passwords upgrade`.",
-            ),
+                 kept becomes keys when its user signs in, and all of them do by `spondee passwords upgrade`. \"anonymous\" has no accounts: \
+                 whoever connects is a guest under a name of the server's making, and nothing is kept of guests. A change from or to it \
+                 needs a restart.",
+            )
+            .elsewhere("\"anonymous\""),
             Self::Hashed,
             WORDS,
             OTHERS,
         );
+        if provider == Self::Anonymous {
+            from.warn(
+                "`authentication` is \"anonymous\": anybody who can connect signs in, without an account, and can write to everybody here; accounts \
+                 that the host had before are out of reach"
+                    .into(),
+            );
+        }
         if provider == Self::Plain {
             from.warn(
                 "`authentication` is \"internal_plain\": whoever reads the disk, a backup or an exported file has the passwords; encrypt the disk, \
@@ -38,22 +50,28 @@ impl Provider {
         }
         provider
     }
+
+    /// Whether this mechanism can prove anything where this is kept.
+    #[must_use]
+    pub const fn has(self, mechanism: Mechanism) -> bool {
+        match mechanism {
+            Mechanism::Anonymous => matches!(self, Self::Anonymous),
+            Mechanism::Plain | Mechanism::Scram(..) => !matches!(self, Self::Anonymous),
+        }
+    }
 }
 
 const WORDS: &[(&str, Provider)] = &[
     ("internal_hashed", Provider::Hashed),
     ("internal_plain", Provider::Plain),
+    ("anonymous", Provider::Anonymous),
 ];
 
 /// Providers of Prosody, and why they are none here.
 const OTHERS: &[(&str, &str)] = &[
     (
-        "anonymous",
-        "nobody signs in without an account here; there are \"internal_hashed\" and \"internal_plain\"",
-    ),
-    (
         "insecure",
-        "nobody signs in without the right password here; there are \"internal_hashed\" and \"internal_plain\"",
+        "with a name that is somebody's nobody signs in without the right password; there are \"internal_hashed\", \"internal_plain\" and \"anonymous\"",
     ),
     (
         "ldap",

@@ -52,6 +52,9 @@ impl Shard {
         if self.config.accounts(account.domain()).is_none() || account.local().is_none() {
             return self.reply(now, by, Err(CommandError::NoSuchHost));
         }
+        if self.is_guest(&account) && !matches!(command, Command::Disconnect { .. }) {
+            return self.reply(now, by, Err(CommandError::Guests));
+        }
         match self.commands.get_mut(account.as_str()) {
             Some(tasks) if tasks.waiting.len() < COMMANDS_WAITING_MAX => {
                 tasks.waiting.push_back((by, command));
@@ -167,6 +170,7 @@ impl Shard {
             return self.finish(now, by, &account, Err(CommandError::NoSuchHost));
         };
         match host.provider {
+            Provider::Anonymous => self.finish(now, by, &account, Err(CommandError::Guests)),
             Provider::Hashed => self.derive_for(now, by, account, password, step),
             Provider::Plain => {
                 self.verifier_made(now, by, account, step, Verifier::Password(password));

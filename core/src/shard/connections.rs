@@ -488,12 +488,13 @@ impl Shard {
     /// Its place is needed. Choice: who has not signed in has no claim to one. RFC 6120 §4.4 has us wait for the peer's closing tag
     /// for as long as we find reasonable, which here is not at all.
     pub(super) fn evict(&mut self, now: Now, conn: ConnId) {
-        // It may have signed in since the shell made its choice.
-        if self
-            .connections
-            .get(conn)
-            .is_none_or(|connection| connection.stream.is_signed_in())
-        {
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        // It may have signed in since the shell made its choice. A guest has not become anybody by that.
+        let account = self.member(conn).and_then(|key| self.owners.get(key));
+        let is_guest = account.is_some_and(|owner| self.is_guest(owner.account.jid()));
+        if connection.stream.is_signed_in() && !is_guest {
             return;
         }
         self.fail(now, conn, Violation::Evicted);

@@ -22,7 +22,8 @@ impl Shard {
         row: Option<Row>,
         resource: Option<Resource>,
     ) {
-        if row.is_none() {
+        let is_known = row.is_some() || self.is_guest(account) && self.present(account).is_some();
+        if !is_known {
             self.finish(now, by, account, Err(CommandError::NoSuchUser));
         } else if self.present(account).is_some() {
             self.send_errand(now, by, account, Errand::Disconnect(resource));

@@ -313,6 +313,10 @@ impl Shard {
 
     /// An account that nobody is signed in to stays for a while, or leaves memory.
     pub(super) fn drop_if_idle(&mut self, now: Now, key: AccountKey) {
+        let Some(owner) = self.owners.get(key) else {
+            return;
+        };
+        let is_guest = self.is_guest(owner.account.jid());
         let Some(owner) = self.owners.get_mut(key) else {
             return;
         };
@@ -325,7 +329,7 @@ impl Shard {
             return;
         }
         match owner.life {
-            Life::Ready if !owner.account.is_shut() => {
+            Life::Ready if !owner.account.is_shut() && !is_guest => {
                 owner.idle = Some(self.idle.insert(now.mono, key));
                 self.bound_idle();
             }

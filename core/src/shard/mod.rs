@@ -8,6 +8,7 @@ mod connections;
 mod credit;
 mod disconnect;
 mod flow;
+mod guests;
 mod imports;
 mod inbox;
 mod loads;
@@ -60,6 +61,7 @@ use self::cards::Cards;
 use self::commands::Tasks;
 use self::credit::Credit;
 use self::flow::Slowed;
+use self::guests::Guests;
 use self::loads::Idle;
 use self::managed::Sleepers;
 use self::owner::Owner;
@@ -114,6 +116,7 @@ pub struct Shard {
     retention: Retention,
     sleepers: Sleepers,
     receipts: Receipts,
+    guests: Guests,
 }
 
 /// A fault of the shell: such an answer falls on the floor.
@@ -171,6 +174,7 @@ impl Shard {
             retention: Retention::default(),
             sleepers: Sleepers::default(),
             receipts: Receipts::default(),
+            guests: Guests::of(&config),
             capabilities: Capabilities::of(&config),
             config,
         };
@@ -241,6 +245,7 @@ impl Shard {
             },
         }
         self.settle(now);
+        self.answer_guests(now);
         self.proceed_freed(now);
     }
 
@@ -282,7 +287,7 @@ impl Shard {
     /// was sent goes on with a `Tick`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.fx.has_relieved() || !self.unfinished.is_empty() {
+        if self.fx.has_relieved() || !self.unfinished.is_empty() || self.guests.wait() {
             return Some(Instant::default());
         }
         let due = self.timers.next().map(|(at, _)| at);
@@ -394,7 +399,10 @@ impl Shard {
     fn store(&mut self, batch: Batch, then: Wait) {
         let credit = Some(self.credit.take(&batch));
         let ticket = self.waits.insert(Question { wait: then, credit });
-        self.fx.act(Action::Store { ticket, batch });
+        match self.is_guest(&batch.owner) {
+            true => self.guests.ask(ticket, &batch),
+            false => self.fx.act(Action::Store { ticket, batch }),
+        }
     }
 
     /// Has keys derived; `then` says who wants them.
@@ -487,6 +495,7 @@ impl Shard {
         }
         self.fx.limit_queues(&config.limits);
         self.capabilities = Capabilities::of(&config);
+        self.guests.are_of(&config);
         self.config = config;
         let hosts = self.config.clone();
         self.fail_all(now, Violation::HostGone, |host| {

@@ -23,6 +23,7 @@ use crate::limits::{
     STORE_BATCH_OPS,
 };
 use crate::port::ConnId;
+use crate::roster::Act;
 use crate::stanza::{Condition, Kind, Stanza};
 use crate::store::{Batch, Class, Op, Reply, StoreError};
 use crate::stream::Violation;
@@ -315,6 +316,14 @@ impl Shard {
         manner: Manner,
         receipt: Option<Receipt>,
     ) {
+        if let Kind::Presence(kind) = stanza.kind()
+            && Act::of(kind).is_some()
+            && self.is_to_guest(to)
+        {
+            // XEP-0175 §3: what a guest agreed to would have to be cancelled when it leaves.
+            self.reach_nobody(now, stanza, to, manner);
+            return self.settle_unheard(stanza, receipt);
+        }
         if asks_for_card(stanza, to) {
             return self.ask_for_card(stanza, to);
         }

@@ -261,8 +261,8 @@ const fn condition(error: CommandError) -> Condition {
         CommandError::NoSuchHost | CommandError::NoSuchUser => Condition::RegistrationRequired,
         // Nobody asks for the end of a session.
         CommandError::NoSuchSession => Condition::ItemNotFound,
-        // Nor for keys.
-        CommandError::KeepsPasswords => Condition::NotAllowed,
+        // Nor for keys; and guests are refused before.
+        CommandError::Guests | CommandError::KeepsPasswords => Condition::NotAllowed,
         CommandError::Password => Condition::NotAcceptable,
         CommandError::Store | CommandError::Unknown => Condition::InternalServerError,
     }

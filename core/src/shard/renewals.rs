@@ -78,6 +78,7 @@ impl Shard {
                 (Verifier::Password(password), Some(Provider::Hashed)) => {
                     return self.make_keys(now, by, account, row, password);
                 }
+                (Verifier::Password(_), Some(Provider::Anonymous)) => Err(CommandError::Guests),
                 (Verifier::Password(_), Some(Provider::Plain)) => Err(CommandError::KeepsPasswords),
                 (Verifier::Password(_), None) => Err(CommandError::NoSuchHost),
                 (Verifier::Keys(_), _) => Ok(CommandReply::Done),

@@ -199,7 +199,11 @@ impl Shard {
         let current = sign_in.as_of == self.changes;
         let key = match self.by_name.get(account.as_str()) {
             Some(key) => *key,
-            None => self.bring_in(account.clone(), current.then_some(sign_in.record)),
+            // A guest has no other.
+            None => {
+                let is_good = current || self.is_guest(account);
+                self.bring_in(account.clone(), is_good.then_some(sign_in.record))
+            }
         };
         self.stay(key);
         self.admit(now, conn, key, sign_in);
@@ -222,14 +226,18 @@ impl Shard {
                 if let Some(attempt) = self.attempt(conn, Some(&account)) {
                     self.throttle.signed_in(now.mono, &attempt);
                 }
+                let is_guest = self.is_guest(&account);
                 self.fx.note(Note::SignedIn {
                     conn,
                     peer,
                     account,
                     mechanism: sign_in.verified.mechanism(),
                 });
-                let standing = Standing::Member;
-                self.fx.act(Action::Standing { conn, standing });
+                // A guest is nobody who could be missed: where places are short it leaves like a stranger.
+                if !is_guest {
+                    let standing = Standing::Member;
+                    self.fx.act(Action::Standing { conn, standing });
+                }
                 self.with(now, conn, |stream, cx| stream.admitted(cx));
                 // Behind `<success/>`, which does not wait for it.
                 self.renew(sign_in);

@@ -1,6 +1,7 @@
 //! What a shard promises of accounts that nobody waits for, and of what it has with the store.
 
 mod breaks;
+mod guests;
 mod managed;
 mod petitions;
 mod receipts;

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use super::{Answer, Asked, ContactAddresses, Entity, INDEX, caps};
 use crate::config::{Config, HostConfig};
+use crate::sasl::Provider;
 use crate::stanza::Condition;
 use crate::xml::{Ns, Writer};
 
@@ -42,7 +43,11 @@ impl<'a> Info<'a> {
             Entity::Host => Self::of_host(asked.config, asked.host),
             Entity::Account(_) => Self {
                 category: "account",
-                kind: "registered",
+                kind: match asked.host.map(|host| host.provider) {
+                    // XEP-0175 §5.
+                    Some(Provider::Anonymous) => "anonymous",
+                    Some(Provider::Hashed | Provider::Plain) | None => "registered",
+                },
                 name: "",
                 features: features_of(asked.entity),
                 contacts: None,

@@ -139,6 +139,14 @@ pub const INDEX: &[Xep] = &[
         bearer: Bearer::Host,
     },
     Xep {
+        number: 175,
+        name: "Best Practices for Use of SASL ANONYMOUS",
+        version: "1.2",
+        file: "core/src/sasl/anonymous.rs",
+        features: &[],
+        bearer: Bearer::Host,
+    },
+    Xep {
         number: 191,
         name: "Blocking Command",
         version: "1.3",

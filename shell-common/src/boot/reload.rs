@@ -6,7 +6,9 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use spondee_core::config::Config;
+use spondee_core::config::{Config, Host, HostConfig};
+use spondee_core::jid::Domain;
+use spondee_core::sasl::Provider;
 
 use super::certificates::{Certificates, Running};
 use crate::config::Settings;
@@ -52,6 +54,7 @@ impl Reload {
         };
         settings.config.shards = self.running.config.shards;
         settings.config.server_secret = self.running.config.server_secret;
+        let kept = self.keep_realms(&mut settings.config);
         rounds::remember(&self.running.data_directory, &mut settings.config)
             .map_err(|error| vec![error])?;
         let running = Running {
@@ -59,7 +62,7 @@ impl Reload {
             hosts: &self.running.config.hosts,
         };
         let certificates = Certificates::settle(&mut settings, Some(running));
-        self.warn(&settings);
+        self.warn(&settings, &kept);
         certificates.log();
         let faults = certificates.faults();
         self.tls = Arc::new(certificates.tls);
@@ -72,8 +75,29 @@ impl Reload {
         })
     }
 
+    /// A host goes on to have accounts, or guests: what is in memory of one would not be true of the other. Gives back those that were to change.
+    fn keep_realms(&self, config: &mut Config) -> Vec<Domain> {
+        let mut kept = Vec::new();
+        for (host, Host::Accounts(new)) in &mut config.hosts {
+            let Some(running) = self.running.config.accounts(host) else {
+                continue;
+            };
+            let has_guests = |host: &HostConfig| host.provider == Provider::Anonymous;
+            if has_guests(running) != has_guests(new) {
+                new.clone_from(running);
+                kept.push(host.clone());
+            }
+        }
+        kept
+    }
+
     /// Says what is odd in the file, what a reload does not change, and whom it puts out.
-    fn warn(&self, settings: &Settings) {
+    fn warn(&self, settings: &Settings, kept: &[Domain]) {
+        for host in kept {
+            tracing::warn!(
+                "`authentication` of {host} becomes \"anonymous\", or ceases to be, only with a restart: the host stays as it is"
+            );
+        }
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }

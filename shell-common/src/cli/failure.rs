@@ -82,6 +82,9 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         CommandError::Full => Failure::Unusable(format!(
             "{nothing}: there is no room left on the disk with the database; make some, then try again"
         )),
+        CommandError::Guests => Failure::Refused(format!(
+            "{nothing}: the host of {who} has guests and no accounts, because its `authentication` is \"anonymous\""
+        )),
         CommandError::Held(held) => Failure::Refused(held_back(command, who, held)),
         // The configuration read here has it otherwise.
         CommandError::KeepsPasswords => Failure::Refused(format!(
@@ -239,6 +242,7 @@ mod tests {
             (CommandError::Busy, 3, "try again"),
             (CommandError::Exists, 1, "juliet@example.org"),
             (CommandError::Full, 3, "no room"),
+            (CommandError::Guests, 1, "juliet@example.org has guests"),
             (CommandError::KeepsPasswords, 1, "SIGHUP"),
             (CommandError::NoSuchHost, 1, "SIGHUP"),
             (

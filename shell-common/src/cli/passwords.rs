@@ -18,27 +18,32 @@ pub(super) fn perform(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let PasswordsTask::Upgrade { host } = task;
-    let keeps = |host: &Domain| {
-        let host = settings.config.accounts(host.as_str());
-        host.is_some_and(|host| host.provider == Provider::Plain)
-    };
-    let hosts: Vec<Domain> = settings.config.hosts.keys().cloned().collect();
-    let hosts = match host {
-        Some(host) if keeps(&host) => return Err(kept_on(&host)),
-        Some(host) => vec![host],
-        None => hosts,
-    };
-    let (keeping, hashed): (Vec<_>, Vec<_>) = hosts.into_iter().partition(keeps);
+    let one = host.is_some();
+    let all = || settings.config.hosts.keys().cloned().collect();
+    let hosts = host.map_or_else(all, |host| vec![host]);
+    let mut hashed = Vec::new();
+    let mut others = Vec::new();
+    for host in hosts {
+        let options = settings.config.accounts(host.as_str());
+        match options.map(|options| options.provider) {
+            Some(Provider::Plain) if one => return Err(kept_on(&host)),
+            Some(Provider::Anonymous) if one => return Err(guests_on(&host)),
+            Some(Provider::Plain) => others.push(format!(
+                "{host} keeps passwords (`authentication`): they stay as they are"
+            )),
+            Some(Provider::Anonymous) => others.push(format!(
+                "{host} has guests (`authentication`): whatever it kept before stays as it is"
+            )),
+            Some(Provider::Hashed) | None => hashed.push(host),
+        }
+    }
     let mut office = Office::new(source, settings);
     for host in &hashed {
         office.serves(host.as_str())?;
         upgrade(&mut office, host, console)?;
     }
-    for host in keeping {
-        writeln!(
-            console.out,
-            "{host} keeps passwords (`authentication`): they stay as they are"
-        )?;
+    for line in others {
+        writeln!(console.out, "{line}")?;
     }
     Ok(())
 }
@@ -104,6 +109,13 @@ fn kept_on(host: &Domain) -> Failure {
     Failure::Refused(format!(
         "nothing was changed: {host} keeps passwords; set its `authentication` to \"internal_hashed\" first, and have a server that runs read \
          its configuration again (SIGHUP)"
+    ))
+}
+
+fn guests_on(host: &Domain) -> Failure {
+    Failure::Refused(format!(
+        "nothing was changed: {host} has guests and no accounts; where it had accounts before, set its `authentication` to \"internal_hashed\", \
+         upgrade them, and set it back"
     ))
 }
 

@@ -238,6 +238,7 @@ fn every_error_comes_back_as_itself() {
         CommandError::Busy,
         CommandError::Exists,
         CommandError::Full,
+        CommandError::Guests,
         CommandError::Held(Held {
             deleted: UnixTime(1_795_316_645_678),
             until: Some(UnixTime(1_795_316_645_679)),

@@ -142,6 +142,8 @@ pub(super) enum Refusal {
     Exists,
     /// `CommandError::Full`.
     Full,
+    /// `CommandError::Guests`.
+    Guests,
     /// `CommandError::KeepsPasswords`.
     KeepsPasswords,
     /// Not a request; `detail` says why.
@@ -337,6 +339,7 @@ impl Answer {
                 Refusal::Busy => CommandError::Busy,
                 Refusal::Exists => CommandError::Exists,
                 Refusal::Full => CommandError::Full,
+                Refusal::Guests => CommandError::Guests,
                 Refusal::KeepsPasswords => CommandError::KeepsPasswords,
                 Refusal::NoSuchHost => CommandError::NoSuchHost,
                 Refusal::NoSuchSession => CommandError::NoSuchSession,
@@ -384,6 +387,7 @@ impl From<CommandResult> for Answer {
             Err(CommandError::Busy) => Self::refused(Refusal::Busy),
             Err(CommandError::Exists) => Self::refused(Refusal::Exists),
             Err(CommandError::Full) => Self::refused(Refusal::Full),
+            Err(CommandError::Guests) => Self::refused(Refusal::Guests),
             Err(CommandError::KeepsPasswords) => Self::refused(Refusal::KeepsPasswords),
             Err(CommandError::NoSuchHost) => Self::refused(Refusal::NoSuchHost),
             Err(CommandError::NoSuchSession) => Self::refused(Refusal::NoSuchSession),

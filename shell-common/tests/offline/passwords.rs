@@ -226,6 +226,29 @@ fn passwords_become_keys_by_a_command_and_on_no_host_that_keeps_them() {
 }
 
 #[test]
+fn a_host_of_guests_has_no_accounts_to_change() {
+    let place = keeping();
+    configure(&place, "anonymous");
+    place
+        .run(&format!("spondee user add {JULIET}"), "secret\n")
+        .is_refused(1, "has guests and no accounts");
+    place
+        .run("spondee passwords upgrade --host example.org", "")
+        .is_refused(1, "example.org has guests and no accounts");
+    let said = place
+        .run("spondee passwords upgrade", "")
+        .is_done()
+        .out
+        .clone();
+    assert!(
+        said.ends_with(
+            "example.org has guests (`authentication`): whatever it kept before stays as it is\n"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_user_is_shown_with_what_is_kept_of_the_password() {
     let place = keeping();
     place

@@ -6,6 +6,7 @@
 //! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`, and `query WORDS` of the own archive: see `archive::query`.
 //! `prove MECHANISM USER HASH` is SCRAM up to the proof, by a client that wants this hash of what was offered (XEP-0474), or hears
 //! `instead:ANOTHER`, or none, `without`.
+//! `guest HOST` is a session of a guest, and `{PEER.jid}` and `{PEER.bare}` are its addresses from then on.
 //! Orders of the administrator: `shut-down`, `start` (the server again, from what is on disk; all connections are gone, however it
 //! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`, `drop-host HOST`, `store
 //! busy|slow|fails` (the next batch), `mesh full|free` (between shards), and `befriend USER USER to|from|both`, by stanzas of sessions
@@ -195,6 +196,14 @@ impl Stage {
                 let mut talk = Talk::session(&mut self.world, &account(user), resource)?;
                 talk.send(&mut self.world, &format!("{ROSTER_GET}<presence/>"));
                 talk.rest(&mut self.world)?;
+                self.connected(name, talk);
+            }
+            ["guest", host] => {
+                let mut talk = Talk::connect(&mut self.world, Opening::Tls);
+                let jid = talk.be_guest(&mut self.world, host)?;
+                let bare = jid.split('/').next().unwrap_or_default();
+                self.names.insert(format!("{name}.bare"), bare.to_owned());
+                self.names.insert(format!("{name}.jid"), jid);
                 self.connected(name, talk);
             }
             ["resume", user, id, handled] => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use spondee_core::archive::Policy;
 use spondee_core::config::{Config, ConflictResolve, Host, HostConfig, TlsAvailable};
+use spondee_core::jid::Domain;
 use spondee_core::limits::Limits;
 use spondee_core::options::{Description, Expiry, Item, Number, Source};
 use spondee_core::rate::Rate;
@@ -170,6 +171,14 @@ pub(super) fn set(config: &mut Config, setting: &[String]) -> Result<(), String>
     match words.as_slice() {
         ["shards", count] => config.shards = count.parse().map_err(|_| "not a number")?,
         ["limit", "c2s_stanza_bytes", bytes] => config.limits.c2s_stanza_bytes = number(bytes)?,
+        ["guests", name] => {
+            let mut said = Said::default();
+            let anonymous = ("authentication", "anonymous", Use::Unasked);
+            said.options.push(anonymous);
+            let host = Domain::parse(name).map_err(|e| format!("{e:?}"))?;
+            let guests = Host::Accounts(HostConfig::read(&mut said));
+            config.hosts.insert(host, guests);
+        }
         ["limit", "session_queue_bytes", bytes] => {
             config.limits.session_queue_bytes = number(bytes)? as usize;
         }

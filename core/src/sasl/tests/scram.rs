@@ -13,7 +13,7 @@ fn a_client_that_saw_no_plus_where_it_was_offered_is_refused() {
     assert_eq!(refused, Some(Failure::MalformedRequest));
 
     server.transport = Transport::Tls(ChannelBindings::default());
-    server.offer = offer(&SaslPolicy::default(), &server.transport).unwrap();
+    server.offer = offer(&SaslPolicy::default(), Provider::Hashed, &server.transport).unwrap();
     server.scram(&not_offered).unwrap();
 }
 

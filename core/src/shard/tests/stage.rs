@@ -30,7 +30,7 @@ pub(super) enum Counts {
     Yes,
 }
 
-const HEADER: &str = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
+pub(super) const HEADER: &str = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";
 
 pub(super) fn config(policy: Policy, shards: u16) -> Config {

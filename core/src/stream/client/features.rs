@@ -18,7 +18,7 @@ impl Stream {
         negotiation: &mut Negotiation,
     ) -> Option<OfferEmpty> {
         let host = cx.config.accounts(&negotiation.host)?;
-        let (offered, nothing) = match offer(&host.sasl, &negotiation.transport) {
+        let (offered, nothing) = match offer(&host.sasl, host.provider, &negotiation.transport) {
             Ok(offered) => (offered, None),
             Err(why) => (Offer::default(), Some(why)),
         };

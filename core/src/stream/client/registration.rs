@@ -43,7 +43,10 @@ impl Stream {
     fn may_send_passwords(&self, _: &Cx<'_>, host: &HostConfig) -> bool {
         match self.channel {
             Channel::Tls => true,
-            Channel::Clear => admit(&host.sasl, &Transport::Clear, Mechanism::Plain.name()).is_ok(),
+            Channel::Clear => {
+                let plain = Mechanism::Plain.name();
+                admit(&host.sasl, host.provider, &Transport::Clear, plain).is_ok()
+            }
         }
     }
 

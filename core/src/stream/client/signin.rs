@@ -13,8 +13,8 @@ use crate::config::{Config, HostConfig};
 use crate::jid::BareJid;
 use crate::port::DeriveError;
 use crate::sasl::{
-    self, Credentials, Derives, Exchange, Failure, Provider, ScramKeys, SignIn, Step, admit,
-    pretend_to_read,
+    self, Credentials, Derives, Exchange, Failure, GUEST, Mechanism, Provider, ScramKeys, SignIn,
+    Step, admit, pretend_to_read,
 };
 use crate::store::StoreError;
 use crate::stream::{Cx, Event, State, Stream, record_hash};
@@ -47,13 +47,14 @@ impl Stream {
     ) -> Option<Event> {
         let name = element.attribute("mechanism").unwrap_or(Cow::Borrowed(""));
         let admitted = match cx.config.accounts(&negotiation.host) {
-            Some(host) => admit(&host.sasl, &negotiation.transport, &name),
+            Some(host) => admit(&host.sasl, host.provider, &negotiation.transport, &name),
             None => Err(Failure::TemporaryAuthFailure), // the host went away with a reload
         };
         let started = admitted.and_then(|mechanism| {
             let initial = decode(&element.text())?;
             let context = context(cx.config, &negotiation);
-            Ok(Exchange::begin(mechanism, initial.as_deref(), context))
+            let initial = initial.as_deref();
+            Ok(Exchange::begin(mechanism, initial, context, cx.entropy))
         });
         match started {
             Ok(step) => self.step(cx, negotiation, None, step),
@@ -249,12 +250,17 @@ impl Stream {
     ) -> Option<Event> {
         let Some(Found {
             account,
-            record: Some(record),
+            record,
             as_of,
         }) = found
             .filter(|found| found.account == *verified.account())
             .map(|found| *found)
         else {
+            self.state = State::Client(Client::Negotiate(negotiation));
+            return Some(self.bug(cx, "verified, and nobody was looked up"));
+        };
+        let guest = (verified.mechanism() == Mechanism::Anonymous).then_some(GUEST);
+        let Some(record) = record.or(guest) else {
             self.state = State::Client(Client::Negotiate(negotiation));
             return Some(self.bug(cx, "verified without a record"));
         };
@@ -308,7 +314,7 @@ fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Contex
         former_rounds: host.map_or(&[], |host| &host.former_rounds),
         provider,
         derives: match provider {
-            Provider::Hashed => Derives::IfNeeded,
+            Provider::Anonymous | Provider::Hashed => Derives::IfNeeded,
             Provider::Plain => Derives::ForAll,
         },
     }

@@ -65,6 +65,24 @@ fn a_reload_brings_the_options_of_hosts() {
     assert_eq!(reloaded.faults, [""; 0]);
 }
 
+/// What is in memory of accounts would not be true of guests.
+#[test]
+fn a_host_has_accounts_or_guests_until_the_next_start() {
+    let certs = Certs::new();
+    let mut reload = running(&certs);
+    let text = "data_directory = \"data\"\ncertificates = \"certs\"\n[host.\"a.example\"]\nauthentication = \"anonymous\"\nroster_max_contacts = 7\n\
+                [host.\"b.example\"]\nauthentication = \"internal_plain\"\n[host.\"c.example\"]\nauthentication = \"anonymous\"\n";
+    fs::write(certs.path("spondee.toml"), text).unwrap();
+    for _ in 0..2 {
+        let reloaded = reload.again().unwrap();
+        let host = |host: &str| reloaded.config.accounts(host).unwrap();
+        assert_eq!(host("a.example").provider, Provider::Hashed);
+        assert_eq!(host("a.example").roster.max_contacts, 1000);
+        assert_eq!(host("b.example").provider, Provider::Plain);
+        assert_eq!(host("c.example").provider, Provider::Anonymous);
+    }
+}
+
 /// A server for two hosts with certificates, as it runs.
 fn running(certs: &Certs) -> Reload {
     let file = certs.path("spondee.toml");

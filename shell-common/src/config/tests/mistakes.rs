@@ -101,7 +101,7 @@ fn a_provider_that_is_none_here_is_refused_with_those_there_are() {
     for (word, why) in [
         (
             "internal",
-            "must be one of \"internal_hashed\", \"internal_plain\", not \"internal\"",
+            "must be one of \"internal_hashed\", \"internal_plain\", \"anonymous\", not \"internal\"",
         ),
         ("Internal_Plain", "did you mean \"internal_plain\"?"),
         (
@@ -109,12 +109,8 @@ fn a_provider_that_is_none_here_is_refused_with_those_there_are() {
             "cannot be \"ldap\": accounts are kept by the server itself",
         ),
         (
-            "anonymous",
-            "cannot be \"anonymous\": nobody signs in without an account",
-        ),
-        (
             "insecure",
-            "cannot be \"insecure\": nobody signs in without the right password",
+            "cannot be \"insecure\": with a name that is somebody's nobody signs in",
         ),
     ] {
         let fault = fault(&format!("authentication = \"{word}\""));
