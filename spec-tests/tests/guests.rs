@@ -1,7 +1,5 @@
 //! The real server with guests (XEP-0175): they talk, and nothing is left of them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
