@@ -165,7 +165,7 @@ impl HostConfig {
             registration: RegistrationOptions::read(from),
             contacts: ContactAddresses::read(from),
         };
-        host.sasl.warn_of_nobody(host.provider, from);
+        host.sasl.warn_beside(host.provider, from);
         match host.provider {
             Provider::Hashed | Provider::Plain => host,
             Provider::Anonymous => host.of_guests(),

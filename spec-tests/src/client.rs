@@ -218,9 +218,10 @@ impl Client {
         let binding = match mechanism {
             Mechanism::Scram(_, Plus::Yes) => self.binding(bind_to)?,
             Mechanism::Scram(_, Plus::No) if bind_to == BindTo::Unoffered => Binding::ServerCannot,
-            Mechanism::Scram(_, Plus::No) | Mechanism::Plain | Mechanism::Anonymous => {
-                Binding::Unsupported
-            }
+            Mechanism::Scram(_, Plus::No)
+            | Mechanism::Plain
+            | Mechanism::DigestMd5
+            | Mechanism::Anonymous => Binding::Unsupported,
         };
         let scram = Scram::new(mechanism, user, password, &nonce, binding);
         let first = match &scram {

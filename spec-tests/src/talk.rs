@@ -7,7 +7,7 @@ use spondee_core::sasl::{Hash, Mechanism, Plus};
 
 use crate::element::{BIND, CLIENT, Element, Item, Reader, SASL, STREAMS, TLS, escape};
 use crate::memory::{Peer, World};
-use crate::sasl::{Binding, Scram, decode, encode};
+use crate::sasl::{Binding, Scram, decode, digest_response, encode};
 
 /// A connection with its reader.
 #[derive(Debug)]
@@ -210,6 +210,29 @@ impl Talk {
             &format!("<response xmlns='{SASL}'>{response}</response>"),
         );
         Ok(())
+    }
+
+    /// DIGEST-MD5 up to the client's response. Gives back what the server is to prove itself by.
+    ///
+    /// # Errors
+    /// Something else came.
+    pub fn digest(
+        &mut self,
+        world: &mut World,
+        user: &str,
+        password: &str,
+    ) -> Result<String, String> {
+        self.send(
+            world,
+            &format!("<auth xmlns='{SASL}' mechanism='DIGEST-MD5'/>"),
+        );
+        let challenge = self.sasl(world, "challenge")?;
+        let (response, proof) = digest_response(&challenge, "localhost", user, password)?;
+        self.send(
+            world,
+            &format!("<response xmlns='{SASL}'>{response}</response>"),
+        );
+        Ok(proof)
     }
 
     /// A session of a guest (XEP-0175) on a connection where TLS is there already. Gives back its full address.

@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("rxml", "names of XML; tests read with it as well"),
     ("serde", "the record of credentials"),
     ("serde_json", "the record of credentials"),
+    ("md-5", "DIGEST-MD5"),
     ("sha1", "SCRAM-SHA-1"),
     ("sha2", "SCRAM-SHA-256, SCRAM-SHA-512, entropy"),
     ("siphasher", "placement and keyed maps"),

@@ -1,7 +1,7 @@
 //! `sasl`: no message panics, and nobody signs in without the right password.
 //!
-//! The first byte chooses between messages made by the fuzzer, a client of ours with words of the fuzzer's, and credentials
-//! records.
+//! The first byte chooses between messages made by the fuzzer, a client of ours with words of the fuzzer's, credentials records, and
+//! what may be said by DIGEST-MD5.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,7 +12,8 @@ use crate::jid::{BareJid, Domain};
 use crate::sasl::client::{Binding, ClientFirst, ClientKeys, plain};
 use crate::sasl::{
     ChannelBindings, Context, Credentials, DeriveParams, Derives, Exchange, Failure, Mechanism,
-    Offer, Plus, Provider, SaslPolicy, Status, Step, Transport, Verified, offer, prepare_password,
+    Offer, Plus, Provider, SaslPolicy, Status, Step, Transport, Verified, Verifier, offer,
+    prepare_password,
 };
 use crate::secret::Secret;
 
@@ -22,6 +23,8 @@ const NAME: &str = "juliet";
 const PASSWORD: &str = "r0m30";
 /// Work for a worker is done here and now, so it must be little.
 const ROUNDS: u32 = 1;
+/// Kinds from here on: what a client of DIGEST-MD5 says.
+const DIGEST: u8 = 0xfc;
 /// Between two messages of the fuzzer: no UTF-8, so that it is in none of them.
 const END: u8 = 0xff;
 
@@ -31,7 +34,9 @@ const END: u8 = 0xff;
 /// If somebody signs in who must not, or does not who must.
 pub fn sasl(data: &[u8]) {
     let mut bytes = Cursor::new(data);
-    match bytes.below(3) {
+    let kind = bytes.byte();
+    match kind % 3 {
+        _ if kind >= DIGEST => digest(&mut bytes),
         0 => strange_messages(&mut bytes),
         1 => honest_client(&mut bytes),
         _ => record(bytes.rest()),
@@ -46,6 +51,7 @@ struct Server {
     account: BareJid,
     credentials: Credentials,
     entropy: Entropy,
+    provider: Provider,
 }
 
 impl Server {
@@ -65,6 +71,7 @@ impl Server {
                 jobs.iter().map(|job| job.derive(&password)).collect(),
             ),
             entropy,
+            provider: Provider::Hashed,
         }
     }
 
@@ -76,7 +83,7 @@ impl Server {
             server_secret: &[9; 32],
             rounds: ROUNDS,
             former_rounds: &[],
-            provider: Provider::Hashed,
+            provider: self.provider,
             derives: Derives::IfNeeded,
         }
     }
@@ -102,7 +109,9 @@ impl Server {
                     lookup.found(known, self.cx(), &mut entropy)
                 }
                 Step::Derive(job, password, derive) => derive.derived(&job.derive(&password)),
-                Step::Challenge(..) | Step::Success(..) | Step::Failure(_) => return step,
+                Step::Challenge(..) | Step::Proof(..) | Step::Success(..) | Step::Failure(_) => {
+                    return step;
+                }
             };
         }
     }
@@ -158,7 +167,7 @@ fn strange_messages(bytes: &mut Cursor<'_>) {
                 assert!(!disabled || status == Status::Disabled && says_password(last));
                 return;
             }
-            Step::Lookup(..) | Step::Derive(..) => panic!("settled"),
+            Step::Proof(..) | Step::Lookup(..) | Step::Derive(..) => panic!("settled"),
         };
     }
     panic!("an exchange without end");
@@ -234,7 +243,7 @@ fn sign_in(server: &mut Server, attempt: &Attempt) -> Result<Verified, Option<Fa
         data: &EXPORTER,
     };
     let (hash, binding) = match attempt.mechanism {
-        Mechanism::Anonymous => return Err(None),
+        Mechanism::Anonymous | Mechanism::DigestMd5 => return Err(None),
         Mechanism::Plain => {
             let message = plain("", &attempt.name, &attempt.password);
             return outcome(server.begin(Mechanism::Plain, Some(&message)));
@@ -270,8 +279,26 @@ fn outcome(step: Step) -> Result<Verified, Option<Failure>> {
     match step {
         Step::Success(verified, _) => Ok(verified),
         Step::Failure(failure) => Err(Some(failure)),
-        Step::Challenge(..) | Step::Lookup(..) | Step::Derive(..) => Err(None),
+        Step::Challenge(..) | Step::Proof(..) | Step::Lookup(..) | Step::Derive(..) => Err(None),
     }
+}
+
+/// Whatever answers a digest-challenge, with the nonce of that wherever the fuzzer wants it, nobody gets by a response that was not
+/// calculated.
+fn digest(bytes: &mut Cursor<'_>) {
+    let mut server = Server::new(Transport::Clear, PASSWORD, Status::Enabled);
+    server.provider = Provider::Plain;
+    server.credentials.verifier = Verifier::Password(Secret::new(PASSWORD.into()));
+    let Step::Challenge(challenge, exchange) = server.begin(Mechanism::DigestMd5, None) else {
+        panic!("no challenge");
+    };
+    let challenge = String::from_utf8_lossy(&challenge);
+    let mut quoted = challenge.split('"');
+    let nonce = quoted.nth(3).expect("a nonce");
+    let parts: Vec<&[u8]> = bytes.rest().split(|byte| *byte == END).collect();
+    let message = parts.join(nonce.as_bytes());
+    let step = server.respond(exchange, &message);
+    assert!(matches!(step, Step::Failure(_)), "{step:?}");
 }
 
 /// A record from the store: read or refused, and written as it was read.

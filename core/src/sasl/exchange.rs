@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{
     Credentials, DeriveParams, Failure, Hash, Mechanism, Offer, Plus, Provider, ScramKeys,
-    Transport, anonymous, plain, scram,
+    Transport, anonymous, digest_md5, plain, scram,
 };
 use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain};
@@ -51,6 +51,10 @@ enum Expected {
     First(First),
     /// The client-final-message.
     ScramFinal(Box<scram::Challenged>),
+    /// The digest-response.
+    Digest(digest_md5::Challenged),
+    /// That the client has seen that the server knows the password, too. All else is done.
+    Nothing(Verified),
 }
 
 /// What the client is to begin with.
@@ -68,6 +72,7 @@ pub struct Lookup(Asked);
 enum Asked {
     /// A guest: there are none.
     Anonymous(BareJid),
+    Digest(digest_md5::Asked),
     Plain(plain::Asked),
     Scram(scram::Asked),
 }
@@ -150,6 +155,8 @@ impl SignIn {
 pub enum Step {
     /// Send this challenge, then `respond` with the client's message.
     Challenge(Vec<u8>, Exchange),
+    /// The same, which says that the password was right: whether anybody may be told now is to be asked first.
+    Proof(Vec<u8>, Exchange),
     /// Look these credentials up, then `Lookup::found`.
     Lookup(BareJid, Lookup),
     /// Derive keys from the password, then `Derive::derived`.
@@ -176,6 +183,14 @@ impl Exchange {
                     Err(failure) => Step::Failure(failure),
                 };
             }
+            // RFC 4422 §5.1: the server is first, so there is no initial response.
+            Mechanism::DigestMd5 if initial.is_some() => {
+                return Step::Failure(Failure::MalformedRequest);
+            }
+            Mechanism::DigestMd5 => {
+                let (challenge, challenged) = digest_md5::Challenged::begin(cx, entropy);
+                return Step::Challenge(challenge, Self(Expected::Digest(challenged)));
+            }
             Mechanism::Plain => First::Plain,
             Mechanism::Scram(hash, plus) => First::Scram(hash, plus),
         };
@@ -192,6 +207,12 @@ impl Exchange {
         let step = match self.0 {
             Expected::First(mechanism) => begun(mechanism, message, cx),
             Expected::ScramFinal(challenged) => challenged.respond(message).map(proven),
+            Expected::Digest(challenged) => challenged.respond(message, cx).map(|asked| {
+                let account = asked.account().clone();
+                Step::Lookup(account, Lookup(Asked::Digest(asked)))
+            }),
+            Expected::Nothing(verified) if message.is_empty() => Ok(Step::Success(verified, None)),
+            Expected::Nothing(_) => Err(Failure::MalformedRequest),
         };
         step.unwrap_or_else(Step::Failure)
     }
@@ -230,6 +251,10 @@ impl Lookup {
     ) -> Step {
         match self.0 {
             Asked::Anonymous(guest) => Step::Success(anonymous::entered(guest), None),
+            Asked::Digest(asked) => match asked.found(credentials, cx) {
+                Ok((proof, verified)) => Step::Proof(proof, Exchange(Expected::Nothing(verified))),
+                Err(failure) => Step::Failure(failure),
+            },
             Asked::Plain(asked) => {
                 let (job, password, deriving) = asked.found(credentials, cx);
                 Step::Derive(job, password, Derive(Deriving::Plain(deriving)))

@@ -7,6 +7,8 @@ use super::Hash;
 pub enum Mechanism {
     /// RFC 4505: nobody in particular.
     Anonymous,
+    /// RFC 2831. Historic: RFC 6331.
+    DigestMd5,
     /// RFC 4616.
     Plain,
     /// RFC 5802, RFC 7677: `SCRAM-*`, and with channel binding `SCRAM-*-PLUS`.
@@ -28,6 +30,7 @@ impl Mechanism {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Anonymous => "ANONYMOUS",
+            Self::DigestMd5 => "DIGEST-MD5",
             Self::Plain => "PLAIN",
             Self::Scram(Hash::Sha1, Plus::No) => "SCRAM-SHA-1",
             Self::Scram(Hash::Sha1, Plus::Yes) => "SCRAM-SHA-1-PLUS",
@@ -39,13 +42,14 @@ impl Mechanism {
     }
 
     /// All of them, the strongest first: the order in which they are offered.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Scram(Hash::Sha512, Plus::Yes),
         Self::Scram(Hash::Sha256, Plus::Yes),
         Self::Scram(Hash::Sha1, Plus::Yes),
         Self::Scram(Hash::Sha512, Plus::No),
         Self::Scram(Hash::Sha256, Plus::No),
         Self::Scram(Hash::Sha1, Plus::No),
+        Self::DigestMd5,
         Self::Plain,
         Self::Anonymous,
     ];

@@ -8,6 +8,7 @@ mod anonymous;
 pub mod client;
 mod credentials;
 mod decoy;
+mod digest_md5;
 mod downgrade;
 mod exchange;
 mod failure;

@@ -66,12 +66,20 @@ impl SaslPolicy {
         policy
     }
 
-    /// Warns of a host that leaves nobody a mechanism.
-    pub(crate) fn warn_of_nobody(&self, provider: Provider, from: &mut impl Source) {
+    /// Warns of a host that leaves nobody a mechanism, or offers one that is worse than nothing.
+    pub(crate) fn warn_beside(&self, provider: Provider, from: &mut impl Source) {
         let mut had = Mechanism::ALL.iter().filter(|known| provider.has(**known));
         if had.all(|known| names(&self.disable, known.name())) {
             from.warn(
                 "nobody can sign in: `disable_sasl_mechanisms` names every mechanism there is"
+                    .into(),
+            );
+        }
+        let digest = Mechanism::DigestMd5;
+        if provider.has(digest) && !names(&self.disable, digest.name()) {
+            from.warn(
+                "DIGEST-MD5 is offered, because `disable_sasl_mechanisms` does not name it: it is obsolete (RFC 6331), and whoever watches a sign-in \
+                 by it can try passwords without the rounds that SCRAM has"
                     .into(),
             );
         }
@@ -117,4 +125,4 @@ impl Default for SaslPolicy {
 }
 
 /// Mechanisms that other servers have: naming them is harmless.
-const OTHER_MECHANISMS: &[&str] = &["CRAM-MD5", "DIGEST-MD5", "EXTERNAL", "LOGIN", "OAUTHBEARER"];
+const OTHER_MECHANISMS: &[&str] = &["CRAM-MD5", "EXTERNAL", "LOGIN", "OAUTHBEARER"];

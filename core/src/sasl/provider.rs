@@ -56,6 +56,8 @@ impl Provider {
     pub const fn has(self, mechanism: Mechanism) -> bool {
         match mechanism {
             Mechanism::Anonymous => matches!(self, Self::Anonymous),
+            // It is made of the password itself.
+            Mechanism::DigestMd5 => matches!(self, Self::Plain),
             Mechanism::Plain | Mechanism::Scram(..) => !matches!(self, Self::Anonymous),
         }
     }

@@ -332,6 +332,7 @@ impl Shard {
             Event::Nonza(nonza) => self.nonza(now, conn, nonza),
             Event::Refused(error) => self.refused(now, conn, error),
             Event::Resume(resume) => self.resume(now, conn, &resume),
+            Event::Proof(account) => self.proven(now, conn, &account),
             Event::Rejected(account) => self.rejected(now, conn, account.as_ref()),
             Event::NothingOffered(host, why) => {
                 if let Some(peer) = self.peer(conn) {

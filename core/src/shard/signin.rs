@@ -100,6 +100,13 @@ impl Shard {
         self.derive_keys(password, vec![params], Wait::Derive(conn));
     }
 
+    /// The right password, of which the client is told before its last word.
+    pub(super) fn proven(&mut self, now: Now, conn: ConnId, account: &BareJid) {
+        if self.weigh(now, conn, Some(account)).is_some() {
+            self.answered(now, conn, |stream, cx| stream.prove(cx));
+        }
+    }
+
     /// A wrong password: counted, by account here and by address on every shard, and called wrong, unless nobody there is told.
     pub(super) fn rejected(&mut self, now: Now, conn: ConnId, account: Option<&BareJid>) {
         let Some(attempt) = self.weigh(now, conn, account) else {

@@ -57,6 +57,8 @@ pub(crate) enum Event {
     Derive(DeriveParams, Secret),
     /// Look the credentials up, on the shard that owns the account, then `credentials`; or `hold_up`.
     Lookup(BareJid),
+    /// The password for this account was right, which is not the last word: `prove` or `hold_up`.
+    Proof(BareJid),
     /// The password for this account was wrong, or the name is none: `reject` or `hold_up`.
     Rejected(Option<BareJid>),
     /// Make this account, on the shard that owns it, by what `take_application` says; then `registered`.

@@ -6,6 +6,7 @@
 //! TIMES XML…`, `stop-reading`, `read-again`, `hang-up`, `wait SECONDS`, and `query WORDS` of the own archive: see `archive::query`.
 //! `prove MECHANISM USER HASH` is SCRAM up to the proof, by a client that wants this hash of what was offered (XEP-0474), or hears
 //! `instead:ANOTHER`, or none, `without`.
+//! `digest USER PASSWORD` is DIGEST-MD5 up to the client's response; the server then proves itself by `{PEER.proof}`.
 //! `guest HOST` is a session of a guest, and `{PEER.jid}` and `{PEER.bare}` are its addresses from then on.
 //! Orders of the administrator: `shut-down`, `start` (the server again, from what is on disk; all connections are gone, however it
 //! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`, `drop-host HOST`, `store
@@ -268,6 +269,10 @@ impl Stage {
             ["prove", mechanism, user, offered] => {
                 let mechanism = Mechanism::from_name(mechanism).ok_or("no such mechanism")?;
                 talk.prove(world, mechanism, user, |heard| offered_as(heard, offered))?;
+            }
+            ["digest", user, password] => {
+                let proof = talk.digest(world, user, password)?;
+                self.names.insert(format!("{name}.proof"), proof);
             }
             ["bind", resource] => drop(talk.bind(world, resource)?),
             ["stop-reading"] => world.stop_taking(talk.peer()),

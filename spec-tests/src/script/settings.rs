@@ -13,7 +13,7 @@ use spondee_core::limits::Limits;
 use spondee_core::options::{Description, Expiry, Item, Number, Source};
 use spondee_core::rate::Rate;
 use spondee_core::registration::WhoRegisters;
-use spondee_core::sasl::Encryption;
+use spondee_core::sasl::{Encryption, Provider};
 use spondee_core::xep::Uri;
 
 /// Applies the options of a case, all at once.
@@ -167,7 +167,6 @@ impl Source for Said<'_> {
 /// Applies one setting that is no option by name.
 pub(super) fn set(config: &mut Config, setting: &[String]) -> Result<(), String> {
     let words: Vec<&str> = setting.iter().map(String::as_str).collect();
-    let number = |text: &str| text.parse::<u32>().map_err(|e| e.to_string());
     match words.as_slice() {
         ["shards", count] => config.shards = count.parse().map_err(|_| "not a number")?,
         ["limit", "c2s_stanza_bytes", bytes] => config.limits.c2s_stanza_bytes = number(bytes)?,
@@ -191,50 +190,63 @@ pub(super) fn set(config: &mut Config, setting: &[String]) -> Result<(), String>
         ["registration", "total", count] => config.limits.registrations = number(count)?,
         _ => {
             for Host::Accounts(host) in config.hosts.values_mut() {
-                match words.as_slice() {
-                    ["encryption", "optional"] => host.sasl.encryption = Encryption::Optional,
-                    ["tls", "none"] => host.tls = TlsAvailable::No,
-                    ["conflict", "kick_new"] => host.conflict = ConflictResolve::KickNew,
-                    ["conflict", "random"] => host.conflict = ConflictResolve::Random,
-                    ["conflict", "increment"] => host.conflict = ConflictResolve::Increment,
-                    ["archive", policy] => {
-                        host.archive.policy = Policy::from_name(policy).ok_or("no such policy")?;
-                    }
-                    ["offline", "messages", count] => host.archive.max_offline = number(count)?,
-                    ["offline", "expires", seconds] => {
-                        host.archive.offline_expires_after = expiry(seconds)?;
-                    }
-                    ["archive", "results", count] => host.archive.max_results = number(count)?,
-                    ["archive", "messages", count] => {
-                        host.archive.max_messages = u64::from(number(count)?);
-                    }
-                    ["archive", "expires", seconds] => {
-                        host.archive.expires_after = expiry(seconds)?;
-                    }
-                    ["roster", "contacts", count] => {
-                        host.roster.max_contacts = number(count)? as usize;
-                    }
-                    ["roster", "requests", count] => {
-                        host.roster.max_requests = number(count)? as usize;
-                    }
-                    ["blocklist", "items", count] => {
-                        host.blocking.max_items = number(count)? as usize;
-                    }
-                    ["private", "items", count] => {
-                        host.private.max_items = number(count)? as usize;
-                    }
-                    ["registration", "anybody"] => host.registration.by = WhoRegisters::Anybody,
-                    ["contact", kind, uri] => {
-                        let uri = Uri::read(uri).ok_or("not a URI")?;
-                        host.contacts.add(kind, uri).ok_or("no such contact")?;
-                    }
-                    ["disable", mechanism] => host.sasl.disable.push((*mechanism).to_owned()),
-                    _ => return Err("no such setting".to_owned()),
-                }
+                set_host(host, &words)?;
             }
         }
     }
     Ok(())
+}
+
+/// The same, of one host.
+fn set_host(host: &mut HostConfig, words: &[&str]) -> Result<(), String> {
+    match words {
+        ["encryption", "optional"] => host.sasl.encryption = Encryption::Optional,
+        ["tls", "none"] => host.tls = TlsAvailable::No,
+        ["conflict", "kick_new"] => host.conflict = ConflictResolve::KickNew,
+        ["conflict", "random"] => host.conflict = ConflictResolve::Random,
+        ["conflict", "increment"] => host.conflict = ConflictResolve::Increment,
+        ["archive", policy] => {
+            host.archive.policy = Policy::from_name(policy).ok_or("no such policy")?;
+        }
+        ["offline", "messages", count] => host.archive.max_offline = number(count)?,
+        ["offline", "expires", seconds] => {
+            host.archive.offline_expires_after = expiry(seconds)?;
+        }
+        ["archive", "results", count] => host.archive.max_results = number(count)?,
+        ["archive", "messages", count] => {
+            host.archive.max_messages = u64::from(number(count)?);
+        }
+        ["archive", "expires", seconds] => {
+            host.archive.expires_after = expiry(seconds)?;
+        }
+        ["roster", "contacts", count] => {
+            host.roster.max_contacts = number(count)? as usize;
+        }
+        ["roster", "requests", count] => {
+            host.roster.max_requests = number(count)? as usize;
+        }
+        ["blocklist", "items", count] => {
+            host.blocking.max_items = number(count)? as usize;
+        }
+        ["private", "items", count] => {
+            host.private.max_items = number(count)? as usize;
+        }
+        ["registration", "anybody"] => host.registration.by = WhoRegisters::Anybody,
+        ["contact", kind, uri] => {
+            let uri = Uri::read(uri).ok_or("not a URI")?;
+            host.contacts.add(kind, uri).ok_or("no such contact")?;
+        }
+        ["passwords", "kept"] => host.provider = Provider::Plain,
+        ["enable", mechanism] => host.sasl.disable.retain(|name| name != mechanism),
+        ["disable", mechanism] => host.sasl.disable.push((*mechanism).to_owned()),
+        _ => return Err("no such setting".to_owned()),
+    }
+    Ok(())
+}
+
+/// A number that is said.
+fn number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "not a number".to_owned())
 }
 
 fn expiry(seconds: &str) -> Result<Expiry, String> {

@@ -129,7 +129,9 @@ impl Server {
                     self.jobs.push(job.clone());
                     derive.derived(&job.derive(&password))
                 }
-                Step::Challenge(..) | Step::Success(..) | Step::Failure(_) => return step,
+                Step::Challenge(..) | Step::Proof(..) | Step::Success(..) | Step::Failure(_) => {
+                    return step;
+                }
             };
         }
     }
@@ -214,7 +216,9 @@ fn outcome(step: Step) -> Result<(Verified, Option<Vec<u8>>), Failure> {
     match step {
         Step::Success(verified, data) => Ok((verified, data)),
         Step::Failure(failure) => Err(failure),
-        Step::Challenge(..) | Step::Lookup(..) | Step::Derive(..) => panic!("{step:?}"),
+        Step::Challenge(..) | Step::Proof(..) | Step::Lookup(..) | Step::Derive(..) => {
+            panic!("{step:?}")
+        }
     }
 }
 
@@ -303,7 +307,7 @@ fn a_mechanism_without_an_initial_response_begins_with_an_empty_challenge() {
         };
         assert!(challenge.is_empty());
         let first = match mechanism {
-            Mechanism::Anonymous => panic!("nobody has its password"),
+            Mechanism::Anonymous | Mechanism::DigestMd5 => panic!("not by keys"),
             Mechanism::Plain => plain("", "juliet", "r0m30"),
             Mechanism::Scram(hash, Plus::No) => {
                 ClientFirst::new(hash, Binding::Unsupported, None, "juliet", "x").message()
@@ -415,7 +419,10 @@ fn an_account_without_keys_for_a_hash_is_like_an_unknown_user() {
         let refused = refusal(server.scram(&attempt));
         match attempt.mechanism {
             Mechanism::Scram(Hash::Sha256, _) => assert_eq!(refused, None),
-            Mechanism::Anonymous | Mechanism::Plain | Mechanism::Scram(..) => {
+            Mechanism::Anonymous
+            | Mechanism::DigestMd5
+            | Mechanism::Plain
+            | Mechanism::Scram(..) => {
                 assert_eq!(refused, Some(Failure::NotAuthorized));
             }
         }

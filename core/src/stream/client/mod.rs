@@ -85,6 +85,8 @@ pub(super) enum Progress {
     Lookup(BareJid, Box<sasl::Lookup>),
     /// The exchange waits for a worker.
     Derive(Option<Box<Found>>, sasl::Derive),
+    /// The password was right; waits to be told whether to say so, which comes before the last word.
+    Proof(Box<Found>, Box<(Vec<u8>, sasl::Exchange)>),
     /// Verified; waits for the account's owner. Nothing of `<success/>` is written, which will say this.
     Admit(BareJid, Option<Vec<u8>>),
     /// The password was wrong, or the name is none; waits to be told whether to say so. Nothing of `<failure/>` is written.
@@ -149,6 +151,7 @@ impl Client {
                 _,
                 Progress::Lookup(..)
                 | Progress::Derive(..)
+                | Progress::Proof(..)
                 | Progress::Admit(..)
                 | Progress::Reject(..)
                 | Progress::HeldUp(..),
@@ -232,6 +235,7 @@ impl Progress {
             Self::Exchange(found, _) | Self::Derive(found, _) => {
                 found.as_ref().map(|found| found.account.clone())
             }
+            Self::Proof(found, _) => Some(found.account.clone()),
             Self::Lookup(account, _) | Self::Admit(account, _) => Some(account.clone()),
             Self::Reject(account, _) | Self::HeldUp(account, _) => account.clone(),
         }

@@ -188,6 +188,16 @@ impl Stream {
                 ));
                 None
             }
+            Step::Proof(data, exchange) => {
+                let Some(found) = found else {
+                    self.state = State::Client(Client::Negotiate(negotiation));
+                    return Some(self.bug(cx, "a proof, and nobody was looked up"));
+                };
+                let account = found.account.clone();
+                let progress = Progress::Proof(found, Box::new((data, exchange)));
+                self.state = State::Client(Client::SignIn(negotiation, progress));
+                Some(Event::Proof(account))
+            }
             Step::Lookup(account, lookup) => {
                 let progress = Progress::Lookup(account.clone(), Box::new(lookup));
                 self.state = State::Client(Client::SignIn(negotiation, progress));
@@ -213,6 +223,18 @@ impl Stream {
         }
     }
 
+    /// The right password may be called right.
+    pub(crate) fn prove(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
+        let (negotiation, found, proof) = take!(self, Proof)?;
+        let (data, exchange) = *proof;
+        self.step(
+            cx,
+            negotiation,
+            Some(found),
+            Step::Challenge(data, exchange),
+        )
+    }
+
     /// The wrong password may be called wrong.
     pub(crate) fn reject(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
         let (negotiation, account, failure) = take!(self, Reject)?;
@@ -225,7 +247,10 @@ impl Stream {
             // What was derived, compared or verified is dropped here.
             State::Client(Client::SignIn(
                 negotiation,
-                progress @ (Progress::Lookup(..) | Progress::Admit(..) | Progress::Reject(..)),
+                progress @ (Progress::Lookup(..)
+                | Progress::Proof(..)
+                | Progress::Admit(..)
+                | Progress::Reject(..)),
             )) => {
                 let held_up = Progress::HeldUp(progress.account(), cx.now.mono);
                 State::Client(Client::SignIn(negotiation, held_up))
