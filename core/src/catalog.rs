@@ -8,7 +8,7 @@ use crate::archive::{ARCHIVE, ARCHIVE_PREFS, ARCHIVE_RULE, SPOOL};
 use crate::blocking::BLOCKLIST;
 use crate::private::PRIVATE;
 use crate::roster::{ROSTER, ROSTER_REQUESTS, ROSTER_UNSAID, ROSTER_VERSION};
-use crate::sasl::{CREDENTIALS, IMPORTS, TOMBSTONES};
+use crate::sasl::{CREDENTIALS, IMPORTS, TALLIED, TOMBSTONES};
 use crate::sm::SM_OLD;
 use crate::store::Catalog;
 use crate::vcard::VCARD;
@@ -34,4 +34,5 @@ pub static CATALOG: Catalog = Catalog {
         &VCARD,
     ],
     logs: &[ARCHIVE],
+    subsets: &TALLIED,
 };

@@ -13,6 +13,8 @@ pub(crate) enum Due {
     Account(AccountKey),
     /// Messages that a busy store did not take: they are offered again.
     Appends(Ticket),
+    /// What accounts lack to sign in: it is counted, or told where it could not be.
+    Census,
     /// An account that is being deleted, of which not all contacts have heard: they are told again.
     Leave(AccountKey),
     /// An account that a busy store did not tell what waits: it is asked again.

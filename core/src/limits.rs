@@ -499,6 +499,15 @@ pub const STORE_OWED_BYTES: usize = 16 * 1024 * 1024;
 /// Owners that one `Op::Sweep` looks at: about two milliseconds of the writer's time.
 pub const STORE_SWEEP_OWNERS: u32 = 512;
 
+/// Accounts that lack keys are counted up to here: who is told of them does not need to know more.
+pub const CENSUS_MAX: u32 = 1000;
+
+/// How often they are counted. Whoever was the last of them has other keys by then, and all are offered what all can use.
+pub const CENSUS_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How soon again, if the store could not, or another shard could not be told.
+pub const CENSUS_AGAIN: Duration = Duration::from_secs(10);
+
 /// When what is kept too long is looked for first, after the start: sign-ins come first then.
 pub const RETENTION_FIRST: Duration = Duration::from_secs(5 * 60);
 

@@ -10,10 +10,10 @@ use core::net::IpAddr;
 use crate::account::{AccountKey, Read, SessionKey};
 use crate::arena::arena_key;
 use crate::envelope::{Receipt, Sent};
-use crate::jid::{BareJid, Jid, Resource};
+use crate::jid::{BareJid, Domain, Jid, Resource};
 use crate::limits::{STORE_BATCH_BYTES, STORE_BATCH_OPS};
 use crate::port::{ArchiveTask, CommandId, ConnId, Imported};
-use crate::sasl::{Dates, Status, Tombstones, Verifier};
+use crate::sasl::{Dates, Hashes, Status, Tombstones, Verifier};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
 use crate::store::{Batch, Op, Owed, Row};
@@ -32,6 +32,8 @@ pub(crate) struct Question {
 pub(crate) enum Wait {
     /// Somebody wants the card of an account that is somebody else's.
     Card(Box<(Arc<Stanza>, Jid)>),
+    /// A host whose accounts are counted.
+    Census(Domain),
     /// What an account has changed is with the store.
     Commit(AccountKey),
     /// An administrator's command.
@@ -230,8 +232,8 @@ pub(crate) enum Change {
 /// What the commit brings about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum After {
-    /// There is a new account.
-    Added,
+    /// There is a new account, which cannot sign in by these.
+    Added(Hashes),
     /// Everything of the account is gone.
     Deleted,
     /// The account may not sign in: its sessions end.

@@ -10,6 +10,7 @@
 //! | `sign-in cut off: … peer=P account=A` | the connection or its stream ended in the middle of a sign-in |
 //! | `stream failed: CONDITION (TEXT) peer=P account=A` | a stream ended with this stream error |
 //! | `TLS failed: … peer=P` | a TLS handshake or a later record failed, or the peer left in the middle of the handshake |
+//! | `not offered, because accounts that were imported have no keys for it: … host=H`, `all accounts have keys for all mechanisms: … host=H` | it was counted who could not sign in by what |
 //! | `account added account=A`, `account deleted`, `account disabled`, `account enabled`, `password set` | an administrator's command is done |
 //! | `password hashed account=A` | keys are kept of the password of this account, in place of itself or of keys of before |
 //! | `sessions ended account=A sessions=N` | the same: these sessions were ended by an administrator |
@@ -30,9 +31,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use spondee_core::jid::BareJid;
+use spondee_core::jid::{BareJid, Domain};
+use spondee_core::limits::CENSUS_MAX;
 use spondee_core::port::{AccountChange, CloseReason, ConnId, Note, StreamError};
-use spondee_core::sasl::{Failure, OfferEmpty};
+use spondee_core::sasl::{Failure, Hash, OfferEmpty, Tally};
 use tracing::Level;
 use tracing::field::{DisplayValue, display};
 
@@ -77,6 +79,7 @@ pub fn log(note: &Note) {
         Note::Disconnected { account, sessions } => {
             tracing::info!(%account, sessions, "sessions ended");
         }
+        Note::KeysMissing { host, tally } => keys_missing(host, tally),
         Note::NothingOffered { host, peer, why } => {
             if allows(Level::WARN, *peer, Subject::Warning) {
                 tracing::warn!(%host, "nobody can sign in like this: {}", advice(*why));
@@ -122,6 +125,28 @@ fn address_held_up(peer: IpAddr) {
 fn unkept(account: &BareJid, messages: usize) {
     if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
         tracing::error!(%account, messages, "messages could not be kept");
+    }
+}
+
+fn keys_missing(host: &Domain, tally: &Tally) {
+    let counted = Hash::ALL.into_iter().zip(tally.lacking);
+    let missing: Vec<String> = counted
+        .filter(|(_, lacking)| *lacking > 0)
+        .map(|(hash, lacking)| match lacking < u64::from(CENSUS_MAX) {
+            true => format!("SCRAM-{} ({lacking} accounts)", hash.name()),
+            false => format!("SCRAM-{} ({lacking} accounts or more)", hash.name()),
+        })
+        .collect();
+    match missing.is_empty() {
+        true => {
+            tracing::info!(%host, "all accounts have keys for all mechanisms: all are offered again");
+        }
+        false => tracing::warn!(
+            %host,
+            "not offered, because accounts that were imported have no keys for it: {}; an account gets them with its next password, or when it \
+             signs in by PLAIN",
+            missing.join(", ")
+        ),
     }
 }
 

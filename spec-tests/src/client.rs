@@ -16,7 +16,7 @@ use sha2::digest::Digest as _;
 use spondee_core::sasl::{Mechanism, Plus};
 
 use crate::element::{BIND, CLIENT, Element, Item, Reader, SASL, STREAMS, TLS, escape};
-use crate::sasl::{Binding, Scram, encode, plain};
+use crate::sasl::{Binding, Scram, digest_response, encode, plain};
 
 /// How long a test waits for one answer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -224,6 +224,9 @@ impl Client {
             | Mechanism::Anonymous => Binding::Unsupported,
         };
         let scram = Scram::new(mechanism, user, password, &nonce, binding);
+        if mechanism == Mechanism::DigestMd5 {
+            return self.digest(user, password);
+        }
         let first = match &scram {
             Some(scram) => scram.first(),
             None if mechanism == Mechanism::Anonymous => String::new(),
@@ -242,6 +245,20 @@ impl Client {
         self.send(&format!("<response xmlns='{SASL}'>{response}</response>"))?;
         let last = self.sasl_answer("success")?;
         signed.verify(&last)?;
+        Ok(self.open()?.1)
+    }
+
+    fn digest(&mut self, user: &str, password: &str) -> Result<Element, String> {
+        self.send(&format!("<auth xmlns='{SASL}' mechanism='DIGEST-MD5'/>"))?;
+        let challenge = self.sasl_answer("challenge")?;
+        let (response, proof) = digest_response(&challenge, &self.host, user, password)?;
+        self.send(&format!("<response xmlns='{SASL}'>{response}</response>"))?;
+        let said = self.sasl_answer("challenge")?;
+        if said != proof {
+            return Err(format!("the server does not know the password: {said:?}"));
+        }
+        self.send(&format!("<response xmlns='{SASL}'/>"))?;
+        self.sasl_answer("success")?;
         Ok(self.open()?.1)
     }
 

@@ -110,6 +110,7 @@ fn words(note: Note) -> String {
         } => format!("refused {} {}", who(peer, account), failure.name()),
         Note::SignedIn { peer, account, .. } => format!("in {}", who(peer, Some(account))),
         Note::Unkept { account, messages } => format!("{messages} unkept {account}"),
+        Note::KeysMissing { host, .. } => format!("keys missing {host}"),
         Note::Unreadable { account, .. } => format!("unreadable {account}"),
     }
 }

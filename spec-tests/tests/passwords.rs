@@ -6,18 +6,22 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use spec_tests::changes::Teller;
-use spec_tests::client::{BindTo, Client};
-use spec_tests::server::{Scratch, Server, Stopped};
-use spondee_core::sasl::Mechanism;
+use spec_tests::client::{BindTo, Client, offered};
+use spec_tests::server::{Scratch, Server, Setup, Stopped};
+use spondee_core::entropy::Entropy;
+use spondee_core::sasl::{DeriveParams, Hash, Mechanism, Plus, Provider};
+use spondee_core::secret::Secret;
 
 type Outcome = Result<(), String>;
 
 const JULIET: &str = "juliet@localhost";
 /// What each password holds: nothing else on the disk does.
 const MARKER: &str = "QueenMab";
-const PLAIN: &str = "authentication = \"internal_plain\"\ndefault_iteration_count = 4096\n";
-const HASHED: &str = "authentication = \"internal_hashed\"\ndefault_iteration_count = 4096\n";
+const PLAIN: &str = "authentication = \"internal_plain\"\ndefault_iteration_count = 4096\ndisable_sasl_mechanisms = []\n";
+const HASHED: &str = "authentication = \"internal_hashed\"\ndefault_iteration_count = 4096\ndisable_sasl_mechanisms = []\n";
 
 fn password(user: usize) -> String {
     // Of all lengths, so that rows are of all lengths, too.
@@ -42,6 +46,12 @@ fn keeping(users: usize) -> Result<Stopped, String> {
         fs::remove_file(file).map_err(|e| e.to_string())?;
     }
     Ok(place)
+}
+
+/// All mechanisms that a host has which keeps this.
+fn all_of(provider: Provider) -> impl Iterator<Item = Mechanism> {
+    let all = Mechanism::ALL.into_iter();
+    all.filter(move |mechanism| provider.has(*mechanism))
 }
 
 fn start(place: Stopped) -> Result<Server, String> {
@@ -115,11 +125,11 @@ fn a_host_that_keeps_passwords_is_signed_in_to_by_every_mechanism_and_says_so() 
         log.contains("localhost") && log.contains("encrypt the disk"),
         "{log}"
     );
-    for mechanism in Mechanism::ALL {
+    for mechanism in all_of(Provider::Plain) {
         sign_in(&server, "juliet", &password(0), mechanism)
             .map_err(|e| format!("{}: {e}", mechanism.name()))?;
     }
-    for mechanism in [Mechanism::Plain, by_scram()] {
+    for mechanism in [Mechanism::DigestMd5, Mechanism::Plain, by_scram()] {
         for (user, password) in [("juliet", "wrong"), ("nobody", &password(0))] {
             let refused = sign_in(&server, user, password, mechanism);
             assert!(refused.is_err_and(|e| e.contains("not-authorized")));
@@ -162,7 +172,7 @@ fn no_password_is_left_in_any_file_once_all_are_upgraded() -> Outcome {
     assert_eq!(found(&server.data())?, [""; 0]);
     let again = server.command(&["passwords", "upgrade"])?;
     assert!(again.starts_with("no password was upgraded"), "{again}");
-    for mechanism in Mechanism::ALL {
+    for mechanism in all_of(Provider::Hashed) {
         sign_in(&server, "juliet", &password(0), mechanism)?;
     }
     all_sign_in(&server, 10)
@@ -249,4 +259,64 @@ fn where_there_is_no_room_passwords_stay_and_everybody_signs_in() -> Outcome {
     server.command(&["passwords", "upgrade"])?;
     assert_eq!(found(&server.data())?, [""; 0]);
     sign_in(&server, "juliet", &password(0), by_scram())
+}
+
+/// An account as another server has it, which kept keys under one hash.
+fn of_prosody() -> String {
+    let jobs = DeriveParams::for_new_password(4096, &mut Entropy::new([4; 32]));
+    let job = jobs.iter().find(|job| job.hash == Hash::Sha1).expect("all");
+    let keys = job.derive(&Secret::new(b"secret".to_vec()));
+    let encode = |bytes: &[u8]| STANDARD.encode(bytes);
+    format!(
+        "<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'><user name='romeo'>\
+         <scram-credentials xmlns='urn:xmpp:pie:0#scram' mechanism='SCRAM-SHA-1'><iter-count>4096</iter-count><salt>{}</salt>\
+         <server-key>{}</server-key><stored-key>{}</stored-key></scram-credentials></user></host></server-data>",
+        encode(&keys.salt),
+        encode(keys.server_key.expose()),
+        encode(keys.stored_key.expose())
+    )
+}
+
+#[test]
+fn an_account_that_comes_with_keys_for_one_mechanism_is_offered_that_one_and_so_are_all() -> Outcome
+{
+    let mut server = Server::start_with(&[(JULIET, "secret")], Setup::default())?;
+    let offers = |server: &Server| -> Result<Vec<Mechanism>, String> {
+        let mut client = Client::connect(server.clear, "localhost", &server.trust()?)?;
+        client.open()?;
+        client.starttls()?;
+        let (_, features) = client.open()?;
+        Ok(offered(&features))
+    };
+    let all = offers(&server)?;
+    assert!(all.contains(&Mechanism::Scram(Hash::Sha512, Plus::No)));
+    let file = server.scratch().join("romeo.xml");
+    fs::write(&file, of_prosody()).map_err(|e| e.to_string())?;
+    server.command(&["user", "import", &file.display().to_string()])?;
+    let is_left = |mechanism: &Mechanism| match mechanism {
+        Mechanism::Scram(hash, _) => *hash == Hash::Sha1,
+        _ => true,
+    };
+    let left: Vec<Mechanism> = all.iter().copied().filter(is_left).collect();
+    for _ in 0..2 {
+        assert_eq!(offers(&server)?, left);
+        for user in ["juliet", "romeo"] {
+            Client::session(server.clear, "localhost", &server.trust()?, user, "secret")?;
+        }
+        // Found again at the start, whoever was there to hear it.
+        server.kill()?;
+        server.start_again()?;
+        server.wait_for_log(&["no keys for it", "SCRAM-SHA-512 (1 accounts)"])?;
+    }
+    // By PLAIN the server learns the password, and makes all keys of it; all are offered once they have been counted.
+    let mut client = Client::connect(server.clear, "localhost", &server.trust()?)?;
+    client.open()?;
+    client.starttls()?;
+    client.open()?;
+    client.sign_in("romeo", "secret", Mechanism::Plain, BindTo::Exporter)?;
+    server.wait_for_log(&["password hashed"])?;
+    server.kill()?;
+    server.start_again()?;
+    assert_eq!(offers(&server)?, all);
+    Ok(())
 }

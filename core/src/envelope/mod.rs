@@ -7,8 +7,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::arena::Key;
-use crate::jid::{BareJid, Jid};
-use crate::sasl::AddressPrint;
+use crate::jid::{BareJid, Domain, Jid};
+use crate::sasl::{AddressPrint, Hashes};
 use crate::stanza::Stanza;
 
 /// A shard of a node. Nothing that may live elsewhere is ever named by a pointer.
@@ -42,6 +42,8 @@ pub enum Body {
     /// What became of stanzas that sessions of the receiving shard sent, as far as the sending shard had to do with it: behind all that this
     /// turn says. None gets lost: what comes back is said again.
     Handled(Vec<Sent>),
+    /// An account of this host was admitted that cannot sign in by these hashes. What comes back is said again.
+    Lacking(Domain, Hashes),
     /// A stranger tries to make an account: counted for its address, if that is counted, by every shard. One that gets lost is counted where
     /// it happened only.
     Registration(Option<AddressPrint>),
@@ -166,6 +168,7 @@ impl Body {
         match self {
             Self::Deliver(deliveries) => deliveries.iter().map(Delivery::weight).sum(),
             Self::Go(_)
+            | Self::Lacking(..)
             | Self::Registration(_)
             | Self::SignInFailed(_)
             | Self::Slow(_)
@@ -186,6 +189,7 @@ impl Body {
             Self::Deliver(deliveries) => deliveries.iter().map(Delivery::copies).sum(),
             Self::Go(_)
             | Self::Handled(_)
+            | Self::Lacking(..)
             | Self::Registration(_)
             | Self::Settled(_)
             | Self::SignInFailed(_)

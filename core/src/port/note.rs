@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use super::ConnId;
 use crate::jid::{BareJid, Domain, Jid};
-use crate::sasl::{Failure, Mechanism, OfferEmpty};
+use crate::sasl::{Failure, Mechanism, OfferEmpty, Tally};
 
 /// One event. Boxed payloads keep `Action` small.
 ///
@@ -106,6 +106,13 @@ pub enum Note {
         account: BareJid,
         /// By which mechanism.
         mechanism: Mechanism,
+    },
+    /// Accounts of a host were counted that lack keys for some of the hashes, or there are none any more: what not all can use is not offered.
+    KeysMissing {
+        /// The host.
+        host: Domain,
+        /// How many.
+        tally: Tally,
     },
     /// Messages of an account could not be kept. Those that nobody has were refused to their senders.
     Unkept {

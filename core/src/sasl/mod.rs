@@ -22,6 +22,7 @@ mod provider;
 mod regulars;
 mod scram;
 mod standing;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -42,6 +43,7 @@ pub use policy::{
     ChannelBindings, Encryption, Offer, OfferEmpty, SaslPolicy, Transport, admit, offer,
 };
 pub use provider::Provider;
+pub use tally::{Hashes, TALLIED, Tallies, Tally};
 pub(crate) use throttle::Counts;
 pub use throttle::{AddressPrint, Attempt, Limit, Reached, Throttle, Verdict};
 pub use tombstone::{Held, TOMBSTONES, Tombstones};

@@ -21,8 +21,8 @@ use crate::port::{
     DeriveError, Note, UserEntry,
 };
 use crate::sasl::{
-    CREDENTIALS, Credentials, Dates, DeriveParams, Held, Provider, ScramKeys, Status, Tombstones,
-    Verifier, get_tombstone, prepare_new_password, put_tombstone,
+    CREDENTIALS, Credentials, Dates, DeriveParams, Hashes, Held, Provider, ScramKeys, Status,
+    Tombstones, Verifier, get_tombstone, prepare_new_password, put_tombstone,
 };
 use crate::secret::Secret;
 use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError};
@@ -235,7 +235,8 @@ impl Shard {
                     verifier,
                 };
                 let row = credentials.to_row(Dates::new(now.wall));
-                self.write(by, account, row, Expect::Absent, After::Added);
+                let lacked = Hashes::lacked_by(&credentials);
+                self.write(by, account, row, Expect::Absent, After::Added(lacked));
             }
             CommandStep::DeriveChange => self.change(by, account, Change::Password(verifier)),
             CommandStep::DeriveImport(import, status, dates) => {
@@ -278,7 +279,7 @@ impl Shard {
         let after = match after {
             After::PasswordChanged(_) => After::PasswordChanged(hash()),
             After::Renewed(_) => After::Renewed(hash()),
-            After::Added | After::Deleted | After::Disabled | After::Enabled => after,
+            After::Added(_) | After::Deleted | After::Disabled | After::Enabled => after,
         };
         let put = Op::Put {
             table: &CREDENTIALS,
@@ -288,7 +289,7 @@ impl Shard {
         let mut batch = change_of(account.clone(), put);
         match after {
             // What an import that did not end has left there belongs to nobody, and the tombstone is there with it.
-            After::Added => batch.ops.insert(0, Op::Purge),
+            After::Added(_) => batch.ops.insert(0, Op::Purge),
             After::Deleted
             | After::Disabled
             | After::Enabled
@@ -574,7 +575,7 @@ impl Shard {
     /// The commit is done: the log and sessions learn of it.
     fn take_effect(&mut self, now: Now, by: Requester, account: &BareJid, after: After) {
         let change = match after {
-            After::Added => AccountChange::Added,
+            After::Added(_) => AccountChange::Added,
             After::Deleted => AccountChange::Deleted,
             After::Disabled => AccountChange::Disabled,
             After::Enabled => AccountChange::Enabled,
@@ -587,7 +588,8 @@ impl Shard {
             by: self.petition(by).map(|petition| petition.peer),
         });
         match after {
-            After::Added | After::Enabled => {}
+            After::Added(lacked) => self.lacks_keys(account, lacked),
+            After::Enabled => {}
             After::Deleted | After::Disabled => self.shut_out(now, account),
             After::PasswordChanged(record) => {
                 if let Some(key) = self.by_name.get(account.as_str())
@@ -615,7 +617,8 @@ impl Shard {
     /// Nobody can know whether the commit is done: whoever would have to go goes, and signs in again by what is kept.
     fn take_effect_perhaps(&mut self, now: Now, account: &BareJid, after: After) {
         match after {
-            After::Added | After::Enabled => {}
+            After::Added(lacked) => self.lacks_keys(account, lacked),
+            After::Enabled => {}
             After::Deleted | After::Disabled => self.shut_out(now, account),
             After::PasswordChanged(_) => {
                 self.dismiss(now, account, Violation::PasswordChanged, None);

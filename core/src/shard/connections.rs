@@ -178,6 +178,7 @@ impl Shard {
             fx: &mut self.fx,
             conn,
             capabilities: &self.capabilities,
+            tallies: &self.census.tallies,
         };
         Some(call(&mut connection.stream, &mut cx))
     }

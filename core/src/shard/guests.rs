@@ -81,7 +81,7 @@ fn of_nothing(op: &Op) -> Reply {
         Op::Append { .. } | Op::Blank { .. } | Op::Delete { .. } | Op::Purge | Op::Put { .. } => {
             Reply::Done
         }
-        Op::Count { .. } => Reply::Count(0),
+        Op::Count { .. } | Op::CountIn { .. } => Reply::Count(0),
         Op::DeletePrefix { .. } => Reply::Deleted {
             rows: 0,
             more: false,

@@ -9,8 +9,8 @@ use crate::jid::BareJid;
 use crate::options::Expiry;
 use crate::port::{CommandError, CommandReply, ImportStep, Imported, ImportedProof};
 use crate::sasl::{
-    CREDENTIALS, Credentials, Dates, Held, IMPORTS, Status, TOMBSTONES, Tombstones, get_tombstone,
-    get_unfinished, import_of, put_unfinished, remove_tombstone, remove_unfinished,
+    CREDENTIALS, Credentials, Dates, Hashes, Held, IMPORTS, Status, TOMBSTONES, Tombstones,
+    get_tombstone, get_unfinished, import_of, put_unfinished, remove_tombstone, remove_unfinished,
 };
 use crate::store::{Batch, Class, Expect, Flaw, Op, Reply, Row, StoreError, Table};
 use crate::time::{Now, UnixTime};
@@ -204,7 +204,8 @@ impl Shard {
             remove_unfinished(),
             remove_tombstone(),
         ]);
-        self.ask_for_change(by, account, batch, After::Added);
+        let lacked = Hashes::lacked_by(credentials);
+        self.ask_for_change(by, account, batch, After::Added(lacked));
     }
 }
 

@@ -3,6 +3,7 @@
 mod appends;
 mod archives;
 mod cards;
+mod census;
 mod commands;
 mod connections;
 mod credit;
@@ -58,6 +59,7 @@ use crate::wait::{Petition, PetitionKey, Question, Wait};
 use crate::xep::Capabilities;
 
 use self::cards::Cards;
+use self::census::Census;
 use self::commands::Tasks;
 use self::credit::Credit;
 use self::flow::Slowed;
@@ -112,6 +114,7 @@ pub struct Shard {
     petitions: Arena<PetitionKey, Petition>,
     registrations: Registrations,
     cards: Cards,
+    census: Census,
     course: Course,
     retention: Retention,
     sleepers: Sleepers,
@@ -170,6 +173,7 @@ impl Shard {
             commands: BTreeMap::new(),
             petitions: Arena::default(),
             cards: Cards::default(),
+            census: Census::default(),
             course: Course::Running,
             retention: Retention::default(),
             sleepers: Sleepers::default(),
@@ -179,6 +183,7 @@ impl Shard {
             config,
         };
         shard.begin_retention();
+        shard.begin_census();
         shard
     }
 
@@ -211,6 +216,7 @@ impl Shard {
                     self.registrations
                         .count(now.mono, &self.config.limits, address);
                 }
+                Body::Lacking(host, hashes) => self.others_lack_keys(&host, hashes),
                 Body::Slow(feeding) => self.slow(now, envelope.from, &feeding),
                 Body::Go(feeding) => self.go(envelope.from, &feeding),
                 Body::Settled(settled) => self.settled(now, *settled),
@@ -239,6 +245,9 @@ impl Shard {
                 Body::Taken(bytes) => self.took_in_vain(envelope.to, bytes),
                 // It counts here all the same; and nobody waits for ever.
                 Body::Registration(_) | Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
+                Body::Lacking(host, hashes) => {
+                    self.lacking_came_back(now, envelope.to, host, hashes);
+                }
                 // It is said again, and settled then.
                 Body::Settled(_) => {}
                 Body::Handled(receipts) => self.receipts_came_back(now, envelope.to, receipts),
@@ -322,13 +331,22 @@ impl Shard {
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn residue(&self) -> [usize; 9] {
+        let upkeep = [Due::Census, Due::Retention];
         [
             self.connections.len(),
             self.owners.len().saturating_sub(self.idle.len()),
             self.by_name.len().saturating_sub(self.idle.len()),
             self.waits.len(),
             // That what is kept is looked after is no deadline of anybody's.
-            usize::from(self.timers.len() > usize::from(self.timers.is_set(Due::Retention))),
+            self.timers
+                .len()
+                .saturating_sub(
+                    upkeep
+                        .into_iter()
+                        .filter(|due| self.timers.is_set(*due))
+                        .count(),
+                )
+                .min(1),
             self.commands.len(),
             self.slowed.len(),
             self.credit.used(),
@@ -351,6 +369,7 @@ impl Shard {
             Some(
                 Wait::Card(_)
                 | Wait::Append(_)
+                | Wait::Census(_)
                 | Wait::Commit(_)
                 | Wait::Credentials(..)
                 | Wait::Load(_)
@@ -389,6 +408,7 @@ impl Shard {
             Wait::Command(wait) => self.command_stored(now, *wait, outcome),
             // The next of its kind stands for it, and until then memory does.
             Wait::Quiet => {}
+            Wait::Census(host) => self.counted(now, &host, outcome),
             Wait::Retention => self.retained(now, outcome),
             Wait::Derive(_) => self.fx.bug(OTHER_QUESTION),
         }
@@ -458,6 +478,7 @@ impl Shard {
                 Some(Due::Account(key)) => self.ask_again(key),
                 Some(Due::Ack(conn)) => self.judge_asked(now, conn),
                 Some(Due::Appends(ticket)) => self.append_again(ticket),
+                Some(Due::Census) => self.take_census(now),
                 Some(Due::Leave(key)) => self.leave_again(now, key),
                 Some(Due::Owed(key)) => self.read_owed_again(now, key),
                 Some(Due::Reader(conn)) => self.judge_reader(now, conn),
@@ -496,7 +517,8 @@ impl Shard {
         self.fx.limit_queues(&config.limits);
         self.capabilities = Capabilities::of(&config);
         self.guests.are_of(&config);
-        self.config = config;
+        let before = core::mem::replace(&mut self.config, config);
+        self.count_anew(now, &before);
         let hosts = self.config.clone();
         self.fail_all(now, Violation::HostGone, |host| {
             host.is_some_and(|host| !hosts.hosts.contains_key(host))

@@ -6,10 +6,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::table::is_text;
-use super::{Amount, End, Entry, Kept, Loading, Log, Measured, Page, Peer, Pick, Puts, Row, Table};
+use super::{
+    Amount, End, Entry, Kept, Loading, Log, Measured, Page, Peer, Pick, Puts, Row, Subset, Table,
+};
 use crate::jid::BareJid;
 use crate::limits::{
-    LIST_MAX, STORE_ALONE_BYTES, STORE_BATCH_BYTES, STORE_BATCH_OPS, STORE_LIST_ROWS,
+    CENSUS_MAX, LIST_MAX, STORE_ALONE_BYTES, STORE_BATCH_BYTES, STORE_BATCH_OPS, STORE_LIST_ROWS,
     STORE_PAGE_ENTRIES, STORE_TRIM_ENTRIES,
 };
 
@@ -75,6 +77,14 @@ pub enum Op {
         before: Option<i64>,
         /// As in `Pick::upto`.
         upto: i64,
+    },
+    /// How many owners below the domain of the batch's owner have a row of a subset; `limit` if it is as many or more. `Count`. It sees what
+    /// was answered before it was asked.
+    CountIn {
+        /// Of this one.
+        subset: &'static Subset,
+        /// At least 1.
+        limit: u32,
     },
     /// Forgets one row. `Done`, also if it was not there.
     Delete {
@@ -340,6 +350,7 @@ impl Op {
             Self::Append { .. }
             | Self::Blank { .. }
             | Self::Count { .. }
+            | Self::CountIn { .. }
             | Self::Delete { .. }
             | Self::DeletePrefix { .. }
             | Self::Erase
@@ -360,6 +371,7 @@ impl Op {
     pub const fn is_read(&self) -> bool {
         match self {
             Self::Count { .. }
+            | Self::CountIn { .. }
             | Self::Get { .. }
             | Self::List { .. }
             | Self::Load
@@ -384,6 +396,7 @@ impl Op {
             Self::Append { entries, .. } => entries.len(),
             Self::Blank { .. }
             | Self::Count { .. }
+            | Self::CountIn { .. }
             | Self::Delete { .. }
             | Self::DeletePrefix { .. }
             | Self::Erase
@@ -411,6 +424,7 @@ impl Op {
                 Self::Delete { table, .. } => table.puts == Puts::Quiet,
                 Self::Blank { .. }
                 | Self::Count { .. }
+                | Self::CountIn { .. }
                 | Self::DeletePrefix { .. }
                 | Self::Erase
                 | Self::Get { .. }
@@ -447,6 +461,7 @@ impl Op {
                 Self::Page { pick, .. } => pick.ids.as_ref().map_or(0, Vec::len) * size_of::<i64>(),
                 Self::Blank { .. }
                 | Self::Count { .. }
+                | Self::CountIn { .. }
                 | Self::Erase
                 | Self::Load
                 | Self::Measure { .. }
@@ -466,6 +481,10 @@ impl Op {
         match self {
             Self::Append { entries, .. } => check_entries(entries),
             Self::Count { peer, .. } => shaped(peer.as_ref().is_none_or(is_peer)),
+            Self::CountIn { subset, limit } => {
+                within(*limit, CENSUS_MAX)?;
+                shaped(subset.table.key.is_empty())
+            }
             Self::Delete { table, key } | Self::Get { table, key } => shaped(key.is_key(table)),
             Self::DeletePrefix { table, prefix } => shaped(prefix.is_prefix(table)),
             Self::List {

@@ -11,6 +11,7 @@
 mod batch;
 mod cut;
 mod log;
+mod subset;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -20,6 +21,7 @@ pub use cut::Cut;
 pub use log::{
     Amount, End, Entry, Kept, Log, Mark, Measured, Order, Owed, Page, Payload, Peer, Pick,
 };
+pub use subset::Subset;
 pub use table::{BadRow, Column, Field, Kind, Loading, Need, Puts, Row, Shape, Table};
 
 /// All that there is to keep. Back ends are made for it.
@@ -29,6 +31,8 @@ pub struct Catalog {
     pub tables: &'static [Table],
     /// The logs.
     pub logs: &'static [Log],
+    /// What is counted of the tables.
+    pub subsets: &'static [Subset],
 }
 
 /// Why a batch was not answered with replies.

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::effects::Effects;
 use crate::entropy::Entropy;
 use crate::port::ConnId;
+use crate::sasl::Tallies;
 use crate::time::Now;
 use crate::xep::Capabilities;
 
@@ -19,6 +20,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) fx: &'a mut Effects,
     pub(crate) conn: ConnId,
     pub(crate) capabilities: &'a Capabilities,
+    pub(crate) tallies: &'a Tallies,
 }
 
 impl Cx<'_> {

@@ -114,6 +114,7 @@ impl Stage {
             fx: &mut self.fx,
             conn: self.conn,
             capabilities: &Capabilities::of(&self.config),
+            tallies: &crate::sasl::Tallies::default(),
         };
         call(&mut self.stream, &mut cx)
     }

@@ -10,7 +10,7 @@ use crate::jid::BareJid;
 use crate::limits::{STORE_LIST_BYTES, STORE_LIST_ROWS, STORE_LOAD_BYTES, STORE_LOAD_ROWS};
 use crate::store::{
     self, Amount, Batch, Class, Cut, End, Entry, Erased, Expect, Field, Loaded, Loading, Log,
-    Measured, Op, Reply, Row, StoreError, Table,
+    Measured, Op, Reply, Row, StoreError, Subset, Table,
 };
 
 /// Keeps everything in maps.
@@ -113,6 +113,7 @@ impl Kept {
                 };
                 log::count(self.logs.get(log), *kept, peer.as_ref(), within)
             }
+            Op::CountIn { subset, limit } => count_in(owners, owner, subset, *limit),
             Op::Get { table, key } => {
                 let rows = self.tables.get(table);
                 Reply::Row(rows.and_then(|rows| rows.get(key)).cloned())
@@ -187,6 +188,7 @@ impl Kept {
                 Reply::Trimmed { entries, more }
             }
             Op::Count { .. }
+            | Op::CountIn { .. }
             | Op::Erase
             | Op::Get { .. }
             | Op::List { .. }
@@ -348,6 +350,19 @@ fn sweep<'a>(
     }
     let next = None;
     Reply::Swept { entries, next }
+}
+
+fn count_in(owners: &Owners, host: &BareJid, subset: &Subset, limit: u32) -> Reply {
+    let is_of_it = |(owner, kept): &(&BareJid, &Kept)| {
+        let rows = kept.tables.get(subset.table);
+        let row = rows.and_then(|rows| rows.get(&Row::default()));
+        owner.local().is_some()
+            && owner.domain() == host.domain()
+            && row.is_some_and(|row| subset.has(row))
+    };
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let count = owners.iter().filter(is_of_it).take(most).count();
+    Reply::Count(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 fn list_owners(

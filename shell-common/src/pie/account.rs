@@ -241,8 +241,8 @@ impl Account {
             );
         } else if self.keys.len() < spondee_core::sasl::Hash::ALL.len() {
             report.add(
-                "keys for each SCRAM mechanism: who is offered one without fails by it, so name those in `disable_sasl_mechanisms` of the host, \
-                 or set passwords anew",
+                "keys for each SCRAM mechanism: as long as such accounts are there, the host offers nobody the mechanisms that they lack, and \
+                 clients that have signed in by those may refuse the others; a new password, or a sign-in by PLAIN, brings all keys",
                 &self.at,
             );
         }

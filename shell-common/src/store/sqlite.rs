@@ -25,6 +25,7 @@ use tracing::Level;
 
 use self::owners::Remembered;
 use self::sql::Sql;
+pub(super) use self::sql::is_in;
 use self::tables::key_of;
 use super::{Backend, Begun, History, Quiet, Tended, schema};
 use crate::limits::{SQLITE_MEASURE_ENTRIES, SQLITE_PAGE_STEPS};
@@ -367,6 +368,7 @@ impl Sqlite {
                 after,
                 limit,
             } => return self.owners(owner, table, after.as_ref(), *limit),
+            Op::CountIn { subset, limit } => return self.count_in(owner, subset, *limit),
             Op::Append { .. }
             | Op::Blank { .. }
             | Op::Count { .. }
@@ -404,7 +406,9 @@ impl Sqlite {
             Op::Load => self.load(id),
             Op::Measure { .. } => self.whole_measure(id, op),
             Op::Page { log, pick } => self.whole_page(id, *log, pick),
-            Op::Get { .. } | Op::Owners { .. } => Err(Fault::Bug("read already")),
+            Op::CountIn { .. } | Op::Get { .. } | Op::Owners { .. } => {
+                Err(Fault::Bug("read already"))
+            }
             Op::Append { .. }
             | Op::Blank { .. }
             | Op::Delete { .. }
@@ -499,6 +503,7 @@ impl Sqlite {
             Op::Append { .. } | Op::Put { .. } => Some(self.make_owner(owner)?),
             Op::Blank { .. }
             | Op::Count { .. }
+            | Op::CountIn { .. }
             | Op::Delete { .. }
             | Op::DeletePrefix { .. }
             | Op::Get { .. }
@@ -539,6 +544,7 @@ impl Sqlite {
             }
             (
                 Op::Count { .. }
+                | Op::CountIn { .. }
                 | Op::Get { .. }
                 | Op::List { .. }
                 | Op::Load

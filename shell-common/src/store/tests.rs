@@ -16,6 +16,7 @@ use std::path::Path;
 use bytes::Bytes;
 use spondee_core::archive::{ARCHIVE, SPOOL, Spool};
 use spondee_core::jid::BareJid;
+use spondee_core::sasl::{CREDENTIALS, TALLIED};
 use spondee_core::store::{
     Batch, Catalog, Class, Column, Expect, Field, Kind, Loading, Log, Op, Puts, Reply, Row, Shape,
     StoreError,
@@ -63,8 +64,9 @@ pub(super) const LOG: Log = ARCHIVE;
 
 /// The tables of these tests, and the log of the server with its marks.
 pub(super) static TESTED: Catalog = Catalog {
-    tables: &[&NOTES, &PLACES, &SPOOL, &STATE],
+    tables: &[&CREDENTIALS, &NOTES, &PLACES, &SPOOL, &STATE],
     logs: &[LOG],
+    subsets: &TALLIED,
 };
 
 pub(super) fn open(directory: &Scratch) -> Sqlite {

@@ -421,6 +421,7 @@ impl Simulation {
                 | Note::Bound { .. }
                 | Note::Closed { .. }
                 | Note::Disconnected { .. }
+                | Note::KeysMissing { .. }
                 | Note::NothingOffered { .. }
                 | Note::Resumed { .. }
                 | Note::SignInCutOff { .. }

@@ -213,6 +213,7 @@ impl World {
             | Note::AccountHeldUp { .. }
             | Note::AddressHeldUp { .. }
             | Note::Disconnected { .. }
+            | Note::KeysMissing { .. }
             | Note::NothingOffered { .. }
             | Note::SignInCutOff { .. }
             | Note::SignInFailed { .. }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::{Now, Shard, asked, jid};
 use crate::archive::{ARCHIVE, Spool};
 use crate::config::{Config, Host, of_localhost};
+use crate::due::Due;
 use crate::envelope::Place;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{RETENTION_AGAIN, RETENTION_EVERY, RETENTION_FIRST, STORE_TRIM_ENTRIES};
@@ -35,8 +36,10 @@ impl Server {
         let mut config = of_localhost();
         config.shards = 2;
         change(&mut config);
+        let mut shard = Shard::new(Arc::new(config), Place { node: 0, shard }, [0; 32]);
+        shard.timers.stop(Due::Census);
         Self {
-            shard: Shard::new(Arc::new(config), Place { node: 0, shard }, [0; 32]),
+            shard,
             store: Memory::default(),
             now: Instant::default(),
         }

@@ -19,7 +19,7 @@ impl Stream {
     ) -> Option<OfferEmpty> {
         let host = cx.config.accounts(&negotiation.host)?;
         let (offered, nothing) = match offer(&host.sasl, host.provider, &negotiation.transport) {
-            Ok(offered) => (offered, None),
+            Ok(offered) => (offered.for_all(&cx.tallies.of(&negotiation.host)), None),
             Err(why) => (Offer::default(), Some(why)),
         };
         negotiation.offer = offered;

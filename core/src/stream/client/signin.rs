@@ -50,9 +50,15 @@ impl Stream {
             Some(host) => admit(&host.sasl, host.provider, &negotiation.transport, &name),
             None => Err(Failure::TemporaryAuthFailure), // the host went away with a reload
         };
+        // What was left out for some was left out for all.
+        let offered = &negotiation.offer.mechanisms;
+        let admitted = admitted.and_then(|mechanism| match offered.contains(&mechanism) {
+            true => Ok(mechanism),
+            false => Err(Failure::InvalidMechanism),
+        });
         let started = admitted.and_then(|mechanism| {
             let initial = decode(&element.text())?;
-            let context = context(cx.config, &negotiation);
+            let context = context(cx, &negotiation);
             let initial = initial.as_deref();
             Ok(Exchange::begin(mechanism, initial, context, cx.entropy))
         });
@@ -74,7 +80,7 @@ impl Stream {
         };
         match decode(&element.text()) {
             Ok(data) => {
-                let context = context(cx.config, &negotiation);
+                let context = context(cx, &negotiation);
                 let step = exchange.respond(&data.unwrap_or_default(), context);
                 self.step(cx, negotiation, found, step)
             }
@@ -115,7 +121,7 @@ impl Stream {
                 credentials => (credentials, Some(record_hash(secret, record))),
             },
         };
-        let context = context(cx.config, &negotiation);
+        let context = context(cx, &negotiation);
         let step = lookup.found(credentials.as_ref(), context, cx.entropy);
         let found = Box::new(Found {
             account,
@@ -327,9 +333,11 @@ impl Stream {
     }
 }
 
-fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Context<'a> {
+fn context<'a>(cx: &Cx<'a>, negotiation: &'a Negotiation) -> sasl::Context<'a> {
+    let config = cx.config;
     let host = config.accounts(&negotiation.host);
     let provider = provider(config, negotiation);
+    let tally = cx.tallies.of(&negotiation.host);
     sasl::Context {
         host: &negotiation.host,
         offer: &negotiation.offer,
@@ -339,6 +347,8 @@ fn context<'a>(config: &'a Config, negotiation: &'a Negotiation) -> sasl::Contex
         former_rounds: host.map_or(&[], |host| &host.former_rounds),
         provider,
         derives: match provider {
+            // Whose password is still kept waits for a worker, and so do all.
+            Provider::Hashed if tally.kept > 0 => Derives::ForAll,
             Provider::Anonymous | Provider::Hashed => Derives::IfNeeded,
             Provider::Plain => Derives::ForAll,
         },

@@ -72,6 +72,7 @@ impl World {
             }
             Body::Go(_)
             | Body::Handled(_)
+            | Body::Lacking(..)
             | Body::Registration(_)
             | Body::Settled(_)
             | Body::SignInFailed(_)

@@ -3,6 +3,8 @@
 use rusqlite::{Connection, OptionalExtension as _};
 use spondee_core::store::{Catalog, Column, Kind, Log, Need, Table};
 
+use crate::store::sqlite::is_in;
+
 /// Makes what is not there yet.
 pub(super) fn make(connection: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
     for table in catalog.tables {
@@ -10,6 +12,13 @@ pub(super) fn make(connection: &Connection, catalog: &Catalog) -> rusqlite::Resu
             connection.execute_batch(&create(table))?;
         }
         connection.execute_batch(&view(table))?;
+    }
+    for subset in catalog.subsets {
+        let (name, table) = (subset.index(), subset.table.name);
+        let condition = is_in(subset);
+        connection.execute_batch(&format!(
+            "CREATE INDEX IF NOT EXISTS {name} ON {table} (owner) WHERE {condition}"
+        ))?;
     }
     for log in catalog.logs {
         connection.execute_batch(&log_view(*log))?;

@@ -8,7 +8,7 @@ use spondee_core::blocking::{BLOCKLIST, Blocklist};
 use spondee_core::catalog::CATALOG;
 use spondee_core::jid::BareJid;
 use spondee_core::roster::{ROSTER, ROSTER_VERSION, Roster};
-use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Status};
+use spondee_core::sasl::{CREDENTIALS, Credentials, Hash, Status, TALLIED};
 use spondee_core::store::{
     Batch, Class, Column, Entry, Expect, Field, Kept, Kind, Loaded, Loading, Log, Need, Op,
     Payload, Puts, Reply, Row, Shape,
@@ -122,7 +122,7 @@ fn a_database_of_the_first_schema_is_migrated_with_every_account() {
     check_migrated(&mut open_sqlite(directory.path(), History::Unknown).unwrap());
     // And opened as what it is now.
     check_migrated(&mut open_sqlite(directory.path(), History::Unknown).unwrap());
-    assert_eq!(version(&directory.path().join(FILE_NAME)), 5);
+    assert_eq!(version(&directory.path().join(FILE_NAME)), 6);
 }
 
 #[test]
@@ -321,15 +321,25 @@ static NEWER: Catalog = Catalog {
         &WORDS,
     ],
     logs: &[LOG],
+    subsets: &TALLIED,
 };
 
 /// What a program knows that knows less than this one.
 static FEWER: Catalog = Catalog {
     tables: &[&CREDENTIALS, &ROSTER, &ROSTER_VERSION],
     logs: &[Log::new("archive")],
+    subsets: &[],
 };
 
 fn check_shapes(store: &Sqlite, catalog: &Catalog) {
+    for subset in catalog.subsets {
+        let find = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?1";
+        let sql: String = store
+            .connection()
+            .query_row(find, [subset.index()], |row| row.get(0))
+            .unwrap();
+        assert!(sql.contains(" WHERE "), "{sql}");
+    }
     for table in catalog.tables {
         let columns = format!("PRAGMA table_info({})", table.name);
         let mut columns = store.connection().prepare(&columns).unwrap();
@@ -488,7 +498,7 @@ fn a_database_of_the_second_schema_gets_the_tables_that_came_later() {
     drop(connection);
     let store = open_sqlite(directory.path(), History::Unknown).unwrap();
     check_shapes(&store, &CATALOG);
-    assert_eq!(version(&in_file(&directory)), 5);
+    assert_eq!(version(&in_file(&directory)), 6);
 }
 
 fn load(store: &mut Sqlite, owner: &str) -> Loaded {
@@ -503,7 +513,7 @@ fn load(store: &mut Sqlite, owner: &str) -> Loaded {
 fn a_database_of_the_third_schema_keeps_all_it_had_and_can_keep_messages() {
     let directory = written(THIRD);
     let mut store = open_sqlite(directory.path(), History::Unknown).unwrap();
-    assert_eq!(version(&in_file(&directory)), 5);
+    assert_eq!(version(&in_file(&directory)), 6);
     let romeo = credentials(&mut store, "romeo@example.org").unwrap();
     assert_eq!(romeo.status, Status::Disabled);
     assert_eq!(credentials(&mut store, "gone@example.org"), None);

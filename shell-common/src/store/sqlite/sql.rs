@@ -1,12 +1,14 @@
 //! The statements, made once from what there is to keep. `plan_test` looks at how SQLite carries each of them out.
 
-use spondee_core::store::{Catalog, Kept, Log, Mark, Table};
+use spondee_core::store::{Catalog, Kept, Log, Mark, Subset, Table};
 
 /// Everything that is ever said to the database about an owner's data.
 #[derive(Debug)]
 pub(super) struct Sql {
     tables: Vec<(Table, TableSql)>,
     logs: Vec<(Log, LogSql)>,
+    /// Domain and limit.
+    subsets: Vec<(Subset, String)>,
 }
 
 /// About one table. Parameters: the owner first, then fields in their order, then what else is named.
@@ -103,6 +105,11 @@ impl Sql {
         Self {
             tables: catalog.tables.iter().map(table).collect(),
             logs: catalog.logs.iter().map(log).collect(),
+            subsets: catalog
+                .subsets
+                .iter()
+                .map(|one| (*one, count_in(one)))
+                .collect(),
         }
     }
 
@@ -118,6 +125,13 @@ impl Sql {
         logs.find(|(other, _)| *other == log).map(|(_, sql)| sql)
     }
 
+    pub(super) fn subset(&self, subset: &Subset) -> Option<&str> {
+        let mut subsets = self.subsets.iter();
+        subsets
+            .find(|(other, _)| other == subset)
+            .map(|(_, sql)| sql.as_str())
+    }
+
     pub(super) fn tables(&self) -> impl Iterator<Item = (Table, &TableSql)> {
         self.tables.iter().map(|(table, sql)| (*table, sql))
     }
@@ -130,6 +144,7 @@ impl Sql {
     #[cfg(test)]
     pub(super) fn all(&self) -> Vec<&str> {
         let mut all = vec![OWNER, NEW_OWNER, LEAVE, LEFT, FORGET_OWNER, OWNERS];
+        all.extend(self.subsets.iter().map(|(_, sql)| sql.as_str()));
         for (_, sql) in self.tables() {
             all.extend([&sql.get, &sql.exists, &sql.put, &sql.delete].map(String::as_str));
             all.extend([&sql.load, &sql.owners, &sql.purge].map(String::as_str));
@@ -195,6 +210,28 @@ impl TableSql {
             purge: format!("DELETE FROM {name} WHERE owner = ?1"),
         }
     }
+}
+
+/// What a row of a subset is, and by that which index has them all.
+pub(in crate::store) fn is_in(subset: &Subset) -> String {
+    let empty = subset.empty.iter().map(|name| format!("{name} IS NULL"));
+    let filled = subset.filled.iter();
+    let filled: Vec<String> = filled.map(|name| format!("{name} IS NOT NULL")).collect();
+    let parts: Vec<String> = empty
+        .chain([format!("({})", filled.join(" OR "))])
+        .collect();
+    parts.join(" AND ")
+}
+
+fn count_in(subset: &Subset) -> String {
+    let (name, table) = (subset.index(), subset.table.name);
+    let condition = is_in(subset);
+    // Those in the index first: there are few, and it has them all.
+    format!(
+        "SELECT count(*) FROM (
+            SELECT 1 FROM {table} INDEXED BY {name} CROSS JOIN owner ON owner.id = {table}.owner
+            WHERE {condition} AND owner.domain = ?1 AND owner.jid <> ?1 LIMIT ?2)"
+    )
 }
 
 impl PrefixSql {

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, params_from_iter};
 use spondee_core::jid::BareJid;
 use spondee_core::limits::{STORE_LIST_BYTES, STORE_LIST_ROWS, STORE_LOAD_BYTES, STORE_LOAD_ROWS};
-use spondee_core::store::{Cut, Loaded, Loading, Reply, Row, Table};
+use spondee_core::store::{Cut, Loaded, Loading, Reply, Row, Subset, Table};
 
 use super::fields::{Bound, address, read_key, read_row};
 use super::sql::{self, TableSql};
@@ -97,6 +97,14 @@ impl Sqlite {
             Ok((address(row, 0)?, read_row(table, row, 1)?))
         })?;
         Ok(Reply::Owners(found.collect::<rusqlite::Result<_>>()?))
+    }
+
+    pub(super) fn count_in(&self, host: &BareJid, subset: &Subset, limit: u32) -> Answer {
+        let sql = self.sql.subset(subset);
+        let sql = sql.ok_or(Fault::Bug("there is no such subset"))?;
+        let mut count = self.connection.prepare_cached(sql)?;
+        let count: i64 = count.query_row((host.domain(), limit), |row| row.get(0))?;
+        Ok(Reply::Count(u64::try_from(count).unwrap_or(0)))
     }
 
     pub(super) fn load(&self, owner: Option<i64>) -> Answer {

@@ -1,7 +1,8 @@
 //! How SQLite carries out what it is told, and what is left of purged owners.
 
 use spondee_core::catalog::CATALOG;
-use spondee_core::store::{Entry, Kept, Log, Order, Page, Payload, Peer, Pick};
+use spondee_core::sasl::TALLIED;
+use spondee_core::store::{Entry, Kept, Log, Order, Page, Payload, Peer, Pick, Subset};
 
 use super::sql::Sql;
 use super::*;
@@ -36,8 +37,15 @@ fn no_statement_scans_or_sorts() {
             .map(Result::unwrap)
             .collect();
         for step in &plan {
-            // A row of constants is no table.
-            let scans = step.starts_with("SCAN") && step != "SCAN CONSTANT ROW";
+            // A row of constants is no table; and what is counted is all that its index has.
+            let counts = |subset: &Subset| {
+                let index = format!("INDEX {}", subset.index());
+                step.ends_with(&index)
+                    || *step == "SCAN (subquery-1)" && statement.contains(&subset.index())
+            };
+            let scans = step.starts_with("SCAN")
+                && step != "SCAN CONSTANT ROW"
+                && !TALLIED.iter().any(counts);
             let sorts = step.contains("TEMP B-TREE");
             assert!(!scans && !sorts, "{statement}\n{plan:?}");
         }

@@ -1,6 +1,9 @@
 //! What a back end does with tables: `Memory` and `Sqlite` alike.
 
+use spondee_core::entropy::Entropy;
 use spondee_core::limits::{STORE_LIST_BYTES, STORE_LIST_ROWS, STORE_LOAD_ROWS};
+use spondee_core::sasl::{Credentials, Dates, DeriveParams, Hash, Status, Verifier};
+use spondee_core::secret::Secret;
 use spondee_core::store::Loaded;
 
 use super::*;
@@ -306,6 +309,61 @@ fn lists_owners_of_one_domain_in_pages() {
         page(&mut both, Some("c@x.example"), 9),
         Reply::Owners(vec![])
     );
+}
+
+#[test]
+fn counts_owners_of_one_domain_whose_row_is_of_a_subset() {
+    let mut both = Both::new();
+    let row = |keys: &[Hash], password: Option<&'static str>| {
+        let verifier = match password {
+            Some(password) => Verifier::Password(Secret::new(password.into())),
+            None => {
+                let jobs = DeriveParams::for_new_password(1, &mut Entropy::new([3; 32]));
+                let jobs = jobs.iter().filter(|job| keys.contains(&job.hash));
+                Verifier::Keys(jobs.map(|job| job.derive(&Secret::default())).collect())
+            }
+        };
+        let status = Status::Enabled;
+        Credentials { status, verifier }.to_row(Dates::default())
+    };
+    let put = |row| Op::Put {
+        table: &CREDENTIALS,
+        row,
+        expect: Expect::Anything,
+    };
+    for (owner, row) in [
+        ("a@x.example", row(&[Hash::Sha1], None)),
+        ("b@x.example", row(&[Hash::Sha1, Hash::Sha256], None)),
+        ("c@x.example", row(&Hash::ALL, None)),
+        ("d@x.example", row(&[], None)),
+        ("e@x.example", row(&[], Some("pencil"))),
+        ("f@y.example", row(&[Hash::Sha1], None)),
+        ("g@sub.x.example", row(&[Hash::Sha1], None)),
+    ] {
+        both.one(owner, put(row));
+    }
+    let mut counts = |host: &str, limit| {
+        TALLIED.each_ref().map(|subset| {
+            let Reply::Count(count) = both.one(host, Op::CountIn { subset, limit }) else {
+                panic!("no count");
+            };
+            count
+        })
+    };
+    assert_eq!(counts("x.example", 9), [0, 1, 2, 1]);
+    assert_eq!(counts("x.example", 1), [0, 1, 1, 1]);
+    assert_eq!(counts("y.example", 9), [0, 1, 1, 0]);
+    assert_eq!(counts("z.example", 9), [0; 4]);
+    // What changes leaves or joins, and a purged owner is none.
+    both.one("a@x.example", put(row(&Hash::ALL, None)));
+    both.one("e@x.example", put(row(&[Hash::Sha512], None)));
+    both.one("b@x.example", Op::Purge);
+    let mut counts = |host: &str| {
+        TALLIED
+            .each_ref()
+            .map(|subset| both.one(host, Op::CountIn { subset, limit: 9 }))
+    };
+    assert_eq!(counts("x.example"), [1, 1, 0, 0].map(Reply::Count));
 }
 
 #[test]
