@@ -1,6 +1,7 @@
 //! A small certificate authority for tests: clients verify the server for real, against a root of the test's own.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -54,6 +55,24 @@ impl Authority {
     /// A file cannot be written, or the host is no DNS name.
     pub fn issue(&self, directory: &Path, host: &str) -> std::io::Result<()> {
         let key = KeyPair::generate().map_err(std::io::Error::other)?;
+        self.issue_for(directory, host, &key)
+    }
+
+    /// The same with an RSA key of 2048 bits, which OpenSSL makes: nothing here can.
+    ///
+    /// # Errors
+    /// As above, or OpenSSL is missing.
+    pub fn issue_rsa(&self, directory: &Path, host: &str) -> std::io::Result<()> {
+        let made = Command::new("openssl")
+            .args(["genpkey", "-quiet", "-algorithm", "RSA"])
+            .args(["-pkeyopt", "rsa_keygen_bits:2048"])
+            .output()?;
+        let key = String::from_utf8_lossy(&made.stdout);
+        let key = KeyPair::from_pem(&key).map_err(std::io::Error::other)?;
+        self.issue_for(directory, host, &key)
+    }
+
+    fn issue_for(&self, directory: &Path, host: &str, key: &KeyPair) -> std::io::Result<()> {
         let mut params =
             CertificateParams::new(vec![host.to_owned()]).map_err(std::io::Error::other)?;
         // As long as public authorities give them. rcgen's year 4096 is more than Erlang can set a timer for.
@@ -61,7 +80,7 @@ impl Authority {
         params.not_before = (now - day).into();
         params.not_after = (now + 89 * day).into();
         let certificate = params
-            .signed_by(&key, &self.issuer)
+            .signed_by(key, &self.issuer)
             .map_err(std::io::Error::other)?;
         std::fs::write(directory.join(format!("{host}.crt")), certificate.pem())?;
         let key_path = directory.join(format!("{host}.key"));

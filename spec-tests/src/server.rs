@@ -414,6 +414,12 @@ impl Stopped {
         self.scratch.path.join("data")
     }
 
+    /// Who issued its certificate.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// A directory for what belongs to the test; the data directory is in it.
     #[must_use]
     pub fn scratch(&self) -> &Path {

@@ -19,7 +19,7 @@ use rustls::{
 use spec_tests::ca::Authority;
 use spec_tests::client::{Client, PATIENCE, Trust, Versions};
 use spec_tests::program::{Program, left_out};
-use spec_tests::server::{Scratch, Server};
+use spec_tests::server::{Scratch, Server, Stopped};
 
 const TLS12: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
 const TLS13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -111,7 +111,22 @@ fn handshake(mut socket: TcpStream, host: &str, ca: &str, offer: &Offer) -> Resu
 
 /// A server with these lines above the sections, and these in that of `localhost`.
 fn server(options: &str, own: &str) -> Server {
-    let stopped = Server::prepare(Scratch::new().unwrap(), own).unwrap();
+    begin(
+        Server::prepare(Scratch::new().unwrap(), own).unwrap(),
+        options,
+    )
+}
+
+/// The same with an RSA key, which OpenSSL makes.
+fn rsa_server(options: &str) -> Server {
+    let stopped = Server::prepare(Scratch::new().unwrap(), "").unwrap();
+    let certs = stopped.scratch().join("certs");
+    let authority = stopped.authority();
+    authority.issue_rsa(&certs, "localhost").unwrap();
+    begin(stopped, options)
+}
+
+fn begin(stopped: Stopped, options: &str) -> Server {
     let config = stopped.scratch().join("spondee.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{options}\n{text}")).unwrap();
@@ -341,4 +356,67 @@ fn openssl_agrees_by_what_is_offered_and_by_nothing_else() {
         let (is_content, said) = openssl(server, options);
         assert!(!is_content && said.contains("alert"), "{options}: {said}");
     }
+}
+
+/// By default there is no DHE; `dhparam` brings it, and elliptic curves go before it.
+#[test]
+fn openssl_agrees_by_dhe_where_dhparam_names_a_group_and_nowhere_else() {
+    if left_out("openssl s_client by DHE") {
+        return;
+    }
+    let (tls12, tls13) = (
+        "-tls1_2 -cipher DHE-RSA-AES128-GCM-SHA256",
+        "-tls1_3 -groups ffdhe2048",
+    );
+    let without = rsa_server("");
+    for options in [tls12, tls13] {
+        let (is_content, said) = openssl(&without, options);
+        assert!(
+            !is_content && said.contains("handshake failure"),
+            "{options}: {said}"
+        );
+    }
+    let with = rsa_server("ssl = { dhparam = \"ffdhe2048\" }");
+    let chacha = "-tls1_2 -cipher DHE-RSA-CHACHA20-POLY1305";
+    let aes256 = "-tls1_2 -cipher DHE-RSA-AES256-GCM-SHA384";
+    let (field, curve) = (
+        "Server Temp Key: DH, 2048 bits",
+        "Server Temp Key: X25519, 253 bits",
+    );
+    for (options, suite, key) in [
+        (tls12, "DHE-RSA-AES128-GCM-SHA256", field),
+        (aes256, "DHE-RSA-AES256-GCM-SHA384", field),
+        (chacha, "DHE-RSA-CHACHA20-POLY1305", field),
+        (tls13, "TLS_AES_128_GCM_SHA256", field),
+        // OpenSSL's preferences the other way round.
+        (
+            "-tls1_2 -cipher DHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384",
+            "ECDHE-RSA-AES256-GCM-SHA384",
+            curve,
+        ),
+        (
+            "-tls1_3 -groups ffdhe2048:X25519",
+            "TLS_AES_128_GCM_SHA256",
+            curve,
+        ),
+        ("-tls1_2", "ECDHE-RSA-AES128-GCM-SHA256", curve),
+    ] {
+        let (is_content, said) = openssl(&with, options);
+        let suite = format!("Ciphersuite: {suite}");
+        assert!(is_content && said.contains(&suite), "{options}: {said}");
+        assert!(said.contains(key), "{options}: {said}");
+    }
+    // A group that is not the one named.
+    let (is_content, said) = openssl(&with, "-tls1_3 -groups ffdhe3072");
+    assert!(!is_content && said.contains("handshake failure"), "{said}");
+}
+
+#[test]
+fn dhparam_is_shown_by_check_config() {
+    let own = "ssl = { dhparam = \"ffdhe3072\" }";
+    let stopped = Server::prepare(Scratch::new().unwrap(), own).unwrap();
+    let said = stopped.command(&["check", "config"]).unwrap();
+    let line = "DHE-RSA-CHACHA20-POLY1305; keys agreed on in X25519, P-256, P-384, or in ffdhe3072 with who has none of these\n";
+    assert!(said.contains(line), "{said}");
+    assert!(said.contains("want an RSA key"), "{said}");
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{CipherSuite, ServerConfig};
+use rustls::{CipherSuite, NamedGroup, ServerConfig};
 use spondee_core::jid::Domain;
 
 use super::CertError;
@@ -69,15 +69,25 @@ pub(super) struct Preference {
     client: Arc<ServerConfig>,
     /// Ours: AES-128 first.
     server: Arc<ServerConfig>,
+    /// Ours, and keys are agreed on by DHE with TLS 1.3, too.
+    dhe: Option<Arc<ServerConfig>>,
 }
 
 impl Preference {
-    /// The configuration for a client that offers these suites, in its order.
+    /// The configuration for a client that offers these suites, in its order, and these groups.
+    ///
+    /// DHE costs many times as much as a curve, and rustls takes the client's first group: so with TLS 1.3 it is for those alone who have
+    /// no curve of ours. With TLS 1.2 its suites come last.
     ///
     /// Choice: to a client that would rather have AES than ChaCha20, AES-128 is as good as AES-256: both are beyond reach, and
     /// a handshake with SHA-256 instead of SHA-384 costs a tenth less where the processor knows SHA-256. Who prefers ChaCha20
     /// has a slow AES and gets what it prefers.
-    pub(super) fn of(&self, suites: &[CipherSuite]) -> &Arc<ServerConfig> {
+    pub(super) fn of(&self, suites: &[CipherSuite], groups: &[NamedGroup]) -> &Arc<ServerConfig> {
+        if let Some(dhe) = &self.dhe
+            && !self.has_curve_of(groups)
+        {
+            return dhe;
+        }
         let best = suites.iter().find(|suite| {
             let known = &self.client.crypto_provider().cipher_suites;
             known.iter().any(|known| known.suite() == **suite)
@@ -86,10 +96,18 @@ impl Preference {
             Some(
                 CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
                 | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-                | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+                | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+                | CipherSuite::TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
             ) => &self.client,
             _ => &self.server,
         }
+    }
+
+    /// Whether one of these groups is a curve that is offered.
+    fn has_curve_of(&self, groups: &[NamedGroup]) -> bool {
+        let known = &self.server.crypto_provider().kx_groups;
+        let mut curves = known.iter().filter(|known| known.ffdhe_group().is_none());
+        curves.any(|curve| groups.contains(&curve.name()))
     }
 }
 
@@ -192,6 +210,10 @@ impl Preference {
         Ok(Self {
             client: config(&terms.client, terms.order)?,
             server: config(&terms.server, Order::Server)?,
+            dhe: match &terms.dhe {
+                Some(provider) => Some(config(provider, Order::Server)?),
+                None => None,
+            },
         })
     }
 }

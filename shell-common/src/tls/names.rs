@@ -2,7 +2,7 @@
 
 use rustls::{CipherSuite, NamedGroup};
 
-use super::policy::Signature;
+use super::policy::{Dhe, Signature};
 
 /// A cipher suite that is there.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,16 @@ pub(super) struct Suite {
     iana: &'static str,
     /// What the certificate's key must sign with; TLS 1.3 leaves that open.
     pub(super) signature: Option<Signature>,
+    pub(super) exchange: Exchange,
+}
+
+/// How a suite has keys agreed on.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Exchange {
+    /// On an elliptic curve, or as the groups say (TLS 1.3).
+    Ecdhe,
+    /// In a finite field: dearer, so it comes last whatever order is given.
+    Dhe,
 }
 
 const fn tls13(suite: CipherSuite, name: &'static str) -> Suite {
@@ -22,6 +32,7 @@ const fn tls13(suite: CipherSuite, name: &'static str) -> Suite {
         name,
         iana: name,
         signature: None,
+        exchange: Exchange::Ecdhe,
     }
 }
 
@@ -36,6 +47,14 @@ const fn tls12(
         name,
         iana,
         signature: Some(signature),
+        exchange: Exchange::Ecdhe,
+    }
+}
+
+const fn dhe(suite: CipherSuite, name: &'static str, iana: &'static str) -> Suite {
+    Suite {
+        exchange: Exchange::Dhe,
+        ..tls12(suite, Signature::Rsa, name, iana)
     }
 }
 
@@ -55,7 +74,7 @@ pub(super) const TLS13: &[Suite] = &[
     ),
 ];
 
-/// Those of TLS 1.2 that have forward secrecy and authenticated encryption.
+/// Those of TLS 1.2 that have forward secrecy and authenticated encryption. Those with DHE are there where `dhparam` names a group.
 pub(super) const TLS12: &[Suite] = &[
     tls12(
         CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
@@ -92,6 +111,21 @@ pub(super) const TLS12: &[Suite] = &[
         Signature::Rsa,
         "ECDHE-RSA-CHACHA20-POLY1305",
         "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    ),
+    dhe(
+        CipherSuite::TLS_DHE_RSA_WITH_AES_128_GCM_SHA256,
+        "DHE-RSA-AES128-GCM-SHA256",
+        "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",
+    ),
+    dhe(
+        CipherSuite::TLS_DHE_RSA_WITH_AES_256_GCM_SHA384,
+        "DHE-RSA-AES256-GCM-SHA384",
+        "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384",
+    ),
+    dhe(
+        CipherSuite::TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        "DHE-RSA-CHACHA20-POLY1305",
+        "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
     ),
 ];
 
@@ -137,6 +171,48 @@ const GROUPS: &[Group] = &[
 
 const POST_QUANTUM: &str = "X25519MLKEM768";
 
+/// The groups of RFC 7919.
+const DH_GROUPS: [(&str, NamedGroup); 5] = [
+    ("ffdhe2048", NamedGroup::FFDHE2048),
+    ("ffdhe3072", NamedGroup::FFDHE3072),
+    ("ffdhe4096", NamedGroup::FFDHE4096),
+    ("ffdhe6144", NamedGroup::FFDHE6144),
+    ("ffdhe8192", NamedGroup::FFDHE8192),
+];
+
+/// What to write in `dhparam`.
+pub(crate) const DH_GROUP: &str = "name a group of RFC 7919, which clients know and for which no file is made, \"ffdhe2048\", \"ffdhe3072\", \"ffdhe4096\", \"ffdhe6144\" or \
+     \"ffdhe8192\" (the first will do), or write \"none\" for no DHE, which is the default";
+
+/// What a group of DHE is called.
+pub(super) fn dh_name(group: NamedGroup) -> &'static str {
+    let mut known = DH_GROUPS.iter();
+    let found = known.find(|(_, known)| *known == group);
+    found.map_or("?", |(name, _)| name)
+}
+
+/// What `dhparam` says.
+///
+/// # Errors
+/// What completes "`dhparam` …".
+pub(crate) fn dhparam(text: &str) -> Result<Dhe, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    if lower == "none" {
+        return Ok(Dhe::Off);
+    }
+    if let Some((_, group)) = DH_GROUPS.iter().find(|(name, _)| *name == lower) {
+        return Ok(Dhe::In(*group));
+    }
+    let what = if text.contains("-----BEGIN") {
+        "holds parameters, and those made for one server are not taken".to_owned()
+    } else if text.contains(['/', '.']) {
+        format!("names a file (\"{text}\"), and parameters made for one server are not taken")
+    } else {
+        format!("cannot be \"{text}\"")
+    };
+    Err(format!("{what}; {DH_GROUP}"))
+}
+
 /// All groups, the first we would take first.
 pub(super) fn groups() -> impl Iterator<Item = &'static Group> {
     GROUPS.iter()
@@ -156,8 +232,6 @@ pub(crate) fn suite_of_12(name: &str) -> Result<CipherSuite, String> {
         || name.starts_with('-');
     let why = if find(TLS13, name).is_some() {
         return Err("is a suite of TLS 1.3: name it in `ciphersuites`".to_owned());
-    } else if upper.starts_with("DHE-") || upper.starts_with("TLS_DHE_") {
-        "needs DHE, which is not offered: ECDHE gives forward secrecy"
     } else if is_pattern {
         "is a pattern of OpenSSL's: name suites one by one"
     } else {
@@ -199,7 +273,7 @@ pub(crate) fn group(name: &str) -> Result<NamedGroup, String> {
             } else if name.eq_ignore_ascii_case(POST_QUANTUM) {
                 "needs a server that was built with the feature aws-lc-rs"
             } else if lower.starts_with("ffdhe") {
-                "is a group of DHE, which is not offered: ECDHE gives forward secrecy"
+                "is a group of DHE: name it in `dhparam`"
             } else {
                 "is not offered"
             };

@@ -16,12 +16,13 @@ use rustls::{
 use spondee_core::jid::Domain;
 
 use super::audit::Remark;
-use super::names::{self, Group, Suite};
+use super::dhe::{self, Taken};
+use super::names::{self, Exchange, Group, Suite};
 
 #[cfg(feature = "aws-lc-rs")]
-use rustls::crypto::aws_lc_rs as library;
+pub(super) use rustls::crypto::aws_lc_rs as library;
 #[cfg(not(feature = "aws-lc-rs"))]
-use rustls::crypto::ring as library;
+pub(super) use rustls::crypto::ring as library;
 
 /// What every host offers.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -47,6 +48,17 @@ pub struct Policy {
     pub tls13: Suites,
     /// Where keys are agreed on. Which of them it is, the client says.
     pub groups: Vec<NamedGroup>,
+    /// And where for clients that have none of these.
+    pub dhe: Dhe,
+}
+
+/// Whether keys are agreed on by DHE with who has no elliptic curve of ours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dhe {
+    /// They are not.
+    Off,
+    /// In this group of RFC 7919.
+    In(NamedGroup),
 }
 
 /// Versions of TLS.
@@ -70,13 +82,14 @@ pub enum Suites {
 }
 
 impl Default for Policy {
-    /// Mozilla's "intermediate" without DHE.
+    /// Mozilla's "intermediate", where DHE is a thing to be asked for (`dhparam`).
     fn default() -> Self {
         Self {
             versions: Versions::From12,
             tls12: Suites::All,
             tls13: Suites::All,
             groups: names::groups().map(|group| group.group).collect(),
+            dhe: Dhe::Off,
         }
     }
 }
@@ -130,6 +143,18 @@ impl Policy {
         self.in_order(First::Aes128)
     }
 
+    /// The suites that were named, of those that need DHE, where there is none.
+    pub(crate) fn lacks_dhe_for(&self) -> Option<&'static str> {
+        let (Dhe::Off, Suites::Chosen(chosen)) = (self.dhe, &self.tls12) else {
+            return None;
+        };
+        let mut dear = names::TLS12
+            .iter()
+            .filter(|suite| suite.exchange == Exchange::Dhe);
+        let named = dear.find(|suite| chosen.contains(&suite.suite))?;
+        Some(named.name)
+    }
+
     /// Whether this offers TLS 1.2 and no suite of it that goes with such a key.
     pub(super) fn lacks_tls12_for(&self, key: Signature) -> bool {
         let fits = |suite: &Suite| suite.signature == Some(key);
@@ -142,10 +167,14 @@ impl Policy {
         let versions = self.versions.names().join(" and ");
         let suites: Vec<_> = self.suites().iter().map(|suite| suite.name).collect();
         let groups: Vec<_> = self.group_names().collect();
+        let dhe = self
+            .dhe_name()
+            .map(|name| format!(", or in {name} with who has none of these"));
         format!(
-            "TLS {versions} with {}; keys agreed on in {}",
+            "TLS {versions} with {}; keys agreed on in {}{dhe}",
             suites.join(", "),
-            groups.join(", ")
+            groups.join(", "),
+            dhe = dhe.unwrap_or_default()
         )
     }
 
@@ -155,6 +184,13 @@ impl Policy {
             known.map_or("?", |known| known.name)
         };
         self.groups.iter().map(name)
+    }
+
+    pub(crate) fn dhe_name(&self) -> Option<&'static str> {
+        match self.dhe {
+            Dhe::Off => None,
+            Dhe::In(group) => Some(names::dh_name(group)),
+        }
     }
 
     pub(crate) fn suite_names(&self) -> impl Iterator<Item = &'static str> {
@@ -167,7 +203,12 @@ impl Policy {
             all.extend(self.tls13.in_order(names::TLS13, first));
         }
         if self.versions.has_12() {
-            all.extend(self.tls12.in_order(names::TLS12, first));
+            let mut suites = self.tls12.in_order(names::TLS12, first);
+            if self.dhe == Dhe::Off {
+                suites.retain(|suite| suite.exchange == Exchange::Ecdhe);
+            }
+            suites.sort_by_key(|suite| suite.exchange);
+            all.extend(suites);
         }
         all
     }
@@ -218,9 +259,17 @@ impl Signature {
 impl HostPolicy {
     /// What clients of TLS 1.2 meet that this offers with such a key.
     pub(super) fn remark(&self, key: Signature) -> Option<Remark> {
-        let lacking = [&self.starttls, &self.direct]
-            .into_iter()
-            .find(|policy| policy.lacks_tls12_for(key))?;
+        let mut both = [&self.starttls, &self.direct].into_iter();
+        let Some(lacking) = both.clone().find(|policy| policy.lacks_tls12_for(key)) else {
+            let is_idle = |policy: &Policy| policy.dhe != Dhe::Off && policy.versions.has_12();
+            return (key == Signature::Ecdsa && both.any(is_idle)).then(|| {
+                Remark::warning(
+                    "`dhparam` does nothing for clients of TLS 1.2, because the key of its certificate signs with ECDSA: the suites of DHE want \
+                     an RSA key"
+                        .to_owned(),
+                )
+            });
+        };
         let text = format!(
             "none of the `ciphers` goes with its certificate, whose key signs with {key}, so nobody can use TLS 1.2: add a suite with \
              {key} in its name",
@@ -243,6 +292,8 @@ pub(super) struct Terms {
     pub(super) server: Arc<CryptoProvider>,
     /// Whose order counts for those who prefer ChaCha20.
     pub(super) order: Order,
+    /// For clients that have none of the curves, where they can agree on keys by DHE.
+    pub(super) dhe: Option<Arc<CryptoProvider>>,
 }
 
 /// Whose order of suites counts.
@@ -261,20 +312,25 @@ impl Terms {
         if policy.versions.has_12() {
             versions.push(&TLS12);
         }
-        let server = Arc::new(provider(policy, First::Aes128));
-        match (&policy.tls12, &policy.tls13) {
-            (Suites::All, Suites::All) => Self {
+        let server = Arc::new(provider(policy, First::Aes128, Taken::With12));
+        match (&policy.tls12, &policy.tls13, policy.dhe) {
+            (Suites::All, Suites::All, Dhe::Off) => Self {
                 versions,
                 client: Arc::clone(&server),
                 server,
                 order: Order::Client,
+                dhe: None,
             },
-            // An order that was given counts for everybody.
-            (Suites::Chosen(_), _) | (_, Suites::Chosen(_)) => Self {
+            // An order that was given counts for everybody, and nobody's goes before that of DHE, which is last.
+            (_, _, dhe) => Self {
                 versions,
-                client: Arc::new(provider(policy, First::ChaCha20)),
+                client: Arc::new(provider(policy, First::ChaCha20, Taken::With12)),
                 server,
                 order: Order::Server,
+                dhe: match dhe {
+                    Dhe::Off => None,
+                    Dhe::In(_) => Some(Arc::new(provider(policy, First::Aes128, Taken::Always))),
+                },
             },
         }
     }
@@ -296,20 +352,26 @@ impl TermsOf {
     }
 }
 
-/// What the library knows of a policy's suites and groups.
-fn provider(policy: &Policy, first: First) -> CryptoProvider {
+/// What the library, or for DHE our own, knows of a policy's suites and groups.
+fn provider(policy: &Policy, first: First, taken: Taken) -> CryptoProvider {
     let library = library::default_provider();
     let suite = |wanted: &Suite| -> Option<SupportedCipherSuite> {
         let mut known = library.cipher_suites.iter();
-        known.find(|known| known.suite() == wanted.suite).copied()
+        let known = known.find(|known| known.suite() == wanted.suite).copied();
+        known.or_else(|| dhe::suite(wanted.suite))
     };
     let group = |wanted: &NamedGroup| {
         let mut known = library::ALL_KX_GROUPS.iter();
         known.find(|known| known.name() == *wanted).copied()
     };
+    let curves = policy.groups.iter().filter_map(group);
+    let field = match policy.dhe {
+        Dhe::Off => None,
+        Dhe::In(group) => dhe::group(group, taken),
+    };
     CryptoProvider {
         cipher_suites: policy.in_order(first).iter().filter_map(suite).collect(),
-        kx_groups: policy.groups.iter().filter_map(group).collect(),
+        kx_groups: curves.chain(field).collect(),
         ..library
     }
 }
@@ -318,5 +380,5 @@ fn provider(policy: &Policy, first: First) -> CryptoProvider {
 pub(crate) fn lacks_group_for_12(policy: &Policy) -> bool {
     let is_older = |group: &Group| !group.only_13;
     let mut groups = names::groups().filter(|known| policy.groups.contains(&known.group));
-    policy.versions.has_12() && !groups.any(is_older)
+    policy.versions.has_12() && policy.dhe == Dhe::Off && !groups.any(is_older)
 }

@@ -318,7 +318,8 @@ impl AwaitingHello {
             Opening::Clear => starttls,
             Opening::Tls => direct,
         };
-        let config = preference.of(hello.cipher_suites());
+        let groups = hello.named_groups().unwrap_or_default();
+        let config = preference.of(hello.cipher_suites(), groups);
         let session = Session {
             conn: UnbufferedServerConnection::new(Arc::clone(config))?,
             tail: Vec::new(),

@@ -54,7 +54,7 @@ impl Offer {
         Self {
             versions: policy.versions.names().to_vec(),
             suites: policy.suite_names().collect(),
-            groups: policy.group_names().collect(),
+            groups: policy.group_names().chain(policy.dhe_name()).collect(),
             line: policy.describe(),
         }
     }

@@ -68,6 +68,28 @@ fn tables_complete_each_other_name_by_name() {
 }
 
 #[test]
+fn dhparam_names_a_group_for_all_hosts_or_one_and_is_off_without_a_word() {
+    let settings = read(
+        "ssl = { dhparam = \"ffdhe2048\" }\nc2s_ssl = { ciphers = \"TLS_DHE_RSA_WITH_AES_128_GCM_SHA256\" }\n\
+         [host.\"a.example\"]\n\
+         [host.\"b.example\"]\nc2s_ssl = { dhparam = \"FFDHE4096\" }\n\
+         [host.\"c.example\"]\nssl = { dhparam = \"none\", ciphers = \"ECDHE-RSA-AES256-GCM-SHA384\" }\n",
+    )
+    .unwrap();
+    let dhe = |host| {
+        (
+            of(&settings, host).starttls.dhe,
+            of(&settings, host).direct.dhe,
+        )
+    };
+    let both = |group| (Dhe::In(group), Dhe::In(group));
+    assert_eq!(dhe("a.example"), both(NamedGroup::FFDHE2048));
+    assert_eq!(dhe("b.example"), both(NamedGroup::FFDHE4096));
+    assert_eq!(dhe("c.example"), (Dhe::Off, Dhe::Off));
+    assert_eq!(HostPolicy::default().direct.dhe, Dhe::Off);
+}
+
+#[test]
 fn a_table_may_be_a_section_of_its_own() {
     let settings = read(
         "[ssl]\nprotocol = \"tlsv1_3\"\noptions = [\"no_ticket\", \"single_dh_use\"]\n[host.\"a.example\"]\n\
@@ -108,16 +130,12 @@ fn what_is_broken_or_not_there_is_refused_with_what_to_do() {
         ),
         (
             "ssl = { ciphers = \"ECDHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES256-GCM-SHA384\" }",
-            "needs DHE",
+            "names DHE-RSA-AES256-GCM-SHA384, which is for DHE, and DHE is off: add `dhparam",
         ),
         ("ssl = { ciphersuites = [7] }", "must be text in quotes"),
         (
             "ssl = { curveslist = [\"X25519\", \"P-521\"] }",
             "\"P-521\", which is not offered",
-        ),
-        (
-            "ssl = { dhparam = \"/etc/dh.pem\" }",
-            "ECDHE, which is, gives forward secrecy",
         ),
         (
             "ssl = { certificate = \"a.crt\" }",
@@ -140,6 +158,36 @@ fn what_is_broken_or_not_there_is_refused_with_what_to_do() {
     }
     let own = read("[host.\"a.example\"]\nssl = { protocol = \"tlsv1\" }\n").unwrap_err();
     assert!(own[0].starts_with("spondee.toml:2: "), "{own:?}");
+}
+
+#[test]
+fn dhparam_takes_nothing_but_groups_that_clients_know() {
+    for (text, words) in [
+        (
+            "ssl = { dhparam = \"/etc/dh.pem\" }",
+            "`ssl.dhparam` names a file (\"/etc/dh.pem\")",
+        ),
+        (
+            "ssl = { dhparam = \"/etc/dh.pem\" }",
+            "name a group of RFC 7919, which",
+        ),
+        (
+            "c2s_ssl = { dhparam = \"-----BEGIN DH PARAMETERS-----\" }",
+            "`c2s_ssl.dhparam` holds parameters",
+        ),
+        ("ssl = { dhparam = \"auto\" }", "cannot be \"auto\""),
+        (
+            "ssl = { dhparam = \"ffdhe1024\" }",
+            "\"ffdhe2048\", \"ffdhe3072\"",
+        ),
+        (
+            "ssl = { dhparam = 2048 }",
+            "must be text in quotes, not an integer; name a group of RFC 7919",
+        ),
+    ] {
+        let fault = fault(text);
+        assert!(fault.contains(words), "{text}: {fault}");
+    }
 }
 
 #[test]

@@ -24,12 +24,16 @@ fn the_default_has_both_versions_and_everything_that_is_good_today() {
 /// The library has all that we name: what it did not know would be left out in silence.
 #[test]
 fn the_library_knows_every_suite_and_group() {
-    let provider = provider(&Policy::default(), First::Aes128);
+    let policy = Policy {
+        dhe: Dhe::In(NamedGroup::FFDHE2048),
+        ..Policy::default()
+    };
+    let provider = provider(&policy, First::Aes128, Taken::Always);
     assert_eq!(
         provider.cipher_suites.len(),
         names::TLS12.len() + names::TLS13.len()
     );
-    assert_eq!(provider.kx_groups.len(), names::groups().count());
+    assert_eq!(provider.kx_groups.len(), names::groups().count() + 1);
     let library = library::default_provider();
     for suite in library.cipher_suites {
         let known = names::TLS12.iter().chain(names::TLS13);
@@ -63,8 +67,8 @@ fn suites_are_known_by_both_their_names() {
 fn names_of_what_is_not_there_are_told_with_what_is() {
     for (said, words) in [
         (
-            suite_of_12("DHE-RSA-AES128-GCM-SHA256").map(drop),
-            "ECDHE gives forward secrecy",
+            suite_of_12("DHE-RSA-AES128-SHA256").map(drop),
+            "all have forward secrecy",
         ),
         (suite_of_12("HIGH").map(drop), "pattern of OpenSSL's"),
         (
@@ -92,7 +96,7 @@ fn names_of_what_is_not_there_are_told_with_what_is() {
             group("secp521r1").map(drop),
             "there are X25519, P-256, P-384",
         ),
-        (group("ffdhe2048").map(drop), "a group of DHE"),
+        (group("ffdhe2048").map(drop), "name it in `dhparam`"),
         (group("X448").map(drop), "is not offered; there are"),
     ] {
         let why = said.unwrap_err();
@@ -142,6 +146,68 @@ fn an_order_that_was_given_counts_for_everybody_and_only_for_its_version() {
     assert_eq!(client[0], CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
     assert_eq!(server[0], CipherSuite::TLS13_AES_128_GCM_SHA256);
     assert_eq!(Terms::of(&Policy::default()).order, Order::Client);
+}
+
+#[test]
+fn dhe_is_for_clients_without_a_curve_and_comes_last_in_any_order() {
+    let default = Terms::of(&Policy::default());
+    assert!(default.dhe.is_none() && !Policy::default().describe().contains(" DHE-"));
+    let policy = Policy {
+        tls12: chosen(&["DHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256"]),
+        dhe: Dhe::In(NamedGroup::FFDHE4096),
+        ..Policy::default()
+    };
+    let terms = Terms::of(&policy);
+    for provider in [&terms.client, &terms.server, terms.dhe.as_ref().unwrap()] {
+        let suites: Vec<_> = provider.cipher_suites[3..]
+            .iter()
+            .map(SupportedCipherSuite::suite)
+            .collect();
+        let expected = [
+            CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            CipherSuite::TLS_DHE_RSA_WITH_AES_256_GCM_SHA384,
+        ];
+        assert_eq!(suites, expected);
+        let last = provider.kx_groups.last().unwrap();
+        assert_eq!(last.name(), NamedGroup::FFDHE4096);
+        let is_last = Arc::ptr_eq(provider, terms.dhe.as_ref().unwrap());
+        assert_eq!(
+            last.usable_for_version(rustls::ProtocolVersion::TLSv1_3),
+            is_last
+        );
+    }
+    let text = policy.describe();
+    assert!(
+        text.ends_with("P-384, or in ffdhe4096 with who has none of these"),
+        "{text}"
+    );
+    let first = Policy {
+        dhe: policy.dhe,
+        ..Policy::default()
+    };
+    let names: Vec<_> = Terms::of(&first)
+        .client
+        .cipher_suites
+        .iter()
+        .map(|suite| suite.suite().as_str().unwrap_or_default().contains("_DHE_"))
+        .collect();
+    assert!(names.is_sorted(), "{names:?}");
+}
+
+#[test]
+fn dhparam_without_an_rsa_key_is_told() {
+    let policy = Policy {
+        dhe: Dhe::In(NamedGroup::FFDHE2048),
+        ..Policy::default()
+    };
+    let host = HostPolicy {
+        starttls: policy.clone(),
+        direct: policy,
+    };
+    let remark = host.remark(Signature::Ecdsa).unwrap();
+    assert_eq!(remark.severity, Severity::Warning);
+    assert!(remark.text.contains("want an RSA key"), "{remark:?}");
+    assert_eq!(host.remark(Signature::Rsa), None);
 }
 
 #[test]
