@@ -15,6 +15,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use crate::rate::Rate;
+use crate::secret::Secret;
 
 /// What there is to say of an option beside its value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -170,6 +171,10 @@ pub trait Source {
         names: &[&'static str],
     ) -> Vec<(&'static str, Vec<T>)>;
 
+    /// A secret, or none. It may be written there, or where it stands: in a file, in the environment, or where a service keeps its
+    /// credentials. Empty where a command asks for one that only the service has; where the server itself asks, never.
+    fn secret(&mut self, option: &Description) -> Option<Secret>;
+
     /// How fast connections of this kind may send: an option that has a part for each kind. Without it, as fast as they can.
     fn rate(&mut self, option: &Description, kind: &'static str) -> Option<Rate>;
 
@@ -260,6 +265,10 @@ impl Source for Unsaid {
         Vec::new()
     }
 
+    fn secret(&mut self, _: &Description) -> Option<Secret> {
+        None
+    }
+
     fn rate(&mut self, _: &Description, _: &'static str) -> Option<Rate> {
         None
     }
@@ -288,6 +297,7 @@ mod tests {
         assert_eq!(from.either(&list, 'n', ['y', 'n']), 'n');
         assert_eq!(from.text::<String>(&list), None);
         assert_eq!(from.lists::<String>(&list, &["a"]), []);
+        assert_eq!(from.secret(&list), None);
         assert_eq!(from.rate(&number, "c2s"), None);
     }
 

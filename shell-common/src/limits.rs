@@ -17,6 +17,9 @@ pub mod shell;
 /// Bytes of a configuration. Ten thousand hosts with options of their own are half of it; anything larger was named by mistake.
 pub const CONFIG_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Bytes of a secret that an option holds. The longest that people have are keys, in Base64, of a few hundred.
+pub const SECRET_BYTES: u64 = 4096;
+
 /// Lines that are not TOML and are told one by one. Whoever has more has given another kind of file.
 pub const CONFIG_SYNTAX_FAULTS: usize = 20;
 

@@ -43,6 +43,7 @@ const EDGES: &[(&str, &str)] = &[
     ("limits", "options"),
     ("limits", "rate"),
     ("options", "rate"),
+    ("options", "secret"),
     ("rate", "time"),
     ("timer", "time"),
     // The options of a feature are plain data.

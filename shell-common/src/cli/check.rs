@@ -12,7 +12,7 @@ use super::args::Form;
 use super::failure::Failure;
 use super::source::Source;
 use crate::boot::{self, Look};
-use crate::config::Settings;
+use crate::config::{Settings, Wanted};
 use crate::control::socket_path;
 use certificates::Host;
 
@@ -63,7 +63,7 @@ impl Report {
             Source::Development(directory) => Ok(Settings::development(directory)),
             Source::File(file) => {
                 report.file = Some(file.clone());
-                Settings::load(file)
+                Settings::load_for(file, Wanted::Command)
             }
         };
         match settings {

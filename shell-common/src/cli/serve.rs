@@ -10,13 +10,13 @@ use super::failure::Failure;
 use super::source::load;
 use super::{Console, Serve};
 use crate::boot::boot;
-use crate::config::Settings;
+use crate::config::{Settings, Wanted};
 use crate::log;
 use crate::tls::generate_development_certificate;
 
 /// Serves what a file says.
 pub(super) fn configured(file: PathBuf, serve: Serve) -> Result<(), Failure> {
-    let settings = load(&file)?;
+    let settings = load(&file, Wanted::Serving)?;
     log::start(settings.log_level).map_err(no_thread)?;
     warn_of_root();
     let booted = boot(settings, Some(file)).map_err(Failure::Unusable)?;

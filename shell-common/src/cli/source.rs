@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use super::failure::Failure;
-use crate::config::Settings;
+use crate::config::{Settings, Wanted};
 
 /// Where settings come from.
 #[derive(Debug, Eq, PartialEq)]
@@ -37,7 +37,7 @@ impl Source {
     /// All that is wrong with the file.
     pub(super) fn load(&self) -> Result<Settings, Failure> {
         match self {
-            Self::File(file) => load(file),
+            Self::File(file) => load(file, Wanted::Command),
             Self::Development(directory) => Ok(Settings::development(directory)),
         }
     }
@@ -47,8 +47,8 @@ impl Source {
 ///
 /// # Errors
 /// All that is wrong with it.
-pub(super) fn load(file: &Path) -> Result<Settings, Failure> {
-    Settings::load(file)
+pub(super) fn load(file: &Path, wanted: Wanted) -> Result<Settings, Failure> {
+    Settings::load_for(file, wanted)
         .map_err(|error| Failure::Unusable(format!("the configuration cannot be used\n{error}")))
 }
 

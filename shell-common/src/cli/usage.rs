@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Surroundings;
 use super::source::Source;
-use crate::config::Settings;
+use crate::config::{Settings, Wanted};
 
 /// Hosts that are proposed.
 const HOSTS_SHOWN: usize = 3;
@@ -199,10 +199,12 @@ fn host_missing(
         return None;
     }
     let settings = match Source::find(config, surroundings) {
-        Source::File(file) => Settings::load(&file).or_else(|error| match error.rest {
-            Some(rest) => Ok(rest.settings),
-            None => Err(()),
-        }),
+        Source::File(file) => {
+            Settings::load_for(&file, Wanted::Command).or_else(|error| match error.rest {
+                Some(rest) => Ok(rest.settings),
+                None => Err(()),
+            })
+        }
         Source::Development(directory) => Ok(Settings::development(&directory)),
     };
     let settings = settings.ok()?;

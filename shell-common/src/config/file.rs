@@ -6,19 +6,20 @@ use spondee_core::config::HostConfig;
 use toml::de::DeTable;
 
 use super::reader::{Asks, Reader};
+use super::secret::Places;
 use super::server::Server;
 use super::value::Faults;
 use super::{ConfigError, Settings, core_config, foreign, options, sections, ssl, syntax};
 
-/// Reads the text of a file. Relative paths start at `base`.
+/// Reads the text of a file. Relative paths start where `places` says.
 ///
 /// # Errors
 /// All faults, with what can be read in spite of them.
-pub(super) fn read(source: &str, file: &Path, base: &Path) -> Result<Settings, ConfigError> {
+pub(super) fn read(source: &str, file: &Path, places: &Places) -> Result<Settings, ConfigError> {
     let mut faults = Faults::new(source);
     let (document, errors) = DeTable::parse_recoverable(source);
     if errors.is_empty() {
-        let settings = settings(document.get_ref(), base, &mut faults);
+        let settings = settings(document.get_ref(), places, &mut faults);
         return match faults.is_empty() {
             true => Ok(settings),
             false => {
@@ -37,7 +38,7 @@ pub(super) fn read(source: &str, file: &Path, base: &Path) -> Result<Settings, C
     let (document, _) = DeTable::parse_recoverable(&left.text);
     let mut more = Faults::new(&left.text);
     more.miss(left.headers);
-    let settings = settings(document.get_ref(), base, &mut more);
+    let settings = settings(document.get_ref(), places, &mut more);
     let rest = more.rest(settings);
     faults.merge(more);
     Err(faults.into_error(file, Some(rest)))
@@ -54,9 +55,10 @@ pub(super) fn ask(reader: &mut Reader<'_, '_, '_>) -> Server {
 }
 
 /// Everything the file says; what it says wrong is noted and at its default.
-fn settings(table: &DeTable<'_>, base: &Path, faults: &mut Faults<'_>) -> Settings {
+fn settings(table: &DeTable<'_>, places: &Places, faults: &mut Faults<'_>) -> Settings {
+    let base = &places.base;
     sections::misplaced(table, faults);
-    let mut reader = Reader::new(table, faults);
+    let mut reader = Reader::new(table, faults).with_secrets(places);
     let server = ask(&mut reader);
     reader.doubt_missing(&["data_directory", "certificates"]);
     let mut warnings = reader.take_warnings();

@@ -7,6 +7,7 @@ mod listen;
 mod options;
 mod rate;
 mod reader;
+mod secret;
 mod sections;
 mod server;
 mod ssl;
@@ -18,7 +19,7 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,9 @@ use spondee_core::config::{Config, Host, HostConfig, Software};
 use spondee_core::jid::Domain;
 use spondee_core::limits::Limits;
 use spondee_core::port::{Listener, Opening};
+use zeroize::Zeroizing;
+
+use secret::Places;
 
 use crate::limits::shell::BACKLOG;
 use crate::limits::{CONFIG_FILE_BYTES, THREADS};
@@ -35,6 +39,7 @@ use crate::remedy::explain;
 use crate::tls::Policies;
 
 pub use example::EXAMPLE;
+pub use secret::Wanted;
 pub(crate) use value::{AMBIGUOUS, is_ambiguous, seconds};
 
 /// Everything the file says, checked.
@@ -131,20 +136,28 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Settings {
-    /// Reads and checks a file.
+    /// Reads and checks a file, with the secrets that it names, to serve by it.
     ///
     /// # Errors
     /// All faults at once.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_for(path, Wanted::Serving)
+    }
+
+    /// The same for a command, which may lack secrets that only the service is given.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn load_for(path: &Path, wanted: Wanted) -> Result<Self, ConfigError> {
         let one = |fault: String| ConfigError {
             faults: vec![format!("{}: {fault}", path.display())],
             rest: None,
         };
-        let text = text(path).map_err(one)?;
+        let (text, metadata) = text(path).map_err(one)?;
         let absolute = std::path::absolute(path)
             .map_err(|error| one(format!("cannot be made absolute: {error}")))?;
         let base = absolute.parent().unwrap_or_else(|| Path::new("/"));
-        Self::parse(&text, path, base)
+        file::read(&text, path, &Places::of(base, path, &metadata, wanted))
     }
 
     /// Checks the text of a file. Faults name it `file`; relative paths in it start at `base`.
@@ -152,7 +165,7 @@ impl Settings {
     /// # Errors
     /// All faults at once.
     pub fn parse(text: &str, file: &Path, base: &Path) -> Result<Self, ConfigError> {
-        file::read(text, file, base)
+        file::read(text, file, &Places::without_file(base))
     }
 
     /// What a server without a configuration uses: host `localhost`, loopback ports 5222 and 5223, data and certificates in
@@ -187,16 +200,17 @@ impl Settings {
     }
 }
 
-/// The text of a file.
-fn text(path: &Path) -> Result<String, String> {
+/// The text of a file, which may have secrets in it, and what the system says of it.
+fn text(path: &Path) -> Result<(Zeroizing<String>, Metadata), String> {
     let read = || {
         let mut bytes = Vec::new();
         let file = File::open(path)?;
+        let metadata = file.metadata()?;
         // One more than allowed tells that there is more.
         file.take(CONFIG_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        Ok((bytes, metadata))
     };
-    let bytes = read().map_err(|error: io::Error| {
+    let (bytes, metadata) = read().map_err(|error: io::Error| {
         let why = if error.kind() == io::ErrorKind::NotFound {
             let shown = path.display();
             format!("there is no such file; `spondee example-config > {shown}` begins one")
@@ -215,12 +229,13 @@ fn text(path: &Path) -> Result<String, String> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err("this is UTF-16; save it as UTF-8".to_owned());
     }
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..valid).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("line {line} is not UTF-8; save the file as UTF-8")
-    })
+    })?;
+    Ok((Zeroizing::new(text), metadata))
 }
 
 fn core_config(hosts: BTreeMap<Domain, Host>, limits: Limits, threads: u16) -> Config {

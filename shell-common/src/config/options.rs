@@ -61,6 +61,8 @@ pub(super) enum Kind {
     Period,
     /// The same, or text that says that there is no end.
     Expiry,
+    /// Text, or a table that says where it is. Never shown.
+    Secret,
     Table,
     Text,
     /// One text or a list of them.

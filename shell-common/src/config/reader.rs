@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use spondee_core::options::{Description, Expiry, Item, Number, Source, Whose};
 use spondee_core::rate::Rate;
+use spondee_core::secret::Secret;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::example::{expiry_text, period_text, quoted, quoted_list};
 use super::options::{Asked, Kind};
 use super::rate;
+use super::secret::{self, Found, Places};
 use super::value::{Faults, choice, expiry, item, number, path, period, word};
 
 /// What a file says, asked for option by option.
@@ -24,6 +26,7 @@ pub(super) struct Reader<'a, 't, 'f> {
     part: &'static str,
     /// Everything that was asked for, where that is to be known.
     asked: Option<&'a mut Vec<Asked>>,
+    places: Option<&'a Places>,
 }
 
 /// On whose behalf is asked.
@@ -57,7 +60,14 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
             warnings: Vec::new(),
             part: "",
             asked: None,
+            places: None,
         }
+    }
+
+    /// One that finds secrets in these places.
+    pub(super) const fn with_secrets(mut self, places: &'a Places) -> Self {
+        self.places = Some(places);
+        self
     }
 
     /// One that remembers what it is asked for.
@@ -381,6 +391,21 @@ impl Source for Reader<'_, '_, '_> {
             Some(lists(option.name, names, value, wrongs))
         });
         found.unwrap_or_default()
+    }
+
+    fn secret(&mut self, option: &Description) -> Option<Secret> {
+        self.remember(option, Kind::Secret, String::new);
+        let places = self.places?;
+        let found = self.find(option, |value, wrongs| {
+            secret::read(option.name, value, places, wrongs)
+        })?;
+        match found {
+            Found::Here(secret) => Some(secret),
+            Found::Elsewhere(why) => {
+                self.warn(format!("`{}` {why}", option.name));
+                Some(Secret::default())
+            }
+        }
     }
 
     fn rate(&mut self, option: &Description, kind: &'static str) -> Option<Rate> {

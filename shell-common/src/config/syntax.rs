@@ -356,6 +356,13 @@ fn of_value(key: &str, value: &str, text: &str) -> Option<String> {
     if value.is_empty() {
         return Some(format!("`{key}` has no value: {}", shown(key)));
     }
+    // Nothing of the line is repeated, also where the name is not quite right.
+    let means = |word| key.contains(word);
+    if kind == Some(Kind::Secret) || kind.is_none() && ["pass", "secret"].into_iter().any(means) {
+        return Some(format!(
+            "a secret stands in quotes, or in a file that is named: {key} = {{ file = \"PATH\" }}"
+        ));
+    }
     if let Some(mark) = quote(value) {
         return Some(format!(
             "text that begins with {mark} ends with {mark} in the same line"
@@ -409,6 +416,7 @@ fn of_word(key: &str, value: &str, kind: Option<Kind>) -> Option<String> {
         )),
         Some(Kind::Numbers | Kind::Texts) => of_list(key, value, kind),
         Some(Kind::Table) => Some(format!("`{key}` has parts: {}", shown(key))),
+        Some(Kind::Secret) => None,
         Some(Kind::Expiry | Kind::Text | Kind::Period) | None => {
             (!value.contains('"')).then(|| format!("text stands in quotes: {key} = \"{value}\""))
         }

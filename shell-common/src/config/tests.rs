@@ -11,7 +11,7 @@ use spondee_core::sasl::{ChannelBindings, Encryption, Mechanism, Provider, Trans
 use super::*;
 
 fn read(text: &str) -> Result<Settings, Vec<String>> {
-    file::read(text, Path::new("spondee.toml"), Path::new("/etc/spondee"))
+    Settings::parse(text, Path::new("spondee.toml"), Path::new("/etc/spondee"))
         .map_err(|error| error.faults)
 }
 

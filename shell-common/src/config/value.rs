@@ -288,7 +288,8 @@ pub(super) fn item<T: Item>(value: &DeValue<'_>) -> Result<T, String> {
     T::read(text).ok_or_else(|| format!("holds \"{text}\", which is {}", T::NONE))
 }
 
-fn not(wanted: &str, value: &DeValue<'_>) -> String {
+/// Completes "`option` …".
+pub(super) fn not(wanted: &str, value: &DeValue<'_>) -> String {
     let article = match value.type_str() {
         "integer" | "array" => "an",
         _ => "a",

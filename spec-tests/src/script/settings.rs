@@ -14,6 +14,7 @@ use spondee_core::options::{Description, Expiry, Item, Number, Source};
 use spondee_core::rate::Rate;
 use spondee_core::registration::WhoRegisters;
 use spondee_core::sasl::{Encryption, Provider};
+use spondee_core::secret::Secret;
 use spondee_core::xep::Uri;
 
 /// Applies the options of a case, all at once.
@@ -151,6 +152,12 @@ impl Source for Said<'_> {
         _: &[&'static str],
     ) -> Vec<(&'static str, Vec<T>)> {
         Vec::new()
+    }
+
+    fn secret(&mut self, option: &Description) -> Option<Secret> {
+        self.value(option.name, None, |text| {
+            Some(Some(Secret::new(text.as_bytes().to_vec())))
+        })
     }
 
     fn rate(&mut self, _: &Description, _: &'static str) -> Option<Rate> {

@@ -297,7 +297,7 @@ fn what_is_not_toml_hides_nothing_else() {
          c2s_require_encryption = maybe\n\
          [host.\"c.example\"]\n\
          default_iteration_count = 5000\n";
-    let error = file::read(text, Path::new("f"), Path::new("/etc")).unwrap_err();
+    let error = Settings::parse(text, Path::new("f"), Path::new("/etc")).unwrap_err();
     let lines: Vec<&str> = error
         .faults
         .iter()
@@ -320,7 +320,7 @@ fn what_is_not_toml_hides_nothing_else() {
 fn what_could_not_be_read_is_doubtful() {
     let doubtful = |text: &str| {
         let text = format!("{text}\n{HOST}");
-        let error = file::read(&text, Path::new("f"), Path::new("/etc")).unwrap_err();
+        let error = Settings::parse(&text, Path::new("f"), Path::new("/etc")).unwrap_err();
         error.rest.unwrap().doubtful
     };
     let both = ["data_directory", "certificates"];

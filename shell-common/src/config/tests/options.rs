@@ -204,7 +204,7 @@ fn what_is_wrong_for_all_hosts_is_told_once() {
         text += &format!("[host.\"h{host}.example\"]\n");
     }
     let text = format!("{text}roster_max_contacts = 5\n");
-    let error = file::read(&text, Path::new("f"), Path::new("/etc")).unwrap_err();
+    let error = Settings::parse(&text, Path::new("f"), Path::new("/etc")).unwrap_err();
     assert_eq!(error.faults.len(), 2, "{error}");
     let rest = error.rest.unwrap();
     assert_eq!(rest.doubtful, ["unlimited_jids", "roster_max_contacts"]);
