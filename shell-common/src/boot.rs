@@ -12,6 +12,7 @@ use spondee_core::config::Config;
 
 use crate::config::{Listen, Settings};
 use crate::control::{Control, socket_path};
+use crate::handshakes::Handshakes;
 use crate::rounds;
 use crate::store::Store;
 use crate::tls::TlsHosts;
@@ -35,6 +36,8 @@ pub struct Booted {
     pub store: Store,
     /// Running.
     pub workers: Workers,
+    /// Running.
+    pub handshakes: Handshakes,
     /// The control socket, listening once the shell calls `Control::serve`.
     pub control: Control,
     /// Reads the configuration again on SIGHUP.
@@ -70,6 +73,7 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         listen: settings.listen.clone(),
         store: Store::start(Box::new(store), settings.config.shards),
         workers: Workers::start(workers),
+        handshakes: Handshakes::start(),
         control: Control::new(socket),
         reload: Reload {
             file,

@@ -72,6 +72,10 @@ pub const CERTIFICATE_LAST_DAYS: Duration = Duration::from_secs(3 * 24 * 60 * 60
 /// Levels of directories searched for certificates, the one configured included. As Prosody.
 pub const CERTIFICATE_DIRECTORY_DEPTH: u8 = 3;
 
+/// Steps of handshakes by DHE that wait for the thread that takes them. A step takes a third of a millisecond with ffdhe2048 and twelve with
+/// ffdhe8192, so the last of a full queue waits for a tenth of a second, or three: less than anybody gives up after.
+pub const HANDSHAKE_QUEUE: usize = 256;
+
 // -- PBKDF2 workers
 
 /// Questions that wait for a PBKDF2 worker. A PLAIN sign-in at 10,000 rounds of SHA-512 takes about 9 ms, so a full queue is two

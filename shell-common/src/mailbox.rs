@@ -4,7 +4,9 @@ use spondee_core::port::{Command, CommandId, ConnId, DeriveError, Ticket};
 use spondee_core::sasl::ScramKeys;
 use spondee_core::store::{Reply, StoreError};
 
-/// One thing to hear. The shell turns it into the `Input` of the same name, but for a census, which is its own affair.
+use crate::tls::Taken;
+
+/// One thing to hear. The shell turns it into the `Input` of the same name, but for a census and a handshake, which are its own affair.
 #[derive(Debug)]
 pub enum Letter {
     /// Permits have become scarce: it matters who holds them (`Permits::add_thread`).
@@ -15,6 +17,8 @@ pub enum Letter {
     Derived(Ticket, Result<Vec<ScramKeys>, DeriveError>),
     /// From whoever accepts connections when permits run low.
     Evict(ConnId),
+    /// From the thread for handshakes: for `Pump::resume`.
+    Handshake(ConnId, Box<Taken>),
     /// From a storage thread.
     Stored(Ticket, Result<Vec<Reply>, StoreError>),
 }

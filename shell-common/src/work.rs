@@ -274,6 +274,7 @@ mod tests {
             | Letter::Command(..)
             | Letter::Derived(..)
             | Letter::Evict(_)
+            | Letter::Handshake(..)
             | Letter::Stored(..)) => {
                 panic!("{letter:?}")
             }

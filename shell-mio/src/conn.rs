@@ -20,7 +20,7 @@ use spondee_shell_common::counters::Counters;
 use spondee_shell_common::limits::shell::{AHEAD_BYTES, READ_BYTES};
 use spondee_shell_common::note;
 use spondee_shell_common::permits::Permit;
-use spondee_shell_common::tls::Pump;
+use spondee_shell_common::tls::{Pump, Received, Taken, TlsError};
 
 use crate::shard::Core;
 
@@ -210,11 +210,23 @@ impl Conn {
         let allowed = match self.phase {
             // Records of TLS itself come on top of what `encrypt` allows. A peer that provokes them without end and reads none
             // (key updates) is not heard until it reads.
-            Phase::Open => self.flow == Flow::Running && self.unwritten.len() <= 2 * AHEAD_BYTES,
+            Phase::Open => {
+                self.flow == Flow::Running
+                    && self.unwritten.len() <= 2 * AHEAD_BYTES
+                    && !self.is_away()
+            }
             Phase::Drain => true,
             Phase::Secure(_) | Phase::Finish | Phase::Shut => false,
         };
         allowed && matches!(self.inward, Inward::Ready | Inward::Ending)
+    }
+
+    /// Whether a step of its handshake is taken elsewhere.
+    const fn is_away(&self) -> bool {
+        match &self.layer {
+            Layer::Handshake(pump) => pump.is_away(),
+            Layer::Clear | Layer::Tls(_) => false,
+        }
     }
 
     /// Whether a write is due and has a chance.
@@ -337,6 +349,38 @@ impl Conn {
         plain.clear();
         cipher.clear();
         let result = pump.receive(incoming, plain, cipher);
+        if let Some(step) = pump.take_step() {
+            core.steps.push((conn, step));
+        }
+        self.received(result, core, plain, cipher)
+    }
+
+    /// What came of a step of its handshake.
+    pub(crate) fn resume_handshake(
+        &mut self,
+        taken: Taken,
+        core: &mut Core,
+        buffers: &mut Buffers,
+    ) -> Fate {
+        let Layer::Handshake(pump) = &mut self.layer else {
+            return Fate::Stays;
+        };
+        let Buffers { plain, cipher, .. } = buffers;
+        plain.clear();
+        cipher.clear();
+        let result = pump.resume(taken, plain, cipher);
+        self.received(result, core, plain, cipher)
+    }
+
+    /// What TLS made of it: plaintext, and ciphertext of its own.
+    fn received(
+        &mut self,
+        result: Result<Received, TlsError>,
+        core: &mut Core,
+        plain: &[u8],
+        cipher: &[u8],
+    ) -> Fate {
+        let conn = self.id;
         self.unwritten.extend_from_slice(cipher);
         let mut fate = Fate::Stays;
         match result {
@@ -361,8 +405,7 @@ impl Conn {
         }
         // What stood in good records before a broken one counts, but nothing is believed before `Secured`.
         if let (Layer::Tls(_), false) = (&self.layer, plain.is_empty()) {
-            let bytes = &plain[..];
-            core.input(Input::Bytes { conn, bytes });
+            core.input(Input::Bytes { conn, bytes: plain });
         }
         fate
     }

@@ -88,6 +88,7 @@ impl Server {
             store: booted.store.clone(),
             tls: Arc::clone(&booted.tls),
             workers: booted.workers.clone(),
+            handshakes: booted.handshakes.clone(),
         };
         let (sender, ended) = mpsc::channel();
         let mut counters = Vec::new();

@@ -18,6 +18,7 @@ use spondee_core::time::{Instant, Now};
 use spondee_shell_common::clock::Clock;
 use spondee_shell_common::control::Control;
 use spondee_shell_common::counters::Counters;
+use spondee_shell_common::handshakes::{Busy, Handshakes};
 use spondee_shell_common::limits::shell::is_exhausted;
 use spondee_shell_common::limits::shell::{
     ACCEPT_REST, ACCEPTS_PER_TURN, EVENTS, LINGER, READS_PER_TURN, ROOM_REST, TURN_BYTES,
@@ -30,7 +31,7 @@ use spondee_shell_common::note;
 use spondee_shell_common::permits::{Claim, Permits, Room};
 use spondee_shell_common::rest::Left;
 use spondee_shell_common::store::Store;
-use spondee_shell_common::tls::{Pump, TlsHosts};
+use spondee_shell_common::tls::{Pump, Step, Taken, TlsHosts};
 use spondee_shell_common::work::Workers;
 
 use crate::conn::{Buffers, Conn, Fate, Layer, Listed, Moved};
@@ -45,6 +46,8 @@ pub(crate) struct Core {
     pub(crate) counters: Arc<Counters>,
     now: Now,
     actions: Actions,
+    /// Of handshakes: to be taken by the thread that is there for them.
+    pub(crate) steps: Vec<(ConnId, Step)>,
 }
 
 /// Whether the core may have something to do for us.
@@ -62,6 +65,7 @@ impl Core {
             counters,
             now,
             actions: Actions::Due,
+            steps: Vec::new(),
         }
     }
 
@@ -109,6 +113,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) tls: Arc<TlsHosts>,
     pub(crate) workers: Workers,
+    pub(crate) handshakes: Handshakes,
 }
 
 /// One shard's thread.
@@ -204,6 +209,7 @@ impl Thread {
             self.expire();
             self.carry_out();
             self.write();
+            self.give_steps();
             self.drop_evicted();
             self.hand_off();
             self.core.counters.rest.sends(self.mesh.sent());
@@ -292,6 +298,7 @@ impl Thread {
                 }
                 Mail::Letter(Letter::Census) => self.take_census(),
                 Mail::Letter(Letter::Evict(conn)) => self.evict(conn),
+                Mail::Letter(Letter::Handshake(conn, taken)) => self.resume_handshake(conn, *taken),
                 Mail::Letter(Letter::Stored(ticket, outcome)) => {
                     self.core.input(Input::Stored { ticket, outcome });
                 }
@@ -633,6 +640,29 @@ impl Thread {
             due.append(&mut self.to_write);
             self.to_write = due;
         }
+    }
+
+    /// Gives away what of handshakes would take too long here.
+    fn give_steps(&mut self) {
+        for (id, step) in std::mem::take(&mut self.core.steps) {
+            if find(&mut self.conns, id).is_none() {
+                continue;
+            }
+            if let Err(Busy) = self.shared.handshakes.take(&self.mailbox, id, step) {
+                let peer = self.core.shard.peer(id);
+                note::tls_failed(peer, "too many handshakes by DHE wait already");
+                self.drop_conn(id, Closed::Tls);
+            }
+        }
+    }
+
+    fn resume_handshake(&mut self, id: ConnId, taken: Taken) {
+        let Some(conn) = find(&mut self.conns, id) else {
+            return;
+        };
+        let fate = conn.resume_handshake(taken, &mut self.core, &mut self.buffers);
+        self.settle(id, fate);
+        self.list_write(id);
     }
 
     /// Sends connections to their shards as far as there is room.

@@ -119,11 +119,15 @@ fn server(options: &str, own: &str) -> Server {
 
 /// The same with an RSA key, which OpenSSL makes.
 fn rsa_server(options: &str) -> Server {
+    begin(rsa_stopped(), options)
+}
+
+fn rsa_stopped() -> Stopped {
     let stopped = Server::prepare(Scratch::new().unwrap(), "").unwrap();
     let certs = stopped.scratch().join("certs");
     let authority = stopped.authority();
     authority.issue_rsa(&certs, "localhost").unwrap();
-    begin(stopped, options)
+    stopped
 }
 
 fn begin(stopped: Stopped, options: &str) -> Server {
@@ -409,6 +413,50 @@ fn openssl_agrees_by_dhe_where_dhparam_names_a_group_and_nowhere_else() {
     // A group that is not the one named.
     let (is_content, said) = openssl(&with, "-tls1_3 -groups ffdhe3072");
     assert!(!is_content && said.contains("handshake failure"), "{said}");
+}
+
+/// A hello of TLS 1.2 that offers DHE alone, made by hand: nothing is computed for it.
+fn hello_for_dhe() -> Vec<u8> {
+    // Signature algorithms: RSA-PSS with SHA-256.
+    let extensions = [0, 13, 0, 4, 0, 2, 8, 4];
+    let mut hello = vec![3, 3];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 2, 0, 0x9e, 1, 0, 0]);
+    hello.push(u8::try_from(extensions.len()).unwrap());
+    hello.extend(extensions);
+    let length = u8::try_from(hello.len()).unwrap();
+    let mut record = vec![22, 3, 1, 0, length + 4, 1, 0, 0, length];
+    record.append(&mut hello);
+    record
+}
+
+/// Each costs the server twelve milliseconds: they wait in a queue of their own, and what is too much for it is closed.
+#[test]
+fn strangers_who_ask_for_dhe_by_the_hundred_hold_up_nobody_else() {
+    if left_out("a crowd that asks for DHE") {
+        return;
+    }
+    let stopped = rsa_stopped();
+    stopped.add_user("juliet@localhost", "secret").unwrap();
+    let server = begin(stopped, "ssl = { dhparam = \"ffdhe8192\" }");
+    let hello = hello_for_dhe();
+    let mut crowd: Vec<TcpStream> = (0..600)
+        .map(|_| {
+            let mut socket = TcpStream::connect(server.tls).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket.write_all(&hello).unwrap();
+            socket
+        })
+        .collect();
+    server
+        .wait_for_log(&["too many handshakes by DHE wait already"])
+        .unwrap();
+    let trust = server.trust().unwrap();
+    Client::session(server.clear, "localhost", &trust, "juliet", "secret").unwrap();
+    // The first of them is served: a record of a handshake.
+    let mut first = [0];
+    crowd[0].read_exact(&mut first).unwrap();
+    assert_eq!(first, [22]);
 }
 
 #[test]

@@ -98,6 +98,12 @@ fn look_at(from: &mut Reader<'_, '_, '_>, both: [(&Said, &Policy); 2]) {
             format!("`ciphers` names {name}, which is for DHE, and DHE is off: add `dhparam = \"ffdhe2048\"`, or leave the suite out"),
         );
     }
+    if both.iter().any(|(_, policy)| policy.has_dhe_alone()) {
+        from.contradiction(
+            TABLES,
+            "`ciphers` leaves nothing but DHE, which is for clients that have nothing else: name a suite with ECDHE, too".to_owned(),
+        );
+    }
     for (name, version, is_idle) in [
         (
             "ciphers",

@@ -25,7 +25,10 @@ impl Mailbox for Letters {
             match letter {
                 Letter::Census => *census = Census::Due,
                 Letter::Evict(conn) => told.push(conn),
-                Letter::Command(..) | Letter::Derived(..) | Letter::Stored(..) => {
+                Letter::Command(..)
+                | Letter::Derived(..)
+                | Letter::Handshake(..)
+                | Letter::Stored(..) => {
                     panic!("{letter:?}")
                 }
             }

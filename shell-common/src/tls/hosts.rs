@@ -8,15 +8,16 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, KeyExchangeAlgorithm};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{CipherSuite, NamedGroup, ServerConfig};
+use rustls::{CipherSuite, NamedGroup, ServerConfig, SupportedCipherSuite};
 use spondee_core::jid::Domain;
 
 use super::CertError;
 use super::binding::{ExporterSecret, tls_server_end_point};
 use super::certs::Facts;
+use super::names;
 use super::policy::{HostPolicy, Order, Signature, Terms, TermsOf};
 
 /// An immutable snapshot of all hosts' TLS configurations; a reload makes a new one, existing connections keep theirs.
@@ -69,45 +70,97 @@ pub(super) struct Preference {
     client: Arc<ServerConfig>,
     /// Ours: AES-128 first.
     server: Arc<ServerConfig>,
-    /// Ours, and keys are agreed on by DHE with TLS 1.3, too.
-    dhe: Option<Arc<ServerConfig>>,
+    /// With DHE, in our order.
+    dear: Option<Dear>,
+    /// What the certificate's key signs with.
+    key: Signature,
+}
+
+/// For clients that cannot do without DHE.
+struct Dear {
+    /// They have a curve of ours, but no suite of TLS 1.2 for it.
+    curve: Arc<ServerConfig>,
+    /// They have none.
+    no_curve: Arc<ServerConfig>,
+}
+
+/// What a handshake costs us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Cost {
+    /// A few tenths of a millisecond at most.
+    Cheap,
+    /// Milliseconds: there may be DHE in it.
+    Dear,
 }
 
 impl Preference {
     /// The configuration for a client that offers these suites, in its order, and these groups.
     ///
-    /// DHE costs many times as much as a curve, and rustls takes the client's first group: so with TLS 1.3 it is for those alone who have
-    /// no curve of ours. With TLS 1.2 its suites come last.
+    /// DHE costs many times as much as a curve, and rustls takes the client's first group: so it is in configurations for those alone who
+    /// cannot do without, and the others are as if there were none.
     ///
     /// Choice: to a client that would rather have AES than ChaCha20, AES-128 is as good as AES-256: both are beyond reach, and
     /// a handshake with SHA-256 instead of SHA-384 costs a tenth less where the processor knows SHA-256. Who prefers ChaCha20
     /// has a slow AES and gets what it prefers.
-    pub(super) fn of(&self, suites: &[CipherSuite], groups: &[NamedGroup]) -> &Arc<ServerConfig> {
-        if let Some(dhe) = &self.dhe
-            && !self.has_curve_of(groups)
-        {
-            return dhe;
+    pub(super) fn of(
+        &self,
+        suites: &[CipherSuite],
+        groups: &[NamedGroup],
+    ) -> (&Arc<ServerConfig>, Cost) {
+        if let Some(dear) = &self.dear {
+            let has_curve = self.has_curve_of(groups);
+            let has_suite = suites.iter().any(|suite| self.fits(*suite));
+            if !(has_curve && has_suite) && dear.has_any_of(suites, groups) {
+                let config = match has_curve {
+                    true => &dear.curve,
+                    false => &dear.no_curve,
+                };
+                return (config, Cost::Dear);
+            }
         }
         let best = suites.iter().find(|suite| {
             let known = &self.client.crypto_provider().cipher_suites;
             known.iter().any(|known| known.suite() == **suite)
         });
-        match best {
+        let config = match best {
             Some(
                 CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
                 | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-                | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
-                | CipherSuite::TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+                | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
             ) => &self.client,
             _ => &self.server,
-        }
+        };
+        (config, Cost::Cheap)
+    }
+
+    /// Whether this suite is offered without DHE, and goes with the certificate.
+    fn fits(&self, suite: CipherSuite) -> bool {
+        let known = &self.server.crypto_provider().cipher_suites;
+        known.iter().any(|known| known.suite() == suite) && names::goes_with(suite, self.key)
     }
 
     /// Whether one of these groups is a curve that is offered.
     fn has_curve_of(&self, groups: &[NamedGroup]) -> bool {
-        let known = &self.server.crypto_provider().kx_groups;
-        let mut curves = known.iter().filter(|known| known.ffdhe_group().is_none());
-        curves.any(|curve| groups.contains(&curve.name()))
+        let curves = &self.server.crypto_provider().kx_groups;
+        curves.iter().any(|curve| groups.contains(&curve.name()))
+    }
+}
+
+impl Dear {
+    /// Whether somebody who offers this could agree on keys by DHE.
+    fn has_any_of(&self, suites: &[CipherSuite], groups: &[NamedGroup]) -> bool {
+        let provider = self.no_curve.crypto_provider();
+        let is_dhe = |suite: &&SupportedCipherSuite| match suite {
+            SupportedCipherSuite::Tls12(suite) => suite.kx == KeyExchangeAlgorithm::DHE,
+            SupportedCipherSuite::Tls13(_) => false,
+        };
+        let mut dear = provider.cipher_suites.iter().filter(is_dhe);
+        let mut fields = provider
+            .kx_groups
+            .iter()
+            .filter(|group| group.ffdhe_group().is_some());
+        dear.any(|suite| suites.contains(&suite.suite()))
+            || fields.any(|field| groups.contains(&field.name()))
     }
 }
 
@@ -170,7 +223,7 @@ impl HostTls {
         terms: &TermsOf,
     ) -> Result<Self, CertError> {
         let preference = |policy, alpn| {
-            Preference::new(&certified, &terms.get(policy), alpn)
+            Preference::new(&certified, about.signature, &terms.get(policy), alpn)
                 .map_err(|error| CertError::new(&about.file, &error.to_string()))
         };
         let starttls = preference(&policy.starttls, Vec::new())?;
@@ -189,6 +242,7 @@ impl HostTls {
 impl Preference {
     fn new(
         certified: &Arc<dyn ResolvesServerCert>,
+        key: Signature,
         terms: &Terms,
         alpn: Vec<Vec<u8>>,
     ) -> Result<Self, rustls::Error> {
@@ -210,10 +264,14 @@ impl Preference {
         Ok(Self {
             client: config(&terms.client, terms.order)?,
             server: config(&terms.server, Order::Server)?,
-            dhe: match &terms.dhe {
-                Some(provider) => Some(config(provider, Order::Server)?),
+            dear: match &terms.dear {
+                Some([curve, no_curve]) => Some(Dear {
+                    curve: config(curve, Order::Server)?,
+                    no_curve: config(no_curve, Order::Server)?,
+                }),
                 None => None,
             },
+            key,
         })
     }
 }

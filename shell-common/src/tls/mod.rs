@@ -27,4 +27,4 @@ pub use load::{HostReport, HostState, Loaded, Source};
 pub(crate) use names::{DH_GROUP, dhparam, group, suite_of_12, suite_of_13};
 pub(crate) use policy::lacks_group_for_12;
 pub use policy::{Dhe, HostPolicy, Policies, Policy, Suites, Versions};
-pub use pump::{Ended, Pump, Received, TlsError};
+pub use pump::{Ended, Pump, Received, Step, Taken, TlsError};

@@ -282,6 +282,12 @@ pub(crate) fn group(name: &str) -> Result<NamedGroup, String> {
         })
 }
 
+/// Whether the key of a certificate can sign for this suite.
+pub(super) fn goes_with(suite: CipherSuite, key: Signature) -> bool {
+    let mut known = TLS13.iter().chain(TLS12);
+    known.any(|known| known.suite == suite && known.signature.is_none_or(|wanted| wanted == key))
+}
+
 fn find(suites: &[Suite], name: &str) -> Option<CipherSuite> {
     let is_it = |suite: &&Suite| {
         suite.name.eq_ignore_ascii_case(name) || suite.iana.eq_ignore_ascii_case(name)

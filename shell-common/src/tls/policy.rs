@@ -155,6 +155,12 @@ impl Policy {
         Some(named.name)
     }
 
+    /// Whether nothing is left without DHE.
+    pub(crate) fn has_dhe_alone(&self) -> bool {
+        let suites = self.suites();
+        !suites.is_empty() && suites.iter().all(|suite| suite.exchange == Exchange::Dhe)
+    }
+
     /// Whether this offers TLS 1.2 and no suite of it that goes with such a key.
     pub(super) fn lacks_tls12_for(&self, key: Signature) -> bool {
         let fits = |suite: &Suite| suite.signature == Some(key);
@@ -292,8 +298,8 @@ pub(super) struct Terms {
     pub(super) server: Arc<CryptoProvider>,
     /// Whose order counts for those who prefer ChaCha20.
     pub(super) order: Order,
-    /// For clients that have none of the curves, where they can agree on keys by DHE.
-    pub(super) dhe: Option<Arc<CryptoProvider>>,
+    /// With DHE, where there is any: for clients that have one of the curves, and for those that have none.
+    pub(super) dear: Option<[Arc<CryptoProvider>; 2]>,
 }
 
 /// Whose order of suites counts.
@@ -312,25 +318,32 @@ impl Terms {
         if policy.versions.has_12() {
             versions.push(&TLS12);
         }
-        let server = Arc::new(provider(policy, First::Aes128, Taken::With12));
-        match (&policy.tls12, &policy.tls13, policy.dhe) {
-            (Suites::All, Suites::All, Dhe::Off) => Self {
+        let without = Policy {
+            dhe: Dhe::Off,
+            ..policy.clone()
+        };
+        let without = |first| Arc::new(provider(&without, first, Taken::With12));
+        let with = |taken| Arc::new(provider(policy, First::Aes128, taken));
+        let dear = match policy.dhe {
+            Dhe::Off => None,
+            Dhe::In(_) => Some([Taken::With12, Taken::Always].map(with)),
+        };
+        let server = without(First::Aes128);
+        match (&policy.tls12, &policy.tls13) {
+            (Suites::All, Suites::All) => Self {
                 versions,
                 client: Arc::clone(&server),
                 server,
                 order: Order::Client,
-                dhe: None,
+                dear,
             },
-            // An order that was given counts for everybody, and nobody's goes before that of DHE, which is last.
-            (_, _, dhe) => Self {
+            // An order that was given counts for everybody.
+            (Suites::Chosen(_), _) | (_, Suites::Chosen(_)) => Self {
                 versions,
-                client: Arc::new(provider(policy, First::ChaCha20, Taken::With12)),
+                client: without(First::ChaCha20),
                 server,
                 order: Order::Server,
-                dhe: match dhe {
-                    Dhe::Off => None,
-                    Dhe::In(_) => Some(Arc::new(provider(policy, First::Aes128, Taken::Always))),
-                },
+                dear,
             },
         }
     }

@@ -21,7 +21,7 @@ use spondee_core::sasl::ChannelBindings;
 
 use super::TlsHosts;
 use super::binding::{take_exporter_secret, tls_exporter};
-use super::hosts::HostTls;
+use super::hosts::{Cost, HostTls};
 use crate::limits::TLS_UNCONSUMED_BYTES;
 
 /// A server-side TLS connection.
@@ -75,13 +75,20 @@ impl TlsError {
 
 /// ```text
 /// AwaitingHello --hello--> Handshaking --client's Finished--> Running --close()--> Closing
-///       |                       |                                |                    |
+///       |                    |     ^                             |                    |
+///       |     dear, and bytes|     |resume()                     |                    |
+///       |                    v     |                             |                    |
+///       |               Due --take_step()--> Away                |                    |
 ///       +-----------------------+------ any error ---------------+--------------------+--> Closed
 /// ```
 enum State {
     AwaitingHello(Box<AwaitingHello>),
     /// With the bindings known so far.
     Handshaking(Box<Session>, ChannelBindings),
+    /// What came is to be taken elsewhere: it costs milliseconds.
+    Due(Box<Step>),
+    /// Somebody has the step.
+    Away,
     Running(Box<Session>),
     /// We have sent close_notify and may still receive.
     Closing(Box<Session>),
@@ -93,6 +100,8 @@ impl fmt::Debug for Pump {
         let state = match &self.state {
             State::AwaitingHello(_) => "AwaitingHello",
             State::Handshaking(..) => "Handshaking",
+            State::Due(_) => "Due",
+            State::Away => "Away",
             State::Running(_) => "Running",
             State::Closing(_) => "Closing",
             State::Closed => "Closed",
@@ -140,12 +149,17 @@ impl Pump {
                     Hello::Partial(waiting) => (State::AwaitingHello(waiting), Received::default()),
                     Hello::Complete(session, bindings, mut seen) => {
                         let bytes = if seen.is_empty() { incoming } else { &mut seen };
-                        handshake(session, bindings, bytes, plain, out)?
+                        shake(session, bindings, bytes, plain, out)?
                     }
                 }
             }
             State::Handshaking(session, bindings) => {
-                handshake(session, bindings, incoming, plain, out)?
+                shake(session, bindings, incoming, plain, out)?
+            }
+            State::Due(_) | State::Away => {
+                return Err(TlsError::new(
+                    "more came before a step of the handshake was taken",
+                ));
             }
             State::Running(mut session) => {
                 let ended = session.receive(incoming, plain, out)?;
@@ -186,7 +200,7 @@ impl Pump {
                 }
                 sent
             }
-            State::AwaitingHello(_) | State::Handshaking(..) => {
+            State::AwaitingHello(_) | State::Handshaking(..) | State::Due(_) | State::Away => {
                 Err(TlsError::new("the TLS handshake is not complete"))
             }
             State::Closing(_) | State::Closed => Err(TlsError::new("the TLS connection is closed")),
@@ -201,8 +215,55 @@ impl Pump {
                 Err(_) => State::Closed,
             },
             State::Closing(session) => State::Closing(session),
-            State::AwaitingHello(_) | State::Handshaking(..) | State::Closed => State::Closed,
+            State::AwaitingHello(_)
+            | State::Handshaking(..)
+            | State::Due(_)
+            | State::Away
+            | State::Closed => State::Closed,
         };
+    }
+
+    /// A step that costs milliseconds, to be taken where nobody waits for it. Nothing must be received until `resume`.
+    pub fn take_step(&mut self) -> Option<Step> {
+        match mem::replace(&mut self.state, State::Away) {
+            State::Due(step) => Some(*step),
+            other @ (State::AwaitingHello(_)
+            | State::Handshaking(..)
+            | State::Away
+            | State::Running(_)
+            | State::Closing(_)
+            | State::Closed) => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// Whether a step is due, or taken elsewhere.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        matches!(self.state, State::Due(_) | State::Away)
+    }
+
+    /// Goes on behind a step, as `receive` would have. What came of a connection that was closed meanwhile is forgotten.
+    ///
+    /// # Errors
+    /// As for `receive`.
+    pub fn resume(
+        &mut self,
+        taken: Taken,
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Received, TlsError> {
+        if !self.is_away() {
+            return Ok(Received::default());
+        }
+        self.state = State::Closed;
+        plain.extend_from_slice(&taken.plain);
+        out.extend_from_slice(&taken.out);
+        let (state, received) = taken.outcome?;
+        self.state = state;
+        Ok(received)
     }
 
     /// Whether the peer has asked for TLS or sent anything of a handshake, and that has not failed.
@@ -212,7 +273,11 @@ impl Pump {
             State::AwaitingHello(waiting) => {
                 waiting.opening == Opening::Clear || !waiting.seen.is_empty()
             }
-            State::Handshaking(..) | State::Running(_) | State::Closing(_) => true,
+            State::Handshaking(..)
+            | State::Due(_)
+            | State::Away
+            | State::Running(_)
+            | State::Closing(_) => true,
             State::Closed => false,
         }
     }
@@ -225,7 +290,8 @@ impl Pump {
             State::Handshaking(session, _) | State::Running(session) | State::Closing(session) => {
                 session.tail.capacity()
             }
-            State::Closed => 0,
+            State::Due(step) => step.session.tail.capacity() + step.bytes.capacity(),
+            State::Away | State::Closed => 0,
         }
     }
 }
@@ -319,11 +385,12 @@ impl AwaitingHello {
             Opening::Tls => direct,
         };
         let groups = hello.named_groups().unwrap_or_default();
-        let config = preference.of(hello.cipher_suites(), groups);
+        let (config, cost) = preference.of(hello.cipher_suites(), groups);
         let session = Session {
             conn: UnbufferedServerConnection::new(Arc::clone(config))?,
             tail: Vec::new(),
             incoming: Incoming::Open,
+            cost,
         };
         let bindings = ChannelBindings {
             exporter: None,
@@ -336,6 +403,73 @@ impl AwaitingHello {
 /// The record of a fatal alert `unrecognized_name` (112): type, version, length, level, description. Written
 /// here because rustls refuses a name only when it has a configuration, and then by another alert.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// A step of a handshake that costs milliseconds: what the client sent, and the connection that takes it.
+pub struct Step {
+    session: Box<Session>,
+    bindings: ChannelBindings,
+    bytes: Vec<u8>,
+}
+
+/// What came of a step.
+pub struct Taken {
+    outcome: Result<(State, Received), TlsError>,
+    plain: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Step {
+    /// Takes it, on whatever thread.
+    #[must_use]
+    pub fn take(mut self) -> Taken {
+        let (mut plain, mut out) = (Vec::new(), Vec::new());
+        let outcome = handshake(
+            self.session,
+            self.bindings,
+            &mut self.bytes,
+            &mut plain,
+            &mut out,
+        );
+        Taken {
+            outcome,
+            plain,
+            out,
+        }
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Taken").finish_non_exhaustive()
+    }
+}
+
+/// `handshake`, here and now or, if it is dear, as a step to be taken.
+fn shake(
+    session: Box<Session>,
+    bindings: ChannelBindings,
+    incoming: &mut [u8],
+    plain: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<(State, Received), TlsError> {
+    match session.cost {
+        Cost::Cheap => handshake(session, bindings, incoming, plain, out),
+        Cost::Dear => {
+            let step = Step {
+                session,
+                bindings,
+                bytes: incoming.to_vec(),
+            };
+            Ok((State::Due(Box::new(step)), Received::default()))
+        }
+    }
+}
 
 /// `Session::receive` until the client's Finished.
 fn handshake(
@@ -384,6 +518,8 @@ struct Session {
     /// memory, while idle.
     tail: Vec<u8>,
     incoming: Incoming,
+    /// Of its handshake.
+    cost: Cost,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -143,6 +143,10 @@ fn what_is_broken_or_not_there_is_refused_with_what_to_do() {
         ),
         ("ssl = { verify = \"none\" }", "asked for no certificate"),
         (
+            "ssl = { protocol = \"tlsv1_2\", dhparam = \"ffdhe2048\", ciphers = \"DHE-RSA-AES128-GCM-SHA256\" }",
+            "`ciphers` leaves nothing but DHE",
+        ),
+        (
             "ssl = { options = \"no_tlsv1_2\" }",
             "is said by `protocol`",
         ),

@@ -161,7 +161,11 @@ fn read(letter: Letter) -> (usize, Result<Vec<Reply>, StoreError>) {
     use spondee_core::arena::ArenaKey as _;
     match letter {
         Letter::Stored(ticket, outcome) => (ticket.key().index(), outcome),
-        Letter::Census | Letter::Command(..) | Letter::Derived(..) | Letter::Evict(_) => {
+        Letter::Census
+        | Letter::Command(..)
+        | Letter::Derived(..)
+        | Letter::Evict(_)
+        | Letter::Handshake(..) => {
             panic!("{letter:?}")
         }
     }

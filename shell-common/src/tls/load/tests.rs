@@ -374,7 +374,7 @@ fn a_host_that_keeps_its_certificate_takes_over_what_is_said_of_its_tls() {
     let (certs, before) = two();
     let versions = |tls: &TlsHosts, host: &str| {
         let tls = tls.hosts.get(&domain(host)).unwrap();
-        let suites = &tls.starttls.of(&[], &[]).crypto_provider().cipher_suites;
+        let suites = &tls.starttls.of(&[], &[]).0.crypto_provider().cipher_suites;
         suites
             .iter()
             .map(|suite| suite.version().version)

@@ -1,10 +1,19 @@
 //! Handshakes by DHE, with a host whose key is RSA.
 
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+
 use rcgen::KeyPair;
 use rustls::crypto::CryptoProvider;
 use rustls::{CipherSuite, NamedGroup};
 
+use spondee_core::arena::Arena;
+use spondee_core::port::ConnId;
+
 use super::*;
+use crate::handshakes::{Busy, Handshakes};
+use crate::limits::HANDSHAKE_QUEUE;
+use crate::mailbox::{Letter, Mailbox};
 use crate::tls::dhe::{Taken as With, group, suite};
 use crate::tls::made::params;
 use crate::tls::{Dhe, HostPolicy, Policy};
@@ -40,13 +49,20 @@ fn server(dhe: Dhe) -> Server {
     Server { directory, hosts }
 }
 
-/// What a client with these suites of TLS 1.2 and groups agrees on, or why not.
-fn agree(
+/// Where the steps of a handshake are taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Steps {
+    Here,
+    Elsewhere,
+}
+
+/// A client with these suites and groups.
+fn client(
     server: &Server,
     versions: &[&'static SupportedProtocolVersion],
     suites: &[CipherSuite],
     groups: &[NamedGroup],
-) -> Result<(CipherSuite, NamedGroup), String> {
+) -> Client {
     let library = rustls::crypto::ring::default_provider();
     let known = |name: &CipherSuite| {
         let mut known = library.cipher_suites.iter().copied();
@@ -65,11 +81,30 @@ fn agree(
         kx_groups: groups.iter().filter_map(of).collect(),
         ..library.clone()
     };
-    let mut client = Client::new(server.client_config_with(provider, versions), HOST);
+    Client::new(server.client_config_with(provider, versions), HOST)
+}
+
+/// What a client with these suites of TLS 1.2 and groups agrees on, or why not.
+fn agree(
+    server: &Server,
+    versions: &[&'static SupportedProtocolVersion],
+    suites: &[CipherSuite],
+    groups: &[NamedGroup],
+    steps: Steps,
+) -> Result<(CipherSuite, NamedGroup), String> {
+    let mut client = client(server, versions, suites, groups);
     let mut pump = server.starttls(HOST);
     for _ in 0..8 {
         let taken = give(&mut pump, &client.take(), usize::MAX);
-        let taken = taken.map_err(|(error, _)| error.to_string())?;
+        let mut taken = taken.map_err(|(error, _)| error.to_string())?;
+        let step = pump.take_step();
+        assert_eq!(step.is_some(), steps == Steps::Elsewhere);
+        if let Some(step) = step {
+            assert!(taken.out.is_empty() && pump.is_away() && pump.has_begun());
+            let result = std::thread::spawn(|| step.take()).join().unwrap();
+            let resumed = pump.resume(result, &mut taken.plain, &mut taken.out);
+            taken.secured = resumed.map_err(|error| error.to_string())?.secured;
+        }
         client.give(&taken.out).unwrap();
         if taken.secured.is_some() {
             assert!(!client.0.is_handshaking());
@@ -99,9 +134,10 @@ fn who_has_nothing_else_agrees_by_dhe_with_every_suite_and_in_every_group() {
         NamedGroup::FFDHE8192,
     ] {
         let server = server(Dhe::In(field));
-        assert_eq!(agree(&server, TLS13, &[AES], &[field]), Ok((AES, field)));
+        let agreed = agree(&server, TLS13, &[AES], &[field], Steps::Elsewhere);
+        assert_eq!(agreed, Ok((AES, field)));
         for suite in DHE {
-            let agreed = agree(&server, TLS12, &[suite], &[field]);
+            let agreed = agree(&server, TLS12, &[suite], &[field], Steps::Elsewhere);
             assert_eq!(agreed, Ok((suite, field)));
         }
     }
@@ -112,31 +148,131 @@ fn without_dhparam_there_is_none() {
     let server = server(Dhe::Off);
     let field = NamedGroup::FFDHE2048;
     for (versions, suites) in [(TLS12, &DHE[..]), (TLS13, &[AES])] {
-        let refused = agree(&server, versions, suites, &[field]).unwrap_err();
+        let refused = agree(&server, versions, suites, &[field], Steps::Here).unwrap_err();
         assert!(refused.contains("peer is incompatible"), "{refused}");
     }
 }
 
+/// And is served where everybody is, as if there were no DHE.
 #[test]
-fn an_elliptic_curve_goes_before_dhe_whatever_the_client_prefers() {
+fn who_has_a_curve_gets_it_whatever_is_preferred() {
     let server = server(Dhe::In(NamedGroup::FFDHE2048));
     let groups = [NamedGroup::FFDHE2048, NamedGroup::X25519];
-    let agreed = agree(&server, TLS13, &[AES], &groups);
+    let agreed = agree(&server, TLS13, &[AES], &groups, Steps::Here);
     assert_eq!(agreed, Ok((AES, NamedGroup::X25519)));
     let suites = [DHE[0], DHE[1], ECDHE];
-    let agreed = agree(&server, TLS12, &suites, &groups);
+    let agreed = agree(&server, TLS12, &suites, &groups, Steps::Here);
     assert_eq!(agreed, Ok((ECDHE, NamedGroup::X25519)));
-    // A client with curves and no suite for them.
-    let agreed = agree(&server, TLS12, &DHE, &groups);
-    assert_eq!(agreed, Ok((DHE[0], NamedGroup::FFDHE2048)));
+}
+
+#[test]
+fn a_curve_without_a_suite_for_it_does_not_do() {
+    let server = server(Dhe::In(NamedGroup::FFDHE2048));
+    let groups = [NamedGroup::FFDHE2048, NamedGroup::X25519];
+    let expected = Ok((DHE[2], NamedGroup::FFDHE2048));
+    let agreed = agree(&server, TLS12, &DHE, &groups, Steps::Elsewhere);
+    assert_eq!(agreed, expected);
+    // A suite for a key of another kind is none.
+    let mut suites = vec![CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256];
+    suites.extend(DHE);
+    let agreed = agree(&server, TLS12, &suites, &groups, Steps::Elsewhere);
+    assert_eq!(agreed, expected);
 }
 
 /// RFC 7919 §4: a client that names groups gets none that it did not name.
 #[test]
 fn a_group_that_the_client_does_not_have_is_not_used() {
     let server = server(Dhe::In(NamedGroup::FFDHE3072));
-    for (versions, suites) in [(TLS12, &DHE[..]), (TLS13, &[AES])] {
-        let refused = agree(&server, versions, suites, &[NamedGroup::FFDHE2048]).unwrap_err();
+    let field = [NamedGroup::FFDHE2048];
+    for (versions, suites, steps) in [
+        (TLS12, &DHE[..], Steps::Elsewhere),
+        (TLS13, &[AES], Steps::Here),
+    ] {
+        let refused = agree(&server, versions, suites, &field, steps).unwrap_err();
         assert!(refused.contains("peer is incompatible"), "{refused}");
+    }
+}
+
+/// A connection that was closed while its step was away.
+#[test]
+fn what_comes_of_a_step_too_late_is_forgotten() {
+    let field = NamedGroup::FFDHE2048;
+    let server = server(Dhe::In(field));
+    let mut pump = server.starttls(HOST);
+    let hello = client(&server, TLS13, &[AES], &[field]).take();
+    give(&mut pump, &hello, usize::MAX).unwrap();
+    assert!(pump.held() > 0 && give(&mut pump, b"more", 4).is_err());
+
+    let mut pump = server.starttls(HOST);
+    give(&mut pump, &hello, 7).unwrap();
+    let step = pump.take_step().unwrap();
+    let (mut plain, mut out) = (Vec::new(), Vec::new());
+    pump.close(&mut out);
+    let received = pump.resume(step.take(), &mut plain, &mut out).unwrap();
+    assert!(received.secured.is_none() && out.is_empty());
+    assert!(pump.take_step().is_none() && !pump.is_away());
+}
+
+/// Keeps the thread that posts until the test lets it go.
+#[derive(Debug)]
+struct Holding {
+    arrived: SyncSender<Letter>,
+    released: Mutex<Receiver<()>>,
+}
+
+impl Mailbox for Holding {
+    fn post(&self, letters: Vec<Letter>) {
+        for letter in letters {
+            self.arrived.send(letter).unwrap();
+        }
+        // Released by a message, or by the end of the test.
+        let _ = self.released.lock().unwrap().recv();
+    }
+}
+
+#[test]
+fn the_thread_for_handshakes_takes_steps_in_order_and_no_more_than_may_wait() {
+    let field = NamedGroup::FFDHE2048;
+    let server = server(Dhe::In(field));
+    let hello = client(&server, TLS13, &[AES], &[field]).take();
+    let step = || {
+        let mut pump = server.starttls(HOST);
+        give(&mut pump, &hello, usize::MAX).unwrap();
+        (pump.take_step().unwrap(), pump)
+    };
+    let mut names: Arena<ConnId, ()> = Arena::default();
+    let (arrived, letters) = sync_channel(HANDSHAKE_QUEUE + 2);
+    let (release, released) = channel();
+    let mailbox: Arc<dyn Mailbox> = Arc::new(Holding {
+        arrived,
+        released: Mutex::new(released),
+    });
+    let handshakes = Handshakes::start();
+    let taken = |names: &mut Arena<ConnId, ()>| {
+        let (step, pump) = step();
+        let conn = names.insert(());
+        (conn, handshakes.take(&mailbox, conn, step), pump)
+    };
+    // The first is taken, and the thread held up behind it; the others fill the queue.
+    let (first, result, mut pump) = taken(&mut names);
+    assert_eq!(result, Ok(()));
+    let Letter::Handshake(conn, done) = letters.recv().unwrap() else {
+        panic!("another letter");
+    };
+    let (mut plain, mut out) = (Vec::new(), Vec::new());
+    pump.resume(*done, &mut plain, &mut out).unwrap();
+    assert!(conn == first && out.len() > 256);
+    let waiting: Vec<ConnId> = (0..HANDSHAKE_QUEUE)
+        .map(|_| {
+            let (conn, result, _) = taken(&mut names);
+            assert_eq!(result, Ok(()));
+            conn
+        })
+        .collect();
+    assert_eq!(taken(&mut names).1, Err(Busy));
+    drop(release);
+    for expected in waiting {
+        let letter = letters.recv().unwrap();
+        assert!(matches!(letter, Letter::Handshake(conn, _) if conn == expected));
     }
 }
