@@ -225,6 +225,19 @@ impl Server {
         self.place.command(arguments)
     }
 
+    /// The same by `command`, as `Stopped::begin` has it, with something on its standard input.
+    ///
+    /// # Errors
+    /// What the command said.
+    pub fn administer(
+        &self,
+        command: Command,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<String, String> {
+        self.place.administer(command, arguments, input)
+    }
+
     /// Where it keeps its data.
     #[must_use]
     pub fn data(&self) -> PathBuf {

@@ -124,11 +124,13 @@ fn limits_of_the_process_are_told_with_how_to_raise_them() {
 #[test]
 fn whose_data_it_is_is_told_to_another_user() {
     if !rustix::process::geteuid().is_root() {
-        // If standard error is closed, nobody wants to know.
-        let _ = writeln!(
-            std::io::stderr(),
-            "left out: other users, whom only root can be"
-        );
+        // What is root's is refused to this user; the rest takes root to be tried.
+        let prepared = prepared();
+        for arguments in [&["user", "add", "juliet@localhost"][..], &["serve"]] {
+            let told = over(&prepared, Path::new("/"), arguments).unwrap_err();
+            assert!(told.contains("belongs to root"), "{told}");
+            assert!(told.contains("chown -R"), "{told}");
+        }
         return;
     }
     let prepared = prepared();
@@ -175,4 +177,74 @@ fn whose_data_it_is_is_told_to_another_user() {
     prepared.administer(as_nobody(), &add, secret).unwrap();
     let told = prepared.add_user("romeo@localhost", "secret").unwrap_err();
     assert!(told.contains("as with `sudo -u"), "{told}");
+}
+
+/// Runs a command over another data directory.
+fn over(prepared: &Stopped, data: &Path, arguments: &[&str]) -> Result<String, String> {
+    let config = prepared.scratch().join("spondee.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let other = format!("data_directory = {data:?}");
+    let own = format!("data_directory = {:?}", prepared.data());
+    assert!(text.contains(&own), "{text}");
+    fs::write(&config, text.replace(&own, &other)).unwrap();
+    let command = Command::new(prepared.binary());
+    let done = prepared.administer(command, arguments, "secret\n");
+    fs::write(&config, text).unwrap();
+    done
+}
+
+/// Root may do everything, and would leave files that their owner cannot read: no command of root's touches another's data, not even to
+/// read, because SQLite makes files to do that.
+#[test]
+fn root_is_told_to_be_the_owner_of_the_data() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else may enter such a directory at all; whose it is can be asked of what everybody may enter.
+        let prepared = prepared();
+        let told = over(&prepared, Path::new("/tmp"), &["user", "list"]).unwrap_err();
+        assert!(told.contains("belongs to root"), "{told}");
+        return;
+    }
+    let prepared = prepared();
+    prepared.add_user("juliet@localhost", "secret").unwrap();
+    let data = prepared.data();
+    let files = || {
+        let entries = fs::read_dir(&data).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    for file in files() {
+        chown(data.join(file), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+    let before = files();
+    let export = prepared.scratch().join("juliet.xml").display().to_string();
+    let commands: [&[&str]; 10] = [
+        &["serve"],
+        &["user", "add", "romeo@localhost"],
+        &["user", "list"],
+        &["user", "show", "juliet@localhost"],
+        &["user", "passwd", "juliet@localhost"],
+        &["user", "export", "juliet@localhost", "-o", &export],
+        &["user", "erase", "--yes", "juliet@localhost"],
+        &["passwords", "upgrade"],
+        &["archive", "stats"],
+        &["check", "config"],
+    ];
+    for arguments in commands {
+        let command = Command::new(prepared.binary());
+        let told = prepared.administer(command, arguments, "secret\n");
+        // `check config` tells on standard output.
+        let Err(told) = told else {
+            panic!("{arguments:?} was done");
+        };
+        if arguments[0] != "check" {
+            assert!(told.contains("exit status: 3"), "{told}");
+            for words in ["belongs to user", "as with `sudo -u"] {
+                assert!(told.contains(words), "{words}: {told}");
+            }
+        }
+        assert_eq!(files(), before, "{arguments:?}");
+    }
+    assert!(!Path::new(&export).exists());
 }
