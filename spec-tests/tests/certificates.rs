@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use sha2::Digest as _;
 use spec_tests::ca::Authority;
 use spec_tests::client::{Client, Trust};
 use spec_tests::server::{Scratch, Server, Stopped};
@@ -141,6 +142,45 @@ fn issue_by_two(certs: &Path) -> String {
     // The file keeps the mode of the one it replaces.
     fs::write(certs.join("localhost.key"), key.serialize_pem()).unwrap();
     root_pem
+}
+
+/// What a user is told to compare is what a client gets.
+#[test]
+fn the_fingerprint_that_is_shown_is_that_of_the_certificate_that_is_served() {
+    let server = start(Server::prepare(Scratch::new().unwrap(), "").unwrap());
+    let shown = server.command(&["check", "certs", "localhost"]).unwrap();
+    let mut tls = TcpStream::connect(server.tls).unwrap();
+    let config = server.trust().unwrap().client_config().unwrap();
+    let name = "localhost".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(config, name).unwrap();
+    while client.is_handshaking() {
+        client.complete_io(&mut tls).unwrap();
+    }
+    let served = &client.peer_certificates().unwrap()[0];
+    let hash = sha2::Sha256::digest(served);
+    let pairs: Vec<_> = hash.iter().map(|byte| format!("{byte:02X}")).collect();
+    assert!(shown.contains(&pairs.join(":")), "{shown}");
+    assert!(shown.contains(&pairs.concat().to_lowercase()), "{shown}");
+    let port = server.clear.port();
+    let record = format!(
+        "_{port}._tcp.localhost. IN TLSA 3 0 1 {}",
+        pairs.concat().to_lowercase()
+    );
+    assert!(shown.contains(&record), "{shown}");
+    let json = server.command(&["check", "certs", "--json"]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        json["hosts"][0]["details"]["sha256"],
+        pairs.concat().to_lowercase()
+    );
+    let stranger = server
+        .command(&["check", "certs", "b.example"])
+        .unwrap_err();
+    assert!(stranger.contains("exit status: 1"), "{stranger}");
+    assert!(
+        stranger.contains("no section [host.\"b.example\"]"),
+        "{stranger}"
+    );
 }
 
 #[test]

@@ -379,6 +379,25 @@ user that runs this: run it as the one that runs the server, `sudo -u spondee sp
         #[command(flatten)]
         print: Print,
     },
+    /// Show the certificate of each host, or of those named: until when it is good, what clients hold against it, its fingerprints
+    #[command(after_help = "\
+Examples:
+  spondee check certs
+  spondee check certs example.org
+  spondee check certs --json
+
+Users who verify a certificate by hand compare its fingerprint with what their client shows: SHA-256 in one of its two forms, or SHA-1 where
+a client is old. The TLSA records are for DNS (DANE): one of each two is enough, the first stays right when the certificate is renewed with
+the same key; they stand at the names that the SRV records _xmpp-client._tcp and _xmpps-client._tcp point to, if those are others.
+
+Warnings leave the exit code 0; faults make it 3. Nothing is changed.")]
+    Certs {
+        /// Only these
+        #[arg(value_name = "HOST", value_parser = host)]
+        hosts: Vec<Domain>,
+        #[command(flatten)]
+        print: Print,
+    },
 }
 
 /// Prints data.
@@ -648,6 +667,7 @@ mod tests {
             "spondee passwords",
             "spondee passwords upgrade",
             "spondee check config",
+            "spondee check certs",
             "spondee example-config",
         ] {
             let help = parse(&format!("{line} --help")).unwrap_err();

@@ -1,6 +1,7 @@
 //! `spondee check config`: everything that is wrong with a configuration, its certificates and its data directory.
 
 mod certificates;
+pub(super) mod certs;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,12 @@ pub(super) fn perform(
             writeln!(console.out, "{text}")?;
         }
     }
-    match report.faults.len() {
+    ending(report.faults.len())
+}
+
+/// How a look for mistakes ends that found so many.
+fn ending(faults: usize) -> Result<(), Failure> {
+    match faults {
         0 => Ok(()),
         count => Err(Failure::Unusable(format!(
             "{count} {} to be mended",

@@ -191,6 +191,9 @@ fn perform(
             let source = find(file.or(args.config));
             check::perform(&source, print.form(), console)
         }
+        Some(Task::Check(CheckTask::Certs { hosts, print })) => {
+            check::certs::perform(&find(args.config), &hosts, print.form(), console)
+        }
         Some(Task::ExampleConfig) => Ok(console.out.write_all(EXAMPLE.as_bytes())?),
     }
 }

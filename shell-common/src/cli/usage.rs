@@ -33,9 +33,7 @@ pub(super) fn advise(
             "archive" => archive(word),
             "passwords" => passwords(word),
             "user" => user(word),
-            "check" => Some(format!(
-                "there is nothing to check but a configuration: `spondee check config {word}`"
-            )),
+            "check" => Some(check(word)),
             _ => command(word, &line),
         };
     }
@@ -167,6 +165,18 @@ fn user(word: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("this is called `spondee user {task}`"))
+}
+
+/// The same behind `check`.
+fn check(word: &str) -> String {
+    match word {
+        "cert" | "certificate" | "certificates" => {
+            "this is called `spondee check certs`".to_owned()
+        }
+        _ => format!(
+            "`spondee check config` looks at a configuration: `spondee check config {word}`"
+        ),
+    }
 }
 
 /// The same behind `archive`.
@@ -377,6 +387,7 @@ mod tests {
                 "spondee check spondee.toml",
                 "`spondee check config spondee.toml`",
             ),
+            ("spondee check certificates", "`spondee check certs`"),
             ("spondee -c spondee.toml", "--config FILE"),
         ] {
             let told = told(line, &[]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -229,6 +229,8 @@ pub(super) fn same(name: &str, host: &str) -> bool {
 pub(super) struct Pair {
     pub(super) certified: CertifiedKey,
     pub(super) remarks: Vec<String>,
+    /// Where the key was found: the file, and the line in it.
+    pub(super) key: (PathBuf, usize),
 }
 
 impl Pair {
@@ -270,6 +272,7 @@ impl Pair {
                     return Ok(Self {
                         certified: CertifiedKey::new(certificate.chain.clone(), signing),
                         remarks: remarks(certificate, &inside, beside.as_ref(), (file, key)),
+                        key: (file.path.clone(), key.line),
                     });
                 }
                 Err(unfit) => {

@@ -49,6 +49,8 @@ pub(super) struct HostTls {
 pub(super) struct About {
     /// Where it was read.
     pub(super) file: PathBuf,
+    /// And its key.
+    pub(super) key: PathBuf,
     /// Until when and for whom it is good.
     pub(super) facts: Facts,
     /// As it was when it was loaded.

@@ -64,6 +64,8 @@ pub enum HostState {
 pub struct Source {
     /// Its file.
     pub file: PathBuf,
+    /// The file of its key.
+    pub key: PathBuf,
     /// The day on which it ends.
     pub valid_until: String,
     /// Other certificates that clients would accept for this host. Which one is used: see `TlsHosts::load`.
@@ -165,6 +167,7 @@ impl Search {
                 let state = HostState::Found(Source {
                     valid_until: date(usable.tls.about.facts.not_after),
                     spare: spare(&file),
+                    key: usable.tls.about.key.clone(),
                     file,
                 });
                 (Some(Arc::new(usable.tls)), report(state, remarks))
@@ -224,6 +227,7 @@ impl Search {
         remarks.extend(policy.remark(signature));
         let about = About {
             file: found.path.clone(),
+            key: pair.key.0,
             facts: certificate.facts.clone(),
             reception,
             signature,
@@ -255,6 +259,7 @@ impl Search {
     ) -> (Arc<HostTls>, HostState) {
         let source = Source {
             file: before.about.file.clone(),
+            key: before.about.key.clone(),
             valid_until: date(before.about.facts.not_after),
             spare: Vec::new(),
         };
@@ -288,7 +293,7 @@ impl Search {
 }
 
 /// Seconds since 1970.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .ok()

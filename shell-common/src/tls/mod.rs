@@ -17,14 +17,17 @@ mod names;
 mod pem;
 mod policy;
 mod pump;
+mod shown;
 
 pub(crate) use audit::date;
 pub use audit::{Remark, Severity};
 pub use certs::CertError;
 pub use development::generate_development_certificate;
 pub use hosts::TlsHosts;
+pub(crate) use load::now;
 pub use load::{HostReport, HostState, Loaded, Source};
 pub(crate) use names::{DH_GROUP, dhparam, group, suite_of_12, suite_of_13};
 pub(crate) use policy::lacks_group_for_12;
 pub use policy::{Dhe, HostPolicy, Policies, Policy, Suites, Versions};
 pub use pump::{Ended, Pump, Received, Step, Taken, TlsError};
+pub(crate) use shown::Shown;

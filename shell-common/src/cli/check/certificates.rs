@@ -21,10 +21,13 @@ pub(super) struct Checked {
 /// A host and its certificate.
 #[derive(Debug, Serialize)]
 pub(super) struct Host {
-    host: String,
+    pub(super) host: String,
     certificate: Certificate,
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
+    /// The file of its key.
+    #[serde(skip)]
+    pub(super) key: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_until: Option<String>,
     /// Others that would do as well.
@@ -166,6 +169,7 @@ impl Host {
                     false => Certificate::Found,
                 },
                 file: Some(source.file.clone()),
+                key: Some(source.key.clone()),
                 valid_until: Some(source.valid_until.clone()),
                 not_needed: source.spare.clone(),
                 tls: Tls::of(&tls.of(host)),
@@ -180,6 +184,7 @@ impl Host {
             host: host.to_string(),
             certificate,
             file: None,
+            key: None,
             valid_until: None,
             not_needed: Vec::new(),
             tls: Tls::of(&tls.of(host)),

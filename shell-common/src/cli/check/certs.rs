@@ -1,0 +1,247 @@
+//! `spondee check certs`: the certificate of each host as its clients meet it, with what to tell them and DNS.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use spondee_core::jid::Domain;
+use spondee_core::port::Opening;
+
+use super::super::Console;
+use super::super::args::Form;
+use super::super::failure::Failure;
+use super::super::source::Source;
+use super::certificates::{self, Host};
+use super::ending;
+use crate::config::Settings;
+use crate::tls::{Shown, now};
+
+/// Prints what there is to say of these hosts, or of all. Changes nothing.
+pub(in crate::cli) fn perform(
+    source: &Source,
+    hosts: &[Domain],
+    form: Form,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let mut settings = source.load()?;
+    if let Some(stranger) = hosts
+        .iter()
+        .find(|host| !settings.config.hosts.contains_key(*host))
+    {
+        return Err(Failure::Refused(format!(
+            "the host {stranger} is not served: the configuration has no section [host.\"{stranger}\"]"
+        )));
+    }
+    let wanted = |host: &Domain| hosts.is_empty() || hosts.contains(host);
+    settings.config.hosts.retain(|host, _| wanted(host));
+    let report = Report::of(&settings, source);
+    match form {
+        Form::Text => report.write(console.out)?,
+        Form::Json => {
+            let text = serde_json::to_string_pretty(&report).map_err(io::Error::from)?;
+            writeln!(console.out, "{text}")?;
+        }
+    }
+    ending(report.faults.len())
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    hosts: Vec<Entry>,
+    faults: Vec<String>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    #[serde(flatten)]
+    host: Host,
+    /// `None` where there is no certificate that can be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct Details {
+    #[serde(flatten)]
+    shown: Shown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file: Option<KeyFile>,
+    /// Records for DNS.
+    tlsa: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyFile {
+    file: PathBuf,
+    /// In octal digits.
+    mode: String,
+}
+
+impl KeyFile {
+    fn of(file: &Path) -> Option<Self> {
+        let mode = fs::metadata(file).ok()?.permissions().mode() & 0o7777;
+        Some(Self {
+            file: file.to_owned(),
+            mode: format!("{mode:04o}"),
+        })
+    }
+}
+
+impl Details {
+    pub(in crate::cli) fn of(
+        shown: Shown,
+        key: Option<&Path>,
+        host: Option<&Domain>,
+        settings: &Settings,
+    ) -> Self {
+        let tlsa = host.map(|host| shown.tlsa(host, &ports(settings)));
+        Self {
+            key_file: key.and_then(KeyFile::of),
+            tlsa: tlsa.unwrap_or_default(),
+            shown,
+        }
+    }
+
+    pub(in crate::cli) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (word, line) in self.shown.lines() {
+            row(out, word, &line)?;
+            if let (Some(key), "key") = (&self.key_file, word) {
+                let line = format!("{} (mode {})", key.file.display(), key.mode);
+                row(out, "key file", &line)?;
+            }
+        }
+        let mut word = "TLSA";
+        for record in &self.tlsa {
+            row(out, word, record)?;
+            word = "";
+        }
+        Ok(())
+    }
+}
+
+/// A word and what it stands for.
+pub(in crate::cli) fn row(out: &mut dyn Write, word: &str, line: &str) -> io::Result<()> {
+    writeln!(out, "  {word:<12} {line}")
+}
+
+/// Where clients connect, first those with STARTTLS.
+fn ports(settings: &Settings) -> Vec<u16> {
+    let of = |opening| {
+        let listen = settings.listen.iter();
+        let listen = listen.filter(move |listen| listen.listener.opening == opening);
+        listen.map(|listen| listen.address.port())
+    };
+    let mut ports: Vec<u16> = Vec::new();
+    for port in of(Opening::Clear).chain(of(Opening::Tls)) {
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
+    ports
+}
+
+impl Report {
+    fn of(settings: &Settings, source: &Source) -> Self {
+        let checked = certificates::check(settings, source);
+        let mut report = Self {
+            hosts: Vec::new(),
+            faults: checked.faults,
+            warnings: checked.warnings,
+        };
+        for host in checked.hosts {
+            let details = report.details(&host, settings);
+            report.hosts.push(Entry { host, details });
+        }
+        report
+    }
+
+    fn details(&mut self, host: &Host, settings: &Settings) -> Option<Details> {
+        let shown = Shown::of_file(host.file.as_deref()?, now());
+        // Somebody may have taken it away since.
+        let shown = shown
+            .map_err(|error| self.faults.push(error.message))
+            .ok()?;
+        let name = Domain::parse(&host.host).ok();
+        let key = host.key.as_deref();
+        Some(Details::of(shown, key, name.as_ref(), settings))
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        for entry in &self.hosts {
+            writeln!(out, "{}", entry.host.line())?;
+            if let Some(details) = &entry.details {
+                details.write(out)?;
+            }
+        }
+        for warning in &self.warnings {
+            writeln!(out, "warning: {warning}")?;
+        }
+        for fault in &self.faults {
+            writeln!(out, "fault: {fault}")?;
+        }
+        if self.faults.is_empty() {
+            writeln!(out, "The certificates can be used.")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::made::{Certs, params, self_made};
+
+    fn report(certs: &Certs) -> Report {
+        let text = format!("certificates = {:?}\n[host.\"a.example\"]\n", certs.root());
+        let file = Path::new("spondee.toml");
+        let settings = Settings::parse(&text, file, Path::new("/")).unwrap();
+        Report::of(&settings, &Source::File(file.to_owned()))
+    }
+
+    fn text(report: &Report) -> String {
+        let mut out = Vec::new();
+        report.write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_certificate_is_shown_with_its_key_file_its_fingerprints_and_its_records() {
+        let certs = Certs::new();
+        certs.put("a.example", &self_made(&params(&["a.example"], 60)));
+        let report = report(&certs);
+        let text = text(&report);
+        let key = format!(
+            "key file     {} (mode 0600)",
+            certs.path("a.example.key").display()
+        );
+        for words in [
+            "host a.example: has a certificate",
+            "names        a.example\n",
+            " days left\n",
+            "SHA-256      ",
+            "TLSA         _5222._tcp.a.example. IN TLSA 3 1 1 ",
+            " _5223._tcp.a.example. IN TLSA 3 0 1 ",
+            "The certificates can be used.",
+            &key,
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let json = serde_json::to_value(&report).unwrap();
+        let details = &json["hosts"][0]["details"];
+        assert_eq!(details["term"], "longer");
+        assert_eq!(details["key_file"]["mode"], "0600");
+        assert_eq!(details["sha256"].as_str().unwrap().len(), 64);
+        assert_eq!(json["hosts"][0]["host"], "a.example");
+    }
+
+    #[test]
+    fn a_host_without_a_certificate_is_told_what_it_lacks() {
+        let report = report(&Certs::new());
+        assert_eq!(report.faults.len(), 1);
+        assert!(report.hosts[0].details.is_none());
+        assert!(text(&report).contains("host a.example: has no certificate\nfault: "));
+    }
+}
