@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 mod data;
+pub(crate) mod development;
 mod look;
 mod reload;
 

@@ -69,6 +69,15 @@ pub const CERTIFICATE_SHORT_LIVED: Duration = Duration::from_secs(10 * 24 * 60 *
 /// These last days: less than a weekend is no time to mend anything.
 pub const CERTIFICATE_LAST_DAYS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
+/// Days that a certificate lasts which is made here, unless another number is asked for.
+pub const CERTIFICATE_DAYS: u32 = 365;
+
+/// Levels of directories that `cert import` looks through: `/etc/letsencrypt` has `live/HOST/FILE`, and a level is to spare.
+pub const IMPORT_DEPTH: u8 = 4;
+
+/// Files that it looks at. A thousand hosts with ten renewals each are as many; whoever has more has named the root of the machine.
+pub const IMPORT_FILES: usize = 50_000;
+
 /// Levels of directories searched for certificates, the one configured included. As Prosody.
 pub const CERTIFICATE_DIRECTORY_DEPTH: u8 = 3;
 

@@ -13,6 +13,7 @@ use spondee_core::envelope::placement::Placement;
 use spondee_core::shard::Shard;
 use spondee_shell_common::boot::{Booted, Reloaded};
 use spondee_shell_common::clock::Clock;
+use spondee_shell_common::control::Reloaded as Outcome;
 use spondee_shell_common::counters::{Counters, Totals};
 use spondee_shell_common::limits::shell::{self as limits, REST_LOOK, SHUTDOWN};
 use spondee_shell_common::listen;
@@ -113,6 +114,7 @@ impl Server {
             counters.push(counted);
             threads.push(spawn(thread, alarm).map_err(cannot_start)?);
         }
+        booted.control.ring_for_reloads(waker);
         let mailboxes = inboxes
             .iter()
             .map(|one| Arc::clone(one) as Arc<dyn Mailbox>);
@@ -156,9 +158,12 @@ impl Server {
             if let Ok(how) = self.ended.try_recv() {
                 return Err(how);
             }
+            if let Some(asked) = self.booted.control.reload_asked() {
+                asked.answer(&self.reload());
+            }
             for signal in signals.pending() {
                 match signal {
-                    Signal::Reload => self.reload(),
+                    Signal::Reload => drop(self.reload()),
                     Signal::Report => tracing::info!("{}", self.totals()),
                     Signal::Stop if deadline.is_some() => {
                         return Err("stopped at once by a second signal".to_owned());
@@ -174,7 +179,8 @@ impl Server {
         }
     }
 
-    fn reload(&mut self) {
+    /// Reads everything again, and says in the log and to who asked what came of it.
+    fn reload(&mut self) -> Outcome {
         match self.booted.reload.again() {
             Ok(Reloaded {
                 config,
@@ -188,7 +194,7 @@ impl Server {
                 self.order(&Order::Reload(config, tls));
                 if faults.is_empty() {
                     tracing::info!("configuration and certificates reloaded");
-                    return;
+                    return Outcome::Whole;
                 }
                 for fault in &faults {
                     tracing::error!("{fault}");
@@ -196,11 +202,13 @@ impl Server {
                 tracing::error!(
                     "reloaded only in part: what is said above is to be mended, all else has been taken over"
                 );
+                Outcome::InPart { faults }
             }
             Err(faults) => {
-                for fault in faults {
+                for fault in &faults {
                     tracing::error!("not reloaded: {fault}");
                 }
+                Outcome::Not { faults }
             }
         }
     }

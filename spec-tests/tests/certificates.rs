@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -180,6 +181,88 @@ fn the_fingerprint_that_is_shown_is_that_of_the_certificate_that_is_served() {
     assert!(
         stranger.contains("no section [host.\"b.example\"]"),
         "{stranger}"
+    );
+}
+
+/// As certbot lays files out, and as its hook runs.
+#[test]
+fn a_renewal_that_is_imported_is_served_once_the_command_has_ended() {
+    let server = start(Server::prepare(Scratch::new().unwrap(), "").unwrap());
+    let live = server.scratch().join("live/localhost");
+    fs::create_dir_all(&live).unwrap();
+    let authority = Authority::new(&live).unwrap();
+    authority.issue(&live, "localhost").unwrap();
+    fs::rename(live.join("localhost.crt"), live.join("fullchain.pem")).unwrap();
+    fs::rename(live.join("localhost.key"), live.join("privkey.pem")).unwrap();
+    let from = server.scratch().join("live").display().to_string();
+    let import = ["cert", "import", "localhost", "--from", &from];
+    let said = server.command(&import).unwrap();
+    for words in ["fullchain.pem was copied to", "the server has reloaded"] {
+        assert!(said.contains(words), "{said}");
+    }
+    sign_in(&server, &Trust::pem(authority.pem()).unwrap()).unwrap();
+    for name in ["localhost.crt", "localhost.key"] {
+        let path = server.scratch().join("certs").join(name);
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let again = server.command(&import).unwrap();
+    assert!(
+        again.contains("already") && !again.contains("reloaded"),
+        "{again}"
+    );
+
+    // The next one comes half.
+    authority.issue(&live, "localhost").unwrap();
+    fs::rename(live.join("localhost.crt"), live.join("fullchain.pem")).unwrap();
+    fs::remove_file(live.join("localhost.key")).unwrap();
+    let fault = server.command(&import).unwrap_err();
+    assert!(fault.contains("exit status: 1"), "{fault}");
+    assert!(fault.contains("not imported: localhost: "), "{fault}");
+    assert!(fault.contains("does not belong"), "{fault}");
+    sign_in(&server, &Trust::pem(authority.pem()).unwrap()).unwrap();
+}
+
+#[test]
+fn a_certificate_is_made_shown_and_asked_for_by_its_host() {
+    let stopped = Server::prepare(Scratch::new().unwrap(), "[host.\"b.example\"]\n").unwrap();
+    let made = stopped
+        .command(&["cert", "generate", "b.example", "--days", "30"])
+        .unwrap();
+    assert!(
+        made.contains("b.example.crt") && made.contains("no server runs"),
+        "{made}"
+    );
+    let shown = stopped.command(&["cert", "show", "b.example"]).unwrap();
+    assert!(
+        shown.contains("names        b.example\n") && shown.contains("TLSA"),
+        "{shown}"
+    );
+    let file = stopped
+        .scratch()
+        .join("certs/b.example.crt")
+        .display()
+        .to_string();
+    let of_file = stopped.command(&["cert", "fingerprint", &file]).unwrap();
+    assert_eq!(
+        of_file,
+        stopped
+            .command(&["cert", "fingerprint", "b.example"])
+            .unwrap()
+    );
+    let again = stopped
+        .command(&["cert", "generate", "b.example"])
+        .unwrap_err();
+    assert!(again.contains("is there already"), "{again}");
+    let asked = stopped.command(&["cert", "request", "b.example"]).unwrap();
+    assert!(
+        asked.contains("b.example.csr; give it to an authority"),
+        "{asked}"
+    );
+    let none = stopped.command(&["cert", "show", "c.example"]).unwrap_err();
+    assert!(
+        none.contains("there is no certificate for c.example"),
+        "{none}"
     );
 }
 

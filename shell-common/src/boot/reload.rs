@@ -11,6 +11,7 @@ use spondee_core::jid::Domain;
 use spondee_core::sasl::Provider;
 
 use super::certificates::{Certificates, Running};
+use super::development;
 use crate::config::Settings;
 use crate::rounds;
 use crate::tls::TlsHosts;
@@ -42,7 +43,7 @@ pub struct Reloaded {
 }
 
 impl Reload {
-    /// Reads file and certificates again. What cannot change at run time is warned about and left; a host whose certificate has
+    /// Reads file and certificates again; a server for development makes those anew that have expired. What cannot change at run time is warned about and left; a host whose certificate has
     /// gone or cannot be used keeps the one it had.
     ///
     /// # Errors
@@ -50,7 +51,10 @@ impl Reload {
     pub fn again(&mut self) -> Result<Reloaded, Vec<String>> {
         let mut settings = match &self.file {
             Some(file) => Settings::load(file).map_err(|error| error.faults)?,
-            None => self.running.clone(),
+            None => {
+                development::certificates(&self.running).map_err(|fault| vec![fault])?;
+                self.running.clone()
+            }
         };
         settings.config.shards = self.running.config.shards;
         settings.config.server_secret = self.running.config.server_secret;

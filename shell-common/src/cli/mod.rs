@@ -1,10 +1,12 @@
-//! The command line: `spondee [serve]`, `spondee user …`, `spondee archive …`, `spondee passwords upgrade`, `spondee check config`, `spondee example-config`.
+//! The command line: `spondee [serve]`, `spondee user …`, `spondee archive …`, `spondee passwords upgrade`, `spondee cert …`, `spondee check …`,
+//! `spondee example-config`.
 //!
 //! Everything goes through `main_with`, which is given its arguments, streams and surroundings and returns the exit code: tests
 //! call it as a shell's `main` does. Errors are sentences that say what to do.
 
 mod archive;
 mod args;
+mod cert;
 mod check;
 mod failure;
 mod password;
@@ -194,6 +196,7 @@ fn perform(
         Some(Task::Check(CheckTask::Certs { hosts, print })) => {
             check::certs::perform(&find(args.config), &hosts, print.form(), console)
         }
+        Some(Task::Cert(task)) => cert::perform(task, &find(args.config), console),
         Some(Task::ExampleConfig) => Ok(console.out.write_all(EXAMPLE.as_bytes())?),
     }
 }

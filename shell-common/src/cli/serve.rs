@@ -9,10 +9,9 @@ use spondee_core::port::Opening;
 use super::failure::Failure;
 use super::source::load;
 use super::{Console, Serve};
-use crate::boot::boot;
+use crate::boot::{boot, development};
 use crate::config::{Settings, Wanted};
 use crate::log;
-use crate::tls::generate_development_certificate;
 
 /// Serves what a file says.
 pub(super) fn configured(file: PathBuf, serve: Serve) -> Result<(), Failure> {
@@ -33,7 +32,7 @@ pub(super) fn development(
     let settings = Settings::development(directory);
     log::start(settings.log_level).map_err(no_thread)?;
     warn_of_root();
-    let certificates = make_certificates(&settings)?;
+    let certificates = development::certificates(&settings).map_err(Failure::Unusable)?;
     let greeting = greeting(program, &settings, &certificates);
     let booted = boot(settings, None).map_err(Failure::Unusable)?;
     let mut greet = || {
@@ -58,21 +57,6 @@ fn warn_of_root() {
             "running as root: whoever breaks into the server has the whole machine; give it a user of its own"
         );
     }
-}
-
-/// The files of the certificates, those missing made.
-fn make_certificates(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for host in settings.config.hosts.keys() {
-        let file = settings.certificates.join(format!("{host}.crt"));
-        // What may not be looked at is left to boot, which tells why.
-        if !file.try_exists().unwrap_or(true) {
-            generate_development_certificate(&settings.certificates, host)
-                .map_err(|error| Failure::Unusable(error.message))?;
-        }
-        files.push(file);
-    }
-    Ok(files)
 }
 
 /// Five lines: what it did and what to do next.

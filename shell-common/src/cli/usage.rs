@@ -33,6 +33,7 @@ pub(super) fn advise(
             "archive" => archive(word),
             "passwords" => passwords(word),
             "user" => user(word),
+            "cert" => cert(word),
             "check" => Some(check(word)),
             _ => command(word, &line),
         };
@@ -165,6 +166,25 @@ fn user(word: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("this is called `spondee user {task}`"))
+}
+
+/// The same behind `cert`.
+fn cert(word: &str) -> Option<String> {
+    let task = match word {
+        "info" | "list" | "view" => "show",
+        "copy" | "install" => "import",
+        "create" | "make" | "new" | "self-signed" => "generate",
+        "csr" => "request",
+        "hash" | "sha256" => "fingerprint",
+        "check" | "verify" => return Some("this is called `spondee check certs`".to_owned()),
+        "renew" => {
+            return Some(
+                "what renews certificates is certbot, lego or acme.sh; `spondee cert import` brings what they renewed".to_owned(),
+            );
+        }
+        _ => return None,
+    };
+    Some(format!("this is called `spondee cert {task}`"))
 }
 
 /// The same behind `check`.
@@ -396,5 +416,20 @@ mod tests {
         assert_eq!(told("spondee frobnicate", &[]), None);
         assert_eq!(told("spondee user frobnicate", &[]), None);
         assert_eq!(told("spondee archive frobnicate", &[]), None);
+    }
+    #[test]
+    fn other_words_for_what_is_done_with_certificates_are_understood() {
+        for (line, words) in [
+            ("spondee cert csr a.example", "`spondee cert request`"),
+            ("spondee cert info a.example", "`spondee cert show`"),
+            ("spondee cert install", "`spondee cert import`"),
+            ("spondee cert new a.example", "`spondee cert generate`"),
+            ("spondee cert verify", "`spondee check certs`"),
+            ("spondee cert renew", "`spondee cert import` brings"),
+        ] {
+            let told = told(line, &[]).unwrap();
+            assert!(told.contains(words), "{line}: {told}");
+        }
+        assert_eq!(told("spondee cert frobnicate", &[]), None);
     }
 }

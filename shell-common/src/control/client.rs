@@ -7,7 +7,7 @@ use std::path::Path;
 use spondee_core::port::{Command, CommandResult};
 use zeroize::Zeroizing;
 
-use super::wire::{Answer, Request};
+use super::wire::{Answer, Reloaded, Request};
 use crate::limits::{CONTROL_ANSWER, CONTROL_ANSWER_BYTES, CONTROL_IDLE};
 use crate::remedy::explain;
 
@@ -25,6 +25,38 @@ pub enum CallError {
 /// # Errors
 /// There is no server, or its answer did not come.
 pub fn call(socket: &Path, command: &Command) -> Result<CommandResult, CallError> {
+    let stream = connect(socket)?;
+    let lost = |error: &dyn std::fmt::Display| {
+        CallError::Lost(format!(
+            "the server did not answer ({error}): look whether the command took effect"
+        ))
+    };
+    let request = Request::try_from(command).map_err(|error| lost(&error))?;
+    let answer = ask(&stream, &request).map_err(|error| lost(&error))?;
+    answer.into_result().map_err(CallError::Lost)
+}
+
+/// Asks the server behind `socket` to read configuration and certificates again, and waits until it has.
+///
+/// # Errors
+/// There is no server, or its answer did not come.
+pub fn reload(socket: &Path) -> Result<Reloaded, CallError> {
+    let stream = connect(socket)?;
+    let answer = ask(&stream, &Request::Reload).map_err(|error| {
+        CallError::Lost(format!(
+            "the server did not say what came of the reload ({error}): look into its log"
+        ))
+    })?;
+    if let Answer::Reloaded { outcome } = answer {
+        return Ok(outcome);
+    }
+    Err(CallError::Lost(match answer.into_result() {
+        Err(why) => why,
+        Ok(_) => "the server cannot reload now; look into its log".to_owned(),
+    }))
+}
+
+fn connect(socket: &Path) -> Result<UnixStream, CallError> {
     // A socket that nobody listens to is left over from a server that was killed. Where we may not look, or cannot, the data directory
     // itself tells why.
     let nobody = [
@@ -33,28 +65,21 @@ pub fn call(socket: &Path, command: &Command) -> Result<CommandResult, CallError
         io::ErrorKind::NotFound,
         io::ErrorKind::PermissionDenied,
     ];
-    let stream = UnixStream::connect(socket).map_err(|error| {
+    UnixStream::connect(socket).map_err(|error| {
         if nobody.contains(&error.kind()) {
             CallError::NoServer
         } else {
             let (shown, why) = (socket.display(), explain(&error, socket));
             CallError::Lost(format!("cannot reach {shown}: {why}"))
         }
-    })?;
-    let answer = ask(&stream, command).map_err(|error| {
-        CallError::Lost(format!(
-            "the server did not answer ({error}): look whether the command took effect"
-        ))
-    })?;
-    answer.into_result().map_err(CallError::Lost)
+    })
 }
 
-fn ask(stream: &UnixStream, command: &Command) -> io::Result<Answer> {
+fn ask(stream: &UnixStream, request: &Request<'_>) -> io::Result<Answer> {
     // Longer than the server waits for its own answer.
     stream.set_read_timeout(Some(CONTROL_ANSWER + CONTROL_IDLE))?;
     stream.set_write_timeout(Some(CONTROL_IDLE))?;
-    let request = Request::try_from(command).map_err(io::Error::other)?;
-    let mut line = Zeroizing::new(serde_json::to_vec(&request)?);
+    let mut line = Zeroizing::new(serde_json::to_vec(request)?);
     line.push(b'\n');
     let mut writer = stream;
     // A server that is too busy answers and closes without reading: its answer is there all the same.

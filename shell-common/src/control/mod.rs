@@ -24,6 +24,8 @@
 //!     {"result":"trimmed","messages":500,"more":true}
 //! {"command":"erase","host":"example.org"}       one step towards leaving nothing of users that were deleted, to be asked for again
 //!     {"result":"erased","left":"some"}          "held" by another program that reads the database; "nothing"
+//! {"command":"reload"}        read configuration and certificates again; the answer comes when that is done
+//!     {"result":"reloaded","outcome":{"took":"whole"}}     "in-part" or "not", with "faults":["…"]
 //! {"command":"import","account":"juliet@example.org","step":{"look":"heed"}}     a step of an import (`wire/import.rs`), for `user import`
 //! ```
 //!
@@ -42,8 +44,9 @@ use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::thread;
 
 use spondee_core::envelope::placement::Placement;
@@ -58,9 +61,10 @@ use crate::log::{Cause, Subject, may_write};
 use crate::mailbox::{Letter, Mailbox};
 use crate::remedy::explain;
 
-pub use client::{CallError, call};
+pub use client::{CallError, call, reload};
 pub(crate) use wire::Details;
-use wire::{Answer, Refusal, Request};
+pub use wire::Reloaded;
+use wire::{Answer, Asked, Refusal, Request};
 
 /// The socket's name in a data directory.
 pub const SOCKET_NAME: &str = "control.sock";
@@ -95,6 +99,29 @@ struct Shared {
     state: Mutex<State>,
     /// Apart from the rest, because shards' threads come here: held to look something up, never for a call of the system.
     pending: Mutex<HashMap<CommandId, SyncSender<CommandResult>>>,
+    reloads: Mutex<Reloads>,
+}
+
+/// Who waits for a reload.
+#[derive(Debug, Default)]
+struct Reloads {
+    waiting: Vec<SyncSender<Reloaded>>,
+    /// Wakes who carries it out.
+    bell: Option<Waker>,
+}
+
+/// A reload that was asked for.
+#[derive(Debug)]
+pub struct ReloadAsked(Vec<SyncSender<Reloaded>>);
+
+impl ReloadAsked {
+    /// Tells all who asked what came of it.
+    pub fn answer(self, outcome: &Reloaded) {
+        for sender in self.0 {
+            // Whoever asked may have gone.
+            let _ = sender.try_send(outcome.clone());
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -133,6 +160,7 @@ impl Control {
                     connections: HashMap::new(),
                 }),
                 pending: Mutex::default(),
+                reloads: Mutex::default(),
             }),
         }
     }
@@ -171,6 +199,19 @@ impl Control {
         Ok(())
     }
 
+    /// From now on this is woken when somebody asks for a reload.
+    pub fn ring_for_reloads(&self, bell: Waker) {
+        self.shared.reloads().bell = Some(bell);
+    }
+
+    /// A reload that was asked for since the last call. Whoever asks from here on gets the next one: what it wants to be read may not be
+    /// there yet.
+    #[must_use]
+    pub fn reload_asked(&self) -> Option<ReloadAsked> {
+        let waiting = std::mem::take(&mut self.shared.reloads().waiting);
+        (!waiting.is_empty()).then_some(ReloadAsked(waiting))
+    }
+
     /// Passes a result to whoever asked. Never waits: there is room for the one answer to each question, and what comes of it
     /// on the way to the client is the affair of the client's thread.
     pub fn answer(&self, id: CommandId, result: CommandResult) {
@@ -187,6 +228,7 @@ impl Control {
         let before = std::mem::replace(&mut state.phase, Phase::Stopped);
         // Behind the phase: from here on nobody asks.
         self.shared.pending().clear();
+        self.shared.reloads().waiting.clear();
         for (_, connection) in state.connections.drain() {
             // It may be closed already.
             let _ = connection.shutdown(Shutdown::Both);
@@ -285,7 +327,11 @@ fn converse(shared: &Shared, stream: &UnixStream, shards: &Shards) -> io::Result
             };
         }
         let answer = match Request::parse(&line) {
-            Ok(command) => match carry_out(shared, shards, command) {
+            Ok(Asked::Reload) => match reloaded(shared) {
+                Some(answer) => answer,
+                None => return Ok(()),
+            },
+            Ok(Asked::Command(command)) => match carry_out(shared, shards, command) {
                 Some(answer) => answer,
                 // Stopped: the connection is being closed.
                 None => return Ok(()),
@@ -326,12 +372,30 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
     mailbox.post(vec![Letter::Command(id, command)]);
     match answer.recv_timeout(CONTROL_ANSWER) {
         Ok(result) => Some(result.into()),
-        Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => None,
-        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => {
             shared.pending().remove(&id);
             tracing::error!("a command was not answered");
             Some(Answer::refused(Refusal::Timeout))
         }
+    }
+}
+
+/// Waits for who carries out reloads. `None` when the server stops meanwhile.
+fn reloaded(shared: &Shared) -> Option<Answer> {
+    let (sender, answer) = sync_channel(1);
+    let mut reloads = shared.reloads();
+    let Some(bell) = reloads.bell.clone() else {
+        drop(reloads);
+        return Some(Answer::malformed("this server does not reload".to_owned()));
+    };
+    reloads.waiting.push(sender);
+    drop(reloads);
+    bell.wake();
+    match answer.recv_timeout(CONTROL_ANSWER) {
+        Ok(outcome) => Some(Answer::Reloaded { outcome }),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => Some(Answer::refused(Refusal::Timeout)),
     }
 }
 
@@ -345,6 +409,11 @@ impl Shared {
     /// Nothing panics while it holds the lock, so a poisoned one still guards a whole state.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As above.
+    fn reloads(&self) -> MutexGuard<'_, Reloads> {
+        self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As above. Whoever has both takes `lock` first.

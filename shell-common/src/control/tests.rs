@@ -431,3 +431,35 @@ fn what_is_asked_of_archives_and_of_what_was_deleted_arrives_and_is_answered() {
         assert_eq!(result, reply);
     }
 }
+
+/// What is to be read may be written after the one before began.
+#[test]
+fn whoever_asks_for_a_reload_is_told_what_came_of_one_that_began_later() {
+    let server = Server::start();
+    let path = server.control.path().to_owned();
+    let refused = reload(&path).unwrap_err();
+    assert!(matches!(refused, CallError::Lost(why) if why.contains("does not reload")));
+    server.control.ring_for_reloads(Waker::noop().clone());
+    let waits = || {
+        let path = path.clone();
+        thread::spawn(move || reload(&path).unwrap())
+    };
+    let next = || loop {
+        match server.control.reload_asked() {
+            Some(asked) => break asked,
+            None => thread::yield_now(),
+        }
+    };
+    let first = waits();
+    let asked = next();
+    let second = waits();
+    let later = next();
+    asked.answer(&Reloaded::Whole);
+    assert_eq!(first.join().unwrap(), Reloaded::Whole);
+    let outcome = Reloaded::InPart {
+        faults: vec!["a.crt: gone".to_owned()],
+    };
+    later.answer(&outcome);
+    assert_eq!(second.join().unwrap(), outcome);
+    assert!(server.control.reload_asked().is_none());
+}

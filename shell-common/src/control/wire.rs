@@ -74,6 +74,8 @@ pub(super) enum Request<'a> {
         #[serde(borrow)]
         password: Cow<'a, str>,
     },
+    /// Read configuration and certificates again.
+    Reload,
     Show {
         #[serde(borrow)]
         account: Cow<'a, str>,
@@ -82,6 +84,15 @@ pub(super) enum Request<'a> {
         #[serde(borrow)]
         account: Cow<'a, str>,
     },
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// Of the owner's shard.
+    Command(Command),
+    /// Of the whole server.
+    Reload,
 }
 
 /// One line from the server.
@@ -109,12 +120,32 @@ pub(super) enum Answer {
         /// `None` is never.
         until: Option<i64>,
     },
+    /// What came of a reload.
+    Reloaded { outcome: Reloaded },
     /// A step of a trim is done.
     Trimmed { messages: u32, more: bool },
     /// What there is to know of an account.
     User { user: Details },
     /// In order; fewer than the limit means there are no more.
     Users { users: Vec<User> },
+}
+
+/// What came of a reload.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "took", rename_all = "kebab-case")]
+pub enum Reloaded {
+    /// Everything has been taken over.
+    Whole,
+    /// But for what these sentences say.
+    InPart {
+        /// What is to be mended.
+        faults: Vec<String>,
+    },
+    /// Nothing has, for these reasons.
+    Not {
+        /// What is to be mended.
+        faults: Vec<String>,
+    },
 }
 
 /// One account of a list.
@@ -169,7 +200,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// A sentence: what is wrong with it.
-    pub(super) fn parse(line: &'a [u8]) -> Result<Command, String> {
+    pub(super) fn parse(line: &'a [u8]) -> Result<Asked, String> {
         let request: Self = serde_json::from_slice(line).map_err(|error| {
             // The text itself might be a password: only its kind and place are told.
             let place = format!("line {} column {}", error.line(), error.column());
@@ -180,11 +211,12 @@ impl<'a> Request<'a> {
                 | serde_json::error::Category::Syntax => format!("not JSON: {place}"),
             }
         })?;
-        request.into_command()
+        request.into_asked()
     }
 
-    fn into_command(self) -> Result<Command, String> {
-        Ok(match self {
+    fn into_asked(self) -> Result<Asked, String> {
+        Ok(Asked::Command(match self {
+            Self::Reload => return Ok(Asked::Reload),
             Self::Add {
                 account,
                 password,
@@ -236,7 +268,7 @@ impl<'a> Request<'a> {
             Self::Upgrade { account } => Command::Upgrade {
                 account: address(&account)?,
             },
-        })
+        }))
     }
 }
 
@@ -325,6 +357,9 @@ impl Answer {
             Self::Disconnected { sessions } => Ok(CommandReply::Disconnected { sessions }),
             Self::Done => Ok(CommandReply::Done),
             Self::Erased { left } => Ok(left.into()),
+            Self::Reloaded { .. } => {
+                return Err("the server answered something else than was asked".to_owned());
+            }
             Self::Trimmed { messages, more } => Ok(CommandReply::Trimmed { messages, more }),
             Self::Held { deleted, until } => Err(CommandError::Held(Held {
                 deleted: UnixTime(deleted),

@@ -129,7 +129,8 @@ impl Audit<'_> {
         let (from, until) = (facts.not_before, facts.not_after);
         let renewal = match is_self_issued(own) {
             true => {
-                "make another (a development server does so by itself once this one is removed)"
+                "make another (spondee cert generate does, once this one is moved away; a development server does by itself, when \
+                 it starts or reloads)"
             }
             false => "renew it, and find out why it was not renewed by itself",
         };

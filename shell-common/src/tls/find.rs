@@ -313,7 +313,7 @@ fn is_overlooked(name: &str) -> bool {
 }
 
 /// `.crt` becomes `.key`, `fullchain` becomes `privkey`, any other `.pem` becomes `.key`.
-fn key_beside(path: &Path) -> PathBuf {
+pub(super) fn key_beside(path: &Path) -> PathBuf {
     let name = path.file_name().map(OsStr::to_string_lossy);
     match name {
         Some(name) if name.contains("fullchain") && !name.ends_with(".crt") => {

@@ -15,6 +15,7 @@ use x509_parser::oid_registry::{
 };
 use zeroize::Zeroizing;
 
+use super::bring::block;
 use super::pem::{Block, Secrecy};
 
 /// A private key as it stands in a file.
@@ -60,6 +61,21 @@ impl Form {
     }
 }
 
+impl Form {
+    fn label(&self) -> String {
+        let kind = match self {
+            Self::Pkcs8 => "",
+            Self::Pkcs1 => "RSA ",
+            Self::Sec1 => "EC ",
+            Self::Dsa => "DSA ",
+            Self::Encrypted => "ENCRYPTED ",
+            Self::OpenSsh => "OPENSSH ",
+            Self::Other(label) => return label.clone(),
+        };
+        format!("{kind}PRIVATE KEY")
+    }
+}
+
 impl Key {
     pub(super) fn new(form: Form, block: Block) -> Self {
         let form = match block.secrecy {
@@ -71,6 +87,11 @@ impl Key {
             line: block.line,
             der: block.der,
         }
+    }
+
+    /// As it is written, in a block of its own.
+    pub(super) fn pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(block(&self.form.label(), &self.der))
     }
 
     /// The key, ready to sign.

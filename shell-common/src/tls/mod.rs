@@ -2,6 +2,7 @@
 
 mod audit;
 mod binding;
+mod bring;
 mod certs;
 mod chain;
 mod development;
@@ -15,18 +16,22 @@ mod load;
 pub(crate) mod made;
 mod names;
 mod pem;
+mod place;
 mod policy;
 mod pump;
 mod shown;
 
 pub(crate) use audit::date;
 pub use audit::{Remark, Severity};
+pub(crate) use bring::{Brought, Stock};
 pub use certs::CertError;
 pub use development::generate_development_certificate;
+pub(crate) use development::{Renewal, generate, renew, request};
 pub use hosts::TlsHosts;
 pub(crate) use load::now;
 pub use load::{HostReport, HostState, Loaded, Source};
 pub(crate) use names::{DH_GROUP, dhparam, group, suite_of_12, suite_of_13};
+pub(crate) use place::{Owner, Place};
 pub(crate) use policy::lacks_group_for_12;
 pub use policy::{Dhe, HostPolicy, Policies, Policy, Suites, Versions};
 pub use pump::{Ended, Pump, Received, Step, Taken, TlsError};

@@ -3,6 +3,7 @@ use std::fs;
 use spondee_core::config::TlsAvailable;
 
 use super::*;
+use crate::boot::boot;
 use crate::scratch::Scratch;
 use crate::tls::made::{Certs, domain, params, self_made};
 
@@ -191,4 +192,21 @@ fn nothing_changes_while_the_configuration_is_away_or_half_written() {
     }
     fs::write(&file, whole).unwrap();
     assert_eq!(reload.again().unwrap().faults, [""; 0]);
+}
+
+/// A year is over sooner than one thinks.
+#[test]
+fn a_development_server_whose_certificate_has_expired_makes_another() {
+    let scratch = Scratch::new();
+    let certs = Certs::new();
+    certs.put("localhost", &self_made(&params(&["localhost"], -1)));
+    let mut settings = Settings::development(scratch.path());
+    settings.certificates = certs.root().to_owned();
+    let mut booted = boot(settings, None).unwrap();
+    let expired = fs::read(certs.path("localhost.crt")).unwrap();
+    let reloaded = booted.reload.again().unwrap();
+    assert_eq!(reloaded.faults, [""; 0]);
+    assert_ne!(fs::read(certs.path("localhost.crt")).unwrap(), expired);
+    booted.workers.stop();
+    booted.store.stop();
 }

@@ -95,9 +95,11 @@ impl Details {
         shown: Shown,
         key: Option<&Path>,
         host: Option<&Domain>,
-        settings: &Settings,
+        settings: Option<&Settings>,
     ) -> Self {
-        let tlsa = host.map(|host| shown.tlsa(host, &ports(settings)));
+        let tlsa = host
+            .zip(settings)
+            .map(|(host, settings)| shown.tlsa(host, &ports(settings)));
         Self {
             key_file: key.and_then(KeyFile::of),
             tlsa: tlsa.unwrap_or_default(),
@@ -166,7 +168,7 @@ impl Report {
             .ok()?;
         let name = Domain::parse(&host.host).ok();
         let key = host.key.as_deref();
-        Some(Details::of(shown, key, name.as_ref(), settings))
+        Some(Details::of(shown, key, name.as_ref(), Some(settings)))
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {

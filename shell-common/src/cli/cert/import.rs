@@ -1,0 +1,146 @@
+//! `spondee cert import`: certificates from where others keep them, put where the server looks, and the server told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use spondee_core::jid::Domain;
+
+use super::super::Console;
+use super::super::failure::Failure;
+use super::owner;
+use crate::config::Settings;
+use crate::control::{self, CallError, Reloaded, socket_path};
+use crate::tls::{Brought, HostState, Place, Stock, TlsHosts, now};
+
+/// Brings the certificates of these hosts, or of all that are served.
+pub(super) fn import(
+    hosts: &[Domain],
+    from: &[PathBuf],
+    settings: &Settings,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let served = &settings.config.hosts;
+    if let Some(stranger) = hosts.iter().find(|host| !served.contains_key(*host)) {
+        return Err(Failure::Refused(format!(
+            "nothing was imported: the host {stranger} is not served, the configuration has no section [host.\"{stranger}\"]"
+        )));
+    }
+    let hosts: Vec<&Domain> = match hosts.is_empty() {
+        true => served.keys().collect(),
+        false => hosts.iter().collect(),
+    };
+    let stock = Stock::of(from, now()).map_err(|error| Failure::Refused(error.message))?;
+    let mut faults = Vec::new();
+    let mut changed = Changed::Nothing;
+    for host in hosts {
+        match bring(host, &stock, settings, console)? {
+            Ok(Changed::Something) => changed = Changed::Something,
+            Ok(Changed::Nothing) => {}
+            Err(fault) => faults.push(format!("{host}: {fault}")),
+        }
+    }
+    if changed == Changed::Something {
+        reload(settings, console)?;
+    }
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Refused(format!(
+            "not imported: {}",
+            faults.join("\nnot imported: ")
+        ))),
+    }
+}
+
+/// Whether there is anything to reload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Changed {
+    Nothing,
+    Something,
+}
+
+/// The outer error ends the command, the inner one is this host's.
+fn bring(
+    host: &Domain,
+    stock: &Stock,
+    settings: &Settings,
+    console: &mut Console<'_>,
+) -> Result<Result<Changed, String>, Failure> {
+    let Brought {
+        file,
+        certificate,
+        key,
+        remarks,
+    } = match stock.find(host) {
+        Ok(brought) => brought,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    for remark in remarks {
+        writeln!(console.err, "warning: {remark}")?;
+    }
+    let place = match Place::of(&settings.certificates, host, owner(settings)) {
+        Ok(place) => place,
+        Err(error) => return Ok(Err(error.message)),
+    };
+    let is_there =
+        |path: &Path, content: &str| fs::read(path).is_ok_and(|there| there == content.as_bytes());
+    if is_there(&place.certificate, &certificate) && is_there(&place.key, &key) {
+        writeln!(
+            console.out,
+            "{host}: {} is {} already",
+            place.certificate.display(),
+            file.display()
+        )?;
+        return Ok(Ok(Changed::Nothing));
+    }
+    if let Err(error) = place.put(&certificate, &key) {
+        return Ok(Err(error.message));
+    }
+    writeln!(
+        console.out,
+        "{host}: {} was copied to {}, its key to {}",
+        file.display(),
+        place.certificate.display(),
+        place.key.display()
+    )?;
+    if let Some(other) = used_instead(host, &place, settings) {
+        writeln!(
+            console.err,
+            "warning: {host}: {} goes before it; remove that if it is not meant to",
+            other.display()
+        )?;
+    }
+    Ok(Ok(Changed::Something))
+}
+
+/// Another file that a server takes for the host.
+fn used_instead(host: &Domain, place: &Place, settings: &Settings) -> Option<PathBuf> {
+    let hosts = std::slice::from_ref(host);
+    let loaded = TlsHosts::load(&settings.certificates, hosts, &settings.tls);
+    match &loaded.hosts.first()?.state {
+        HostState::Found(source) | HostState::Kept(source) => {
+            (source.file != place.certificate).then(|| source.file.clone())
+        }
+        HostState::Missing { .. } | HostState::Unusable => None,
+    }
+}
+
+/// Has a server that runs read its certificates again, and says what came of it.
+pub(super) fn reload(settings: &Settings, console: &mut Console<'_>) -> Result<(), Failure> {
+    let socket = socket_path(&settings.data_directory).map_err(Failure::Unusable)?;
+    match control::reload(&socket) {
+        Ok(Reloaded::Whole) => Ok(writeln!(console.out, "the server has reloaded")?),
+        Ok(Reloaded::InPart { faults }) => Err(Failure::Unusable(format!(
+            "the server has reloaded in part:\n{}",
+            faults.join("\n")
+        ))),
+        Ok(Reloaded::Not { faults }) => Err(Failure::Unusable(format!(
+            "the server could not reload and goes on with what it had:\n{}",
+            faults.join("\n")
+        ))),
+        Err(CallError::NoServer) => Ok(writeln!(
+            console.out,
+            "no server runs that this user may speak to; one that is started takes it"
+        )?),
+        Err(CallError::Lost(why)) => Err(Failure::Unusable(why)),
+    }
+}
