@@ -85,6 +85,12 @@ pub const CERTIFICATE_DIRECTORY_DEPTH: u8 = 3;
 /// ffdhe8192, so the last of a full queue waits for a tenth of a second, or three: less than anybody gives up after.
 pub const HANDSHAKE_QUEUE: usize = 256;
 
+/// How long `check tls` waits for an answer of another server.
+pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of stream features that it reads. Real ones are below 2 KiB.
+pub const PROBE_FEATURES_BYTES: usize = 64 * 1024;
+
 // -- PBKDF2 workers
 
 /// Questions that wait for a PBKDF2 worker. A PLAIN sign-in at 10,000 rounds of SHA-512 takes about 9 ms, so a full queue is two

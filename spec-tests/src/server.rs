@@ -238,6 +238,14 @@ impl Server {
         self.place.administer(command, arguments, input)
     }
 
+    /// The same however it ends: its exit code, and all that it printed.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn outcome(&self, arguments: &[&str]) -> Result<(i32, String), String> {
+        self.place.outcome(arguments)
+    }
+
     /// Where it keeps its data.
     #[must_use]
     pub fn data(&self) -> PathBuf {
@@ -457,7 +465,25 @@ impl Stopped {
         self.administer(Command::new(&self.binary), arguments, "")
     }
 
-    /// The same by `command`, as `begin` has it, with something on its standard input.
+    /// The same however it ends: its exit code, and all that it printed.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn outcome(&self, arguments: &[&str]) -> Result<(i32, String), String> {
+        let output = Command::new(&self.binary)
+            .arg("--config")
+            .arg(&self.config)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| format!("{arguments:?}: {e}"))?;
+        let code = output.status.code();
+        let code = code.ok_or_else(|| format!("{arguments:?}: {}", output.status))?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((code, String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    /// The same as `command` by another one, as `begin` has it, with something on its standard input.
     ///
     /// # Errors
     /// What the command said.

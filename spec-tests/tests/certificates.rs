@@ -266,6 +266,87 @@ fn a_certificate_is_made_shown_and_asked_for_by_its_host() {
     );
 }
 
+/// This server as the one that is looked at.
+#[test]
+fn the_tls_of_a_server_is_looked_at_from_outside() {
+    let server = Server::start(&[]).unwrap();
+    let clear = server.clear.to_string();
+    let direct = server.tls.to_string();
+    let ca = server.authority().path().display().to_string();
+    let look = ["check", "tls", "localhost", "--connect"];
+    for rest in [vec![clear.as_str()], vec![direct.as_str(), "--direct"]] {
+        let trusted: Vec<_> = look
+            .iter()
+            .copied()
+            .chain(rest.clone())
+            .chain(["--ca-file", &ca])
+            .collect();
+        let said = server.command(&trusted).unwrap();
+        for words in [
+            "protocol     TLS 1.3\n",
+            "key exchange X25519",
+            "names        localhost\n",
+            "A peer that verifies takes what is shown",
+        ] {
+            assert!(said.contains(words), "{said}");
+        }
+        // Nobody trusts a test's authority.
+        let untrusted: Vec<_> = look.iter().copied().chain(rest).collect();
+        let (code, said) = server.outcome(&untrusted).unwrap();
+        assert_eq!(code, 3, "{said}");
+        assert!(
+            said.contains("fault: a peer that verifies refuses it"),
+            "{said}"
+        );
+    }
+    let json = [
+        "check",
+        "tls",
+        "localhost",
+        "--connect",
+        &clear,
+        "--ca-file",
+        &ca,
+        "--json",
+    ];
+    let json: serde_json::Value = serde_json::from_str(&server.command(&json).unwrap()).unwrap();
+    assert_eq!(json["ways"][0]["opening"], "STARTTLS");
+    assert_eq!(json["ways"][0]["certificate"]["term"], "longer");
+}
+
+#[test]
+fn what_is_no_server_of_the_domain_that_is_looked_at_is_said() {
+    let server = Server::start(&[]).unwrap();
+    let (clear, direct) = (server.clear.to_string(), server.tls.to_string());
+    // Nobody listens where a listener has just gone.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = free.local_addr().unwrap().to_string();
+    drop(free);
+    let look = |rest: &[&str], words: &str| {
+        let arguments = [&["check", "tls"], rest].concat();
+        let (code, said) = server.outcome(&arguments).unwrap();
+        assert!(code == 3 && said.contains(words), "{rest:?}: {code} {said}");
+    };
+    look(
+        &["b.example", "--connect", &clear],
+        "refuses the stream: host-unknown",
+    );
+    look(&["localhost", "--connect", &direct], "the connection broke");
+    look(
+        &["localhost", "--connect", &clear, "--direct"],
+        "this is no TLS; is it the right port?",
+    );
+    look(
+        &["localhost", "--connect", &gone],
+        "no server of localhost was found",
+    );
+    // A port of clients is none of servers.
+    look(
+        &["localhost", "--connect", &clear, "--server"],
+        "refuses the stream: invalid-namespace",
+    );
+}
+
 #[test]
 fn a_port_in_use_is_refused_with_what_to_do() {
     let stopped = Server::prepare(Scratch::new().unwrap(), "").unwrap();

@@ -1,5 +1,7 @@
 //! What can be written behind `spondee`, and what `--help` says of it.
 
+mod certs;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +11,8 @@ use spondee_core::sasl::Tombstones;
 use spondee_core::time::parse_xep0082;
 
 use crate::config::{AMBIGUOUS, is_ambiguous, seconds};
-use crate::limits::CERTIFICATE_DAYS;
+
+pub(super) use certs::{CertTask, CheckTask, Toward};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -66,7 +69,7 @@ pub(super) enum Task {
     #[command(subcommand, after_help = PASSWORDS_EXAMPLES)]
     Passwords(PasswordsTask),
     /// Show certificates, bring them here from certbot, lego or acme.sh, make them, or ask an authority for one
-    #[command(subcommand, after_help = CERT_EXAMPLES)]
+    #[command(subcommand, after_help = certs::EXAMPLES)]
     Cert(CertTask),
     /// Look for mistakes
     #[command(subcommand)]
@@ -92,12 +95,6 @@ const PASSWORDS_EXAMPLES: &str = "\
 Examples:
   spondee passwords upgrade
   spondee passwords upgrade --host example.org";
-
-const CERT_EXAMPLES: &str = "\
-Examples:
-  spondee cert show example.org
-  spondee cert import example.org --from /etc/letsencrypt/live
-  spondee cert generate test.example.org --days 30";
 
 const USER_EXAMPLES: &str = "\
 Examples:
@@ -367,123 +364,6 @@ impl Older {
 pub(super) enum Whose {
     Account(BareJid),
     Host(Domain),
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum CertTask {
-    /// Show what a certificate says: of a file, or the one that a host is served with
-    #[command(after_help = "\
-Examples:
-  spondee cert show example.org
-  spondee cert show /etc/letsencrypt/live/example.org/fullchain.pem
-  spondee cert show --json example.org")]
-    Show {
-        /// A file, or a host
-        #[arg(value_name = "FILE|HOST")]
-        what: PathBuf,
-        #[command(flatten)]
-        print: Print,
-    },
-    /// Show the fingerprints of a certificate, for users who compare them with what their client shows
-    #[command(after_help = "\
-Examples:
-  spondee cert fingerprint example.org
-  spondee cert fingerprint example.org.crt")]
-    Fingerprint {
-        /// A file, or a host
-        #[arg(value_name = "FILE|HOST")]
-        what: PathBuf,
-    },
-    /// Copy certificates and keys to where the server looks, from where certbot, lego or acme.sh keeps them
-    #[command(after_help = "\
-Examples:
-  spondee cert import --from /etc/letsencrypt/live                    all hosts that are served
-  spondee cert import example.org --from /etc/letsencrypt/live
-  spondee cert import example.org --from ~/.lego/certificates
-  spondee cert import example.org --from ~/.acme.sh/example.org_ecc
-  certbot renew --deploy-hook 'spondee cert import --from /etc/letsencrypt/live'
-
-For each host the newest certificate that names it is taken, if its key belongs to it and clients would accept it; others are refused with the
-reason. Both are written into the directory `certificates` as HOST.crt and HOST.key, readable by the server's user only, in such an order that
-a server that reads at any moment finds a pair that belongs together. A server that runs reads them at once. What is there already is not
-written again. Where one host fails, the others are imported all the same, and the exit code is 1.")]
-    Import {
-        /// Only these; by default all that are served
-        #[arg(value_name = "HOST", value_parser = host)]
-        hosts: Vec<Domain>,
-        /// Files, or directories that are looked through, four levels deep
-        #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
-        from: Vec<PathBuf>,
-    },
-    /// Make a certificate that nobody vouches for, for a host that is tried out
-    #[command(after_help = "\
-Examples:
-  spondee cert generate test.example.org
-  spondee cert generate test.example.org --days 30
-
-HOST.crt and HOST.key (0600) are written into the directory `certificates`; a key that is there is used, a certificate that is there is never
-replaced. Clients must be told to trust it: `spondee cert fingerprint HOST` shows what they compare.")]
-    Generate {
-        /// The host
-        #[arg(value_name = "HOST", value_parser = host)]
-        host: Domain,
-        /// How long it lasts
-        #[arg(long, value_name = "N", default_value_t = CERTIFICATE_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
-        days: u32,
-    },
-    /// Write a request for a certificate, to be given to an authority
-    #[command(after_help = "\
-Example:
-  spondee cert request example.org
-
-HOST.csr is written into the directory `certificates`, for the key HOST.key, which is made (0600) if it is not there. What the authority
-answers goes beside it as HOST.crt, with the chain behind it.")]
-    Request {
-        /// The host
-        #[arg(value_name = "HOST", value_parser = host)]
-        host: Domain,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum CheckTask {
-    /// Say all that is wrong with a configuration, its certificates and its data directory
-    #[command(after_help = format!("\
-Examples:
-  spondee check config
-  spondee check config spondee.toml
-  spondee check config --json spondee.toml
-
-Warnings leave the exit code 0; faults make it 3. Nothing is changed. Whether files may be read and written is judged for the
-user that runs this: run it as the one that runs the server, `sudo -u spondee spondee check config`.
-
-{FILES}"))]
-    Config {
-        /// The file to check; by default the one the server would read
-        #[arg(value_name = "FILE")]
-        file: Option<PathBuf>,
-        #[command(flatten)]
-        print: Print,
-    },
-    /// Show the certificate of each host, or of those named: until when it is good, what clients hold against it, its fingerprints
-    #[command(after_help = "\
-Examples:
-  spondee check certs
-  spondee check certs example.org
-  spondee check certs --json
-
-Users who verify a certificate by hand compare its fingerprint with what their client shows: SHA-256 in one of its two forms, or SHA-1 where
-a client is old. The TLSA records are for DNS (DANE): one of each two is enough, the first stays right when the certificate is renewed with
-the same key; they stand at the names that the SRV records _xmpp-client._tcp and _xmpps-client._tcp point to, if those are others.
-
-Warnings leave the exit code 0; faults make it 3. Nothing is changed.")]
-    Certs {
-        /// Only these
-        #[arg(value_name = "HOST", value_parser = host)]
-        hosts: Vec<Domain>,
-        #[command(flatten)]
-        print: Print,
-    },
 }
 
 /// Prints data.
@@ -760,6 +640,7 @@ mod tests {
             "spondee cert request",
             "spondee check config",
             "spondee check certs",
+            "spondee check tls",
             "spondee example-config",
         ] {
             let help = parse(&format!("{line} --help")).unwrap_err();

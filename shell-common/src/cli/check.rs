@@ -2,6 +2,7 @@
 
 mod certificates;
 pub(super) mod certs;
+pub(super) mod tls;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -197,6 +197,11 @@ fn perform(
             check::certs::perform(&find(args.config), &hosts, print.form(), console)
         }
         Some(Task::Cert(task)) => cert::perform(task, &find(args.config), console),
+        Some(Task::Check(CheckTask::Tls {
+            domain,
+            toward,
+            print,
+        })) => check::tls::perform(&domain, &toward, print.form(), console),
         Some(Task::ExampleConfig) => Ok(console.out.write_all(EXAMPLE.as_bytes())?),
     }
 }

@@ -54,6 +54,33 @@ impl Remark {
 
 /// Everything there is to say, `now` in seconds since 1970. `file` is how the certificate is called.
 pub(super) fn audit(certificate: &Certificate, file: &str, host: &Domain, now: i64) -> Vec<Remark> {
+    look(certificate, file, host, now, Chain::Unverified)
+}
+
+/// The same of one whose chain has been verified.
+pub(super) fn audit_own(
+    certificate: &Certificate,
+    file: &str,
+    host: &Domain,
+    now: i64,
+) -> Vec<Remark> {
+    look(certificate, file, host, now, Chain::Verified)
+}
+
+/// Whether it is known that an authority vouches for a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Chain {
+    Verified,
+    Unverified,
+}
+
+fn look(
+    certificate: &Certificate,
+    file: &str,
+    host: &Domain,
+    now: i64,
+    verified: Chain,
+) -> Vec<Remark> {
     let chain: Vec<_> = certificate
         .chain
         .iter()
@@ -71,6 +98,9 @@ pub(super) fn audit(certificate: &Certificate, file: &str, host: &Domain, now: i
     audit.purpose(own);
     audit.promises(own);
     audit.signature("it", own);
+    if verified == Chain::Verified {
+        return audit.remarks;
+    }
     audit.chain(own, others, certificate.linked);
     let linked = certificate.linked.saturating_sub(1);
     for issuer in others.iter().take(linked) {

@@ -117,6 +117,40 @@ impl Certificate {
     }
 }
 
+impl Certificate {
+    /// What a peer has sent. `of` is how it is called.
+    ///
+    /// # Errors
+    /// A sentence: it cannot be read.
+    pub(super) fn sent(of: &str, chain: Vec<CertificateDer<'static>>) -> Result<Self, String> {
+        let parsed: Result<Vec<_>, _> = chain.iter().map(|der| parse(der)).collect();
+        let parsed = parsed.map_err(|fault| format!("{of} cannot be read: {fault}"))?;
+        let own = parsed.first().ok_or_else(|| format!("{of} was not sent"))?;
+        let facts = Facts::of(own);
+        let order = Order::of(&parsed);
+        let mut remarks = Vec::new();
+        if !order.indices.is_sorted() {
+            remarks.push(format!(
+                "{of}: what is sent with it stands in a wrong order, which some peers refuse; each must be issued by the next"
+            ));
+        }
+        // The first that is sent is the one that counts, whatever the others are.
+        let (indices, linked) = match order.indices.first() {
+            Some(0) => (order.indices, order.linked),
+            Some(_) | None => ((0..chain.len()).collect(), 1),
+        };
+        Ok(Self {
+            chain: indices
+                .iter()
+                .filter_map(|index| chain.get(*index).cloned())
+                .collect(),
+            linked,
+            facts,
+            remarks,
+        })
+    }
+}
+
 /// # Errors
 /// Why it is no certificate.
 pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {

@@ -18,6 +18,7 @@ mod names;
 mod pem;
 mod place;
 mod policy;
+mod probe;
 mod pump;
 mod shown;
 
@@ -34,5 +35,6 @@ pub(crate) use names::{DH_GROUP, dhparam, group, suite_of_12, suite_of_13};
 pub(crate) use place::{Owner, Place};
 pub(crate) use policy::lacks_group_for_12;
 pub use policy::{Dhe, HostPolicy, Policies, Policy, Suites, Versions};
+pub(crate) use probe::{Agreed, Probed, Roots, probe, to_ascii};
 pub use pump::{Ended, Pump, Received, Step, Taken, TlsError};
 pub(crate) use shown::Shown;

@@ -185,11 +185,8 @@ impl Policy {
     }
 
     pub(crate) fn group_names(&self) -> impl Iterator<Item = &'static str> {
-        let name = |group: &NamedGroup| {
-            let known = names::groups().find(|known| known.group == *group);
-            known.map_or("?", |known| known.name)
-        };
-        self.groups.iter().map(name)
+        let groups = self.groups.iter();
+        groups.filter_map(|group| Self::name_of_group(*group))
     }
 
     pub(crate) fn dhe_name(&self) -> Option<&'static str> {
@@ -201,6 +198,22 @@ impl Policy {
 
     pub(crate) fn suite_names(&self) -> impl Iterator<Item = &'static str> {
         self.suites().into_iter().map(|suite| suite.name)
+    }
+
+    /// What a suite is called, if it is one that is there.
+    pub(super) fn name_of_suite(suite: CipherSuite) -> Option<&'static str> {
+        let mut known = names::TLS13.iter().chain(names::TLS12);
+        known
+            .find(|known| known.suite == suite)
+            .map(|known| known.name)
+    }
+
+    /// What a group is called, if it is one that is there.
+    pub(super) fn name_of_group(group: NamedGroup) -> Option<&'static str> {
+        let mut known = names::groups();
+        known
+            .find(|known| known.group == group)
+            .map(|known| known.name)
     }
 
     fn in_order(&self, first: First) -> Vec<Suite> {
@@ -363,6 +376,11 @@ impl TermsOf {
         made.push((policy.clone(), terms.clone()));
         terms
     }
+}
+
+/// All that the library has, for a client that asks what another server takes.
+pub(super) fn all_there_is() -> CryptoProvider {
+    library::default_provider()
 }
 
 /// What the library, or for DHE our own, knows of a policy's suites and groups.
