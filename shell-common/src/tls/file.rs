@@ -188,18 +188,22 @@ impl PemFile {
         CertError::new(&self.path, advice)
     }
 
-    /// A warning, if everybody on this machine can read the file.
+    /// A warning, if everybody on this machine can read the file, or write another key into it.
     ///
-    /// That a group can is not worth one: it is how a server that is not root reads a key of root's.
+    /// That a group can read it is not worth one: it is how a server that is not root reads a key of root's.
     pub(super) fn exposure(&self) -> Option<String> {
         let mode = fs::metadata(&self.path).ok()?.permissions().mode();
         let file = self.path.display();
-        (mode & 0o004 != 0).then(|| {
-            format!(
-                "{file}: every user of this machine can read this private key (its mode is {:04o}): run `chmod o-rwx {file}`",
-                mode & 0o7777
-            )
-        })
+        let can = match mode & 0o006 {
+            0 => return None,
+            0o004 => "read",
+            0o002 => "replace",
+            _ => "read and replace",
+        };
+        Some(format!(
+            "{file}: every user of this machine can {can} this private key (its mode is {:04o}): run `chmod o-rwx {file}`",
+            mode & 0o7777
+        ))
     }
 }
 

@@ -199,12 +199,16 @@ impl Shown {
         lines
     }
 
-    /// In the forms in which clients show them.
+    /// In the forms in which clients show them: Gajim, then Conversations and those made of it, then poezio and profanity.
     pub(crate) fn fingerprints(&self) -> Vec<(&'static str, String)> {
+        let [sha256, sha1] = [&self.sha256, &self.sha1].map(|hex| colons(hex));
         vec![
-            ("SHA-256", colons(&self.sha256)),
+            ("SHA-256", sha256.to_uppercase()),
+            ("", sha256),
             ("", self.sha256.clone()),
-            ("SHA-1", colons(&self.sha1)),
+            ("SHA-1", sha1.to_uppercase()),
+            ("", sha1),
+            ("", self.sha1.clone()),
         ]
     }
 }
@@ -246,14 +250,14 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Hexadecimal digits in capitals, each two behind a colon.
-pub(crate) fn colons(hex: &str) -> String {
+/// Hexadecimal digits, each two behind a colon.
+fn colons(hex: &str) -> String {
     let mut text = String::new();
     for (index, digit) in hex.chars().enumerate() {
         if index > 0 && index % 2 == 0 {
             text.push(':');
         }
-        text.push(digit.to_ascii_uppercase());
+        text.push(digit);
     }
     text
 }

@@ -117,7 +117,7 @@ Examples:
   spondee check certs example.org
   spondee check certs --json
 
-Users who verify a certificate by hand compare its fingerprint with what their client shows: SHA-256 in one of its two forms, or SHA-1 where
+Users who verify a certificate by hand compare its fingerprint with what their client shows: SHA-256 in one of its three forms, or SHA-1 where
 a client is old. The TLSA records are for DNS (DANE): one of each two is enough, the first stays right when the certificate is renewed with
 the same key; they stand at the names that the SRV records _xmpp-client._tcp and _xmpps-client._tcp point to, if those are others.
 

@@ -194,7 +194,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::made::{Certs, params, self_made};
+    use crate::tls::made::{Authority, Certs, params, self_made};
 
     fn report(certs: &Certs) -> Report {
         let text = format!("certificates = {:?}\n[host.\"a.example\"]\n", certs.root());
@@ -245,5 +245,180 @@ mod tests {
         assert_eq!(report.faults.len(), 1);
         assert!(report.hosts[0].details.is_none());
         assert!(text(&report).contains("host a.example: has no certificate\nfault: "));
+    }
+
+    /// How bad something is that is said of a host.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    enum Said {
+        Nothing,
+        Warning,
+        Fault,
+    }
+
+    /// Puts one state of the files there.
+    type State = fn(&Certs);
+
+    const STATES: [(&str, State, Said, &str); 16] = [
+        (
+            "good",
+            |certs| certs.put("a.example", &self_made(&params(&["a.example"], 60))),
+            Said::Nothing,
+            "days left",
+        ),
+        (
+            "by a wildcard",
+            |certs| certs.put("w", &self_made(&params(&["*.example"], 60))),
+            Said::Nothing,
+            "names        *.example",
+        ),
+        (
+            "expired",
+            |certs| certs.put("a", &self_made(&params(&["a.example"], -2))),
+            Said::Fault,
+            "it expired on",
+        ),
+        (
+            "a day left",
+            |certs| certs.put("a", &self_made(&params(&["a.example"], 1))),
+            Said::Warning,
+            "less than a day is left",
+        ),
+        (
+            "a week left",
+            |certs| certs.put("a", &self_made(&params(&["a.example"], 5))),
+            Said::Warning,
+            "less than a week is left",
+        ),
+        (
+            "not yet valid",
+            |certs| {
+                let mut params = params(&["a.example"], 60);
+                params.not_before += std::time::Duration::from_secs(3 * 24 * 60 * 60);
+                certs.put("a", &self_made(&params));
+            },
+            Said::Fault,
+            "look whether the clock of this machine is right",
+        ),
+        (
+            "other names",
+            |certs| certs.put("a.example", &self_made(&params(&["b.example"], 60))),
+            Said::Fault,
+            "it is for b.example, not for a.example",
+        ),
+        (
+            "two labels below a wildcard",
+            |certs| certs.put("a.example", &self_made(&params(&["*.a.example"], 60))),
+            Said::Fault,
+            "it is for *.a.example, not for a.example",
+        ),
+        (
+            "another's key",
+            |certs| {
+                certs.put("a.example", &self_made(&params(&["a.example"], 60)));
+                certs.write("a.example.key", &self_made(&params(&["a.example"], 60)).key);
+            },
+            Said::Fault,
+            "this key does not belong to the certificate",
+        ),
+        (
+            "no key",
+            |certs| {
+                certs.write(
+                    "a.example.crt",
+                    &self_made(&params(&["a.example"], 60)).certificate,
+                )
+            },
+            Said::Fault,
+            "the private key of this certificate is missing; it should be",
+        ),
+        (
+            "issuer missing",
+            |certs| {
+                let between = Authority::root("root").intermediate(Authority::params("between"));
+                certs.put("a", &between.issue(&params(&["a.example"], 60)));
+            },
+            Said::Warning,
+            "append the intermediate certificate",
+        ),
+        (
+            "wrong order",
+            |certs| {
+                let between = Authority::root("root").intermediate(Authority::params("between"));
+                let own = between.issue(&params(&["a.example"], 60));
+                certs.put("a", &own);
+                certs.write(
+                    "a.crt",
+                    &format!("{}{}", between.certificate, own.certificate),
+                );
+            },
+            Said::Warning,
+            "stand in a wrong order and are sent in the right one",
+        ),
+        (
+            "somebody else's behind it",
+            |certs| {
+                let own = self_made(&params(&["a.example"], 60));
+                certs.put("a", &own);
+                certs.write(
+                    "a.crt",
+                    &format!(
+                        "{}{}",
+                        own.certificate,
+                        self_made(&params(&["b.example"], 60)).certificate
+                    ),
+                );
+            },
+            Said::Warning,
+            "sent to every client all the same",
+        ),
+        (
+            "key that others read",
+            |certs| {
+                certs.put("a.example", &self_made(&params(&["a.example"], 60)));
+                fs::set_permissions(
+                    certs.path("a.example.key"),
+                    fs::Permissions::from_mode(0o644),
+                )
+                .unwrap();
+            },
+            Said::Warning,
+            "every user of this machine can read this private key (its mode is 0644)",
+        ),
+        (
+            "key that others write",
+            |certs| {
+                certs.put("a.example", &self_made(&params(&["a.example"], 60)));
+                fs::set_permissions(
+                    certs.path("a.example.key"),
+                    fs::Permissions::from_mode(0o602),
+                )
+                .unwrap();
+            },
+            Said::Warning,
+            "every user of this machine can replace this private key",
+        ),
+        (
+            "nothing",
+            |_| {},
+            Said::Fault,
+            "put a.example.crt and a.example.key there",
+        ),
+    ];
+
+    #[test]
+    fn each_state_of_a_certificate_is_said_with_what_to_do() {
+        for (name, put, expected, words) in STATES {
+            let certs = Certs::new();
+            put(&certs);
+            let report = report(&certs);
+            let said = match (report.faults.is_empty(), report.warnings.is_empty()) {
+                (false, _) => Said::Fault,
+                (true, false) => Said::Warning,
+                (true, true) => Said::Nothing,
+            };
+            let text = text(&report);
+            assert_eq!(said, expected, "{name}: {text}");
+            assert!(text.contains(words), "{name}: {text}");
+        }
     }
 }

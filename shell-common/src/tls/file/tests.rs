@@ -266,16 +266,24 @@ fn says_what_a_file_is_if_not_what_was_looked_for() {
 
 /// Advice that took the key from a group would stop a server that reads root's key by its group.
 #[test]
-fn a_key_that_everybody_can_read_is_warned_of_and_one_of_a_group_is_not() {
+fn a_key_that_everybody_can_read_or_replace_is_warned_of_and_one_of_a_group_is_not() {
     let (_, made) = chain();
     let certs = Certs::new();
     certs.put("x", &made);
     let path = certs.path("x.key");
-    for (mode, is_exposed) in [(0o600, false), (0o640, false), (0o644, true), (0o604, true)] {
+    for (mode, can) in [
+        (0o600, None),
+        (0o640, None),
+        (0o644, Some("can read this")),
+        (0o602, Some("can replace this")),
+        (0o666, Some("can read and replace this")),
+    ] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let exposure = PemFile::read(&path).unwrap().exposure();
-        assert_eq!(exposure.is_some(), is_exposed, "{mode:o}");
-        assert!(exposure.is_none_or(|text| text.contains("chmod o-rwx")));
+        assert_eq!(exposure.is_some(), can.is_some(), "{mode:o}");
+        let told = exposure.unwrap_or_default();
+        assert!(can.is_none_or(|can| told.contains(can)), "{told}");
+        assert!(can.is_none() || told.contains("chmod o-rwx"), "{told}");
     }
 }
 
