@@ -5,6 +5,7 @@ mod data;
 pub(crate) mod development;
 mod look;
 mod reload;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::store::Store;
 use crate::tls::TlsHosts;
 use crate::work::Workers;
 use certificates::Certificates;
+use watch::Watch;
 
 pub use data::{Access, Beside, DataDirectory};
 pub use look::{ByRoot, Look, look, made_by_root};
@@ -60,6 +62,8 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    let watch = Watch::begin(settings.certificates_watch, &settings.certificates);
+    let wanted = settings.clone();
     let certificates = Certificates::settle(&mut settings, None);
     certificates.log();
     certificates.must_be_of_use()?;
@@ -76,11 +80,7 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         workers: Workers::start(workers),
         handshakes: Handshakes::start(),
         control: Control::new(socket),
-        reload: Reload {
-            file,
-            running: settings,
-            tls,
-        },
+        reload: Reload::new(file, wanted, settings, tls, watch),
         data,
     })
 }

@@ -28,6 +28,10 @@ pub const CONFIG_SYNTAX_FAULTS: usize = 20;
 /// `threads`. More threads than any machine has cores only divide the accounts without need.
 pub const THREADS: RangeInclusive<u16> = 1..=256;
 
+/// `certificates_watch`. Once a second costs nothing that could be measured; less often than once a day is a reload by hand.
+pub const CERTIFICATES_WATCH: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+
 /// `rate` of `limits` in bytes per second. Below a hundred nobody could sign in within `c2s_timeout`; nobody is faster than the most.
 pub const RATE: RangeInclusive<u32> = 100..=4_000_000_000;
 

@@ -67,7 +67,7 @@ impl Server {
         let shards = config.shards.max(1);
         let descriptors = limits::raise_descriptors();
         let limit = limits::connections(descriptors, usize::from(shards), booted.listen.len());
-        let connections = booted.reload.running.connections;
+        let connections = booted.reload.running().connections;
         let limit = connections.max.map_or(limit, |max| max.min(limit));
         let permits = Arc::new(Permits::new(limit, waker.clone()));
         permits.limit_addresses(connections.per_address, &config.limits.unlimited_addresses);
@@ -150,6 +150,9 @@ impl Server {
                 // Nobody rings for that.
                 left = left.map(|left| left.min(REST_LOOK));
             }
+            if deadline.is_none() {
+                left = self.booted.reload.until_look(Instant::now());
+            }
             match poll.poll(&mut events, left) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -160,6 +163,11 @@ impl Server {
             }
             if let Some(asked) = self.booted.control.reload_asked() {
                 asked.answer(&self.reload());
+            }
+            if deadline.is_none()
+                && let Some(changed) = self.booted.reload.look(Instant::now())
+            {
+                self.take(changed);
             }
             for signal in signals.pending() {
                 match signal {
@@ -182,16 +190,8 @@ impl Server {
     /// Reads everything again, and says in the log and to who asked what came of it.
     fn reload(&mut self) -> Outcome {
         match self.booted.reload.again() {
-            Ok(Reloaded {
-                config,
-                tls,
-                connections_per_address,
-                faults,
-            }) => {
-                let unlimited = &config.limits.unlimited_addresses;
-                self.permits
-                    .limit_addresses(connections_per_address, unlimited);
-                self.order(&Order::Reload(config, tls));
+            Ok(reloaded) => {
+                let faults = self.take(reloaded);
                 if faults.is_empty() {
                     tracing::info!("configuration and certificates reloaded");
                     return Outcome::Whole;
@@ -211,6 +211,21 @@ impl Server {
                 Outcome::Not { faults }
             }
         }
+    }
+
+    /// Has all threads take over what was read. What is to be mended.
+    fn take(&self, reloaded: Reloaded) -> Vec<String> {
+        let Reloaded {
+            config,
+            tls,
+            connections_per_address,
+            faults,
+        } = reloaded;
+        let unlimited = &config.limits.unlimited_addresses;
+        self.permits
+            .limit_addresses(connections_per_address, unlimited);
+        self.order(&Order::Reload(config, tls));
+        faults
     }
 
     fn order(&self, order: &Order) {

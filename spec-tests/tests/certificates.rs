@@ -12,7 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use sha2::Digest as _;
 use spec_tests::ca::Authority;
 use spec_tests::client::{Client, Trust};
-use spec_tests::server::{Scratch, Server, Stopped};
+use spec_tests::server::{Scratch, Server, Setup, Stopped};
 
 const JULIET: (&str, &str) = ("juliet@localhost", "secret");
 
@@ -344,6 +344,69 @@ fn what_is_no_server_of_the_domain_that_is_looked_at_is_said() {
     look(
         &["localhost", "--connect", &clear, "--server"],
         "refuses the stream: invalid-namespace",
+    );
+}
+
+/// Nobody tells the server: it looks at the files by itself.
+#[test]
+fn a_server_that_watches_takes_a_renewal_once_it_is_whole() {
+    let options = "certificates_watch = \"1 second\"\n";
+    let setup = Setup {
+        options,
+        ..Setup::default()
+    };
+    let server = Server::start_with(&[JULIET], setup).unwrap();
+    let fresh = server.scratch().join("fresh");
+    fs::create_dir(&fresh).unwrap();
+    let authority = Authority::new(&fresh).unwrap();
+    authority.issue(&fresh, "localhost").unwrap();
+    let put = |name: &str| {
+        let certs = server.scratch().join("certs");
+        fs::rename(fresh.join(name), certs.join(name)).unwrap();
+    };
+    put("localhost.crt");
+    let half = "certificates were changed, and not all can be used as they are";
+    server
+        .wait_for_log(&["WARN", half, "does not belong"])
+        .unwrap();
+    sign_in(&server, &server.trust().unwrap()).unwrap();
+    put("localhost.key");
+    server
+        .wait_for_log(&["INFO", "certificate of localhost has changed"])
+        .unwrap();
+    sign_in(&server, &Trust::pem(authority.pem()).unwrap()).unwrap();
+    assert_eq!(server.log().matches(half).count(), 1, "{}", server.log());
+}
+
+/// Who asks is told, by words and exit code.
+#[test]
+fn a_reload_that_is_asked_for_answers_what_came_of_it() {
+    let stopped = Server::prepare(Scratch::new().unwrap(), "").unwrap();
+    let (code, said) = stopped.outcome(&["reload"]).unwrap();
+    assert!(
+        code == 3 && said.contains("no server runs"),
+        "{code} {said}"
+    );
+    let server = start(stopped);
+    let (code, said) = server.outcome(&["reload"]).unwrap();
+    assert!(
+        code == 0 && said.contains("the server has reloaded"),
+        "{code} {said}"
+    );
+    fs::remove_file(server.scratch().join("certs/localhost.key")).unwrap();
+    let (code, said) = server.outcome(&["reload"]).unwrap();
+    assert!(
+        code == 3 && said.contains("reloaded in part"),
+        "{code} {said}"
+    );
+    assert!(said.contains("it keeps the certificate it had"), "{said}");
+    let file = server.scratch().join("spondee.toml");
+    let whole = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{whole}no_such_option = 1\n")).unwrap();
+    let (code, said) = server.outcome(&["reload"]).unwrap();
+    assert!(
+        code == 3 && said.contains("no_such_option"),
+        "{code} {said}"
     );
 }
 

@@ -118,6 +118,24 @@ impl Certificates {
         }
     }
 
+    /// Says which hosts have another certificate than before.
+    pub(crate) fn log_changes(&self, before: &TlsHosts) {
+        for HostReport { host, state, .. } in &self.hosts {
+            match state {
+                HostState::Found(source) if !self.tls.has_same(before, host) => {
+                    let (file, until) = (source.file.display(), &source.valid_until);
+                    tracing::info!(
+                        "certificate of {host} has changed: {file}, valid until {until}"
+                    );
+                }
+                HostState::Found(_)
+                | HostState::Kept(_)
+                | HostState::Missing { .. }
+                | HostState::Unusable => {}
+            }
+        }
+    }
+
     /// Says which certificates are in use and what there is to warn of. Faults are for the caller to say.
     pub(crate) fn log(&self) {
         for HostReport { host, state, .. } in &self.hosts {

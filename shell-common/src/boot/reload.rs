@@ -1,10 +1,12 @@
-//! Reading the configuration and the certificates again while the server runs (SIGHUP).
+//! Reading the configuration and the certificates again while the server runs: by SIGHUP, when a command asks for it, or because files of
+//! certificates have changed.
 
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use spondee_core::config::{Config, Host, HostConfig};
 use spondee_core::jid::Domain;
@@ -12,6 +14,7 @@ use spondee_core::sasl::Provider;
 
 use super::certificates::{Certificates, Running};
 use super::development;
+use super::watch::Watch;
 use crate::config::Settings;
 use crate::rounds;
 use crate::tls::TlsHosts;
@@ -21,11 +24,14 @@ use crate::tls::TlsHosts;
 pub struct Reload {
     /// `None` for a development server.
     pub file: Option<PathBuf>,
-    /// What must not change while running (data directory, shards, listeners). Its `config` has the server's secret, and the hosts
-    /// as they are served.
-    pub running: Settings,
+    /// What the file said when it was read last, before it was known which hosts have certificates.
+    wanted: Settings,
+    /// What is in use. Its `config` has the server's secret, and the hosts as they are served; what must not change while running (data
+    /// directory, shards, listeners) is as it was at the start.
+    running: Settings,
     /// The certificates in use.
-    pub tls: Arc<TlsHosts>,
+    tls: Arc<TlsHosts>,
+    watch: Watch,
 }
 
 /// What a configuration that was read again changes.
@@ -43,8 +49,31 @@ pub struct Reloaded {
 }
 
 impl Reload {
-    /// Reads file and certificates again; a server for development makes those anew that have expired. What cannot change at run time is warned about and left; a host whose certificate has
-    /// gone or cannot be used keeps the one it had.
+    /// Of a server that starts. `watch` began before its certificates were read.
+    pub(super) fn new(
+        file: Option<PathBuf>,
+        wanted: Settings,
+        running: Settings,
+        tls: Arc<TlsHosts>,
+        watch: Watch,
+    ) -> Self {
+        Self {
+            file,
+            wanted,
+            running,
+            tls,
+            watch,
+        }
+    }
+
+    /// What is in use, from the file or from a reload.
+    #[must_use]
+    pub const fn running(&self) -> &Settings {
+        &self.running
+    }
+
+    /// Reads file and certificates again; a server for development makes those anew that have expired. What cannot change at run
+    /// time is warned about and left; a host whose certificate has gone or cannot be used keeps the one it had.
     ///
     /// # Errors
     /// Sentences for the log; the server goes on as it was.
@@ -53,7 +82,7 @@ impl Reload {
             Some(file) => Settings::load(file).map_err(|error| error.faults)?,
             None => {
                 development::certificates(&self.running).map_err(|fault| vec![fault])?;
-                self.running.clone()
+                self.wanted.clone()
             }
         };
         settings.config.shards = self.running.config.shards;
@@ -61,22 +90,60 @@ impl Reload {
         let kept = self.keep_realms(&mut settings.config);
         rounds::remember(&self.running.data_directory, &mut settings.config)
             .map_err(|error| vec![error])?;
+        self.watch = Watch::begin(settings.certificates_watch, &settings.certificates);
+        self.wanted = settings.clone();
+        let certificates = self.settle(&mut settings);
+        self.warn(&settings, &kept);
+        certificates.log();
+        Ok(self.take(settings, certificates))
+    }
+
+    /// How long nobody needs to look whether files of certificates have changed; `None` for ever.
+    #[must_use]
+    pub fn until_look(&self, now: Instant) -> Option<Duration> {
+        self.watch.left(now)
+    }
+
+    /// Reads certificates again, if it is time to look at their files and these have changed, and says in the log what came of it: a line
+    /// for each host that has another one, and one line if not all can be used. The configuration is the one that was read last.
+    pub fn look(&mut self, now: Instant) -> Option<Reloaded> {
+        if !self.watch.has_changed(&self.wanted.certificates, now) {
+            return None;
+        }
+        let mut settings = self.wanted.clone();
+        let certificates = self.settle(&mut settings);
+        certificates.log_changes(&self.tls);
+        let reloaded = self.take(settings, certificates);
+        if let Some((first, others)) = reloaded.faults.split_first() {
+            let more = match others.len() {
+                0 => String::new(),
+                count => format!(" ({count} more: `spondee check certs` tells)"),
+            };
+            tracing::warn!(
+                "certificates were changed, and not all can be used as they are: {first}{more}; they are looked at again when they change"
+            );
+        }
+        Some(reloaded)
+    }
+
+    fn settle(&self, settings: &mut Settings) -> Certificates {
         let running = Running {
             tls: &self.tls,
             hosts: &self.running.config.hosts,
         };
-        let certificates = Certificates::settle(&mut settings, Some(running));
-        self.warn(&settings, &kept);
-        certificates.log();
+        Certificates::settle(settings, Some(running))
+    }
+
+    fn take(&mut self, settings: Settings, certificates: Certificates) -> Reloaded {
         let faults = certificates.faults();
         self.tls = Arc::new(certificates.tls);
         self.running.config.hosts.clone_from(&settings.config.hosts);
-        Ok(Reloaded {
+        Reloaded {
+            connections_per_address: settings.connections.per_address,
             config: Arc::new(settings.config),
             tls: Arc::clone(&self.tls),
-            connections_per_address: settings.connections.per_address,
             faults,
-        })
+        }
     }
 
     /// A host goes on to have accounts, or guests: what is in memory of one would not be true of the other. Gives back those that were to change.

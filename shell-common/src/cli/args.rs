@@ -71,6 +71,14 @@ pub(super) enum Task {
     /// Show certificates, bring them here from certbot, lego or acme.sh, make them, or ask an authority for one
     #[command(subcommand, after_help = certs::EXAMPLES)]
     Cert(CertTask),
+    /// Have the server that runs read its configuration and certificates again, and say what came of it
+    #[command(after_help = "\
+Example:
+  spondee reload
+
+As by SIGHUP, but whoever asks is told: the exit code is 0 if everything was taken over, and 3 if something was not, with what is to be mended.
+What cannot be used is not taken over: a host keeps the certificate it had. What only a restart changes is named in the log.")]
+    Reload,
     /// Look for mistakes
     #[command(subcommand)]
     Check(CheckTask),
@@ -632,6 +640,7 @@ mod tests {
             "spondee archive trim",
             "spondee passwords",
             "spondee passwords upgrade",
+            "spondee reload",
             "spondee cert",
             "spondee cert show",
             "spondee cert fingerprint",

@@ -11,6 +11,7 @@ use super::Console;
 use super::args::{CertTask, Form};
 use super::check::certs::{Details, row};
 use super::failure::Failure;
+use super::reload;
 use super::source::Source;
 use crate::config::Settings;
 use crate::tls::{HostState, Owner, Shown, TlsHosts, now};
@@ -34,7 +35,7 @@ pub(super) fn perform(
                 certificate.display(),
                 key.display()
             )?;
-            import::reload(&settings, console)
+            reload::after(&settings, console)
         }
         CertTask::Request { host } => {
             let settings = source.load()?;

@@ -127,7 +127,7 @@ fn command(word: &str, line: &CommandLine) -> Option<String> {
         "daemon" | "foreground" | "run" | "server" | "start" => {
             "the server is started with `spondee serve`; it stays in the foreground".to_owned()
         }
-        "reload" => "a running server reads configuration and certificates again on SIGHUP (`kill -HUP`, or its service manager)".to_owned(),
+        "rehash" => "a running server reads configuration and certificates again by `spondee reload`, or on SIGHUP".to_owned(),
         "restart" | "status" | "stop" => {
             "the server stays in the foreground, so whatever started it stops it and tells of it: Ctrl-C, SIGTERM (`kill`), or its \
              service manager"
@@ -400,7 +400,7 @@ mod tests {
             ("spondee archive size", "`spondee archive stats`"),
             ("spondee start", "`spondee serve`"),
             ("spondee stop", "SIGTERM"),
-            ("spondee reload", "SIGHUP"),
+            ("spondee rehash", "`spondee reload`"),
             ("spondee init", "`spondee example-config"),
             ("spondee spondee.toml", "`spondee --config spondee.toml`"),
             (

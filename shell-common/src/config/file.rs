@@ -72,6 +72,7 @@ fn settings(table: &DeTable<'_>, places: &Places, faults: &mut Faults<'_>) -> Se
         listen: server.listen,
         data_directory: base.join(server.data_directory),
         certificates: base.join(server.certificates),
+        certificates_watch: server.certificates_watch,
         tls,
         log_level: server.log_level,
         connections: server.connections,

@@ -28,6 +28,7 @@ use std::thread;
 use spondee_core::config::{Config, Host, HostConfig, Software};
 use spondee_core::jid::Domain;
 use spondee_core::limits::Limits;
+use spondee_core::options::Expiry;
 use spondee_core::port::{Listener, Opening};
 use zeroize::Zeroizing;
 
@@ -53,6 +54,8 @@ pub struct Settings {
     pub data_directory: PathBuf,
     /// `certificates`, absolute.
     pub certificates: PathBuf,
+    /// `certificates_watch`: how often files are looked at, if they are.
+    pub certificates_watch: Expiry,
     /// What TLS offers: `tls_profile`, `ssl`, `c2s_ssl`, `c2s_direct_tls_ssl`.
     pub tls: Policies,
     /// `log_level`.
@@ -192,6 +195,7 @@ impl Settings {
             listen,
             certificates: directory.join("certs"),
             data_directory: directory,
+            certificates_watch: Expiry::Never,
             tls: Policies::default(),
             log_level: LogLevel::Info,
             connections: Connections::default(),

@@ -1,17 +1,20 @@
 //! The options of the server that are no business of the core.
 
 use spondee_core::limits::Limits;
-use spondee_core::options::{Source as _, of_server};
+use spondee_core::options::{Expiry, Source as _, of_server};
 
 use super::reader::Reader;
 use super::{Connections, Listen, LogLevel, default_threads, listen};
-use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, TCP_BACKLOG, THREADS};
+use crate::limits::{
+    CERTIFICATES_WATCH, CONNECTIONS, CONNECTIONS_PER_ADDRESS, TCP_BACKLOG, THREADS,
+};
 
 /// What a file says of the whole server.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) data_directory: String,
     pub(super) certificates: String,
+    pub(super) certificates_watch: Expiry,
     pub(super) threads: u16,
     pub(super) log_level: LogLevel,
     pub(super) listen: Vec<Listen>,
@@ -47,6 +50,16 @@ impl Server {
             ),
             "certs",
         );
+        let certificates_watch = from.expiry(
+            &of_server(
+                "certificates_watch",
+                "How often the files there are looked at, to read those that have changed as a reload does, but the certificates alone: a \
+                 number of seconds, or text such as \"1 minute\", or \"never\". What a host has is kept while what is there is half of a \
+                 renewal.",
+            ),
+            Expiry::Never,
+            CERTIFICATES_WATCH,
+        );
         let threads = from.number(
             &of_server(
                 "threads",
@@ -69,6 +82,7 @@ impl Server {
         Self {
             data_directory,
             certificates,
+            certificates_watch,
             threads,
             log_level,
             listen: listen::read(from),

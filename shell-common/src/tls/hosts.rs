@@ -53,6 +53,8 @@ pub(super) struct About {
     pub(super) key: PathBuf,
     /// Until when and for whom it is good.
     pub(super) facts: Facts,
+    /// What tells it from others, with all that is sent behind it.
+    pub(super) chain_sha256: [u8; 32],
     /// As it was when it was loaded.
     pub(super) reception: Reception,
     /// What its key signs with.
@@ -171,6 +173,12 @@ impl TlsHosts {
     #[must_use]
     pub fn has(&self, host: &Domain) -> bool {
         self.hosts.contains_key(host)
+    }
+
+    /// Whether a host has the same certificate in both.
+    pub(crate) fn has_same(&self, other: &Self, host: &Domain) -> bool {
+        let of = |hosts: &Self| hosts.hosts.get(host).map(|tls| tls.about.chain_sha256);
+        of(self) == of(other)
     }
 
     /// The host that serves a client: the one it names, else the fallback.

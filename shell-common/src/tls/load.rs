@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use sha2::{Digest as _, Sha256};
 use spondee_core::jid::Domain;
 
 use super::CertError;
@@ -224,11 +225,14 @@ impl Search {
             false => Reception::Accepted,
         };
         let signature = Signature::of(&*pair.certified.key);
+        let chain = certificate.chain.iter();
+        let chain_sha256 = chain.fold(Sha256::new(), |hash, der| hash.chain_update(der));
         remarks.extend(policy.remark(signature));
         let about = About {
             file: found.path.clone(),
             key: pair.key.0,
             facts: certificate.facts.clone(),
+            chain_sha256: chain_sha256.finalize().into(),
             reception,
             signature,
         };

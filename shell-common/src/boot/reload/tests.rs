@@ -1,6 +1,7 @@
 use std::fs;
 
 use spondee_core::config::TlsAvailable;
+use spondee_core::sasl::Encryption;
 
 use super::*;
 use crate::boot::boot;
@@ -16,11 +17,13 @@ fn a_reload_keeps_what_only_a_restart_can_change() {
     running.config.server_secret = [9; 32];
     let text = "data_directory = \"elsewhere\"\nthreads = 5\ntcp_backlog = 5\nmax_connections_per_address = 7\n[host.\"x.example\"]\n";
     fs::write(&file, text).unwrap();
-    let mut reload = Reload {
-        file: Some(file.clone()),
+    let mut reload = Reload::new(
+        Some(file.clone()),
+        running.clone(),
         running,
-        tls: Arc::default(),
-    };
+        Arc::default(),
+        Watch::Off,
+    );
     let settings = Settings::load(&file).unwrap();
     let changed = reload.needs_restart(&settings);
     assert_eq!(changed.len(), 4, "{changed:?}");
@@ -87,20 +90,20 @@ fn a_host_has_accounts_or_guests_until_the_next_start() {
 /// A server for two hosts with certificates, as it runs.
 fn running(certs: &Certs) -> Reload {
     let file = certs.path("spondee.toml");
-    let text = "data_directory = \"data\"\ncertificates = \"certs\"\n[host.\"a.example\"]\n[host.\"b.example\"]\n";
+    let text = "certificates_watch = 60\ndata_directory = \"data\"\ncertificates = \"certs\"\n\
+                [host.\"a.example\"]\n[host.\"b.example\"]\n";
     fs::write(&file, text).unwrap();
     fs::create_dir(certs.path("data")).unwrap();
     for host in ["a.example", "b.example"] {
         certs.put(&format!("certs/{host}"), &self_made(&params(&[host], 60)));
     }
     let mut settings = Settings::load(&file).unwrap();
+    let watch = Watch::begin(settings.certificates_watch, &settings.certificates);
+    let wanted = settings.clone();
     let certificates = Certificates::settle(&mut settings, None);
     assert_eq!(certificates.faults(), [""; 0]);
-    Reload {
-        file: Some(file),
-        running: settings,
-        tls: Arc::new(certificates.tls),
-    }
+    let tls = Arc::new(certificates.tls);
+    Reload::new(Some(file), wanted, settings, tls, watch)
 }
 
 fn serves(reloaded: &Reloaded, host: &str) -> bool {
@@ -209,4 +212,81 @@ fn a_development_server_whose_certificate_has_expired_makes_another() {
     assert_ne!(fs::read(certs.path("localhost.crt")).unwrap(), expired);
     booted.workers.stop();
     booted.store.stop();
+}
+
+/// Later than the next look.
+fn later(times: u32) -> Instant {
+    Instant::now() + times * Duration::from_secs(120)
+}
+
+#[test]
+fn changed_certificates_are_taken_at_a_look_and_nothing_else_is() {
+    let certs = Certs::new();
+    let mut reload = running(&certs);
+    assert!(reload.until_look(Instant::now()).is_some());
+    assert!(reload.look(later(1)).is_none());
+    let file = certs.path("spondee.toml");
+    let mut text = fs::read_to_string(&file).unwrap();
+    text.push_str("[host.\"c.example\"]\n");
+    fs::write(&file, text).unwrap();
+    certs.put("certs/a.example", &self_made(&params(&["a.example"], 70)));
+    let before = Arc::clone(&reload.tls);
+    let reloaded = reload.look(later(2)).unwrap();
+    assert_eq!(reloaded.faults, [""; 0]);
+    assert!(!reloaded.tls.has_same(&before, &domain("a.example")));
+    assert!(reloaded.tls.has_same(&before, &domain("b.example")));
+    assert_eq!(reloaded.config.hosts.len(), 2);
+    assert!(reload.look(later(3)).is_none());
+    // A reload by hand has read what changed before it.
+    certs.put("certs/b.example", &self_made(&params(&["b.example"], 70)));
+    assert_eq!(reload.again().unwrap().config.hosts.len(), 3);
+    assert!(reload.look(later(4)).is_none());
+}
+
+/// Whichever comes first, certificate or key.
+#[test]
+fn half_of_a_renewal_is_looked_at_and_what_was_there_stays() {
+    let renewal = self_made(&params(&["a.example"], 70));
+    let halves = [("crt", &renewal.certificate), ("key", &renewal.key)];
+    for [first, second] in [halves, [halves[1], halves[0]]] {
+        let certs = Certs::new();
+        let mut reload = running(&certs);
+        let before = Arc::clone(&reload.tls);
+        certs.write(&format!("certs/a.example.{}", first.0), first.1);
+        let half = reload.look(later(1)).unwrap();
+        assert!(serves(&half, "a.example") && half.tls.has_same(&before, &domain("a.example")));
+        assert!(
+            half.faults[0].contains("does not belong"),
+            "{:?}",
+            half.faults
+        );
+        // Nothing is said again while nothing changes.
+        assert!(reload.look(later(2)).is_none());
+        certs.write(&format!("certs/a.example.{}", second.0), second.1);
+        let whole = reload.look(later(3)).unwrap();
+        assert_eq!(whole.faults, [""; 0]);
+        assert!(!whole.tls.has_same(&before, &domain("a.example")));
+    }
+}
+
+/// That a broken certificate takes sign-in in clear away is of the moment, not of the configuration.
+#[test]
+fn a_host_in_clear_is_again_once_its_broken_certificate_has_gone() {
+    let certs = Certs::new();
+    let mut reload = running(&certs);
+    let file = certs.path("spondee.toml");
+    let text = "certificates_watch = 60\nc2s_require_encryption = false\ndata_directory = \"data\"\ncertificates = \"certs\"\n\
+                [host.\"a.example\"]\n[host.\"c.example\"]\n";
+    certs.write("certs/c.example.crt", "no certificate");
+    fs::write(&file, text).unwrap();
+    let encryption = |reloaded: &Reloaded| {
+        let host = reloaded.config.accounts(&domain("c.example")).unwrap();
+        host.sasl.encryption
+    };
+    assert_eq!(encryption(&reload.again().unwrap()), Encryption::Required);
+    certs.remove("certs/c.example.crt");
+    assert_eq!(
+        encryption(&reload.look(later(1)).unwrap()),
+        Encryption::Optional
+    );
 }

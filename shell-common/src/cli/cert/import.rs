@@ -7,9 +7,9 @@ use spondee_core::jid::Domain;
 
 use super::super::Console;
 use super::super::failure::Failure;
+use super::super::reload;
 use super::owner;
 use crate::config::Settings;
-use crate::control::{self, CallError, Reloaded, socket_path};
 use crate::tls::{Brought, HostState, Place, Stock, TlsHosts, now};
 
 /// Brings the certificates of these hosts, or of all that are served.
@@ -39,16 +39,22 @@ pub(super) fn import(
             Err(fault) => faults.push(format!("{host}: {fault}")),
         }
     }
-    if changed == Changed::Something {
-        reload(settings, console)?;
+    let reloaded = match changed {
+        Changed::Nothing => Ok(()),
+        Changed::Something => reload::after(settings, console),
+    };
+    if faults.is_empty() {
+        return reloaded;
     }
-    match faults.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::Refused(format!(
-            "not imported: {}",
-            faults.join("\nnot imported: ")
-        ))),
+    let mut text = format!("not imported: {}", faults.join("\nnot imported: "));
+    // Both count: what was not brought, and what the server says of what was.
+    if let Err(failure) = &reloaded
+        && let Some(message) = failure.message()
+    {
+        text.push('\n');
+        text.push_str(message);
     }
+    Err(Failure::Refused(text))
 }
 
 /// Whether there is anything to reload.
@@ -121,26 +127,5 @@ fn used_instead(host: &Domain, place: &Place, settings: &Settings) -> Option<Pat
             (source.file != place.certificate).then(|| source.file.clone())
         }
         HostState::Missing { .. } | HostState::Unusable => None,
-    }
-}
-
-/// Has a server that runs read its certificates again, and says what came of it.
-pub(super) fn reload(settings: &Settings, console: &mut Console<'_>) -> Result<(), Failure> {
-    let socket = socket_path(&settings.data_directory).map_err(Failure::Unusable)?;
-    match control::reload(&socket) {
-        Ok(Reloaded::Whole) => Ok(writeln!(console.out, "the server has reloaded")?),
-        Ok(Reloaded::InPart { faults }) => Err(Failure::Unusable(format!(
-            "the server has reloaded in part:\n{}",
-            faults.join("\n")
-        ))),
-        Ok(Reloaded::Not { faults }) => Err(Failure::Unusable(format!(
-            "the server could not reload and goes on with what it had:\n{}",
-            faults.join("\n")
-        ))),
-        Err(CallError::NoServer) => Ok(writeln!(
-            console.out,
-            "no server runs that this user may speak to; one that is started takes it"
-        )?),
-        Err(CallError::Lost(why)) => Err(Failure::Unusable(why)),
     }
 }
