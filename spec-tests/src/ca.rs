@@ -54,6 +54,15 @@ impl Authority {
     /// # Errors
     /// A file cannot be written, or the host is no DNS name.
     pub fn issue(&self, directory: &Path, host: &str) -> std::io::Result<()> {
+        // As long as public authorities give them. rcgen's year 4096 is more than Erlang can set a timer for.
+        self.issue_for(directory, host, 89)
+    }
+
+    /// The same for so many days.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the host is no DNS name.
+    pub fn issue_for(&self, directory: &Path, host: &str, days: u32) -> std::io::Result<()> {
         let key = KeyPair::generate().map_err(std::io::Error::other)?;
         self.issue_for(directory, host, &key)
     }
@@ -75,10 +84,9 @@ impl Authority {
     fn issue_for(&self, directory: &Path, host: &str, key: &KeyPair) -> std::io::Result<()> {
         let mut params =
             CertificateParams::new(vec![host.to_owned()]).map_err(std::io::Error::other)?;
-        // As long as public authorities give them. rcgen's year 4096 is more than Erlang can set a timer for.
         let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 60 * 60));
         params.not_before = (now - day).into();
-        params.not_after = (now + 89 * day).into();
+        params.not_after = (now + days * day).into();
         let certificate = params
             .signed_by(key, &self.issuer)
             .map_err(std::io::Error::other)?;
