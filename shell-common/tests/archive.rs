@@ -64,6 +64,7 @@ impl Place {
                 config: Some(self.0.join("spondee.toml")),
                 system_config: self.0.join("no-such-file"),
                 directory: self.0.clone(),
+                renewed: Vec::new(),
             },
         };
         let args = ["spondee"].iter().chain(line).map(OsString::from);

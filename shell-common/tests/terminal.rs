@@ -95,6 +95,7 @@ impl Place {
                 config: None,
                 system_config: self.0.join("no-such-file"),
                 directory: self.0.clone(),
+                renewed: Vec::new(),
             },
         };
         let args = line.split_whitespace().map(OsString::from);

@@ -410,6 +410,70 @@ fn a_reload_that_is_asked_for_answers_what_came_of_it() {
     );
 }
 
+/// As certbot, lego and acme.sh run hooks: what was renewed stands in the environment. What is for others is nobody's fault.
+#[test]
+fn the_hooks_of_certbot_lego_and_acme_sh_are_understood() {
+    let stopped = Server::prepare(Scratch::new().unwrap(), "[host.\"b.example\"]\n").unwrap();
+    let authority = Authority::new(stopped.scratch()).unwrap();
+    let import = |hook: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = Command::new(stopped.binary());
+        let path = |name: &str| stopped.scratch().join(name);
+        command.envs(hook.iter().map(|(name, file)| (name, path(file))));
+        stopped.administer(command, &[&["cert", "import"], arguments].concat(), "")
+    };
+    let hooks: [&[(&str, &str)]; 4] = [
+        &[("RENEWED_LINEAGE", "certbot")],
+        &[
+            ("LEGO_CERT_PATH", "lego/_.example.crt"),
+            ("LEGO_CERT_KEY_PATH", "lego/_.example.key"),
+        ],
+        &[
+            ("LEGO_HOOK_CERT_PATH", "lego/_.example.crt"),
+            ("LEGO_HOOK_CERT_KEY_PATH", "lego/_.example.key"),
+        ],
+        &[
+            ("CERT_FULLCHAIN_PATH", "acme/fullchain.cer"),
+            ("CERT_KEY_PATH", "acme/b.example.key"),
+        ],
+    ];
+    for (hook, [certificate, key]) in hooks.into_iter().zip([
+        ["certbot/fullchain.pem", "certbot/privkey.pem"],
+        ["lego/_.example.crt", "lego/_.example.key"],
+        ["lego/_.example.crt", "lego/_.example.key"],
+        ["acme/fullchain.cer", "acme/b.example.key"],
+    ]) {
+        for (host, words) in [
+            ("b.example", "b.example.crt, its key to"),
+            (
+                "www.example",
+                "nothing to import: what was renewed is for no host that is served",
+            ),
+        ] {
+            authority.issue(stopped.scratch(), host).unwrap();
+            for (ending, to) in [("crt", certificate), ("key", key)] {
+                let to = stopped.scratch().join(to);
+                fs::create_dir_all(to.parent().unwrap()).unwrap();
+                fs::rename(stopped.scratch().join(format!("{host}.{ending}")), to).unwrap();
+            }
+            let said = import(hook, &[]).unwrap();
+            assert!(said.contains(words), "{hook:?}: {said}");
+        }
+        // Who is named must be had.
+        let fault = import(hook, &["b.example"]).unwrap_err();
+        assert!(
+            fault.contains("has certificates for www.example"),
+            "{fault}"
+        );
+    }
+    let fault = import(&[], &[]).unwrap_err();
+    assert!(
+        fault.contains("exit status: 2") && fault.contains("--from"),
+        "{fault}"
+    );
+    let fault = import(&[("RENEWED_LINEAGE", "nowhere")], &[]).unwrap_err();
+    assert!(fault.contains("nowhere: there is no such file"), "{fault}");
+}
+
 #[test]
 fn a_port_in_use_is_refused_with_what_to_do() {
     let stopped = Server::prepare(Scratch::new().unwrap(), "").unwrap();

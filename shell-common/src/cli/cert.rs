@@ -1,6 +1,7 @@
 //! `spondee cert …`: certificates looked at, brought here, made and asked for.
 
 mod import;
+mod renewed;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use super::reload;
 use super::source::Source;
 use crate::config::Settings;
 use crate::tls::{HostState, Owner, Shown, TlsHosts, now};
+pub(super) use renewed::renewed;
 
 pub(super) fn perform(
     task: CertTask,
@@ -24,7 +26,10 @@ pub(super) fn perform(
     match task {
         CertTask::Show { what, print } => show(&what, source, print.form(), console),
         CertTask::Fingerprint { what } => fingerprint(&what, source, console),
-        CertTask::Import { hosts, from } => import::import(&hosts, &from, &source.load()?, console),
+        CertTask::Import { hosts, from } => {
+            let wanted = import::Wanted::of(hosts, from, &console.surroundings.renewed)?;
+            import::import(&wanted, &source.load()?, console)
+        }
         CertTask::Generate { host, days } => {
             let settings = source.load()?;
             let made = crate::tls::generate(&settings.certificates, &host, days, owner(&settings));

@@ -58,6 +58,7 @@ pub fn run(serve: Serve) -> ExitCode {
                 .map(PathBuf::from),
             system_config: "/etc/spondee/spondee.toml".into(),
             directory: PathBuf::new(),
+            renewed: cert::renewed(|name| std::env::var_os(name)),
         },
     };
     ExitCode::from(main_with(std::env::args_os(), console, serve))
@@ -110,6 +111,8 @@ pub struct Surroundings {
     pub system_config: PathBuf,
     /// Where a development server keeps `spondee-data`. Empty is the working directory.
     pub directory: PathBuf,
+    /// What certbot, lego or acme.sh renewed, where one of them runs this as its hook: a directory, or a certificate and its key.
+    pub renewed: Vec<PathBuf>,
 }
 
 /// Does what `args` say, the program's own name first among them, and returns the exit code.

@@ -64,6 +64,7 @@ mod tests {
             config: Some("environment.toml".into()),
             system_config: scratch.path().join("system.toml"),
             directory: "here".into(),
+            renewed: Vec::new(),
         };
         let find = |option: Option<&str>, surroundings: &Surroundings| {
             Source::find(option.map(PathBuf::from), surroundings)

@@ -287,6 +287,7 @@ mod tests {
             config: (!hosts.is_empty()).then_some(config),
             system_config: scratch.path().join("none"),
             directory: scratch.path().to_owned(),
+            renewed: Vec::new(),
         };
         let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
         let error = Args::try_parse_from(&args).unwrap_err();

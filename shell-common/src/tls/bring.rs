@@ -123,7 +123,7 @@ impl Stock {
             )
         });
         if named.is_empty() {
-            return Err(self.absence(host));
+            return Err(format!("no certificate is for {host}: {}", self.contents()));
         }
         let mut faults = Vec::new();
         for (path, certificate) in named {
@@ -165,12 +165,13 @@ impl Stock {
         })
     }
 
-    /// The file and line of the key that belongs to a certificate: where it should be, or anywhere beside it.
+    /// The file and line of the key that belongs to a certificate: where it should be, anywhere beside it, or named itself.
     fn key(&self, path: &Path, certificate: &Certificate) -> Result<(PathBuf, usize), CertError> {
         let first = key_beside(path);
-        let beside = self.files.iter().filter(|other| {
-            other.parent() == path.parent() && may_be_key(other) && **other != first
-        });
+        let is_near =
+            |other: &&PathBuf| other.parent() == path.parent() || self.from.contains(*other);
+        let others = self.files.iter().filter(is_near);
+        let beside = others.filter(|other| may_be_key(other) && **other != first);
         let mut fault = None;
         for key in [&first].into_iter().chain(beside) {
             match Pair::read(certificate, path, key) {
@@ -185,26 +186,41 @@ impl Stock {
         }))
     }
 
-    fn absence(&self, host: &Domain) -> String {
+    /// Whether a certificate is for this host, whatever else there is to say of it.
+    pub(crate) fn names(&self, host: &Domain) -> bool {
+        let mut certificates = self.certificates.iter();
+        certificates.any(|(_, certificate)| certificate.facts.names(host))
+    }
+
+    /// Whether there is no certificate that could be read.
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        self.certificates.is_empty()
+    }
+
+    /// In words: where it is, for whom, and what could not be read.
+    pub(crate) fn contents(&self) -> String {
         let from: Vec<_> = self
             .from
             .iter()
             .map(|path| path.display().to_string())
             .collect();
+        let from = from.join(", ");
         let names: BTreeSet<&str> = self
             .certificates
             .iter()
             .flat_map(|(_, certificate)| certificate.facts.names.iter().map(String::as_str))
             .collect();
-        let mut why = format!("no certificate below {} is for {host}", from.join(", "));
-        if !names.is_empty() {
-            let some: Vec<_> = names.iter().take(5).copied().collect();
-            why.push_str(&format!("; there are some for {}", shown(&some.join(", "))));
-        }
+        let mut text = match names.is_empty() {
+            true => format!("{from} has no certificate that can be used"),
+            false => {
+                let some: Vec<_> = names.iter().take(5).copied().collect();
+                format!("{from} has certificates for {}", shown(&some.join(", ")))
+            }
+        };
         if let Some(unread) = self.unread.first() {
-            why.push_str(&format!("; not everything could be read: {unread}"));
+            text.push_str(&format!("; not everything could be read: {unread}"));
         }
-        why
+        text
     }
 }
 

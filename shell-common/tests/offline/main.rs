@@ -629,6 +629,7 @@ fn output_that_nobody_reads_ends_quietly_and_a_full_disk_does_not() {
                 config: None,
                 system_config: Path::new("no-such-file").to_owned(),
                 directory: place.0.clone(),
+                renewed: Vec::new(),
             },
         };
         let args = ["spondee", "example-config"].map(OsString::from);

@@ -75,6 +75,7 @@ impl Place {
                 config,
                 system_config: self.path("no-such-file"),
                 directory: self.0.clone(),
+                renewed: Vec::new(),
             },
         };
         let args = line.split_whitespace().map(OsString::from);

@@ -39,25 +39,29 @@ Examples:
         #[arg(value_name = "FILE|HOST")]
         what: PathBuf,
     },
-    /// Copy certificates and keys to where the server looks, from where certbot, lego or acme.sh keeps them
+    /// Copy certificates and keys to where the server looks, from where certbot, lego or acme.sh keeps them, or as their hook
     #[command(after_help = "\
 Examples:
   spondee cert import --from /etc/letsencrypt/live                    all hosts that are served
   spondee cert import example.org --from /etc/letsencrypt/live
   spondee cert import example.org --from ~/.lego/certificates
   spondee cert import example.org --from ~/.acme.sh/example.org_ecc
-  certbot renew --deploy-hook 'spondee cert import --from /etc/letsencrypt/live'
+As a hook, where it is known what was renewed:
+  certbot renew --deploy-hook 'spondee cert import'
+  lego … run --run-hook 'spondee cert import', lego … renew --renew-hook 'spondee cert import'
+  acme.sh --install-cert -d example.org --ecc --reloadcmd 'spondee cert import'
 
 For each host the newest certificate that names it is taken, if its key belongs to it and clients would accept it; others are refused with the
-reason. Both are written into the directory `certificates` as HOST.crt and HOST.key, readable by the server's user only, in such an order that
-a server that reads at any moment finds a pair that belongs together. A server that runs reads them at once. What is there already is not
-written again. Where one host fails, the others are imported all the same, and the exit code is 1.")]
+reason. Both are written into the directory `certificates` as HOST.crt and HOST.key, readable by the server's user only (by root: for the owner
+of the data directory), in such an order that a server that reads at any moment finds a pair that belongs together. A server that runs reads them
+at once. What is there already is not written again. Where one host fails, the others are imported all the same, and the exit code is 1. A hook
+for a certificate that is for no host that is served does nothing.")]
     Import {
-        /// Only these; by default all that are served
+        /// Only these; by default all that are served, or as a hook those that the renewed certificate is for
         #[arg(value_name = "HOST", value_parser = host)]
         hosts: Vec<Domain>,
-        /// Files, or directories that are looked through, four levels deep
-        #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+        /// Files, or directories that are looked through, four levels deep; as a hook what was renewed
+        #[arg(long, value_name = "PATH", num_args = 1..)]
         from: Vec<PathBuf>,
     },
     /// Make a certificate that nobody vouches for, for a host that is tried out

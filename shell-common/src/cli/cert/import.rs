@@ -12,24 +12,82 @@ use super::owner;
 use crate::config::Settings;
 use crate::tls::{Brought, HostState, Place, Stock, TlsHosts, now};
 
-/// Brings the certificates of these hosts, or of all that are served.
+/// What is to be brought, and from where.
+pub(super) struct Wanted {
+    hosts: Vec<Domain>,
+    from: Vec<PathBuf>,
+    why: Why,
+}
+
+/// Who wants it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Why {
+    /// A person, or a script of one.
+    Asked,
+    /// A program that has renewed a certificate, whosever it is.
+    Renewed,
+}
+
+impl Wanted {
+    /// What is said, else what a program renewed that runs this as its hook.
+    pub(super) fn of(
+        hosts: Vec<Domain>,
+        from: Vec<PathBuf>,
+        renewed: &[PathBuf],
+    ) -> Result<Self, Failure> {
+        match (from.is_empty(), renewed.is_empty()) {
+            (false, _) => Ok(Self {
+                hosts,
+                from,
+                why: Why::Asked,
+            }),
+            (true, false) => Ok(Self {
+                hosts,
+                from: renewed.to_vec(),
+                why: Why::Renewed,
+            }),
+            (true, true) => Err(Failure::Usage(
+                "say where the certificates are, such as --from /etc/letsencrypt/live; only as a hook of certbot, lego or acme.sh it is \
+                 known what was renewed"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// Brings the certificates of the hosts that are named, or of all that are served.
 pub(super) fn import(
-    hosts: &[Domain],
-    from: &[PathBuf],
+    wanted: &Wanted,
     settings: &Settings,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
+    let Wanted { hosts, from, why } = wanted;
     let served = &settings.config.hosts;
     if let Some(stranger) = hosts.iter().find(|host| !served.contains_key(*host)) {
         return Err(Failure::Refused(format!(
             "nothing was imported: the host {stranger} is not served, the configuration has no section [host.\"{stranger}\"]"
         )));
     }
-    let hosts: Vec<&Domain> = match hosts.is_empty() {
-        true => served.keys().collect(),
-        false => hosts.iter().collect(),
-    };
     let stock = Stock::of(from, now()).map_err(|error| Failure::Refused(error.message))?;
+    let hosts: Vec<&Domain> = match (hosts.is_empty(), why) {
+        (false, _) => hosts.iter().collect(),
+        (true, Why::Asked) => served.keys().collect(),
+        (true, Why::Renewed) => served.keys().filter(|host| stock.names(host)).collect(),
+    };
+    if hosts.is_empty() && *why == Why::Renewed && !stock.is_unreadable() {
+        // Such programs renew certificates of web servers, too, and run the same hook for each.
+        return Ok(writeln!(
+            console.out,
+            "nothing to import: what was renewed is for no host that is served ({})",
+            stock.contents()
+        )?);
+    }
+    if hosts.is_empty() {
+        return Err(Failure::Refused(format!(
+            "nothing was imported: {}",
+            stock.contents()
+        )));
+    }
     let mut faults = Vec::new();
     let mut changed = Changed::Nothing;
     for host in hosts {

@@ -75,7 +75,8 @@ fn what_clients_would_refuse_is_not_brought() {
     assert!(fault(&certs, "a.example").contains("it expired on"));
     let other = fault(&certs, "c.example");
     assert!(
-        other.contains("is for c.example; there are some for a.example"),
+        other.contains("no certificate is for c.example: ")
+            && other.contains("has certificates for a.example"),
         "{other}"
     );
     let certs = Certs::new();
@@ -119,4 +120,18 @@ fn a_path_that_is_not_there_is_named() {
         fault.starts_with("/nonexistent/live: there is no such file"),
         "{fault}"
     );
+}
+
+/// As a hook has them: two files, that need not lie together.
+#[test]
+fn a_certificate_and_a_key_that_are_named_themselves_are_a_pair() {
+    let certs = Certs::new();
+    let made = made(&["a.example"], 60);
+    certs.write("public/chain.cer", &made.certificate);
+    certs.write("private/a.key", &made.key);
+    let from = ["public/chain.cer", "private/a.key"].map(|name| certs.path(name));
+    let stock = Stock::of(&from, crate::tls::load::now()).unwrap();
+    assert!(stock.names(&domain("a.example")) && !stock.names(&domain("b.example")));
+    let found = stock.find(&domain("a.example")).unwrap();
+    assert_eq!(found.file, certs.path("public/chain.cer"));
 }
