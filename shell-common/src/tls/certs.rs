@@ -279,10 +279,11 @@ impl Pair {
     ) -> Result<Self, CertError> {
         let inside = PemFile::read(certificate_path)?;
         let beside = match key_path.try_exists() {
-            Ok(false) => None,
+            // A link that leads nowhere is read, too, to be told so.
+            Ok(false) if !key_path.is_symlink() || !inside.keys.is_empty() => None,
             Ok(true) if key_path == certificate_path => None,
             // What may not be looked at is read, to be told why.
-            Ok(true) | Err(_) => Some(PemFile::read(key_path)?),
+            Ok(_) | Err(_) => Some(PemFile::read(key_path)?),
         };
         let keys = || {
             let files = beside.iter().chain([&inside]);

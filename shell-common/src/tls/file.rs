@@ -9,6 +9,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use rustls::pki_types::CertificateDer;
 use x509_parser::asn1_rs::{Any, FromDer as _};
 use zeroize::Zeroizing;
@@ -253,6 +254,8 @@ impl CertError {
             "permission denied; let the user that runs the server read it, for example with chown"
         } else if kind == io::ErrorKind::NotFound && path.is_symlink() {
             "this is a link to a file that does not exist"
+        } else if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+            "this link leads in a circle"
         } else if kind == io::ErrorKind::NotFound {
             "there is no such file"
         } else if kind == io::ErrorKind::IsADirectory {

@@ -4,6 +4,8 @@
 //! half way, not for a wish, and the host keeps what it had.
 
 #[cfg(test)]
+mod sets;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
