@@ -199,7 +199,7 @@ impl Shown {
         lines
     }
 
-    /// In the forms in which clients show them: Gajim, then Conversations and those made of it, then poezio and profanity.
+    /// In the forms in which clients show them: Gajim, then Conversations and those made of it, then profanity.
     pub(crate) fn fingerprints(&self) -> Vec<(&'static str, String)> {
         let [sha256, sha1] = [&self.sha256, &self.sha1].map(|hex| colons(hex));
         vec![
