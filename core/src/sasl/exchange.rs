@@ -183,8 +183,8 @@ impl Exchange {
                     Err(failure) => Step::Failure(failure),
                 };
             }
-            // RFC 4422 §5.1: the server is first, so there is no initial response.
-            Mechanism::DigestMd5 if initial.is_some() => {
+            // RFC 4422 §5.1: the server is first, so there is no initial response. Smack says that there is one, of no bytes.
+            Mechanism::DigestMd5 if initial.is_some_and(|message| !message.is_empty()) => {
                 return Step::Failure(Failure::MalformedRequest);
             }
             Mechanism::DigestMd5 => {
