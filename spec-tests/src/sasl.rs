@@ -70,6 +70,71 @@ pub fn plain(user: &str, password: &str) -> String {
     encode(format!("\0{user}\0{password}").as_bytes())
 }
 
+/// One sign-in by DIGEST-MD5: what a client makes its response of.
+#[derive(Clone, Copy, Debug)]
+pub struct Digest<'a> {
+    /// Who signs in.
+    pub user: &'a str,
+    /// With what.
+    pub password: &'a str,
+    /// Where the password is good: the host.
+    pub realm: &'a str,
+    /// `xmpp/` and the host.
+    pub uri: &'a str,
+    /// As whom, if that is to be said.
+    pub authzid: Option<&'a str>,
+}
+
+impl Digest<'_> {
+    /// What the client answers to a challenge of this host, and what the server then proves itself by: both in base64.
+    ///
+    /// # Errors
+    /// The challenge is none of ours, in words.
+    pub fn respond(&self, challenge: &str, host: &str) -> Result<(String, String), String> {
+        let nonce = nonce(&decode(challenge)?, host)?;
+        let Self {
+            user,
+            password,
+            realm,
+            uri,
+            authzid,
+        } = self;
+        let cnonce = "clientnonce";
+        let secret = Md5::digest(format!("{user}:{realm}:{password}"));
+        let mut a1 = [&secret[..], format!(":{nonce}:{cnonce}").as_bytes()].concat();
+        let mut said = String::new();
+        if let Some(authzid) = authzid {
+            a1.extend_from_slice(format!(":{authzid}").as_bytes());
+            said = format!(",authzid=\"{authzid}\"");
+        }
+        let session = hex(&Md5::digest(a1));
+        let value = |method: &str| {
+            let what = hex(&Md5::digest(format!("{method}:{uri}")));
+            let all = format!("{session}:{nonce}:00000001:{cnonce}:auth:{what}");
+            hex(&Md5::digest(all))
+        };
+        let response = format!(
+            "username=\"{user}\",realm=\"{realm}\",nonce=\"{nonce}\",cnonce=\"{cnonce}\",nc=00000001,qop=auth,digest-uri=\"{uri}\",response={},\
+             charset=utf-8{said}",
+            value("AUTHENTICATE")
+        );
+        let proof = format!("rspauth={}", value(""));
+        Ok((encode(response.as_bytes()), encode(proof.as_bytes())))
+    }
+}
+
+/// The nonce of a challenge as this host writes it.
+fn nonce(challenge: &str, host: &str) -> Result<String, String> {
+    let (_, behind) = challenge.split_once("nonce=\"").ok_or("no nonce")?;
+    let (nonce, _) = behind.split_once('"').ok_or("a nonce without its end")?;
+    let wanted =
+        format!("realm=\"{host}\",nonce=\"{nonce}\",qop=\"auth\",charset=utf-8,algorithm=md5-sess");
+    match challenge == wanted && nonce.len() >= 16 {
+        true => Ok(nonce.to_owned()),
+        false => Err(format!("no challenge of {host}: {challenge}")),
+    }
+}
+
 /// What a client of DIGEST-MD5 answers to a challenge of this host, and what the server then proves itself by: both in base64.
 ///
 /// # Errors
@@ -80,30 +145,14 @@ pub fn digest_response(
     user: &str,
     password: &str,
 ) -> Result<(String, String), String> {
-    let challenge = decode(challenge)?;
-    let (_, behind) = challenge.split_once("nonce=\"").ok_or("no nonce")?;
-    let (nonce, _) = behind.split_once('"').ok_or("a nonce without its end")?;
-    let wanted =
-        format!("realm=\"{host}\",nonce=\"{nonce}\",qop=\"auth\",charset=utf-8,algorithm=md5-sess");
-    if challenge != wanted || nonce.len() < 16 {
-        return Err(format!("no challenge of {host}: {challenge}"));
-    }
-    let (cnonce, uri) = ("clientnonce", format!("xmpp/{host}"));
-    let secret = Md5::digest(format!("{user}:{host}:{password}"));
-    let a1 = [&secret[..], format!(":{nonce}:{cnonce}").as_bytes()].concat();
-    let session = hex(&Md5::digest(a1));
-    let value = |method: &str| {
-        let what = hex(&Md5::digest(format!("{method}:{uri}")));
-        let all = format!("{session}:{nonce}:00000001:{cnonce}:auth:{what}");
-        hex(&Md5::digest(all))
+    let digest = Digest {
+        user,
+        password,
+        realm: host,
+        uri: &format!("xmpp/{host}"),
+        authzid: None,
     };
-    let response = format!(
-        "username=\"{user}\",realm=\"{host}\",nonce=\"{nonce}\",cnonce=\"{cnonce}\",nc=00000001,qop=auth,digest-uri=\"{uri}\",response={},\
-         charset=utf-8",
-        value("AUTHENTICATE")
-    );
-    let proof = format!("rspauth={}", value(""));
-    Ok((encode(response.as_bytes()), encode(proof.as_bytes())))
+    digest.respond(challenge, host)
 }
 
 fn hex(bytes: &[u8]) -> String {

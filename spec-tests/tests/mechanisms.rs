@@ -1,0 +1,370 @@
+//! Every client by every mechanism on every kind of host: a table of what happens, each row of which is tried.
+//!
+//! A row that comes out otherwise fails, also where a client has learnt something: then the row is changed. slixmpp, Smack and
+//! go-sendxmpp run as those of interop.rs do; our own strict client always.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::print_stdout,
+    reason = "`--nocapture` shows the tables as they come out"
+)]
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use spec_tests::client::{BindTo, Client, offered};
+use spec_tests::program::{Program, installed, script};
+use spec_tests::sasl::decode;
+use spec_tests::server::{Scratch, Server, Setup};
+use spondee_core::sasl::{Mechanism, Plus};
+
+/// Interpreters start slowly on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PASSWORD: &str = "the lark and not the nightingale";
+const WRONG: &str = "the nightingale and not the lark";
+/// What each kind of host is told besides.
+const HOSTS: [(&str, &str); 3] = [
+    (
+        "internal_hashed",
+        "default_iteration_count = 4096\ndisable_sasl_mechanisms = []\n",
+    ),
+    (
+        "internal_plain",
+        "default_iteration_count = 4096\ndisable_sasl_mechanisms = []\n",
+    ),
+    ("anonymous", ""),
+];
+
+/// What becomes of a client and a mechanism on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// Signed in; with a wrong password it is not.
+    In,
+    /// The host does not offer it: keys are not what DIGEST-MD5 is made of, and guests have no passwords.
+    Unoffered,
+    /// The client cannot, and why.
+    Unable(&'static str),
+}
+
+use Expected::{In, Unable, Unoffered};
+
+/// A mechanism, and what becomes of it where keys are kept, where passwords are, and where guests are let in.
+type Row = (&'static str, [Expected; 3]);
+
+const OURS: [Row; 9] = [
+    ("SCRAM-SHA-512-PLUS", [In, In, Unoffered]),
+    ("SCRAM-SHA-256-PLUS", [In, In, Unoffered]),
+    ("SCRAM-SHA-1-PLUS", [In, In, Unoffered]),
+    ("SCRAM-SHA-512", [In, In, Unoffered]),
+    ("SCRAM-SHA-256", [In, In, Unoffered]),
+    ("SCRAM-SHA-1", [In, In, Unoffered]),
+    ("DIGEST-MD5", [Unoffered, In, Unoffered]),
+    ("PLAIN", [In, In, Unoffered]),
+    ("ANONYMOUS", [Unoffered, Unoffered, In]),
+];
+
+/// Python's ssl has had `tls-unique` alone, which TLS 1.3 does not have.
+const NO_EXPORTER: Expected =
+    Unable("Python ssl only supports tls-unique which is unavailable on TLS 1.3");
+const SLIXMPP: [Row; 9] = [
+    ("SCRAM-SHA-512-PLUS", [NO_EXPORTER, NO_EXPORTER, Unoffered]),
+    ("SCRAM-SHA-256-PLUS", [NO_EXPORTER, NO_EXPORTER, Unoffered]),
+    ("SCRAM-SHA-1-PLUS", [NO_EXPORTER, NO_EXPORTER, Unoffered]),
+    ("SCRAM-SHA-512", [In, In, Unoffered]),
+    ("SCRAM-SHA-256", [In, In, Unoffered]),
+    ("SCRAM-SHA-1", [In, In, Unoffered]),
+    ("DIGEST-MD5", [Unoffered, In, Unoffered]),
+    ("PLAIN", [In, In, Unoffered]),
+    ("ANONYMOUS", [Unoffered, Unoffered, In]),
+];
+
+/// It has SHA-1 and no other hash.
+const NO_SUCH: Expected = Unable("Smack has no such mechanism");
+/// It binds to `tls-server-end-point`, looks for a hash that has the name of the key's algorithm, and has it switched off.
+const NO_HASH: Expected = Unable("EC MessageDigest not available");
+const SMACK: [Row; 9] = [
+    ("SCRAM-SHA-512-PLUS", [NO_SUCH, NO_SUCH, NO_SUCH]),
+    ("SCRAM-SHA-256-PLUS", [NO_SUCH, NO_SUCH, NO_SUCH]),
+    ("SCRAM-SHA-1-PLUS", [NO_HASH, NO_HASH, Unoffered]),
+    ("SCRAM-SHA-512", [NO_SUCH, NO_SUCH, NO_SUCH]),
+    ("SCRAM-SHA-256", [NO_SUCH, NO_SUCH, NO_SUCH]),
+    ("SCRAM-SHA-1", [In, In, Unoffered]),
+    ("DIGEST-MD5", [Unoffered, In, Unoffered]),
+    ("PLAIN", [In, In, Unoffered]),
+    ("ANONYMOUS", [Unoffered, Unoffered, In]),
+];
+
+/// It binds to TLS 1.3 by `tls-exporter`. The table has what it can be told to do.
+const GO_SENDXMPP: [Row; 7] = [
+    ("SCRAM-SHA-512-PLUS", [In, In, Unoffered]),
+    ("SCRAM-SHA-256-PLUS", [In, In, Unoffered]),
+    ("SCRAM-SHA-1-PLUS", [In, In, Unoffered]),
+    ("SCRAM-SHA-512", [In, In, Unoffered]),
+    ("SCRAM-SHA-256", [In, In, Unoffered]),
+    ("SCRAM-SHA-1", [In, In, Unoffered]),
+    ("ANONYMOUS", [Unoffered, Unoffered, In]),
+];
+
+/// A host of each kind, with juliet where there are accounts.
+fn hosts() -> Vec<Server> {
+    HOSTS.iter().map(|(kind, more)| host(kind, more)).collect()
+}
+
+fn host(kind: &str, more: &str) -> Server {
+    let options = format!(
+        "authentication = \"{kind}\"\n{more}\
+         sasl_failures_per_address = 0\nsasl_failures_per_account = 0\n"
+    );
+    let juliet = [("juliet@localhost", PASSWORD)];
+    let accounts: &[_] = match kind {
+        "anonymous" => &[],
+        _ => &juliet,
+    };
+    let setup = Setup {
+        options: &options,
+        ..Setup::default()
+    };
+    Server::start_with(accounts, setup).unwrap()
+}
+
+/// What came of one try.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    In(String),
+    Refused(String),
+    Unoffered,
+    Unable(String),
+    Failed(String),
+}
+
+/// How often somebody signed in by this, as the server has it.
+fn signed_in(server: &Server, mechanism: &str) -> usize {
+    let said = format!(" mechanism={mechanism} ");
+    let log = server.log();
+    let lines = log.lines().filter(|line| line.contains("signed in"));
+    lines.filter(|line| line.contains(&said)).count()
+}
+
+/// Tries every row by `attempt`, which is told host, mechanism, account and password.
+fn tried(client: &str, rows: &[Row], mut attempt: impl FnMut(&Server, &str, &str) -> Outcome) {
+    let mut servers = hosts();
+    let mut wrong = Vec::new();
+    for (n, server) in servers.iter().enumerate() {
+        let (kind, _) = HOSTS[n];
+        let is_for_guests = kind == "anonymous";
+        for (mechanism, expected) in rows {
+            let expected = expected[n];
+            let outcome = attempt(server, mechanism, PASSWORD);
+            println!("{client:12} {kind:16} {mechanism:20} {outcome:?}");
+            let is_right = match (&expected, &outcome) {
+                (In, Outcome::In(jid)) => is_for_guests || jid.starts_with("juliet@localhost/"),
+                (Unoffered, Outcome::Unoffered) => true,
+                (Unable(why), Outcome::Unable(told)) => told.contains(why),
+                _ => false,
+            };
+            if !is_right {
+                wrong.push(format!(
+                    "{client} on {kind} by {mechanism}: {expected:?}, but {outcome:?}"
+                ));
+            }
+            if expected == In && !is_for_guests {
+                let outcome = attempt(server, mechanism, WRONG);
+                if outcome != Outcome::Refused("not-authorized".to_owned()) {
+                    wrong.push(format!(
+                        "{client} on {kind} by {mechanism} with a wrong password: {outcome:?}"
+                    ));
+                }
+            }
+        }
+    }
+    // What was tried is in its log to the last line.
+    for (n, server) in servers.iter_mut().enumerate() {
+        server.stop().unwrap();
+        for (mechanism, expected) in rows {
+            let times = signed_in(server, mechanism);
+            if times != usize::from(expected[n] == In) {
+                let (kind, _) = HOSTS[n];
+                wrong.push(format!(
+                    "{client} on {kind} by {mechanism}: the server has {times} sign-ins"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A client that tries what it is told by lines.
+fn driven(client: &str, rows: &[Row], mut program: Program) {
+    tried(client, rows, |server, mechanism, password| {
+        let jid = match mechanism {
+            "ANONYMOUS" => "localhost",
+            _ => "juliet@localhost",
+        };
+        let port = server.clear.port().to_string();
+        let order = json!({
+            "port": port,
+            "ca": server.authority().path(),
+            "jid": jid,
+            "password": password,
+            "mechanism": mechanism,
+        });
+        program.say(&order.to_string()).unwrap();
+        let object = |line: &str| {
+            let line: Option<Value> = serde_json::from_str(line).ok();
+            line.filter(Value::is_object)
+        };
+        let answer = program.wait_for(PATIENCE, object).unwrap();
+        let text = |key: &str| Some(answer.get(key)?.as_str()?.to_owned());
+        if let Some(jid) = text("signed_in") {
+            let how = (text("mechanism").unwrap(), text("tls").unwrap());
+            assert_eq!(how, (mechanism.to_owned(), "TLSv1.3".to_owned()));
+            return Outcome::In(jid);
+        }
+        if text("unoffered").is_some() {
+            return Outcome::Unoffered;
+        }
+        let refused = text("refused").map(Outcome::Refused);
+        let unable = || text("unable").map(Outcome::Unable);
+        let failed = || Outcome::Failed(answer.to_string());
+        refused.or_else(unable).unwrap_or_else(failed)
+    });
+}
+
+fn ours(server: &Server, name: &str, password: &str, bind_to: BindTo) -> Outcome {
+    let mechanism = Mechanism::from_name(name).unwrap();
+    let trust = server.trust().unwrap();
+    let mut client = Client::connect(server.clear, "localhost", &trust).unwrap();
+    client.open().unwrap();
+    client.starttls().unwrap();
+    let (_, features) = client.open().unwrap();
+    if !offered(&features).contains(&mechanism) {
+        return Outcome::Unoffered;
+    }
+    match client.sign_in("juliet", password, mechanism, bind_to) {
+        Ok(_) => Outcome::In(client.bind(None).unwrap()),
+        Err(why) => match why.strip_prefix("failure: ") {
+            Some(condition) => Outcome::Refused(condition.to_owned()),
+            None => Outcome::Failed(why),
+        },
+    }
+}
+
+#[test]
+fn the_tables_have_every_mechanism_there_is() {
+    for rows in [OURS, SLIXMPP, SMACK] {
+        let mut listed: Vec<_> = rows.iter().map(|(name, _)| *name).collect();
+        let mut known = Mechanism::ALL.map(Mechanism::name).to_vec();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+    }
+}
+
+#[test]
+fn our_own_client_signs_in_by_everything_that_is_offered() {
+    tried("ours", &OURS, |server, mechanism, password| {
+        ours(server, mechanism, password, BindTo::Exporter)
+    });
+}
+
+#[test]
+fn our_own_client_binds_to_the_certificate_as_well() {
+    let is_plus = |(name, _): &Row| {
+        matches!(
+            Mechanism::from_name(name),
+            Some(Mechanism::Scram(_, Plus::Yes))
+        )
+    };
+    let rows: Vec<Row> = OURS.into_iter().filter(is_plus).collect();
+    tried("ours", &rows, |server, mechanism, password| {
+        ours(server, mechanism, password, BindTo::EndPoint)
+    });
+}
+
+const BY_EVERY_MECHANISM: &str = "slixmpp, Smack and go-sendxmpp by every mechanism";
+
+#[test]
+fn slixmpp_signs_in_by_all_that_it_has() {
+    let Some(installed) = installed(BY_EVERY_MECHANISM) else {
+        return;
+    };
+    let mut command = Command::new(installed.join("venv/bin/python"));
+    command.arg(script("slixmpp_mechanism.py"));
+    driven("slixmpp", &SLIXMPP, Program::start(command).unwrap());
+}
+
+#[test]
+fn smack_signs_in_by_all_that_it_has() {
+    let Some(installed) = installed(BY_EVERY_MECHANISM) else {
+        return;
+    };
+    let home = Scratch::new().unwrap();
+    let smack = installed.join("smack");
+    let mut command = Command::new("java");
+    command
+        // Smack reads settings from the home and working directories.
+        .arg(format!("-Duser.home={}", home.path().display()))
+        .current_dir(home.path())
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
+        .arg(format!("{0}/classes:{0}/lib/*", smack.display()))
+        .arg("interop.Mechanism");
+    driven("Smack", &SMACK, Program::start(command).unwrap());
+}
+
+#[test]
+fn go_sendxmpp_signs_in_by_what_it_is_told() {
+    let Some(installed) = installed(BY_EVERY_MECHANISM) else {
+        return;
+    };
+    let home = Scratch::new().unwrap();
+    tried(
+        "go-sendxmpp",
+        &GO_SENDXMPP,
+        |server, mechanism, password| {
+            let mut command = Command::new(installed.join("go-sendxmpp/usr/bin/go-sendxmpp"));
+            command
+                .env("HOME", home.path())
+                .env("SSL_CERT_FILE", server.authority().path())
+                .args(["--debug", "--suppress-root-warning", "--tls-version=13"])
+                .arg(format!("--jserver=localhost:{}", server.clear.port()));
+            match mechanism {
+                "ANONYMOUS" => command.args(["--anonymous", "--username=localhost"]),
+                _ => command
+                    .arg("--username=juliet@localhost")
+                    .arg(format!("--password={password}"))
+                    .arg(format!("--scram-mech-pinning={mechanism}")),
+            };
+            command.arg("juliet@localhost");
+            let mut program = Program::start(command).unwrap();
+            program.say("hello").unwrap();
+            program.end_input();
+            // All that it says, up to its end.
+            let end = program.wait_for(PATIENCE, |_| None::<()>);
+            assert!(end.is_err_and(|why| why.contains(" ended")));
+            said_by_go(&program.seen().join("\n"), mechanism)
+        },
+    );
+}
+
+/// What it shows of what went over the wire, and of why it ended.
+fn said_by_go(said: &str, mechanism: &str) -> Outcome {
+    let between = |from: &str, to: &str| Some(said.split_once(from)?.1.split_once(to)?.0);
+    if mechanism.ends_with("-PLUS")
+        && let Some(first) = between(&format!("mechanism='{mechanism}'>"), "<")
+    {
+        let first = decode(first).unwrap();
+        assert!(first.starts_with("p=tls-exporter,,"), "{first}");
+    }
+    if let Some(jid) = between("<jid>", "</jid>") {
+        Outcome::In(jid.to_owned())
+    } else if said.contains("<not-authorized") {
+        Outcome::Refused("not-authorized".to_owned())
+    } else if said.contains("no viable authentication method available")
+        || said.contains("ANONYMOUS authentication is not an option")
+    {
+        Outcome::Unoffered
+    } else {
+        Outcome::Failed(said.to_owned())
+    }
+}
