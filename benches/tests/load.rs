@@ -296,6 +296,28 @@ fn sessions_without_sockets_come_about() {
 
 /// What cannot work is refused at once: to build a server first would take minutes. Cargo is none that builds here.
 #[test]
+fn strangers_try_every_step_of_every_kind_of_name() {
+    let server = spec_tests::server::binary().expect("a server");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
+    command.args(["strangers", "--tries", "2", "--names", "1", "--binary"]);
+    let output = command.arg(server).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let has = |what: &str| told.matches(what).count();
+    let steps = [has("internal_plain: "), has("internal_hashed: ")];
+    assert_eq!(steps, [4, 3], "keys are not what DIGEST-MD5 is made of");
+    for kind in [
+        "\n| keys |",
+        "\n| password kept |",
+        "\n| nobody |",
+        "\n| nobody, others |",
+    ] {
+        assert_eq!(has(kind), 7, "{told}");
+    }
+}
+
+#[test]
 fn refuses_arguments_before_it_builds_anything() {
     for (arguments, reason) in [
         (&["singin"][..], "invalid value 'singin'"),

@@ -10,7 +10,7 @@ use spec_tests::cargo::cargo;
 use spec_tests::server::Scratch;
 
 use super::client::Security;
-use super::target::{Archive, Counting, Role, Running, Setting, Target, free_port};
+use super::target::{Archive, Counting, Provider, Role, Running, Setting, Target, free_port};
 use crate::scenarios::HOST;
 use crate::scram::Account;
 
@@ -24,6 +24,9 @@ pub struct Spondee {
     threads: usize,
     scratch: Scratch,
     role: Role,
+    provider: Provider,
+    /// Lines of configuration for the whole server.
+    options: &'static str,
 }
 
 impl Spondee {
@@ -48,6 +51,16 @@ impl Spondee {
         threads: usize,
         accounts: &[Account],
     ) -> Result<Self, String> {
+        let target = Self::empty(binary, threads)?;
+        target.add(accounts)?;
+        Ok(target)
+    }
+
+    /// The same without accounts, and with keys to be kept of passwords, until it is told otherwise.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub fn empty(binary: Option<PathBuf>, threads: usize) -> Result<Self, String> {
         let binary = match binary {
             Some(binary) => binary,
             None => build()?,
@@ -57,14 +70,28 @@ impl Spondee {
         fs::create_dir(&certificates)
             .and_then(|()| Authority::new(scratch.path())?.issue(&certificates, HOST))
             .map_err(|e| e.to_string())?;
-        let target = Self {
+        Ok(Self {
             binary,
             threads,
             scratch,
             role: Role::Subject,
-        };
-        target.add(accounts)?;
-        Ok(target)
+            provider: Provider::Hashed,
+            options: "",
+        })
+    }
+
+    /// As one that keeps this of passwords from its next start on.
+    #[must_use]
+    pub const fn keeping(mut self, provider: Provider) -> Self {
+        self.provider = provider;
+        self
+    }
+
+    /// As one that has these lines in its configuration.
+    #[must_use]
+    pub const fn configured(mut self, options: &'static str) -> Self {
+        self.options = options;
+        self
     }
 
     /// As what the other one is paired with.
@@ -75,7 +102,10 @@ impl Spondee {
     }
 
     /// Adds all accounts while the server runs: it groups their commits.
-    fn add(&self, accounts: &[Account]) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub fn add(&self, accounts: &[Account]) -> Result<(), String> {
         let _running = self.start(&Setting::PREPARING)?;
         let size = accounts.len().div_ceil(COMMANDS).max(1);
         std::thread::scope(|scope| {
@@ -147,6 +177,11 @@ impl Target for Spondee {
             Archive::On => "always",
             Archive::Off => "never",
         };
+        let provider = match self.provider {
+            // The default, and an older program has nothing else.
+            Provider::Hashed => String::new(),
+            Provider::Plain => format!("authentication = {:?}\n", self.provider.name()),
+        };
         let directory = self.scratch.path();
         let config = format!(
             "data_directory = {:?}\n\
@@ -158,7 +193,7 @@ impl Target for Spondee {
              threads = {}\n\
              # ejabberd's default, and ours is made for people: it costs who makes a thousand accounts, and no sign-in.\n\
              default_iteration_count = 4096\n\
-             \n\
+             {}{provider}\n\
              [host.\"{HOST}\"]\n\
              default_archive_policy = {policy:?}\n\
              # An archive of a year is read.\n\
@@ -167,6 +202,7 @@ impl Target for Spondee {
             directory.join("certs"),
             address.port(),
             self.threads,
+            self.options,
         );
         fs::write(self.config_path(), config).map_err(fault)?;
         let path = directory.join("log");

@@ -89,6 +89,26 @@ impl Storage {
     }
 }
 
+/// What a server keeps of passwords, by the names that both Spondee and Prosody have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Provider {
+    /// Keys for SCRAM.
+    Hashed,
+    /// The passwords themselves.
+    Plain,
+}
+
+impl Provider {
+    /// As the configuration of either has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hashed => "internal_hashed",
+            Self::Plain => "internal_plain",
+        }
+    }
+}
+
 /// What a scenario asks of a server's configuration; all else is the same in all scenarios.
 #[derive(Clone, Debug)]
 pub struct Setting {

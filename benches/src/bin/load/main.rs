@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use benches::load::{
     Ejabberd, Floor, FloorArguments, ManyArguments, Progress, Prosody, Report, Scenario, Spondee,
-    Storage, Target, measure_many, svg,
+    Storage, StrangersArguments, Target, measure_many, svg,
 };
 use benches::scram::Account;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -127,6 +127,8 @@ enum Command {
     /// The process of the sessions in process.
     #[command(hide = true)]
     InProcess(ManyArguments),
+    /// No load: whether a stranger learns from how long refusals take who has an account, and what is kept of its password.
+    Strangers(StrangersArguments),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -143,6 +145,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Some(Command::Floor(floor)) => floor.serve().map(|()| String::new()),
         Some(Command::InProcess(many)) => many.run(),
+        Some(Command::Strangers(strangers)) => strangers.run(),
         None => run(&arguments),
     };
     match done {
