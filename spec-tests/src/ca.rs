@@ -54,8 +54,7 @@ impl Authority {
     /// # Errors
     /// A file cannot be written, or the host is no DNS name.
     pub fn issue(&self, directory: &Path, host: &str) -> std::io::Result<()> {
-        // As long as public authorities give them. rcgen's year 4096 is more than Erlang can set a timer for.
-        self.issue_for(directory, host, 89)
+        self.issue_for(directory, host, DAYS)
     }
 
     /// The same for so many days.
@@ -64,10 +63,10 @@ impl Authority {
     /// A file cannot be written, or the host is no DNS name.
     pub fn issue_for(&self, directory: &Path, host: &str, days: u32) -> std::io::Result<()> {
         let key = KeyPair::generate().map_err(std::io::Error::other)?;
-        self.issue_for(directory, host, &key)
+        self.sign(directory, host, &key, days)
     }
 
-    /// The same with an RSA key of 2048 bits, which OpenSSL makes: nothing here can.
+    /// The first with an RSA key of 2048 bits, which OpenSSL makes: nothing here can.
     ///
     /// # Errors
     /// As above, or OpenSSL is missing.
@@ -78,10 +77,10 @@ impl Authority {
             .output()?;
         let key = String::from_utf8_lossy(&made.stdout);
         let key = KeyPair::from_pem(&key).map_err(std::io::Error::other)?;
-        self.issue_for(directory, host, &key)
+        self.sign(directory, host, &key, DAYS)
     }
 
-    fn issue_for(&self, directory: &Path, host: &str, key: &KeyPair) -> std::io::Result<()> {
+    fn sign(&self, directory: &Path, host: &str, key: &KeyPair, days: u32) -> std::io::Result<()> {
         let mut params =
             CertificateParams::new(vec![host.to_owned()]).map_err(std::io::Error::other)?;
         let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 60 * 60));
@@ -96,6 +95,9 @@ impl Authority {
         restrict(&key_path)
     }
 }
+
+/// As long as public authorities give certificates. rcgen's year 4096 is more than Erlang can set a timer for.
+const DAYS: u32 = 89;
 
 /// A private key is its owner's alone.
 fn restrict(path: &Path) -> std::io::Result<()> {

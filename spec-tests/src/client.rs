@@ -214,6 +214,9 @@ impl Client {
         mechanism: Mechanism,
         bind_to: BindTo,
     ) -> Result<Element, String> {
+        if mechanism == Mechanism::DigestMd5 {
+            return self.sign_in_by_digest(user, password);
+        }
         let nonce = format!("n{}", NONCES.fetch_add(1, Ordering::Relaxed));
         let binding = match mechanism {
             Mechanism::Scram(_, Plus::Yes) => self.binding(bind_to)?,
@@ -224,9 +227,6 @@ impl Client {
             | Mechanism::Anonymous => Binding::Unsupported,
         };
         let scram = Scram::new(mechanism, user, password, &nonce, binding);
-        if mechanism == Mechanism::DigestMd5 {
-            return self.digest(user, password);
-        }
         let first = match &scram {
             Some(scram) => scram.first(),
             None if mechanism == Mechanism::Anonymous => String::new(),
@@ -248,14 +248,15 @@ impl Client {
         Ok(self.open()?.1)
     }
 
-    fn digest(&mut self, user: &str, password: &str) -> Result<Element, String> {
+    /// By DIGEST-MD5: the server proves itself, too (RFC 2831 §2.1.3), before it is told that this is enough.
+    fn sign_in_by_digest(&mut self, user: &str, password: &str) -> Result<Element, String> {
         self.send(&format!("<auth xmlns='{SASL}' mechanism='DIGEST-MD5'/>"))?;
         let challenge = self.sasl_answer("challenge")?;
         let (response, proof) = digest_response(&challenge, &self.host, user, password)?;
         self.send(&format!("<response xmlns='{SASL}'>{response}</response>"))?;
-        let said = self.sasl_answer("challenge")?;
-        if said != proof {
-            return Err(format!("the server does not know the password: {said:?}"));
+        let proven = self.sasl_answer("challenge")?;
+        if proven != proof {
+            return Err(format!("the server does not know the password: {proven}"));
         }
         self.send(&format!("<response xmlns='{SASL}'/>"))?;
         self.sasl_answer("success")?;
@@ -535,8 +536,11 @@ impl Client {
         }
     }
 
-    /// The text of the SASL element `name`.
-    fn sasl_answer(&mut self, name: &str) -> Result<String, String> {
+    /// The text of the SASL element `name`, which is next.
+    ///
+    /// # Errors
+    /// Something else came; a `<failure/>` is named as `failure: CONDITION`.
+    pub fn sasl_answer(&mut self, name: &str) -> Result<String, String> {
         let answer = self.next(PATIENCE)?;
         if answer.is(SASL, name) {
             Ok(answer.text())

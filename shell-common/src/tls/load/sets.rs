@@ -105,7 +105,8 @@ fn pipe(path: &Path) {
 /// How many certificates a client gets, behind a handshake that the key signed.
 fn sent(tls: &TlsHosts) -> usize {
     let host = tls.hosts.get(&domain("a.example")).unwrap();
-    let config = Arc::clone(host.direct.of(&[]));
+    let (config, _) = host.direct.of(&[], &[]);
+    let config = Arc::clone(config);
     let (mut ours, mut theirs) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || {
         let mut tls = rustls::ServerConnection::new(config).unwrap();
