@@ -596,6 +596,7 @@ impl Many {
     /// Its TLS is up.
     pub fn secured(&mut self, peer: Peer, tls: TlsInfo) {
         if let Some((shard, conn)) = self.0.seat(peer) {
+            let tls = Box::new(tls);
             self.0.tell(shard, Input::Secured { conn, tls });
         }
     }

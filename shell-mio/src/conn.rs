@@ -390,6 +390,7 @@ impl Conn {
                         Layer::Handshake(pump) => Layer::Tls(pump),
                         other @ (Layer::Clear | Layer::Tls(_)) => other,
                     };
+                    let tls = Box::new(tls);
                     core.input(Input::Secured { conn, tls });
                 }
                 if received.ended.is_some() {

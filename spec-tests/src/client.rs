@@ -224,12 +224,14 @@ impl Client {
             Mechanism::Scram(_, Plus::No)
             | Mechanism::Plain
             | Mechanism::DigestMd5
+            | Mechanism::External
             | Mechanism::Anonymous => Binding::Unsupported,
         };
         let scram = Scram::new(mechanism, user, password, &nonce, binding);
         let first = match &scram {
             Some(scram) => scram.first(),
             None if mechanism == Mechanism::Anonymous => String::new(),
+            None if mechanism == Mechanism::External => "=".to_owned(),
             None => plain(user, password),
         };
         self.send(&format!(

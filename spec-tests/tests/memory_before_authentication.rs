@@ -63,7 +63,12 @@ impl Shell {
                 end_point: Some(vec![2; 32]),
             };
             let version = TlsVersion::V1_3;
-            let tls = TlsInfo { version, bindings };
+            let client = None;
+            let tls = Box::new(TlsInfo {
+                version,
+                bindings,
+                client,
+            });
             self.shard.handle(self.now, Input::Secured { conn, tls });
         }
         conn

@@ -51,7 +51,7 @@ fn keeping(users: usize) -> Result<Stopped, String> {
 /// All mechanisms that a host has which keeps this.
 fn all_of(provider: Provider) -> impl Iterator<Item = Mechanism> {
     let all = Mechanism::ALL.into_iter();
-    all.filter(move |mechanism| provider.has(*mechanism))
+    all.filter(move |known| provider.has(*known) && *known != Mechanism::External)
 }
 
 fn start(place: Stopped) -> Result<Server, String> {
@@ -295,7 +295,9 @@ fn an_account_that_comes_with_keys_for_one_mechanism_is_offered_that_one_and_so_
     server.command(&["user", "import", &file.display().to_string()])?;
     let is_left = |mechanism: &Mechanism| match mechanism {
         Mechanism::Scram(hash, _) => *hash == Hash::Sha1,
-        Mechanism::Anonymous | Mechanism::DigestMd5 | Mechanism::Plain => true,
+        Mechanism::Anonymous | Mechanism::DigestMd5 | Mechanism::External | Mechanism::Plain => {
+            true
+        }
     };
     let left: Vec<Mechanism> = all.iter().copied().filter(is_left).collect();
     for _ in 0..2 {

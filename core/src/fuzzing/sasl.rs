@@ -135,7 +135,8 @@ fn status(bytes: &mut Cursor<'_>) -> Status {
 /// One by which a password is proven.
 fn mechanism(bytes: &mut Cursor<'_>) -> Mechanism {
     let all = Mechanism::ALL.into_iter();
-    let had: Vec<_> = all.filter(|known| Provider::Hashed.has(*known)).collect();
+    let proves = |known: &Mechanism| Provider::Hashed.has(*known) && *known != Mechanism::External;
+    let had: Vec<_> = all.filter(proves).collect();
     bytes.pick(&had)
 }
 
@@ -243,7 +244,7 @@ fn sign_in(server: &mut Server, attempt: &Attempt) -> Result<Verified, Option<Fa
         data: &EXPORTER,
     };
     let (hash, binding) = match attempt.mechanism {
-        Mechanism::Anonymous | Mechanism::DigestMd5 => return Err(None),
+        Mechanism::Anonymous | Mechanism::DigestMd5 | Mechanism::External => return Err(None),
         Mechanism::Plain => {
             let message = plain("", &attempt.name, &attempt.password);
             return outcome(server.begin(Mechanism::Plain, Some(&message)));

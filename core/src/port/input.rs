@@ -1,11 +1,13 @@
 //! What goes in.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Command, CommandId, ConnId, Ticket};
 use crate::config::Config;
 use crate::envelope::Envelope;
+use crate::jid::BareJid;
 use crate::sasl::{ChannelBindings, ScramKeys};
 use crate::store::{Reply, StoreError};
 
@@ -56,7 +58,7 @@ pub enum Input<'a> {
         /// This connection.
         conn: ConnId,
         /// What was negotiated.
-        tls: TlsInfo,
+        tls: Box<TlsInfo>,
     },
     /// The server is about to stop: every stream is closed with `system-shutdown`, new ones are refused with it.
     Shutdown,
@@ -91,6 +93,15 @@ pub struct TlsInfo {
     pub version: TlsVersion,
     /// What SASL can bind to. Whether it may is not the shell's business.
     pub bindings: ChannelBindings,
+    /// The client's certificate, if an authority signed it that the host trusts with that.
+    pub client: Option<Box<ClientCertificate>>,
+}
+
+/// What a client's certificate says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientCertificate {
+    /// Whom it names (`id-on-xmppAddr`, RFC 6120 §13.7.1.4): accounts of the host alone that trusts the authority.
+    pub names: Vec<BareJid>,
 }
 
 /// TLS versions we speak.

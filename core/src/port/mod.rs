@@ -14,7 +14,9 @@ pub use command::{
     LastActivity, Line, Show, UserDetails, UserEntry,
 };
 pub use import::{ImportStep, Imported, ImportedProof};
-pub use input::{Closed, DeriveError, Input, Listener, Opening, TlsInfo, TlsVersion};
+pub use input::{
+    ClientCertificate, Closed, DeriveError, Input, Listener, Opening, TlsInfo, TlsVersion,
+};
 pub use note::{AccountChange, CloseReason, Note, StreamError};
 
 use crate::arena::arena_key;

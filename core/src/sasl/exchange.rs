@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{
     Credentials, DeriveParams, Failure, Hash, Mechanism, Offer, Plus, Provider, ScramKeys,
-    Transport, anonymous, digest_md5, plain, scram,
+    Transport, anonymous, digest_md5, external, plain, scram,
 };
 use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain};
@@ -60,6 +60,7 @@ enum Expected {
 /// What the client is to begin with.
 #[derive(Clone, Copy, Debug)]
 enum First {
+    External,
     Plain,
     Scram(Hash, Plus),
 }
@@ -73,6 +74,7 @@ enum Asked {
     /// A guest: there are none.
     Anonymous(BareJid),
     Digest(digest_md5::Asked),
+    External(external::Asked),
     Plain(plain::Asked),
     Scram(scram::Asked),
 }
@@ -191,6 +193,7 @@ impl Exchange {
                 let (challenge, challenged) = digest_md5::Challenged::begin(cx, entropy);
                 return Step::Challenge(challenge, Self(Expected::Digest(challenged)));
             }
+            Mechanism::External => First::External,
             Mechanism::Plain => First::Plain,
             Mechanism::Scram(hash, plus) => First::Scram(hash, plus),
         };
@@ -220,6 +223,10 @@ impl Exchange {
 
 fn begun(first: First, message: &[u8], cx: Context<'_>) -> Result<Step, Failure> {
     let (account, asked) = match first {
+        First::External => {
+            let asked = external::Asked::read(message, cx)?;
+            (asked.account().clone(), Asked::External(asked))
+        }
         First::Plain => {
             let asked = plain::Asked::read(message, cx)?;
             (asked.account().clone(), Asked::Plain(asked))
@@ -253,6 +260,10 @@ impl Lookup {
             Asked::Anonymous(guest) => Step::Success(anonymous::entered(guest), None),
             Asked::Digest(asked) => match asked.found(credentials, cx) {
                 Ok((proof, verified)) => Step::Proof(proof, Exchange(Expected::Nothing(verified))),
+                Err(failure) => Step::Failure(failure),
+            },
+            Asked::External(asked) => match asked.found(credentials) {
+                Ok(verified) => Step::Success(verified, None),
                 Err(failure) => Step::Failure(failure),
             },
             Asked::Plain(asked) => {

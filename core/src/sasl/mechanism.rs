@@ -9,6 +9,8 @@ pub enum Mechanism {
     Anonymous,
     /// RFC 2831. Historic: RFC 6331.
     DigestMd5,
+    /// RFC 4422 appendix A: by the client's certificate.
+    External,
     /// RFC 4616.
     Plain,
     /// RFC 5802, RFC 7677: `SCRAM-*`, and with channel binding `SCRAM-*-PLUS`.
@@ -31,6 +33,7 @@ impl Mechanism {
         match self {
             Self::Anonymous => "ANONYMOUS",
             Self::DigestMd5 => "DIGEST-MD5",
+            Self::External => "EXTERNAL",
             Self::Plain => "PLAIN",
             Self::Scram(Hash::Sha1, Plus::No) => "SCRAM-SHA-1",
             Self::Scram(Hash::Sha1, Plus::Yes) => "SCRAM-SHA-1-PLUS",
@@ -42,7 +45,8 @@ impl Mechanism {
     }
 
     /// All of them, the strongest first: the order in which they are offered.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::External,
         Self::Scram(Hash::Sha512, Plus::Yes),
         Self::Scram(Hash::Sha256, Plus::Yes),
         Self::Scram(Hash::Sha1, Plus::Yes),

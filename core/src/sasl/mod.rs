@@ -11,6 +11,7 @@ mod decoy;
 mod digest_md5;
 mod downgrade;
 mod exchange;
+mod external;
 mod failure;
 mod hash;
 mod identity;

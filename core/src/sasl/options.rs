@@ -125,4 +125,4 @@ impl Default for SaslPolicy {
 }
 
 /// Mechanisms that other servers have: naming them is harmless.
-const OTHER_MECHANISMS: &[&str] = &["CRAM-MD5", "EXTERNAL", "LOGIN", "OAUTHBEARER"];
+const OTHER_MECHANISMS: &[&str] = &["CRAM-MD5", "LOGIN", "OAUTHBEARER"];

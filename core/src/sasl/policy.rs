@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::{Failure, Mechanism, Provider};
+use super::{Failure, Mechanism, Plus, Provider};
+use crate::jid::{BareJid, Domain};
 
 /// `c2s_require_encryption`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +41,8 @@ pub enum Transport {
     Clear,
     /// TLS, with what it can be bound to.
     Tls(ChannelBindings),
+    /// The same, and the client has shown a certificate that names these, at least one, and was signed by an authority of the host's.
+    Certified(ChannelBindings, Vec<BareJid>),
 }
 
 /// What the stream features say of SASL.
@@ -137,7 +140,7 @@ pub(super) fn names(list: &[alloc::string::String], name: &str) -> bool {
 impl Transport {
     /// The data of the binding type of this name, if the connection has it.
     pub(super) fn binding(&self, name: &str) -> Option<&[u8]> {
-        let Self::Tls(bindings) = self else {
+        let (Self::Tls(bindings) | Self::Certified(bindings, _)) = self else {
             return None;
         };
         let data = match name {
@@ -156,9 +159,38 @@ impl Transport {
             .filter(|name| self.binding(name).is_some())
     }
 
-    /// Whether it has what the mechanism needs: RFC 5802 §4 has -PLUS where there is something to bind to.
+    /// Whom the client's certificate names.
+    pub(super) fn certified(&self) -> &[BareJid] {
+        match self {
+            Self::Certified(_, named) => named,
+            Self::Clear | Self::Tls(_) => &[],
+        }
+    }
+
+    /// The same for a stream to this host: an authority vouches for no other.
+    #[must_use]
+    pub fn at(self, host: &Domain) -> Self {
+        let Self::Certified(bindings, mut named) = self else {
+            return self;
+        };
+        named.retain(|account| account.domain() == host.as_str());
+        match named.is_empty() {
+            true => Self::Tls(bindings),
+            false => Self::Certified(bindings, named),
+        }
+    }
+
+    /// Whether it has what the mechanism needs: RFC 5802 §4 has -PLUS where there is something to bind to, RFC 6120 §6.3.4 EXTERNAL where
+    /// the client has shown who it is.
     fn carries(&self, mechanism: Mechanism) -> bool {
-        !mechanism.binds() || self.bindings().next().is_some()
+        match mechanism {
+            Mechanism::External => !self.certified().is_empty(),
+            Mechanism::Scram(_, Plus::Yes) => self.bindings().next().is_some(),
+            Mechanism::Anonymous
+            | Mechanism::DigestMd5
+            | Mechanism::Plain
+            | Mechanism::Scram(_, Plus::No) => true,
+        }
     }
 }
 
@@ -237,7 +269,7 @@ mod tests {
                 let clear = transport == Transport::Clear;
                 let bindings = match &transport {
                     Transport::Clear => 0,
-                    Transport::Tls(b) => {
+                    Transport::Tls(b) | Transport::Certified(b, _) => {
                         u8::from(b.exporter.is_some()) + u8::from(b.end_point.is_some())
                     }
                 };

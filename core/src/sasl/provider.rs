@@ -58,7 +58,9 @@ impl Provider {
             Mechanism::Anonymous => matches!(self, Self::Anonymous),
             // It is made of the password itself.
             Mechanism::DigestMd5 => matches!(self, Self::Plain),
-            Mechanism::Plain | Mechanism::Scram(..) => !matches!(self, Self::Anonymous),
+            Mechanism::External | Mechanism::Plain | Mechanism::Scram(..) => {
+                !matches!(self, Self::Anonymous)
+            }
         }
     }
 }

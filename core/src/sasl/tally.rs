@@ -115,9 +115,14 @@ impl Offer {
     pub fn for_all(mut self, tally: &Tally) -> Self {
         let can_all = |mechanism: &Mechanism| match mechanism {
             Mechanism::Scram(hash, _) => tally.has_all(*hash),
-            Mechanism::Anonymous | Mechanism::DigestMd5 | Mechanism::Plain => true,
+            Mechanism::Anonymous
+            | Mechanism::DigestMd5
+            | Mechanism::External
+            | Mechanism::Plain => true,
         };
-        if self.mechanisms.iter().any(can_all) {
+        // Who has no certificate is offered something, too.
+        let is_for_all = |known: &Mechanism| can_all(known) && *known != Mechanism::External;
+        if self.mechanisms.iter().any(is_for_all) {
             self.mechanisms.retain(can_all);
         }
         if !self.mechanisms.iter().any(|mechanism| mechanism.binds()) {

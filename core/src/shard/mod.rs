@@ -228,7 +228,7 @@ impl Shard {
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
             Input::Evict { conn } => self.evict(now, conn),
             Input::Reload(config) => self.reload(now, config),
-            Input::Secured { conn, tls } => self.answered(now, conn, |s, cx| s.secured(cx, tls)),
+            Input::Secured { conn, tls } => self.answered(now, conn, |s, cx| s.secured(cx, *tls)),
             Input::Shutdown => {
                 self.course = Course::Stopping;
                 self.ask_all();

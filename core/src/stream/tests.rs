@@ -66,6 +66,7 @@ impl Stage {
         let tls = TlsInfo {
             version: TlsVersion::V1_3,
             bindings: ChannelBindings::default(),
+            client: None,
         };
         assert!(stage.call(|s, cx| s.secured(cx, tls)).is_none());
         assert!(stage.hear(HEADER).is_none());

@@ -507,7 +507,11 @@ fn handshake(
             });
         }
     };
-    let secured = Some(TlsInfo { version, bindings });
+    let secured = Some(TlsInfo {
+        version,
+        bindings,
+        client: None,
+    });
     Ok((State::Running(session), Received { secured, ended }))
 }
 

@@ -27,7 +27,7 @@ use std::time::Duration;
 use spondee_core::archive::Policy;
 use spondee_core::config::{Config, Host};
 use spondee_core::jid::{BareJid, Domain, Resource};
-use spondee_core::port::{Command, Opening, TlsVersion};
+use spondee_core::port::{ClientCertificate, Command, Opening, TlsVersion};
 use spondee_core::sasl::Mechanism;
 use spondee_core::secret::Secret;
 use spondee_core::store::StoreError;
@@ -67,16 +67,19 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
     options(&mut config, &case.settings).map_err(|e| format!("{}: {e}", case.at))?;
     let mut tls = TlsVersion::V1_3;
     let mut more = Vec::new();
+    let mut named = None;
     for setting in &case.settings {
         match setting.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["tls", "1.2"] => tls = TlsVersion::V1_2,
             ["account", user] => more.push(user),
+            ["certificate", ..] => named = certificate(&setting[1..]),
             ["option", ..] => {}
             _ => set(&mut config, setting).map_err(|e| format!("{}: {e}: {setting:?}", case.at))?,
         }
     }
     let mut world = World::new(config.clone());
     world.tls = tls;
+    world.client = named;
     for user in ["juliet", "romeo"].into_iter().chain(more) {
         world.add_user(&account(user), "secret");
     }
@@ -96,6 +99,13 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
     stage
         .silence()
         .map_err(|e| format!("{}: at the end, {e}", case.at))
+}
+
+/// What a client shows that has a certificate of these, as far as they are addresses.
+fn certificate(names: &[String]) -> Option<Box<ClientCertificate>> {
+    let names = names.iter().filter_map(|name| BareJid::parse(name).ok());
+    let names = names.collect();
+    Some(Box::new(ClientCertificate { names }))
 }
 
 struct Stage {

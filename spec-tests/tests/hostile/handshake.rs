@@ -98,12 +98,13 @@ impl Alone {
 }
 
 fn secured(conn: ConnId) -> Input<'static> {
-    let tls = TlsInfo {
+    let tls = Box::new(TlsInfo {
         version: TlsVersion::V1_3,
         bindings: ChannelBindings {
             exporter: Some([1; 32]),
             end_point: Some(vec![2; 32]),
         },
-    };
+        client: None,
+    });
     Input::Secured { conn, tls }
 }

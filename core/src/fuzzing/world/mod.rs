@@ -133,7 +133,7 @@ impl World {
             && !self.world.shakes_hands(line)
         {
             self.conduct = Conduct::Bad;
-            let tls = tls_of(line);
+            let tls = tls_of(line).into();
             self.world.tell(shard, Input::Secured { conn, tls });
         }
     }

@@ -307,7 +307,9 @@ fn a_mechanism_without_an_initial_response_begins_with_an_empty_challenge() {
         };
         assert!(challenge.is_empty());
         let first = match mechanism {
-            Mechanism::Anonymous | Mechanism::DigestMd5 => panic!("not by keys"),
+            Mechanism::Anonymous | Mechanism::DigestMd5 | Mechanism::External => {
+                panic!("not by keys")
+            }
             Mechanism::Plain => plain("", "juliet", "r0m30"),
             Mechanism::Scram(hash, Plus::No) => {
                 ClientFirst::new(hash, Binding::Unsupported, None, "juliet", "x").message()
@@ -328,7 +330,7 @@ fn a_mechanism_without_an_initial_response_begins_with_an_empty_challenge() {
 /// Those by which a password is proven where keys are kept.
 fn by_password() -> impl Iterator<Item = Mechanism> {
     let all = Mechanism::ALL.into_iter();
-    all.filter(|mechanism| Provider::Hashed.has(*mechanism))
+    all.filter(|known| Provider::Hashed.has(*known) && *known != Mechanism::External)
 }
 
 #[test]
@@ -421,6 +423,7 @@ fn an_account_without_keys_for_a_hash_is_like_an_unknown_user() {
             Mechanism::Scram(Hash::Sha256, _) => assert_eq!(refused, None),
             Mechanism::Anonymous
             | Mechanism::DigestMd5
+            | Mechanism::External
             | Mechanism::Plain
             | Mechanism::Scram(..) => {
                 assert_eq!(refused, Some(Failure::NotAuthorized));

@@ -99,10 +99,14 @@ impl Stream {
 /// before they go without. Where neither -PLUS nor a type is announced, clients that could bind say so (`y`), and whoever took
 /// both out is found. With TLS 1.3 there is no `tls-unique`, and `tls-exporter` is the default (RFC 9266).
 pub(in crate::stream) fn transport(tls: TlsInfo) -> Transport {
-    Transport::Tls(match tls.version {
+    let bindings = match tls.version {
         TlsVersion::V1_2 => ChannelBindings::default(),
         TlsVersion::V1_3 => tls.bindings,
-    })
+    };
+    match tls.client {
+        Some(client) => Transport::Certified(bindings, client.names),
+        None => Transport::Tls(bindings),
+    }
 }
 
 /// RFC 6120 §6.4.1, and XEP-0440 §3 beside it.

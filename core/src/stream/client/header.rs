@@ -21,8 +21,8 @@ impl Stream {
         let Addressed { host, from } = addressed;
         self.write_header(cx, host.as_str(), from.as_ref(), Version::Ours);
         let mut negotiation = Box::new(Negotiation {
+            transport: transport.at(&host),
             host,
-            transport,
             offer: Offer::default(),
             failures,
             made: Made::Nothing,

@@ -16,6 +16,7 @@ mod steps;
 mod tests;
 mod ways;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
@@ -31,8 +32,8 @@ use crate::envelope::Place;
 use crate::envelope::placement::Placement;
 use crate::jid::BareJid;
 use crate::port::{
-    Closed, Command, CommandId, CommandResult, ConnId, Input, Listener, Note, Opening, Standing,
-    TlsVersion,
+    ClientCertificate, Closed, Command, CommandId, CommandResult, ConnId, Input, Listener, Note,
+    Opening, Standing, TlsVersion,
 };
 use crate::sasl::{CREDENTIALS, Tombstones};
 use crate::secret::Secret;
@@ -99,6 +100,8 @@ pub struct World {
     pub handshakes: Handshakes,
     /// Which they come to.
     pub tls: TlsVersion,
+    /// Which certificate clients show in them.
+    pub client: Option<Box<ClientCertificate>>,
     /// How many envelopes wait on the way from one shard to another; one more comes back as undeliverable.
     pub lane_capacity: usize,
     returned: Vec<Returned>,
@@ -171,6 +174,7 @@ impl World {
             closing: Closing::default(),
             handshakes: Handshakes::default(),
             tls: TlsVersion::V1_3,
+            client: None,
             lane_capacity: usize::MAX,
             returned: Vec::new(),
             stuck: Vec::new(),
@@ -625,9 +629,11 @@ impl World {
             tls.version = TlsVersion::V1_2;
             tls.bindings.exporter = None;
         }
+        tls.client.clone_from(&self.client);
         let pipe = &mut self.pipes[peer.0];
         if let Some((shard, conn)) = pipe.seat {
             pipe.layer = Layer::Tls;
+            let tls = tls.into();
             self.tell(shard, Input::Secured { conn, tls });
         }
     }

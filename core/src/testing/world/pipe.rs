@@ -182,5 +182,6 @@ pub fn tls_of(peer: Peer) -> TlsInfo {
             exporter: Some([octet; 32]),
             end_point: Some(vec![0xce; 32]),
         },
+        client: None,
     }
 }
