@@ -89,11 +89,11 @@ pub const CERTIFICATE_DIRECTORY_DEPTH: u8 = 3;
 /// ffdhe8192, so the last of a full queue waits for a tenth of a second, or three: less than anybody gives up after.
 pub const HANDSHAKE_QUEUE: usize = 256;
 
-/// How long `check tls` waits for an answer of another server.
+/// How long `check tls` waits for a connection to another server, and then for all that it says.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of stream features that it reads. Real ones are below 2 KiB.
-pub const PROBE_FEATURES_BYTES: usize = 64 * 1024;
+pub const PROBE_FEATURES_BYTES: usize = 16 * 1024;
 
 // -- PBKDF2 workers
 

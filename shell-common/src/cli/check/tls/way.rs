@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use spondee_core::jid::Domain;
@@ -80,7 +81,7 @@ impl Way {
         self,
         domain: &Domain,
         connect: Option<&str>,
-    ) -> Result<(TcpStream, SocketAddr), Obstacle> {
+    ) -> Result<(Patient, SocketAddr), Obstacle> {
         let port = self.port();
         let place = match connect {
             Some(place) if port_of(place).is_some() => place.to_owned(),
@@ -98,20 +99,14 @@ impl Way {
 }
 
 /// The first address that answers.
-fn connected(place: &str) -> Result<(TcpStream, SocketAddr), String> {
+fn connected(place: &str) -> Result<(Patient, SocketAddr), String> {
     let addresses = place
         .to_socket_addrs()
         .map_err(|error| format!("{place} has no address: {error}"))?;
     let mut why = format!("{place} has no address");
     for address in addresses {
         match TcpStream::connect_timeout(&address, PROBE_PATIENCE) {
-            Ok(socket) => {
-                let times = socket
-                    .set_read_timeout(Some(PROBE_PATIENCE))
-                    .and_then(|()| socket.set_write_timeout(Some(PROBE_PATIENCE)));
-                times.map_err(|error| error.to_string())?;
-                return Ok((socket, address));
-            }
+            Ok(socket) => return Ok((Patient::new(socket), address)),
             Err(error) => {
                 why = format!("nobody answers at {address}: {error}");
             }
@@ -137,20 +132,27 @@ fn starttls(socket: &mut (impl Read + Write), domain: &Domain, peer: Peer) -> Re
         "<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xmlns='{content}' \
          xmlns:stream='http://etherx.jabber.org/streams'>"
     );
-    let features = ask(socket, &header, "features>")?;
+    let features = ask(socket, &header, Until::End("features"))?;
     if !features.contains("urn:ietf:params:xml:ns:xmpp-tls") {
         return Err("the server offers no STARTTLS".to_owned());
     }
     ask(
         socket,
         "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
-        "<proceed",
+        Until::Begin("proceed"),
     )
     .map(drop)
 }
 
-/// Says something and reads until a tag has come that ends with or begins by `until`. Byte by byte: what comes behind it is TLS.
-fn ask(socket: &mut (impl Read + Write), say: &str, until: &str) -> Result<String, String> {
+/// A tag that is waited for, whatever its prefix.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    Begin(&'static str),
+    End(&'static str),
+}
+
+/// Says something and reads until a tag has come. Byte by byte: what comes behind it is TLS.
+fn ask(socket: &mut (impl Read + Write), say: &str, until: Until) -> Result<String, String> {
     let failed = |error: io::Error| {
         if is_silence(&error) {
             "the server does not answer as one of XMPP does; is it the right port? --direct is for those that begin with TLS".to_owned()
@@ -159,28 +161,42 @@ fn ask(socket: &mut (impl Read + Write), say: &str, until: &str) -> Result<Strin
         }
     };
     socket.write_all(say.as_bytes()).map_err(failed)?;
-    let (mut said, mut byte) = (Vec::new(), [0]);
-    loop {
+    let (mut said, mut tag, mut byte) = (Vec::new(), Vec::new(), [0]);
+    while said.len() < PROBE_FEATURES_BYTES {
         socket.read_exact(&mut byte).map_err(failed)?;
         said.push(byte[0]);
-        if byte[0] != b'>' {
-            if said.len() > PROBE_FEATURES_BYTES {
-                return Err("the server says more than a server of XMPP would".to_owned());
+        match byte[0] {
+            b'<' => tag.clear(),
+            b'>' => {
+                if is_wanted(&tag, until) {
+                    return Ok(String::from_utf8_lossy(&said).into_owned());
+                }
+                if tag.starts_with(b"/") && tag.ends_with(b"error") {
+                    let text = String::from_utf8_lossy(&said);
+                    return Err(format!(
+                        "the server refuses the stream: {}",
+                        condition(&text)
+                    ));
+                }
+                tag.clear();
             }
-            continue;
+            other => tag.push(other),
         }
-        let text = String::from_utf8_lossy(&said);
-        if text.ends_with("error>") && text.contains("urn:ietf:params:xml:ns:xmpp-streams") {
-            return Err(format!(
-                "the server refuses the stream: {}",
-                condition(&text)
-            ));
+    }
+    Err("the server says more than a server of XMPP would".to_owned())
+}
+
+/// Whether a tag, as it stands between its brackets, is one that ends so, or one that begins so.
+fn is_wanted(tag: &[u8], until: Until) -> bool {
+    match until {
+        Until::End(name) => {
+            let (is_end, name_of) = match tag.strip_suffix(b"/") {
+                Some(empty) => (true, empty),
+                None => (tag.starts_with(b"/"), tag),
+            };
+            is_end && name_of.trim_ascii_end().ends_with(name.as_bytes())
         }
-        let tag = text.rsplit_once('<').map_or("", |(_, tag)| tag);
-        let is_end = tag.starts_with('/') && tag.ends_with(until);
-        if is_end || format!("<{tag}").starts_with(until) {
-            return Ok(text.into_owned());
-        }
+        Until::Begin(name) => tag.starts_with(name.as_bytes()),
     }
 }
 
@@ -189,15 +205,58 @@ fn is_silence(error: &io::Error) -> bool {
     kind == io::ErrorKind::WouldBlock || kind == io::ErrorKind::TimedOut
 }
 
-/// The condition of a stream error, as it stands there.
-fn condition(text: &str) -> &str {
+/// The condition of a stream error. What stands there may be anything, and goes to a terminal.
+fn condition(text: &str) -> String {
     let inside = text.split_once("error>").map_or(text, |(_, inside)| inside);
     let name = inside.trim_start().trim_start_matches('<');
-    name.split([' ', '/', '>']).next().unwrap_or(name)
+    let in_name = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+    name.chars().take_while(in_name).take(40).collect()
+}
+
+/// A connection on which all answers together may take so long: a server that gives its bytes one by one ends, too.
+#[derive(Debug)]
+pub(super) struct Patient {
+    socket: TcpStream,
+    until: Instant,
+}
+
+impl Patient {
+    fn new(socket: TcpStream) -> Self {
+        let until = Instant::now() + PROBE_PATIENCE;
+        Self { socket, until }
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        match left.is_zero() {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(left),
+        }
+    }
+}
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(self.left()?))?;
+        self.socket.read(buffer)
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(self.left()?))?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     /// A server that says this, whatever it is told.
@@ -253,6 +312,7 @@ mod tests {
                 format!("{HEADER}<stream:features><mechanisms/></stream:features>"),
                 "offers no STARTTLS",
             ),
+            (format!("{HEADER}<stream:features/>"), "offers no STARTTLS"),
             (
                 format!("{HEADER}{error}"),
                 "refuses the stream: host-unknown",
@@ -266,6 +326,26 @@ mod tests {
             let why = told(&said).unwrap_err();
             assert!(why.contains(words), "{why}");
         }
+    }
+
+    /// More is never read than a server would say, and no more said to a terminal than a name.
+    #[test]
+    fn a_server_that_means_no_good_comes_to_an_end() {
+        for endless in [">", "<a>", "<a>\u{1b}[2J"] {
+            let why = told(&endless.repeat(PROBE_FEATURES_BYTES)).unwrap_err();
+            assert!(why.contains("more than a server of XMPP would"), "{why}");
+        }
+        let error = "<stream:error><\u{1b}]0;x xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
+        let why = told(&format!("{HEADER}{error}")).unwrap_err();
+        assert!(!why.contains('\u{1b}'), "{why:?}");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut late = Patient {
+            socket,
+            until: Instant::now(),
+        };
+        let silence = late.read(&mut [0]).unwrap_err();
+        assert!(is_silence(&silence), "{silence}");
     }
 
     #[test]
