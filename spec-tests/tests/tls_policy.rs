@@ -160,6 +160,40 @@ fn versions_of(
     }
 }
 
+/// Who takes either gets ECDSA.
+#[test]
+fn with_a_certificate_of_each_kind_every_suite_is_agreed_on() {
+    if left_out("a certificate with an RSA key, which openssl makes, beside one for ECDSA") {
+        return;
+    }
+    let stopped = rsa_stopped();
+    let certs = stopped.scratch().join("certs");
+    for ending in ["crt", "key"] {
+        let rsa = certs.join(format!("localhost.rsa.{ending}"));
+        fs::rename(certs.join(format!("localhost.{ending}")), rsa).unwrap();
+    }
+    stopped.authority().issue(&certs, "localhost").unwrap();
+    let server = begin(stopped, "");
+    let ca = server.authority().pem();
+    for (suite, _) in SUITES {
+        let offer = Offer::of(versions_of(suite)).suites(&[suite]);
+        for connect in [
+            direct(server.tls, "localhost", ca, &offer),
+            starttls(server.clear, "localhost", ca, &offer),
+        ] {
+            assert_eq!(connect.unwrap().suite, suite.suite());
+        }
+    }
+    let shown = server.command(&["check", "certs"]).unwrap();
+    for words in [
+        ", beside it ",
+        "key          ECDSA, P-256",
+        "key          RSA, 2048 bits",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+}
+
 #[test]
 fn by_default_a_client_of_either_version_agrees_by_every_suite_and_group() {
     let server = server("", "");

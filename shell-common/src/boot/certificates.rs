@@ -12,7 +12,7 @@ use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
 
 use crate::config::Settings;
-use crate::tls::{HostReport, HostState, Loaded, Remark, Severity, TlsHosts};
+use crate::tls::{HostReport, HostState, Loaded, Remark, Severity, Source, TlsHosts};
 
 /// The certificates of all hosts, and what there is to say about them.
 #[derive(Debug)]
@@ -127,6 +127,7 @@ impl Certificates {
                     tracing::info!(
                         "certificate of {host} has changed: {file}, valid until {until}"
                     );
+                    log_second(host, source);
                 }
                 HostState::Found(_)
                 | HostState::Kept(_)
@@ -143,6 +144,7 @@ impl Certificates {
                 HostState::Found(source) => {
                     let (file, until) = (source.file.display(), &source.valid_until);
                     tracing::info!("certificate of {host}: {file}, valid until {until}");
+                    log_second(host, source);
                     for spare in &source.spare {
                         tracing::info!("not needed for {host}: {}", spare.display());
                     }
@@ -156,6 +158,16 @@ impl Certificates {
                 Severity::Warning => tracing::warn!("{}", remark.text),
             }
         }
+    }
+}
+
+/// The one that is used beside another.
+fn log_second(host: &Domain, source: &Source) {
+    if let Some(second) = &source.second {
+        let (file, until) = (second.file.display(), &second.valid_until);
+        tracing::info!(
+            "and for clients that do not take that one of {host}: {file}, valid until {until}"
+        );
     }
 }
 

@@ -11,11 +11,13 @@ use spondee_core::jid::Domain;
 use x509_parser::asn1_rs::{Any, FromDer as _, oid};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
+use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::chain::Order;
 use super::file::{PemFile, shown};
 use super::keys::Key;
+use super::policy::Signature;
 
 /// Why a certificate cannot be used, with advice.
 #[derive(Clone, Debug)]
@@ -118,6 +120,16 @@ impl Certificate {
 }
 
 impl Certificate {
+    /// What its key signs with, as far as it is known.
+    pub(super) fn signature(&self) -> Option<Signature> {
+        let own = parse(self.chain.first()?).ok()?;
+        match own.public_key().parsed().ok()? {
+            PublicKey::RSA(_) => Some(Signature::Rsa),
+            PublicKey::EC(_) | PublicKey::Unknown(_) => Some(Signature::Ecdsa),
+            PublicKey::DSA(_) | PublicKey::GostR3410(_) | PublicKey::GostR3410_2012(_) => None,
+        }
+    }
+
     /// What a peer has sent. `of` is how it is called.
     ///
     /// # Errors

@@ -148,15 +148,14 @@ impl Index {
         }
     }
 
-    /// What there is for a host, at this time in seconds since 1970, while it uses the certificate of a file.
+    /// What there is for a host, at this time in seconds since 1970, while it uses the certificates of these files.
     ///
     /// `Choice:` what clients accept comes first. Of several certificates that name the host, one without a wildcard comes before one
     /// with, then the one that is valid longest, so that a renewed certificate wins over the file it replaces.
-    pub(super) fn choices(&self, host: &Domain, now: i64, in_use: Option<&Path>) -> Choice {
-        let unread = self
-            .unread
-            .iter()
-            .filter(|unread| self.concerns(unread, host) || in_use == Some(unread.path.as_path()));
+    pub(super) fn choices(&self, host: &Domain, now: i64, in_use: &[&Path]) -> Choice {
+        let unread = self.unread.iter().filter(|unread| {
+            self.concerns(unread, host) || in_use.contains(&unread.path.as_path())
+        });
         let mut faults: Vec<_> = unread
             .map(|unread| (unread.path.clone(), unread.error.clone()))
             .collect();
@@ -337,7 +336,7 @@ mod tests {
         let error = io::Error::from(io::ErrorKind::PermissionDenied);
         index.miss_directory(&certs.path("live"), &error);
         for host in ["a.example", "b.example"].map(domain) {
-            let choice = index.choices(&host, 0, None);
+            let choice = index.choices(&host, 0, &[]);
             let [(path, fault)] = &choice.faults[..] else {
                 panic!("{:?}", choice.faults);
             };

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, KeyExchangeAlgorithm};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{CipherSuite, NamedGroup, ServerConfig, SupportedCipherSuite};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::{CipherSuite, NamedGroup, ServerConfig, SignatureScheme, SupportedCipherSuite};
 use spondee_core::jid::Domain;
+use spondee_core::port::Opening;
 
 use super::CertError;
 use super::binding::{ExporterSecret, tls_server_end_point};
@@ -24,6 +25,8 @@ use super::policy::{HostPolicy, Order, Signature, Terms, TermsOf};
 #[derive(Default)]
 pub struct TlsHosts {
     pub(super) hosts: BTreeMap<Domain, Arc<HostTls>>,
+    /// Certificates beside those, for clients whose signatures are of the other kind.
+    pub(super) seconds: BTreeMap<Domain, Arc<HostTls>>,
 }
 
 impl fmt::Debug for TlsHosts {
@@ -42,6 +45,14 @@ pub(super) struct HostTls {
     pub(super) end_point: Option<Vec<u8>>,
     pub(super) about: About,
     certified: Arc<dyn ResolvesServerCert>,
+    key: Arc<dyn SigningKey>,
+}
+
+/// What a client offers, as far as a certificate is chosen by it.
+pub(super) struct Offered<'a> {
+    pub(super) opening: Opening,
+    pub(super) suites: &'a [CipherSuite],
+    pub(super) schemes: &'a [SignatureScheme],
 }
 
 /// What is known of a certificate when another one may take its place.
@@ -137,6 +148,19 @@ impl Preference {
         (config, Cost::Cheap)
     }
 
+    /// Whether one of these suites can be agreed on with the certificate's key.
+    fn has_suite_for(&self, suites: &[CipherSuite]) -> bool {
+        let by_dhe = |suite: CipherSuite| {
+            self.dear.as_ref().is_some_and(|dear| {
+                let known = &dear.no_curve.crypto_provider().cipher_suites;
+                known.iter().any(|known| known.suite() == suite)
+                    && names::goes_with(suite, self.key)
+            })
+        };
+        let mut suites = suites.iter().copied();
+        suites.any(|suite| self.fits(suite) || by_dhe(suite))
+    }
+
     /// Whether this suite is offered without DHE, and goes with the certificate.
     fn fits(&self, suite: CipherSuite) -> bool {
         let known = &self.server.crypto_provider().cipher_suites;
@@ -177,7 +201,10 @@ impl TlsHosts {
 
     /// Whether a host has the same certificate in both.
     pub(crate) fn has_same(&self, other: &Self, host: &Domain) -> bool {
-        let of = |hosts: &Self| hosts.hosts.get(host).map(|tls| tls.about.chain_sha256);
+        let of = |hosts: &Self| {
+            [&hosts.hosts, &hosts.seconds]
+                .map(|table| table.get(host).map(|tls| tls.about.chain_sha256))
+        };
         of(self) == of(other)
     }
 
@@ -186,16 +213,24 @@ impl TlsHosts {
     /// Choice: a client that names no host we have a certificate for gets the only one there is, if there is only one. So direct
     /// TLS works for clients that send no name, or the SRV target's against XEP-0368 §3. With several, a wrong guess would
     /// only fail later and less clearly, so `None`: the connection is refused.
-    pub(super) fn choose(&self, name: Option<&str>, fallback: Option<&Domain>) -> Option<&HostTls> {
-        let found = name
+    pub(super) fn choose(
+        &self,
+        name: Option<&str>,
+        fallback: Option<&Domain>,
+        offered: &Offered<'_>,
+    ) -> Option<&HostTls> {
+        let (host, first) = name
             .and_then(|name| Domain::parse(name).ok())
-            .and_then(|name| self.hosts.get(&name))
-            .or_else(|| self.hosts.get(fallback?))
+            .and_then(|name| self.hosts.get_key_value(&name))
+            .or_else(|| self.hosts.get_key_value(fallback?))
             .or_else(|| match self.hosts.len() {
-                1 => self.hosts.values().next(),
+                1 => self.hosts.iter().next(),
                 _ => None,
-            });
-        found.map(AsRef::as_ref)
+            })?;
+        Some(match self.seconds.get(host) {
+            None => first,
+            Some(second) => first.or(second, offered),
+        })
     }
 }
 
@@ -210,8 +245,40 @@ impl HostTls {
             .cert
             .first()
             .and_then(|first| tls_server_end_point(first));
+        let key = Arc::clone(&certified.key);
         let certified = Arc::new(SingleCertAndKey::from(certified));
-        Self::offering(certified, end_point, about, policy, terms)
+        Self::offering((certified, key), end_point, about, policy, terms)
+    }
+
+    /// Which of two certificates a client is served with.
+    ///
+    /// `Choice:` ECDSA before RSA, where a client takes both: to sign with RSA costs the server many times as much.
+    fn or<'a>(&'a self, other: &'a Self, offered: &Offered<'_>) -> &'a Self {
+        let [better, worse] = match self.about.signature {
+            Signature::Ecdsa => [self, other],
+            Signature::Rsa => [other, self],
+        };
+        match (better.serves(offered), worse.serves(offered)) {
+            (true, _) => better,
+            (false, true) => worse,
+            // It fails either way.
+            (false, false) => self,
+        }
+    }
+
+    /// Whether such a client could agree with the key of this certificate.
+    fn serves(&self, offered: &Offered<'_>) -> bool {
+        let preference = self.preference(offered.opening);
+        self.key.choose_scheme(offered.schemes).is_some()
+            && preference.has_suite_for(offered.suites)
+    }
+
+    /// What it offers on a port that begins so.
+    pub(super) const fn preference(&self, opening: Opening) -> &Preference {
+        match opening {
+            Opening::Clear => &self.starttls,
+            Opening::Tls => &self.direct,
+        }
     }
 
     /// The same certificate by another policy.
@@ -220,13 +287,13 @@ impl HostTls {
         policy: &HostPolicy,
         terms: &TermsOf,
     ) -> Result<Self, CertError> {
-        let certified = Arc::clone(&self.certified);
+        let certified = (Arc::clone(&self.certified), Arc::clone(&self.key));
         let (end_point, about) = (self.end_point.clone(), self.about.clone());
         Self::offering(certified, end_point, about, policy, terms)
     }
 
     fn offering(
-        certified: Arc<dyn ResolvesServerCert>,
+        (certified, key): (Arc<dyn ResolvesServerCert>, Arc<dyn SigningKey>),
         end_point: Option<Vec<u8>>,
         about: About,
         policy: &HostPolicy,
@@ -245,6 +312,7 @@ impl HostTls {
             end_point,
             about,
             certified,
+            key,
         })
     }
 }

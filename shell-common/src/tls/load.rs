@@ -8,7 +8,6 @@ mod sets;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -73,13 +72,15 @@ pub struct Source {
     pub valid_until: String,
     /// Other certificates that clients would accept for this host. Which one is used: see `TlsHosts::load`.
     pub spare: Vec<PathBuf>,
+    /// The one that is used beside it, for clients whose signatures are of the other kind, RSA or ECDSA.
+    pub second: Option<Box<Self>>,
 }
 
 impl TlsHosts {
     /// Finds and loads a certificate and key for each host below `certificates`: first by the names in the certificates
     /// (`*.crt` and `*fullchain*.pem`, three levels deep), then `HOST.crt`, `HOST/fullchain.pem` and `HOST.pem`, then the
     /// same files of the parent domain if their wildcard covers the host. The key is looked for beside the certificate, then in
-    /// its file.
+    /// its file. Where there is one whose key signs with RSA and one with ECDSA, each client is served with what it takes.
     #[must_use]
     pub fn load(certificates: &Path, hosts: &[Domain], policies: &Policies) -> Loaded {
         Self::default().reload(certificates, hosts, policies)
@@ -93,19 +94,22 @@ impl TlsHosts {
             terms: TermsOf::default(),
             now: now(),
         };
-        let mut table = BTreeMap::new();
+        let mut tls = Self::default();
         let mut reports = Vec::new();
         for host in hosts {
-            let before = self.hosts.get(host);
-            let (tls, report) = search.settle(host, &policies.of(host), before);
-            if let Some(tls) = tls {
-                table.insert(host.clone(), tls);
+            let before = [&self.hosts, &self.seconds].map(|table| table.get(host));
+            let (served, report) = search.settle(host, &policies.of(host), before);
+            let tables = [&mut tls.hosts, &mut tls.seconds];
+            for (table, served) in tables.into_iter().zip(served) {
+                if let Some(served) = served {
+                    table.insert(host.clone(), served);
+                }
             }
             reports.push(report);
         }
         let unread = search.index.unread_beside(hosts);
         Loaded {
-            tls: Self { hosts: table },
+            tls,
             unread: unread.map(|error| error.message.clone()).collect(),
             hosts: reports,
         }
@@ -125,26 +129,85 @@ struct Usable {
     remarks: Vec<Remark>,
 }
 
+/// What another certificate of a host stands beside.
+struct Beside<'a> {
+    host: &'a Domain,
+    policy: &'a HostPolicy,
+    first: &'a HostTls,
+    choice: &'a Choice,
+}
+
+impl HostState {
+    /// This one is used, too.
+    fn is_beside(&mut self, second: &About) {
+        match self {
+            Self::Found(source) | Self::Kept(source) => {
+                source.spare.retain(|spare| *spare != second.file);
+                source.second = Some(Box::new(second.source()));
+            }
+            Self::Missing { .. } | Self::Unusable => {}
+        }
+    }
+}
+
+impl About {
+    fn source(&self) -> Source {
+        Source {
+            file: self.file.clone(),
+            key: self.key.clone(),
+            valid_until: date(self.facts.not_after),
+            spare: Vec::new(),
+            second: None,
+        }
+    }
+}
+
 /// Candidates that cannot be used, each with its file or the directory it may be in.
 type Failed = Vec<(PathBuf, CertError)>;
 
 impl Search {
-    /// Decides what a host is served with.
+    /// Decides what a host is served with: a certificate, and one of the other kind of signature beside it.
     fn settle(
         &self,
         host: &Domain,
         policy: &HostPolicy,
+        before: [Option<&Arc<HostTls>>; 2],
+    ) -> ([Option<Arc<HostTls>>; 2], HostReport) {
+        let in_use = before.iter().flatten();
+        let in_use: Vec<_> = in_use.map(|tls| tls.about.file.as_path()).collect();
+        let choice = self.index.choices(host, self.now, &in_use);
+        let (first, mut report) = self.first(host, policy, before[0], &choice);
+        let second = first.as_ref().and_then(|first| {
+            let beside = Beside {
+                host,
+                policy,
+                first,
+                choice: &choice,
+            };
+            self.second(&beside, before, &mut report)
+        });
+        let keys = [&first, &second].into_iter().flatten();
+        let lacks: Option<Vec<_>> = keys.map(|tls| policy.remark(tls.about.signature)).collect();
+        // Where one of two goes with what TLS offers, nobody is shut out.
+        report.remarks.extend(lacks.into_iter().flatten());
+        ([first, second], report)
+    }
+
+    /// The best one.
+    fn first(
+        &self,
+        host: &Domain,
+        policy: &HostPolicy,
         before: Option<&Arc<HostTls>>,
+        choice: &Choice,
     ) -> (Option<Arc<HostTls>>, HostReport) {
         let report = |state, remarks| HostReport {
             host: host.clone(),
             state,
             remarks,
         };
-        let in_use = before.map(|before| before.about.file.as_path());
-        let choice = self.index.choices(host, self.now, in_use);
-        let spare = |file: &Path| self.spare(&choice, host, file);
-        let (usable, failed) = self.first_usable(&choice, host, policy);
+        let spare = |file: &Path| self.spare(choice, host, file);
+        let (usable, failed) = self.first_usable(choice, host, policy);
         let faults = |severity| -> Vec<Remark> {
             let texts = failed.iter().map(|(_, error)| error.message.clone());
             texts.map(|text| Remark { severity, text }).collect()
@@ -172,6 +235,7 @@ impl Search {
                     spare: spare(&file),
                     key: usable.tls.about.key.clone(),
                     file,
+                    second: None,
                 });
                 (Some(Arc::new(usable.tls)), report(state, remarks))
             }
@@ -229,7 +293,6 @@ impl Search {
         let signature = Signature::of(&*pair.certified.key);
         let chain = certificate.chain.iter();
         let chain_sha256 = chain.fold(Sha256::new(), |hash, der| hash.chain_update(der));
-        remarks.extend(policy.remark(signature));
         let about = About {
             file: found.path.clone(),
             key: pair.key.0,
@@ -263,26 +326,93 @@ impl Search {
         policy: &HostPolicy,
         remarks: &mut Vec<Remark>,
     ) -> (Arc<HostTls>, HostState) {
-        let source = Source {
-            file: before.about.file.clone(),
-            key: before.about.key.clone(),
-            valid_until: date(before.about.facts.not_after),
-            spare: Vec::new(),
-        };
-        remarks.extend(policy.remark(before.about.signature));
+        let source = before.about.source();
         remarks.push(Remark::fault(format!(
             "it keeps the certificate it had ({}, valid until {}); mend this and reload (or restart, to do without)",
             source.file.display(),
             source.valid_until
         )));
-        let tls = match before.with_policy(policy, &self.terms) {
+        let tls = self.again(before, policy, remarks);
+        (tls, HostState::Kept(source))
+    }
+
+    /// A certificate that is kept, by the policy of today.
+    fn again(
+        &self,
+        before: &Arc<HostTls>,
+        policy: &HostPolicy,
+        remarks: &mut Vec<Remark>,
+    ) -> Arc<HostTls> {
+        match before.with_policy(policy, &self.terms) {
             Ok(tls) => Arc::new(tls),
             Err(error) => {
                 remarks.push(Remark::fault(error.message));
                 Arc::clone(before)
             }
-        };
-        (tls, HostState::Kept(source))
+        }
+    }
+
+    /// The best of the other kind of signature that clients accept, or the one there was if that cannot be used at the moment.
+    fn second(
+        &self,
+        beside: &Beside<'_>,
+        before: [Option<&Arc<HostTls>>; 2],
+        report: &mut HostReport,
+    ) -> Option<Arc<HostTls>> {
+        let Beside {
+            host,
+            policy,
+            first,
+            choice,
+        } = *beside;
+        let candidates = choice.candidates.iter().filter(|found| {
+            let certificate = &found.certificate;
+            found.path != first.about.file
+                && certificate.facts.standing(host, self.now) == Standing::Good
+                && certificate.signature() == Some(first.about.signature.other())
+        });
+        let mut failed: Failed = choice.faults.clone();
+        for found in candidates {
+            match self.load(found, host, policy) {
+                Ok(usable) if usable.tls.about.reception == Reception::Accepted => {
+                    report.remarks.extend(usable.remarks);
+                    report.state.is_beside(&usable.tls.about);
+                    return Some(Arc::new(usable.tls));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let known = report
+                        .remarks
+                        .iter()
+                        .any(|remark| remark.text == error.message);
+                    if !known {
+                        report.remarks.push(Remark::warning(error.message.clone()));
+                    }
+                    failed.push((found.path.clone(), error));
+                }
+            }
+        }
+        let before = before.into_iter().flatten().find(|before| {
+            before.about.signature != first.about.signature
+                && before.about.facts.standing(host, self.now) == Standing::Good
+        })?;
+        let file = &before.about.file;
+        let kind = before.about.signature.name();
+        if !failed.iter().any(|(path, _)| file.starts_with(path)) {
+            report.remarks.push(Remark::warning(format!(
+                "its certificate for {kind} ({}) has gone: clients that take no other are refused",
+                file.display()
+            )));
+            return None;
+        }
+        report.remarks.push(Remark::fault(format!(
+            "it keeps the certificate it had for {kind} ({}, valid until {}); mend this and reload (or restart, to do without)",
+            file.display(),
+            date(before.about.facts.not_after)
+        )));
+        let tls = self.again(before, policy, &mut report.remarks);
+        report.state.is_beside(&tls.about);
+        Some(tls)
     }
 
     /// Certificates that would do as well as the one in `file`. A second copy of that one is none.

@@ -267,7 +267,14 @@ impl Signature {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Ecdsa => Self::Rsa,
+            Self::Rsa => Self::Ecdsa,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Ecdsa => "ECDSA",
             Self::Rsa => "RSA",

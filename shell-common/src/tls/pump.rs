@@ -21,7 +21,7 @@ use spondee_core::sasl::ChannelBindings;
 
 use super::TlsHosts;
 use super::binding::{take_exporter_secret, tls_exporter};
-use super::hosts::{Cost, HostTls};
+use super::hosts::{Cost, Offered};
 use crate::limits::TLS_UNCONSUMED_BYTES;
 
 /// A server-side TLS connection.
@@ -365,7 +365,13 @@ impl AwaitingHello {
         out: &mut Vec<u8>,
     ) -> Result<(Box<Session>, ChannelBindings), TlsError> {
         let name = hello.server_name();
-        let Some(host) = self.hosts.choose(name, self.fallback.as_ref()) else {
+        let groups = hello.named_groups().unwrap_or_default();
+        let offered = Offered {
+            opening: self.opening,
+            suites: hello.cipher_suites(),
+            schemes: hello.signature_schemes(),
+        };
+        let Some(host) = self.hosts.choose(name, self.fallback.as_ref(), &offered) else {
             out.extend_from_slice(&UNRECOGNIZED_NAME);
             return Err(TlsError {
                 message: format!(
@@ -374,17 +380,7 @@ impl AwaitingHello {
                 ),
             });
         };
-        let HostTls {
-            starttls,
-            direct,
-            end_point,
-            ..
-        } = host;
-        let preference = match self.opening {
-            Opening::Clear => starttls,
-            Opening::Tls => direct,
-        };
-        let groups = hello.named_groups().unwrap_or_default();
+        let preference = host.preference(self.opening);
         let (config, cost) = preference.of(hello.cipher_suites(), groups);
         let session = Session {
             conn: UnbufferedServerConnection::new(Arc::clone(config))?,
@@ -394,7 +390,7 @@ impl AwaitingHello {
         };
         let bindings = ChannelBindings {
             exporter: None,
-            end_point: end_point.clone(),
+            end_point: host.end_point.clone(),
         };
         Ok((Box::new(session), bindings))
     }

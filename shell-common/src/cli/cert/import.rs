@@ -10,7 +10,7 @@ use super::super::failure::Failure;
 use super::super::reload;
 use super::owner;
 use crate::config::Settings;
-use crate::tls::{Brought, HostState, Place, Stock, TlsHosts, now};
+use crate::tls::{Brought, HostState, Place, Source, Stock, TlsHosts, now};
 
 /// What is to be brought, and from where.
 pub(super) struct Wanted {
@@ -182,7 +182,10 @@ fn used_instead(host: &Domain, place: &Place, settings: &Settings) -> Option<Pat
     let loaded = TlsHosts::load(&settings.certificates, hosts, &settings.tls);
     match &loaded.hosts.first()?.state {
         HostState::Found(source) | HostState::Kept(source) => {
-            (source.file != place.certificate).then(|| source.file.clone())
+            let second = source.second.as_deref();
+            let is_it = |source: &Source| source.file == place.certificate;
+            let is_used = is_it(source) || second.is_some_and(is_it);
+            (!is_used).then(|| source.file.clone())
         }
         HostState::Missing { .. } | HostState::Unusable => None,
     }

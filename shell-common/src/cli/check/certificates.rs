@@ -30,10 +30,22 @@ pub(super) struct Host {
     pub(super) key: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_until: Option<String>,
+    /// The one beside it, for clients whose signatures are of the other kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) second: Option<Second>,
     /// Others that would do as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_needed: Vec<PathBuf>,
     tls: Tls,
+}
+
+/// A certificate beside another.
+#[derive(Debug, Serialize)]
+pub(super) struct Second {
+    pub(super) file: PathBuf,
+    #[serde(skip)]
+    pub(super) key: PathBuf,
+    valid_until: String,
 }
 
 /// What TLS offers the clients of a host.
@@ -171,6 +183,11 @@ impl Host {
                 file: Some(source.file.clone()),
                 key: Some(source.key.clone()),
                 valid_until: Some(source.valid_until.clone()),
+                second: source.second.as_deref().map(|second| Second {
+                    file: second.file.clone(),
+                    key: second.key.clone(),
+                    valid_until: second.valid_until.clone(),
+                }),
                 not_needed: source.spare.clone(),
                 tls: Tls::of(&tls.of(host)),
             },
@@ -186,6 +203,7 @@ impl Host {
             file: None,
             key: None,
             valid_until: None,
+            second: None,
             not_needed: Vec::new(),
             tls: Tls::of(&tls.of(host)),
         }
@@ -203,6 +221,10 @@ impl Host {
         let mut line = format!("host {host}: {certificate}");
         if let (Some(file), Some(until)) = (&self.file, &self.valid_until) {
             line.push_str(&format!(" ({}, valid until {until})", file.display()));
+        }
+        if let Some(second) = &self.second {
+            let (file, until) = (second.file.display(), &second.valid_until);
+            line.push_str(&format!(", beside it {file}, valid until {until}"));
         }
         for other in &self.not_needed {
             line.push_str(&format!("; {} is not needed", other.display()));

@@ -61,6 +61,9 @@ struct Entry {
     /// `None` where there is no certificate that can be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<Details>,
+    /// Of the one beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second_details: Option<Details>,
 }
 
 #[derive(Debug, Serialize)]
@@ -154,27 +157,36 @@ impl Report {
             warnings: checked.warnings,
         };
         for host in checked.hosts {
-            let details = report.details(&host, settings);
-            report.hosts.push(Entry { host, details });
+            let name = Domain::parse(&host.host).ok();
+            let mut details = |file: Option<&Path>, key: Option<&Path>| {
+                let shown = Shown::of_file(file?, now());
+                // Somebody may have taken it away since.
+                let shown = shown
+                    .map_err(|error| report.faults.push(error.message))
+                    .ok()?;
+                Some(Details::of(shown, key, name.as_ref(), Some(settings)))
+            };
+            let second = host.second.as_ref();
+            let entry = Entry {
+                details: details(host.file.as_deref(), host.key.as_deref()),
+                second_details: details(
+                    second.map(|second| second.file.as_path()),
+                    second.map(|second| second.key.as_path()),
+                ),
+                host,
+            };
+            report.hosts.push(entry);
         }
         report
-    }
-
-    fn details(&mut self, host: &Host, settings: &Settings) -> Option<Details> {
-        let shown = Shown::of_file(host.file.as_deref()?, now());
-        // Somebody may have taken it away since.
-        let shown = shown
-            .map_err(|error| self.faults.push(error.message))
-            .ok()?;
-        let name = Domain::parse(&host.host).ok();
-        let key = host.key.as_deref();
-        Some(Details::of(shown, key, name.as_ref(), Some(settings)))
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         for entry in &self.hosts {
             writeln!(out, "{}", entry.host.line())?;
-            if let Some(details) = &entry.details {
+            for details in [&entry.details, &entry.second_details]
+                .into_iter()
+                .flatten()
+            {
                 details.write(out)?;
             }
         }

@@ -1,5 +1,6 @@
 //! Sets of certificate files as administrators have them, each with what is served of it, or the sentence that is said.
 
+mod pairs;
 mod tables;
 
 use std::fs;
