@@ -40,6 +40,9 @@ pub fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
+/// How long the outputs of a program that has ended are waited for: they end at once, unless a child of it has them, too.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// A running program. Killed when dropped.
 #[derive(Debug)]
 pub struct Program {
@@ -168,7 +171,10 @@ impl Program {
         let deadline = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait().map_err(|e| e.to_string())? {
-                self.seen.extend(self.lines.try_iter());
+                // What it wrote last may still be on its way here.
+                while let Ok(line) = self.lines.recv_timeout(LAST_LINES) {
+                    self.seen.push(line);
+                }
                 return Ok(status);
             }
             if Instant::now() > deadline {
