@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod counters;
 pub mod handshakes;
+pub mod ldap;
 pub mod limits;
 pub mod listen;
 pub mod log;

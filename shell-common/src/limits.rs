@@ -105,6 +105,21 @@ pub const DERIVE_QUEUE: usize = 512;
 /// so there are few.
 pub const DERIVE_BATCH: usize = 4;
 
+// -- LDAP
+
+/// Connections to one directory, and so verifications at a time. A verification takes three round trips, a few milliseconds; more at a time
+/// than this a directory hashes no faster.
+pub const LDAP_CONNECTIONS: usize = 8;
+
+/// A connection that nobody used for this long is closed. Servers close theirs after minutes, and firewalls forget them.
+pub const LDAP_IDLE: Duration = Duration::from_secs(60);
+
+/// Bytes of one message from a directory. Entries come without attributes: a name, or an error with words. Both stay below a few thousand.
+pub const LDAP_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// Messages that answer a search: two entries, the end, and references to other servers, of which a directory has a few.
+pub const LDAP_ANSWERS: usize = 64;
+
 // -- Storage
 
 // The longest stanza that may be let in fits a batch, grown on its way, with two full addresses.

@@ -83,6 +83,18 @@ impl Roots {
         }
     }
 
+    /// What a client is set up with that trusts these alone.
+    ///
+    /// # Errors
+    /// The library cannot be used so.
+    pub(crate) fn client(&self) -> Result<ClientConfig, String> {
+        let config = ClientConfig::builder_with_provider(Arc::new(all_there_is()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let config = config.with_root_certificates(Arc::clone(&self.store));
+        Ok(config.with_no_client_auth())
+    }
+
     /// Those in a file.
     ///
     /// # Errors
