@@ -673,7 +673,7 @@ fn authenticate(world: &mut World, peer: Peer, account: &mut Account) -> Vec<Ste
     say(bytes(STARTTLS));
     say(Step::Secured);
     say(Step::Bytes(HEADER.to_vec()));
-    let challenge = say(bytes(&auth(&account.first(NONCE))));
+    let challenge = say(bytes(&auth("SCRAM-SHA-256", &account.first(NONCE))));
     let (answer, proven) = scram(account, &challenge);
     let success = say(bytes(&response(&answer)));
     let last = content(&success, "success").expect("success");
@@ -689,10 +689,8 @@ fn scram(account: &mut Account, challenge: &str) -> (String, Proven) {
 
 /// What a client asks to be authenticated with.
 #[must_use]
-pub fn auth(first: &str) -> String {
-    format!(
-        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>{first}</auth>"
-    )
+pub fn auth(mechanism: &str, first: &str) -> String {
+    format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{first}</auth>")
 }
 
 /// A client's answer to a challenge.

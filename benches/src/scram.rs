@@ -64,6 +64,12 @@ impl Account {
         STANDARD.encode(format!("n,,n={},r={nonce}", self.name))
     }
 
+    /// The one message of PLAIN in base64.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        STANDARD.encode(format!("\0{}\0{}", self.name, self.password))
+    }
+
     /// client-final-message in base64.
     ///
     /// # Errors

@@ -136,7 +136,10 @@ impl<A: FnMut(Vec<u8>) -> Result<Vec<u8>, String>> Talk<A> {
         let mut talk = Self { ask, tls };
         talk.say(HEADER, "</stream:features>")?;
         let nonce = format!("generated{resource}");
-        let challenge = talk.say(auth(&account.first(&nonce)).as_bytes(), "</challenge>")?;
+        let challenge = talk.say(
+            auth("SCRAM-SHA-256", &account.first(&nonce)).as_bytes(),
+            "</challenge>",
+        )?;
         let challenge = content(&challenge, "challenge").ok_or("no challenge")?;
         let (answer, proven) = account.answer(&nonce, challenge)?;
         let success = talk.say(response(&answer).as_bytes(), "</success>")?;

@@ -296,6 +296,57 @@ fn sessions_without_sockets_come_about() {
 
 /// What cannot work is refused at once: to build a server first would take minutes. Cargo is none that builds here.
 #[test]
+fn signs_in_by_each_mechanism_where_each_is_kept() {
+    let run = Run::of_server(&[
+        "signin",
+        "signin-clear",
+        "--target",
+        "spondee",
+        "--provider",
+        "hashed,plain",
+        "--mechanism",
+        "scram,plain",
+        "--sign-ins",
+        "20",
+        "--accounts",
+        "4",
+        "--parallel",
+        "2",
+    ]);
+    for scenario in [
+        "signin",
+        "signin by PLAIN",
+        "signin, passwords kept",
+        "signin by PLAIN, passwords kept",
+        "signin-clear",
+        "signin-clear, passwords kept",
+    ] {
+        let rate = run.figure(scenario, "per CPU second");
+        let cost = run.figure(scenario, "CPU seconds per 1000");
+        assert!(rate.is_some() && cost.is_some(), "{scenario}: {}", run.said);
+    }
+    assert_eq!(run.samples.len(), 6, "without TLS nobody shows a password");
+}
+
+#[test]
+fn who_comes_at_once_is_let_in_or_sent_away_for_a_while() {
+    let server = spec_tests::server::binary().expect("a server");
+    for mechanism in ["scram", "plain"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
+        command.args(["rush", "--sign-ins", "40", "--accounts", "4"]);
+        command.args(["--mechanism", mechanism, "--binary"]);
+        let output = command.arg(server).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            told.contains("\n| 40 |") && told.contains("\nPSS: "),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn strangers_try_every_step_of_every_kind_of_name() {
     let server = spec_tests::server::binary().expect("a server");
     let mut command = Command::new(env!("CARGO_BIN_EXE_load"));

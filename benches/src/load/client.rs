@@ -20,6 +20,7 @@ use socket2::SockRef;
 
 use super::heard::Heard;
 use super::managed::{ENABLE, Managed, REQUEST};
+use super::target::By;
 use crate::scenarios::{HEADER, HOST, STARTTLS, auth, bind, content, response};
 use crate::scram::{Account, Proven};
 
@@ -85,6 +86,7 @@ pub struct Client {
     account: usize,
     resource: String,
     nonce: String,
+    by: By,
     management: Management,
     /// Under stream management.
     managed: Option<Box<Managed>>,
@@ -120,6 +122,8 @@ enum Phase {
     FeaturesForSasl,
     Challenge,
     Success(Proven),
+    /// The end of a sign-in by PLAIN, in which the server proves nothing.
+    Accepted,
     FeaturesForBind,
     Bind,
     Enabled,
@@ -156,7 +160,7 @@ impl Client {
         index: usize,
         account: usize,
         resource: String,
-        (security, dialogue, management): (Security, Dialogue, Management),
+        (security, dialogue, by, management): (Security, Dialogue, By, Management),
     ) -> Result<Self, String> {
         let phase = match (dialogue, &security) {
             (Dialogue::Handshake, _) => Phase::Handshake,
@@ -175,6 +179,7 @@ impl Client {
             dialogue,
             account,
             resource,
+            by,
             management,
             managed: None,
         };
@@ -485,6 +490,7 @@ impl Client {
                 Phase::Proceed => b"<proceed",
                 Phase::Challenge => b"</challenge>",
                 Phase::Success(_) => b"</success>",
+                Phase::Accepted => b"<success",
                 Phase::Bind => b"</iq>",
                 Phase::Enabled => b"<enabled",
                 Phase::Resumed => b"<resumed",
@@ -539,17 +545,10 @@ impl Client {
                 self.phase = Phase::FeaturesForSasl;
                 self.secure()
             }
-            Phase::FeaturesForSasl => {
-                let version = self.tls.as_ref().map(|tls| tls.protocol_version());
-                if version.is_some_and(|version| version != Some(ProtocolVersion::TLSv1_3)) {
-                    return Err("TLS is not 1.3".to_owned());
-                }
-                if !heard.contains("SCRAM-SHA-256<") {
-                    return Err(missing("SCRAM-SHA-256"));
-                }
-                self.phase = Phase::Challenge;
-                let first = account.first(&self.nonce);
-                self.send(auth(&first).as_bytes())
+            Phase::FeaturesForSasl => self.authenticate(heard, account),
+            Phase::Accepted => {
+                self.phase = Phase::FeaturesForBind;
+                self.send(HEADER)
             }
             Phase::Challenge => {
                 let challenge = content(heard, "challenge").ok_or_else(|| missing("challenge"))?;
@@ -593,6 +592,25 @@ impl Client {
             }
             Phase::Handshake | Phase::Bound | Phase::Closing => Ok(()),
         }
+    }
+
+    fn authenticate(&mut self, heard: &str, account: &Account) -> Result<(), String> {
+        let version = self.tls.as_ref().map(|tls| tls.protocol_version());
+        if version.is_some_and(|version| version != Some(ProtocolVersion::TLSv1_3)) {
+            return Err("TLS is not 1.3".to_owned());
+        }
+        let (mechanism, phase, first) = match self.by {
+            By::Scram => {
+                let first = account.first(&self.nonce);
+                ("SCRAM-SHA-256", Phase::Challenge, first)
+            }
+            By::Plain => ("PLAIN", Phase::Accepted, account.plain()),
+        };
+        if !heard.contains(&format!("<mechanism>{mechanism}<")) {
+            return Err(format!("no {mechanism} in {heard}"));
+        }
+        self.phase = phase;
+        self.send(auth(mechanism, &first).as_bytes())
     }
 
     /// Has a resource; stream management comes next, if there is to be any.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 
 use super::client::{Advanced, Arrived, Client, Dialogue, Management, Security, Severed};
-use super::target::Running;
+use super::target::{By, Running};
 use crate::scenarios::HOST;
 use crate::scram::Account;
 
@@ -26,6 +26,7 @@ pub struct Crowd<'a> {
     address: SocketAddr,
     security: Security,
     dialogue: Dialogue,
+    by: By,
     management: Management,
     scratch: Vec<u8>,
 }
@@ -60,9 +61,17 @@ impl<'a> Crowd<'a> {
             address: running.address(),
             security,
             dialogue: running.dialogue(),
+            by: By::Scram,
             management: Management::Off,
             scratch: vec![0; 64 * 1024],
         })
+    }
+
+    /// Who sign in by this.
+    #[must_use]
+    pub const fn signing_in(mut self, by: By) -> Self {
+        self.by = by;
+        self
     }
 
     /// Whose sessions are under stream management, or not.
@@ -117,7 +126,12 @@ impl<'a> Crowd<'a> {
         let fault = |e: std::io::Error| format!("client {index}: {e}");
         let socket = Client::connect(self.address).map_err(fault)?;
         let account = account % self.accounts.len();
-        let manner = (self.security.clone(), self.dialogue, self.management);
+        let manner = (
+            self.security.clone(),
+            self.dialogue,
+            self.by,
+            self.management,
+        );
         let mut client = Client::new(socket, index, account, resource, manner)?;
         if let Some(severed) = severed {
             client = client.resuming(severed);

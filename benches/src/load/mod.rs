@@ -1,7 +1,7 @@
 //! A load generator for running servers: one light thread of clients, and an eye on the server's own CPU time and memory.
 //!
 //! `client` is one connection, `managed` its side of stream management, `crowd` all of them over one poller. `signin`, `roster`, `arrive`, `presence`, `chat`, `offline`, `pages`, `big`,
-//! `resume` and `idle` are the scenarios, `company` those accounts that know each other; each measures any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `strangers` is no load: it is what a stranger learns from how long answers take, and
+//! `resume` and `idle` are the scenarios, `company` those accounts that know each other; each measures any `Target`: `spondee`, `prosody`, `ejabberd` and `floor`. `many` needs no sockets. `rush` is everybody at once. `strangers` is no load: it is what a stranger learns from how long answers take, and
 //! `ranks` says how surely. `process` reads /proc; `report`, `summary`
 //! and `plot` tell how it went, `goals` how it should. Linux only: that is where /proc is.
 
@@ -29,6 +29,7 @@ mod ranks;
 mod report;
 mod resume;
 mod roster;
+mod rush;
 mod signin;
 mod spondee;
 mod strangers;
@@ -57,9 +58,10 @@ pub use prosody::Prosody;
 pub use report::{Figure, Report, Row, Sample};
 pub use resume::Resumptions;
 pub use roster::{RosterChanges, RosterSignIns};
+pub use rush::RushArguments;
 pub use signin::SignIns;
 pub use spondee::Spondee;
 pub use strangers::StrangersArguments;
 pub use target::{
-    Archive, Progress, Provider, Role, Running, Scenario, Setting, Stopwatch, Storage, Target,
+    Archive, By, Progress, Provider, Role, Running, Scenario, Setting, Stopwatch, Storage, Target,
 };

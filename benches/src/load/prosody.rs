@@ -1,4 +1,4 @@
-//! Prosody as a target, as Debian installs it: its modules, epoll, passwords as SCRAM keys. Without `limits`, which would
+//! Prosody as a target, as Debian installs it: its modules, epoll, passwords as SCRAM keys or as they are. Without `limits`, which would
 //! measure its patience, without streams between servers, and with the generational garbage collector of Lua 5.4: with the
 //! incremental one, its default, it does half as much for each second and takes two thirds of the memory for each session. With an
 //! archive, which Debian leaves to the administrator, and as much room in it as ours has: it has 10,000 messages for each account by default.
@@ -14,7 +14,8 @@ use spec_tests::server::Scratch;
 
 use super::client::Security;
 use super::target::{
-    Archive, Counting, Running, Setting, Storage, Target, debian_version, free_port, is_installed,
+    Archive, Counting, Provider, ROUNDS, Running, Setting, Storage, Target, debian_version,
+    free_port, is_installed,
 };
 use crate::scenarios::HOST;
 use crate::scram::{Account, Keys};
@@ -24,14 +25,12 @@ const MODULES: &str = "\"disco\"; \"roster\"; \"saslauth\"; \"tls\"; \"blocklist
     \"invites_adhoc\"; \"invites_register\"; \"ping\"; \"register\"; \"time\"; \"uptime\"; \"version\"; \
     \"admin_adhoc\"; \"posix\";";
 
-/// Prosody's own default.
-const ROUNDS: u32 = 10_000;
-
 /// See the module.
 #[derive(Debug)]
 pub struct Prosody {
     scratch: Scratch,
     storage: Storage,
+    provider: Provider,
 }
 
 impl Prosody {
@@ -46,12 +45,16 @@ impl Prosody {
         }
     }
 
-    /// With a data directory of its own in which these accounts exist. Their keys are written where Prosody keeps them: its own
+    /// With a data directory of its own in which these accounts exist. Their keys, or passwords, are written where Prosody keeps them: its own
     /// tool takes a good part of a second for each.
     ///
     /// # Errors
     /// It is not installed, or something cannot be written.
-    pub fn prepare(accounts: &[Account], storage: Storage) -> Result<Self, String> {
+    pub fn prepare(
+        accounts: &[Account],
+        storage: Storage,
+        provider: Provider,
+    ) -> Result<Self, String> {
         Self::check()?;
         let scratch = Scratch::new().map_err(|e| e.to_string())?;
         let certificates = scratch.path().join("certs");
@@ -61,19 +64,33 @@ impl Prosody {
             .and_then(|()| fs::create_dir_all(&kept))
             .map_err(|e| e.to_string())?;
         for account in accounts {
-            let salt = format!("salt of {}", account.name());
-            let keys = Keys::derive(account.password(), &STANDARD.encode(&salt), ROUNDS)?;
-            let record = format!(
-                "return {{\n\t[\"iteration_count\"] = {ROUNDS};\n\t[\"salt\"] = {salt:?};\n\
-                 \t[\"server_key\"] = \"{}\";\n\t[\"stored_key\"] = \"{}\";\n}};\n",
-                hex(keys.server_key()),
-                hex(keys.stored_key()),
-            );
+            let record = record(account, provider)?;
             fs::write(kept.join(format!("{}.dat", account.name())), record)
                 .map_err(|e| e.to_string())?;
         }
-        Ok(Self { scratch, storage })
+        Ok(Self {
+            scratch,
+            storage,
+            provider,
+        })
     }
+}
+
+fn record(account: &Account, provider: Provider) -> Result<String, String> {
+    if provider == Provider::Plain {
+        let password = account.password();
+        return Ok(format!(
+            "return {{\n\t[\"password\"] = {password:?};\n}};\n"
+        ));
+    }
+    let salt = format!("salt of {}", account.name());
+    let keys = Keys::derive(account.password(), &STANDARD.encode(&salt), ROUNDS)?;
+    Ok(format!(
+        "return {{\n\t[\"iteration_count\"] = {ROUNDS};\n\t[\"salt\"] = {salt:?};\n\
+         \t[\"server_key\"] = \"{}\";\n\t[\"stored_key\"] = \"{}\";\n}};\n",
+        hex(keys.server_key()),
+        hex(keys.stored_key()),
+    ))
 }
 
 impl Target for Prosody {
@@ -87,6 +104,10 @@ impl Target for Prosody {
         Some(format!(
             "{version}, with Lua's generational collector, {storage}"
         ))
+    }
+
+    fn provider(&self) -> Option<Provider> {
+        Some(self.provider)
     }
 
     fn start(&self, setting: &Setting) -> Result<Running, String> {
@@ -112,7 +133,7 @@ impl Target for Prosody {
              certificates = {certificates:?}\n\
              modules_enabled = {{ {MODULES} }}\n\
              modules_disabled = {{ \"s2s\" }}\n\
-             authentication = \"internal_hashed\"\n\
+             authentication = {authentication:?}\n\
              password_hash = \"SHA-256\"\n\
              interfaces = {{ \"127.0.0.1\" }}\n\
              c2s_ports = {{ {port} }}\n\
@@ -128,6 +149,7 @@ impl Target for Prosody {
              {storage}\
              log = {{ warn = \"*console\" }}\n\
              VirtualHost \"{HOST}\"\n",
+            authentication = self.provider.name(),
             data = directory.join("data"),
             pid = directory.join("pid"),
             certificates = directory.join("certs"),

@@ -10,7 +10,9 @@ use spec_tests::cargo::cargo;
 use spec_tests::server::Scratch;
 
 use super::client::Security;
-use super::target::{Archive, Counting, Provider, Role, Running, Setting, Target, free_port};
+use super::target::{
+    Archive, Counting, Provider, ROUNDS, Role, Running, Setting, Target, free_port,
+};
 use crate::scenarios::HOST;
 use crate::scram::Account;
 
@@ -49,9 +51,10 @@ impl Spondee {
     pub fn prepare(
         binary: Option<PathBuf>,
         threads: usize,
+        provider: Provider,
         accounts: &[Account],
     ) -> Result<Self, String> {
-        let target = Self::empty(binary, threads)?;
+        let target = Self::empty(binary, threads)?.keeping(provider);
         target.add(accounts)?;
         Ok(target)
     }
@@ -162,6 +165,10 @@ impl Target for Spondee {
         self.role
     }
 
+    fn provider(&self) -> Option<Provider> {
+        Some(self.provider)
+    }
+
     fn data_directory(&self) -> Option<PathBuf> {
         Some(self.scratch.path().join("data"))
     }
@@ -191,8 +198,8 @@ impl Target for Spondee {
              c2s_direct_tls_ports = []\n\
              c2s_require_encryption = {encryption}\n\
              threads = {}\n\
-             # ejabberd's default, and ours is made for people: it costs who makes a thousand accounts, and no sign-in.\n\
-             default_iteration_count = 4096\n\
+             # ejabberd's default, and all that Prosody does where it keeps passwords.\n\
+             default_iteration_count = {ROUNDS}\n\
              {}{provider}\n\
              [host.\"{HOST}\"]\n\
              default_archive_policy = {policy:?}\n\

@@ -207,8 +207,8 @@ impl Stranger {
             match attempt {
                 Attempt::Plain => {
                     let wrong = plain(&name, "a password that is wrong");
-                    let wrong = begin("PLAIN", &wrong);
-                    took(0, self.refused(&wrong)?);
+                    let wrong = auth("PLAIN", &wrong);
+                    took(0, self.refused(wrong.as_bytes())?);
                 }
                 Attempt::Scram => {
                     let (challenged, refused) = self.scram(&name, dice)?;
@@ -216,7 +216,8 @@ impl Stranger {
                     took(2, refused);
                 }
                 Attempt::Digest => {
-                    let (challenge, _) = self.ask(&begin("DIGEST-MD5", ""), "</challenge>")?;
+                    let (challenge, _) =
+                        self.ask(auth("DIGEST-MD5", "").as_bytes(), "</challenge>")?;
                     let challenge = content(&challenge, "challenge").unwrap_or_default();
                     let (answer, _) = digest_response(challenge, HOST, &name, "wrong")?;
                     took(3, self.refused(response(&answer).as_bytes())?);
@@ -229,7 +230,10 @@ impl Stranger {
     /// How long the challenge took, and then the refusal of a proof that is none.
     fn scram(&mut self, name: &str, dice: &mut Dice) -> Result<(Duration, Duration), String> {
         let nonce = format!("{:016x}", dice.roll());
-        let first = auth(&STANDARD.encode(format!("n,,n={name},r={nonce}")));
+        let first = auth(
+            "SCRAM-SHA-256",
+            &STANDARD.encode(format!("n,,n={name},r={nonce}")),
+        );
         let (challenge, challenged) = self.ask(first.as_bytes(), "</challenge>")?;
         let challenge = content(&challenge, "challenge").unwrap_or_default();
         let challenge = STANDARD.decode(challenge).map_err(|e| e.to_string())?;
@@ -275,13 +279,6 @@ impl Stranger {
             }
         }
     }
-}
-
-fn begin(mechanism: &str, initial: &str) -> Vec<u8> {
-    format!(
-        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{initial}</auth>"
-    )
-    .into_bytes()
 }
 
 /// A table of times for each step, and which kinds are told apart by them.

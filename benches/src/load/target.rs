@@ -58,6 +58,11 @@ pub trait Target: std::fmt::Debug {
         Role::Peer
     }
 
+    /// What it keeps of passwords, if it has any.
+    fn provider(&self) -> Option<Provider> {
+        Some(Provider::Hashed)
+    }
+
     /// Where its database is, if that is one of this project's.
     fn data_directory(&self) -> Option<PathBuf> {
         None
@@ -97,6 +102,18 @@ pub enum Provider {
     /// The passwords themselves.
     Plain,
 }
+
+/// How clients sign in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum By {
+    /// SCRAM-SHA-256.
+    Scram,
+    /// PLAIN.
+    Plain,
+}
+
+/// What both Spondee and Prosody stretch passwords by: all that Prosody can where it keeps them.
+pub(super) const ROUNDS: u32 = 4096;
 
 impl Provider {
     /// As the configuration of either has it.
@@ -158,9 +175,14 @@ pub trait Scenario: std::fmt::Debug {
         &[]
     }
 
+    /// What the server must keep of passwords.
+    fn provider(&self) -> Provider {
+        Provider::Hashed
+    }
+
     /// Whether it can be measured there at all.
-    fn is_for(&self, _target: &dyn Target) -> bool {
-        true
+    fn is_for(&self, target: &dyn Target) -> bool {
+        target.provider().is_none_or(|kept| kept == self.provider())
     }
 
     /// What must be done before the server is started.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use benches::load::{
-    Ejabberd, Floor, FloorArguments, ManyArguments, Progress, Prosody, Report, Scenario, Spondee,
-    Storage, StrangersArguments, Target, measure_many, svg,
+    By, Ejabberd, Floor, FloorArguments, ManyArguments, Progress, Prosody, Provider, Report,
+    RushArguments, Scenario, Spondee, Storage, StrangersArguments, Target, measure_many, svg,
 };
 use benches::scram::Account;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -102,6 +102,12 @@ struct Arguments {
     /// Threads of Spondee.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// What Spondee and Prosody keep of passwords; all but sign-ins are measured where they keep keys.
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["hashed"])]
+    provider: Vec<Provider>,
+    /// By what clients sign in, where that is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["scram"])]
+    mechanism: Vec<By>,
     /// Where the peers keep messages.
     #[arg(long, value_enum, default_value = "own")]
     storage: Storage,
@@ -127,6 +133,8 @@ enum Command {
     /// The process of the sessions in process.
     #[command(hide = true)]
     InProcess(ManyArguments),
+    /// Everybody at once, where each sign-in is work for a worker: how long it takes, and what it takes of memory.
+    Rush(RushArguments),
     /// No load: whether a stranger learns from how long refusals take who has an account, and what is kept of its password.
     Strangers(StrangersArguments),
 }
@@ -145,6 +153,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Some(Command::Floor(floor)) => floor.serve().map(|()| String::new()),
         Some(Command::InProcess(many)) => many.run(),
+        Some(Command::Rush(rush)) => rush.run(),
         Some(Command::Strangers(strangers)) => strangers.run(),
         None => run(&arguments),
     };
@@ -169,20 +178,12 @@ fn run(arguments: &Arguments) -> Result<String, String> {
         .map(|n| Account::new(&format!("user{n:04}"), &format!("password {n}")))
         .collect();
     Progress::new("load".to_owned()).say(&format!("making {count} accounts"));
-    let mut targets = arguments
-        .target
-        .iter()
-        .filter_map(|server| arguments.prepare(*server, &accounts).transpose())
-        .collect::<Result<Vec<_>, _>>()?;
-    if let Some(before) = &arguments.before {
-        let before = Spondee::prepare(Some(before.clone()), arguments.threads, &accounts)?;
-        targets.push(Box::new(before.before()));
-    }
+    let targets = arguments.targets(&accounts)?;
     let mut report = Report::default();
     report.note("SCRAM-SHA-256, TLS 1.3 and ECDSA P-256 everywhere".to_owned());
-    for note in targets.iter().filter_map(|target| target.note()) {
-        report.note(note);
-    }
+    let mut notes: Vec<_> = targets.iter().filter_map(|target| target.note()).collect();
+    notes.dedup();
+    notes.into_iter().for_each(|note| report.note(note));
     let scenarios = arguments.all(&parties);
     for round in 1..=arguments.runs {
         for (name, scenario) in &scenarios {
@@ -237,6 +238,12 @@ impl Arguments {
         }
         Spondee::check(self.before.as_deref())?;
         let is_wanted = |kind: fn(&Name) -> bool| self.scenarios.iter().any(kind);
+        if !self.provider.contains(&Provider::Hashed) && is_wanted(|name| !name.is_sign_in()) {
+            return Err(
+                "all but sign-ins are measured where keys are kept: --provider hashed,plain"
+                    .to_owned(),
+            );
+        }
         let pairs = self.scale.iter().copied().chain([1]).max().unwrap_or(1) * self.pairs;
         if is_wanted(Name::is_pairs) && pairs * 2 > self.accounts {
             return Err(format!("{pairs} pairs need twice as many accounts"));
@@ -268,21 +275,45 @@ impl Arguments {
         }
     }
 
-    /// A server with these accounts; `None` for floors, which depend on the scenario.
+    /// All servers with these accounts, but for floors, which depend on the scenario.
+    fn targets(&self, accounts: &[Account]) -> Result<Vec<Box<dyn Target>>, String> {
+        let mut targets = Vec::new();
+        for server in &self.target {
+            for provider in &self.provider {
+                targets.extend(self.prepare(*server, *provider, accounts)?);
+            }
+        }
+        if let Some(before) = &self.before {
+            for provider in &self.provider {
+                let binary = Some(before.clone());
+                let before = Spondee::prepare(binary, self.threads, *provider, accounts)?;
+                targets.push(Box::new(before.before()));
+            }
+        }
+        Ok(targets)
+    }
+
+    /// A server that keeps this of passwords; `None` where there is none.
     fn prepare(
         &self,
         server: Server,
+        provider: Provider,
         accounts: &[Account],
     ) -> Result<Option<Box<dyn Target>>, String> {
-        Ok(match server {
-            Server::Spondee => {
+        Ok(match (server, provider) {
+            (Server::Spondee, _) => {
                 let binary = self.binary.clone();
-                let prepared = Spondee::prepare(binary, self.threads, accounts)?;
+                let prepared = Spondee::prepare(binary, self.threads, provider, accounts)?;
                 Some(Box::new(prepared))
             }
-            Server::Prosody => Some(Box::new(Prosody::prepare(accounts, self.storage)?)),
-            Server::Ejabberd => Some(Box::new(Ejabberd::prepare(accounts, self.storage)?)),
-            Server::Floor => None,
+            (Server::Prosody, _) => {
+                let prepared = Prosody::prepare(accounts, self.storage, provider)?;
+                Some(Box::new(prepared))
+            }
+            (Server::Ejabberd, Provider::Hashed) => {
+                Some(Box::new(Ejabberd::prepare(accounts, self.storage)?))
+            }
+            (Server::Ejabberd, Provider::Plain) | (Server::Floor, _) => None,
         })
     }
 

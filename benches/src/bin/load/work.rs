@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use benches::load::{
-    Archive, Arrivals, Ask, Big, Chat, Company, Direction, Idle, Management, OfflineDelivered,
+    Archive, Arrivals, Ask, Big, By, Chat, Company, Direction, Idle, Management, OfflineDelivered,
     OfflineStored, Pages, PresenceChanges, Resumptions, RosterChanges, RosterSignIns, Scenario,
     Security, Sessions, SignIns,
 };
@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 use crate::Arguments;
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Name {
     Signin,
     SigninClear,
@@ -130,12 +130,47 @@ impl Arguments {
     pub(crate) fn all(&self, parties: &Parties) -> Vec<(String, Box<dyn Scenario>)> {
         let mut all = Vec::new();
         for name in &self.scenarios {
+            if name.is_sign_in() {
+                all.extend(self.sign_ins(*name));
+                continue;
+            }
             let apart = self.apart(*name, parties);
             let one = apart.or_else(|| self.scenario(*name, 1));
             all.extend(one.map(|one| (one.name().to_owned(), one)));
             for scale in self.scale.iter().filter(|scale| **scale > 1) {
                 let scaled = self.scenario(*name, *scale).filter(|_| name.is_scaled());
                 all.extend(scaled.map(|one| (format!("{} ×{scale}", one.name()), one)));
+            }
+        }
+        all
+    }
+
+    /// Sign-ins by each mechanism where each is kept, and scaled.
+    fn sign_ins(&self, name: Name) -> Vec<(String, Box<dyn Scenario>)> {
+        let mut all: Vec<(String, Box<dyn Scenario>)> = Vec::new();
+        for (provider, by) in self
+            .provider
+            .iter()
+            .flat_map(|provider| self.mechanism.iter().map(|by| (*provider, *by)))
+        {
+            // Without TLS nobody shows a password.
+            if name == Name::SigninClear && by == By::Plain {
+                continue;
+            }
+            let scales = self.scale.iter().copied().filter(|scale| *scale > 1);
+            for scale in std::iter::once(1).chain(scales) {
+                let one = SignIns {
+                    count: self.sign_ins * scale,
+                    parallel: self.parallel * scale,
+                    security: name.security(),
+                    by,
+                    provider,
+                };
+                let name = match scale {
+                    1 => one.name().to_owned(),
+                    scale => format!("{} ×{scale}", one.name()),
+                };
+                all.push((name, Box::new(one)));
             }
         }
         all
@@ -233,11 +268,6 @@ impl Arguments {
 
     /// One without.
     fn scenario(&self, name: Name, scale: usize) -> Option<Box<dyn Scenario>> {
-        let sign_ins = |security| SignIns {
-            count: self.sign_ins * scale,
-            parallel: self.parallel * scale,
-            security,
-        };
         let rosters = |security| RosterSignIns {
             count: self.sign_ins * scale,
             parallel: self.parallel * scale,
@@ -260,7 +290,6 @@ impl Arguments {
         };
         let security = name.security();
         Some(match name {
-            Name::Signin | Name::SigninClear => Box::new(sign_ins(security)),
             Name::Roster | Name::RosterClear => Box::new(rosters(security)),
             Name::RosterSet | Name::RosterSetClear => Box::new(changes(security)),
             Name::Idle | Name::IdleClear => Box::new(idle(security)),
@@ -279,7 +308,9 @@ impl Arguments {
             | Name::OfflineStoredArchivedClear
             | Name::OfflineDelivered
             | Name::OfflineDeliveredClear => self.messages(name, scale)?,
-            Name::SigninRoster
+            Name::Signin
+            | Name::SigninClear
+            | Name::SigninRoster
             | Name::SigninRosterClear
             | Name::Presence
             | Name::PresenceClear
@@ -417,6 +448,10 @@ impl Name {
                 | Self::BigContact
                 | Self::BigStranger
         )
+    }
+
+    pub(crate) const fn is_sign_in(&self) -> bool {
+        matches!(self, Self::Signin | Self::SigninClear)
     }
 
     pub(crate) const fn is_idle(&self) -> bool {

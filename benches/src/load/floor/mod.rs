@@ -16,7 +16,7 @@ use spec_tests::ca::Authority;
 use spec_tests::server::Scratch;
 
 use super::client::{Dialogue, Security};
-use super::target::{Counting, Role, Running, Setting, Target, free_port};
+use super::target::{Counting, Provider, Role, Running, Setting, Target, free_port};
 use crate::scenarios::HOST;
 
 /// What a floor does with its clients.
@@ -101,6 +101,10 @@ impl Floor {
 }
 
 impl Target for Floor {
+    fn provider(&self) -> Option<Provider> {
+        None
+    }
+
     fn name(&self) -> &'static str {
         self.kind.name()
     }

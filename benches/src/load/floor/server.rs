@@ -401,7 +401,10 @@ mod tests {
     #[test]
     fn finds_the_account_in_its_first_message() {
         let first = Account::new("user0012", "secret").first("nonce");
-        assert_eq!(account_in(auth(&first).as_bytes()), Some(12));
+        assert_eq!(
+            account_in(auth("SCRAM-SHA-256", &first).as_bytes()),
+            Some(12)
+        );
         assert_eq!(account_in(b"<response>abc</response>"), None);
     }
 }
