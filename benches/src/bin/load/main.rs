@@ -180,7 +180,9 @@ fn run(arguments: &Arguments) -> Result<String, String> {
     Progress::new("load".to_owned()).say(&format!("making {count} accounts"));
     let targets = arguments.targets(&accounts)?;
     let mut report = Report::default();
-    report.note("SCRAM-SHA-256, TLS 1.3 and ECDSA P-256 everywhere".to_owned());
+    report.note(
+        "SCRAM-SHA-256 where nothing else is said, TLS 1.3 and ECDSA P-256 everywhere".to_owned(),
+    );
     let mut notes: Vec<_> = targets.iter().filter_map(|target| target.note()).collect();
     notes.dedup();
     notes.into_iter().for_each(|note| report.note(note));
