@@ -128,7 +128,7 @@ fn make(directory: &Path, owner: Owner) -> Result<(), CertError> {
         .mode(0o700)
         .create(directory)
         .and_then(|()| owner.take_directory(directory))
-        .map_err(|error| CertError::io(directory, &error))
+        .map_err(|error| CertError::writing(directory, &error))
 }
 
 /// The key of a host, made if it is not there.
@@ -192,5 +192,5 @@ fn create(path: &Path, mode: u32, content: &[u8], owner: Owner) -> Result<(), Ce
             file.write_all(content)?;
             file.sync_all()
         })
-        .map_err(|error| CertError::io(path, &error))
+        .map_err(|error| CertError::writing(path, &error))
 }

@@ -247,7 +247,18 @@ impl CertError {
         }
     }
 
-    /// What the operating system said about a file or directory.
+    /// What it said when one was to be written.
+    pub(super) fn writing(path: &Path, error: &io::Error) -> Self {
+        match error.kind() == io::ErrorKind::PermissionDenied {
+            true => Self::new(
+                path,
+                "permission denied; run this as root, or as the user to whom the directory belongs",
+            ),
+            false => Self::new(path, &format!("cannot be written: {error}")),
+        }
+    }
+
+    /// What the operating system said about a file or directory that was to be read.
     pub(super) fn io(path: &Path, error: &io::Error) -> Self {
         let kind = error.kind();
         let advice = if kind == io::ErrorKind::PermissionDenied {

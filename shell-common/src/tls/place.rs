@@ -80,7 +80,7 @@ impl Place {
                 .mode(0o700)
                 .create(directory)
                 .and_then(|()| owner.take_directory(directory))
-                .map_err(|error| CertError::io(directory, &error))?;
+                .map_err(|error| CertError::writing(directory, &error))?;
         }
         Ok(Self {
             directory: directory.to_owned(),
@@ -192,6 +192,6 @@ pub(super) fn replace(
     write().map_err(|error| {
         // What cannot be removed is in nobody's way: its name is none that is looked for.
         let _ = fs::remove_file(&new);
-        CertError::io(path, &error)
+        CertError::writing(path, &error)
     })
 }

@@ -79,3 +79,21 @@ fn a_link_to_a_key_is_not_followed_where_root_writes_for_another() {
     let missing = certs.path("b.example.key");
     assert!(old_key(&missing, Owner::Maker).unwrap().is_none());
 }
+
+#[test]
+fn what_cannot_be_written_is_said_with_who_could() {
+    let certs = Certs::new();
+    let denied = CertError::writing(certs.root(), &io::ErrorKind::PermissionDenied.into());
+    assert!(
+        denied.message.contains("run this as root, or as the user"),
+        "{denied}"
+    );
+    // A directory in the place of the file.
+    fs::create_dir_all(certs.path("a.example.crt")).unwrap();
+    let made = made();
+    let fault = place(&certs).put(&made.certificate, &made.key).unwrap_err();
+    assert!(
+        fault.message.contains("a.example.crt: cannot be written: "),
+        "{fault}"
+    );
+}
