@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::{BufReader, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
@@ -47,9 +48,12 @@ fn walk(root: &Path) -> BTreeSet<String> {
     found
 }
 
-/// What is there for everybody: a certificate is shown to whoever connects.
+/// What is there for everybody: a certificate is shown to whoever connects, and a request for one to who issues it.
 fn is_public(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "crt")
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    // As it is called until it is whole.
+    let name = name.strip_suffix(".new").unwrap_or(name);
+    [".crt", ".csr"].iter().any(|end| name.ends_with(end))
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
@@ -99,6 +103,32 @@ fn administer(stopped: &Stopped, exports: &Path, command: &mut dyn FnMut() -> Co
         ],
         "",
     );
+    let certs = stopped.scratch().join("certs");
+    let from = certs.display().to_string();
+    for (name, commands) in [
+        (
+            "made",
+            &[
+                &["cert", "generate", "localhost"][..],
+                &["cert", "request", "localhost"],
+            ][..],
+        ),
+        (
+            "brought",
+            &[&["cert", "import", "--from", &from], &["check", "certs"]],
+        ),
+    ] {
+        let place = stopped.scratch().join(name);
+        let said = format!("certificates = {certs:?}");
+        assert!(text.contains(&said), "{text}");
+        let here = text.replace(&said, &format!("certificates = {place:?}"));
+        fs::write(&config, here).unwrap();
+        for arguments in commands {
+            run(arguments, "");
+        }
+        let names = ["localhost.crt", "localhost.key"];
+        contains(&walk(&place), &names);
+    }
     fs::write(&config, text).unwrap();
 }
 
