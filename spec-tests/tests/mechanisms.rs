@@ -41,7 +41,7 @@ const HOSTS: [(&str, &str); 3] = [
 enum Expected {
     /// Signed in; with a wrong password it is not.
     In,
-    /// The host does not offer it: keys are not what DIGEST-MD5 is made of, and guests have no passwords.
+    /// The host does not offer it: keys are not what DIGEST-MD5 is made of, guests have no passwords, and EXTERNAL is for who shows a certificate.
     Unoffered,
     /// The client cannot, and why.
     Unable(&'static str),
@@ -52,7 +52,7 @@ use Expected::{In, Unable, Unoffered};
 /// A mechanism, and what becomes of it where keys are kept, where passwords are, and where guests are let in.
 type Row = (&'static str, [Expected; 3]);
 
-const OURS: [Row; 9] = [
+const OURS: [Row; 10] = [
     ("SCRAM-SHA-512-PLUS", [In, In, Unoffered]),
     ("SCRAM-SHA-256-PLUS", [In, In, Unoffered]),
     ("SCRAM-SHA-1-PLUS", [In, In, Unoffered]),
@@ -62,12 +62,13 @@ const OURS: [Row; 9] = [
     ("DIGEST-MD5", [Unoffered, In, Unoffered]),
     ("PLAIN", [In, In, Unoffered]),
     ("ANONYMOUS", [Unoffered, Unoffered, In]),
+    ("EXTERNAL", [Unoffered, Unoffered, Unoffered]),
 ];
 
 /// Python's ssl has had `tls-unique` alone, which TLS 1.3 does not have.
 const NO_EXPORTER: Expected =
     Unable("Python ssl only supports tls-unique which is unavailable on TLS 1.3");
-const SLIXMPP: [Row; 9] = [
+const SLIXMPP: [Row; 10] = [
     ("SCRAM-SHA-512-PLUS", [NO_EXPORTER, NO_EXPORTER, Unoffered]),
     ("SCRAM-SHA-256-PLUS", [NO_EXPORTER, NO_EXPORTER, Unoffered]),
     ("SCRAM-SHA-1-PLUS", [NO_EXPORTER, NO_EXPORTER, Unoffered]),
@@ -77,13 +78,14 @@ const SLIXMPP: [Row; 9] = [
     ("DIGEST-MD5", [Unoffered, In, Unoffered]),
     ("PLAIN", [In, In, Unoffered]),
     ("ANONYMOUS", [Unoffered, Unoffered, In]),
+    ("EXTERNAL", [Unoffered, Unoffered, Unoffered]),
 ];
 
 /// It has SHA-1 and no other hash.
 const NO_SUCH: Expected = Unable("Smack has no such mechanism");
 /// It binds to `tls-server-end-point`, looks for a hash that has the name of the key's algorithm, and has it switched off.
 const NO_HASH: Expected = Unable("EC MessageDigest not available");
-const SMACK: [Row; 9] = [
+const SMACK: [Row; 10] = [
     ("SCRAM-SHA-512-PLUS", [NO_SUCH, NO_SUCH, NO_SUCH]),
     ("SCRAM-SHA-256-PLUS", [NO_SUCH, NO_SUCH, NO_SUCH]),
     ("SCRAM-SHA-1-PLUS", [NO_HASH, NO_HASH, Unoffered]),
@@ -93,6 +95,7 @@ const SMACK: [Row; 9] = [
     ("DIGEST-MD5", [Unoffered, In, Unoffered]),
     ("PLAIN", [In, In, Unoffered]),
     ("ANONYMOUS", [Unoffered, Unoffered, In]),
+    ("EXTERNAL", [Unoffered, Unoffered, Unoffered]),
 ];
 
 /// It binds to TLS 1.3 by `tls-exporter`. The table has what it can be told to do.
