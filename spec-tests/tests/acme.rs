@@ -6,13 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, Permissions};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 use rustls::{ClientConnection, StreamOwned};
@@ -114,6 +114,7 @@ impl Stage {
         pebble.wait_for(PATIENCE, listens).unwrap();
         let trust = Trust::pem(own.pem()).unwrap();
         let root = get(management, "/roots/0", &trust);
+        drop(connect(https));
         let ca = own.path().to_owned();
         Some(Self {
             _pebble: pebble,
@@ -214,9 +215,23 @@ fn begin(stopped: spec_tests::server::Stopped) -> Server {
     stopped.begin(command).unwrap()
 }
 
+/// A port of pebble's, which says that it listens a moment before it does.
+fn connect(port: u16) -> TcpStream {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+            Ok(socket) => return socket,
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused && Instant::now() < end => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            Err(error) => panic!("port {port}: {error}"),
+        }
+    }
+}
+
 /// A page of pebble's.
 fn get(port: u16, page: &str, trust: &Trust) -> String {
-    let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let socket = connect(port);
     let name = "localhost".try_into().unwrap();
     let client = ClientConnection::new(trust.client_config().unwrap(), name).unwrap();
     let mut tls = StreamOwned::new(client, socket);
