@@ -89,6 +89,12 @@ impl Announced {
             .any(|(number, to)| *number > heard && to.is_none())
     }
 
+    /// Whether it heard the last that it said of itself to everybody. While nobody looks at it, presence that it sends to itself takes the place
+    /// of that.
+    pub(super) fn has_heard_itself(&self, by: usize) -> bool {
+        self.heard.get(&by) == self.last.get(&by)
+    }
+
     /// Whether this client said behind `number` that it is available, to everybody or to this account.
     pub(super) fn behind(&self, by: usize, number: u32, account: &str) -> bool {
         let said = self.available.get(&by).into_iter().flatten();

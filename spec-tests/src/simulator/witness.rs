@@ -118,7 +118,8 @@ impl Simulation {
             .judge(&views, &|account| accounts.is_there(account), &pairing)?;
         for (account, view) in &views {
             for client in self.devices_of(*account) {
-                let available = self.watches.own(client) == super::sight::Own::Available;
+                let available = self.watches.own(client) == super::sight::Own::Available
+                    && self.watches.announced.has_heard_itself(client);
                 let asked = |other: &&usize| !self.watches.was_asked(client, **other);
                 if let Some(other) = view.requests.iter().find(asked)
                     && available
