@@ -152,7 +152,7 @@ impl Server {
         fs::create_dir(&certificates).map_err(fault)?;
         let authority = Authority::new(&scratch.path).map_err(fault)?;
         authority.issue(&certificates, "localhost").map_err(fault)?;
-        let (clear, tls) = (free_port().map_err(fault)?, free_port().map_err(fault)?);
+        let [clear, tls] = free_addresses().map_err(fault)?;
         let config = scratch.path.join("spondee.toml");
         let text = config_text(&scratch.path, &certificates, clear, tls);
         // More than one, so that accounts are on different shards wherever it runs.
@@ -582,8 +582,20 @@ fn config_text(data: &Path, certificates: &Path, clear: SocketAddr, tls: SocketA
     )
 }
 
-fn free_port() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+/// Addresses on which nobody listens, no two of them the same: all are held until all are found.
+///
+/// # Errors
+/// The system has no more.
+///
+/// # Panics
+/// Never: as many are found as are asked for.
+pub fn free_addresses<const COUNT: usize>() -> std::io::Result<[SocketAddr; COUNT]> {
+    let listeners: Vec<TcpListener> = (0..COUNT)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+        .collect::<std::io::Result<_>>()?;
+    let addresses = listeners.iter().map(TcpListener::local_addr);
+    let addresses: Vec<SocketAddr> = addresses.collect::<std::io::Result<_>>()?;
+    Ok(addresses.try_into().expect("as many as were asked for"))
 }
 
 /// The server's program of the profile these tests are built with, built now if cargo has not.

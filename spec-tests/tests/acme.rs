@@ -7,7 +7,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +20,7 @@ use serde_json::json;
 use spec_tests::ca::Authority;
 use spec_tests::client::{Client, Trust};
 use spec_tests::program::{Program, left_out};
-use spec_tests::server::{Scratch, Server};
+use spec_tests::server::{Scratch, Server, free_addresses};
 
 const HOST: &str = "chat.example";
 /// An authority takes its time, and interpreters start slowly on a busy machine.
@@ -38,11 +38,6 @@ struct Stage {
     http: u16,
     /// The root of what it issues.
     root: String,
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// A server of DNS that has 127.0.0.1 for every name, and nothing else. Its port; it ends with the process.
@@ -92,14 +87,15 @@ impl Stage {
         fs::create_dir(&authority).unwrap();
         let own = Authority::new(&authority).unwrap();
         own.issue(&authority, "localhost").unwrap();
-        let (https, management, http) = (free_port(), free_port(), free_port());
+        let ports = free_addresses().unwrap().map(|address| address.port());
+        let [https, management, http, tls] = ports;
         let config = json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{https}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
             "certificate": authority.join("localhost.crt"),
             "privateKey": authority.join("localhost.key"),
             "httpPort": http,
-            "tlsPort": free_port(),
+            "tlsPort": tls,
         }});
         let file = path("pebble.json");
         fs::write(&file, config.to_string()).unwrap();

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, DirBuilder};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use spec_tests::ca::Authority;
 use spec_tests::client::PATIENCE;
 use spec_tests::program::left_out;
-use spec_tests::server::Scratch;
+use spec_tests::server::{Scratch, free_addresses};
 use spondee_core::secret::Secret;
 use spondee_shell_common::ldap::{Directory, Filter, Scope, Server, Service, Settings, Verdict};
 
@@ -84,11 +84,6 @@ struct Slapd {
     tls: u16,
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 impl Slapd {
     /// Starts one; `access` goes before what else its configuration says of who may do what.
     fn start(access: &str) -> Self {
@@ -115,7 +110,7 @@ impl Slapd {
         let said = String::from_utf8_lossy(&added.stderr);
         assert!(added.status.success(), "{said}");
 
-        let (clear, tls) = (free_port(), free_port());
+        let [clear, tls] = free_addresses().unwrap().map(|address| address.port());
         let socket = path("ldapi").display().to_string().replace('/', "%2F");
         let urls = format!("ldap://127.0.0.1:{clear} ldaps://127.0.0.1:{tls} ldapi://{socket}");
         let child = Command::new("/usr/sbin/slapd")
