@@ -64,6 +64,12 @@ impl Mechanism {
         matches!(self, Self::Scram(_, Plus::Yes))
     }
 
+    /// Whether it is for those alone who have a certificate.
+    #[must_use]
+    pub const fn is_by_certificate(self) -> bool {
+        matches!(self, Self::External)
+    }
+
     /// The mechanism of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -68,8 +68,10 @@ impl SaslPolicy {
 
     /// Warns of a host that leaves nobody a mechanism, or offers one that is worse than nothing.
     pub(crate) fn warn_beside(&self, provider: Provider, from: &mut impl Source) {
-        let mut had = Mechanism::ALL.iter().filter(|known| provider.has(**known));
-        if had.all(|known| names(&self.disable, known.name())) {
+        // Nor is anybody let in by EXTERNAL who has no certificate.
+        let is_for_all = |known: &&Mechanism| provider.has(**known) && !known.is_by_certificate();
+        let mut for_all = Mechanism::ALL.iter().filter(is_for_all);
+        if for_all.all(|known| names(&self.disable, known.name())) {
             from.warn(
                 "nobody can sign in: `disable_sasl_mechanisms` names every mechanism there is"
                     .into(),

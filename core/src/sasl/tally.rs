@@ -121,7 +121,7 @@ impl Offer {
             | Mechanism::Plain => true,
         };
         // Who has no certificate is offered something, too.
-        let is_for_all = |known: &Mechanism| can_all(known) && *known != Mechanism::External;
+        let is_for_all = |known: &Mechanism| can_all(known) && !known.is_by_certificate();
         if self.mechanisms.iter().any(is_for_all) {
             self.mechanisms.retain(can_all);
         }

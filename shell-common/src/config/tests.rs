@@ -411,6 +411,9 @@ fn tells_where_the_syntax_is_broken() {
 fn warns_of_what_is_hardly_meant() {
     let everything = Mechanism::ALL.map(|known| format!("\"{}\"", known.name()));
     let all_disabled = format!("disable_sasl_mechanisms = [{}]", everything.join(","));
+    // EXTERNAL lets nobody in who has a password alone.
+    let but_external = all_disabled.replace("\"EXTERNAL\",", "");
+    assert_ne!(but_external, all_disabled);
     for (text, words) in [
         (
             "allow_unencrypted_plain_auth = true",
@@ -426,6 +429,7 @@ fn warns_of_what_is_hardly_meant() {
             "unencrypted",
         ),
         (all_disabled.as_str(), "nobody can sign in"),
+        (but_external.as_str(), "nobody can sign in"),
         (
             "disable_sasl_mechanisms = [\"SCRAM-SHA1\"]",
             "no SASL mechanism \"SCRAM-SHA1\"",
