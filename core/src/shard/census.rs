@@ -30,7 +30,8 @@ pub(super) struct Census {
 }
 
 impl Census {
-    fn lacks(&mut self, host: &Domain, hashes: Hashes) {
+    /// An account was admitted, here or elsewhere, that cannot sign in by these.
+    pub(super) fn lacks(&mut self, host: &Domain, hashes: Hashes) {
         if self.left.front() == Some(host) {
             self.meanwhile.lacks(hashes);
         }
@@ -132,11 +133,6 @@ impl Shard {
             // Also if it is no news here: they may have counted since.
             self.tell_others(&Body::Lacking(host, hashes));
         }
-    }
-
-    /// Another shard has admitted one.
-    pub(super) fn others_lack_keys(&mut self, host: &Domain, hashes: Hashes) {
-        self.census.lacks(host, hashes);
     }
 
     /// The way there is full.

@@ -216,7 +216,7 @@ impl Shard {
                     self.registrations
                         .count(now.mono, &self.config.limits, address);
                 }
-                Body::Lacking(host, hashes) => self.others_lack_keys(&host, hashes),
+                Body::Lacking(host, hashes) => self.census.lacks(&host, hashes),
                 Body::Slow(feeding) => self.slow(now, envelope.from, &feeding),
                 Body::Go(feeding) => self.go(envelope.from, &feeding),
                 Body::Settled(settled) => self.settled(now, *settled),
