@@ -9,7 +9,6 @@ mod first;
 mod fourth;
 mod second;
 mod shapes;
-mod sixth;
 #[cfg(test)]
 mod tests;
 mod third;
@@ -49,7 +48,8 @@ const MIGRATIONS: [Step; 6] = [
     Step::Convert(third::convert),
     Step::Say(fourth::SCHEMA),
     Step::Say(fifth::SCHEMA),
-    Step::Say(sixth::SCHEMA),
+    // The indexes by which is found who lacks keys, and whose password is kept.
+    Step::Say(""),
 ];
 
 /// Opens the database for reading and writing, creating or migrating it.
