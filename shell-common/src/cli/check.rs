@@ -125,15 +125,21 @@ impl Report {
         for line in certificates::offers(&self.hosts) {
             writeln!(out, "{line}")?;
         }
-        for warning in &self.warnings {
-            writeln!(out, "warning: {warning}")?;
-        }
-        for fault in &self.faults {
-            writeln!(out, "fault: {fault}")?;
-        }
+        write_wrongs(out, &self.warnings, &self.faults)?;
         if self.faults.is_empty() {
             writeln!(out, "The configuration can be used.")?;
         }
         Ok(())
     }
+}
+
+/// What is wrong, in the words of every check.
+fn write_wrongs(out: &mut dyn Write, warnings: &[String], faults: &[String]) -> io::Result<()> {
+    for warning in warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    for fault in faults {
+        writeln!(out, "fault: {fault}")?;
+    }
+    Ok(())
 }

@@ -14,7 +14,7 @@ use super::super::args::Form;
 use super::super::failure::Failure;
 use super::super::source::Source;
 use super::certificates::{self, Host};
-use super::ending;
+use super::{ending, write_wrongs};
 use crate::config::Settings;
 use crate::tls::{Shown, now};
 
@@ -190,12 +190,7 @@ impl Report {
                 details.write(out)?;
             }
         }
-        for warning in &self.warnings {
-            writeln!(out, "warning: {warning}")?;
-        }
-        for fault in &self.faults {
-            writeln!(out, "fault: {fault}")?;
-        }
+        write_wrongs(out, &self.warnings, &self.faults)?;
         if self.faults.is_empty() {
             writeln!(out, "The certificates can be used.")?;
         }

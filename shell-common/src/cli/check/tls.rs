@@ -15,7 +15,7 @@ use super::super::Console;
 use super::super::args::{Form, Toward};
 use super::super::failure::Failure;
 use super::certs::row;
-use super::ending;
+use super::{ending, write_wrongs};
 use crate::tls::{Agreed, Probed, Roots, Severity, Shown, now, probe};
 use way::{Obstacle, Peer, Way, port_of};
 
@@ -161,13 +161,7 @@ impl Seen {
             }
             None => {}
         }
-        for warning in &self.warnings {
-            writeln!(out, "warning: {warning}")?;
-        }
-        for fault in &self.faults {
-            writeln!(out, "fault: {fault}")?;
-        }
-        Ok(())
+        write_wrongs(out, &self.warnings, &self.faults)
     }
 }
 
