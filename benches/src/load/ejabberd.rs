@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use spec_tests::ca::Authority;
-use spec_tests::server::Scratch;
+use spec_tests::server::{Scratch, free_addresses};
 
 use super::client::Security;
 use super::target::{
-    Archive, Counting, Running, Setting, Storage, Target, debian_version, free_port, is_installed,
+    Archive, Counting, Running, Setting, Storage, Target, debian_version, is_installed,
 };
 use crate::scenarios::HOST;
 use crate::scram::{Account, Keys};
@@ -148,14 +148,14 @@ impl Ejabberd {
 
     fn run(&self, setting: &Setting, more: &[&str]) -> Result<Running, String> {
         let fault = |e: std::io::Error| e.to_string();
-        let address = free_port().map_err(fault)?;
+        let [address, unused] = free_addresses().map_err(fault)?;
         let path = self.scratch.path();
         let file = path.join("ejabberd.yml");
         let config =
             config(path, address.port(), &setting.security) + &self.messages(setting.archive);
         fs::write(&file, config).map_err(fault)?;
         let log = path.join("log");
-        let child = self.spawn(&file, &log, more)?;
+        let child = self.spawn(&file, &log, unused.port(), more)?;
         Running::wait(child, address, log, Counting::Not)
     }
 
@@ -183,12 +183,19 @@ impl Ejabberd {
     }
 
     /// What `ejabberdctl foreground` would start, with directories of our own.
-    fn spawn(&self, config: &Path, log: &Path, more: &[&str]) -> Result<Child, String> {
+    /// Nobody listens on the port `unused`.
+    fn spawn(
+        &self,
+        config: &Path,
+        log: &Path,
+        unused: u16,
+        more: &[&str],
+    ) -> Result<Child, String> {
         let fault = |e: std::io::Error| format!("erl: {e}");
         let output = File::create(log).map_err(fault)?;
         let path = self.scratch.path();
         let node = format!("ejabberd{}@localhost", std::process::id());
-        let unused = free_port().map_err(fault)?.port().to_string();
+        let unused = unused.to_string();
         Command::new("erl")
             .env("ERL_LIBS", &self.libraries)
             .env("HOME", path)

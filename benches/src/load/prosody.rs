@@ -10,12 +10,12 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use spec_tests::ca::Authority;
-use spec_tests::server::Scratch;
+use spec_tests::server::{Scratch, free_addresses};
 
 use super::client::Security;
 use super::target::{
     Archive, Counting, Provider, ROUNDS, Running, Setting, Storage, Target, debian_version,
-    free_port, is_installed,
+    is_installed,
 };
 use crate::scenarios::HOST;
 use crate::scram::{Account, Keys};
@@ -112,7 +112,7 @@ impl Target for Prosody {
 
     fn start(&self, setting: &Setting) -> Result<Running, String> {
         let fault = |e: std::io::Error| e.to_string();
-        let address = free_port().map_err(fault)?;
+        let [address] = free_addresses().map_err(fault)?;
         let encryption = match setting.security {
             Security::Clear => "false",
             Security::StartTls(_) => "true",

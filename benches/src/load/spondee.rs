@@ -7,12 +7,10 @@ use std::process::{Command, Stdio};
 
 use spec_tests::ca::Authority;
 use spec_tests::cargo::cargo;
-use spec_tests::server::Scratch;
+use spec_tests::server::{Scratch, free_addresses};
 
 use super::client::Security;
-use super::target::{
-    Archive, Counting, Provider, ROUNDS, Role, Running, Setting, Target, free_port,
-};
+use super::target::{Archive, Counting, Provider, ROUNDS, Role, Running, Setting, Target};
 use crate::scenarios::HOST;
 use crate::scram::Account;
 
@@ -175,7 +173,7 @@ impl Target for Spondee {
 
     fn start(&self, setting: &Setting) -> Result<Running, String> {
         let fault = |e: std::io::Error| e.to_string();
-        let address = free_port().map_err(fault)?;
+        let [address] = free_addresses().map_err(fault)?;
         let encryption = match setting.security {
             Security::Clear => "false",
             Security::StartTls(_) => "true",

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -525,11 +525,6 @@ pub(super) fn debian_version(package: &str) -> String {
         }
         Ok(_) | Err(_) => format!("{package}, not from Debian"),
     }
-}
-
-/// A port nobody uses, on loopback.
-pub(super) fn free_port() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 /// Tells whoever waits how far it is.

@@ -13,10 +13,10 @@ use std::process::{Command, Stdio};
 
 use clap::{Args, ValueEnum};
 use spec_tests::ca::Authority;
-use spec_tests::server::Scratch;
+use spec_tests::server::{Scratch, free_addresses};
 
 use super::client::{Dialogue, Security};
-use super::target::{Counting, Provider, Role, Running, Setting, Target, free_port};
+use super::target::{Counting, Provider, Role, Running, Setting, Target};
 use crate::scenarios::HOST;
 
 /// What a floor does with its clients.
@@ -115,7 +115,7 @@ impl Target for Floor {
 
     fn start(&self, setting: &Setting) -> Result<Running, String> {
         let fault = |e: std::io::Error| e.to_string();
-        let address = free_port().map_err(fault)?;
+        let [address] = free_addresses().map_err(fault)?;
         let log: &Path = &self.scratch.path().join("log");
         let own = std::env::current_exe().map_err(fault)?;
         let mut command = Command::new(own);
