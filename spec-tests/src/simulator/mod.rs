@@ -337,6 +337,8 @@ impl Simulation {
     fn play(&mut self) -> Result<(), String> {
         let shards = self.config.shards;
         self.note(format_args!("{shards} shards"));
+        let bounds = self.kept.bounds;
+        self.note(format_args!("{bounds:?}"));
         let epochs = self.random.below(5) + 3;
         for _ in 0..epochs {
             self.weather.turn(&mut self.random);

@@ -16,13 +16,18 @@ pub(super) struct Entry {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Loss {
     None,
-    /// The oldest: so many were too old, and of those that are more than this.
-    Oldest {
-        old: usize,
-        most: usize,
-    },
-    /// All: the account was deleted.
-    All,
+    Oldest(Oldest),
+    /// All: the account was deleted. Or it was not, and only the oldest are gone.
+    All(Oldest),
+}
+
+/// How many of the oldest an archive may let go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Oldest {
+    /// So many are too old.
+    pub(super) old: usize,
+    /// Those that are more than this.
+    pub(super) most: usize,
 }
 
 /// How far a reading went.
@@ -165,12 +170,13 @@ impl Archive {
         let all = known - self.start + news;
         let allowed = match loss {
             Loss::None => 0,
-            Loss::Oldest { old, most } => old.max(all.saturating_sub(most)),
-            Loss::All if gone > 0 && first == known => {
+            Loss::All(_) if gone > 0 && first == known => {
                 self.clear();
                 return Ok(read);
             }
-            Loss::All => 0,
+            Loss::Oldest(Oldest { old, most }) | Loss::All(Oldest { old, most }) => {
+                old.max(all.saturating_sub(most))
+            }
         };
         if first < self.start {
             return Err(format!("has {:?} again", read.first()));
@@ -297,14 +303,23 @@ mod tests {
     fn the_oldest_may_go_and_stay_away() {
         let mut whole = archive(4);
         let rest = || vec![entry(2), entry(3)];
-        let oldest = |old, most| Loss::Oldest { old, most };
+        let oldest = |old, most| Loss::Oldest(Oldest { old, most });
         assert!(whole.read(rest(), Reach::Whole, oldest(1, 9)).is_err());
         assert!(whole.read(rest(), Reach::Whole, oldest(0, 3)).is_err());
         assert!(whole.read(rest(), Reach::Whole, oldest(0, 2)).is_ok());
         let all = (0..4).map(entry).collect();
         assert!(whole.read(all, Reach::Whole, oldest(9, 0)).is_err());
-        assert!(whole.read(Vec::new(), Reach::Whole, Loss::All).is_ok());
+        let deleted = |old| Loss::All(Oldest { old, most: 9 });
+        assert!(whole.read(Vec::new(), Reach::Whole, deleted(0)).is_ok());
         assert!(whole.there().is_empty());
+    }
+
+    #[test]
+    fn what_may_have_been_deleted_may_as_well_have_grown_old() {
+        let rest = || vec![entry(1), entry(2)];
+        let deleted = |old| Loss::All(Oldest { old, most: 9 });
+        assert!(archive(3).read(rest(), Reach::Whole, deleted(0)).is_err());
+        assert!(archive(3).read(rest(), Reach::Whole, deleted(1)).is_ok());
     }
 
     #[test]

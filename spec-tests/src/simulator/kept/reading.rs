@@ -11,7 +11,7 @@ use super::super::client::Nature;
 use super::super::lives::{Attention, Life, Standing, State};
 use super::super::stanzas::Sent;
 use super::super::{Moment, Simulation};
-use super::archive::{Archive, Ask, Entry, Loss, Reach};
+use super::archive::{Archive, Ask, Entry, Loss, Oldest, Reach};
 use super::{Around, Circumstances, Course, Ending, Kept, Likely, Query, Request, Session};
 
 /// Pages come to an end long before.
@@ -339,12 +339,13 @@ impl Kept {
             ..
         } = reading;
         let archive = &mut self.archives[account];
+        let oldest = Oldest {
+            old: too_old(archive, &self.bounds, clock),
+            most: self.bounds.archived,
+        };
         let loss = match (gone, self.bounds.may_forget()) {
-            (Likely::Yes | Likely::Maybe, _) => Loss::All,
-            (Likely::No, true) => Loss::Oldest {
-                old: too_old(archive, &self.bounds, clock),
-                most: self.bounds.archived,
-            },
+            (Likely::Yes | Likely::Maybe, _) => Loss::All(oldest),
+            (Likely::No, true) => Loss::Oldest(oldest),
             (Likely::No, false) => Loss::None,
         };
         let news = archive.read(entries, reach, loss)?;
