@@ -91,7 +91,23 @@ struct Account {
     /// Given and done, or perhaps done, with the moment they were given.
     orders: Vec<(Moment, Order)>,
     /// The same with those that failed: to delete ends the sessions first.
-    tried: Vec<(Moment, Order)>,
+    tried: Vec<Tried>,
+}
+
+/// An order that was given.
+#[derive(Debug)]
+struct Tried {
+    id: CommandId,
+    order: Order,
+    /// When it was answered or cut off, if it was.
+    over: Option<Moment>,
+}
+
+impl Tried {
+    /// Whether it was given since `moment`, or still ran then.
+    fn runs_since(&self, moment: Moment) -> bool {
+        self.over.is_none_or(|over| over >= moment)
+    }
 }
 
 impl Account {
@@ -113,6 +129,14 @@ impl Account {
             possible.extend(after);
         }
         self.history.push((at, possible));
+    }
+
+    /// Of the orders that run, these do no more.
+    fn over(&mut self, at: Moment, which: impl Fn(&Tried) -> bool) {
+        let running = self.tried.iter_mut().filter(|tried| tried.over.is_none());
+        for tried in running.filter(|tried| which(tried)) {
+            tried.over = Some(at);
+        }
     }
 
     fn possible(&self, from: Moment, to: Moment) -> Possible {
@@ -213,7 +237,8 @@ impl Accounts {
         let entry = &mut self.accounts[account];
         entry.pending.push_back((id, order, at));
         entry.orders.push((at, order));
-        entry.tried.push((at, order));
+        let over = None;
+        entry.tried.push(Tried { id, order, over });
         entry.note(at);
         (id, command(account, order))
     }
@@ -232,6 +257,7 @@ impl Accounts {
             .ok_or("a command is answered twice")?;
         let account = &mut self.accounts[index];
         let name = NAMES[index];
+        account.over(at, |tried| tried.id == id);
         // That is said at once, the others in turn.
         let at_once = *result == Err(CommandError::NoSuchHost);
         let place = account.pending.iter().position(|(other, ..)| *other == id);
@@ -301,6 +327,7 @@ impl Accounts {
         self.of_command.clear();
         for account in &mut self.accounts {
             account.note(at);
+            account.over(at, |_| true);
             if let Some((_, possible)) = account.history.last() {
                 account.base = possible.clone();
             }
@@ -443,7 +470,7 @@ impl Accounts {
     /// Whether anything was ordered of this account since `moment`, or still ran then.
     pub(super) fn ordered_since(&self, index: usize, moment: Moment) -> bool {
         let account = &self.accounts[index];
-        account.tried.iter().any(|(at, _)| *at >= moment)
+        account.tried.iter().any(|tried| tried.runs_since(moment))
     }
 
     /// Whether an order given since `moment`, or still running then, ends sessions with this condition.
@@ -451,7 +478,8 @@ impl Accounts {
         self.accounts[index]
             .tried
             .iter()
-            .any(|(at, order)| *at >= moment && order.ends_sessions() == Some(condition))
+            .filter(|tried| tried.runs_since(moment))
+            .any(|tried| tried.order.ends_sessions() == Some(condition))
     }
 }
 
