@@ -242,8 +242,8 @@ pub(super) struct Managed {
     pub(super) strained: bool,
     /// The connection on which it last asked to come back.
     attempt: Option<usize>,
-    /// How many such it left alone.
-    abandoned: usize,
+    /// Those that it left alone.
+    abandoned: Vec<usize>,
 }
 
 impl Managed {
@@ -268,7 +268,7 @@ impl Managed {
             hesitated: None,
             again: VecDeque::new(),
             attempt: None,
-            abandoned: 0,
+            abandoned: Vec::new(),
         }
     }
 

@@ -166,7 +166,7 @@ impl Simulation {
             && !is_dead
             && let Some(before) = managed.attempt.replace(index)
         {
-            managed.abandoned += 1;
+            managed.abandoned.push(before);
             self.note(format_args!("client {before} is left alone"));
         }
         let Some(managed) = &mut self.clients[former].managed else {
@@ -200,7 +200,7 @@ impl Simulation {
             && managed.attempt == Some(index)
         {
             managed.attempt = None;
-            managed.abandoned += 1;
+            managed.abandoned.push(index);
         }
     }
 
@@ -208,7 +208,7 @@ impl Simulation {
     pub(in super::super) fn was_abandoned(&self, index: usize) -> bool {
         let managed = self.clients[index].managed.as_ref();
         let sought =
-            managed.is_some_and(|managed| managed.abandoned > 0 || managed.attempt.is_some());
+            managed.is_some_and(|managed| !managed.abandoned.is_empty() || managed.attempt.is_some());
         sought && self.is_kept_asleep(index)
     }
 
@@ -241,10 +241,14 @@ impl Simulation {
         if element.attribute("previd") != managed.token.as_deref() {
             return fail("which is another session");
         }
-        if let Pulse::Dead(death) = managed.pulse {
+        // It went on, and had ended when another asked, which read of that sooner.
+        let was_left_alone = managed.abandoned.contains(&index);
+        if let Pulse::Dead(death) = managed.pulse
+            && !was_left_alone
+        {
             return fail(&format!("though that session is over: {death:?}"));
         }
-        if !self.is_latest(index, former) || !self.means_to_return(former) {
+        if was_left_alone || !self.is_latest(index, former) || !self.means_to_return(former) {
             self.note(format_args!("client {index} was left alone"));
             self.give_up(index);
             self.clients[index].drop_unread();
