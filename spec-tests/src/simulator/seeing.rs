@@ -177,12 +177,16 @@ impl Simulation {
             }
             let (client, account) = (life.client, life.account);
             for (other, name) in NAMES.iter().enumerate() {
+                let shares = self.subscriptions.shares(account, other);
+                let stirred = stirred(account, other);
                 if self.watches.is_void(client, name) {
+                    // What it was told aside may be over for the same reason.
+                    if stirred && shares != Some(true) {
+                        void.push((client, *name));
+                    }
                     continue;
                 }
                 let seen = self.watches.seen(client, name);
-                let shares = self.subscriptions.shares(account, other);
-                let stirred = stirred(account, other);
                 let firmly =
                     self.blocks.firmly(account, other) || self.blocks.firmly(other, account);
                 if account != other && firmly && !seen.is_empty() {
