@@ -227,6 +227,7 @@ impl Simulation {
                         || self.ledger.withdrawn.contains(&client)
                             && self.ledger.was_directed(jid, life.jid())
                         || unsure.iter().any(|life| life.may_be(jid))
+                        || self.is_waited_for(jid)
                         || self.faults.presence_came_back(jid, NAMES[account])
                         || stirred;
                     if !excused {

@@ -124,6 +124,13 @@ impl Simulation {
         };
         let fin = match query.fin {
             Some(Ok(fin)) => fin,
+            // The entry that the last page began or ended with was forgotten meanwhile: from the beginning.
+            Some(Err(condition))
+                if condition == "item-not-found" && self.kept.bounds.may_forget() =>
+            {
+                reading.entries.clear();
+                return Ok(true);
+            }
             other => {
                 return Err(format!(
                     "client {client} cannot read its archive: {other:?}"

@@ -123,6 +123,16 @@ impl Simulation {
             && managed.is_some_and(|managed| self.may_hang(managed))
     }
 
+    /// Whether the session of this address may stay, asleep, for a client that waits so.
+    pub(in super::super) fn is_waited_for(&self, jid: &str) -> bool {
+        let mut clients = 0..self.clients.len();
+        clients.any(|index| {
+            let returns = self.clients[index].returns;
+            let former = returns.map(|returns| self.ledger.name(returns.former));
+            former == Some(jid) && self.waits_for_ever(index)
+        })
+    }
+
     /// All that clients sent is acknowledged, and of all that they got they were asked.
     pub(in super::super) fn judge_management(&mut self) -> Result<(), String> {
         let there = |simulation: &Self, index: &usize| {

@@ -207,8 +207,8 @@ impl Simulation {
     /// Whether the session of this client may be resumed by a request that it left alone, or by one that comes before its good-bye is read.
     pub(in super::super) fn was_abandoned(&self, index: usize) -> bool {
         let managed = self.clients[index].managed.as_ref();
-        let sought =
-            managed.is_some_and(|managed| !managed.abandoned.is_empty() || managed.attempt.is_some());
+        let sought = managed
+            .is_some_and(|managed| !managed.abandoned.is_empty() || managed.attempt.is_some());
         sought && self.is_kept_asleep(index)
     }
 
