@@ -334,10 +334,10 @@ impl Simulation {
         }
         self.collect_owed()?;
         self.come_to_rest(Reach::Whole)?;
-        for index in self.active.clone() {
-            let peer = self.clients[index].peer;
-            self.world.take_again(peer);
-            self.world.hang_up(peer);
+        // Also those that are gone without a word, which the network has not told.
+        for client in &self.clients {
+            self.world.take_again(client.peer);
+            self.world.hang_up(client.peer);
         }
         self.world.run();
         self.world.advance(self.sm.patience());
