@@ -283,7 +283,10 @@ impl Ledger {
         // A session of which nobody knows whether it is settled hangs, until the server ends.
         let unknown = |name: &&str| faults.struck_since(sent.at, name, Struck::Unknown);
         let hangs = self.may_leave(sent.receiver()) && NAMES.iter().any(unknown);
-        let vanished = case.is_silent() && !case.lost && !waits && !copied && !hangs;
+        // An answer that came while the sender's host was not served went nowhere, though the sender is there yet.
+        let own = self.name(sent.by).split('/').next().unwrap_or_default();
+        let homeless = faults.served(own, sent.at) != Served::Yes;
+        let vanished = case.is_silent() && !case.lost && !waits && !copied && !hangs && !homeless;
         if loss == Loss::Fault && case.sender == Sender::There && vanished {
             case.fail("vanished")?;
         }
