@@ -130,6 +130,8 @@ pub(super) struct Kept {
     /// The id of a message in the archive of an account, or that it has none.
     ids: BTreeMap<(usize, String), Option<String>>,
     archives: Vec<Archive>,
+    /// Accounts that may have been deleted since anybody read their archives.
+    deleted: BTreeSet<usize>,
     dues: Vec<BTreeMap<String, Due>>,
     debts: Vec<Debts>,
     prefs: Vec<Place>,
@@ -185,6 +187,7 @@ impl Kept {
             past: BTreeMap::new(),
             ids: BTreeMap::new(),
             archives: NAMES.iter().map(|_| Archive::default()).collect(),
+            deleted: BTreeSet::new(),
             dues: NAMES.iter().map(|_| BTreeMap::new()).collect(),
             debts: NAMES.iter().map(|_| Debts::default()).collect(),
             prefs: NAMES.iter().map(|_| Place::new(bounds.policy)).collect(),

@@ -49,6 +49,7 @@ impl Simulation {
             let rest = self.ledger.rest_of_all;
             let whole = reach == Reach::Whole
                 || self.accounts.may_have_been_absent(account, rest)
+                || self.kept.deleted.contains(&account)
                 || self.kept.bounds.may_forget()
                 || self.random.percent(25);
             let reach = if whole { Reach::Whole } else { Reach::News };
@@ -168,6 +169,10 @@ impl Simulation {
         ending: Ending,
     ) -> Result<(), String> {
         let now = self.now;
+        let rest = self.ledger.rest_of_all;
+        let accounts = 0..NAMES.len();
+        let absent = accounts.filter(|account| self.accounts.may_have_been_absent(*account, rest));
+        kept.deleted.extend(absent);
         let circumstances = Circumstances {
             now,
             ending,
@@ -239,11 +244,10 @@ impl Simulation {
         kept: &mut Kept,
         readings: Vec<Reading>,
     ) -> Result<BTreeMap<usize, usize>, String> {
-        let rest = self.ledger.rest_of_all;
         let mut read = BTreeMap::new();
         for reading in readings {
             let (account, client) = (reading.account, reading.client);
-            let gone = self.accounts.may_have_been_absent(account, rest);
+            let gone = kept.deleted.remove(&account);
             kept.compare(reading, gone.into(), self.latest_clock())
                 .map_err(|fault| {
                     format!("client {client} reads that {} {fault}", NAMES[account])
