@@ -141,7 +141,7 @@ pub static CREDENTIALS: Shape = Shape {
         Column::new("updated", Kind::Time).optional(),
         Column::new("password", Kind::Text).optional(),
     ],
-    loading: Loading::Alone,
+    loading: Loading::Unseen,
     puts: Puts::Awaited,
 };
 

@@ -31,6 +31,9 @@ pub struct Shape {
 pub enum Loading {
     /// No: it is read by itself.
     Alone,
+    /// No, and nobody is to tell by the time that it takes to read it whether there is a row: a back end reads another in the place of one
+    /// that is not there, as far as it has any of that host.
+    Unseen,
     /// Yes, all of it.
     Loaded,
 }

@@ -211,7 +211,7 @@ impl Export<'_> {
         let alone = CATALOG
             .tables
             .iter()
-            .filter(|table| table.loading == Loading::Alone);
+            .filter(|table| table.loading != Loading::Loaded);
         for table in alone.filter(|table| is_plain(table)) {
             let rows = self.list(table)?;
             write_table(table, &rows, &mut Writer::new(&mut self.xml));

@@ -13,6 +13,7 @@ mod tend;
 #[cfg(test)]
 mod tests;
 mod trims;
+mod unseen;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use self::owners::Remembered;
 use self::sql::Sql;
 pub(super) use self::sql::is_in;
 use self::tables::key_of;
+use self::unseen::StandIns;
 use super::{Backend, Begun, History, Quiet, Tended, schema};
 use crate::limits::{SQLITE_MEASURE_ENTRIES, SQLITE_PAGE_STEPS};
 use crate::log::{Cause, Subject, may_write};
@@ -41,6 +43,7 @@ pub struct Sqlite {
     health: Health,
     /// Of the writer: a reader could not know what others have done since.
     remembered: Remembered,
+    stand_ins: StandIns,
     /// How often it was tended.
     groups: u32,
     traces: Traces,
@@ -83,6 +86,7 @@ impl Sqlite {
             role: Role::Writer,
             health: Health::Sound,
             remembered: Remembered::default(),
+            stand_ins: StandIns::default(),
             groups: 0,
             // Opening it has brought the log into the database and begun it anew.
             traces: Traces::Nowhere,
@@ -102,6 +106,7 @@ impl Sqlite {
             role: Role::Reader,
             health: Health::Sound,
             remembered: Remembered::default(),
+            stand_ins: StandIns::default(),
             groups: 0,
             traces: Traces::Nowhere,
             page_steps: SQLITE_PAGE_STEPS,
@@ -189,6 +194,7 @@ impl Backend for Sqlite {
                 role: Role::Reader,
                 health: Health::Sound,
                 remembered: Remembered::default(),
+                stand_ins: StandIns::default(),
                 groups: 0,
                 traces: Traces::Nowhere,
                 page_steps: self.page_steps,

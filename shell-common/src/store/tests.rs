@@ -8,6 +8,7 @@ mod million;
 mod random;
 mod threads;
 mod trims;
+mod unseen;
 mod upkeep;
 mod whole;
 

@@ -16,6 +16,8 @@ pub(super) struct Sql {
 pub(super) struct TableSql {
     /// One row of the owner with this address.
     pub(super) get: String,
+    /// The same without a key, or the row of another owner, whose number comes second, if there is no such owner; whose it is comes last.
+    pub(super) get_unseen: String,
     /// Whether there is a row of this key.
     pub(super) exists: String,
     pub(super) put: String,
@@ -146,7 +148,8 @@ impl Sql {
         let mut all = vec![OWNER, NEW_OWNER, LEAVE, LEFT, FORGET_OWNER, OWNERS];
         all.extend(self.subsets.iter().map(|(_, sql)| sql.as_str()));
         for (_, sql) in self.tables() {
-            all.extend([&sql.get, &sql.exists, &sql.put, &sql.delete].map(String::as_str));
+            all.extend([&sql.get, &sql.get_unseen, &sql.exists].map(String::as_str));
+            all.extend([&sql.put, &sql.delete].map(String::as_str));
             all.extend([&sql.load, &sql.owners, &sql.purge].map(String::as_str));
             for sql in &sql.by_prefix {
                 all.extend([&sql.list, &sql.nth, &sql.delete].map(String::as_str));
@@ -191,6 +194,9 @@ impl TableSql {
         let qualified: Vec<String> = all.iter().map(|name| format!("kept.{name}")).collect();
         Self {
             get: format!("SELECT {fields} FROM {name} WHERE owner = ({OWNER}){is_key}"),
+            get_unseen: format!(
+                "SELECT {fields}, owner FROM {name} WHERE owner = coalesce(({OWNER}), ?2)"
+            ),
             exists: format!("SELECT 1 FROM {name} WHERE owner = ?1{is_key}"),
             put: format!(
                 "INSERT INTO {name} ({columns}) VALUES ({}) ON CONFLICT ({conflict}) DO UPDATE SET {}",

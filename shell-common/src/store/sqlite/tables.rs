@@ -22,7 +22,7 @@ fn params<'a>(owner: i64, rows: &[&'a Row]) -> Vec<Param<'a>> {
 }
 
 impl Sqlite {
-    fn table_sql(&self, table: Table) -> Result<&TableSql, Fault> {
+    pub(super) fn table_sql(&self, table: Table) -> Result<&TableSql, Fault> {
         self.sql
             .table(table)
             .ok_or(Fault::Bug("there is no such table"))
@@ -30,6 +30,9 @@ impl Sqlite {
 
     /// By address: who signs in is looked up with one statement.
     pub(super) fn get(&self, owner: &BareJid, table: Table, key: &Row) -> Answer {
+        if table.loading == Loading::Unseen {
+            return self.get_unseen(owner, table);
+        }
         let mut get = self
             .connection
             .prepare_cached(&self.table_sql(table)?.get)?;
@@ -114,7 +117,7 @@ impl Sqlite {
         };
         let (mut count, mut bytes) = (0, 0);
         for (table, sql) in self.sql.tables() {
-            if table.loading == Loading::Alone {
+            if table.loading != Loading::Loaded {
                 continue;
             }
             let mut rows = Vec::new();

@@ -1,0 +1,97 @@
+//! Whether there are credentials is not told by what it takes to read them.
+
+use rusqlite::StatementStatus;
+use spondee_core::sasl::{Credentials, Dates, Status, Verifier};
+use spondee_core::secret::Secret;
+
+use super::*;
+
+fn credentials(password: &str) -> Op {
+    let credentials = Credentials {
+        status: Status::Enabled,
+        verifier: Verifier::Password(Secret::new(password.as_bytes().to_vec())),
+    };
+    Op::Put {
+        table: &CREDENTIALS,
+        row: credentials.to_row(Dates::default()),
+        expect: Expect::Anything,
+    }
+}
+
+fn read() -> Op {
+    Op::Get {
+        table: &CREDENTIALS,
+        key: Row(Vec::new()),
+    }
+}
+
+fn password(reply: &Reply) -> Option<String> {
+    let Reply::Row(row) = reply else {
+        panic!("{reply:?}");
+    };
+    let credentials = Credentials::from_row(row.as_ref()?).unwrap();
+    let Verifier::Password(password) = credentials.verifier else {
+        panic!("{reply:?}");
+    };
+    Some(String::from_utf8(password.expose().to_vec()).unwrap())
+}
+
+#[test]
+fn everybody_is_answered_with_his_own_credentials_whoever_stands_in() {
+    let mut both = Both::new();
+    let names = ["a@x.example", "b@x.example", "c@y.example"];
+    for name in names {
+        assert_eq!(both.one(name, credentials(name)), Reply::Done);
+    }
+    let nobody = |both: &mut Both| {
+        for name in ["d@x.example", "d@y.example", "d@z.example"] {
+            assert_eq!(password(&both.one(name, read())), None);
+        }
+    };
+    for _ in 0..3 {
+        for name in names {
+            assert_eq!(password(&both.one(name, read())).as_deref(), Some(name));
+            nobody(&mut both);
+        }
+    }
+    // The first that was read stands in for its host.
+    both.one("a@x.example", Op::Purge);
+    nobody(&mut both);
+    assert_eq!(password(&both.one("a@x.example", read())), None);
+    assert_eq!(
+        password(&both.one("b@x.example", read())).as_deref(),
+        Some("b@x.example")
+    );
+    nobody(&mut both);
+    both.one("a@x.example", credentials("again"));
+    for _ in 0..2 {
+        nobody(&mut both);
+        assert_eq!(
+            password(&both.one("a@x.example", read())).as_deref(),
+            Some("again")
+        );
+    }
+}
+
+#[test]
+fn nobody_takes_as_many_steps_as_an_account() {
+    let directory = Scratch::new();
+    let mut sqlite = open(&directory);
+    let mut steps = |name: &str, op: Op| {
+        let before = sqlite.all_statements(StatementStatus::VmStep);
+        let outcome = sqlite.apply(&[batch(name, vec![op])]).remove(0);
+        (
+            outcome.unwrap().remove(0),
+            sqlite.all_statements(StatementStatus::VmStep) - before,
+        )
+    };
+    for n in 0..50 {
+        steps(&format!("user{n}@x.example"), credentials("rosemary"));
+    }
+    steps("user7@x.example", read());
+    let (here, known) = steps("user23@x.example", read());
+    let (gone, unknown) = steps("nobody@x.example", read());
+    assert_eq!(password(&here).as_deref(), Some("rosemary"));
+    assert_eq!(password(&gone), None);
+    assert!(known.abs_diff(unknown) <= 2, "{known} and {unknown}");
+}
