@@ -1,7 +1,7 @@
 //! Whether there are credentials is not told by what it takes to read them.
 
 use rusqlite::StatementStatus;
-use spondee_core::sasl::{Credentials, Dates, Status, Verifier};
+use spondee_core::sasl::{Credentials, Dates, Hash, ScramKeys, Status, Verifier};
 use spondee_core::secret::Secret;
 
 use super::*;
@@ -73,25 +73,59 @@ fn everybody_is_answered_with_his_own_credentials_whoever_stands_in() {
     }
 }
 
+/// Keys of no password.
+fn keys() -> Op {
+    let keys = Hash::ALL.map(|hash| ScramKeys {
+        hash,
+        salt: vec![7; 16],
+        rounds: 10_000,
+        stored_key: Secret::new(vec![1; hash.output_bytes()]),
+        server_key: Secret::new(vec![2; hash.output_bytes()]),
+    });
+    Op::Put {
+        table: &CREDENTIALS,
+        row: Credentials::hashed(Status::Enabled, keys.to_vec()).to_row(Dates::default()),
+        expect: Expect::Anything,
+    }
+}
+
+fn together(steps: &mut dyn FnMut(&str, Op) -> i32, names: &[&str]) {
+    let counts: Vec<i32> = names.iter().map(|name| steps(name, read())).collect();
+    let spread = counts.iter().max().unwrap() - counts.iter().min().unwrap();
+    assert!(spread <= 2, "{names:?}: {counts:?}");
+}
+
 #[test]
-fn nobody_takes_as_many_steps_as_an_account() {
+fn nobody_takes_as_many_steps_as_accounts_of_either_kind() {
     let directory = Scratch::new();
     let mut sqlite = open(&directory);
     let mut steps = |name: &str, op: Op| {
         let before = sqlite.all_statements(StatementStatus::VmStep);
         let outcome = sqlite.apply(&[batch(name, vec![op])]).remove(0);
-        (
-            outcome.unwrap().remove(0),
-            sqlite.all_statements(StatementStatus::VmStep) - before,
-        )
+        outcome.unwrap();
+        sqlite.all_statements(StatementStatus::VmStep) - before
     };
-    for n in 0..50 {
-        steps(&format!("user{n}@x.example"), credentials("rosemary"));
+    for n in 0..20 {
+        steps(&format!("plain{n}@x.example"), credentials("rosemary"));
+        steps(&format!("keys{n}@x.example"), keys());
+        steps(&format!("keys{n}@y.example"), keys());
     }
-    steps("user7@x.example", read());
-    let (here, known) = steps("user23@x.example", read());
-    let (gone, unknown) = steps("nobody@x.example", read());
-    assert_eq!(password(&here).as_deref(), Some("rosemary"));
-    assert_eq!(password(&gone), None);
-    assert!(known.abs_diff(unknown) <= 2, "{known} and {unknown}");
+    // Whoever is read first stands in.
+    for name in ["plain0@x.example", "keys0@x.example", "keys0@y.example"] {
+        steps(name, read());
+    }
+    together(&mut steps, &["keys3@y.example", "nobody@y.example"]);
+    together(
+        &mut steps,
+        &["plain3@x.example", "keys3@x.example", "nobody@x.example"],
+    );
+    // All have keys by now.
+    for n in 0..20 {
+        steps(&format!("plain{n}@x.example"), keys());
+    }
+    steps("nobody@x.example", read());
+    together(
+        &mut steps,
+        &["plain3@x.example", "keys3@x.example", "nobody@x.example"],
+    );
 }
