@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod counters;
+pub mod dns;
 pub mod handshakes;
 pub mod ldap;
 pub mod limits;

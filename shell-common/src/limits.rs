@@ -8,6 +8,7 @@ use spondee_core::limits::{
     STORE_QUEUE_BATCHES, StoreCredit,
 };
 
+pub mod dns;
 pub mod log;
 pub mod pie;
 pub mod shell;
