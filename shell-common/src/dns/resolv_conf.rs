@@ -1,6 +1,7 @@
 //! `/etc/resolv.conf` (resolv.conf(5)): who is asked, and how patiently.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::limits::dns::{
@@ -46,6 +47,16 @@ impl ResolvConf {
         conf
     }
 
+    /// One that asks this server alone.
+    #[must_use]
+    pub fn of(server: NameServer) -> Self {
+        Self {
+            servers: vec![server.0],
+            timeout: DNS_TIMEOUT,
+            attempts: DNS_ATTEMPTS,
+        }
+    }
+
     fn set(&mut self, option: &str) {
         let number = |text: &str| text.parse::<u32>().ok();
         match option.split_once(':') {
@@ -59,6 +70,25 @@ impl ResolvConf {
             }
             _ => {}
         }
+    }
+}
+
+/// A name server as people write it: an address, with a port behind it if it is not the usual one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NameServer(pub SocketAddr);
+
+impl FromStr for NameServer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let whole = text.parse::<SocketAddr>().ok();
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        let server = whole.or_else(|| server(bare));
+        let wrong = || {
+            "a name server is an IP address, or one with a port: 192.0.2.1, [2001:db8::1]:5353"
+                .to_owned()
+        };
+        server.map(Self).ok_or_else(wrong)
     }
 }
 

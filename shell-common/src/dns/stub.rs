@@ -121,19 +121,19 @@ impl Stub {
             Question::Addresses(name) => (name, &[Kind::Aaaa, Kind::A]),
             Question::Services(name) => (name, &[Kind::Srv]),
         };
-        let known = match kinds {
-            [Kind::Srv] => None,
-            _ => self.hosts.find(&name),
-        };
-        let outcome = match known {
-            Some(Known::Addresses(addresses)) => {
+        let outcome = match (self.hosts.find(&name), kinds) {
+            // The hosts file knows nothing of services.
+            (Some(Known::Addresses(_)), [Kind::Srv]) if name.is_below("localhost") => {
+                Some(Outcome::NoData)
+            }
+            (Some(Known::Addresses(addresses)), [_, _]) => {
                 Some(Outcome::Found(Found::Addresses(addresses), Source::Hosts))
             }
-            Some(Known::Nothing) => Some(Outcome::NoName),
-            None if self.questions.len() >= DNS_QUESTIONS => {
+            (Some(Known::Nothing), _) => Some(Outcome::NoName),
+            _ if self.questions.len() >= DNS_QUESTIONS => {
                 Some(Outcome::Failed(Failure::TooManyQuestions))
             }
-            None => None,
+            _ => None,
         };
         if let Some(outcome) = outcome {
             return self.answers.push_back(Answer { ticket, outcome });

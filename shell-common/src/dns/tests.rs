@@ -455,8 +455,12 @@ fn the_hosts_file_goes_before_dns_and_some_names_are_never_asked_for() {
     assert_eq!(play.outcome(), from_hosts("192.0.2.7"));
     play.addresses("a.invalid");
     assert_eq!(play.outcome(), Some(Outcome::NoName));
+    play.services("_xmpp-client._tcp.a.invalid");
+    assert_eq!(play.outcome(), Some(Outcome::NoName));
+    play.services("_xmpp-client._tcp.localhost");
+    assert_eq!(play.outcome(), Some(Outcome::NoData));
     assert!(play.is_at_rest());
-    // It has no services.
+    // Of services it knows nothing.
     play.services(HOST);
     assert_eq!(play.sent().len(), 1);
 }

@@ -13,12 +13,30 @@ use crate::limits::dns::{DNS_DATAGRAM_BYTES, DNS_FILE_BYTES, DNS_TIMEOUT_MAX};
 /// What a thread has to tell: a message, or that there will be none.
 type News = (Exchange, Option<Vec<u8>>);
 
-/// Asks all of these at once, as this machine does, and waits for what comes of them.
+/// Asks all of these at once, and waits for what comes of them.
 #[must_use]
-pub fn look_up(questions: &[Question]) -> Vec<Outcome> {
-    let conf = ResolvConf::parse(&text(Path::new("/etc/resolv.conf")));
+pub fn look_up(conf: &ResolvConf, questions: &[Question]) -> Vec<Outcome> {
     let hosts = Hosts::parse(&text(Path::new("/etc/hosts")));
-    look_up_with(Stub::new(conf, hosts, Box::new(number)), questions)
+    let stub = Stub::new(conf.clone(), hosts, Box::new(number));
+    look_up_with(stub, questions)
+}
+
+impl ResolvConf {
+    /// That of this machine.
+    #[must_use]
+    pub fn of_system() -> Self {
+        Self::parse(&text(Path::new("/etc/resolv.conf")))
+    }
+}
+
+/// A number from 0 to this one, both included, each as often as any other: the dice for `order`.
+#[must_use]
+pub fn roll(most: u32) -> u32 {
+    let mut bytes = [0; 8];
+    // Without randomness all begin at the first.
+    let _filled = getrandom::fill(&mut bytes);
+    let drawn = u64::from_ne_bytes(bytes) % (u64::from(most) + 1);
+    u32::try_from(drawn).unwrap_or(most)
 }
 
 /// The same with a resolver of one's own.

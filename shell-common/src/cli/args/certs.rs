@@ -6,6 +6,7 @@ use clap::Subcommand;
 use spondee_core::jid::Domain;
 
 use super::{FILES, Print, host};
+use crate::dns::NameServer;
 use crate::limits::CERTIFICATE_DAYS;
 
 pub(super) const EXAMPLES: &str = "\
@@ -141,13 +142,13 @@ Examples:
   spondee check tls example.org --connect 192.0.2.7:5223
   spondee check tls example.org --connect 192.0.2.7:443 --direct
   spondee check tls example.org --server
+  spondee check tls example.org --name-server 192.0.2.53
   spondee check tls localhost --connect 127.0.0.1:5222 --ca-file spondee-data/certs/localhost.crt
   spondee check tls example.org --json
 
-Looked at are the ports of clients (5222, and 5223 with direct TLS) and those of other servers (5269, and 5270 with direct TLS), or the one that
-is named. SRV records are not asked for: without --connect it is the addresses of the domain itself that are taken, so where its SRV records
-name another server, name that by --connect. What is asked for, and must be named by the certificate, is the domain in any case. A certificate
-that does not verify is shown all the same. Who is trusted: the authorities that this machine trusts, or those of --ca-file.
+Looked at is what the SRV records _xmpp-client._tcp, _xmpps-client._tcp (direct TLS), _xmpp-server._tcp and _xmpps-server._tcp name; where there
+are none, the domain itself, at the ports that are usual: 5222, 5223 (direct TLS), 5269, 5270 (direct TLS); or what --connect says. What is asked
+for, and must be named by the certificate, is the domain in any case. A certificate that does not verify is shown all the same. Who is trusted: the authorities that this machine trusts, or those of --ca-file.
 
 Warnings leave the exit code 0; faults make it 3. A port where nobody answers is a fault only if it is all there is.")]
     Tls {
@@ -180,4 +181,7 @@ pub(in crate::cli) struct Toward {
     /// Trust the authorities in this file instead
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) ca_file: Option<PathBuf>,
+    /// Ask this name server instead of those of this machine
+    #[arg(long, value_name = "ADDRESS[:PORT]", conflicts_with = "connect")]
+    pub(in crate::cli) name_server: Option<NameServer>,
 }

@@ -1,5 +1,6 @@
 //! `spondee check tls`: what the TLS of any XMPP domain shows to clients and servers, and what a strict peer holds against it.
 
+mod places;
 mod way;
 
 use std::io::{self, Write};
@@ -16,7 +17,9 @@ use super::super::args::{Form, Toward};
 use super::super::failure::Failure;
 use super::certs::row;
 use super::{ending, write_wrongs};
+use crate::dns::ResolvConf;
 use crate::tls::{Agreed, Probed, Roots, Severity, Shown, now, probe};
+use places::Places;
 use way::{Obstacle, Peer, Way, port_of};
 
 /// Connects, shakes hands and prints what came.
@@ -77,6 +80,9 @@ struct Seen {
     opening: &'static str,
     #[serde(skip)]
     words: &'static str,
+    /// Whom the SRV records of the domain name, in the order in which they were tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    srv: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<SocketAddr>,
     /// Why nothing was: nobody listens there.
@@ -91,7 +97,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(way: Way, domain: &Domain, connect: Option<&str>, roots: &Roots) -> Self {
+    fn of(way: Way, domain: &Domain, places: &Places, roots: &Roots) -> Self {
         let mut seen = Self {
             peer: way.peer,
             opening: match way.opening {
@@ -99,6 +105,10 @@ impl Seen {
                 Opening::Tls => "direct TLS",
             },
             words: way.words(),
+            srv: match places {
+                Places::Srv(places) => places.iter().map(|place| place.words.clone()).collect(),
+                Places::Domain(_) | Places::Nowhere(_) | Places::Told(_) => Vec::new(),
+            },
             address: None,
             nobody: None,
             agreed: None,
@@ -106,7 +116,7 @@ impl Seen {
             faults: Vec::new(),
             warnings: Vec::new(),
         };
-        match way.reach(domain, connect) {
+        match way.reach(domain, places) {
             Ok((mut socket, address)) => {
                 seen.address = Some(address);
                 match probe(&mut socket, domain, way.alpn(), roots, now()) {
@@ -144,6 +154,9 @@ impl Seen {
             (None, Some(address)) => writeln!(out, "{words}, at {address}")?,
             (None, None) => writeln!(out, "{words}")?,
         }
+        if !self.srv.is_empty() {
+            row(out, "by SRV", &self.srv.join(", "))?;
+        }
         if let Some(agreed) = &self.agreed {
             row(out, "protocol", agreed.version)?;
             row(out, "suite", &agreed.suite)?;
@@ -167,12 +180,16 @@ impl Seen {
 
 impl Report {
     fn of(domain: &Domain, toward: &Toward, roots: &Roots) -> Self {
-        let connect = toward.connect.as_deref();
+        let conf = toward
+            .name_server
+            .map_or_else(ResolvConf::of_system, ResolvConf::of);
+        let ways = ways(toward);
+        let (places, notes) = Places::find(domain, &ways, toward.connect.as_deref(), &conf);
         // A port that a firewall hides takes all of the patience there is: side by side they take it once.
         let ways: Vec<Seen> = thread::scope(|scope| {
-            let ways = ways(toward).into_iter();
+            let ways = ways.iter().zip(&places);
             let looks: Vec<_> = ways
-                .map(|way| scope.spawn(move || Seen::of(way, domain, connect, roots)))
+                .map(|(way, places)| scope.spawn(|| Seen::of(*way, domain, places, roots)))
                 .collect();
             looks
                 .into_iter()
@@ -183,13 +200,6 @@ impl Report {
         if ways.iter().all(|seen| seen.nobody.is_some()) {
             faults.push(format!(
                 "no server of {domain} was found; name it by --connect HOST:PORT"
-            ));
-        }
-        let mut notes = Vec::new();
-        if connect.is_none() {
-            notes.push(format!(
-                "SRV records were not asked for, only the address of {domain} itself; where they name another server (dig +short SRV \
-                 _xmpp-client._tcp.{domain} says so, and _xmpps-client, _xmpp-server, _xmpps-server), name it by --connect HOST:PORT"
             ));
         }
         Self {
@@ -239,6 +249,7 @@ mod tests {
             direct: flags.contains(&"--direct"),
             server: flags.contains(&"--server"),
             ca_file: None,
+            name_server: None,
         }
     }
 
@@ -270,10 +281,9 @@ mod tests {
         report.write(&mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         for words in [
-            "clients, STARTTLS: a.invalid:5222 has no address",
-            "servers, direct TLS: a.invalid:5270 has no address",
+            "clients, STARTTLS: a.invalid:5222 has no address: there is no such name",
+            "servers, direct TLS: a.invalid:5270 has no address: there is no such name",
             "fault: no server of a.invalid was found; name it by --connect HOST:PORT",
-            "note: SRV records were not asked for",
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }

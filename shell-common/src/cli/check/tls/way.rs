@@ -8,8 +8,8 @@ use serde::Serialize;
 use spondee_core::jid::Domain;
 use spondee_core::port::Opening;
 
+use super::places::{Place, Places};
 use crate::limits::{PROBE_FEATURES_BYTES, PROBE_PATIENCE};
-use crate::tls::to_ascii;
 
 /// Who connects, and how TLS begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,19 +76,13 @@ impl Way {
         }
     }
 
-    /// A connection on which TLS may begin, and where it leads: to `connect`, `HOST` or `HOST:PORT`, or to the domain itself.
+    /// A connection on which TLS may begin, and where it leads.
     pub(super) fn reach(
         self,
         domain: &Domain,
-        connect: Option<&str>,
+        places: &Places,
     ) -> Result<(Patient, SocketAddr), Obstacle> {
-        let port = self.port();
-        let place = match connect {
-            Some(place) if port_of(place).is_some() => place.to_owned(),
-            Some(place) => format!("{place}:{port}"),
-            None => format!("{}:{port}", to_ascii(domain)),
-        };
-        let (mut socket, address) = connected(&place).map_err(Obstacle::Nobody)?;
+        let (mut socket, address) = connected(places).map_err(Obstacle::Nobody)?;
         match self.opening {
             Opening::Clear => starttls(&mut socket, domain, self.peer)
                 .map_err(|why| Obstacle::Stranger(format!("{address}: {why}")))?,
@@ -99,17 +93,48 @@ impl Way {
 }
 
 /// The first address that answers.
-fn connected(place: &str) -> Result<(Patient, SocketAddr), String> {
-    let addresses = place
-        .to_socket_addrs()
-        .map_err(|error| format!("{place} has no address: {error}"))?;
-    let mut why = format!("{place} has no address");
+fn connected(places: &Places) -> Result<(Patient, SocketAddr), String> {
+    match places {
+        Places::Nowhere(why) => Err(why.clone()),
+        Places::Told(place) => {
+            let addresses = place
+                .to_socket_addrs()
+                .map_err(|error| format!("{place} has no address: {error}"))?;
+            first_of(addresses)
+                .map_err(|why| why.unwrap_or_else(|| format!("{place} has no address")))
+        }
+        Places::Domain(place) => connected_to(place),
+        Places::Srv(places) => {
+            let mut all = Vec::new();
+            for place in places {
+                match connected_to(place) {
+                    Ok(connected) => return Ok(connected),
+                    Err(why) => all.push(why),
+                }
+            }
+            Err(all.join("; "))
+        }
+    }
+}
+
+fn connected_to(place: &Place) -> Result<(Patient, SocketAddr), String> {
+    let words = &place.words;
+    first_of(place.addresses.iter().copied()).map_err(|why| match (why, &place.why) {
+        (Some(why), _) => format!("{words}: {why}"),
+        (None, Some(why)) => format!("{words} has no address: {why}"),
+        (None, None) => format!("{words} has no address"),
+    })
+}
+
+/// Why not, if there was any address.
+fn first_of(
+    addresses: impl Iterator<Item = SocketAddr>,
+) -> Result<(Patient, SocketAddr), Option<String>> {
+    let mut why = None;
     for address in addresses {
         match TcpStream::connect_timeout(&address, PROBE_PATIENCE) {
             Ok(socket) => return Ok((Patient::new(socket), address)),
-            Err(error) => {
-                why = format!("nobody answers at {address}: {error}");
-            }
+            Err(error) => why = Some(format!("nobody answers at {address}: {error}")),
         }
     }
     Err(why)

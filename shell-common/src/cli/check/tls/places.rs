@@ -1,0 +1,156 @@
+//! Where the servers of a domain are: what its SRV records say (RFC 6120 §3.2.1, XEP-0368 §3), or the domain itself where there are none (RFC 6120
+//! §3.2.2).
+
+use std::net::SocketAddr;
+
+use spondee_core::jid::Domain;
+use spondee_core::port::Opening;
+
+use super::way::{Peer, Way, port_of};
+use crate::dns::{Found, Name, Outcome, Question, ResolvConf, Service, look_up, order, roll};
+use crate::tls::to_ascii;
+
+/// One place at which a server may be.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// `HOST:PORT`, as it is told.
+    pub(super) words: String,
+    pub(super) addresses: Vec<SocketAddr>,
+    /// Why there are none.
+    pub(super) why: Option<String>,
+}
+
+/// Where one way leads.
+#[derive(Clone, Debug)]
+pub(super) enum Places {
+    /// To what `--connect` says: a host, with a port if it is not the usual one.
+    Told(String),
+    /// To these, in this order.
+    Srv(Vec<Place>),
+    /// There are no records of this service: to the domain itself.
+    Domain(Place),
+    /// Nowhere: the domain says so.
+    Nowhere(String),
+}
+
+impl Places {
+    /// The places of all ways, each asked for at once, and what else there is to know.
+    pub(super) fn find(
+        domain: &Domain,
+        ways: &[Way],
+        connect: Option<&str>,
+        conf: &ResolvConf,
+    ) -> (Vec<Self>, Vec<String>) {
+        if let Some(place) = connect {
+            let told = |way: &Way| Self::Told(with_port(place, way.port()));
+            return (ways.iter().map(told).collect(), Vec::new());
+        }
+        let ascii = to_ascii(domain);
+        let Some(name) = Name::parse(&ascii) else {
+            // An address literal, which is its own place.
+            let told = |way: &Way| Self::Told(with_port(&ascii, way.port()));
+            return (ways.iter().map(told).collect(), Vec::new());
+        };
+        let question = |way: &Way| name.service(service(*way)).map(Question::Services);
+        let questions: Vec<Question> = ways.iter().filter_map(question).collect();
+        if questions.len() < ways.len() {
+            let told = |way: &Way| Self::Told(with_port(&ascii, way.port()));
+            return (ways.iter().map(told).collect(), Vec::new());
+        }
+        let outcomes = look_up(conf, &questions);
+        let mut notes = Vec::new();
+        let mut places = Vec::with_capacity(ways.len());
+        for (way, outcome) in ways.iter().zip(outcomes) {
+            let record = format!("{}.{name}", service(*way));
+            places.push(match outcome {
+                Outcome::Found(Found::Services(services), _) => {
+                    let targets = order(services, &mut roll);
+                    Self::Srv(targets.iter().map(Place::of).collect())
+                }
+                Outcome::Found(Found::NoService, _) => {
+                    Self::Nowhere(format!("{record} says that there is none"))
+                }
+                Outcome::Found(Found::Addresses(_), _) | Outcome::NoName | Outcome::NoData => {
+                    Self::Domain(Place::itself(&name, way.port()))
+                }
+                Outcome::Failed(failure) => {
+                    notes.push(format!(
+                        "{record}: {failure}; it is the addresses of {domain} itself that were taken. Where its SRV records name another server, \
+                         name that by --connect HOST:PORT"
+                    ));
+                    Self::Domain(Place::itself(&name, way.port()))
+                }
+            });
+        }
+        fill(&mut places, conf);
+        (places, notes)
+    }
+}
+
+/// Looks up the addresses of all places at once.
+fn fill(places: &mut [Places], conf: &ResolvConf) {
+    let mut all: Vec<&mut Place> = places
+        .iter_mut()
+        .flat_map(|places| match places {
+            Places::Srv(places) => places.iter_mut().collect(),
+            Places::Domain(place) => vec![place],
+            Places::Told(_) | Places::Nowhere(_) => Vec::new(),
+        })
+        .collect();
+    let host = |place: &Place| {
+        place
+            .words
+            .rsplit_once(':')
+            .and_then(|(host, _)| Name::parse(host))
+    };
+    let questions = all.iter().map(|place| host(place).map(Question::Addresses));
+    let known: Vec<Question> = questions.clone().flatten().collect();
+    let are_asked: Vec<bool> = questions.map(|question| question.is_some()).collect();
+    let mut outcomes = look_up(conf, &known).into_iter();
+    for (place, is_asked) in all.iter_mut().zip(are_asked) {
+        let port = port_of(&place.words).unwrap_or_default();
+        let outcome = is_asked.then(|| outcomes.next()).flatten();
+        place.why = match outcome {
+            Some(Outcome::Found(Found::Addresses(addresses), _)) => {
+                place.addresses = addresses.into_iter().map(|ip| (ip, port).into()).collect();
+                None
+            }
+            Some(Outcome::Failed(failure)) => Some(failure.to_string()),
+            Some(Outcome::NoName) => Some("there is no such name".to_owned()),
+            Some(Outcome::NoData | Outcome::Found(..)) | None => {
+                Some("it has no address".to_owned())
+            }
+        };
+    }
+}
+
+impl Place {
+    fn of(service: &Service) -> Self {
+        Self::itself(&service.target, service.port)
+    }
+
+    fn itself(name: &Name, port: u16) -> Self {
+        Self {
+            words: format!("{name}:{port}"),
+            addresses: Vec::new(),
+            why: None,
+        }
+    }
+}
+
+fn with_port(place: &str, port: u16) -> String {
+    match port_of(place) {
+        Some(_) => place.to_owned(),
+        None => format!("{place}:{port}"),
+    }
+}
+
+/// RFC 6120 §3.2.1, XEP-0368 §3.
+const fn service(way: Way) -> &'static str {
+    match (way.peer, way.opening) {
+        (Peer::Client, Opening::Clear) => "_xmpp-client._tcp",
+        (Peer::Client, Opening::Tls) => "_xmpps-client._tcp",
+        (Peer::Server, Opening::Clear) => "_xmpp-server._tcp",
+        (Peer::Server, Opening::Tls) => "_xmpps-server._tcp",
+    }
+}
