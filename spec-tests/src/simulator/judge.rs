@@ -331,7 +331,9 @@ impl Ledger {
             Verdict::Owed | Verdict::Loosely(Loss::Fault)
                 if silent && sent.content.is_owed(sent.kind) =>
             {
-                let handled = case.is_handled(around.may_be_full);
+                // What was refused is handled, too, and a sender that left need not have heard so.
+                let owed = matches!(case.verdict, Verdict::Owed);
+                let handled = owed && case.is_handled(around.may_be_full);
                 Likely::Yes.unless(case.sender != Sender::There && !handled)
             }
             // Nobody is to hear of a headline that nobody waits for.
