@@ -62,7 +62,7 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let watch = Watch::begin(settings.certificates_watch, &settings.certificates);
+    let watch = Watch::begin(settings.certificates_watch, &settings.certificate_paths());
     let wanted = settings.clone();
     let certificates = Certificates::settle(&mut settings, None);
     certificates.log();

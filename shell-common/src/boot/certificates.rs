@@ -12,7 +12,9 @@ use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
 
 use crate::config::Settings;
-use crate::tls::{HostReport, HostState, Loaded, Remark, Severity, Source, TlsHosts};
+use crate::tls::{
+    HostReport, HostState, Loaded, Remark, ServiceReport, Severity, Source, TlsHosts,
+};
 
 /// The certificates of all hosts, and what there is to say about them.
 #[derive(Debug)]
@@ -65,8 +67,16 @@ impl Certificates {
             for remark in remarks(report, config, before) {
                 sentences.say(host, remark);
             }
-            let open =
-                config.tls == TlsAvailable::Yes || config.sasl.encryption == Encryption::Optional;
+            let direct = match tls.serves(host, Opening::Tls) {
+                true => TlsAvailable::Yes,
+                false => TlsAvailable::No,
+            };
+            for remark in of_direct(report, direct) {
+                sentences.say(host, remark);
+            }
+            let open = direct == TlsAvailable::Yes
+                || config.tls == TlsAvailable::Yes
+                || config.sasl.encryption == Encryption::Optional;
             service = match (&report.state, open) {
                 (_, true) => Service::Some,
                 (HostState::Unusable, false) if service == Service::NoneYet => Service::None,
@@ -87,7 +97,8 @@ impl Certificates {
             .listen
             .iter()
             .any(|listen| listen.listener.opening == Opening::Tls);
-        if direct && !is_told && !names.is_empty() && !names.iter().any(|host| tls.has(host)) {
+        let is_served = |host: &Domain| tls.serves(host, Opening::Tls);
+        if direct && !is_told && !names.is_empty() && !names.iter().any(is_served) {
             sentences.push(Remark {
                 severity: Severity::Warning,
                 text: "no host has a certificate: listeners for direct TLS refuse everybody"
@@ -120,27 +131,33 @@ impl Certificates {
 
     /// Says which hosts have another certificate than before.
     pub(crate) fn log_changes(&self, before: &TlsHosts) {
-        for HostReport { host, state, .. } in &self.hosts {
-            match state {
-                HostState::Found(source) if !self.tls.has_same(before, host) => {
-                    let (file, until) = (source.file.display(), &source.valid_until);
-                    tracing::info!(
-                        "certificate of {host} has changed: {file}, valid until {until}"
-                    );
-                    log_second(host, source);
-                }
-                HostState::Found(_)
-                | HostState::Kept(_)
-                | HostState::Missing { .. }
-                | HostState::Unusable => {}
+        let is_new = |host, opening| !self.tls.has_same(before, host, opening);
+        for report in &self.hosts {
+            let host = &report.host;
+            if let HostState::Found(source) = &report.state
+                && is_new(host, Opening::Clear)
+            {
+                let (file, until) = (source.file.display(), &source.valid_until);
+                tracing::info!("certificate of {host} has changed: {file}, valid until {until}");
+                log_second(host, source);
+            }
+            if let Some(source) = own_of_direct(report)
+                && is_new(host, Opening::Tls)
+            {
+                let (file, until) = (source.file.display(), &source.valid_until);
+                tracing::info!(
+                    "certificate of {host} for direct TLS has changed: {file}, valid until {until}"
+                );
+                log_second(host, source);
             }
         }
     }
 
     /// Says which certificates are in use and what there is to warn of. Faults are for the caller to say.
     pub(crate) fn log(&self) {
-        for HostReport { host, state, .. } in &self.hosts {
-            match state {
+        for report in &self.hosts {
+            let host = &report.host;
+            match &report.state {
                 HostState::Found(source) => {
                     let (file, until) = (source.file.display(), &source.valid_until);
                     tracing::info!("certificate of {host}: {file}, valid until {until}");
@@ -151,6 +168,11 @@ impl Certificates {
                 }
                 HostState::Kept(_) | HostState::Missing { .. } | HostState::Unusable => {}
             }
+            if let Some(source) = own_of_direct(report) {
+                let (file, until) = (source.file.display(), &source.valid_until);
+                tracing::info!("certificate of {host} for direct TLS: {file}, valid until {until}");
+                log_second(host, source);
+            }
         }
         for remark in &self.sentences {
             match remark.severity {
@@ -159,6 +181,41 @@ impl Certificates {
             }
         }
     }
+}
+
+/// What was found for direct TLS alone.
+const fn own_of_direct(report: &HostReport) -> Option<&Source> {
+    match &report.direct {
+        Some(ServiceReport {
+            state: HostState::Found(source),
+            ..
+        }) => Some(source),
+        Some(_) | None => None,
+    }
+}
+
+/// What there is to say of the certificate that direct TLS was given for itself.
+fn of_direct(report: &HostReport, served: TlsAvailable) -> Vec<Remark> {
+    let Some(direct) = &report.direct else {
+        return Vec::new();
+    };
+    let mut remarks = direct.remarks.clone();
+    let ending = match (&direct.state, served) {
+        (HostState::Found(_) | HostState::Kept(_), _) => "",
+        (HostState::Missing { .. } | HostState::Unusable, TlsAvailable::Yes) => {
+            "; direct TLS is served with the certificate of the host instead"
+        }
+        (HostState::Missing { .. } | HostState::Unusable, TlsAvailable::No) => {
+            "; until this is mended nobody can sign in by direct TLS"
+        }
+    };
+    for remark in &mut remarks {
+        remark.text.insert_str(0, "direct TLS: ");
+    }
+    if let Some(last) = remarks.last_mut() {
+        last.text.push_str(ending);
+    }
+    remarks
 }
 
 /// The one that is used beside another.

@@ -90,7 +90,7 @@ impl Reload {
         let kept = self.keep_realms(&mut settings.config);
         rounds::remember(&self.running.data_directory, &mut settings.config)
             .map_err(|error| vec![error])?;
-        self.watch = Watch::begin(settings.certificates_watch, &settings.certificates);
+        self.watch = Watch::begin(settings.certificates_watch, &settings.certificate_paths());
         self.wanted = settings.clone();
         let certificates = self.settle(&mut settings);
         self.warn(&settings, &kept);
@@ -107,7 +107,10 @@ impl Reload {
     /// Reads certificates again, if it is time to look at their files and these have changed, and says in the log what came of it: a line
     /// for each host that has another one, and one line if not all can be used. The configuration is the one that was read last.
     pub fn look(&mut self, now: Instant) -> Option<Reloaded> {
-        if !self.watch.has_changed(&self.wanted.certificates, now) {
+        if !self
+            .watch
+            .has_changed(&self.wanted.certificate_paths(), now)
+        {
             return None;
         }
         let mut settings = self.wanted.clone();

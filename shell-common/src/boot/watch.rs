@@ -31,7 +31,7 @@ pub(super) enum Watch {
 
 impl Watch {
     /// From now on. Before the certificates are read, so that what changes meanwhile is seen.
-    pub(super) fn begin(every: Expiry, certificates: &Path) -> Self {
+    pub(super) fn begin(every: Expiry, certificates: &[PathBuf]) -> Self {
         match every {
             Expiry::Never => Self::Off,
             Expiry::After(every) => Self::On {
@@ -53,7 +53,7 @@ impl Watch {
     }
 
     /// Whether it is time to look, and something is not as it was at the last look.
-    pub(super) fn has_changed(&mut self, certificates: &Path, now: Instant) -> bool {
+    pub(super) fn has_changed(&mut self, certificates: &[PathBuf], now: Instant) -> bool {
         if self.left(now) != Some(Duration::ZERO) {
             return false;
         }
@@ -102,9 +102,11 @@ impl Stamp {
 }
 
 impl Seen {
-    fn below(certificates: &Path) -> Self {
+    fn below(certificates: &[PathBuf]) -> Self {
         let mut seen = Self(BTreeMap::new());
-        seen.add(certificates, CERTIFICATE_DIRECTORY_DEPTH);
+        for path in certificates {
+            seen.add(path, CERTIFICATE_DIRECTORY_DEPTH);
+        }
         seen
     }
 

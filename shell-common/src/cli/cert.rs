@@ -6,16 +6,17 @@ mod renewed;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use spondee_core::jid::Domain;
 
 use super::Console;
 use super::args::{CertTask, Form};
-use super::check::certs::{Details, row};
+use super::check::certs::{Details, Direct, ports, row};
 use super::failure::Failure;
 use super::reload;
 use super::source::Source;
 use crate::config::Settings;
-use crate::tls::{HostState, Owner, Shown, TlsHosts, now};
+use crate::tls::{HostState, Owner, Shown, Source as Certified, TlsHosts, now};
 pub(super) use renewed::renewed;
 
 pub(super) fn perform(
@@ -40,6 +41,13 @@ pub(super) fn perform(
                 certificate.display(),
                 key.display()
             )?;
+            if let Some(other) = import::used_instead(&host, &certificate, &settings) {
+                writeln!(
+                    console.err,
+                    "warning: {host}: {} goes before it; remove that if it is not meant to",
+                    other.display()
+                )?;
+            }
             reload::after(&settings, console)
         }
         CertTask::Request { host } => {
@@ -66,13 +74,14 @@ fn owner(settings: &Settings) -> Owner {
 /// A certificate that was named: by its file, or by the host that it serves.
 struct Found {
     file: PathBuf,
-    key: Option<PathBuf>,
-    host: Option<Domain>,
+    details: Details,
     shown: Shown,
+    /// The same of direct TLS, where the host has another one for that.
+    direct: Option<Box<Self>>,
 }
 
 /// What is a file is meant as one; `./example.org` is one, too, where there is a host of that name.
-fn find(what: &Path, source: &Source, settings: &mut Option<Settings>) -> Result<Found, Failure> {
+fn find(what: &Path, source: &Source) -> Result<Found, Failure> {
     let refused = |error: crate::tls::CertError| Failure::Refused(error.message);
     let name = what.to_str().filter(|name| !name.contains('/'));
     let host = name.and_then(|name| Domain::parse(name).ok());
@@ -80,12 +89,12 @@ fn find(what: &Path, source: &Source, settings: &mut Option<Settings>) -> Result
         let shown = Shown::of_file(what, now()).map_err(refused)?;
         return Ok(Found {
             file: what.to_owned(),
-            key: None,
-            host: None,
+            details: Details::of(shown.clone(), None, None),
             shown,
+            direct: None,
         });
     };
-    let settings = settings.insert(source.load()?);
+    let settings = source.load()?;
     let loaded = TlsHosts::load(
         &settings.certificates,
         std::slice::from_ref(&host),
@@ -94,6 +103,11 @@ fn find(what: &Path, source: &Source, settings: &mut Option<Settings>) -> Result
     let Some(report) = loaded.hosts.into_iter().next() else {
         return Err(Failure::Refused(format!("there is no host {host}")));
     };
+    let of_direct = report.direct.map(|direct| direct.state);
+    let direct = of_direct.and_then(|state| match state {
+        HostState::Found(source) | HostState::Kept(source) => Some(source),
+        HostState::Missing { .. } | HostState::Unusable => None,
+    });
     let source = match report.state {
         HostState::Found(source) | HostState::Kept(source) => source,
         HostState::Missing { why } => {
@@ -106,13 +120,35 @@ fn find(what: &Path, source: &Source, settings: &mut Option<Settings>) -> Result
             return Err(Failure::Refused(faults.join("\n")));
         }
     };
-    let shown = Shown::of_file(&source.file, now()).map_err(refused)?;
-    Ok(Found {
-        file: source.file,
-        key: Some(source.key),
-        host: Some(host),
-        shown,
-    })
+    let [ports, direct_ports] = ports(
+        &settings,
+        match direct {
+            None => Direct::AsHost,
+            Some(_) => Direct::Own,
+        },
+    );
+    let found = |source: Certified, ports: &[u16], direct| {
+        let shown = Shown::of_file(&source.file, now()).map_err(refused)?;
+        Ok(Found {
+            details: Details::of(shown.clone(), Some(&source.key), Some((&host, ports))),
+            file: source.file,
+            shown,
+            direct,
+        })
+    };
+    let direct = direct.map(|source| found(source, &direct_ports, None).map(Box::new));
+    found(source, &ports, direct.transpose()?)
+}
+
+impl Found {
+    /// All of them, the file of each with what it is for.
+    fn all(&self) -> impl Iterator<Item = (String, &Self)> {
+        let direct = self.direct.as_deref();
+        let direct = direct.map(|own| (format!("{} (for direct TLS)", own.file.display()), own));
+        [(self.file.display().to_string(), self)]
+            .into_iter()
+            .chain(direct)
+    }
 }
 
 fn show(
@@ -121,32 +157,41 @@ fn show(
     form: Form,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let mut settings = None;
-    let Found {
-        file,
-        key,
-        host,
-        shown,
-    } = find(what, source, &mut settings)?;
-    let details = Details::of(shown, key.as_deref(), host.as_ref(), settings.as_ref());
+    let found = find(what, source)?;
     match form {
         Form::Text => {
-            writeln!(console.out, "{}", file.display())?;
-            details.write(console.out)?;
+            for (title, found) in found.all() {
+                writeln!(console.out, "{title}")?;
+                found.details.write(console.out)?;
+            }
         }
         Form::Json => {
-            let text = serde_json::to_string_pretty(&details).map_err(io::Error::from)?;
-            writeln!(console.out, "{text}")?;
+            let text = serde_json::to_string_pretty(&Printed {
+                details: &found.details,
+                direct: found.direct.as_deref().map(|own| &own.details),
+            });
+            writeln!(console.out, "{}", text.map_err(io::Error::from)?)?;
         }
     }
     Ok(())
 }
 
+/// A certificate as programs read it.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    details: &'a Details,
+    /// That of direct TLS, where it has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direct: Option<&'a Details>,
+}
+
 fn fingerprint(what: &Path, source: &Source, console: &mut Console<'_>) -> Result<(), Failure> {
-    let found = find(what, source, &mut None)?;
-    writeln!(console.out, "{}", found.file.display())?;
-    for (word, line) in found.shown.fingerprints() {
-        row(console.out, word, &line)?;
+    for (title, found) in find(what, source)?.all() {
+        writeln!(console.out, "{title}")?;
+        for (word, line) in found.shown.fingerprints() {
+            row(console.out, word, &line)?;
+        }
     }
     Ok(())
 }

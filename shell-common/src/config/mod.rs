@@ -171,6 +171,16 @@ impl Settings {
         file::read(text, file, &Places::without_file(base))
     }
 
+    /// Everywhere that certificates and keys are looked for.
+    pub(crate) fn certificate_paths(&self) -> Vec<PathBuf> {
+        let named = self.tls.locations();
+        let named = named.flat_map(|location| [location.certificate.clone(), location.key()]);
+        [self.certificates.clone()]
+            .into_iter()
+            .chain(named)
+            .collect()
+    }
+
     /// What a server without a configuration uses: host `localhost`, loopback ports 5222 and 5223, data and certificates in
     /// `directory`, encryption required.
     #[must_use]

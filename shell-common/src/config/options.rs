@@ -284,7 +284,7 @@ mod tests {
             ("c2s_prots", "c2s_ports"),
             ("c2s-ports", "c2s_ports"),
             ("conflict_resolv", "conflict_resolve"),
-            ("certificate", "certificates"),
+            ("certificat", "certificate"),
         ] {
             let fault = fault_of(typo, Section::Server).unwrap();
             assert!(

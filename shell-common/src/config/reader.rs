@@ -1,6 +1,7 @@
 //! A file as the source of options. In the section of a host it answers from there, and where that says nothing from above the sections.
 
 use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use spondee_core::options::{Description, Expiry, Item, Number, Source, Whose};
@@ -84,6 +85,12 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
     /// The warnings since this was called last.
     pub(super) fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
+    }
+
+    /// Where relative paths start.
+    pub(super) fn base(&self) -> PathBuf {
+        let base = self.places.map(|places| places.base.clone());
+        base.unwrap_or_default()
     }
 
     /// Text that names a file or directory.

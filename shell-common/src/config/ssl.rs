@@ -1,19 +1,22 @@
-//! `tls_profile` and the tables `ssl`, `c2s_ssl` and `c2s_direct_tls_ssl`, with Prosody's names: what TLS offers.
+//! `tls_profile`, the tables `ssl`, `c2s_ssl` and `c2s_direct_tls_ssl`, `certificate` and `c2s_direct_tls_certificate`, with Prosody's
+//! names: what TLS offers, and with which certificates.
 //!
 //! As in Prosody each says more of what the one before has said, key by key: the profile, `ssl`, the table of a service; for all hosts
 //! first, then for one.
 
+use std::path::{Path, PathBuf};
+
 use rustls::{CipherSuite, NamedGroup};
 use spondee_core::options::{Source as _, of_host};
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::options::Kind;
 use super::reader::{Reader, Wrongs};
-use super::value::text;
+use super::value::{path, text};
 use crate::tls::{
-    DH_GROUP, Dhe, HostPolicy, Policy, Suites, Versions, dhparam, group, lacks_group_for_12,
-    suite_of_12, suite_of_13,
+    DH_GROUP, Dhe, HostPolicy, Location, Named, Policy, Suites, Versions, dhparam, group,
+    lacks_group_for_12, suite_of_12, suite_of_13,
 };
 
 /// What one of the options says.
@@ -24,6 +27,8 @@ struct Said {
     ciphersuites: Option<Vec<CipherSuite>>,
     groups: Option<Vec<NamedGroup>>,
     dhe: Option<Dhe>,
+    /// One that is named brings its key along: that of another layer is not its own.
+    certificate: Option<Location>,
 }
 
 /// What a host offers, as far as the file says.
@@ -53,7 +58,8 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
          TLS 1.2 in the order in which they are taken, by OpenSSL's or IANA's names; `ciphersuites`, the same of TLS 1.3; `curveslist`, \
          the groups that keys may be agreed on in. It is wider with `dhparam`, \"ffdhe2048\", 3072, 4096, 6144 or 8192 (RFC 7919): clients \
          that have no elliptic curve agree on keys by DHE then, with TLS 1.2 only where the host's key is RSA. Each such handshake costs \
-         0.7 ms (ffdhe2048) to 23 ms (ffdhe8192) of a processor, so the first will do. What a host says goes before what stands here, name by name.",
+         0.7 ms (ffdhe2048) to 23 ms (ffdhe8192) of a processor, so the first will do. `certificate` and `key` name files, as `certificate` \
+         does below. What a host says goes before what stands here, name by name.",
         "{ ciphers = [\"ECDHE-ECDSA-AES256-GCM-SHA384\"], curveslist = [\"X25519\", \"P-384\"] }",
     );
     let c2s = table(
@@ -63,24 +69,47 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
         "{ curveslist = [\"X25519\", \"P-256\", \"P-384\"] }",
     );
     let direct = table(from, "c2s_direct_tls_ssl", "", "{ protocol = \"tlsv1_3\" }");
-    let [all, own] = [0, 1].map(|layer| {
-        let of = |layers: &[Option<Said>; 2]| layers.get(layer).cloned().flatten();
-        [of(&profile), of(&ssl), of(&c2s), of(&direct)]
-    });
-    let said = |count: usize| {
-        let layers = all.iter().take(count).chain(own.iter().take(count));
-        layers.flatten().fold(Said::default(), Said::over)
-    };
-    let (starttls, direct) = (said(3), said(4));
+    let certificate = named(
+        from,
+        "certificate",
+        "The file of a host's certificate, where it is not to be found by its name: its key is beside it or in it. Or the directory in which \
+         it is found. It goes before what is found in `certificates`, and starts, too, at the directory of this file.",
+        "\"certs/example.org.crt\"",
+    );
+    let of_direct = named(
+        from,
+        "c2s_direct_tls_certificate",
+        "The same for direct TLS alone.",
+        "\"certs/direct.example.org.crt\"",
+    );
+    // What is said for direct TLS is said last of a layer.
+    let common = [profile, certificate, ssl, c2s];
+    let for_direct = [of_direct, direct];
+    let starttls = together(&common, &[]);
+    let direct = together(&common, &for_direct);
+    let own = direct.certificate.clone();
     let policy = HostPolicy {
         starttls: starttls.policy(),
         direct: direct.policy(),
+        certificates: Named {
+            direct: own.filter(|own| starttls.certificate.as_ref() != Some(own)),
+            all: starttls.certificate.clone(),
+        },
     };
     look_at(
         from,
         [(&starttls, &policy.starttls), (&direct, &policy.direct)],
     );
     policy
+}
+
+/// What options come to, in their order: first what they say for all hosts, then what the host says.
+fn together(common: &[[Option<Said>; 2]], more: &[[Option<Said>; 2]]) -> Said {
+    let options = || common.iter().chain(more);
+    let all = options().map(|[all, _]| all);
+    let own = options().map(|[_, own]| own);
+    let said = all.chain(own).flatten();
+    said.fold(Said::default(), Said::over)
 }
 
 /// What is not wrong by itself, but cannot be used, or does nothing.
@@ -135,9 +164,45 @@ fn table(
     example: &'static str,
 ) -> [Option<Said>; 2] {
     let option = of_host(name, words).shown_as(example);
+    let base = from.base();
     from.layers(&option, Kind::Table, "", |value, wrongs| {
-        said(name, value, wrongs)
+        said(name, value, &base, wrongs)
     })
+}
+
+/// An option that names a certificate.
+fn named(
+    from: &mut Reader<'_, '_, '_>,
+    name: &'static str,
+    words: &'static str,
+    example: &'static str,
+) -> [Option<Said>; 2] {
+    let option = of_host(name, words).shown_as(example);
+    let base = from.base();
+    from.layers(&option, Kind::Text, "", |value, wrongs| {
+        let certificate = file(name, value, &base, wrongs)?;
+        let key = None;
+        Some(Said {
+            certificate: Some(Location { certificate, key }),
+            ..Said::default()
+        })
+    })
+}
+
+/// A path, which starts at the directory of the configuration.
+fn file(
+    option: &str,
+    value: &Spanned<DeValue<'_>>,
+    base: &Path,
+    wrongs: &mut Wrongs,
+) -> Option<PathBuf> {
+    match path(value.get_ref()) {
+        Ok(path) => Some(base.join(path)),
+        Err(wrong) => {
+            wrongs.push((value.span(), format!("`{option}` {wrong}")));
+            None
+        }
+    }
 }
 
 impl Said {
@@ -150,6 +215,7 @@ impl Said {
             ciphersuites: more.ciphersuites.or(self.ciphersuites),
             groups: more.groups.or(self.groups),
             dhe: more.dhe.or(self.dhe),
+            certificate: more.certificate.or(self.certificate),
         }
     }
 
@@ -196,17 +262,26 @@ fn of_protocol(name: &str) -> Result<Versions, String> {
 }
 
 /// Reads a table; each entry that is wrong is noted.
-fn said(option: &str, value: &Spanned<DeValue<'_>>, wrongs: &mut Wrongs) -> Option<Said> {
+fn said(
+    option: &str,
+    value: &Spanned<DeValue<'_>>,
+    base: &Path,
+    wrongs: &mut Wrongs,
+) -> Option<Said> {
     let Some(table) = value.get_ref().as_table() else {
         let wrong = format!("`{option}` must be a table: {option} = {{ protocol = \"tlsv1_2+\" }}");
         wrongs.push((value.span(), wrong));
         return None;
     };
-    let mut said = Said::default();
+    let mut said = Said {
+        certificate: pair(option, table, base, wrongs),
+        ..Said::default()
+    };
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         let full = format!("{option}.{name}");
         match name {
+            "certificate" | "key" => {}
             "protocol" => {
                 let read = text(value.get_ref()).and_then(|name| of_protocol(&name));
                 match read {
@@ -231,6 +306,29 @@ fn said(option: &str, value: &Spanned<DeValue<'_>>, wrongs: &mut Wrongs) -> Opti
         }
     }
     Some(said)
+}
+
+/// The certificate that a table names, and its key.
+fn pair(option: &str, table: &DeTable<'_>, base: &Path, wrongs: &mut Wrongs) -> Option<Location> {
+    let mut of = |name: &str| {
+        let value = table.get(name)?;
+        Some((
+            value.span(),
+            file(&format!("{option}.{name}"), value, base, wrongs),
+        ))
+    };
+    let (certificate, key) = (of("certificate"), of("key"));
+    if let (None, Some((span, _))) = (&certificate, &key) {
+        let wrong = format!(
+            "`{option}.key` names the key of no certificate: name that, too, by `{option}.certificate`; or leave the key out, it is found \
+             beside its certificate"
+        );
+        wrongs.push((span.clone(), wrong));
+    }
+    Some(Location {
+        certificate: certificate?.1?,
+        key: key.and_then(|(_, key)| key),
+    })
 }
 
 /// A list, or one text with colons between the names, as OpenSSL writes it.
@@ -310,9 +408,6 @@ fn openssl_option(name: &str) -> Result<(), String> {
 /// What is said of other names.
 fn not_here(option: &str, name: &str) -> String {
     let why = match name {
-        "certificate" | "key" => {
-            "remove it: certificates and keys are found in the directory `certificates`, by the names in them"
-        }
         "password" => {
             "remove it: a key that needs a password is not read; write one without by openssl pkey -in FILE -out FILE.key"
         }
@@ -321,7 +416,7 @@ fn not_here(option: &str, name: &str) -> String {
         }
         _ => {
             return format!(
-                "there is no `{option}.{name}`; there are ciphers, ciphersuites, curveslist, dhparam, options, protocol"
+                "there is no `{option}.{name}`; there are certificate, ciphers, ciphersuites, curveslist, dhparam, key, options, protocol"
             );
         }
     };

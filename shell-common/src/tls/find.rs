@@ -56,6 +56,7 @@ pub(super) struct Found {
 }
 
 /// What there is for one host.
+#[derive(Default)]
 pub(super) struct Choice {
     /// The best first.
     pub(super) candidates: Vec<Rc<Found>>,
@@ -98,6 +99,10 @@ impl Index {
             index.add(path);
         }
         index
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     fn walk(&mut self, directory: &Path, depth: u8, paths: &mut Vec<PathBuf>) -> io::Result<()> {

@@ -24,9 +24,25 @@ use super::policy::{HostPolicy, Order, Signature, Terms, TermsOf};
 /// An immutable snapshot of all hosts' TLS configurations; a reload makes a new one, existing connections keep theirs.
 #[derive(Default)]
 pub struct TlsHosts {
-    pub(super) hosts: BTreeMap<Domain, Arc<HostTls>>,
-    /// Certificates beside those, for clients whose signatures are of the other kind.
-    pub(super) seconds: BTreeMap<Domain, Arc<HostTls>>,
+    pub(super) hosts: BTreeMap<Domain, Served>,
+    /// What is there for direct TLS alone; hosts that are not in it are served there as everywhere.
+    pub(super) direct: BTreeMap<Domain, Served>,
+}
+
+/// What the clients of a host are served with.
+#[derive(Clone)]
+pub(super) struct Served {
+    pub(super) first: Arc<HostTls>,
+    /// Beside it, for clients whose signatures are of the other kind.
+    pub(super) second: Option<Arc<HostTls>>,
+}
+
+impl Served {
+    pub(super) fn both(&self) -> impl Iterator<Item = &Arc<HostTls>> {
+        [Some(&self.first), self.second.as_ref()]
+            .into_iter()
+            .flatten()
+    }
 }
 
 impl fmt::Debug for TlsHosts {
@@ -193,19 +209,48 @@ impl Dear {
 }
 
 impl TlsHosts {
-    /// Whether there is a certificate for this host.
+    /// Whether there is a certificate for this host, whatever clients begin with.
     #[must_use]
     pub fn has(&self, host: &Domain) -> bool {
         self.hosts.contains_key(host)
     }
 
-    /// Whether a host has the same certificate in both.
-    pub(crate) fn has_same(&self, other: &Self, host: &Domain) -> bool {
+    /// Whether there is one for clients that begin so.
+    pub(crate) fn serves(&self, host: &Domain, opening: Opening) -> bool {
+        self.of(host, opening).is_some()
+    }
+
+    /// Whether clients of a host that begin so get the same certificate by both.
+    pub(crate) fn has_same(&self, other: &Self, host: &Domain, opening: Opening) -> bool {
         let of = |hosts: &Self| {
-            [&hosts.hosts, &hosts.seconds]
-                .map(|table| table.get(host).map(|tls| tls.about.chain_sha256))
+            let served = hosts.of(host, opening)?;
+            let hashes = served.both().map(|tls| tls.about.chain_sha256);
+            Some(hashes.collect::<Vec<_>>())
         };
         of(self) == of(other)
+    }
+
+    fn of(&self, host: &Domain, opening: Opening) -> Option<&Served> {
+        let own = match opening {
+            Opening::Clear => None,
+            Opening::Tls => self.direct.get(host),
+        };
+        own.or_else(|| self.hosts.get(host))
+    }
+
+    /// The host that is served with TLS that begins so, if there is only one.
+    fn only(&self, opening: Opening) -> Option<&Served> {
+        let direct = match opening {
+            Opening::Clear => None,
+            Opening::Tls => Some(self.direct.keys()),
+        };
+        let others = direct.into_iter().flatten();
+        let others = others.filter(|host| !self.hosts.contains_key(*host));
+        let mut all = self.hosts.keys().chain(others);
+        match (all.next(), all.next()) {
+            (Some(only), None) => self.of(only, opening),
+            (Some(_), Some(_)) | (None, _) => None,
+        }
     }
 
     /// The host that serves a client: the one it names, else the fallback.
@@ -219,15 +264,13 @@ impl TlsHosts {
         fallback: Option<&Domain>,
         offered: &Offered<'_>,
     ) -> Option<&HostTls> {
-        let (host, first) = name
+        let opening = offered.opening;
+        let Served { first, second } = name
             .and_then(|name| Domain::parse(name).ok())
-            .and_then(|name| self.hosts.get_key_value(&name))
-            .or_else(|| self.hosts.get_key_value(fallback?))
-            .or_else(|| match self.hosts.len() {
-                1 => self.hosts.iter().next(),
-                _ => None,
-            })?;
-        Some(match self.seconds.get(host) {
+            .and_then(|name| self.of(&name, opening))
+            .or_else(|| self.of(fallback?, opening))
+            .or_else(|| self.only(opening))?;
+        Some(match second {
             None => first,
             Some(second) => first.or(second, offered),
         })

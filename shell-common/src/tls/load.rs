@@ -15,12 +15,14 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use spondee_core::jid::Domain;
+use spondee_core::port::Opening;
 
 use super::CertError;
 use super::audit::{Remark, Severity, audit, date};
 use super::certs::{Pair, Standing};
-use super::find::{Choice, Found, Index};
-use super::hosts::{About, HostTls, Reception, TlsHosts};
+use super::find::{Choice, Found};
+use super::hosts::{About, HostTls, Reception, Served, TlsHosts};
+use super::named::{Indices, Location};
 use super::policy::{HostPolicy, Policies, Signature, TermsOf};
 
 /// What a look for certificates brought.
@@ -40,6 +42,17 @@ pub struct HostReport {
     /// The host.
     pub host: Domain,
     /// Whether it has a certificate.
+    pub state: HostState,
+    /// What is to be said about that.
+    pub remarks: Vec<Remark>,
+    /// The same of its direct TLS, where the configuration names a certificate for that.
+    pub direct: Option<ServiceReport>,
+}
+
+/// What there is for one service of a host.
+#[derive(Debug)]
+pub struct ServiceReport {
+    /// Whether it has a certificate of its own.
     pub state: HostState,
     /// What is to be said about that.
     pub remarks: Vec<Remark>,
@@ -80,7 +93,8 @@ impl TlsHosts {
     /// Finds and loads a certificate and key for each host below `certificates`: first by the names in the certificates
     /// (`*.crt` and `*fullchain*.pem`, three levels deep), then `HOST.crt`, `HOST/fullchain.pem` and `HOST.pem`, then the
     /// same files of the parent domain if their wildcard covers the host. The key is looked for beside the certificate, then in
-    /// its file. Where there is one whose key signs with RSA and one with ECDSA, each client is served with what it takes.
+    /// its file. Where there is one whose key signs with RSA and one with ECDSA, each client is served with what it takes. What the
+    /// policy of a host names goes before all that.
     #[must_use]
     pub fn load(certificates: &Path, hosts: &[Domain], policies: &Policies) -> Loaded {
         Self::default().reload(certificates, hosts, policies)
@@ -90,34 +104,37 @@ impl TlsHosts {
     #[must_use]
     pub fn reload(&self, certificates: &Path, hosts: &[Domain], policies: &Policies) -> Loaded {
         let search = Search {
-            index: Index::read(certificates),
+            indices: Indices::read(certificates),
             terms: TermsOf::default(),
             now: now(),
         };
         let mut tls = Self::default();
         let mut reports = Vec::new();
         for host in hosts {
-            let before = [&self.hosts, &self.seconds].map(|table| table.get(host));
-            let (served, report) = search.settle(host, &policies.of(host), before);
-            let tables = [&mut tls.hosts, &mut tls.seconds];
-            for (table, served) in tables.into_iter().zip(served) {
-                if let Some(served) = served {
-                    table.insert(host.clone(), served);
-                }
+            let policy = policies.of(host);
+            let before = self.hosts.get(host);
+            let (served, mut report) = search.settle(host, &policy, before);
+            if let Some(location) = &policy.certificates.direct {
+                let before = self.direct.get(host).or(before);
+                let (served, direct) = search.settle_direct(host, location, &policy, before);
+                report.direct = Some(direct);
+                tls.direct
+                    .extend(served.map(|served| (host.clone(), served)));
             }
+            tls.hosts
+                .extend(served.map(|served| (host.clone(), served)));
             reports.push(report);
         }
-        let unread = search.index.unread_beside(hosts);
         Loaded {
             tls,
-            unread: unread.map(|error| error.message.clone()).collect(),
+            unread: search.indices.unread_beside(hosts),
             hosts: reports,
         }
     }
 }
 
 struct Search {
-    index: Index,
+    indices: Indices,
     terms: TermsOf,
     now: i64,
 }
@@ -150,6 +167,30 @@ impl HostState {
     }
 }
 
+impl HostReport {
+    /// Says what is wrong with a certificate that was to be used before the one that is.
+    fn is_instead_of(&mut self, faults: Vec<Remark>) {
+        let instead = match &self.state {
+            HostState::Found(source) | HostState::Kept(source) => Some(Remark::fault(format!(
+                "{} is used instead",
+                source.file.display()
+            ))),
+            HostState::Missing { .. } => {
+                self.state = HostState::Unusable;
+                None
+            }
+            HostState::Unusable => None,
+        };
+        self.remarks.splice(0..0, faults.into_iter().chain(instead));
+    }
+}
+
+/// The files of what is in use.
+fn files(served: Option<&Served>) -> Vec<&Path> {
+    let both = served.into_iter().flat_map(Served::both);
+    both.map(|tls| tls.about.file.as_path()).collect()
+}
+
 impl About {
     fn source(&self) -> Source {
         Source {
@@ -166,31 +207,112 @@ impl About {
 type Failed = Vec<(PathBuf, CertError)>;
 
 impl Search {
-    /// Decides what a host is served with: a certificate, and one of the other kind of signature beside it.
+    /// Decides what a host is served with: what its options name, else what is found in the directory.
+    ///
+    /// `Choice:` where what is named cannot be used at all, what is found is used instead, and the fault is told: it is a certificate of
+    /// this host as well, and without one nobody could sign in.
     fn settle(
         &self,
         host: &Domain,
         policy: &HostPolicy,
-        before: [Option<&Arc<HostTls>>; 2],
-    ) -> ([Option<Arc<HostTls>>; 2], HostReport) {
-        let in_use = before.iter().flatten();
-        let in_use: Vec<_> = in_use.map(|tls| tls.about.file.as_path()).collect();
-        let choice = self.index.choices(host, self.now, &in_use);
-        let (first, mut report) = self.first(host, policy, before[0], &choice);
+        before: Option<&Served>,
+    ) -> (Option<Served>, HostReport) {
+        let told = match policy.certificates.direct {
+            None => policy.clone(),
+            Some(_) => policy.alone(Opening::Clear),
+        };
+        let named = policy.certificates.all.as_ref();
+        let named = named.map(|location| self.named(host, location, [policy, &told], before));
+        let faults = match named {
+            Some(Ok((served, report))) => return (Some(served), report),
+            Some(Err(faults)) => faults,
+            None => Vec::new(),
+        };
+        let choice = self.indices.common.choices(host, self.now, &files(before));
+        let (served, mut report) = self.settle_by(host, &choice, [policy, &told], before);
+        if !faults.is_empty() {
+            report.is_instead_of(faults);
+        }
+        (served, report)
+    }
+
+    /// Decides what its direct TLS is served with alone: what is named for that, if it can be used.
+    fn settle_direct(
+        &self,
+        host: &Domain,
+        location: &Location,
+        policy: &HostPolicy,
+        before: Option<&Served>,
+    ) -> (Option<Served>, ServiceReport) {
+        let told = policy.alone(Opening::Tls);
+        match self.named(host, location, [policy, &told], before) {
+            Ok((served, HostReport { state, remarks, .. })) => {
+                (Some(served), ServiceReport { state, remarks })
+            }
+            Err(remarks) => {
+                let state = HostState::Unusable;
+                (None, ServiceReport { state, remarks })
+            }
+        }
+    }
+
+    /// What is in a place that the configuration names, or was when it was read last.
+    ///
+    /// # Errors
+    /// Why that cannot be used, or why clients that were served by something else are better off with that.
+    fn named(
+        &self,
+        host: &Domain,
+        location: &Location,
+        policies: [&HostPolicy; 2],
+        before: Option<&Served>,
+    ) -> Result<(Served, HostReport), Vec<Remark>> {
+        let is_of_it = |served: &&Served| location.has(&served.first.about.file);
+        let own = before.filter(is_of_it);
+        let in_use = files(own);
+        let choice = self.indices.choices(location, host, self.now, &in_use);
+        if let (None, Some(before)) = (own, before) {
+            let (usable, failed) = self.first_usable(&choice, host, policies[0]);
+            if let Some(usable) = usable
+                && self.is_worse(&usable, &failed, &before.first, host)
+            {
+                return Err(usable.remarks);
+            }
+        }
+        let (served, mut report) = self.settle_by(host, &choice, policies, own);
+        report.remarks.extend(location.remark());
+        match served {
+            Some(served) => Ok((served, report)),
+            None => Err(report.remarks),
+        }
+    }
+
+    /// Decides by what there is: a certificate, and one of the other kind of signature beside it. The second policy is what is looked at
+    /// for what does not go with their keys.
+    fn settle_by(
+        &self,
+        host: &Domain,
+        choice: &Choice,
+        [policy, told]: [&HostPolicy; 2],
+        before: Option<&Served>,
+    ) -> (Option<Served>, HostReport) {
+        let (first, mut report) =
+            self.first(host, policy, before.map(|before| &before.first), choice);
         let second = first.as_ref().and_then(|first| {
             let beside = Beside {
                 host,
                 policy,
                 first,
-                choice: &choice,
+                choice,
             };
             self.second(&beside, before, &mut report)
         });
         let keys = [&first, &second].into_iter().flatten();
-        let lacks: Option<Vec<_>> = keys.map(|tls| policy.remark(tls.about.signature)).collect();
+        let lacks: Option<Vec<_>> = keys.map(|tls| told.remark(tls.about.signature)).collect();
         // Where one of two goes with what TLS offers, nobody is shut out.
         report.remarks.extend(lacks.into_iter().flatten());
-        ([first, second], report)
+        let served = first.map(|first| Served { first, second });
+        (served, report)
     }
 
     /// The best one.
@@ -205,6 +327,7 @@ impl Search {
             host: host.clone(),
             state,
             remarks,
+            direct: None,
         };
         let spare = |file: &Path| self.spare(choice, host, file);
         let (usable, failed) = self.first_usable(choice, host, policy);
@@ -242,14 +365,14 @@ impl Search {
             (None, Some(before)) => {
                 let mut remarks = faults(Severity::Fault);
                 if remarks.is_empty() {
-                    let why = self.index.absence(host);
+                    let why = self.indices.common.absence(host);
                     remarks.push(Remark::fault(format!("its certificate has gone: {why}")));
                 }
                 let (tls, state) = self.keep(before, policy, &mut remarks);
                 (Some(tls), report(state, remarks))
             }
             (None, None) if failed.is_empty() => {
-                let why = self.index.absence(host);
+                let why = self.indices.common.absence(host);
                 (None, report(HostState::Missing { why }, Vec::new()))
             }
             (None, None) => (None, report(HostState::Unusable, faults(Severity::Fault))),
@@ -356,7 +479,7 @@ impl Search {
     fn second(
         &self,
         beside: &Beside<'_>,
-        before: [Option<&Arc<HostTls>>; 2],
+        before: Option<&Served>,
         report: &mut HostReport,
     ) -> Option<Arc<HostTls>> {
         let Beside {
@@ -392,7 +515,7 @@ impl Search {
                 }
             }
         }
-        let before = before.into_iter().flatten().find(|before| {
+        let before = before.into_iter().flat_map(Served::both).find(|before| {
             before.about.signature != first.about.signature
                 && before.about.facts.standing(host, self.now) == Standing::Good
         })?;

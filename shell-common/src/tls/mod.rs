@@ -14,6 +14,7 @@ mod keys;
 mod load;
 #[cfg(test)]
 pub(crate) mod made;
+mod named;
 mod names;
 mod pem;
 mod place;
@@ -30,7 +31,8 @@ pub use development::generate_development_certificate;
 pub(crate) use development::{Renewal, generate, renew, request};
 pub use hosts::TlsHosts;
 pub(crate) use load::now;
-pub use load::{HostReport, HostState, Loaded, Source};
+pub use load::{HostReport, HostState, Loaded, ServiceReport, Source};
+pub use named::{Location, Named};
 pub(crate) use names::{DH_GROUP, dhparam, group, suite_of_12, suite_of_13};
 pub(crate) use place::{Owner, Place};
 pub(crate) use policy::lacks_group_for_12;

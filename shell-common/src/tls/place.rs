@@ -14,6 +14,7 @@ use spondee_core::jid::Domain;
 use zeroize::Zeroizing;
 
 use super::CertError;
+use super::named::Location;
 use crate::limits::CERTIFICATE_FILE_BYTES;
 
 /// The files of a host.
@@ -86,6 +87,22 @@ impl Place {
             directory: directory.to_owned(),
             certificate: directory.join(format!("{host}.crt")),
             key: directory.join(format!("{host}.key")),
+            owner,
+        })
+    }
+
+    /// The files that the configuration names for a host, if both lie in the directory itself.
+    ///
+    /// `Choice:` nothing is written elsewhere. What lies there may be another program's, and for root a directory below may be a link that
+    /// the server's user has laid.
+    pub(crate) fn named(directory: &Path, location: &Location, owner: Owner) -> Option<Self> {
+        let (certificate, key) = (location.certificate.clone(), location.key());
+        let is_in_it = |path: &PathBuf| path.parent() == Some(directory);
+        let are_files = certificate != key && !certificate.is_dir();
+        (are_files && is_in_it(&certificate) && is_in_it(&key)).then(|| Self {
+            directory: directory.to_owned(),
+            certificate,
+            key,
             owner,
         })
     }

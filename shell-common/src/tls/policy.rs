@@ -14,9 +14,11 @@ use rustls::{
     CipherSuite, NamedGroup, SignatureAlgorithm, SupportedCipherSuite, SupportedProtocolVersion,
 };
 use spondee_core::jid::Domain;
+use spondee_core::port::Opening;
 
 use super::audit::Remark;
 use super::dhe::{self, Taken};
+use super::named::{Location, Named};
 use super::names::{self, Exchange, Group, Suite};
 
 #[cfg(feature = "aws-lc-rs")]
@@ -35,6 +37,8 @@ pub struct HostPolicy {
     pub starttls: Policy,
     /// Direct TLS.
     pub direct: Policy,
+    /// With which certificates, where the configuration names them.
+    pub certificates: Named,
 }
 
 /// What is offered.
@@ -127,6 +131,12 @@ impl Policies {
 
     pub(crate) fn insert(&mut self, host: Domain, policy: HostPolicy) {
         self.0.insert(host, policy);
+    }
+
+    /// Where certificates and keys are that the configuration names.
+    pub(crate) fn locations(&self) -> impl Iterator<Item = &Location> {
+        let named = self.0.values().map(|policy| &policy.certificates);
+        named.flat_map(|named| named.all.iter().chain(&named.direct))
     }
 }
 
@@ -283,6 +293,19 @@ impl Signature {
 }
 
 impl HostPolicy {
+    /// What clients that begin TLS so are offered, as if there were no others.
+    pub(super) fn alone(&self, opening: Opening) -> Self {
+        let policy = match opening {
+            Opening::Clear => &self.starttls,
+            Opening::Tls => &self.direct,
+        };
+        Self {
+            starttls: policy.clone(),
+            direct: policy.clone(),
+            certificates: Named::default(),
+        }
+    }
+
     /// What clients of TLS 1.2 meet that this offers with such a key.
     pub(super) fn remark(&self, key: Signature) -> Option<Remark> {
         let mut both = [&self.starttls, &self.direct].into_iter();

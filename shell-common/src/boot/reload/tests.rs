@@ -1,6 +1,7 @@
 use std::fs;
 
 use spondee_core::config::TlsAvailable;
+use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
 
 use super::*;
@@ -98,7 +99,7 @@ fn running(certs: &Certs) -> Reload {
         certs.put(&format!("certs/{host}"), &self_made(&params(&[host], 60)));
     }
     let mut settings = Settings::load(&file).unwrap();
-    let watch = Watch::begin(settings.certificates_watch, &settings.certificates);
+    let watch = Watch::begin(settings.certificates_watch, &settings.certificate_paths());
     let wanted = settings.clone();
     let certificates = Certificates::settle(&mut settings, None);
     assert_eq!(certificates.faults(), [""; 0]);
@@ -233,8 +234,16 @@ fn changed_certificates_are_taken_at_a_look_and_nothing_else_is() {
     let before = Arc::clone(&reload.tls);
     let reloaded = reload.look(later(2)).unwrap();
     assert_eq!(reloaded.faults, [""; 0]);
-    assert!(!reloaded.tls.has_same(&before, &domain("a.example")));
-    assert!(reloaded.tls.has_same(&before, &domain("b.example")));
+    assert!(
+        !reloaded
+            .tls
+            .has_same(&before, &domain("a.example"), Opening::Clear)
+    );
+    assert!(
+        reloaded
+            .tls
+            .has_same(&before, &domain("b.example"), Opening::Clear)
+    );
     assert_eq!(reloaded.config.hosts.len(), 2);
     assert!(reload.look(later(3)).is_none());
     // A reload by hand has read what changed before it.
@@ -254,7 +263,12 @@ fn half_of_a_renewal_is_looked_at_and_what_was_there_stays() {
         let before = Arc::clone(&reload.tls);
         certs.write(&format!("certs/a.example.{}", first.0), first.1);
         let half = reload.look(later(1)).unwrap();
-        assert!(serves(&half, "a.example") && half.tls.has_same(&before, &domain("a.example")));
+        assert!(
+            serves(&half, "a.example")
+                && half
+                    .tls
+                    .has_same(&before, &domain("a.example"), Opening::Clear)
+        );
         assert!(
             half.faults[0].contains("does not belong"),
             "{:?}",
@@ -265,7 +279,11 @@ fn half_of_a_renewal_is_looked_at_and_what_was_there_stays() {
         certs.write(&format!("certs/a.example.{}", second.0), second.1);
         let whole = reload.look(later(3)).unwrap();
         assert_eq!(whole.faults, [""; 0]);
-        assert!(!whole.tls.has_same(&before, &domain("a.example")));
+        assert!(
+            !whole
+                .tls
+                .has_same(&before, &domain("a.example"), Opening::Clear)
+        );
     }
 }
 

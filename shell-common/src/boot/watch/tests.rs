@@ -50,13 +50,20 @@ fn whatever_changes_below_the_directory_is_seen_once() {
         ),
     ];
     let mut now = Instant::now();
-    let mut watch = Watch::begin(Expiry::After(MINUTE), certs.root());
+    let mut watch = Watch::begin(Expiry::After(MINUTE), &[certs.root().to_owned()]);
     for (name, change, expected) in changes {
         change(&certs);
         now += 2 * MINUTE;
-        assert_eq!(watch.has_changed(certs.root(), now), expected, "{name}");
+        assert_eq!(
+            watch.has_changed(&[certs.root().to_owned()], now),
+            expected,
+            "{name}"
+        );
         now += 2 * MINUTE;
-        assert!(!watch.has_changed(certs.root(), now), "{name}, again");
+        assert!(
+            !watch.has_changed(&[certs.root().to_owned()], now),
+            "{name}, again"
+        );
     }
 }
 
@@ -69,26 +76,26 @@ fn a_link_that_leads_to_another_file_is_a_change() {
     let below = certs.path("live");
     fs::create_dir(&below).unwrap();
     symlink("../1.pem", below.join("a.pem")).unwrap();
-    let mut watch = Watch::begin(Expiry::After(MINUTE), &below);
+    let mut watch = Watch::begin(Expiry::After(MINUTE), std::slice::from_ref(&below));
     symlink("../2.pem", below.join("new")).unwrap();
     fs::rename(below.join("new"), below.join("a.pem")).unwrap();
-    assert!(watch.has_changed(&below, Instant::now() + 2 * MINUTE));
+    assert!(watch.has_changed(std::slice::from_ref(&below), Instant::now() + 2 * MINUTE));
 }
 
 #[test]
 fn nobody_looks_before_it_is_time_or_where_nobody_wants_it() {
     let certs = Certs::new();
     let begun = Instant::now();
-    let mut off = Watch::begin(Expiry::Never, certs.root());
-    let mut watch = Watch::begin(Expiry::After(MINUTE), certs.root());
+    let mut off = Watch::begin(Expiry::Never, &[certs.root().to_owned()]);
+    let mut watch = Watch::begin(Expiry::After(MINUTE), &[certs.root().to_owned()]);
     certs.write("a.crt", "a");
     assert_eq!(off.left(begun), None);
-    assert!(!off.has_changed(certs.root(), begun + 2 * MINUTE));
+    assert!(!off.has_changed(&[certs.root().to_owned()], begun + 2 * MINUTE));
     assert!(watch.left(begun).is_some_and(|left| left >= MINUTE));
-    assert!(!watch.has_changed(certs.root(), begun));
+    assert!(!watch.has_changed(&[certs.root().to_owned()], begun));
     let later = begun + 2 * MINUTE;
     assert_eq!(watch.left(later), Some(Duration::ZERO));
-    assert!(watch.has_changed(certs.root(), later));
+    assert!(watch.has_changed(&[certs.root().to_owned()], later));
     assert_eq!(watch.left(later), Some(MINUTE));
 }
 
@@ -97,10 +104,10 @@ fn a_directory_that_goes_and_comes_back_is_two_changes() {
     let certs = Certs::new();
     certs.write("certs/a.crt", "a");
     let (there, away) = (certs.path("certs"), certs.path("away"));
-    let mut watch = Watch::begin(Expiry::After(MINUTE), &there);
+    let mut watch = Watch::begin(Expiry::After(MINUTE), std::slice::from_ref(&there));
     let now = Instant::now() + 2 * MINUTE;
     fs::rename(&there, &away).unwrap();
-    assert!(watch.has_changed(&there, now));
+    assert!(watch.has_changed(std::slice::from_ref(&there), now));
     fs::rename(&away, &there).unwrap();
-    assert!(watch.has_changed(&there, now + 2 * MINUTE));
+    assert!(watch.has_changed(std::slice::from_ref(&there), now + 2 * MINUTE));
 }

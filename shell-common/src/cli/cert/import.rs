@@ -141,9 +141,17 @@ fn bring(
     for remark in remarks {
         writeln!(console.err, "warning: {remark}")?;
     }
-    let place = match Place::of(&settings.certificates, host, owner(settings)) {
-        Ok(place) => place,
-        Err(error) => return Ok(Err(error.message)),
+    let place = match place(host, &file, settings) {
+        Ok(Goal::Place(place)) => place,
+        Ok(Goal::There) => {
+            writeln!(
+                console.out,
+                "{host}: {} is what the configuration names, and is read where it is",
+                file.display()
+            )?;
+            return Ok(Ok(Changed::Something));
+        }
+        Err(fault) => return Ok(Err(fault)),
     };
     let is_there =
         |path: &Path, content: &str| fs::read(path).is_ok_and(|there| there == content.as_bytes());
@@ -166,7 +174,7 @@ fn bring(
         place.certificate.display(),
         place.key.display()
     )?;
-    if let Some(other) = used_instead(host, &place, settings) {
+    if let Some(other) = used_instead(host, &place.certificate, settings) {
         writeln!(
             console.err,
             "warning: {host}: {} goes before it; remove that if it is not meant to",
@@ -176,14 +184,48 @@ fn bring(
     Ok(Ok(Changed::Something))
 }
 
+/// Where a certificate goes.
+enum Goal {
+    Place(Place),
+    /// It is there.
+    There,
+}
+
+/// Where the server looks for the certificate of a host, which was found in `file`.
+fn place(host: &Domain, file: &Path, settings: &Settings) -> Result<Goal, String> {
+    let directory = &settings.certificates;
+    let Some(location) = settings.tls.of(host).certificates.all else {
+        let place = Place::of(directory, host, owner(settings));
+        return place.map(Goal::Place).map_err(|error| error.message);
+    };
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if real(file).starts_with(real(&location.certificate)) {
+        return Ok(Goal::There);
+    }
+    let place = Place::named(directory, &location, owner(settings));
+    place.map(Goal::Place).ok_or_else(|| {
+        format!(
+            "the configuration names {} for it, and nothing is written outside {}: put {} there yourself and run `spondee reload`, or remove \
+             that option",
+            location.certificate.display(),
+            directory.display(),
+            file.display()
+        )
+    })
+}
+
 /// Another file that a server takes for the host.
-fn used_instead(host: &Domain, place: &Place, settings: &Settings) -> Option<PathBuf> {
+pub(super) fn used_instead(
+    host: &Domain,
+    certificate: &Path,
+    settings: &Settings,
+) -> Option<PathBuf> {
     let hosts = std::slice::from_ref(host);
     let loaded = TlsHosts::load(&settings.certificates, hosts, &settings.tls);
     match &loaded.hosts.first()?.state {
         HostState::Found(source) | HostState::Kept(source) => {
             let second = source.second.as_deref();
-            let is_it = |source: &Source| source.file == place.certificate;
+            let is_it = |source: &Source| source.file == certificate;
             let is_used = is_it(source) || second.is_some_and(is_it);
             (!is_used).then(|| source.file.clone())
         }

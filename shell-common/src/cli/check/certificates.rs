@@ -8,7 +8,9 @@ use spondee_core::jid::Domain;
 use super::super::source::Source;
 use crate::boot::certificates::Certificates;
 use crate::config::Settings;
-use crate::tls::{HostPolicy, HostReport, HostState, Policies, Policy, Severity};
+use crate::tls::{
+    HostPolicy, HostReport, HostState, Policies, Policy, Severity, Source as Certified,
+};
 
 /// What there is to say.
 #[derive(Debug, Default)]
@@ -33,19 +35,47 @@ pub(super) struct Host {
     /// The one beside it, for clients whose signatures are of the other kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) second: Option<Second>,
+    /// Those of direct TLS, where that has its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) direct: Vec<Second>,
     /// Others that would do as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_needed: Vec<PathBuf>,
     tls: Tls,
 }
 
-/// A certificate beside another.
+/// A certificate beside that of a host.
 #[derive(Debug, Serialize)]
 pub(super) struct Second {
     pub(super) file: PathBuf,
     #[serde(skip)]
     pub(super) key: PathBuf,
     valid_until: String,
+}
+
+impl Second {
+    fn of(source: &Certified) -> Self {
+        Self {
+            file: source.file.clone(),
+            key: source.key.clone(),
+            valid_until: source.valid_until.clone(),
+        }
+    }
+
+    /// Those of direct TLS, where that has its own.
+    fn of_direct(report: &HostReport) -> Vec<Self> {
+        let state = report.direct.as_ref().map(|direct| &direct.state);
+        let first = match state {
+            Some(HostState::Found(source) | HostState::Kept(source)) => Some(source),
+            Some(HostState::Missing { .. } | HostState::Unusable) | None => None,
+        };
+        let second = first.and_then(|first| first.second.as_deref());
+        [first, second]
+            .into_iter()
+            .flatten()
+            .map(Self::of)
+            .collect()
+    }
 }
 
 /// What TLS offers the clients of a host.
@@ -173,6 +203,10 @@ impl Host {
     fn of(report: &HostReport, tls: &Policies) -> Self {
         let host = &report.host;
         let mut faults = report.remarks.iter().map(|remark| remark.severity);
+        let lacking = |certificate| Self {
+            direct: Second::of_direct(report),
+            ..Self::without(host, certificate, tls)
+        };
         match &report.state {
             HostState::Found(source) | HostState::Kept(source) => Self {
                 host: host.to_string(),
@@ -183,16 +217,13 @@ impl Host {
                 file: Some(source.file.clone()),
                 key: Some(source.key.clone()),
                 valid_until: Some(source.valid_until.clone()),
-                second: source.second.as_deref().map(|second| Second {
-                    file: second.file.clone(),
-                    key: second.key.clone(),
-                    valid_until: second.valid_until.clone(),
-                }),
+                second: source.second.as_deref().map(Second::of),
+                direct: Second::of_direct(report),
                 not_needed: source.spare.clone(),
                 tls: Tls::of(&tls.of(host)),
             },
-            HostState::Missing { .. } => Self::without(host, Certificate::Missing, tls),
-            HostState::Unusable => Self::without(host, Certificate::Unusable, tls),
+            HostState::Missing { .. } => lacking(Certificate::Missing),
+            HostState::Unusable => lacking(Certificate::Unusable),
         }
     }
 
@@ -204,6 +235,7 @@ impl Host {
             key: None,
             valid_until: None,
             second: None,
+            direct: Vec::new(),
             not_needed: Vec::new(),
             tls: Tls::of(&tls.of(host)),
         }
@@ -225,6 +257,10 @@ impl Host {
         if let Some(second) = &self.second {
             let (file, until) = (second.file.display(), &second.valid_until);
             line.push_str(&format!(", beside it {file}, valid until {until}"));
+        }
+        for own in &self.direct {
+            let (file, until) = (own.file.display(), &own.valid_until);
+            line.push_str(&format!(", for direct TLS {file}, valid until {until}"));
         }
         for other in &self.not_needed {
             line.push_str(&format!("; {} is not needed", other.display()));

@@ -64,6 +64,9 @@ struct Entry {
     /// Of the one beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     second_details: Option<Details>,
+    /// Of those of direct TLS, where that has its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    direct_details: Vec<Details>,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,12 +100,9 @@ impl Details {
     pub(in crate::cli) fn of(
         shown: Shown,
         key: Option<&Path>,
-        host: Option<&Domain>,
-        settings: Option<&Settings>,
+        served: Option<(&Domain, &[u16])>,
     ) -> Self {
-        let tlsa = host
-            .zip(settings)
-            .map(|(host, settings)| shown.tlsa(host, &ports(settings)));
+        let tlsa = served.map(|(host, ports)| shown.tlsa(host, ports));
         Self {
             key_file: key.and_then(KeyFile::of),
             tlsa: tlsa.unwrap_or_default(),
@@ -132,20 +132,31 @@ pub(in crate::cli) fn row(out: &mut dyn Write, word: &str, line: &str) -> io::Re
     writeln!(out, "  {word:<12} {line}")
 }
 
-/// Where clients connect, first those with STARTTLS.
-fn ports(settings: &Settings) -> Vec<u16> {
+/// Where a host's certificate is shown to clients, and where that of its direct TLS, if that has its own. First those with STARTTLS.
+pub(in crate::cli) fn ports(settings: &Settings, direct: Direct) -> [Vec<u16>; 2] {
     let of = |opening| {
         let listen = settings.listen.iter();
         let listen = listen.filter(move |listen| listen.listener.opening == opening);
-        listen.map(|listen| listen.address.port())
-    };
-    let mut ports: Vec<u16> = Vec::new();
-    for port in of(Opening::Clear).chain(of(Opening::Tls)) {
-        if !ports.contains(&port) {
-            ports.push(port);
+        let mut ports: Vec<u16> = Vec::new();
+        for port in listen.map(|listen| listen.address.port()) {
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
         }
+        ports
+    };
+    let (clear, tls) = (of(Opening::Clear), of(Opening::Tls));
+    match direct {
+        Direct::AsHost => [[clear, tls].concat(), Vec::new()],
+        Direct::Own => [clear, tls],
     }
-    ports
+}
+
+/// Whether direct TLS has a certificate of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::cli) enum Direct {
+    AsHost,
+    Own,
 }
 
 impl Report {
@@ -158,21 +169,30 @@ impl Report {
         };
         for host in checked.hosts {
             let name = Domain::parse(&host.host).ok();
-            let mut details = |file: Option<&Path>, key: Option<&Path>| {
-                let shown = Shown::of_file(file?, now());
+            let direct = match host.direct.is_empty() {
+                true => Direct::AsHost,
+                false => Direct::Own,
+            };
+            let [ports, direct_ports] = ports(settings, direct);
+            let mut details = |file: &Path, key: Option<&Path>, ports: &[u16]| {
+                let shown = Shown::of_file(file, now());
                 // Somebody may have taken it away since.
                 let shown = shown
                     .map_err(|error| report.faults.push(error.message))
                     .ok()?;
-                Some(Details::of(shown, key, name.as_ref(), Some(settings)))
+                let served = name.as_ref().map(|name| (name, ports));
+                Some(Details::of(shown, key, served))
             };
+            let first = host.file.as_ref();
             let second = host.second.as_ref();
+            let direct = host.direct.iter();
             let entry = Entry {
-                details: details(host.file.as_deref(), host.key.as_deref()),
-                second_details: details(
-                    second.map(|second| second.file.as_path()),
-                    second.map(|second| second.key.as_path()),
-                ),
+                details: first.and_then(|file| details(file, host.key.as_deref(), &ports)),
+                second_details: second
+                    .and_then(|second| details(&second.file, Some(&second.key), &ports)),
+                direct_details: direct
+                    .filter_map(|own| details(&own.file, Some(&own.key), &direct_ports))
+                    .collect(),
                 host,
             };
             report.hosts.push(entry);
@@ -183,10 +203,14 @@ impl Report {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         for entry in &self.hosts {
             writeln!(out, "{}", entry.host.line())?;
-            for details in [&entry.details, &entry.second_details]
-                .into_iter()
-                .flatten()
-            {
+            let of_all = [&entry.details, &entry.second_details];
+            for details in of_all.into_iter().flatten() {
+                details.write(out)?;
+            }
+            if !entry.direct_details.is_empty() {
+                writeln!(out, " for direct TLS:")?;
+            }
+            for details in &entry.direct_details {
                 details.write(out)?;
             }
         }

@@ -138,8 +138,14 @@ fn what_is_broken_or_not_there_is_refused_with_what_to_do() {
             "\"P-521\", which is not offered",
         ),
         (
-            "ssl = { certificate = \"a.crt\" }",
-            "found in the directory `certificates`",
+            "ssl = { key = \"a.key\" }",
+            "`ssl.key` names the key of no certificate",
+        ),
+        ("ssl = { certificate = \"\" }", "must not be empty"),
+        ("certificate = [\"a.crt\"]", "must be text in quotes"),
+        (
+            "c2s_direct_tls_certificate = { 5223 = \"a.crt\" }",
+            "must be text in quotes",
         ),
         ("ssl = { verify = \"none\" }", "asked for no certificate"),
         (
@@ -153,7 +159,7 @@ fn what_is_broken_or_not_there_is_refused_with_what_to_do() {
         ("ssl = { options = [\"cookie_exchange\"] }", "can go"),
         (
             "ssl = { cipher = \"x\" }",
-            "there is no `ssl.cipher`; there are ciphers",
+            "there is no `ssl.cipher`; there are certificate, ciphers",
         ),
     ] {
         let fault = fault(text);
@@ -162,6 +168,51 @@ fn what_is_broken_or_not_there_is_refused_with_what_to_do() {
     }
     let own = read("[host.\"a.example\"]\nssl = { protocol = \"tlsv1\" }\n").unwrap_err();
     assert!(own[0].starts_with("spondee.toml:2: "), "{own:?}");
+}
+
+/// For all clients and for direct TLS: certificate and key.
+fn named(settings: &Settings, host: &str) -> [Option<[String; 2]>; 2] {
+    let Named { all, direct } = of(settings, host).certificates;
+    let text = |path: PathBuf| path.display().to_string();
+    [all, direct].map(|location| {
+        location.map(|location| [text(location.certificate.clone()), text(location.key())])
+    })
+}
+
+#[test]
+fn certificates_are_named_for_all_hosts_or_one_and_for_direct_tls() {
+    let settings = read(
+        "certificate = \"certs/all.pem\"\nc2s_direct_tls_certificate = \"/d/fullchain.pem\"\n\
+         [host.\"a.example\"]\n\
+         [host.\"b.example\"]\ncertificate = \"b.crt\"\n\
+         [host.\"c.example\"]\ncertificate = \"b.crt\"\nssl = { certificate = \"c.crt\", key = \"keys/c\" }\n\
+         c2s_direct_tls_ssl = { certificate = \"d.crt\" }\n\
+         [host.\"d.example\"]\nc2s_direct_tls_certificate = \"certs/all.pem\"\n\
+         [host.\"e.example\"]\nc2s_ssl = { certificate = \"e.crt\" }\nc2s_direct_tls_certificate = \"e2.crt\"\n",
+    )
+    .unwrap();
+    let pair = |certificate: &str, key: &str| Some([certificate, key].map(str::to_owned));
+    let all = pair("/certs/all.pem", "/certs/all.key");
+    let direct = pair("/d/fullchain.pem", "/d/privkey.pem");
+    assert_eq!(named(&settings, "a.example"), [all.clone(), direct]);
+    // What the host says goes before what is said for all, of whatever service.
+    assert_eq!(
+        named(&settings, "b.example"),
+        [pair("/b.crt", "/b.key"), None]
+    );
+    assert_eq!(
+        named(&settings, "c.example"),
+        [pair("/c.crt", "/keys/c"), pair("/d.crt", "/d.key")]
+    );
+    assert_eq!(named(&settings, "d.example"), [all, None]);
+    assert_eq!(
+        named(&settings, "e.example"),
+        [pair("/e.crt", "/e.key"), pair("/e2.crt", "/e2.key")]
+    );
+    let paths = settings.certificate_paths();
+    for path in ["/certs", "/b.crt", "/keys/c", "/e2.key"] {
+        assert!(paths.contains(&PathBuf::from(path)), "{path}: {paths:?}");
+    }
 }
 
 #[test]

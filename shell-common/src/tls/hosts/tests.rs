@@ -37,7 +37,7 @@ impl Certs {
 
     fn found(&self, host: &str) -> Option<Vec<u8>> {
         let hosts = self.load(host).tls;
-        let host = hosts.hosts.get(&domain(host))?;
+        let host = &hosts.hosts.get(&domain(host))?.first;
         host.end_point.clone()
     }
 

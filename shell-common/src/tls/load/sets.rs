@@ -105,7 +105,7 @@ fn pipe(path: &Path) {
 
 /// How many certificates a client gets, behind a handshake that the key signed.
 fn sent(tls: &TlsHosts) -> usize {
-    let host = tls.hosts.get(&domain("a.example")).unwrap();
+    let host = &tls.hosts.get(&domain("a.example")).unwrap().first;
     let (config, _) = host.direct.of(&[], &[]);
     let config = Arc::clone(config);
     let (mut ours, mut theirs) = UnixStream::pair().unwrap();

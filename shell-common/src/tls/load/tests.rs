@@ -62,7 +62,7 @@ fn two() -> (Certs, TlsHosts) {
 }
 
 fn end_point(tls: &TlsHosts, host: &str) -> Option<Vec<u8>> {
-    tls.hosts.get(&domain(host))?.end_point.clone()
+    tls.hosts.get(&domain(host))?.first.end_point.clone()
 }
 
 /// What is said then, and what may become of the files of `a.example`.
@@ -373,7 +373,7 @@ fn a_host_that_keeps_its_certificate_takes_over_what_is_said_of_its_tls() {
     use crate::tls::{Policy, Versions};
     let (certs, before) = two();
     let versions = |tls: &TlsHosts, host: &str| {
-        let tls = tls.hosts.get(&domain(host)).unwrap();
+        let tls = &tls.hosts.get(&domain(host)).unwrap().first;
         let suites = &tls.starttls.of(&[], &[]).0.crypto_provider().cipher_suites;
         suites
             .iter()
@@ -390,6 +390,7 @@ fn a_host_that_keeps_its_certificate_takes_over_what_is_said_of_its_tls() {
     let policy = HostPolicy {
         starttls: modern.clone(),
         direct: modern,
+        ..HostPolicy::default()
     };
     policies.insert(domain("a.example"), policy);
     let after = before.reload(certs.root(), &hosts(), &policies);

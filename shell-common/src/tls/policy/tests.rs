@@ -198,6 +198,7 @@ fn dhparam_without_an_rsa_key_is_told() {
     let host = HostPolicy {
         starttls: policy.clone(),
         direct: policy,
+        ..HostPolicy::default()
     };
     let remark = host.remark(Signature::Ecdsa).unwrap();
     assert_eq!(remark.severity, Severity::Warning);
@@ -221,6 +222,7 @@ fn suites_that_go_with_no_key_of_the_host_are_told() {
             ..Policy::default()
         },
         direct: Policy::default(),
+        ..HostPolicy::default()
     };
     let remark = policy(Versions::From12).remark(Signature::Ecdsa).unwrap();
     assert_eq!(remark.severity, Severity::Warning);

@@ -9,7 +9,7 @@ use rustls::{
 use spondee_core::port::Opening;
 
 use super::*;
-use crate::tls::{Pump, Received};
+use crate::tls::{Location, Named, Pump, Received};
 
 static TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 static TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -145,6 +145,33 @@ fn each_client_is_shown_the_certificate_whose_signature_it_takes() {
     kind(&certs, "ec-P-256.crt", "ec-P-256.key");
     let (tls, report) = load(&certs, &TlsHosts::default());
     assert!(second(&report).is_none() && shown(&tls, TLS13, &RSA).is_none());
+}
+
+/// A file that is named is one of a kind, whatever else lies in the directory of all.
+#[test]
+fn a_directory_that_is_named_may_hold_both_and_a_file_is_one() {
+    let certs = both();
+    let host = domain("a.example");
+    for (name, has_rsa) in [("", true), ("a.example.crt", false)] {
+        let mut policies = Policies::default();
+        let location = Location {
+            certificate: certs.path(name),
+            key: None,
+        };
+        let policy = HostPolicy {
+            certificates: Named {
+                all: Some(location),
+                direct: None,
+            },
+            ..HostPolicy::default()
+        };
+        policies.insert(host.clone(), policy);
+        let loaded = TlsHosts::load(certs.root(), std::slice::from_ref(&host), &policies);
+        assert_eq!(second(&loaded.hosts[0]).is_some(), has_rsa, "{loaded:?}");
+        let tls = Arc::new(loaded.tls);
+        assert_eq!(shown(&tls, TLS13, &RSA).is_some(), has_rsa);
+        assert!(shown(&tls, TLS13, &ECDSA).is_some());
+    }
 }
 
 /// As the first does.

@@ -43,6 +43,7 @@ fn server(dhe: Dhe) -> Server {
     let host = HostPolicy {
         starttls: policy.clone(),
         direct: policy,
+        ..HostPolicy::default()
     };
     policies.insert(domain(HOST), host);
     let hosts = Arc::new(TlsHosts::load(&directory.0, &[domain(HOST)], &policies).tls);
