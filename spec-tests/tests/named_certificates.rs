@@ -295,7 +295,7 @@ fn each_host_and_its_direct_tls_are_served_with_what_is_named_for_them() {
     }
 }
 
-/// Nothing is there to keep: what is named and broken is told, and what else there is is served.
+/// Nothing is there to keep: what is named and broken is told, and what else there is is served, other hosts too.
 #[test]
 fn a_start_serves_what_can_be_used_and_says_what_cannot() {
     for (options, harmed, expected, words) in [
@@ -320,8 +320,10 @@ fn a_start_serves_what_can_be_used_and_says_what_cannot() {
     ] {
         let stopped = Server::prepare(Scratch::new().unwrap(), "").unwrap();
         let files = Files::of(&stopped);
-        files.name(options);
+        files.name(&format!("{options}\n[host.\"b.example\"]"));
         files.remove(harmed);
+        let certs = files.root.join("certs");
+        files.authorities[0].issue(&certs, "b.example").unwrap();
         let (code, said) = stopped.outcome(&["check", "certs"]).unwrap();
         assert!(
             code == 3 && said.contains(words),
@@ -335,6 +337,7 @@ fn a_start_serves_what_can_be_used_and_says_what_cannot() {
         let command = Command::new(stopped.binary());
         let server = stopped.begin(command).unwrap();
         server.wait_for_log(&["ERROR", words]).unwrap();
+        Client::connect_tls(server.tls, "b.example", &files.trust(Found), &[]).unwrap();
         if expected[0] == Nothing {
             let trust = files.trust(Direct);
             Client::connect_tls(server.tls, HOST, &trust, &[]).unwrap();
