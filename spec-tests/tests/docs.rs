@@ -67,14 +67,19 @@ fn sources(directories: &[&str]) -> String {
     all
 }
 
-#[test]
-fn every_test_that_shows_a_promise_is_there() {
-    let tests = sources(&[
+/// Wherever there are tests.
+fn tests() -> String {
+    sources(&[
         "core/src",
         "shell-common",
         "shell-mio/src",
         "spec-tests/tests",
-    ]);
+    ])
+}
+
+#[test]
+fn every_test_that_shows_a_promise_is_there() {
+    let tests = tests();
     for page in files(&root().join("docs"), ".md") {
         let text = fs::read_to_string(&page).unwrap();
         for row in rows(&text, "What is promised, and the test that shows it") {
@@ -85,6 +90,29 @@ fn every_test_that_shows_a_promise_is_there() {
                 assert!(there, "{}: {name}", page.display());
             }
             assert!(named > 0, "{}: {row:?}", page.display());
+        }
+    }
+}
+
+/// Each sentence of Prosody's manual is shown by tests, or it is said why not.
+#[test]
+fn every_promise_of_prosodys_manual_is_shown_or_said_to_come() {
+    let tests = tests();
+    for (page, sentences) in [("security", 30), ("passwords", 20)] {
+        let text = fs::read_to_string(root().join(format!("docs/{page}.md"))).unwrap();
+        let rows = rows(&text, "Prosody's page, sentence by sentence");
+        assert!(rows.len() > sentences, "{page}: {}", rows.len());
+        for row in &rows {
+            let [_, here, shown] = &row[..] else {
+                panic!("{page}: {row:?}");
+            };
+            let names: Vec<_> = quoted(shown).collect();
+            for name in &names {
+                assert!(tests.contains(&format!("fn {name}(")), "{page}: {name}");
+            }
+            let is_open = ["advice", "later"].contains(&shown.trim());
+            assert_eq!(names.is_empty(), is_open, "{page}: {row:?}");
+            assert!(is_open || !here.trim().is_empty(), "{page}: {row:?}");
         }
     }
 }
