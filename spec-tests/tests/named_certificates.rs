@@ -334,6 +334,11 @@ fn a_start_serves_what_can_be_used_and_says_what_cannot() {
             code == 3 && said.contains(words),
             "{options}: {code} {said}"
         );
+        if expected[0] == Nothing {
+            let (code, said) = stopped.outcome(&["cert", "show", HOST]).unwrap();
+            let but = "direct/localhost.crt for direct TLS";
+            assert!(code == 1 && said.contains(but), "{code} {said}");
+        }
         let command = Command::new(stopped.binary());
         let server = stopped.begin(command).unwrap();
         server.wait_for_log(&["ERROR", words]).unwrap();

@@ -111,8 +111,10 @@ fn find(what: &Path, source: &Source) -> Result<Found, Failure> {
     let source = match report.state {
         HostState::Found(source) | HostState::Kept(source) => source,
         HostState::Missing { why } => {
+            let but = direct.map(|own| format!(" but {} for direct TLS", own.file.display()));
             return Err(Failure::Refused(format!(
-                "there is no certificate for {host}: {why}; a file is named with its path, such as ./{host}"
+                "there is no certificate for {host}{}: {why}; a file is named with its path, such as ./{host}",
+                but.unwrap_or_default()
             )));
         }
         HostState::Unusable => {
