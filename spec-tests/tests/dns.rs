@@ -119,9 +119,12 @@ fn names_become_addresses_and_services_become_targets_in_their_order() {
         unbound.services("_xmpps-server._tcp.a.example"),
         Outcome::Found(Found::NoService, Source::Dns)
     );
-    let services = |of: &str| match unbound.services(of) {
-        Outcome::Found(Found::Services(services), Source::Dns) => order(services, &mut roll),
-        other => panic!("{other:?}"),
+    let services = |of: &str| {
+        let outcome = unbound.services(of);
+        let Outcome::Found(Found::Services(services), Source::Dns) = outcome else {
+            panic!("{outcome:?}");
+        };
+        order(services, &mut roll)
     };
     let targets: Vec<String> = services("_xmpp-server._tcp.a.example")
         .iter()
