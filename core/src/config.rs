@@ -69,7 +69,7 @@ pub enum Host {
 pub struct HostConfig {
     /// `c2s_require_encryption`, `disable_sasl_mechanisms`, `insecure_sasl_mechanisms`, `allow_unencrypted_plain_auth`.
     pub sasl: SaslPolicy,
-    /// `authentication`: what is kept of new passwords.
+    /// `authentication`: what is kept of new passwords, or who is asked in its place.
     pub provider: Provider,
     /// Whether STARTTLS can be offered.
     pub tls: TlsAvailable,
@@ -168,8 +168,21 @@ impl HostConfig {
         host.sasl.warn_beside(host.provider, from);
         match host.provider {
             Provider::Hashed | Provider::Plain => host,
+            Provider::Ldap => host.of_directory(from),
             Provider::Anonymous => host.of_guests(),
         }
+    }
+
+    /// Nobody makes accounts here whom the directory does not know.
+    fn of_directory(mut self, from: &mut impl Source) -> Self {
+        if self.registration.by == WhoRegisters::Anybody {
+            from.warn(
+                "`allow_registration` has no effect while `authentication` is \"ldap\": who is in the directory has an account"
+                    .into(),
+            );
+            self.registration.by = WhoRegisters::Administrators;
+        }
+        self
     }
 
     /// Nothing is kept of guests: no messages, no sessions without connections, which strangers could make by the thousand.

@@ -13,7 +13,7 @@ use crate::envelope::{Receipt, Sent};
 use crate::jid::{BareJid, Domain, Jid, Resource};
 use crate::limits::{STORE_BATCH_BYTES, STORE_BATCH_OPS};
 use crate::port::{ArchiveTask, CommandId, ConnId, Imported};
-use crate::sasl::{Dates, Hashes, Status, Tombstones, Verifier};
+use crate::sasl::{Dates, Hashes, SignIn, Status, Tombstones, Verifier};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
 use crate::store::{Batch, Op, Owed, Row};
@@ -42,6 +42,10 @@ pub(crate) enum Wait {
     Credentials(ConnId, u64),
     /// A stream wants keys derived from a password.
     Derive(ConnId),
+    /// A stream wants a password judged by a directory.
+    Judge(ConnId),
+    /// An account is made of whom a directory knows.
+    Newcomer(Box<Newcomer>),
     /// Messages are with the store.
     Append(Box<Appended>),
     /// Nobody waits for what went to the store.
@@ -62,6 +66,16 @@ pub(crate) struct Pretence {
     pub(crate) stanza: Arc<Stanza>,
     pub(crate) to: Jid,
     pub(crate) receipt: Option<Receipt>,
+}
+
+/// Somebody who signs in to an account that is being made for that.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) conn: ConnId,
+    pub(crate) peer: IpAddr,
+    pub(crate) sign_in: SignIn,
+    /// How many changes of credentials the shard has made with this one.
+    pub(crate) as_of: u64,
 }
 
 /// Messages of an account that are to be on disk.

@@ -92,6 +92,7 @@ impl Offline {
                 Action::Close { .. }
                 | Action::Flush { .. }
                 | Action::HandOff { .. }
+                | Action::Judge { .. }
                 | Action::Pause { .. }
                 | Action::Resume { .. }
                 | Action::Secure { .. }

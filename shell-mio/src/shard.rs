@@ -13,6 +13,7 @@ use spondee_core::arena::ArenaKey as _;
 use spondee_core::envelope::Place;
 use spondee_core::jid::Domain;
 use spondee_core::port::{Action, Closed, ConnId, Input, Listener, Opening, Standing};
+use spondee_core::sasl::Judgement;
 use spondee_core::shard::Shard;
 use spondee_core::time::{Instant, Now};
 use spondee_shell_common::clock::Clock;
@@ -526,6 +527,10 @@ impl Thread {
                 // Not read until it has arrived.
                 self.pause(conn);
                 self.moving.push((conn, to));
+            }
+            Action::Judge { ticket, .. } => {
+                let judgement = Judgement::None;
+                self.refused.push(Input::Judged { ticket, judgement });
             }
             Action::Note(what) => note::log(&what),
             Action::Pause { conn } => self.pause(conn),

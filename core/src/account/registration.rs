@@ -5,7 +5,8 @@ use alloc::sync::Arc;
 
 use super::{Account, Cx, Saying, SessionKey, Wish};
 use crate::effects::Effects;
-use crate::registration;
+use crate::registration::{self, Change, IN_DIRECTORY};
+use crate::sasl::Provider;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::xml::Ns;
 
@@ -20,10 +21,13 @@ impl Account {
         let payload = iq.payload()?;
         let change = match iq.kind() {
             Kind::Iq(IqType::Get) if payload.is(Ns::Registration, "query") => {
-                cx.answer(
-                    key,
-                    iq.result(|w| registration::on_file(w, &self.jid)).into(),
-                );
+                let on_file = match cx.host.provider {
+                    Provider::Ldap => registration::in_directory,
+                    Provider::Anonymous | Provider::Hashed | Provider::Plain => {
+                        registration::on_file
+                    }
+                };
+                cx.answer(key, iq.result(|w| on_file(w, &self.jid)).into());
                 return None;
             }
             // RFC 6120 §8.3.3.3: "understands the namespace but does not recognize the element name".
@@ -34,6 +38,13 @@ impl Account {
             }
         };
         match change {
+            Ok(Change::Password(_)) if cx.host.provider == Provider::Ldap => {
+                // XEP-0077 §3.3: "does not allow password changes"; the text is for people.
+                if let Some(error) = iq.refusal(Condition::NotAllowed, Some(IN_DIRECTORY)) {
+                    cx.answer(key, error.into());
+                }
+                None
+            }
             // Not before it is done.
             Ok(change) => Some(Wish::Change(change, Arc::clone(&iq), cx.part())),
             Err(condition) => {

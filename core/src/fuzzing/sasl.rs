@@ -11,9 +11,9 @@ use crate::entropy::Entropy;
 use crate::jid::{BareJid, Domain};
 use crate::sasl::client::{Binding, ClientFirst, ClientKeys, plain};
 use crate::sasl::{
-    ChannelBindings, Context, Credentials, DeriveParams, Derives, Exchange, Failure, Mechanism,
-    Offer, Plus, Provider, SaslPolicy, Status, Step, Transport, Verified, Verifier, offer,
-    prepare_password,
+    ChannelBindings, Context, Credentials, DeriveParams, Derives, Exchange, Failure, Judgement,
+    Mechanism, Offer, Plus, Provider, SaslPolicy, Status, Step, Transport, Verified, Verifier,
+    offer, prepare_password,
 };
 use crate::secret::Secret;
 
@@ -109,6 +109,12 @@ impl Server {
                     lookup.found(known, self.cx(), &mut entropy)
                 }
                 Step::Derive(job, password, derive) => derive.derived(&job.derive(&password)),
+                Step::Judge(password, judge) => {
+                    judge.judged(match password.expose() == PASSWORD.as_bytes() {
+                        true => Judgement::Right,
+                        false => Judgement::Wrong,
+                    })
+                }
                 Step::Challenge(..) | Step::Proof(..) | Step::Success(..) | Step::Failure(_) => {
                     return step;
                 }
@@ -168,7 +174,9 @@ fn strange_messages(bytes: &mut Cursor<'_>) {
                 assert!(!disabled || status == Status::Disabled && says_password(last));
                 return;
             }
-            Step::Proof(..) | Step::Lookup(..) | Step::Derive(..) => panic!("settled"),
+            Step::Proof(..) | Step::Lookup(..) | Step::Derive(..) | Step::Judge(..) => {
+                panic!("settled")
+            }
         };
     }
     panic!("an exchange without end");
@@ -280,7 +288,11 @@ fn outcome(step: Step) -> Result<Verified, Option<Failure>> {
     match step {
         Step::Success(verified, _) => Ok(verified),
         Step::Failure(failure) => Err(Some(failure)),
-        Step::Challenge(..) | Step::Proof(..) | Step::Lookup(..) | Step::Derive(..) => Err(None),
+        Step::Challenge(..)
+        | Step::Proof(..)
+        | Step::Lookup(..)
+        | Step::Derive(..)
+        | Step::Judge(..) => Err(None),
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{CommandId, CommandResult, ConnId, Note, Ticket};
 use crate::envelope::{Envelope, Place};
-use crate::jid::Domain;
+use crate::jid::{BareJid, Domain};
 use crate::sasl::DeriveParams;
 use crate::secret::Secret;
 use crate::store::Batch;
@@ -46,6 +46,15 @@ pub enum Action {
         conn: ConnId,
         /// The shard that owns its account.
         to: Place,
+    },
+    /// Ask the directory of the account's host whether this is its password. It waits, so somewhere else. Answered by `Input::Judged`.
+    Judge {
+        /// For the answer.
+        ticket: Ticket,
+        /// Whose password it is said to be; the directory is asked about the localpart.
+        account: BareJid,
+        /// Prepared password. Nobody keeps it.
+        password: Secret,
     },
     /// For the log and the counters.
     Note(Note),

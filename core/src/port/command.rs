@@ -302,6 +302,8 @@ impl Show {
 pub enum CommandError {
     /// The workers or the store are too busy.
     Busy,
+    /// A directory has the passwords of the host: they are set there, and accounts are made when their users come.
+    Directory,
     /// There is such an account already.
     Exists,
     /// There is no room on the disk.

@@ -8,7 +8,7 @@ use super::{Command, CommandId, ConnId, Ticket};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::jid::BareJid;
-use crate::sasl::{ChannelBindings, ScramKeys};
+use crate::sasl::{ChannelBindings, Judgement, ScramKeys};
 use crate::store::{Reply, StoreError};
 
 /// Everything that can happen to a shard. A run is a list of these with their times.
@@ -50,6 +50,13 @@ pub enum Input<'a> {
     Evict {
         /// This connection.
         conn: ConnId,
+    },
+    /// Answer to `Action::Judge`.
+    Judged {
+        /// The question.
+        ticket: Ticket,
+        /// What the directory says, if it says anything.
+        judgement: Judgement,
     },
     /// A new configuration. Streams to hosts that are gone are closed with `host-gone`.
     Reload(Arc<Config>),

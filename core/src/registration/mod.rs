@@ -11,5 +11,7 @@ mod tests;
 mod throttle;
 
 pub use options::{RegistrationOptions, Reserved, WhoRegisters};
-pub(crate) use request::{Application, Change, apply_for, change, fields, on_file};
+pub(crate) use request::{
+    Application, Change, IN_DIRECTORY, apply_for, change, fields, in_directory, on_file,
+};
 pub(crate) use throttle::Registrations;

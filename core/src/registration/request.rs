@@ -83,6 +83,18 @@ pub(crate) fn on_file(w: &mut Writer<'_>, own: &BareJid) {
     w.open("password").close().close();
 }
 
+/// Where a directory has the passwords.
+pub(crate) const IN_DIRECTORY: &str =
+    "The password is that of your organisation's directory, and is changed there.";
+
+/// Writes what is on file of an account whose password a directory has: no field to give another one in.
+pub(crate) fn in_directory(w: &mut Writer<'_>, own: &BareJid) {
+    w.open("query").attribute("xmlns", Ns::Registration.uri());
+    w.open("registered").close();
+    w.leaf("instructions", IN_DIRECTORY);
+    w.leaf("username", own.local().unwrap_or_default()).close();
+}
+
 /// Writes what a stranger is to say (XEP-0077 §3.1).
 pub(crate) fn fields(w: &mut Writer<'_>) {
     w.open("query").attribute("xmlns", Ns::Registration.uri());

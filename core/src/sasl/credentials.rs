@@ -114,6 +114,8 @@ pub enum Form {
     PartlyHashed,
     /// The password itself.
     Plain,
+    /// Whatever is kept, the host's directory is asked.
+    Elsewhere,
     /// Nothing, or nothing that can be read: nobody can sign in.
     None,
 }
@@ -201,6 +203,12 @@ impl Credentials {
     pub const fn hashed(status: Status, keys: Vec<ScramKeys>) -> Self {
         let verifier = Verifier::Keys(keys);
         Self { status, verifier }
+    }
+
+    /// Of an account whose password a directory has. By it nobody signs in where passwords are kept here.
+    #[must_use]
+    pub const fn without_password() -> Self {
+        Self::hashed(Status::Enabled, Vec::new())
     }
 
     /// The row as kept.
@@ -424,6 +432,13 @@ pub(super) const RECORD_OF_NOBODY: [u8; RECORD_BYTES] = {
     record
 };
 const _: () = assert!(SALT_BYTES == 16);
+
+/// A record of nobody whose password a directory has.
+pub(super) const RECORD_WITHOUT_PASSWORD: [u8; 1 + 4 * Hash::ALL.len()] = {
+    let mut record = [0; 1 + 4 * Hash::ALL.len()];
+    record[0] = ENABLED;
+    record
+};
 
 /// A record of nobody with a password.
 pub(super) const PLAIN_RECORD_OF_NOBODY: [u8; 12] = *b"\x03no password";

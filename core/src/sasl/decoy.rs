@@ -4,7 +4,9 @@
 
 use bytes::Bytes;
 
-use super::credentials::{PLAIN_RECORD_OF_NOBODY, RECORD_OF_NOBODY, SALT_BYTES};
+use super::credentials::{
+    PLAIN_RECORD_OF_NOBODY, RECORD_OF_NOBODY, RECORD_WITHOUT_PASSWORD, SALT_BYTES,
+};
 use super::{Context, Credentials, DeriveParams, Hash, Provider, ScramKeys};
 use crate::entropy::keyed_hash;
 use crate::jid::BareJid;
@@ -65,6 +67,7 @@ pub fn pretend_to_read(provider: Provider) -> Bytes {
     let record: &[u8] = match provider {
         // Of guests nothing is read.
         Provider::Anonymous | Provider::Hashed => &RECORD_OF_NOBODY,
+        Provider::Ldap => &RECORD_WITHOUT_PASSWORD,
         Provider::Plain => &PLAIN_RECORD_OF_NOBODY,
     };
     let record = Bytes::copy_from_slice(core::hint::black_box(record));
@@ -92,6 +95,8 @@ mod tests {
         let read = Credentials::from_record(&PLAIN_RECORD_OF_NOBODY).unwrap();
         assert!(read.keys().is_empty());
         assert_eq!(read.to_record()[..], PLAIN_RECORD_OF_NOBODY);
+        let without = Credentials::without_password();
+        assert_eq!(without.to_record()[..], RECORD_WITHOUT_PASSWORD);
     }
 
     #[test]

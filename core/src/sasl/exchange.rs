@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{
-    Credentials, DeriveParams, Failure, Hash, Mechanism, Offer, Plus, Provider, ScramKeys,
+    Credentials, DeriveParams, Failure, Hash, Judge, Mechanism, Offer, Plus, Provider, ScramKeys,
     Transport, anonymous, digest_md5, external, plain, scram,
 };
 use crate::entropy::Entropy;
@@ -95,6 +95,16 @@ pub struct Verified {
     account: BareJid,
     mechanism: Mechanism,
     outdated: Option<Secret>,
+    vouched: Vouched,
+}
+
+/// Who says that it is so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Vouched {
+    /// What is kept here, or the client's certificate; of guests nobody.
+    Here,
+    /// The host's directory.
+    ByDirectory,
 }
 
 impl Verified {
@@ -107,7 +117,18 @@ impl Verified {
             account,
             mechanism,
             outdated,
+            vouched: Vouched::Here,
         }
+    }
+
+    pub(super) fn vouched_for(self, vouched: Vouched) -> Self {
+        Self { vouched, ..self }
+    }
+
+    /// Whether the host's directory says so: then the account may not be there yet.
+    #[must_use]
+    pub const fn is_by_directory(&self) -> bool {
+        matches!(self.vouched, Vouched::ByDirectory)
     }
 
     /// Whose credentials were verified.
@@ -163,6 +184,8 @@ pub enum Step {
     Lookup(BareJid, Lookup),
     /// Derive keys from the password, then `Derive::derived`.
     Derive(DeriveParams, Secret, Derive),
+    /// Ask the host's directory whether this is the password of the account that was looked up, then `Judge::judged`.
+    Judge(Secret, Judge),
     /// Signed in. The data goes into `<success/>`; `None` and empty data differ (RFC 6120 §6.4.6).
     Success(Verified, Option<Vec<u8>>),
     /// Over.
@@ -266,6 +289,10 @@ impl Lookup {
                 Ok(verified) => Step::Success(verified, None),
                 Err(failure) => Step::Failure(failure),
             },
+            Asked::Plain(asked) if cx.provider == Provider::Ldap => {
+                let (password, judge) = asked.judged_elsewhere(credentials);
+                Step::Judge(password, judge)
+            }
             Asked::Plain(asked) => {
                 let (job, password, deriving) = asked.found(credentials, cx);
                 Step::Derive(job, password, Derive(Deriving::Plain(deriving)))

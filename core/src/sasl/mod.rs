@@ -9,6 +9,7 @@ pub mod client;
 mod credentials;
 mod decoy;
 mod digest_md5;
+mod directory;
 mod downgrade;
 mod exchange;
 mod external;
@@ -36,6 +37,7 @@ pub use credentials::{
     Status, Verifier, prepare_new_password, prepare_password,
 };
 pub use decoy::pretend_to_read;
+pub use directory::{Judge, Judgement};
 pub use exchange::{Context, Derive, Derives, Exchange, Lookup, SignIn, Step, Verified};
 pub use failure::{Failure, Subject};
 pub use hash::Hash;

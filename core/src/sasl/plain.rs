@@ -5,8 +5,8 @@ use core::str;
 
 use super::standing::Standing;
 use super::{
-    Context, Credentials, DeriveParams, Failure, Hash, Mechanism, ScramKeys, Verified, Verifier,
-    decoy, identity, prepare_password,
+    Context, Credentials, DeriveParams, Failure, Hash, Judge, Mechanism, ScramKeys, Verified,
+    Verifier, decoy, identity, prepare_password,
 };
 use crate::entropy::keyed_hash;
 use crate::jid::BareJid;
@@ -46,6 +46,13 @@ impl Asked {
     /// Whom to look up.
     pub(super) const fn account(&self) -> &BareJid {
         &self.account
+    }
+
+    /// What a directory is asked, whoever it is and whatever is kept of the account.
+    pub(super) fn judged_elsewhere(self, credentials: Option<&Credentials>) -> (Secret, Judge) {
+        let standing = credentials.map(|credentials| Standing::of(credentials.status));
+        let standing = standing.unwrap_or(Standing::Unknown);
+        (self.password, Judge::new(self.account, standing))
     }
 
     /// The job for a worker, under the strongest hash that the account has; an unknown user costs the same, and so does an account of

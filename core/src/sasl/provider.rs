@@ -1,6 +1,6 @@
 //! What a host keeps of passwords, and when what is kept is made anew. The names are Prosody's.
 
-use super::{Credentials, Hash, Mechanism, Verifier};
+use super::{Credentials, Hash, Mechanism, Verified, Verifier};
 use crate::options::{Source, of_host};
 
 /// `authentication`: what is kept of a new password. What was kept before stays what it is, until the password is set anew or, from a
@@ -12,6 +12,8 @@ pub enum Provider {
     Hashed,
     /// `internal_plain`: the password.
     Plain,
+    /// `ldap`: nothing. A directory is asked.
+    Ldap,
     /// `anonymous`: there are none. Whoever comes is a guest, of whom nothing is kept.
     Anonymous,
 }
@@ -25,7 +27,8 @@ impl Provider {
                 "What is kept of passwords: \"internal_hashed\" keeps keys, by which clients sign in and from which no password can be \
                  read; \"internal_plain\" keeps the passwords themselves, so that whoever reads the disk, a backup or an exported file has \
                  them all. It counts for passwords that are set from then on. Where it is \"internal_hashed\" again, each password that was \
-                 kept becomes keys when its user signs in, and all of them do by `spondee passwords upgrade`. \"anonymous\" has no accounts: \
+                 kept becomes keys when its user signs in, and all of them do by `spondee passwords upgrade`. \"ldap\" keeps nothing and asks a \
+                 directory, by the options that begin with ldap_. \"anonymous\" has no accounts: \
                  whoever connects is a guest under a name of the server's making, and nothing is kept of guests. A change from or to it \
                  needs a restart.",
             )
@@ -51,6 +54,19 @@ impl Provider {
         provider
     }
 
+    /// Whether somebody who was verified has shown what is asked for here: it may have changed since the sign-in began.
+    #[must_use]
+    pub fn takes(self, verified: &Verified) -> bool {
+        let is_right = match verified.mechanism() {
+            // Nobody is asked.
+            Mechanism::Anonymous | Mechanism::External => true,
+            Mechanism::DigestMd5 | Mechanism::Plain | Mechanism::Scram(..) => {
+                verified.is_by_directory() == (self == Self::Ldap)
+            }
+        };
+        is_right && self.has(verified.mechanism())
+    }
+
     /// Whether this mechanism can prove anything where this is kept.
     #[must_use]
     pub const fn has(self, mechanism: Mechanism) -> bool {
@@ -58,9 +74,9 @@ impl Provider {
             Mechanism::Anonymous => matches!(self, Self::Anonymous),
             // It is made of the password itself.
             Mechanism::DigestMd5 => matches!(self, Self::Plain),
-            Mechanism::External | Mechanism::Plain | Mechanism::Scram(..) => {
-                !matches!(self, Self::Anonymous)
-            }
+            Mechanism::External | Mechanism::Plain => !matches!(self, Self::Anonymous),
+            // A directory is shown the password, and gives none.
+            Mechanism::Scram(..) => matches!(self, Self::Hashed | Self::Plain),
         }
     }
 }
@@ -68,20 +84,15 @@ impl Provider {
 const WORDS: &[(&str, Provider)] = &[
     ("internal_hashed", Provider::Hashed),
     ("internal_plain", Provider::Plain),
+    ("ldap", Provider::Ldap),
     ("anonymous", Provider::Anonymous),
 ];
 
 /// Providers of Prosody, and why they are none here.
-const OTHERS: &[(&str, &str)] = &[
-    (
-        "insecure",
-        "with a name that is somebody's nobody signs in without the right password; there are \"internal_hashed\", \"internal_plain\" and \"anonymous\"",
-    ),
-    (
-        "ldap",
-        "accounts are kept by the server itself; there are \"internal_hashed\" and \"internal_plain\"",
-    ),
-];
+const OTHERS: &[(&str, &str)] = &[(
+    "insecure",
+    "with a name that is somebody's nobody signs in without the right password; there are \"internal_hashed\", \"internal_plain\", \"ldap\" and \"anonymous\"",
+)];
 
 impl Credentials {
     /// Whether what is kept is not what this host would keep of the same password now: keys are missing or too cheap to try passwords
@@ -89,6 +100,8 @@ impl Credentials {
     #[must_use]
     pub fn is_outdated(&self, provider: Provider, rounds: u32) -> bool {
         match &self.verifier {
+            // It is another's to know which password is right.
+            Verifier::Keys(_) | Verifier::Password(_) if provider == Provider::Ldap => false,
             Verifier::Password(_) => provider == Provider::Hashed,
             Verifier::Keys(_) => Hash::ALL.into_iter().any(|hash| {
                 let keys = self.keys_for(hash);

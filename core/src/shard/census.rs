@@ -114,12 +114,24 @@ impl Shard {
             self.census.left.pop_front();
             let tally = Tally::of(counts).joined(self.census.meanwhile);
             let before = self.census.tallies.0.insert(host.clone(), tally);
-            if self.place.shard == 0 && before.unwrap_or_default().lacking != tally.lacking {
+            if self.place.shard == 0
+                && before.unwrap_or_default().lacking != tally.lacking
+                && self.offers_by_keys(host)
+            {
                 let host = host.clone();
                 self.fx.note(Note::KeysMissing { host, tally });
             }
         }
         self.count_next(now);
+    }
+
+    /// Whether anybody at this host signs in by what an account can lack.
+    fn offers_by_keys(&self, host: &Domain) -> bool {
+        let host = self.config.accounts(host);
+        host.is_some_and(|host| match host.provider {
+            Provider::Hashed | Provider::Plain => true,
+            Provider::Anonymous | Provider::Ldap => false,
+        })
     }
 
     /// An account of this shard was admitted that cannot sign in by these: nobody is to be offered them.

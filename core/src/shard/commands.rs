@@ -18,7 +18,7 @@ use crate::limits::{COMMANDS_WAITING_MAX, LEAVE_AGAIN, LEAVE_TRIES, LIST_MAX};
 use crate::options::Expiry;
 use crate::port::{
     AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult,
-    DeriveError, Note, UserEntry,
+    DeriveError, Note,
 };
 use crate::sasl::{
     CREDENTIALS, Credentials, Dates, DeriveParams, Hashes, Held, Provider, ScramKeys, Status,
@@ -74,6 +74,11 @@ impl Shard {
     }
 
     fn begin(&mut self, now: Now, by: Requester, command: Command) {
+        if let Command::Add { account, .. } | Command::Passwd { account, .. } = &command
+            && self.is_judged_elsewhere(account)
+        {
+            return self.finish(now, by, account, Err(CommandError::Directory));
+        }
         match command {
             Command::Add {
                 account,
@@ -172,6 +177,8 @@ impl Shard {
         match host.provider {
             Provider::Anonymous => self.finish(now, by, &account, Err(CommandError::Guests)),
             Provider::Hashed => self.derive_for(now, by, account, password, step),
+            // It became so with a reload.
+            Provider::Ldap => self.finish(now, by, &account, Err(CommandError::Directory)),
             Provider::Plain => {
                 self.verifier_made(now, by, account, step, Verifier::Password(password));
             }
@@ -336,7 +343,8 @@ impl Shard {
         let CommandWait { by, account, step } = wait;
         match (account, step) {
             (_, CommandStep::List) => {
-                let result = outcome.map(users).map_err(read_error);
+                let result = outcome.map(|replies| self.users(replies));
+                let result = result.map_err(read_error);
                 self.reply(now, by, result);
             }
             (_, CommandStep::Erase) => {
@@ -756,20 +764,6 @@ pub(super) fn prepared(password: &Secret) -> Result<Secret, CommandError> {
         Ok(prepared) => Ok(Secret::new(prepared.into_bytes())),
         Err(_) => Err(CommandError::Password),
     }
-}
-
-fn users(replies: Vec<Reply>) -> CommandReply {
-    let mut users = Vec::new();
-    for reply in replies {
-        if let Reply::Owners(owners) = reply {
-            users.extend(owners.into_iter().map(|(account, row)| UserEntry {
-                account,
-                status: Credentials::status_of(&row),
-                password: Credentials::form_of(&row),
-            }));
-        }
-    }
-    CommandReply::Users(users)
 }
 
 /// What was only read has changed nothing, whatever became of it.

@@ -328,7 +328,9 @@ impl Shard {
                 self.hang_up(now, conn, CloseReason::Ended);
             }
             Event::Derive(params, password) => self.derive(conn, params, password),
+            Event::Judge(account, password) => self.judge(now, conn, account, password),
             Event::Lookup(account) => self.look_up(now, conn, account),
+            Event::Newcomer(sign_in) => self.newcomer(now, conn, *sign_in),
             Event::Register(account) => self.register(now, conn, account),
             Event::Nonza(nonza) => self.nonza(now, conn, nonza),
             Event::Refused(error) => self.refused(now, conn, error),

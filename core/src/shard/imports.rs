@@ -164,6 +164,11 @@ impl Shard {
             created,
             updated,
         } = imported;
+        let proof = match self.is_judged_elsewhere(&account) {
+            // Whatever came with it is not what its user signs in by.
+            true => ImportedProof::Keys(Vec::new()),
+            false => proof,
+        };
         match proof {
             ImportedProof::Keys(keys) => {
                 let credentials = Credentials::hashed(status, keys);

@@ -12,6 +12,7 @@ mod flow;
 mod guests;
 mod imports;
 mod inbox;
+mod judging;
 mod loads;
 mod managed;
 mod owner;
@@ -227,6 +228,7 @@ impl Shard {
             },
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
             Input::Evict { conn } => self.evict(now, conn),
+            Input::Judged { ticket, judgement } => self.judged(now, ticket, judgement),
             Input::Reload(config) => self.reload(now, config),
             Input::Secured { conn, tls } => self.answered(now, conn, |s, cx| s.secured(cx, *tls)),
             Input::Shutdown => {
@@ -372,7 +374,9 @@ impl Shard {
                 | Wait::Census(_)
                 | Wait::Commit(_)
                 | Wait::Credentials(..)
+                | Wait::Judge(_)
                 | Wait::Load(_)
+                | Wait::Newcomer(_)
                 | Wait::Pretence(_)
                 | Wait::Quiet
                 | Wait::Read(..)
@@ -410,7 +414,8 @@ impl Shard {
             Wait::Quiet => {}
             Wait::Census(host) => self.counted(now, &host, outcome),
             Wait::Retention => self.retained(now, outcome),
-            Wait::Derive(_) => self.fx.bug(OTHER_QUESTION),
+            Wait::Newcomer(newcomer) => self.newcomer_kept(now, *newcomer, outcome.err()),
+            Wait::Derive(_) | Wait::Judge(_) => self.fx.bug(OTHER_QUESTION),
         }
         self.spend(now);
     }

@@ -262,7 +262,9 @@ const fn condition(error: CommandError) -> Condition {
         // Nobody asks for the end of a session.
         CommandError::NoSuchSession => Condition::ItemNotFound,
         // Nor for keys; and guests are refused before.
-        CommandError::Guests | CommandError::KeepsPasswords => Condition::NotAllowed,
+        CommandError::Directory | CommandError::Guests | CommandError::KeepsPasswords => {
+            Condition::NotAllowed
+        }
         CommandError::Password => Condition::NotAcceptable,
         CommandError::Store | CommandError::Unknown => Condition::InternalServerError,
     }

@@ -79,6 +79,7 @@ impl Shard {
                     return self.make_keys(now, by, account, row, password);
                 }
                 (Verifier::Password(_), Some(Provider::Anonymous)) => Err(CommandError::Guests),
+                (Verifier::Password(_), Some(Provider::Ldap)) => Err(CommandError::Directory),
                 (Verifier::Password(_), Some(Provider::Plain)) => Err(CommandError::KeepsPasswords),
                 (Verifier::Password(_), None) => Err(CommandError::NoSuchHost),
                 (Verifier::Keys(_), _) => Ok(CommandReply::Done),

@@ -9,9 +9,9 @@ use super::inbox::Errand;
 use super::{NAMELESS, Shard};
 use crate::account::{AccountKey, Session};
 use crate::jid::BareJid;
-use crate::port::{CommandError, CommandReply, Device, Line, UserDetails};
+use crate::port::{CommandError, CommandReply, Device, Line, UserDetails, UserEntry};
 use crate::sasl::{Credentials, Form, Status};
-use crate::store::Row;
+use crate::store::{Reply, Row};
 use crate::time::Now;
 use crate::wait::Requester;
 
@@ -21,8 +21,32 @@ impl Shard {
         let Some(row) = row else {
             return self.finish(now, by, account, Err(CommandError::NoSuchUser));
         };
-        let (status, form) = (Credentials::status_of(&row), Credentials::form_of(&row));
+        let status = Credentials::status_of(&row);
+        let form = self.form_of(account, &row);
         self.send_errand(now, by, account, Errand::Show(status, form));
+    }
+
+    /// Lines of a list.
+    pub(super) fn users(&self, replies: Vec<Reply>) -> CommandReply {
+        let mut users = Vec::new();
+        for reply in replies {
+            if let Reply::Owners(owners) = reply {
+                users.extend(owners.into_iter().map(|(account, row)| UserEntry {
+                    status: Credentials::status_of(&row),
+                    password: self.form_of(&account, &row),
+                    account,
+                }));
+            }
+        }
+        CommandReply::Users(users)
+    }
+
+    /// What is kept of an account's password, if that is of any meaning.
+    fn form_of(&self, account: &BareJid, row: &Row) -> Form {
+        match self.is_judged_elsewhere(account) {
+            true => Form::Elsewhere,
+            false => Credentials::form_of(row),
+        }
     }
 
     /// Whether an account that is not there can come in. One that could not be read or deleted, and is in memory only because this command

@@ -165,7 +165,12 @@ impl Shard {
     }
 
     /// Names the attempt if it may go on. If not, its answer waits.
-    fn weigh(&mut self, now: Now, conn: ConnId, account: Option<&BareJid>) -> Option<Attempt> {
+    pub(super) fn weigh(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        account: Option<&BareJid>,
+    ) -> Option<Attempt> {
         let attempt = self.attempt(conn, account)?;
         match self
             .throttle

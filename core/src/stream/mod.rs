@@ -55,8 +55,12 @@ pub(crate) enum Event {
     CutOff(Option<BareJid>),
     /// Derive keys from the password, then `derived`.
     Derive(DeriveParams, Secret),
+    /// Ask a directory whether this is the account's password, then `judged`; or `hold_up`.
+    Judge(BareJid, Secret),
     /// Look the credentials up, on the shard that owns the account, then `credentials`; or `hold_up`.
     Lookup(BareJid),
+    /// A directory vouches for who has no account here yet: `hold_up`, or make it, and then as `Verified`.
+    Newcomer(Box<SignIn>),
     /// The password for this account was right, which is not the last word: `prove` or `hold_up`.
     Proof(BareJid),
     /// The password for this account was wrong, or the name is none: `reject` or `hold_up`.

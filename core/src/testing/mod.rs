@@ -5,6 +5,6 @@ mod world;
 
 pub use store::Memory;
 pub use world::{
-    Bounds, Closing, Drain, Ended, Fate, Handshakes, Log, Mesh, Peer, Recording, Returned, Step,
-    StorePace, Taking, Told, Workers, World, tls_of,
+    Bounds, Closing, Directory, Drain, Ended, Fate, Handshakes, Log, Mesh, Peer, Recording,
+    Returned, Step, StorePace, Taking, Told, Workers, World, tls_of,
 };

@@ -46,7 +46,9 @@ impl<'a> Info<'a> {
                 kind: match asked.host.map(|host| host.provider) {
                     // XEP-0175 §5.
                     Some(Provider::Anonymous) => "anonymous",
-                    Some(Provider::Hashed | Provider::Plain) | None => "registered",
+                    Some(Provider::Hashed | Provider::Ldap | Provider::Plain) | None => {
+                        "registered"
+                    }
                 },
                 name: "",
                 features: features_of(asked.entity),

@@ -73,6 +73,7 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
         CommandError::Busy => Failure::Unusable(format!(
             "{nothing}: the server has too much to do at the moment; try again"
         )),
+        CommandError::Directory => Failure::Refused(in_directory(command, who)),
         CommandError::Exists if matches!(command, Command::Add { .. }) => Failure::Refused(
             format!("{who} exists already; `spondee user passwd {who}` gives it another password"),
         ),
@@ -116,6 +117,32 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
              server's, or above if none runs); once it is well, look with `spondee user list`"
         )),
     }
+}
+
+/// Where a directory has the passwords.
+pub(super) fn in_directory(command: &Command, who: &str) -> String {
+    let how = match command {
+        Command::Add { .. } => {
+            "add the user there, where `ldap_filter` finds it: the account is made when its user first signs in"
+        }
+        Command::Upgrade { .. } => "what was kept of one before stays as it is",
+        Command::Archive { .. }
+        | Command::Delete { .. }
+        | Command::Disable { .. }
+        | Command::Disconnect { .. }
+        | Command::Enable { .. }
+        | Command::Erase { .. }
+        | Command::Import { .. }
+        | Command::List { .. }
+        | Command::Passwd { .. }
+        | Command::Show { .. } => {
+            "set it there, and it is good at once; `spondee user disconnect` ends sessions that began with the one before"
+        }
+    };
+    format!(
+        "{}: the password of {who} is a directory's, because `authentication` of its host is \"ldap\"; {how}",
+        undone(command)
+    )
 }
 
 /// What has not happened.
@@ -240,6 +267,11 @@ mod tests {
         let disable = Command::Disable { account: juliet() };
         for (error, code, words) in [
             (CommandError::Busy, 3, "try again"),
+            (
+                CommandError::Directory,
+                1,
+                "juliet@example.org is a directory's",
+            ),
             (CommandError::Exists, 1, "juliet@example.org"),
             (CommandError::Full, 3, "no room"),
             (CommandError::Guests, 1, "juliet@example.org has guests"),
@@ -258,6 +290,23 @@ mod tests {
             let failure = refused(&disable, error);
             assert_eq!(failure.code(), code, "{error:?}");
             assert!(failure.message().unwrap().contains(words), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn where_a_directory_has_the_passwords_it_is_said_what_to_do_there() {
+        let passwd = Command::Passwd {
+            account: juliet(),
+            password: Secret::default(),
+        };
+        for (command, words) in [
+            (add(), "when its user first signs in"),
+            (passwd, "set it there"),
+        ] {
+            let failure = refused(&command, CommandError::Directory);
+            assert_eq!(failure.code(), 1);
+            let message = failure.message().unwrap();
+            assert!(message.contains(words), "{message}");
         }
     }
 

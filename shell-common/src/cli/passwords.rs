@@ -28,11 +28,15 @@ pub(super) fn perform(
         match options.map(|options| options.provider) {
             Some(Provider::Plain) if one => return Err(kept_on(&host)),
             Some(Provider::Anonymous) if one => return Err(guests_on(&host)),
+            Some(Provider::Ldap) if one => return Err(directory_of(&host)),
             Some(Provider::Plain) => others.push(format!(
                 "{host} keeps passwords (`authentication`): they stay as they are"
             )),
             Some(Provider::Anonymous) => others.push(format!(
                 "{host} has guests (`authentication`): whatever it kept before stays as it is"
+            )),
+            Some(Provider::Ldap) => others.push(format!(
+                "{host} asks a directory (`authentication`): whatever it kept before stays as it is"
             )),
             Some(Provider::Hashed) | None => hashed.push(host),
         }
@@ -116,6 +120,13 @@ fn guests_on(host: &Domain) -> Failure {
     Failure::Refused(format!(
         "nothing was changed: {host} has guests and no accounts; where it had accounts before, set its `authentication` to \"internal_hashed\", \
          upgrade them, and set it back"
+    ))
+}
+
+fn directory_of(host: &Domain) -> Failure {
+    Failure::Refused(format!(
+        "nothing was changed: {host} asks a directory and keeps no passwords; where it kept some before, set its `authentication` to \
+         \"internal_hashed\", upgrade them, and set it back"
     ))
 }
 

@@ -236,6 +236,7 @@ fn every_error_comes_back_as_itself() {
     let server = Server::start();
     for error in [
         CommandError::Busy,
+        CommandError::Directory,
         CommandError::Exists,
         CommandError::Full,
         CommandError::Guests,

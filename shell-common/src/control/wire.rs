@@ -169,6 +169,8 @@ enum Word {
 pub(super) enum Refusal {
     /// `CommandError::Busy`, or too many connections to this socket.
     Busy,
+    /// `CommandError::Directory`.
+    Directory,
     /// `CommandError::Exists`.
     Exists,
     /// `CommandError::Full`.
@@ -372,6 +374,7 @@ impl Answer {
             }
             Self::Error { error, detail } => Err(match error {
                 Refusal::Busy => CommandError::Busy,
+                Refusal::Directory => CommandError::Directory,
                 Refusal::Exists => CommandError::Exists,
                 Refusal::Full => CommandError::Full,
                 Refusal::Guests => CommandError::Guests,
@@ -420,6 +423,7 @@ impl From<CommandResult> for Answer {
                 until: until.map(|until| until.0),
             },
             Err(CommandError::Busy) => Self::refused(Refusal::Busy),
+            Err(CommandError::Directory) => Self::refused(Refusal::Directory),
             Err(CommandError::Exists) => Self::refused(Refusal::Exists),
             Err(CommandError::Full) => Self::refused(Refusal::Full),
             Err(CommandError::Guests) => Self::refused(Refusal::Guests),

@@ -1,5 +1,6 @@
 //! Whole exchanges, client against server.
 
+mod directory;
 mod plain_host;
 mod properties;
 mod scram;
@@ -46,6 +47,9 @@ struct Server {
     jobs: Vec<DeriveParams>,
     /// The accounts that were looked up.
     lookups: Vec<String>,
+    /// What the directory says, and what it was asked.
+    judgement: Judgement,
+    asked: Vec<Secret>,
 }
 
 impl Server {
@@ -65,6 +69,8 @@ impl Server {
             entropy: Entropy::new([5; 32]),
             jobs: Vec::new(),
             lookups: Vec::new(),
+            judgement: Judgement::None,
+            asked: Vec::new(),
         };
         server.set_password("juliet", "r0m30");
         server
@@ -128,6 +134,10 @@ impl Server {
                 Step::Derive(job, password, derive) => {
                     self.jobs.push(job.clone());
                     derive.derived(&job.derive(&password))
+                }
+                Step::Judge(password, judge) => {
+                    self.asked.push(password.clone());
+                    judge.judged(self.judgement)
                 }
                 Step::Challenge(..) | Step::Proof(..) | Step::Success(..) | Step::Failure(_) => {
                     return step;
@@ -216,7 +226,11 @@ fn outcome(step: Step) -> Result<(Verified, Option<Vec<u8>>), Failure> {
     match step {
         Step::Success(verified, data) => Ok((verified, data)),
         Step::Failure(failure) => Err(failure),
-        Step::Challenge(..) | Step::Proof(..) | Step::Lookup(..) | Step::Derive(..) => {
+        Step::Challenge(..)
+        | Step::Proof(..)
+        | Step::Lookup(..)
+        | Step::Derive(..)
+        | Step::Judge(..) => {
             panic!("{step:?}")
         }
     }

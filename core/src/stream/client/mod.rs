@@ -85,6 +85,8 @@ pub(super) enum Progress {
     Lookup(BareJid, Box<sasl::Lookup>),
     /// The exchange waits for a worker.
     Derive(Option<Box<Found>>, sasl::Derive),
+    /// The exchange waits for a directory.
+    Judge(Box<Found>, sasl::Judge),
     /// The password was right; waits to be told whether to say so, which comes before the last word.
     Proof(Box<Found>, Box<(Vec<u8>, sasl::Exchange)>),
     /// Verified; waits for the account's owner. Nothing of `<success/>` is written, which will say this.
@@ -151,6 +153,7 @@ impl Client {
                 _,
                 Progress::Lookup(..)
                 | Progress::Derive(..)
+                | Progress::Judge(..)
                 | Progress::Proof(..)
                 | Progress::Admit(..)
                 | Progress::Reject(..)
@@ -235,7 +238,7 @@ impl Progress {
             Self::Exchange(found, _) | Self::Derive(found, _) => {
                 found.as_ref().map(|found| found.account.clone())
             }
-            Self::Proof(found, _) => Some(found.account.clone()),
+            Self::Judge(found, _) | Self::Proof(found, _) => Some(found.account.clone()),
             Self::Lookup(account, _) | Self::Admit(account, _) => Some(account.clone()),
             Self::Reject(account, _) | Self::HeldUp(account, _) => account.clone(),
         }

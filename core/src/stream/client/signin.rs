@@ -13,8 +13,8 @@ use crate::config::{Config, HostConfig};
 use crate::jid::BareJid;
 use crate::port::DeriveError;
 use crate::sasl::{
-    self, Credentials, Derives, Exchange, Failure, GUEST, Mechanism, Provider, ScramKeys, SignIn,
-    Step, admit, pretend_to_read,
+    self, Credentials, Derives, Exchange, Failure, GUEST, Judgement, Mechanism, Provider,
+    ScramKeys, SignIn, Step, admit, pretend_to_read,
 };
 use crate::store::StoreError;
 use crate::stream::{Cx, Event, State, Stream, record_hash};
@@ -147,6 +147,12 @@ impl Stream {
         }
     }
 
+    /// What a directory says of the password.
+    pub(crate) fn judged(&mut self, cx: &mut Cx<'_>, judgement: Judgement) -> Option<Event> {
+        let (negotiation, found, judge) = take!(self, Judge)?;
+        self.step(cx, negotiation, Some(found), judge.judged(judgement))
+    }
+
     /// The account's owner takes the session: `<success/>`, and the stream restarts (RFC 6120 §6.4.6).
     pub(crate) fn admitted(&mut self, cx: &mut Cx<'_>) {
         let Some((_, account, data)) = take!(self, Admit) else {
@@ -214,6 +220,16 @@ impl Stream {
                     State::Client(Client::SignIn(negotiation, Progress::Derive(found, derive)));
                 Some(Event::Derive(params, password))
             }
+            Step::Judge(password, judge) => {
+                let Some(found) = found else {
+                    self.state = State::Client(Client::Negotiate(negotiation));
+                    return Some(self.bug(cx, "a password to be judged, and nobody was looked up"));
+                };
+                let account = found.account.clone();
+                let progress = Progress::Judge(found, judge);
+                self.state = State::Client(Client::SignIn(negotiation, progress));
+                Some(Event::Judge(account, password))
+            }
             Step::Success(verified, data) => {
                 self.on_verified(cx, negotiation, found, verified, data)
             }
@@ -254,6 +270,7 @@ impl Stream {
             State::Client(Client::SignIn(
                 negotiation,
                 progress @ (Progress::Lookup(..)
+                | Progress::Judge(..)
                 | Progress::Proof(..)
                 | Progress::Admit(..)
                 | Progress::Reject(..)),
@@ -290,18 +307,32 @@ impl Stream {
             self.state = State::Client(Client::Negotiate(negotiation));
             return Some(self.bug(cx, "verified, and nobody was looked up"));
         };
+        if !provider(cx.config, &negotiation).takes(&verified) {
+            // A reload came in between: what was shown is not what is asked for now.
+            let failure = Failure::TemporaryAuthFailure;
+            return self.sasl_failure(cx, negotiation, Some(account), failure);
+        }
+        let is_new = record.is_none() && verified.is_by_directory();
+        let made = || {
+            let record = Credentials::without_password().to_record();
+            record_hash(&cx.config.server_secret, &record)
+        };
         let guest = (verified.mechanism() == Mechanism::Anonymous).then_some(GUEST);
-        let Some(record) = record.or(guest) else {
+        let Some(record) = record.or(guest).or_else(|| is_new.then(made)) else {
             self.state = State::Client(Client::Negotiate(negotiation));
             return Some(self.bug(cx, "verified without a record"));
         };
         let progress = Progress::Admit(account, data);
         self.state = State::Client(Client::SignIn(negotiation, progress));
-        Some(Event::Verified(Box::new(SignIn {
+        let sign_in = Box::new(SignIn {
             verified,
             record,
             as_of,
-        })))
+        });
+        Some(match is_new {
+            true => Event::Newcomer(sign_in),
+            false => Event::Verified(sign_in),
+        })
     }
 
     /// RFC 6120 §6.4.5: says why, lets the client try again a few times, or by another mechanism.
@@ -349,7 +380,7 @@ fn context<'a>(cx: &Cx<'a>, negotiation: &'a Negotiation) -> sasl::Context<'a> {
         derives: match provider {
             // Whose password is still kept waits for a worker, and so do all.
             Provider::Hashed if tally.kept > 0 => Derives::ForAll,
-            Provider::Anonymous | Provider::Hashed => Derives::IfNeeded,
+            Provider::Anonymous | Provider::Hashed | Provider::Ldap => Derives::IfNeeded,
             Provider::Plain => Derives::ForAll,
         },
     }

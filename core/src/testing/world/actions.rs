@@ -53,6 +53,11 @@ impl World {
             } => self.ask_workers(shard, ticket, password, jobs),
             Action::Flush { conn } => self.flush(shard, conn),
             Action::HandOff { conn, to } => self.hand_off(shard, conn, to),
+            Action::Judge {
+                ticket,
+                account,
+                password,
+            } => self.ask_directory(shard, ticket, account, password),
             Action::Note(note) => self.notes.push(note),
             Action::Pause { conn } => self.set_reading(shard, conn, Reading::Paused),
             Action::Resume { conn } => self.set_reading(shard, conn, Reading::On),

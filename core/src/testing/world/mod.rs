@@ -46,7 +46,8 @@ use self::pipe::{Arrival, Layer, Pipe, Reading, Seats, is_white_space};
 use self::questions::Question;
 pub use pipe::{Ended, Peer, tls_of};
 pub use policy::{
-    Bounds, Closing, Drain, Fate, Handshakes, Mesh, Recording, StorePace, Taking, Workers,
+    Bounds, Closing, Directory, Drain, Fate, Handshakes, Mesh, Recording, StorePace, Taking,
+    Workers,
 };
 pub use record::{Log, Told};
 pub use steps::Step;
@@ -92,6 +93,12 @@ pub struct World {
     pub fates: VecDeque<Fate>,
     /// Whether keys are derived.
     pub workers: Workers,
+    /// Whether passwords are judged.
+    pub directory: Directory,
+    /// What the directory knows: prepared passwords.
+    pub known: BTreeMap<BareJid, Secret>,
+    /// How often it was asked.
+    pub judged: usize,
     /// Whether connections can go from shard to shard.
     pub mesh: Mesh,
     /// When connections are closed.
@@ -170,6 +177,9 @@ impl World {
             store_pace: StorePace::default(),
             fates: VecDeque::new(),
             workers: Workers::default(),
+            directory: Directory::default(),
+            known: BTreeMap::new(),
+            judged: 0,
             mesh: Mesh::default(),
             closing: Closing::default(),
             handshakes: Handshakes::default(),
@@ -201,6 +211,16 @@ impl World {
         };
         let answer = self.command(add);
         assert!(answer.is_ok(), "{answer:?}");
+    }
+
+    /// The directory knows somebody by this password from now on.
+    ///
+    /// # Panics
+    /// That is no account.
+    pub fn know(&mut self, account: &str, password: &str) {
+        let account = BareJid::parse(account).expect("an address");
+        let password = Secret::new(password.as_bytes().to_vec());
+        self.known.insert(account, password);
     }
 
     /// Gives a command to the shard it is for, and waits for its answer.

@@ -61,6 +61,20 @@ pub enum Workers {
     Busy,
 }
 
+/// Whether there is a directory that judges passwords.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Directory {
+    /// In the next turn.
+    #[default]
+    Prompt,
+    /// When it is told to; in whole turns when nothing else can happen.
+    Late,
+    /// It cannot be reached, or too many wait for it: it is refused.
+    Unreachable,
+    /// Nothing is heard of it any more, against the contract.
+    Silent,
+}
+
 /// When a connection that the core wants closed is.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Closing {

@@ -1,14 +1,14 @@
-//! What the core waits for: the store and the workers, and what becomes of each question.
+//! What the core waits for: the store, the workers and a directory, and what becomes of each question.
 
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use super::World;
-use super::policy::{Fate, StorePace, Workers};
+use super::policy::{Directory, Fate, StorePace, Workers};
 use crate::jid::BareJid;
 use crate::port::{DeriveError, Input, Ticket};
-use crate::sasl::DeriveParams;
+use crate::sasl::{DeriveParams, Judgement};
 use crate::secret::Secret;
 use crate::store::{Batch, Class, StoreError};
 
@@ -26,13 +26,14 @@ pub(super) struct Question {
 enum About {
     Store(Batch, Fate),
     Derive(Secret, Vec<DeriveParams>),
+    Judge(BareJid, Secret),
 }
 
 impl Question {
     fn batch(&self) -> Option<&Batch> {
         match &self.about {
             About::Store(batch, _) => Some(batch),
-            About::Derive(..) => None,
+            About::Derive(..) | About::Judge(..) => None,
         }
     }
 
@@ -92,6 +93,32 @@ impl World {
         }
     }
 
+    pub(super) fn ask_directory(
+        &mut self,
+        shard: usize,
+        ticket: Ticket,
+        account: BareJid,
+        password: Secret,
+    ) {
+        self.judged += 1;
+        let question = Question {
+            shard,
+            ticket,
+            about: About::Judge(account, password),
+            due: 0,
+        };
+        match self.directory {
+            Directory::Prompt => self.answer(question),
+            Directory::Late => self.questions.push_back(question),
+            Directory::Unreachable => {
+                let judgement = Judgement::None;
+                self.letters
+                    .push_back((shard, Input::Judged { ticket, judgement }));
+            }
+            Directory::Silent => {}
+        }
+    }
+
     /// The answer is on its way.
     fn answer(&mut self, question: Question) {
         let letter = self.decide(question);
@@ -122,6 +149,13 @@ impl World {
             About::Derive(password, jobs) => Input::Derived {
                 ticket,
                 keys: Ok(jobs.iter().map(|job| job.derive(&password)).collect()),
+            },
+            About::Judge(account, password) => Input::Judged {
+                ticket,
+                judgement: match self.known.get(&account) == Some(&password) {
+                    true => Judgement::Right,
+                    false => Judgement::Wrong,
+                },
             },
         };
         (shard, input)
@@ -214,11 +248,14 @@ impl World {
         Some(self.decide(question))
     }
 
-    /// The same, but all workers are busy. What becomes of a batch does not depend on them.
+    /// The same, but all workers are busy, and the directory cannot be reached. What becomes of a batch does not depend on them.
     pub fn busy_answer_of(&mut self, index: usize) -> Option<(usize, Input<'static>)> {
         let (shard, mut input) = self.answer_of(index)?;
         if let Input::Derived { keys, .. } = &mut input {
             *keys = Err(DeriveError::Busy);
+        }
+        if let Input::Judged { judgement, .. } = &mut input {
+            *judgement = Judgement::None;
         }
         Some((shard, input))
     }

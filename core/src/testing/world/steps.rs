@@ -30,7 +30,7 @@ pub enum Step {
     HandOff(usize),
     /// This waiting batch is committed, or meets another fate, and its answer sent.
     Commit(usize),
-    /// These keys are derived, and sent.
+    /// These keys are derived, or this password judged, and that is sent.
     Derive(usize),
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Lane {
     Orders(usize),
     Ticks(usize),
     Returned(usize),
-    /// Workers finish when they finish.
+    /// Workers finish when they finish, and so do directories.
     Derived(usize, Ticket),
     Conn(usize, ConnId),
     /// Whoever needs a place does not wait for what else there is.
@@ -60,7 +60,9 @@ impl Lane {
             | Input::Secured { conn, .. } => Self::Conn(shard, *conn),
             Input::Command { .. } => Self::Commands(shard),
             Input::Delivered(envelope) => Self::Envelopes(envelope.from, shard),
-            Input::Derived { ticket, .. } => Self::Derived(shard, *ticket),
+            Input::Derived { ticket, .. } | Input::Judged { ticket, .. } => {
+                Self::Derived(shard, *ticket)
+            }
             Input::Evict { conn } => Self::Evict(shard, *conn),
             Input::Reload(_) | Input::Shutdown => Self::Orders(shard),
             Input::Stored { .. } => Self::Store(shard),

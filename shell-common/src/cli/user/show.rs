@@ -68,6 +68,7 @@ fn text(account: &BareJid, details: &UserDetails, aside: &str) -> String {
         Kept::Hashed => "keys of its password are kept\n",
         Kept::PartlyHashed => "keys of its password are kept, but not for each SCRAM mechanism\n",
         Kept::Plain => "its password is kept\n",
+        Kept::Elsewhere => "its password is a directory's\n",
         Kept::None => "it has no password: nobody can sign in\n",
     });
     for line in of_contacts(&details.contacts) {

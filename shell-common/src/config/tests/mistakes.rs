@@ -101,13 +101,9 @@ fn a_provider_that_is_none_here_is_refused_with_those_there_are() {
     for (word, why) in [
         (
             "internal",
-            "must be one of \"internal_hashed\", \"internal_plain\", \"anonymous\", not \"internal\"",
+            "must be one of \"internal_hashed\", \"internal_plain\", \"ldap\", \"anonymous\", not \"internal\"",
         ),
         ("Internal_Plain", "did you mean \"internal_plain\"?"),
-        (
-            "ldap",
-            "cannot be \"ldap\": accounts are kept by the server itself",
-        ),
         (
             "insecure",
             "cannot be \"insecure\": with a name that is somebody's nobody signs in",
