@@ -15,6 +15,7 @@ use spondee_core::config::Config;
 use crate::config::{Listen, Settings};
 use crate::control::{Control, socket_path};
 use crate::handshakes::Handshakes;
+use crate::ldap::Directories;
 use crate::rounds;
 use crate::store::Store;
 use crate::tls::TlsHosts;
@@ -41,6 +42,8 @@ pub struct Booted {
     pub workers: Workers,
     /// Running.
     pub handshakes: Handshakes,
+    /// Running.
+    pub directories: Directories,
     /// The control socket, listening once the shell calls `Control::serve`.
     pub control: Control,
     /// Reads the configuration again on SIGHUP.
@@ -70,6 +73,10 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
     for fault in certificates.faults() {
         tracing::error!("{fault}");
     }
+    let directories = Directories::default();
+    for fault in directories.replace(&settings.directories) {
+        tracing::error!("{fault}");
+    }
     let tls = Arc::new(certificates.tls);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Booted {
@@ -79,8 +86,9 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         store: Store::start(Box::new(store), settings.config.shards),
         workers: Workers::start(workers),
         handshakes: Handshakes::start(),
+        directories: directories.clone(),
         control: Control::new(socket),
-        reload: Reload::new(file, wanted, settings, tls, watch),
+        reload: Reload::new(file, wanted, settings, tls, directories, watch),
         data,
     })
 }

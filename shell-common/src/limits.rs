@@ -108,6 +108,14 @@ pub const DERIVE_BATCH: usize = 4;
 
 // -- LDAP
 
+/// How long a verification may take, all in all, and how long it may wait before that for its turn. A directory answers within
+/// milliseconds; one that has not after this long is down, or behind a firewall, and who signs in is to hear that and not to hang.
+pub const LDAP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Questions that wait for one directory. At eight a time and five milliseconds each a full queue takes a sixth of a second; with one that
+/// does not answer all but the first eight of them are given up together.
+pub const LDAP_QUEUE: usize = 256;
+
 /// Connections to one directory, and so verifications at a time. A verification takes three round trips, a few milliseconds; more at a time
 /// than this a directory hashes no faster.
 pub const LDAP_CONNECTIONS: usize = 8;

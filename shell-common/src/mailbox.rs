@@ -1,7 +1,7 @@
 //! How a shard hears from those who are not shards: answers, commands, and that places are needed.
 
 use spondee_core::port::{Command, CommandId, ConnId, DeriveError, Ticket};
-use spondee_core::sasl::ScramKeys;
+use spondee_core::sasl::{Judgement, ScramKeys};
 use spondee_core::store::{Reply, StoreError};
 
 use crate::tls::Taken;
@@ -19,6 +19,8 @@ pub enum Letter {
     Evict(ConnId),
     /// From the thread for handshakes: for `Pump::resume`.
     Handshake(ConnId, Box<Taken>),
+    /// From a thread that asked a directory.
+    Judged(Ticket, Judgement),
     /// From a storage thread.
     Stored(Ticket, Result<Vec<Reply>, StoreError>),
 }

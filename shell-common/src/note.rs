@@ -13,6 +13,7 @@
 //! | `not offered, because accounts that were imported have no keys for it: … host=H`, `all accounts have keys for all mechanisms: … host=H` | it was counted who could not sign in by what |
 //! | `account added account=A`, `account deleted`, `account disabled`, `account enabled`, `password set` | an administrator's command is done |
 //! | `password hashed account=A` | keys are kept of the password of this account, in place of itself or of keys of before |
+//! | `nobody can sign in for now, because the directory does not judge passwords: … host=H` | a directory that has the passwords of a host could not be asked, or did not say |
 //! | `sessions ended account=A sessions=N` | the same: these sessions were ended by an administrator |
 //! | `the account cannot be used until this row of the database is mended: … account=A` | what an account keeps makes no sense: it is not written over |
 //! | `left out within a minute: … peer=P` | how many more of these lines that address caused (`limits::log`) |
@@ -176,6 +177,13 @@ fn unreadable(account: &BareJid, why: &str) {
             %account,
             "the account cannot be used until this row of the database is mended: {why}"
         );
+    }
+}
+
+/// A directory did not say whether a password is right.
+pub(crate) fn directory_silent(host: &Domain, why: &str) {
+    if may_write(Level::WARN, Cause::Server, Subject::Warning) {
+        tracing::warn!(%host, "nobody can sign in for now, because the directory does not judge passwords: {why}");
     }
 }
 

@@ -275,6 +275,7 @@ mod tests {
             | Letter::Derived(..)
             | Letter::Evict(_)
             | Letter::Handshake(..)
+            | Letter::Judged(..)
             | Letter::Stored(..)) => {
                 panic!("{letter:?}")
             }

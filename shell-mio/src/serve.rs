@@ -90,6 +90,7 @@ impl Server {
             tls: Arc::clone(&booted.tls),
             workers: booted.workers.clone(),
             handshakes: booted.handshakes.clone(),
+            directories: booted.directories.clone(),
         };
         let (sender, ended) = mpsc::channel();
         let mut counters = Vec::new();

@@ -20,6 +20,7 @@ use spondee_shell_common::clock::Clock;
 use spondee_shell_common::control::Control;
 use spondee_shell_common::counters::Counters;
 use spondee_shell_common::handshakes::{Busy, Handshakes};
+use spondee_shell_common::ldap::{Directories, Unasked};
 use spondee_shell_common::limits::shell::is_exhausted;
 use spondee_shell_common::limits::shell::{
     ACCEPT_REST, ACCEPTS_PER_TURN, EVENTS, LINGER, READS_PER_TURN, ROOM_REST, TURN_BYTES,
@@ -115,6 +116,7 @@ pub(crate) struct Shared {
     pub(crate) tls: Arc<TlsHosts>,
     pub(crate) workers: Workers,
     pub(crate) handshakes: Handshakes,
+    pub(crate) directories: Directories,
 }
 
 /// One shard's thread.
@@ -300,6 +302,9 @@ impl Thread {
                 Mail::Letter(Letter::Census) => self.take_census(),
                 Mail::Letter(Letter::Evict(conn)) => self.evict(conn),
                 Mail::Letter(Letter::Handshake(conn, taken)) => self.resume_handshake(conn, *taken),
+                Mail::Letter(Letter::Judged(ticket, judgement)) => {
+                    self.core.input(Input::Judged { ticket, judgement });
+                }
                 Mail::Letter(Letter::Stored(ticket, outcome)) => {
                     self.core.input(Input::Stored { ticket, outcome });
                 }
@@ -528,9 +533,16 @@ impl Thread {
                 self.pause(conn);
                 self.moving.push((conn, to));
             }
-            Action::Judge { ticket, .. } => {
-                let judgement = Judgement::None;
-                self.refused.push(Input::Judged { ticket, judgement });
+            Action::Judge {
+                ticket,
+                account,
+                password,
+            } => {
+                let directories = &self.shared.directories;
+                if let Err(Unasked) = directories.judge(&self.mailbox, ticket, &account, password) {
+                    let judgement = Judgement::None;
+                    self.refused.push(Input::Judged { ticket, judgement });
+                }
             }
             Action::Note(what) => note::log(&what),
             Action::Pause { conn } => self.pause(conn),

@@ -72,10 +72,15 @@ impl SaslPolicy {
         let is_for_all = |known: &&Mechanism| provider.has(**known) && !known.is_by_certificate();
         let mut for_all = Mechanism::ALL.iter().filter(is_for_all);
         if for_all.all(|known| names(&self.disable, known.name())) {
-            from.warn(
-                "nobody can sign in: `disable_sasl_mechanisms` names every mechanism there is"
-                    .into(),
-            );
+            from.warn(match provider {
+                Provider::Ldap => {
+                    "nobody can sign in: `disable_sasl_mechanisms` names PLAIN, and to ask a directory takes the password".into()
+                }
+                Provider::Anonymous | Provider::Hashed | Provider::Plain => {
+                    "nobody can sign in: `disable_sasl_mechanisms` names every mechanism there is"
+                        .into()
+                }
+            });
         }
         let digest = Mechanism::DigestMd5;
         if provider.has(digest) && !names(&self.disable, digest.name()) {

@@ -16,6 +16,7 @@ use super::certificates::{Certificates, Running};
 use super::development;
 use super::watch::Watch;
 use crate::config::Settings;
+use crate::ldap::Directories;
 use crate::rounds;
 use crate::tls::TlsHosts;
 
@@ -31,6 +32,7 @@ pub struct Reload {
     running: Settings,
     /// The certificates in use.
     tls: Arc<TlsHosts>,
+    directories: Directories,
     watch: Watch,
 }
 
@@ -55,6 +57,7 @@ impl Reload {
         wanted: Settings,
         running: Settings,
         tls: Arc<TlsHosts>,
+        directories: Directories,
         watch: Watch,
     ) -> Self {
         Self {
@@ -62,6 +65,7 @@ impl Reload {
             wanted,
             running,
             tls,
+            directories,
             watch,
         }
     }
@@ -95,7 +99,11 @@ impl Reload {
         let certificates = self.settle(&mut settings);
         self.warn(&settings, &kept);
         certificates.log();
-        Ok(self.take(settings, certificates))
+        // Before the core hears of it: who asks in between is answered by the new one.
+        let unasked = self.directories.replace(&settings.directories);
+        let mut reloaded = self.take(settings, certificates);
+        reloaded.faults.extend(unasked);
+        Ok(reloaded)
     }
 
     /// How long nobody needs to look whether files of certificates have changed; `None` for ever.

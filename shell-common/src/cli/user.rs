@@ -11,8 +11,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use spondee_core::jid::{BareJid, Domain, Resource};
-use spondee_core::port::{Command, CommandReply, CommandResult, UserEntry};
-use spondee_core::sasl::{Status, Tombstones};
+use spondee_core::port::{Command, CommandError, CommandReply, CommandResult, UserEntry};
+use spondee_core::sasl::{Provider, Status, Tombstones};
+use spondee_core::secret::Secret;
 
 use super::args::{Form, UserTask};
 use super::failure::{Failure, refused};
@@ -42,7 +43,10 @@ pub(super) fn perform(
             office.add(account, tombstones, console)
         }
         UserTask::Passwd { account } => {
-            office.serves(account.domain())?;
+            office.keeps_passwords(&Command::Passwd {
+                account: account.clone(),
+                password: Secret::default(),
+            })?;
             let password = new_password(&account, console)?;
             let said = format!("{account} has a new password");
             office.change(Command::Passwd { account, password }, &said, console)
@@ -172,13 +176,30 @@ impl<'a> Office<'a> {
         }))
     }
 
+    /// Whether the configuration has the host of this command's account, and passwords are set there. Asked before anybody types one.
+    fn keeps_passwords(&self, command: &Command) -> Result<(), Failure> {
+        let Some(account) = command.account() else {
+            return Ok(());
+        };
+        self.serves(account.domain())?;
+        let host = self.settings.config.accounts(account.domain());
+        match host.map(|host| host.provider) {
+            Some(Provider::Ldap) => Err(refused(command, CommandError::Directory)),
+            Some(Provider::Anonymous | Provider::Hashed | Provider::Plain) | None => Ok(()),
+        }
+    }
+
     fn add(
         &mut self,
         account: BareJid,
         tombstones: Tombstones,
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
-        self.serves(account.domain())?;
+        self.keeps_passwords(&Command::Add {
+            account: account.clone(),
+            password: Secret::default(),
+            tombstones,
+        })?;
         let note = self.begins()?;
         let password = new_password(&account, console)?;
         let said = format!("{account} was added");

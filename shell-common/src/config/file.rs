@@ -7,9 +7,10 @@ use toml::de::DeTable;
 
 use super::reader::{Asks, Reader};
 use super::secret::Places;
+use super::sections::Hosts;
 use super::server::Server;
 use super::value::Faults;
-use super::{ConfigError, Settings, core_config, foreign, options, sections, ssl, syntax};
+use super::{ConfigError, Settings, core_config, foreign, ldap, options, sections, ssl, syntax};
 
 /// Reads the text of a file. Relative paths start where `places` says.
 ///
@@ -51,6 +52,7 @@ pub(super) fn ask(reader: &mut Reader<'_, '_, '_>) -> Server {
     // What it comes to, each host asks for itself.
     ssl::read(reader);
     HostConfig::read(reader);
+    ldap::read(reader, None);
     server
 }
 
@@ -62,7 +64,11 @@ fn settings(table: &DeTable<'_>, places: &Places, faults: &mut Faults<'_>) -> Se
     let server = ask(&mut reader);
     reader.doubt_missing(&["data_directory", "certificates"]);
     let mut warnings = reader.take_warnings();
-    let (hosts, tls) = sections::hosts(table, &mut reader, &mut warnings);
+    let Hosts {
+        hosts,
+        tls,
+        directories,
+    } = sections::hosts(table, &mut reader, &mut warnings);
     if options::of_hosts().any(|option| !faults.trusts(option)) {
         // They might be of a default that nobody chose.
         warnings.clear();
@@ -74,6 +80,7 @@ fn settings(table: &DeTable<'_>, places: &Places, faults: &mut Faults<'_>) -> Se
         certificates: base.join(server.certificates),
         certificates_watch: server.certificates_watch,
         tls,
+        directories,
         log_level: server.log_level,
         connections: server.connections,
         warnings,

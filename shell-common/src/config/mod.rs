@@ -3,6 +3,7 @@
 mod example;
 mod file;
 mod foreign;
+mod ldap;
 mod listen;
 mod options;
 mod rate;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub certificates_watch: Expiry,
     /// What TLS offers: `tls_profile`, `ssl`, `c2s_ssl`, `c2s_direct_tls_ssl`.
     pub tls: Policies,
+    /// Of the hosts that ask a directory: the options that begin with `ldap_`.
+    pub directories: BTreeMap<Domain, crate::ldap::Settings>,
     /// `log_level`.
     pub log_level: LogLevel,
     /// How many may connect.
@@ -207,6 +210,7 @@ impl Settings {
             data_directory: directory,
             certificates_watch: Expiry::Never,
             tls: Policies::default(),
+            directories: BTreeMap::new(),
             log_level: LogLevel::Info,
             connections: Connections::default(),
             warnings: Vec::new(),

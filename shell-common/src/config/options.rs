@@ -182,6 +182,14 @@ const INSTEAD: &[(&str, &str)] = &[
         "hosts",
         "begin a section [host.\"example.org\"] for each host",
     ),
+    (
+        "ldap_admin_filter",
+        "nobody is an administrator by an entry of the directory: who may use the server's files is one, by the command `spondee`; remove it",
+    ),
+    (
+        "ldap_admins",
+        "nobody is an administrator by an entry of the directory: who may use the server's files is one, by the command `spondee`; remove it",
+    ),
     ("legacy_ssl_ports", "use `c2s_direct_tls_ports`"),
     ("listen", "use `interfaces` and `c2s_ports`"),
     ("log", "use `log_level`"),
@@ -245,7 +253,6 @@ const NOT_YET_PREFIXES: &[&str] = &[
     "http_",
     "https_",
     "invite",
-    "ldap_",
     "muc_",
     "pep_",
     "proxy65_",

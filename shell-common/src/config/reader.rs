@@ -14,7 +14,7 @@ use super::example::{expiry_text, period_text, quoted, quoted_list};
 use super::options::{Asked, Kind};
 use super::rate;
 use super::secret::{self, Found, Places};
-use super::value::{Faults, choice, expiry, item, number, path, period, word};
+use super::value::{Faults, choice, expiry, item, number, path, period, text, word};
 
 /// What a file says, asked for option by option.
 #[derive(Debug)]
@@ -97,6 +97,48 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
     pub(super) fn path(&mut self, option: &Description, default: &str) -> String {
         self.remember(option, Kind::Text, || quoted(default));
         self.one(option, path).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// A file, if there is one. A path that is not absolute starts at the directory of the configuration.
+    pub(super) fn file(&mut self, option: &Description) -> Option<PathBuf> {
+        self.remember(option, Kind::Text, String::new);
+        let written = self.one(option, path)?;
+        Some(match self.places {
+            Some(places) => places.base.join(written),
+            None => written.into(),
+        })
+    }
+
+    /// Text that is made something of, or of which it is told what is wrong: that completes "`option` …".
+    pub(super) fn parsed<T>(
+        &mut self,
+        option: &Description,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.remember(option, Kind::Text, || quoted(default));
+        match self.one(option, |value| parse(&text(value)?)) {
+            Some(parsed) => Some(parsed),
+            None => parse(default).ok(),
+        }
+    }
+
+    /// As `contradiction`, for a host to which the options may come from above the sections.
+    pub(super) fn contradiction_of_host(&mut self, options: &[&str], sentence: String) {
+        if !options.iter().all(|option| self.faults.trusts(option)) {
+            return;
+        }
+        let section = match self.asks {
+            Asks::Host(section) => Some(section),
+            Asks::Server | Asks::Hosts => None,
+        };
+        let own = options
+            .iter()
+            .find_map(|option| section.and_then(|section| section.get(*option)));
+        let common = || options.iter().find_map(|option| self.server.get(*option));
+        if let Some(value) = own.or_else(common) {
+            self.faults.at(&value.span(), sentence);
+        }
     }
 
     /// A number for which there is none by default.

@@ -9,10 +9,12 @@ use spondee_core::jid::Domain;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::ldap;
 use super::options::{self, Section, fault_of};
 use super::reader::{Asks, Reader};
 use super::ssl;
 use super::value::Faults;
+use crate::ldap::Settings as Directory;
 use crate::tls::{HostPolicy, Policies};
 
 /// The table of the hosts' sections.
@@ -133,32 +135,43 @@ fn is_section((key, value): (&Key<'_>, &Spanned<DeValue<'_>>)) -> bool {
     value.get_ref().is_table() && !options::is_known(key.get_ref())
 }
 
+/// What all sections of hosts say.
+#[derive(Debug, Default)]
+pub(super) struct Hosts {
+    pub(super) hosts: BTreeMap<Domain, Host>,
+    pub(super) tls: Policies,
+    pub(super) directories: BTreeMap<Domain, Directory>,
+}
+
 /// The hosts, each with what stands above where its section says nothing.
 pub(super) fn hosts<'a, 't>(
     table: &'a DeTable<'t>,
     reader: &mut Reader<'a, 't, '_>,
     warnings: &mut Vec<String>,
-) -> (BTreeMap<Domain, Host>, Policies) {
-    let (mut hosts, mut policies) = (BTreeMap::new(), Policies::default());
+) -> Hosts {
+    let mut all = Hosts::default();
     let Some(written) = table.get(HOSTS) else {
         no_host(reader.faults);
-        return (hosts, policies);
+        return all;
     };
     let Some(sections) = written.get_ref().as_table() else {
         let name = named(written.get_ref());
         let fault =
             format!("`{HOSTS}` is not an option but begins a section: [{HOSTS}.\"{name}\"]");
         reader.faults.at(&written.span(), fault);
-        return (hosts, policies);
+        return all;
     };
     for (name, value) in sections {
-        let Some((host, config, policy)) = host(name, value, reader) else {
+        let Some((host, config, policy, directory)) = host(name, value, reader) else {
             continue;
         };
         let warned = reader.take_warnings();
         warnings.extend(warned.iter().map(|text| format!("host {host}: {text}")));
-        policies.insert(host.clone(), policy);
-        if hosts.insert(host.clone(), config).is_some() {
+        all.tls.insert(host.clone(), policy);
+        if let Some(directory) = directory {
+            all.directories.insert(host.clone(), directory);
+        }
+        if all.hosts.insert(host.clone(), config).is_some() {
             let fault = format!("the host {host} has two sections");
             reader.faults.at(&name.span(), fault);
         }
@@ -166,7 +179,7 @@ pub(super) fn hosts<'a, 't>(
     if sections.is_empty() {
         no_host(reader.faults);
     }
-    (hosts, policies)
+    all
 }
 
 /// Said only where nothing else was: what was found before may be the host.
@@ -194,7 +207,7 @@ fn host<'a, 't>(
     name: &Key<'_>,
     value: &'a Spanned<DeValue<'t>>,
     reader: &mut Reader<'a, 't, '_>,
-) -> Option<(Domain, Host, HostPolicy)> {
+) -> Option<(Domain, Host, HostPolicy, Option<Directory>)> {
     let span: Range<usize> = name.span();
     let name = name.get_ref();
     let Some(table) = value.get_ref().as_table() else {
@@ -225,8 +238,16 @@ fn host<'a, 't>(
     reader.on_behalf_of(Asks::Host(table));
     let policy = ssl::read(reader);
     let config = HostConfig::read(reader);
-    match Domain::parse(name) {
-        Ok(host) => Some((host, Host::Accounts(config), policy)),
+    let parsed = Domain::parse(name);
+    let directory = ldap::read(
+        reader,
+        Some(ldap::Host {
+            name: parsed.as_ref().map_or(name, Domain::as_str),
+            provider: config.provider,
+        }),
+    );
+    match parsed {
+        Ok(host) => Some((host, Host::Accounts(config), policy, directory)),
         Err(_) => {
             reader.take_warnings();
             let fault = format!("\"{name}\" is not the name of a host{}", why(name));

@@ -135,6 +135,7 @@ fn outcome(mut contents: Reader<'_>) -> Result<Outcome, Malformed> {
 pub(super) const SUCCESS: u32 = 0;
 pub(super) const SIZE_LIMIT_EXCEEDED: u32 = 4;
 pub(super) const NO_SUCH_OBJECT: u32 = 32;
+pub(super) const INVALID_NAME: u32 = 34;
 pub(super) const INAPPROPRIATE_AUTHENTICATION: u32 = 48;
 pub(super) const INVALID_CREDENTIALS: u32 = 49;
 pub(super) const INSUFFICIENT_ACCESS: u32 = 50;

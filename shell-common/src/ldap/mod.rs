@@ -5,6 +5,7 @@
 
 mod ber;
 mod connection;
+mod desk;
 mod filter;
 mod message;
 mod pool;
@@ -24,11 +25,12 @@ use crate::tls::Roots;
 use connection::{Connection, Failure};
 use filter::Names;
 use message::{
-    INAPPROPRIATE_AUTHENTICATION, INSUFFICIENT_ACCESS, INVALID_CREDENTIALS, NO_SUCH_OBJECT,
-    SIZE_LIMIT_EXCEEDED, SUCCESS, Search, UNWILLING,
+    INAPPROPRIATE_AUTHENTICATION, INSUFFICIENT_ACCESS, INVALID_CREDENTIALS, INVALID_NAME,
+    NO_SUCH_OBJECT, SIZE_LIMIT_EXCEEDED, SUCCESS, Search, UNWILLING,
 };
 use pool::{Pool, Slot};
 
+pub use desk::{Directories, Unasked};
 pub use filter::Filter;
 pub use server::{Security, Server};
 
@@ -80,7 +82,7 @@ pub enum Verdict {
     Right,
     /// It is not, or the user may not sign in.
     Wrong,
-    /// Nothing is found by the filter. The answer comes sooner than to a wrong password.
+    /// Nothing is found by the filter. The answer takes as many round trips as to a wrong password.
     NoSuchUser,
     /// Nobody knows: the directory does not answer, or not what it was asked. The reason is for the log.
     Unreachable(String),
@@ -194,22 +196,37 @@ impl Directory {
         password: &Secret,
     ) -> Result<Verdict, Failure> {
         self.become_service(connection)?;
-        let Some(entry) = self.find(connection, user)? else {
-            return Ok(Verdict::NoSuchUser);
+        let found = self.find(connection, user)?;
+        // Whoever is not found is tried as nobody, so that the answer does not come a round trip sooner.
+        let (name, wrong) = match found {
+            Some(entry) => (entry, Verdict::Wrong),
+            None => (self.nobody(), Verdict::NoSuchUser),
         };
-        let outcome = connection.bind(&entry, password)?;
+        let outcome = connection.bind(&name, password)?;
         match outcome.code {
+            // Whatever the directory says of nobody.
+            SUCCESS if wrong == Verdict::NoSuchUser => Ok(wrong),
+            INVALID_NAME if wrong == Verdict::NoSuchUser => Ok(wrong),
             SUCCESS => Ok(Verdict::Right),
             // The entry has no password, is locked, or has gone meanwhile.
             INVALID_CREDENTIALS
             | INAPPROPRIATE_AUTHENTICATION
             | INSUFFICIENT_ACCESS
             | NO_SUCH_OBJECT
-            | UNWILLING => Ok(Verdict::Wrong),
+            | UNWILLING => Ok(wrong),
             _ => Err(Failure::Refused(format!(
                 "the directory does not say whether a password is right: {}",
                 outcome.describe()
             ))),
+        }
+    }
+
+    /// The name of an entry that is not there. Whoever looks into the directory's log reads whose question it was.
+    fn nobody(&self) -> String {
+        let base = &self.settings.base;
+        match base.is_empty() {
+            true => NOBODY.to_owned(),
+            false => format!("{NOBODY},{base}"),
         }
     }
 
@@ -278,6 +295,9 @@ impl Directory {
         }
     }
 }
+
+/// Whom nobody is called.
+const NOBODY: &str = "cn=nobody whom spondee was asked for";
 
 /// Where nobody in particular asks.
 const UNNAMED: &str = "the directory lets nobody look for users without a name: set `ldap_rootdn` and `ldap_password`";

@@ -1,5 +1,7 @@
 //! Against directories that are made up here: how they fail. spec-tests/tests/ldap.rs has a real one.
 
+mod desk;
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -185,6 +187,70 @@ fn an_entry_without_a_name_is_nobodys() {
     });
     let verdict = fake.directory().verify("juliet", &secret("secret"));
     assert_eq!(verdict, Verdict::NoSuchUser);
+}
+
+/// Who is not found is not known sooner than who is, on a new connection and on one that is there.
+#[test]
+fn whoever_is_asked_for_it_takes_as_many_round_trips() {
+    fn knows(id: u32, asked: &Asked, found: Vec<u8>) -> Option<Vec<u8>> {
+        match asked {
+            Asked::Search => Some([found, result(id, 0x65, 0)].concat()),
+            Asked::Bind(..) | Asked::StartTls => good(id, asked),
+        }
+    }
+    let cases: [(Answers, &str, Verdict); 6] = [
+        (good, "secret", Verdict::Right),
+        (good, "wrong", Verdict::Wrong),
+        (
+            |id, asked| knows(id, asked, vec![]),
+            "secret",
+            Verdict::NoSuchUser,
+        ),
+        // The directory says of nobody that the password is right, or that this is no name.
+        (
+            |id, asked| knows(id, asked, vec![]),
+            "service",
+            Verdict::NoSuchUser,
+        ),
+        (
+            |id, asked| match asked {
+                Asked::Bind(name, _) if name.starts_with("cn=nobody") => Some(result(id, 0x61, 34)),
+                Asked::Bind(..) | Asked::StartTls | Asked::Search => knows(id, asked, vec![]),
+            },
+            "secret",
+            Verdict::NoSuchUser,
+        ),
+        (
+            |id, asked| knows(id, asked, entry(id, "")),
+            "secret",
+            Verdict::NoSuchUser,
+        ),
+    ];
+    for (answers, password, expected) in cases {
+        let fake = Fake::start(answers);
+        let directory = fake.directory();
+        for _ in 0..2 {
+            assert_eq!(directory.verify("juliet", &secret(password)), expected);
+            let asked: Vec<_> = fake.asked.try_iter().map(|(_, asked)| asked).collect();
+            let [
+                Asked::Bind(service, _),
+                Asked::Search,
+                Asked::Bind(name, tried),
+            ] = &asked[..]
+            else {
+                panic!("{expected:?}: {asked:?}");
+            };
+            assert_eq!(
+                (service.as_str(), tried.as_slice()),
+                ("cn=spondee,dc=a", password.as_bytes())
+            );
+            assert_eq!(
+                expected == Verdict::NoSuchUser,
+                name.ends_with("asked for,dc=a"),
+                "{name}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ impl Mailbox for Letters {
                 Letter::Command(..)
                 | Letter::Derived(..)
                 | Letter::Handshake(..)
+                | Letter::Judged(..)
                 | Letter::Stored(..) => {
                     panic!("{letter:?}")
                 }

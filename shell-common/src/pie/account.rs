@@ -14,7 +14,7 @@ use spondee_core::limits::{
 use spondee_core::port::{Imported, ImportedProof};
 use spondee_core::private::PRIVATE;
 use spondee_core::roster::{ROSTER, ROSTER_REQUESTS, ROSTER_VERSION, Roster, imported_version};
-use spondee_core::sasl::{ScramKeys, Status, prepare_new_password};
+use spondee_core::sasl::{Provider, ScramKeys, Status, prepare_new_password};
 use spondee_core::secret::Secret;
 use spondee_core::store::{Entry, Expect, Field, Kept, Loaded, Loading, Op, Payload, Row, Table};
 use spondee_core::time::{Now, UnixTime, parse_xep0082};
@@ -224,7 +224,14 @@ impl Account {
             );
             return Err(fault(what));
         }
-        if let Some(password) = &self.password {
+        if host.provider == Provider::Ldap {
+            if self.password.is_some() || !self.keys.is_empty() {
+                report.add(
+                    "a password, or keys of one: the host asks a directory (`authentication`)",
+                    &self.at,
+                );
+            }
+        } else if let Some(password) = &self.password {
             if prepare_new_password(password.expose()).is_err() {
                 return Err(fault("its password is none that can be used here".into()));
             }

@@ -23,6 +23,7 @@ fn a_reload_keeps_what_only_a_restart_can_change() {
         running.clone(),
         running,
         Arc::default(),
+        Directories::default(),
         Watch::Off,
     );
     let settings = Settings::load(&file).unwrap();
@@ -104,7 +105,8 @@ fn running(certs: &Certs) -> Reload {
     let certificates = Certificates::settle(&mut settings, None);
     assert_eq!(certificates.faults(), [""; 0]);
     let tls = Arc::new(certificates.tls);
-    Reload::new(Some(file), wanted, settings, tls, watch)
+    let directories = Directories::default();
+    Reload::new(Some(file), wanted, settings, tls, directories, watch)
 }
 
 fn serves(reloaded: &Reloaded, host: &str) -> bool {

@@ -260,6 +260,7 @@ fn the_same_is_asked_for_whatever_the_answers_are() {
     reader.on_behalf_of(Asks::Host(own.get_ref()));
     ssl::read(&mut reader);
     HostConfig::read(&mut reader);
+    crate::config::ldap::read(&mut reader, None);
     let of_hosts: Vec<&str> = options::of_hosts().collect();
     assert_eq!(names(&asked_by_host), of_hosts);
     assert!(faults.is_empty(), "{faults:?}");

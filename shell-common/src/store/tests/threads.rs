@@ -165,7 +165,8 @@ fn read(letter: Letter) -> (usize, Result<Vec<Reply>, StoreError>) {
         | Letter::Command(..)
         | Letter::Derived(..)
         | Letter::Evict(_)
-        | Letter::Handshake(..) => {
+        | Letter::Handshake(..)
+        | Letter::Judged(..) => {
             panic!("{letter:?}")
         }
     }
