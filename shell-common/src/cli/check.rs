@@ -2,6 +2,7 @@
 
 mod certificates;
 pub(super) mod certs;
+mod directories;
 pub(super) mod tls;
 
 use std::io::{self, Write};
@@ -18,13 +19,16 @@ use crate::config::{Settings, Wanted};
 use crate::control::socket_path;
 use certificates::Host;
 
+pub(super) use directories::Asking;
+
 /// Prints what there is to say. Changes nothing.
 pub(super) fn perform(
     source: &Source,
     form: Form,
+    asking: Asking,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let report = Report::of(source);
+    let report = Report::of(source, asking);
     match form {
         Form::Text => report.write(console.out)?,
         Form::Json => {
@@ -55,16 +59,19 @@ struct Report {
     /// Empty if the file cannot be read.
     hosts: Vec<Host>,
     data_directory: Option<PathBuf>,
+    /// Of the hosts that ask one.
+    directories: Vec<directories::Line>,
 }
 
 impl Report {
-    fn of(source: &Source) -> Self {
+    fn of(source: &Source, asking: Asking) -> Self {
         let mut report = Self {
             file: None,
             faults: Vec::new(),
             warnings: Vec::new(),
             hosts: Vec::new(),
             data_directory: None,
+            directories: Vec::new(),
         };
         let settings = match source {
             Source::Development(directory) => Ok(Settings::development(directory)),
@@ -74,7 +81,10 @@ impl Report {
             }
         };
         match settings {
-            Ok(settings) => report.look_at(settings, source, &[]),
+            Ok(settings) => {
+                report.look_at_directories(&settings, asking);
+                report.look_at(settings, source, &[]);
+            }
             Err(error) => {
                 report.faults = error.faults;
                 if let Some(rest) = error.rest {
@@ -88,7 +98,7 @@ impl Report {
     /// Looks at what the settings name. Of a directory that is doubtful nobody knows where it is.
     fn look_at(&mut self, settings: Settings, source: &Source, doubtful: &[String]) {
         let is_known = |option: &str| !doubtful.iter().any(|other| other == option);
-        self.warnings.clone_from(&settings.warnings);
+        self.warnings.extend(settings.warnings.iter().cloned());
         if is_known("certificates") {
             let checked = certificates::check(&settings, source);
             self.hosts = checked.hosts;
@@ -99,6 +109,14 @@ impl Report {
             self.look_at_data(&settings.data_directory);
             self.data_directory = Some(settings.data_directory);
         }
+    }
+
+    /// Only where nothing is wrong with the file: what is said of them may stand in a line that could not be read.
+    fn look_at_directories(&mut self, settings: &Settings, asking: Asking) {
+        let checked = directories::check(settings, asking);
+        self.directories = checked.lines;
+        self.faults.extend(checked.faults);
+        self.warnings.extend(checked.warnings);
     }
 
     /// As `boot::DataDirectory` does, but without making or locking it.
@@ -124,6 +142,9 @@ impl Report {
         }
         for line in certificates::offers(&self.hosts) {
             writeln!(out, "{line}")?;
+        }
+        for line in &self.directories {
+            writeln!(out, "{}", line.text())?;
         }
         write_wrongs(out, &self.warnings, &self.faults)?;
         if self.faults.is_empty() {

@@ -188,14 +188,22 @@ fn perform(
             let settings = source.load()?;
             passwords::perform(task, &source, settings, console)
         }
-        Some(Task::Check(CheckTask::Config { file, print })) => {
+        Some(Task::Check(CheckTask::Config {
+            file,
+            connect,
+            print,
+        })) => {
             if file.is_some() && args.config.is_some() {
                 return Err(Failure::Usage(
                     "name the file once, behind `check config` or with --config".into(),
                 ));
             }
             let source = find(file.or(args.config));
-            check::perform(&source, print.form(), console)
+            let asking = match connect {
+                true => check::Asking::Yes,
+                false => check::Asking::No,
+            };
+            check::perform(&source, print.form(), asking, console)
         }
         Some(Task::Check(CheckTask::Certs { hosts, print })) => {
             check::certs::perform(&find(args.config), &hosts, print.form(), console)

@@ -103,6 +103,7 @@ Examples:
   spondee check config
   spondee check config spondee.toml
   spondee check config --json spondee.toml
+  spondee check config --connect
 
 Warnings leave the exit code 0; faults make it 3. Nothing is changed. Whether files may be read and written is judged for the
 user that runs this: run it as the one that runs the server, `sudo -u spondee spondee check config`.
@@ -112,6 +113,9 @@ user that runs this: run it as the one that runs the server, `sudo -u spondee sp
         /// The file to check; by default the one the server would read
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Ask the directories of hosts that have one, whether they would judge a password
+        #[arg(long)]
+        connect: bool,
         #[command(flatten)]
         print: Print,
     },
