@@ -55,5 +55,6 @@ pub mod sasl;
 pub mod script;
 pub mod server;
 pub mod simulator;
+pub mod slapd;
 pub mod strace;
 pub mod talk;
