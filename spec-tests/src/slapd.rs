@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write as _;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -83,6 +83,8 @@ pub struct Slapd {
     authority: Authority,
     clear: u16,
     tls: u16,
+    /// Whoever stands there in its place.
+    silent: Vec<TcpListener>,
 }
 
 impl Slapd {
@@ -124,6 +126,7 @@ impl Slapd {
             authority,
             clear,
             tls,
+            silent: Vec::new(),
         };
         slapd.wait()?;
         Ok(slapd)
@@ -137,6 +140,18 @@ impl Slapd {
         self.child.kill().map_err(|error| error.to_string())?;
         let ended = self.child.wait();
         ended.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Has its ports taken, where it ran, by somebody who takes connections and says nothing.
+    ///
+    /// # Errors
+    /// They are not free.
+    pub fn stop_answering(&mut self) -> Result<(), String> {
+        for port in [self.clear, self.tls] {
+            let taken = TcpListener::bind(("127.0.0.1", port));
+            self.silent.push(taken.map_err(|error| error.to_string())?);
+        }
+        Ok(())
     }
 
     /// Starts it again on the same ports.

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use spec_tests::client::{BindTo, Client, offered};
-use spec_tests::program::{Program, installed, script};
+use spec_tests::program::{Program, installed, left_out, script};
 use spec_tests::sasl::decode;
 use spec_tests::server::{Scratch, Server, Setup};
+use spec_tests::slapd::Slapd;
 use spondee_core::sasl::{Mechanism, Plus};
 
 /// Interpreters start slowly on a busy machine.
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const PASSWORD: &str = "the lark and not the nightingale";
 const WRONG: &str = "the nightingale and not the lark";
 /// What each kind of host is told besides.
-const HOSTS: [(&str, &str); 3] = [
+const HOSTS: [(&str, &str); 4] = [
     (
         "internal_hashed",
         "default_iteration_count = 4096\ndisable_sasl_mechanisms = []\n",
@@ -34,6 +35,8 @@ const HOSTS: [(&str, &str); 3] = [
         "default_iteration_count = 4096\ndisable_sasl_mechanisms = []\n",
     ),
     ("anonymous", ""),
+    // Where there is slapd.
+    ("ldap", "disable_sasl_mechanisms = []\n"),
 ];
 
 /// What becomes of a client and a mechanism on a host.
@@ -41,7 +44,8 @@ const HOSTS: [(&str, &str); 3] = [
 enum Expected {
     /// Signed in; with a wrong password it is not.
     In,
-    /// The host does not offer it: keys are not what DIGEST-MD5 is made of, guests have no passwords, and EXTERNAL is for who shows a certificate.
+    /// The host does not offer it: keys are not what DIGEST-MD5 is made of, guests have no passwords, a directory is shown them, and EXTERNAL is
+    /// for who shows a certificate.
     Unoffered,
     /// The client cannot, and why.
     Unable(&'static str),
@@ -49,36 +53,45 @@ enum Expected {
 
 use Expected::{In, Unable, Unoffered};
 
-/// A mechanism, and what becomes of it where keys are kept, where passwords are, and where guests are let in.
-type Row = (&'static str, [Expected; 3]);
+/// A mechanism, and what becomes of it where keys are kept, where passwords are, where guests are let in, and where a directory is asked.
+type Row = (&'static str, [Expected; 4]);
 
 const OURS: [Row; 10] = [
-    ("SCRAM-SHA-512-PLUS", [In, In, Unoffered]),
-    ("SCRAM-SHA-256-PLUS", [In, In, Unoffered]),
-    ("SCRAM-SHA-1-PLUS", [In, In, Unoffered]),
-    ("SCRAM-SHA-512", [In, In, Unoffered]),
-    ("SCRAM-SHA-256", [In, In, Unoffered]),
-    ("SCRAM-SHA-1", [In, In, Unoffered]),
-    ("DIGEST-MD5", [Unoffered, In, Unoffered]),
-    ("PLAIN", [In, In, Unoffered]),
-    ("ANONYMOUS", [Unoffered, Unoffered, In]),
-    ("EXTERNAL", [Unoffered, Unoffered, Unoffered]),
+    ("SCRAM-SHA-512-PLUS", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-256-PLUS", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-1-PLUS", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-512", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-256", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-1", [In, In, Unoffered, Unoffered]),
+    ("DIGEST-MD5", [Unoffered, In, Unoffered, Unoffered]),
+    ("PLAIN", [In, In, Unoffered, In]),
+    ("ANONYMOUS", [Unoffered, Unoffered, In, Unoffered]),
+    ("EXTERNAL", [Unoffered, Unoffered, Unoffered, Unoffered]),
 ];
 
 /// Python's ssl has had `tls-unique` alone, which TLS 1.3 does not have.
 const NO_EXPORTER: Expected =
     Unable("Python ssl only supports tls-unique which is unavailable on TLS 1.3");
 const SLIXMPP: [Row; 10] = [
-    ("SCRAM-SHA-512-PLUS", [NO_EXPORTER, NO_EXPORTER, Unoffered]),
-    ("SCRAM-SHA-256-PLUS", [NO_EXPORTER, NO_EXPORTER, Unoffered]),
-    ("SCRAM-SHA-1-PLUS", [NO_EXPORTER, NO_EXPORTER, Unoffered]),
-    ("SCRAM-SHA-512", [In, In, Unoffered]),
-    ("SCRAM-SHA-256", [In, In, Unoffered]),
-    ("SCRAM-SHA-1", [In, In, Unoffered]),
-    ("DIGEST-MD5", [Unoffered, In, Unoffered]),
-    ("PLAIN", [In, In, Unoffered]),
-    ("ANONYMOUS", [Unoffered, Unoffered, In]),
-    ("EXTERNAL", [Unoffered, Unoffered, Unoffered]),
+    (
+        "SCRAM-SHA-512-PLUS",
+        [NO_EXPORTER, NO_EXPORTER, Unoffered, Unoffered],
+    ),
+    (
+        "SCRAM-SHA-256-PLUS",
+        [NO_EXPORTER, NO_EXPORTER, Unoffered, Unoffered],
+    ),
+    (
+        "SCRAM-SHA-1-PLUS",
+        [NO_EXPORTER, NO_EXPORTER, Unoffered, Unoffered],
+    ),
+    ("SCRAM-SHA-512", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-256", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-1", [In, In, Unoffered, Unoffered]),
+    ("DIGEST-MD5", [Unoffered, In, Unoffered, Unoffered]),
+    ("PLAIN", [In, In, Unoffered, In]),
+    ("ANONYMOUS", [Unoffered, Unoffered, In, Unoffered]),
+    ("EXTERNAL", [Unoffered, Unoffered, Unoffered, Unoffered]),
 ];
 
 /// It has SHA-1 and no other hash.
@@ -86,49 +99,69 @@ const NO_SUCH: Expected = Unable("Smack has no such mechanism");
 /// It binds to `tls-server-end-point`, looks for a hash that has the name of the key's algorithm, and has it switched off.
 const NO_HASH: Expected = Unable("EC MessageDigest not available");
 const SMACK: [Row; 10] = [
-    ("SCRAM-SHA-512-PLUS", [NO_SUCH, NO_SUCH, NO_SUCH]),
-    ("SCRAM-SHA-256-PLUS", [NO_SUCH, NO_SUCH, NO_SUCH]),
-    ("SCRAM-SHA-1-PLUS", [NO_HASH, NO_HASH, Unoffered]),
-    ("SCRAM-SHA-512", [NO_SUCH, NO_SUCH, NO_SUCH]),
-    ("SCRAM-SHA-256", [NO_SUCH, NO_SUCH, NO_SUCH]),
-    ("SCRAM-SHA-1", [In, In, Unoffered]),
-    ("DIGEST-MD5", [Unoffered, In, Unoffered]),
-    ("PLAIN", [In, In, Unoffered]),
-    ("ANONYMOUS", [Unoffered, Unoffered, In]),
-    ("EXTERNAL", [Unoffered, Unoffered, Unoffered]),
+    ("SCRAM-SHA-512-PLUS", [NO_SUCH, NO_SUCH, NO_SUCH, NO_SUCH]),
+    ("SCRAM-SHA-256-PLUS", [NO_SUCH, NO_SUCH, NO_SUCH, NO_SUCH]),
+    ("SCRAM-SHA-1-PLUS", [NO_HASH, NO_HASH, Unoffered, Unoffered]),
+    ("SCRAM-SHA-512", [NO_SUCH, NO_SUCH, NO_SUCH, NO_SUCH]),
+    ("SCRAM-SHA-256", [NO_SUCH, NO_SUCH, NO_SUCH, NO_SUCH]),
+    ("SCRAM-SHA-1", [In, In, Unoffered, Unoffered]),
+    ("DIGEST-MD5", [Unoffered, In, Unoffered, Unoffered]),
+    ("PLAIN", [In, In, Unoffered, In]),
+    ("ANONYMOUS", [Unoffered, Unoffered, In, Unoffered]),
+    ("EXTERNAL", [Unoffered, Unoffered, Unoffered, Unoffered]),
 ];
 
 /// It binds to TLS 1.3 by `tls-exporter`. The table has what it can be told to do.
 const GO_SENDXMPP: [Row; 7] = [
-    ("SCRAM-SHA-512-PLUS", [In, In, Unoffered]),
-    ("SCRAM-SHA-256-PLUS", [In, In, Unoffered]),
-    ("SCRAM-SHA-1-PLUS", [In, In, Unoffered]),
-    ("SCRAM-SHA-512", [In, In, Unoffered]),
-    ("SCRAM-SHA-256", [In, In, Unoffered]),
-    ("SCRAM-SHA-1", [In, In, Unoffered]),
-    ("ANONYMOUS", [Unoffered, Unoffered, In]),
+    ("SCRAM-SHA-512-PLUS", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-256-PLUS", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-1-PLUS", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-512", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-256", [In, In, Unoffered, Unoffered]),
+    ("SCRAM-SHA-1", [In, In, Unoffered, Unoffered]),
+    ("ANONYMOUS", [Unoffered, Unoffered, In, Unoffered]),
 ];
 
-/// A host of each kind, with juliet where there are accounts.
-fn hosts() -> Vec<Server> {
-    HOSTS.iter().map(|(kind, more)| host(kind, more)).collect()
+/// A host, and the directory that it asks.
+struct Place {
+    server: Server,
+    _directory: Option<Slapd>,
 }
 
-fn host(kind: &str, more: &str) -> Server {
+/// A host of each kind, with juliet where there are accounts. One that asks a directory only where there is one.
+fn hosts() -> Vec<Place> {
+    let is_there =
+        |(kind, _): &&(&str, &str)| *kind != "ldap" || !left_out("a host that asks slapd");
+    let kinds = HOSTS.iter().filter(is_there);
+    kinds.map(|(kind, more)| host(kind, more)).collect()
+}
+
+fn host(kind: &str, more: &str) -> Place {
+    let directory = (kind == "ldap").then(|| Slapd::start("").unwrap());
+    let authentication = match &directory {
+        Some(slapd) => {
+            slapd.set_password("juliet", PASSWORD).unwrap();
+            slapd.options()
+        }
+        None => format!("authentication = \"{kind}\"\n"),
+    };
     let options = format!(
-        "authentication = \"{kind}\"\n{more}\
+        "{authentication}{more}\
          sasl_failures_per_address = 0\nsasl_failures_per_account = 0\n"
     );
     let juliet = [("juliet@localhost", PASSWORD)];
     let accounts: &[_] = match kind {
-        "anonymous" => &[],
+        "anonymous" | "ldap" => &[],
         _ => &juliet,
     };
     let setup = Setup {
         options: &options,
         ..Setup::default()
     };
-    Server::start_with(accounts, setup).unwrap()
+    Place {
+        server: Server::start_with(accounts, setup).unwrap(),
+        _directory: directory,
+    }
 }
 
 /// What came of one try.
@@ -151,9 +184,9 @@ fn signed_in(server: &Server, mechanism: &str) -> usize {
 
 /// Tries every row by `attempt`, which is told host, mechanism, account and password.
 fn tried(client: &str, rows: &[Row], mut attempt: impl FnMut(&Server, &str, &str) -> Outcome) {
-    let mut servers = hosts();
+    let mut places = hosts();
     let mut wrong = Vec::new();
-    for (n, server) in servers.iter().enumerate() {
+    for (n, Place { server, .. }) in places.iter().enumerate() {
         let (kind, _) = HOSTS[n];
         let is_for_guests = kind == "anonymous";
         for (mechanism, expected) in rows {
@@ -182,7 +215,7 @@ fn tried(client: &str, rows: &[Row], mut attempt: impl FnMut(&Server, &str, &str
         }
     }
     // What was tried is in its log to the last line.
-    for (n, server) in servers.iter_mut().enumerate() {
+    for (n, Place { server, .. }) in places.iter_mut().enumerate() {
         server.stop().unwrap();
         for (mechanism, expected) in rows {
             let times = signed_in(server, mechanism);

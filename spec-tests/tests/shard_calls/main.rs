@@ -23,6 +23,7 @@ use spec_tests::element::SASL;
 use spec_tests::pipe::Unread;
 use spec_tests::program::left_out;
 use spec_tests::server::{Scratch, Server};
+use spec_tests::slapd::Slapd;
 use spec_tests::strace;
 use spondee_core::sasl::{Hash, Mechanism, Plus};
 
@@ -257,6 +258,16 @@ fn traced(trace: &Path) -> (Server, Unread) {
     (prepared.begin(command).unwrap(), log)
 }
 
+/// A server under strace whose host asks a directory.
+fn traced_with_directory(trace: &Path, slapd: &Slapd) -> Server {
+    let scratch = Scratch::in_memory().unwrap();
+    let prepared = Server::prepare(scratch, &slapd.options()).unwrap();
+    let strace = strace::watching(trace, "fsync,fdatasync", Duration::ZERO);
+    let mut command = Command::new(strace.get_program());
+    command.args(strace.get_args()).arg(prepared.binary());
+    prepared.begin(command).unwrap()
+}
+
 /// One trouble after the other. Two sessions are answered all the while.
 fn trouble(server: &Server, log: &mut Unread) {
     let pingers = ["juliet", "nurse"].map(|user| Pinger::start(server, user));
@@ -331,5 +342,67 @@ fn a_shard_waits_for_its_poller_alone() {
     ] {
         let sent = judge.sent_during.get(kind).copied().unwrap_or_default();
         assert!(sent > 0, "nothing was sent during {kind}");
+    }
+}
+
+/// Neither for one that answers nor for one that is away or silent.
+#[test]
+fn a_shard_waits_for_no_directory() {
+    if left_out("what a shard's thread calls while slapd is asked, which needs strace") {
+        return;
+    }
+    let scratch = Scratch::in_memory().unwrap();
+    let trace = scratch.path().join("trace");
+    let mut slapd = Slapd::start("").unwrap();
+    let mut server = traced_with_directory(&trace, &slapd);
+    let mut judge = Judge::new(shards(&server));
+    let mut juliet = signed_in(&server, "juliet", Mechanism::Plain);
+    let mut ask = |password: &str, expected: Result<(), &str>| {
+        let mut client = opened(&server);
+        let came = client.sign_in("juliet", password, Mechanism::Plain, BindTo::Exporter);
+        let came = came.map(drop);
+        assert_eq!(came.as_ref().map_err(String::as_str).copied(), expected);
+        juliet
+            .send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+            .unwrap();
+        assert_eq!(juliet.next(PATIENCE).unwrap().attribute("id"), Some("p"));
+    };
+    for _ in 0..10 {
+        ask("secret", Ok(()));
+        ask("wrong", Err("failure: not-authorized"));
+    }
+    signal(&server, "-HUP");
+    server.wait_for_log(&["certificates reloaded"]).unwrap();
+    ask("secret", Ok(()));
+    slapd.kill().unwrap();
+    for _ in 0..10 {
+        ask("secret", Err("failure: temporary-auth-failure"));
+    }
+    slapd.stop_answering().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        let mut client = opened(&server);
+        let auth = spec_tests::talk::plain_auth("juliet", "secret");
+        client.send(&auth).unwrap();
+        waiting.push(client);
+    }
+    for client in &mut waiting {
+        let failure = client.next(PATIENCE).unwrap();
+        assert_eq!(failure.condition(), Some("temporary-auth-failure"));
+    }
+    server.stop().unwrap();
+    strace::wait_for_end(&trace).unwrap();
+
+    let lines = BufReader::new(File::open(&trace).unwrap());
+    strace::read(lines, |moment| {
+        judge.observe(&moment);
+        Ok(())
+    })
+    .unwrap();
+    judge.end();
+    tell(&judge.table());
+    assert!(judge.faults.is_empty(), "{:#?}", judge.faults);
+    for call in ["accept4", "epoll_wait", "recvfrom", "sendto"] {
+        assert!(judge.count(call) > 20, "{call}\n{}", judge.table());
     }
 }
