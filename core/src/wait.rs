@@ -27,6 +27,13 @@ pub(crate) struct Question {
     pub(crate) credit: Option<usize>,
 }
 
+impl Question {
+    /// Whether nothing depends on the answer once all connections are gone: a directory may take its time, and the server is to end.
+    pub(crate) const fn is_nobodys_any_more(&self) -> bool {
+        matches!(self.wait, Wait::Judge(_))
+    }
+}
+
 /// Who wants the answer.
 #[derive(Debug)]
 pub(crate) enum Wait {

@@ -472,6 +472,150 @@ fn passwords_are_not_set_here() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn who_wants_to_register_is_told_to_sign_in() -> Outcome {
+    let mut world = asking(1);
+    let mut talk = stream(&mut world)?;
+    talk.send(
+        &mut world,
+        "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>",
+    );
+    let refused = talk.next(&mut world)?.to_string();
+    assert!(
+        refused.contains("<service-unavailable") && refused.contains("sign in with the name"),
+        "{refused}"
+    );
+    Ok(())
+}
+
+/// A server that stops does not wait for a directory that does not answer.
+#[test]
+fn who_waits_for_a_directory_holds_up_no_end() -> Outcome {
+    let mut world = asking(1);
+    world.directory = Directory::Silent;
+    let (mut talk, came) = attempt(&mut world, ROMEO, "r0m30")?;
+    assert_eq!(came, "nothing");
+    assert!(!world.is_at_rest());
+    world.shut_down();
+    assert_eq!(stream_error(&mut world, &mut talk)?, "system-shutdown");
+    world.hang_up(talk.peer());
+    world.run();
+    assert!(world.is_at_rest());
+    Ok(())
+}
+
+/// Lets everything happen in an order of this seed's.
+fn shuffle(world: &mut World, seed: u64) {
+    let mut draw = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    loop {
+        let steps = world.steps();
+        if steps.is_empty() {
+            return;
+        }
+        draw ^= draw << 13;
+        draw ^= draw >> 7;
+        draw ^= draw << 17;
+        let at = usize::try_from(draw >> 33).unwrap_or(0) % steps.len();
+        if let Some(step) = steps.get(at) {
+            world.step(*step);
+        }
+    }
+}
+
+/// What strangers send to somebody who has no account yet, and is just getting one, and what the store, the directory and two devices do about it,
+/// in many orders.
+#[test]
+fn whatever_comes_in_between_a_first_sign_in_ends_well() -> Outcome {
+    for seed in 0..300_u64 {
+        let mut world = asking(1 + u16::try_from(seed % 3).unwrap_or(0));
+        let mut romeo = stream(&mut world)?;
+        romeo.send(&mut world, &auth(ROMEO, "r0m30"));
+        assert_eq!(answer(&mut world, &mut romeo)?, "success");
+        romeo.open(&mut world, "localhost")?;
+        romeo.bind(&mut world, "r")?;
+        world.store_pace = StorePace::Slow;
+        world.directory = Directory::Late;
+        let mut talks = [stream(&mut world)?, stream(&mut world)?];
+        for talk in &talks {
+            world.write(talk.peer(), auth(MERCUTIO, "queen mab").as_bytes());
+        }
+        for stanza in [
+            format!("<message to='{MERCUTIO}' type='chat'><body>x</body></message>"),
+            format!("<presence to='{MERCUTIO}' type='subscribe'/>"),
+            format!("<iq to='{MERCUTIO}' type='get' id='v'><vCard xmlns='vcard-temp'/></iq>"),
+        ] {
+            world.write(romeo.peer(), stanza.as_bytes());
+        }
+        shuffle(&mut world, seed);
+        world.run();
+        for talk in &mut talks {
+            let came = answer(&mut world, talk)?;
+            assert_eq!(came, "success", "seed {seed}");
+        }
+        assert_eq!(added(&world), 1, "seed {seed}");
+        world.store_pace = StorePace::Prompt;
+        romeo.send(&mut world, "</stream:stream>");
+        is_at_rest(&mut world);
+    }
+    Ok(())
+}
+
+/// Commands about somebody who is just getting an account, or is there already, in many orders: each of them is answered, and whoever did not come
+/// in then comes in the next time.
+#[test]
+fn commands_in_between_a_sign_in_leave_nothing_half_done() -> Outcome {
+    for seed in 0..400_u64 {
+        let mut world = asking(1 + u16::try_from(seed % 3).unwrap_or(0));
+        if seed % 2 == 0 {
+            comes_to(&mut world, MERCUTIO, "queen mab", "success");
+        }
+        world.store_pace = StorePace::Slow;
+        world.directory = Directory::Late;
+        let mut talks = [stream(&mut world)?, stream(&mut world)?];
+        for talk in &talks {
+            world.write(talk.peer(), auth(MERCUTIO, "queen mab").as_bytes());
+        }
+        let account = || jid(MERCUTIO);
+        let command = match seed % 5 {
+            0 | 1 => Command::Delete { account: account() },
+            2 => Command::Disable { account: account() },
+            3 => Command::Disconnect {
+                account: account(),
+                resource: None,
+            },
+            _ => Command::Import {
+                account: account(),
+                step: Box::new(ImportStep::Begin(7, Tombstones::Ignore)),
+            },
+        };
+        world.post_command(spondee_core::port::CommandId(1), command);
+        shuffle(&mut world, seed);
+        world.run();
+        assert_eq!(world.take_answers().len(), 1, "seed {seed}");
+        for talk in &mut talks {
+            // Or its stream has ended by the command.
+            let came = answer(&mut world, talk).unwrap_or_else(|_| "ended".to_owned());
+            let known = [
+                "success",
+                "temporary-auth-failure",
+                "account-disabled",
+                "ended",
+            ];
+            assert!(known.contains(&came.as_str()), "seed {seed}: {came}");
+        }
+        world.store_pace = StorePace::Prompt;
+        world.directory = Directory::Prompt;
+        if has(&mut world, MERCUTIO) {
+            let enable = Command::Enable { account: account() };
+            assert_eq!(world.command(enable), DONE, "seed {seed}");
+        }
+        let came = attempt(&mut world, MERCUTIO, "queen mab")?.1;
+        assert_eq!(came, "success", "seed {seed}");
+        is_at_rest(&mut world);
+    }
+    Ok(())
+}
+
 /// As after `authentication` was changed and the configuration read again.
 #[test]
 fn an_account_of_the_directory_is_nobodys_once_the_host_keeps_passwords() -> Outcome {

@@ -1,7 +1,7 @@
 //! `sasl`: no message panics, and nobody signs in without the right password.
 //!
-//! The first byte chooses between messages made by the fuzzer, a client of ours with words of the fuzzer's, credentials records, and
-//! what may be said by DIGEST-MD5.
+//! The first byte chooses between messages made by the fuzzer, a client of ours with words of the fuzzer's, credentials records, what may
+//! be said by DIGEST-MD5, and what may be said where a directory is asked.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,6 +25,8 @@ const PASSWORD: &str = "r0m30";
 const ROUNDS: u32 = 1;
 /// Kinds from here on: what a client of DIGEST-MD5 says.
 const DIGEST: u8 = 0xfc;
+/// The kind before them: what is said where a directory is asked.
+const DIRECTORY: u8 = DIGEST - 1;
 /// Between two messages of the fuzzer: no UTF-8, so that it is in none of them.
 const END: u8 = 0xff;
 
@@ -37,7 +39,8 @@ pub fn sasl(data: &[u8]) {
     let kind = bytes.byte();
     match kind % 3 {
         _ if kind >= DIGEST => digest(&mut bytes),
-        0 => strange_messages(&mut bytes),
+        _ if kind == DIRECTORY => strange_messages(&mut bytes, Provider::Ldap),
+        0 => strange_messages(&mut bytes, Provider::Hashed),
         1 => honest_client(&mut bytes),
         _ => record(bytes.rest()),
     }
@@ -139,19 +142,20 @@ fn status(bytes: &mut Cursor<'_>) -> Status {
 }
 
 /// One by which a password is proven.
-fn mechanism(bytes: &mut Cursor<'_>) -> Mechanism {
+fn mechanism(bytes: &mut Cursor<'_>, provider: Provider) -> Mechanism {
     let all = Mechanism::ALL.into_iter();
-    let proves = |known: &Mechanism| Provider::Hashed.has(*known) && *known != Mechanism::External;
+    let proves = |known: &Mechanism| provider.has(*known) && *known != Mechanism::External;
     let had: Vec<_> = all.filter(proves).collect();
     bytes.pick(&had)
 }
 
 /// One mechanism and the fuzzer's own messages.
-fn strange_messages(bytes: &mut Cursor<'_>) {
-    let mechanism = mechanism(bytes);
+fn strange_messages(bytes: &mut Cursor<'_>, provider: Provider) {
+    let mechanism = mechanism(bytes, provider);
     let transport = transport(bytes);
     let status = status(bytes);
     let mut server = Server::new(transport, PASSWORD, status);
+    server.provider = provider;
     let is_initial = bytes.byte().is_multiple_of(2);
     let mut last: &[u8] = if is_initial { bytes.until(END) } else { &[] };
     let mut step = server.begin(mechanism, is_initial.then_some(last));
@@ -164,8 +168,14 @@ fn strange_messages(bytes: &mut Cursor<'_>) {
             }
             Step::Success(verified, _) => {
                 assert_eq!(mechanism, Mechanism::Plain, "a proof by chance");
-                assert_eq!(verified.account(), &server.account);
-                assert_eq!(status, Status::Enabled);
+                assert!(provider.takes(&verified), "vouched for by another");
+                // Who the directory knows may be anybody.
+                if provider != Provider::Ldap {
+                    assert_eq!(verified.account(), &server.account);
+                }
+                let is_disabled =
+                    status == Status::Disabled && *verified.account() == server.account;
+                assert!(!is_disabled, "disabled");
                 assert!(says_password(last), "{last:?}");
                 return;
             }
@@ -204,7 +214,7 @@ struct Attempt {
 
 /// A client that knows the mechanisms, with a name, a nonce and a password of the fuzzer's, which may be right.
 fn honest_client(bytes: &mut Cursor<'_>) {
-    let mechanism = mechanism(bytes);
+    let mechanism = mechanism(bytes, Provider::Hashed);
     let is_tampered = bytes.byte() % 2 == 1;
     let tampering = (usize::from(bytes.byte()), 1 << bytes.below(8));
     let is_right = bytes.byte().is_multiple_of(2);

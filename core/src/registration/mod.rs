@@ -12,6 +12,7 @@ mod throttle;
 
 pub use options::{RegistrationOptions, Reserved, WhoRegisters};
 pub(crate) use request::{
-    Application, Change, IN_DIRECTORY, apply_for, change, fields, in_directory, on_file,
+    Application, Change, IN_DIRECTORY, JOIN_DIRECTORY, apply_for, change, fields, in_directory,
+    on_file,
 };
 pub(crate) use throttle::Registrations;

@@ -87,6 +87,9 @@ pub(crate) fn on_file(w: &mut Writer<'_>, own: &BareJid) {
 pub(crate) const IN_DIRECTORY: &str =
     "The password is that of your organisation's directory, and is changed there.";
 
+/// What a stranger hears there.
+pub(crate) const JOIN_DIRECTORY: &str = "Accounts are those of your organisation's directory: sign in with the name and password that you have there.";
+
 /// Writes what is on file of an account whose password a directory has: no field to give another one in.
 pub(crate) fn in_directory(w: &mut Writer<'_>, own: &BareJid) {
     w.open("query").attribute("xmlns", Ns::Registration.uri());

@@ -264,7 +264,10 @@ impl Shard {
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         self.connections.is_empty()
-            && self.waits.is_empty()
+            && self
+                .waits
+                .iter()
+                .all(|(_, question)| question.is_nobodys_any_more())
             && self.credit.used() == 0
             && self.appending.is_empty()
             && self.unfinished.is_empty()

@@ -5,8 +5,8 @@ use alloc::boxed::Box;
 use super::negotiate::misplaced;
 use super::{Client, Negotiation};
 use crate::config::HostConfig;
-use crate::registration::{Application, WhoRegisters, apply_for, fields};
-use crate::sasl::{Mechanism, Transport, admit};
+use crate::registration::{Application, JOIN_DIRECTORY, WhoRegisters, apply_for, fields};
+use crate::sasl::{Mechanism, Provider, Transport, admit};
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::stream::{Channel, Cx, Event, State, Stream};
 use crate::xml::{Element, Ns};
@@ -78,7 +78,14 @@ impl Stream {
                 Some(Event::Register(account))
             }
             Err(condition) => {
-                refuse(cx, &request, condition);
+                let host = cx.config.accounts(&negotiation.host);
+                let has_directory = host.is_some_and(|host| host.provider == Provider::Ldap);
+                refuse(
+                    cx,
+                    &request,
+                    condition,
+                    has_directory.then_some(JOIN_DIRECTORY),
+                );
                 self.state = State::Client(Client::Negotiate(negotiation));
                 None
             }
@@ -142,7 +149,7 @@ impl Stream {
                         let answer = request.result(|_| {});
                         cx.say(|out| answer.write(out));
                     }
-                    Err(condition) => refuse(cx, request, condition),
+                    Err(condition) => refuse(cx, request, condition, None),
                 }
                 State::Client(Client::Negotiate(negotiation))
             }
@@ -172,8 +179,8 @@ impl Stream {
     }
 }
 
-fn refuse(cx: &mut Cx<'_>, request: &Stanza, condition: Condition) {
-    if let Some(error) = request.refusal(condition, None) {
+fn refuse(cx: &mut Cx<'_>, request: &Stanza, condition: Condition, text: Option<&str>) {
+    if let Some(error) = request.refusal(condition, text) {
         cx.say(|out| error.write(out));
     }
 }

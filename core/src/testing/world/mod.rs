@@ -458,6 +458,12 @@ impl World {
         }
     }
 
+    /// Whether the server could end now.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.shards.iter().all(Shard::is_at_rest)
+    }
+
     /// How much each shard has in memory: see `Shard::residue`.
     #[must_use]
     pub fn residue(&self) -> Vec<[usize; 9]> {
