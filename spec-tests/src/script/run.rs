@@ -28,7 +28,7 @@ use spondee_core::archive::Policy;
 use spondee_core::config::{Config, Host};
 use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{ClientCertificate, Command, Opening, TlsVersion};
-use spondee_core::sasl::Mechanism;
+use spondee_core::sasl::{Mechanism, Provider};
 use spondee_core::secret::Secret;
 use spondee_core::store::StoreError;
 
@@ -82,6 +82,11 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
     world.client = named;
     for user in ["juliet", "romeo"].into_iter().chain(more) {
         world.add_user(&account(user), "secret");
+    }
+    for (name, Host::Accounts(host)) in &config.hosts {
+        if host.provider == Provider::Ldap {
+            world.know(&format!("juliet@{name}"), "secret");
+        }
     }
     let mut stage = Stage {
         world,

@@ -177,14 +177,8 @@ pub(super) fn set(config: &mut Config, setting: &[String]) -> Result<(), String>
     match words.as_slice() {
         ["shards", count] => config.shards = count.parse().map_err(|_| "not a number")?,
         ["limit", "c2s_stanza_bytes", bytes] => config.limits.c2s_stanza_bytes = number(bytes)?,
-        ["guests", name] => {
-            let mut said = Said::default();
-            let anonymous = ("authentication", "anonymous", Use::Unasked);
-            said.options.push(anonymous);
-            let host = Domain::parse(name).map_err(|e| format!("{e:?}"))?;
-            let guests = Host::Accounts(HostConfig::read(&mut said));
-            config.hosts.insert(host, guests);
-        }
+        ["guests", name] => add_host(config, name, "anonymous")?,
+        ["directory", name] => add_host(config, name, "ldap")?,
         ["limit", "session_queue_bytes", bytes] => {
             config.limits.session_queue_bytes = number(bytes)? as usize;
         }
@@ -201,6 +195,17 @@ pub(super) fn set(config: &mut Config, setting: &[String]) -> Result<(), String>
             }
         }
     }
+    Ok(())
+}
+
+/// One more host, with this `authentication`.
+fn add_host(config: &mut Config, name: &str, authentication: &str) -> Result<(), String> {
+    let mut said = Said::default();
+    let authentication = ("authentication", authentication, Use::Unasked);
+    said.options.push(authentication);
+    let host = Domain::parse(name).map_err(|e| format!("{e:?}"))?;
+    let added = Host::Accounts(HostConfig::read(&mut said));
+    config.hosts.insert(host, added);
     Ok(())
 }
 
