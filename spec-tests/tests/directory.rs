@@ -6,7 +6,7 @@ mod stage;
 use std::time::Duration;
 
 use spec_tests::element::SASL;
-use spec_tests::memory::{Directory, Fate, StorePace, World};
+use spec_tests::memory::{Directory, Fate, StorePace, Workers, World};
 use spec_tests::talk::{Talk, plain_auth};
 use spondee_core::config::{Config, Host};
 use spondee_core::jid::{BareJid, Domain};
@@ -230,28 +230,30 @@ fn after_too_many_failures_the_directory_is_not_even_asked() {
     assert_eq!(world.judged, 20);
 }
 
-/// Attempts that were looked up before the first of them failed.
+/// Attempts that were looked up before the first of them failed. A directory that is prompt is not even asked about the rest.
 #[test]
 fn of_many_attempts_at_once_no_more_are_answered_than_of_one_after_the_other() -> Outcome {
-    let mut world = asking(1);
-    world.directory = Directory::Late;
-    world.store_pace = StorePace::Slow;
-    let mut talks = Vec::new();
-    for _ in 0..30 {
-        talks.push(stream(&mut world)?);
-    }
-    for talk in &talks {
-        world.write(talk.peer(), auth(ROMEO, "wrong").as_bytes());
-    }
-    world.run();
-    let mut refused = 0;
-    for talk in &mut talks {
-        match answer(&mut world, talk)?.as_str() {
-            "not-authorized" => refused += 1,
-            other => assert_eq!(other, "nothing"),
+    for (directory, judged) in [(Directory::Late, 30), (Directory::Prompt, 20)] {
+        let mut world = asking(1);
+        world.directory = directory;
+        world.store_pace = StorePace::Slow;
+        let mut talks = Vec::new();
+        for _ in 0..30 {
+            talks.push(stream(&mut world)?);
         }
+        for talk in &talks {
+            world.write(talk.peer(), auth(ROMEO, "wrong").as_bytes());
+        }
+        world.run();
+        let mut refused = 0;
+        for talk in &mut talks {
+            match answer(&mut world, talk)?.as_str() {
+                "not-authorized" => refused += 1,
+                other => assert_eq!(other, "nothing"),
+            }
+        }
+        assert_eq!((refused, world.judged), (20, judged), "{directory:?}");
     }
-    assert_eq!(refused, 20);
     Ok(())
 }
 
@@ -668,6 +670,25 @@ fn what_a_directory_says_is_worth_nothing_to_a_host_that_asks_it_no_more() -> Ou
         assert_eq!(answer(&mut world, &mut talk)?, "temporary-auth-failure");
         assert!(!has(&mut world, MERCUTIO));
     }
+    Ok(())
+}
+
+/// Nor is a password that a worker held against keys when the host began to ask a directory.
+#[test]
+fn a_password_that_was_right_by_keys_is_worth_nothing_to_a_host_that_asks_a_directory() -> Outcome {
+    let mut world = asking(1);
+    reload(&mut world, Provider::Hashed);
+    world.workers = Workers::Slow;
+    let mut talk = stream(&mut world)?;
+    world.write(talk.peer(), auth(ROMEO, "secret").as_bytes());
+    while world.questions() == 0 {
+        world.turns(1);
+    }
+    let mut config = world.config().clone();
+    ask(&mut config, Provider::Ldap);
+    world.post_reload(config);
+    world.run();
+    assert_eq!(answer(&mut world, &mut talk)?, "temporary-auth-failure");
     Ok(())
 }
 
