@@ -353,3 +353,46 @@ fn options_of_what_is_not_there_yet_are_refused_and_not_passed_over() {
         }
     }
 }
+
+/// Of whatever feature: here the password by which a directory is asked.
+#[test]
+fn a_secret_that_others_can_read_is_refused_wherever_it_stands() {
+    let of_host = "authentication = \"ldap\"\nldap_server = \"ldap://127.0.0.1:1\"\nldap_tls = false\nldap_base = \"dc=example\"\n\
+                   ldap_rootdn = \"cn=spondee\"\n";
+    let said = |secret: &str, config_mode: u32, file_mode: u32| {
+        let options = format!("{of_host}ldap_password = {secret}\n");
+        let stopped = Server::prepare(Scratch::new().unwrap(), &options).unwrap();
+        let file = stopped.scratch().join("secret");
+        fs::write(&file, "do-not-print-this").unwrap();
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set(&file, file_mode);
+        set(&stopped.scratch().join("spondee.toml"), config_mode);
+        let outcome = stopped.outcome(&["check", "config"]).unwrap();
+        assert!(!outcome.1.contains("do-not-print-this"), "{}", outcome.1);
+        if outcome.0 == 3 {
+            assert!(stopped.command(&["serve"]).is_err(), "{secret}");
+        }
+        outcome
+    };
+    let (literal, file) = ("\"do-not-print-this\"", "{ file = \"secret\" }");
+    for (secret, config_mode, file_mode, refused) in [
+        (literal, 0o644, 0o600, Some("chmod")),
+        (literal, 0o640, 0o600, Some("chmod")),
+        (literal, 0o600, 0o644, None),
+        (file, 0o644, 0o644, Some("chmod")),
+        (file, 0o644, 0o600, None),
+        ("{ env = \"SPONDEE_NO_SUCH_SECRET\" }", 0o644, 0o600, None),
+        ("{ credential = \"no-such-secret\" }", 0o644, 0o600, None),
+    ] {
+        let (code, said) = said(secret, config_mode, file_mode);
+        match refused {
+            Some(words) => {
+                assert_eq!(code, 3, "{secret} {config_mode:o} {file_mode:o}: {said}");
+                assert!(said.contains(words), "{said}");
+            }
+            None => assert_eq!(code, 0, "{secret} {config_mode:o} {file_mode:o}: {said}"),
+        }
+    }
+}
