@@ -1,7 +1,7 @@
 //! Where the servers of a domain are: what its SRV records say (RFC 6120 §3.2.1, XEP-0368 §3), or the domain itself where there are none (RFC 6120
 //! §3.2.2).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use spondee_core::jid::Domain;
 use spondee_core::port::Opening;
@@ -46,8 +46,12 @@ impl Places {
             return (ways.iter().map(told).collect(), Vec::new());
         }
         let ascii = to_ascii(domain);
-        let Some(name) = Name::parse(&ascii) else {
-            // An address literal, which is its own place.
+        let name = match is_address(&ascii) {
+            true => None,
+            false => Name::parse(&ascii),
+        };
+        let Some(name) = name else {
+            // An address is its own place.
             let told = |way: &Way| Self::Told(with_port(&ascii, way.port()));
             return (ways.iter().map(told).collect(), Vec::new());
         };
@@ -138,6 +142,12 @@ impl Place {
     }
 }
 
+/// RFC 7622 §3.2: a domain may be an IP address, of version 6 in brackets.
+fn is_address(domain: &str) -> bool {
+    let bare = domain.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().is_ok()
+}
+
 fn with_port(place: &str, port: u16) -> String {
     match port_of(place) {
         Some(_) => place.to_owned(),
@@ -152,5 +162,36 @@ const fn service(way: Way) -> &'static str {
         (Peer::Client, Opening::Tls) => "_xmpps-client._tcp",
         (Peer::Server, Opening::Clear) => "_xmpp-server._tcp",
         (Peer::Server, Opening::Tls) => "_xmpps-server._tcp",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_its_own_place_and_nobody_is_asked() {
+        let conf = ResolvConf::parse("nameserver 192.0.2.1\noptions timeout:1 attempts:1");
+        for (domain, place) in [("127.0.0.1", "127.0.0.1:5222"), ("[::1]", "[::1]:5222")] {
+            let domain = Domain::parse(domain).unwrap();
+            let ways = [Way::new(Peer::Client, Opening::Clear)];
+            let (places, notes) = Places::find(&domain, &ways, None, &conf);
+            assert!(matches!(&places[..], [Places::Told(told)] if told == place));
+            assert_eq!(notes, Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn who_is_told_where_to_go_asks_nobody() {
+        let conf = ResolvConf::parse("");
+        let domain = Domain::parse("a.example").unwrap();
+        let places = Places::find(&domain, &Way::ALL, Some("192.0.2.7"), &conf).0;
+        let told = |places: &Places| match places {
+            Places::Told(told) => told.clone(),
+            Places::Domain(_) | Places::Nowhere(_) | Places::Srv(_) => String::new(),
+        };
+        let told: Vec<String> = places.iter().map(told).collect();
+        let ports = [5222, 5223, 5269, 5270];
+        assert_eq!(told, ports.map(|port| format!("192.0.2.7:{port}")));
     }
 }
