@@ -416,33 +416,37 @@ pub(super) const RECORD_BYTES: usize = {
 /// Room for longer salts, too.
 const RECORD_BYTES_MAX: usize = RECORD_BYTES + 64;
 
-/// Such a record, of nobody: everything is zero, but for what makes it whole.
-#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
-pub(super) const RECORD_OF_NOBODY: [u8; RECORD_BYTES] = {
-    let mut record = [0; RECORD_BYTES];
-    record[0] = ENABLED;
-    let mut from = 1;
-    let mut at = 0;
-    while at < Hash::ALL.len() {
-        [record[from + 2], record[from + 3]] = 10_000_u16.to_be_bytes();
-        record[from + 4] = 16;
-        from += 4 + 1 + SALT_BYTES + 2 * Hash::ALL[at].output_bytes();
-        at += 1;
+/// What nobody's row has of a password.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Blank {
+    Keys,
+    Nothing,
+    Password,
+}
+
+/// A row as that of an account, of nobody: to have something to read.
+pub(super) fn row_of_nobody(blank: Blank) -> Row {
+    let zeros = |count: usize| Field::Bytes(core::iter::repeat_n(0, count).collect());
+    let mut fields = Vec::with_capacity(CREDENTIALS.width());
+    fields.push(Field::Text(Bytes::from_static(b"enabled")));
+    for hash in Hash::ALL {
+        match blank {
+            Blank::Keys => fields.extend([
+                Field::Int(10_000),
+                zeros(SALT_BYTES),
+                zeros(hash.output_bytes()),
+                zeros(hash.output_bytes()),
+            ]),
+            Blank::Nothing | Blank::Password => fields.extend([const { Field::Absent }; 4]),
+        }
     }
-    record
-};
-const _: () = assert!(SALT_BYTES == 16);
-
-/// A record of nobody whose password a directory has.
-pub(super) const RECORD_WITHOUT_PASSWORD: [u8; 1 + 4 * Hash::ALL.len()] = {
-    let mut record = [0; 1 + 4 * Hash::ALL.len()];
-    record[0] = ENABLED;
-    record
-};
-
-/// A record of nobody with a password.
-pub(super) const PLAIN_RECORD_OF_NOBODY: [u8; 12] = *b"\x03no password";
-const _: () = assert!(ENABLED | PLAIN == 3);
+    fields.extend([Field::Time(0), Field::Time(0)]);
+    fields.push(match blank {
+        Blank::Password => Field::Text(Bytes::copy_from_slice(b"no password")),
+        Blank::Keys | Blank::Nothing => Field::Absent,
+    });
+    Row(fields)
+}
 
 /// Prepares a password as SCRAM has it (RFC 5802 §2.2: SASLprep).
 ///

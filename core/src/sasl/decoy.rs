@@ -4,10 +4,8 @@
 
 use bytes::Bytes;
 
-use super::credentials::{
-    PLAIN_RECORD_OF_NOBODY, RECORD_OF_NOBODY, RECORD_WITHOUT_PASSWORD, SALT_BYTES,
-};
-use super::{Context, Credentials, DeriveParams, Hash, Provider, ScramKeys};
+use super::credentials::{Blank, SALT_BYTES, row_of_nobody};
+use super::{Context, Credentials, DeriveParams, Hash, Provider, ScramKeys, Verifier};
 use crate::entropy::keyed_hash;
 use crate::jid::BareJid;
 use crate::secret::Secret;
@@ -60,19 +58,25 @@ pub(super) fn keys(account: &BareJid, hash: Hash, cx: Context<'_>) -> ScramKeys 
     }
 }
 
-/// Reads a record as an account's would be read that this provider has made, for nobody, and returns it: so an unknown user takes as long as
-/// a known one.
-#[must_use]
-pub fn pretend_to_read(provider: Provider) -> Bytes {
-    let record: &[u8] = match provider {
+/// Reads, for nobody, what was not read of an account: as its row would become a record, and that be read. What comes of it is to be hashed as the
+/// record of an account is. So a sign-in takes as long whether or not there is such an account, and where two kinds of accounts are usual, whichever of
+/// them it is: on a host that keeps passwords those are accounts of before, which have keys; on one that keeps keys, those that still have a password.
+pub fn read_beside(provider: Provider, read: Option<&Verifier>) -> impl Iterator<Item = Bytes> {
+    let blanks: &[Blank] = match (provider, read) {
         // Of guests nothing is read.
-        Provider::Anonymous | Provider::Hashed => &RECORD_OF_NOBODY,
-        Provider::Ldap => &RECORD_WITHOUT_PASSWORD,
-        Provider::Plain => &PLAIN_RECORD_OF_NOBODY,
+        (Provider::Anonymous, _) | (Provider::Ldap, Some(_)) => &[],
+        (Provider::Ldap, None) => &[Blank::Nothing],
+        (Provider::Hashed, Some(Verifier::Keys(_))) => &[],
+        (Provider::Hashed, None | Some(Verifier::Password(_)))
+        | (Provider::Plain, Some(Verifier::Password(_))) => &[Blank::Keys],
+        (Provider::Plain, Some(Verifier::Keys(_))) => &[Blank::Password],
+        (Provider::Plain, None) => &[Blank::Keys, Blank::Password],
     };
-    let record = Bytes::copy_from_slice(core::hint::black_box(record));
-    core::hint::black_box(Credentials::from_record(&record));
-    record
+    blanks.iter().map(|blank| {
+        let record = Credentials::record(&core::hint::black_box(row_of_nobody(*blank)));
+        core::hint::black_box(Credentials::from_record(&record));
+        record
+    })
 }
 
 fn block(label: &str, account: &BareJid, hash: Hash, cx: Context<'_>) -> [u8; 32] {
@@ -89,14 +93,32 @@ mod tests {
 
     #[test]
     fn what_is_read_for_nobody_is_a_whole_record() {
-        let read = Credentials::from_record(&RECORD_OF_NOBODY).unwrap();
-        assert_eq!(read.keys().len(), Hash::ALL.len());
-        assert_eq!(read.to_record()[..], RECORD_OF_NOBODY);
-        let read = Credentials::from_record(&PLAIN_RECORD_OF_NOBODY).unwrap();
-        assert!(read.keys().is_empty());
-        assert_eq!(read.to_record()[..], PLAIN_RECORD_OF_NOBODY);
-        let without = Credentials::without_password();
-        assert_eq!(without.to_record()[..], RECORD_WITHOUT_PASSWORD);
+        let read = |blank| Credentials::from_row(&row_of_nobody(blank)).unwrap();
+        assert_eq!(read(Blank::Keys).keys().len(), Hash::ALL.len());
+        assert_eq!(read(Blank::Nothing), Credentials::without_password());
+        let password = Verifier::Password(Secret::new(b"no password".to_vec()));
+        assert_eq!(read(Blank::Password).verifier, password);
+    }
+
+    #[test]
+    fn whatever_there_is_the_same_is_read() {
+        let (keys, password) = (Blank::Keys, Blank::Password);
+        let of = |blank| {
+            Credentials::from_row(&row_of_nobody(blank))
+                .unwrap()
+                .verifier
+        };
+        for (provider, kinds, count) in [
+            (Provider::Hashed, &[keys][..], 1),
+            (Provider::Plain, &[keys, password], 2),
+            (Provider::Ldap, &[Blank::Nothing], 1),
+        ] {
+            assert_eq!(read_beside(provider, None).count(), count);
+            for kind in kinds {
+                let beside = read_beside(provider, Some(&of(*kind))).count();
+                assert_eq!(1 + beside, count, "{provider:?} {kind:?}");
+            }
+        }
     }
 
     #[test]

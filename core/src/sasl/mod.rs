@@ -36,7 +36,7 @@ pub use credentials::{
     CREDENTIALS, Credentials, Dates, DeriveParams, Form, PasswordError, SALT_BYTES, ScramKeys,
     Status, Verifier, prepare_new_password, prepare_password,
 };
-pub use decoy::pretend_to_read;
+pub use decoy::read_beside;
 pub use directory::{Judge, Judgement};
 pub use exchange::{Context, Derive, Derives, Exchange, Lookup, SignIn, Step, Verified};
 pub use failure::{Failure, Subject};
