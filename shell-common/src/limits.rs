@@ -63,6 +63,20 @@ pub const TLS_UNCONSUMED_BYTES: usize = 64 * 1024;
 /// 250 KiB. Anything larger stands in the directory by mistake.
 pub const CERTIFICATE_FILE_BYTES: u64 = 1024 * 1024;
 
+/// Certificates that a client may show, its own included. Paths have one or two above it, rarely three; each costs a look and perhaps a
+/// signature.
+pub const CLIENT_CERTIFICATES: usize = 8;
+
+/// Bytes of them all. They stay in memory as long as the connection, because rustls keeps them. Four with RSA keys of 4096 bits are 8 KiB.
+pub const CLIENT_CERTIFICATE_BYTES: usize = 16 * 1024;
+
+/// Accounts of a host that the certificate of a client may name. People have a few, and each is a choice that the client has to make.
+pub const CLIENT_CERTIFICATE_NAMES: usize = 32;
+
+/// Bytes of the names of authorities that go out with each handshake where clients are asked for a certificate. A name is about 100 bytes, and
+/// an operator has a few authorities. Of more none is named, and clients choose by themselves what they show.
+pub const CLIENT_AUTHORITY_NAMES_BYTES: usize = 4096;
+
 /// Time before the end of a certificate from which on it is warned of. What renews certificates by itself does so earlier (with a
 /// third of 90 days left), so it has failed for days by then; and a person still has days.
 pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);

@@ -198,6 +198,16 @@ pub fn tls_failed(peer: Option<IpAddr>, why: &str) {
     }
 }
 
+/// What this peer has shown in TLS does not say who it is.
+pub fn certificate_passed_over(peer: Option<IpAddr>, why: &str) {
+    if let Some(peer) = peer
+        && allows(Level::DEBUG, peer, Subject::Failure)
+    {
+        let peer = peer.to_canonical();
+        tracing::debug!(%peer, "its certificate is as good as none: {why}");
+    }
+}
+
 fn sign_in_failed(peer: IpAddr, account: Option<&BareJid>, failure: Failure) {
     let (subject, what) = match failure.is_about_a_password() {
         true => (Subject::Password, "failed"),

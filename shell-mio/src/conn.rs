@@ -390,6 +390,9 @@ impl Conn {
                         Layer::Handshake(pump) => Layer::Tls(pump),
                         other @ (Layer::Clear | Layer::Tls(_)) => other,
                     };
+                    if let Some(why) = received.passed_over {
+                        note::certificate_passed_over(core.shard.peer(conn), &why);
+                    }
                     let tls = Box::new(tls);
                     core.input(Input::Secured { conn, tls });
                 }

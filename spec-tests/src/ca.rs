@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
 
 /// The root, and where it was written.
 #[derive(Debug)]
@@ -78,6 +81,31 @@ impl Authority {
         let key = String::from_utf8_lossy(&made.stdout);
         let key = KeyPair::from_pem(&key).map_err(std::io::Error::other)?;
         self.sign(directory, host, &key, DAYS)
+    }
+
+    /// A certificate and its key, in PEM, of somebody who has these addresses (`id-on-xmppAddr`, RFC 6120 §13.7.1.4), for so many days from now
+    /// on; one that ended as many days ago, if they are negative.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn issue_client(&self, addresses: &[&str], days: i64) -> std::io::Result<[String; 2]> {
+        let key = KeyPair::generate().map_err(std::io::Error::other)?;
+        let mut params = CertificateParams::default();
+        let name = |address: &&str| {
+            SanType::OtherName((vec![1, 3, 6, 1, 5, 5, 7, 8, 5], (*address).into()))
+        };
+        params.subject_alt_names = addresses.iter().map(name).collect();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let now = SystemTime::now();
+        let away = Duration::from_secs(24 * 60 * 60 * days.unsigned_abs());
+        let month = Duration::from_secs(30 * 24 * 60 * 60);
+        let end = if days < 0 { now - away } else { now + away };
+        params.not_before = (now - away - month).into();
+        params.not_after = end.into();
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .map_err(std::io::Error::other)?;
+        Ok([certificate.pem(), key.serialize_pem()])
     }
 
     fn sign(&self, directory: &Path, host: &str, key: &KeyPair, days: u32) -> std::io::Result<()> {

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned};
 use sha2::digest::Digest as _;
 use spondee_core::sasl::{Mechanism, Plus};
@@ -25,6 +27,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct Trust {
     roots: Arc<RootCertStore>,
+    /// What the client shows of itself, where it is asked.
+    shows: Option<Arc<SingleCertAndKey>>,
 }
 
 impl Trust {
@@ -43,6 +47,24 @@ impl Trust {
         }
         Ok(Self {
             roots: Arc::new(roots),
+            shows: None,
+        })
+    }
+
+    /// The same of a client that shows these certificates, its own first, whatever authorities the server names.
+    ///
+    /// # Errors
+    /// The PEM text is none.
+    pub fn showing(&self, certificates: &str, key: &str) -> Result<Self, String> {
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(certificates.as_bytes()).collect();
+        let chain = chain.map_err(|e| e.to_string())?;
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| e.to_string())?;
+        let key = any_supported_type(&key).map_err(|e| e.to_string())?;
+        let shows = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+        Ok(Self {
+            roots: self.roots.clone(),
+            shows: Some(Arc::new(shows)),
         })
     }
 
@@ -65,6 +87,9 @@ impl Trust {
             .map_err(|e| e.to_string())?
             .with_root_certificates(self.roots.clone())
             .with_no_client_auth();
+        if let Some(shows) = &self.shows {
+            config.client_auth_cert_resolver = shows.clone();
+        }
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Ok(Arc::new(config))
     }
@@ -105,6 +130,8 @@ pub struct Client {
     trust: Trust,
     versions: Versions,
     host: String,
+    /// Which host TLS asks for (SNI), if it is another.
+    server_name: Option<String>,
     reader: Reader,
 }
 
@@ -130,6 +157,7 @@ impl Client {
             trust: trust.clone(),
             versions: Versions::Both,
             host: host.to_owned(),
+            server_name: None,
             reader: Reader::new(),
         })
     }
@@ -145,14 +173,29 @@ impl Client {
         alpn: &[&str],
     ) -> Result<Self, String> {
         let mut client = Self::connect(address, host, trust)?;
-        client.handshake(alpn)?;
+        client.tls_first(alpn)?;
         Ok(client)
+    }
+
+    /// The same for one that is connected.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn tls_first(&mut self, alpn: &[&str]) -> Result<(), String> {
+        self.handshake(alpn)
     }
 
     /// Offers only these versions of TLS.
     #[must_use]
     pub const fn with_versions(mut self, versions: Versions) -> Self {
         self.versions = versions;
+        self
+    }
+
+    /// Asks for another host in TLS (SNI) than in the header of the stream.
+    #[must_use]
+    pub fn with_server_name(mut self, name: &str) -> Self {
+        self.server_name = Some(name.to_owned());
         self
     }
 
@@ -498,7 +541,8 @@ impl Client {
         socket
             .set_read_timeout(Some(PATIENCE))
             .map_err(|e| e.to_string())?;
-        let name = ServerName::try_from(self.host.clone()).map_err(|e| e.to_string())?;
+        let name = self.server_name.as_ref().unwrap_or(&self.host);
+        let name = ServerName::try_from(name.clone()).map_err(|e| e.to_string())?;
         let config = self.trust.config(&self.versions, alpn)?;
         let mut tls = ClientConnection::new(config, name).map_err(|e| e.to_string())?;
         while tls.is_handshaking() {

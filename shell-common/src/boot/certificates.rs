@@ -67,6 +67,9 @@ impl Certificates {
             for remark in remarks(report, config, before) {
                 sentences.say(host, remark);
             }
+            for remark in &report.authorities {
+                sentences.say(host, remark.clone());
+            }
             let direct = match tls.serves(host, Opening::Tls) {
                 true => TlsAvailable::Yes,
                 false => TlsAvailable::No,

@@ -15,8 +15,8 @@ use super::options::Kind;
 use super::reader::{Reader, Wrongs};
 use super::value::{path, text};
 use crate::tls::{
-    DH_GROUP, Dhe, HostPolicy, Location, Named, Policy, Suites, Versions, dhparam, group,
-    lacks_group_for_12, suite_of_12, suite_of_13,
+    ClientAuth, DH_GROUP, Dhe, HostPolicy, Location, Named, Policy, Suites, Versions, dhparam,
+    group, lacks_group_for_12, suite_of_12, suite_of_13,
 };
 
 /// What one of the options says.
@@ -69,6 +69,15 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
         "{ curveslist = [\"X25519\", \"P-256\", \"P-384\"] }",
     );
     let direct = table(from, "c2s_direct_tls_ssl", "", "{ protocol = \"tlsv1_3\" }");
+    let authorities = from.file(
+        &of_host(
+            "c2s_ca_file",
+            "Authorities, as PEM, whose certificates sign clients in without a password (SASL EXTERNAL): by the addresses of this host that stand \
+             in them as id-on-xmppAddr. Name one of your own, not those of the system: each of them says who is who here. Without it clients are \
+             asked for no certificate. A path that is not absolute starts at the directory of this file.",
+        )
+        .shown_as("\"clients-ca.pem\""),
+    );
     let certificate = named(
         from,
         "certificate",
@@ -95,6 +104,7 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
             direct: own.filter(|own| starttls.certificate.as_ref() != Some(own)),
             all: starttls.certificate.clone(),
         },
+        clients: authorities.map_or(ClientAuth::Off, ClientAuth::File),
     };
     look_at(
         from,
@@ -412,7 +422,7 @@ fn not_here(option: &str, name: &str) -> String {
             "remove it: a key that needs a password is not read; write one without by openssl pkey -in FILE -out FILE.key"
         }
         "cafile" | "capath" | "depth" | "verify" | "verifyext" => {
-            "remove it: clients are asked for no certificate, so there is nothing to verify"
+            "remove it: clients are asked for no certificate, unless `c2s_ca_file` names the authorities, and may always sign in without one"
         }
         _ => {
             return format!(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SigningKey};
 use spondee_core::jid::Domain;
-use x509_parser::asn1_rs::{Any, FromDer as _, oid};
+use x509_parser::asn1_rs::{Any, FromDer as _, Oid, oid};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::public_key::PublicKey;
@@ -173,6 +173,9 @@ pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     }
 }
 
+/// `id-on-xmppAddr`.
+const XMPP_ADDR: Oid<'static> = oid!(1.3.6.1.5.5.7.8.5);
+
 impl Facts {
     fn of(certificate: &X509Certificate<'_>) -> Self {
         let mut facts = Self {
@@ -202,7 +205,7 @@ impl Facts {
             if *kind == oid!(1.3.6.1.5.5.7.8.7) {
                 let service = text.and_then(|text| text.strip_prefix("_xmpp-client."));
                 self.service_names.extend(service.map(str::to_owned));
-            } else if *kind == oid!(1.3.6.1.5.5.7.8.5) {
+            } else if *kind == XMPP_ADDR {
                 self.service_names.extend(text.map(str::to_owned));
             }
         }
@@ -233,6 +236,20 @@ impl Facts {
             false => Standing::OtherNames,
         }
     }
+}
+
+/// Whom a certificate names by `id-on-xmppAddr` (RFC 6120 §13.7.1.4), as it is written there.
+pub(super) fn xmpp_addresses<'a>(
+    certificate: &'a X509Certificate<'_>,
+) -> impl Iterator<Item = &'a str> {
+    let alternative = certificate.subject_alternative_name().ok().flatten();
+    let names = alternative.map(|alternative| alternative.value.general_names.iter());
+    names.into_iter().flatten().filter_map(|name| {
+        let GeneralName::OtherName(kind, value) = name else {
+            return None;
+        };
+        other_name(value).filter(|_| *kind == XMPP_ADDR)
+    })
 }
 
 /// The text inside `[0] EXPLICIT`.

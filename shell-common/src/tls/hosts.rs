@@ -18,8 +18,9 @@ use spondee_core::port::Opening;
 use super::CertError;
 use super::binding::{ExporterSecret, tls_server_end_point};
 use super::certs::Facts;
+use super::clients::{Authorities, Trust};
 use super::names;
-use super::policy::{HostPolicy, Order, Signature, Terms, TermsOf};
+use super::policy::{ClientAuth, HostPolicy, Order, Signature, Terms, TermsOf};
 
 /// An immutable snapshot of all hosts' TLS configurations; a reload makes a new one, existing connections keep theirs.
 #[derive(Default)]
@@ -43,6 +44,11 @@ impl Served {
             .into_iter()
             .flatten()
     }
+
+    /// Who may say who clients are, if anybody.
+    pub(super) fn trust(&self) -> Option<&Arc<Trust>> {
+        self.both().find_map(|tls| tls.trust.as_ref())
+    }
 }
 
 impl fmt::Debug for TlsHosts {
@@ -60,6 +66,8 @@ pub(super) struct HostTls {
     /// `tls-server-end-point` of the certificate.
     pub(super) end_point: Option<Vec<u8>>,
     pub(super) about: About,
+    /// Who may say who clients are, if anybody.
+    pub(super) trust: Option<Arc<Trust>>,
     certified: Arc<dyn ResolvesServerCert>,
     key: Arc<dyn SigningKey>,
 }
@@ -215,6 +223,13 @@ impl TlsHosts {
         self.hosts.contains_key(host)
     }
 
+    /// How many hosts ask clients for a certificate.
+    #[cfg(test)]
+    pub(crate) fn asking(&self) -> usize {
+        let hosts = self.hosts.values();
+        hosts.filter(|served| served.trust().is_some()).count()
+    }
+
     /// Whether there is one for clients that begin so.
     pub(crate) fn serves(&self, host: &Domain, opening: Opening) -> bool {
         self.of(host, opening).is_some()
@@ -342,8 +357,13 @@ impl HostTls {
         policy: &HostPolicy,
         terms: &TermsOf,
     ) -> Result<Self, CertError> {
+        let trust = match &policy.clients {
+            ClientAuth::By(trust) => Some(Arc::clone(trust)),
+            ClientAuth::Off | ClientAuth::File(_) => None,
+        };
+        let asked = trust.as_ref().map(|trust| trust.authorities());
         let preference = |policy, alpn| {
-            Preference::new(&certified, about.signature, &terms.get(policy), alpn)
+            Preference::new(&certified, about.signature, &terms.get(policy), asked, alpn)
                 .map_err(|error| CertError::new(&about.file, &error.to_string()))
         };
         let starttls = preference(&policy.starttls, Vec::new())?;
@@ -354,6 +374,7 @@ impl HostTls {
             direct,
             end_point,
             about,
+            trust,
             certified,
             key,
         })
@@ -365,14 +386,19 @@ impl Preference {
         certified: &Arc<dyn ResolvesServerCert>,
         key: Signature,
         terms: &Terms,
+        asked: Option<&Arc<Authorities>>,
         alpn: Vec<Vec<u8>>,
     ) -> Result<Self, rustls::Error> {
         let config = |provider: &Arc<CryptoProvider>, order| {
             // All suites there are use (EC)DHE: forward secrecy is not an option.
-            let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
-                .with_protocol_versions(&terms.versions)?
-                .with_no_client_auth()
-                .with_cert_resolver(Arc::clone(certified));
+            let config = ServerConfig::builder_with_provider(Arc::clone(provider))
+                .with_protocol_versions(&terms.versions)?;
+            let config = match asked {
+                // A coercion that the type of `clone` would be in the way of.
+                Some(authorities) => config.with_client_cert_verifier(authorities.clone()),
+                None => config.with_no_client_auth(),
+            };
+            let mut config = config.with_cert_resolver(Arc::clone(certified));
             // Choice: no resumption, by tickets or by stored sessions. It would save little (a full handshake costs about 140 us)
             // and a key of tickets is one more secret that can undo forward secrecy.
             config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -20,10 +20,11 @@ use spondee_core::port::Opening;
 use super::CertError;
 use super::audit::{Remark, Severity, audit, date};
 use super::certs::{Pair, Standing};
+use super::clients::{Bundles, Trust};
 use super::find::{Choice, Found};
 use super::hosts::{About, HostTls, Reception, Served, TlsHosts};
 use super::named::{Indices, Location};
-use super::policy::{HostPolicy, Policies, Signature, TermsOf};
+use super::policy::{ClientAuth, HostPolicy, Policies, Signature, TermsOf};
 
 /// What a look for certificates brought.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct HostReport {
     pub state: HostState,
     /// What is to be said about that.
     pub remarks: Vec<Remark>,
+    /// And about whom it trusts with saying who its clients are.
+    pub authorities: Vec<Remark>,
     /// The same of its direct TLS, where the configuration names a certificate for that.
     pub direct: Option<ServiceReport>,
 }
@@ -106,14 +109,18 @@ impl TlsHosts {
         let search = Search {
             indices: Indices::read(certificates),
             terms: TermsOf::default(),
+            bundles: Bundles::default(),
             now: now(),
         };
         let mut tls = Self::default();
         let mut reports = Vec::new();
         for host in hosts {
-            let policy = policies.of(host);
+            let mut policy = policies.of(host);
             let before = self.hosts.get(host);
+            let any = before.or_else(|| self.direct.get(host));
+            let trusted = search.trust(host, &mut policy, any);
             let (served, mut report) = search.settle(host, &policy, before);
+            report.authorities = trusted;
             if let Some(location) = &policy.certificates.direct {
                 let before = self.direct.get(host).or(before);
                 let (served, direct) = search.settle_direct(host, location, &policy, before);
@@ -136,6 +143,7 @@ impl TlsHosts {
 struct Search {
     indices: Indices,
     terms: TermsOf,
+    bundles: Bundles,
     now: i64,
 }
 
@@ -207,6 +215,25 @@ impl About {
 type Failed = Vec<(PathBuf, CertError)>;
 
 impl Search {
+    /// Reads the authorities that a policy names. Of those that cannot be read a host keeps what it had.
+    fn trust(
+        &self,
+        host: &Domain,
+        policy: &mut HostPolicy,
+        before: Option<&Served>,
+    ) -> Vec<Remark> {
+        let ClientAuth::File(file) = &policy.clients else {
+            return Vec::new();
+        };
+        let before = before.and_then(Served::trust);
+        let (authorities, remarks) = self.bundles.get(file, before, self.now);
+        policy.clients = match authorities {
+            Some(authorities) => ClientAuth::By(Arc::new(Trust::new(host.clone(), authorities))),
+            None => ClientAuth::Off,
+        };
+        remarks
+    }
+
     /// Decides what a host is served with: what its options name, else what is found in the directory.
     ///
     /// `Choice:` where what is named cannot be used at all, what is found is used instead, and the fault is told: it is a certificate of
@@ -327,6 +354,7 @@ impl Search {
             host: host.clone(),
             state,
             remarks,
+            authorities: Vec::new(),
             direct: None,
         };
         let spare = |file: &Path| self.spare(choice, host, file);

@@ -5,6 +5,7 @@ mod tests;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -17,6 +18,7 @@ use spondee_core::jid::Domain;
 use spondee_core::port::Opening;
 
 use super::audit::Remark;
+use super::clients::Trust;
 use super::dhe::{self, Taken};
 use super::named::{Location, Named};
 use super::names::{self, Exchange, Group, Suite};
@@ -39,6 +41,20 @@ pub struct HostPolicy {
     pub direct: Policy,
     /// With which certificates, where the configuration names them.
     pub certificates: Named,
+    /// Whether clients are asked for a certificate, by both.
+    pub clients: ClientAuth,
+}
+
+/// Whether clients may show who they are by a certificate.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum ClientAuth {
+    /// They are asked for none.
+    #[default]
+    Off,
+    /// By one of the authorities in this file, `c2s_ca_file`.
+    File(PathBuf),
+    /// The same when it has been read.
+    By(Arc<Trust>),
 }
 
 /// What is offered.
@@ -303,6 +319,7 @@ impl HostPolicy {
             starttls: policy.clone(),
             direct: policy.clone(),
             certificates: Named::default(),
+            clients: self.clients.clone(),
         }
     }
 

@@ -11,16 +11,18 @@ use std::mem;
 use std::sync::Arc;
 
 use rustls::ProtocolVersion;
+use rustls::pki_types::UnixTime;
 use rustls::server::{Acceptor, ClientHello, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 use spondee_core::jid::Domain;
-use spondee_core::port::{Opening, TlsInfo, TlsVersion};
+use spondee_core::port::{ClientCertificate, Opening, TlsInfo, TlsVersion};
 use spondee_core::sasl::ChannelBindings;
 
 use super::TlsHosts;
 use super::binding::{take_exporter_secret, tls_exporter};
+use super::clients::Trust;
 use super::hosts::{Cost, Offered};
 use crate::limits::TLS_UNCONSUMED_BYTES;
 
@@ -34,6 +36,8 @@ pub struct Pump {
 pub struct Received {
     /// The handshake completed in this call: to be told before the plaintext.
     pub secured: Option<TlsInfo>,
+    /// Why the certificate that the client has shown by then is as good as none: for the debug log.
+    pub passed_over: Option<String>,
     /// The peer sent close_notify: nothing more comes.
     pub ended: Option<Ended>,
 }
@@ -166,8 +170,8 @@ impl Pump {
                 (
                     State::Running(session),
                     Received {
-                        secured: None,
                         ended,
+                        ..Received::default()
                     },
                 )
             }
@@ -176,8 +180,8 @@ impl Pump {
                 (
                     State::Closing(session),
                     Received {
-                        secured: None,
                         ended,
+                        ..Received::default()
                     },
                 )
             }
@@ -387,6 +391,7 @@ impl AwaitingHello {
             tail: Vec::new(),
             incoming: Incoming::Open,
             cost,
+            trust: host.trust.clone(),
         };
         let bindings = ChannelBindings {
             exporter: None,
@@ -489,8 +494,8 @@ fn handshake(
         return Ok((
             state,
             Received {
-                secured: None,
                 ended,
+                ..Received::default()
             },
         ));
     }
@@ -503,12 +508,22 @@ fn handshake(
             });
         }
     };
+    let (client, passed_over) = match session.client() {
+        None => (None, None),
+        Some(Ok(client)) => (Some(Box::new(client)), None),
+        Some(Err(why)) => (None, Some(why)),
+    };
     let secured = Some(TlsInfo {
         version,
         bindings,
-        client: None,
+        client,
     });
-    Ok((State::Running(session), Received { secured, ended }))
+    let received = Received {
+        secured,
+        passed_over,
+        ended,
+    };
+    Ok((State::Running(session), received))
 }
 
 /// A connection with a configuration.
@@ -520,6 +535,8 @@ struct Session {
     incoming: Incoming,
     /// Of its handshake.
     cost: Cost,
+    /// Until then: who may say who the client is.
+    trust: Option<Arc<Trust>>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -535,6 +552,12 @@ enum Write<'a> {
 }
 
 impl Session {
+    /// Who the client is, by the certificate that it has shown, or why that does not count.
+    fn client(&mut self) -> Option<Result<ClientCertificate, String>> {
+        let trust = self.trust.take()?;
+        Some(trust.client(self.conn.peer_certificates()?, UnixTime::now()))
+    }
+
     fn receive(
         &mut self,
         incoming: &mut [u8],

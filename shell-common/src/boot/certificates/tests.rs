@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::tls::made::{Certs, Made, domain, params, self_made};
+use crate::tls::made::{Authority, Certs, Made, domain, params, self_made};
 
 fn made(host: &str, days: i64) -> Made {
     self_made(&params(&[host], days))
@@ -186,4 +186,47 @@ fn a_file_that_is_nobodys_is_a_warning() {
         warnings[0].contains("web.crt") && warnings[0].contains("skipped"),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn authorities_that_cannot_be_read_are_told_of_all_hosts_and_shut_out_nobody() {
+    let certs = Certs::new();
+    certs.put("a.example", &made("a.example", 60));
+    certs.put("b.example", &made("b.example", 60));
+    let text = format!("c2s_ca_file = {:?}\n{A_AND_B}", certs.path("clients"));
+    let mut settings = settings(&certs, &text);
+    let certificates = settle(&mut settings);
+    certificates.must_be_of_use().unwrap();
+    for host in ["a.example", "b.example"] {
+        assert_eq!(how(&settings, host).0, TlsAvailable::Yes);
+    }
+    let faults = certificates.faults();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(
+        faults[0].starts_with("hosts a.example, b.example: `c2s_ca_file`: "),
+        "{faults:?}"
+    );
+    assert!(faults[0].contains("there is no such file"), "{faults:?}");
+}
+
+#[test]
+fn a_host_keeps_its_authorities_as_long_as_their_file_cannot_be_used() {
+    let certs = Certs::new();
+    certs.put("a.example", &made("a.example", 60));
+    certs.write("clients", &Authority::root("clients").certificate);
+    let with = format!("c2s_ca_file = {:?}\n{A_AND_B}", certs.path("clients"));
+    let mut first = settings(&certs, &with);
+    let before = settle(&mut first);
+    let count = |certificates: &Certificates| certificates.tls.asking();
+    assert_eq!(count(&before), 1);
+
+    certs.write("clients", "");
+    let kept = again(&mut settings(&certs, &with), &before, &first.config.hosts);
+    assert_eq!(count(&kept), 1);
+    let faults = kept.faults();
+    let is_told = |fault: &String| fault.contains("it keeps the authorities it had");
+    assert!(faults.iter().any(is_told), "{faults:?}");
+
+    let without = again(&mut settings(&certs, A_AND_B), &kept, &first.config.hosts);
+    assert_eq!(count(&without), 0);
 }

@@ -68,6 +68,32 @@ fn tables_complete_each_other_name_by_name() {
 }
 
 #[test]
+fn authorities_of_clients_are_those_of_the_host_or_of_all() {
+    let settings = read(
+        "c2s_ca_file = \"ca.pem\"\n[host.\"a.example\"]\n[host.\"b.example\"]\nc2s_ca_file = \"/etc/b.pem\"\n",
+    )
+    .unwrap();
+    let file = |path: &str| ClientAuth::File(path.into());
+    assert_eq!(of(&settings, "a.example").clients, file("/ca.pem"));
+    assert_eq!(of(&settings, "b.example").clients, file("/etc/b.pem"));
+    assert_eq!(HostPolicy::default().clients, ClientAuth::Off);
+    for (text, words) in [
+        ("c2s_ca_file = \"\"", "c2s_ca_file"),
+        ("c2s_ca_file = true", "c2s_ca_file"),
+        (
+            "ssl = { cafile = \"ca.pem\" }",
+            "`c2s_ca_file` names the authorities",
+        ),
+        (
+            "ssl = { verify = \"peer\" }",
+            "`c2s_ca_file` names the authorities",
+        ),
+    ] {
+        assert!(fault(text).contains(words), "{text}: {}", fault(text));
+    }
+}
+
+#[test]
 fn dhparam_names_a_group_for_all_hosts_or_one_and_is_off_without_a_word() {
     let settings = read(
         "ssl = { dhparam = \"ffdhe2048\" }\nc2s_ssl = { ciphers = \"TLS_DHE_RSA_WITH_AES_128_GCM_SHA256\" }\n\

@@ -1,3 +1,4 @@
+mod clients;
 mod dhe;
 
 use std::io::{Cursor, Read as _, Write as _};
@@ -10,7 +11,7 @@ use rustls::{
     CipherSuite, ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion,
 };
 use sha2::{Digest as _, Sha256};
-use spondee_core::jid::Domain;
+use spondee_core::jid::{BareJid, Domain};
 
 use super::*;
 use crate::tls::{Policies, generate_development_certificate};
