@@ -1,8 +1,8 @@
 """slixmpp signs in by one mechanism and no other, as often as a test says, and tells what became of it.
 
 Each line on standard input is an order, a JSON object of
-    port, ca, jid, password, mechanism
-where ca is a file and a JID without a name is a guest's,
+    port, ca, jid, password, mechanism, and perhaps certificate, key
+where ca, certificate and key are files and a JID without a name is a guest's,
 and is answered on standard output by one JSON object:
     {"signed_in": FULL_JID, "mechanism": NAME, "tls": VERSION}
     {"refused": CONDITION}              by the server
@@ -30,6 +30,8 @@ class Client(slixmpp.ClientXMPP):
             "feature_mechanisms": {"use_mech": self.mechanism},
         })
         self.ca_certs = order["ca"]
+        # What it shows of itself.
+        self.certfile, self.keyfile = order.get("certificate"), order.get("key")
         self.enable_direct_tls = False
         self.enable_plaintext = False
         self.outcome = asyncio.get_running_loop().create_future()

@@ -9,10 +9,13 @@
     reason = "`--nocapture` shows the tables as they come out"
 )]
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use spec_tests::ca::Authority;
 use spec_tests::client::{BindTo, Client, offered};
 use spec_tests::program::{Program, installed, left_out, script};
 use spec_tests::sasl::decode;
@@ -231,40 +234,102 @@ fn tried(client: &str, rows: &[Row], mut attempt: impl FnMut(&Server, &str, &str
 }
 
 /// A client that tries what it is told by lines.
-fn driven(client: &str, rows: &[Row], mut program: Program) {
+fn driven(client: &str, rows: &[Row], program: &mut Program) {
     tried(client, rows, |server, mechanism, password| {
-        let jid = match mechanism {
-            "ANONYMOUS" => "localhost",
-            _ => "juliet@localhost",
-        };
-        let port = server.clear.port().to_string();
-        let order = json!({
-            "port": port,
-            "ca": server.authority().path(),
-            "jid": jid,
-            "password": password,
-            "mechanism": mechanism,
-        });
-        program.say(&order.to_string()).unwrap();
-        let object = |line: &str| {
-            let line: Option<Value> = serde_json::from_str(line).ok();
-            line.filter(Value::is_object)
-        };
-        let answer = program.wait_for(PATIENCE, object).unwrap();
-        let text = |key: &str| Some(answer.get(key)?.as_str()?.to_owned());
-        if let Some(jid) = text("signed_in") {
-            let how = (text("mechanism").unwrap(), text("tls").unwrap());
-            assert_eq!(how, (mechanism.to_owned(), "TLSv1.3".to_owned()));
-            return Outcome::In(jid);
-        }
-        if text("unoffered").is_some() {
-            return Outcome::Unoffered;
-        }
-        let refused = text("refused").map(Outcome::Refused);
-        let unable = || text("unable").map(Outcome::Unable);
-        let failed = || Outcome::Failed(answer.to_string());
-        refused.or_else(unable).unwrap_or_else(failed)
+        told(program, server, mechanism, password, None)
     });
+}
+
+/// Has it try one. `shows` are files: a certificate and its key.
+fn told(
+    program: &mut Program,
+    server: &Server,
+    mechanism: &str,
+    password: &str,
+    shows: Option<&[PathBuf; 2]>,
+) -> Outcome {
+    let jid = match mechanism {
+        "ANONYMOUS" => "localhost",
+        _ => "juliet@localhost",
+    };
+    let port = server.clear.port().to_string();
+    let mut order = json!({
+        "port": port,
+        "ca": server.authority().path(),
+        "jid": jid,
+        "password": password,
+        "mechanism": mechanism,
+    });
+    if let Some([certificate, key]) = shows {
+        order["certificate"] = json!(certificate);
+        order["key"] = json!(key);
+    }
+    program.say(&order.to_string()).unwrap();
+    let object = |line: &str| {
+        let line: Option<Value> = serde_json::from_str(line).ok();
+        line.filter(Value::is_object)
+    };
+    let answer = program.wait_for(PATIENCE, object).unwrap();
+    let text = |key: &str| Some(answer.get(key)?.as_str()?.to_owned());
+    if let Some(jid) = text("signed_in") {
+        let how = (text("mechanism").unwrap(), text("tls").unwrap());
+        assert_eq!(how, (mechanism.to_owned(), "TLSv1.3".to_owned()));
+        return Outcome::In(jid);
+    }
+    if text("unoffered").is_some() {
+        return Outcome::Unoffered;
+    }
+    let refused = text("refused").map(Outcome::Refused);
+    let unable = || text("unable").map(Outcome::Unable);
+    let failed = || Outcome::Failed(answer.to_string());
+    refused.or_else(unable).unwrap_or_else(failed)
+}
+
+/// A client that shows certificates to a host that trusts an authority with that.
+fn by_certificate(client: &str, program: &mut Program) {
+    let place = Scratch::new().unwrap();
+    let directory = |name: &str| {
+        let path = place.path().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    };
+    let shown = |name: &str, authority: &Authority| {
+        let made = authority.issue_client(&["juliet@localhost"], 30).unwrap();
+        let files = ["crt", "key"].map(|end| place.path().join(format!("{name}.{end}")));
+        for (file, pem) in files.iter().zip(made) {
+            fs::write(file, pem).unwrap();
+        }
+        files
+    };
+    let ours = Authority::new(&directory("ours")).unwrap();
+    let strangers = Authority::new(&directory("strangers")).unwrap();
+    let server = host(
+        "internal_hashed",
+        &format!("c2s_ca_file = {:?}\n", ours.path()),
+    );
+    let [juliet, stranger] = [shown("juliet", &ours), shown("stranger", &strangers)];
+    for (shows, mechanism, is_in) in [
+        (Some(&juliet), "EXTERNAL", true),
+        (Some(&stranger), "EXTERNAL", false),
+        (None, "EXTERNAL", false),
+        (Some(&juliet), "SCRAM-SHA-1", true),
+        (Some(&stranger), "SCRAM-SHA-1", true),
+        (None, "SCRAM-SHA-1", true),
+    ] {
+        let outcome = told(program, &server, mechanism, PASSWORD, shows);
+        println!("{client:12} {mechanism:20} {shows:?} {outcome:?}");
+        let is_juliet =
+            matches!(&outcome, Outcome::In(jid) if jid.starts_with("juliet@localhost/"));
+        let is_right = if is_in {
+            is_juliet
+        } else {
+            outcome == Outcome::Unoffered
+        };
+        assert!(
+            is_right,
+            "{client} by {mechanism} showing {shows:?}: {outcome:?}"
+        );
+    }
 }
 
 fn ours(server: &Server, name: &str, password: &str, bind_to: BindTo) -> Outcome {
@@ -327,7 +392,9 @@ fn slixmpp_signs_in_by_all_that_it_has() {
     };
     let mut command = Command::new(installed.join("venv/bin/python"));
     command.arg(script("slixmpp_mechanism.py"));
-    driven("slixmpp", &SLIXMPP, Program::start(command).unwrap());
+    let mut program = Program::start(command).unwrap();
+    driven("slixmpp", &SLIXMPP, &mut program);
+    by_certificate("slixmpp", &mut program);
 }
 
 #[test]
@@ -345,7 +412,9 @@ fn smack_signs_in_by_all_that_it_has() {
         .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
         .arg(format!("{0}/classes:{0}/lib/*", smack.display()))
         .arg("interop.Mechanism");
-    driven("Smack", &SMACK, Program::start(command).unwrap());
+    let mut program = Program::start(command).unwrap();
+    driven("Smack", &SMACK, &mut program);
+    by_certificate("Smack", &mut program);
 }
 
 #[test]

@@ -60,6 +60,9 @@ public final class Mechanism {
             .setSecurityMode(SecurityMode.required)
             .setEnabledSSLProtocols(new String[] {TLS})
             .setCustomX509TrustManager(Trust.in(Path.of(order.get("ca"))));
+        if (order.containsKey("certificate")) {
+            builder.setKeyManager(Own.in(Path.of(order.get("certificate")), Path.of(order.get("key"))));
+        }
         if (account.hasLocalpart()) builder.setUsernameAndPassword(account.getLocalpartOrNull().toString(), order.get("password"));
         Map<String, String> outcome = new LinkedHashMap<>();
         // It names each as "SASL Mech: NAME, Prio: NUMBER".
