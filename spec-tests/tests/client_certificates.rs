@@ -298,6 +298,74 @@ fn the_log_says_why_a_certificate_is_as_good_as_none() {
     }
 }
 
+/// OpenSSL writes down the identifier by number or by name, and it comes to the same (RFC 6120 §13.7.1.4).
+#[test]
+fn a_name_is_understood_however_the_identifier_was_written() {
+    let place = Place::new();
+    for identifier in ["id-on-xmppAddr", "1.3.6.1.5.5.7.8.5"] {
+        let made = self_made(place.server.scratch(), identifier);
+        let file = place.server.scratch().join("clients/ca.pem");
+        fs::write(file, &made[2]).unwrap();
+        assert_eq!(place.reload().0, 0);
+        let [certificate, key, _] = made;
+        let trust = place.showing(Some(&[certificate, key]));
+        assert!(place.is_offered(HOST, HOST, &trust), "{identifier}");
+    }
+}
+
+/// By OpenSSL, as the page on security has it: a certificate that names juliet by this identifier, its key, and the certificate of its authority.
+fn self_made(scratch: &Path, identifier: &str) -> [String; 3] {
+    let path = |name: &str| scratch.join(name).display().to_string();
+    let openssl = |arguments: &[&str]| {
+        let new = [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-noenc",
+        ];
+        let mut command = Command::new("openssl");
+        command.args(["req", "-x509", "-days", "30"]).args(new);
+        let made = command.args(arguments).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+    };
+    let (ca, ca_key) = (path("own-ca.pem"), path("own-ca.key"));
+    let (own, own_key) = (path("own.crt"), path("own.key"));
+    let usage = "keyUsage=critical,keyCertSign,cRLSign";
+    openssl(&[
+        "-subj",
+        "/CN=clients",
+        "-addext",
+        usage,
+        "-keyout",
+        &ca_key,
+        "-out",
+        &ca,
+    ]);
+    let names = format!("subjectAltName=otherName:{identifier};UTF8:juliet@localhost");
+    let is_leaf = "basicConstraints=critical,CA:FALSE";
+    let for_clients = "extendedKeyUsage=clientAuth";
+    openssl(&[
+        "-CA",
+        &ca,
+        "-CAkey",
+        &ca_key,
+        "-subj",
+        "/CN=juliet",
+        "-addext",
+        is_leaf,
+        "-addext",
+        for_clients,
+        "-addext",
+        &names,
+        "-keyout",
+        &own_key,
+        "-out",
+        &own,
+    ]);
+    [own, own_key, ca].map(|file| fs::read_to_string(file).unwrap())
+}
+
 #[test]
 fn an_authority_vouches_for_the_host_alone_that_tls_was_for() {
     let place = Place::new();

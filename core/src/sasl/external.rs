@@ -1,5 +1,6 @@
-//! EXTERNAL (RFC 4422 appendix A, XEP-0178): a client that showed a certificate to TLS, signed by an authority that the host trusts with that,
-//! is whom it names.
+//! XEP-0178: Best Practices for Use of SASL EXTERNAL with Certificates, version 1.2.
+//!
+//! A client that showed a certificate to TLS, signed by an authority that the host trusts with that, is whom it names (RFC 4422 appendix A).
 
 use core::str;
 

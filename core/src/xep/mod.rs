@@ -147,6 +147,14 @@ pub const INDEX: &[Xep] = &[
         bearer: Bearer::Host,
     },
     Xep {
+        number: 178,
+        name: "Best Practices for Use of SASL EXTERNAL with Certificates",
+        version: "1.2",
+        file: "core/src/sasl/external.rs",
+        features: &[],
+        bearer: Bearer::Host,
+    },
+    Xep {
         number: 191,
         name: "Blocking Command",
         version: "1.3",
