@@ -9,7 +9,7 @@ use super::super::source::Source;
 use crate::boot::certificates::Certificates;
 use crate::config::Settings;
 use crate::tls::{
-    HostPolicy, HostReport, HostState, Policies, Policy, Severity, Source as Certified,
+    ClientAuth, HostPolicy, HostReport, HostState, Policies, Policy, Severity, Source as Certified,
 };
 
 /// What there is to say.
@@ -42,6 +42,9 @@ pub(super) struct Host {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_needed: Vec<PathBuf>,
     tls: Tls,
+    /// Whose certificates sign its clients in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c2s_ca_file: Option<PathBuf>,
 }
 
 /// A certificate beside that of a host.
@@ -220,6 +223,7 @@ impl Host {
                 second: source.second.as_deref().map(Second::of),
                 direct: Second::of_direct(report),
                 not_needed: source.spare.clone(),
+                c2s_ca_file: authorities(&tls.of(host)),
                 tls: Tls::of(&tls.of(host)),
             },
             HostState::Missing { .. } => lacking(Certificate::Missing),
@@ -237,6 +241,7 @@ impl Host {
             second: None,
             direct: Vec::new(),
             not_needed: Vec::new(),
+            c2s_ca_file: authorities(&tls.of(host)),
             tls: Tls::of(&tls.of(host)),
         }
     }
@@ -265,7 +270,21 @@ impl Host {
         for other in &self.not_needed {
             line.push_str(&format!("; {} is not needed", other.display()));
         }
+        if let Some(file) = &self.c2s_ca_file {
+            line.push_str(&format!(
+                "; clients may sign in by a certificate of an authority in {}",
+                file.display()
+            ));
+        }
         line
+    }
+}
+
+/// The file of authorities that clients show certificates of, wherever it may be.
+fn authorities(policy: &HostPolicy) -> Option<PathBuf> {
+    match &policy.clients {
+        ClientAuth::File(file) => Some(file.clone()),
+        ClientAuth::Off | ClientAuth::By(_) => None,
     }
 }
 
