@@ -63,8 +63,8 @@ pub const TLS_UNCONSUMED_BYTES: usize = 64 * 1024;
 /// 250 KiB. Anything larger stands in the directory by mistake.
 pub const CERTIFICATE_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Certificates that a client may show, its own included. Paths have one or two above it, rarely three; each costs a look and perhaps a
-/// signature.
+/// Certificates that a client may show, its own and the root included. webpki follows six between them, and real paths have one or two; each
+/// costs a look and perhaps a signature.
 pub const CLIENT_CERTIFICATES: usize = 8;
 
 /// Bytes of them all. They stay in memory as long as the connection, because rustls keeps them. Four with RSA keys of 4096 bits are 8 KiB.

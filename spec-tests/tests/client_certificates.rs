@@ -367,6 +367,54 @@ fn self_made(scratch: &Path, identifier: &str) -> [String; 3] {
 }
 
 #[test]
+fn what_proves_nothing_ends_the_handshake() {
+    let place = Place::new();
+    let many: Vec<_> = (0..600)
+        .map(|n| format!("somebody-{n}@other.test"))
+        .collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let [juliet, _] = place.juliet();
+    let [_, key_of_another] = place.juliet();
+    for (what, shows) in [
+        (
+            "more than 16 KiB",
+            place.authority.issue_client(&many, 30).unwrap(),
+        ),
+        ("X.509 version 1", OF_VERSION_1.map(str::to_owned)),
+        ("without its key", [juliet, key_of_another]),
+    ] {
+        let trust = place.showing(Some(&shows));
+        for versions in [Versions::Both, Versions::Only12] {
+            let client = Client::connect(place.server.tls, HOST, &trust).unwrap();
+            let mut client = client.with_versions(versions);
+            // With TLS 1.3 a client is done before the server has seen its certificate.
+            let ended = client.tls_first(&[]).and_then(|()| client.open().map(drop));
+            assert!(ended.is_err(), "{what}, {versions:?}");
+        }
+    }
+    let juliet = place.showing(Some(&place.juliet()));
+    assert!(place.is_offered(HOST, HOST, &juliet));
+}
+
+/// A certificate as they were before there were extensions, and its key.
+const OF_VERSION_1: [&str; 2] = [
+    "-----BEGIN CERTIFICATE-----\n\
+     MIIBHjCBxQIUUucelQHa3QqTocUSUnqCM381ijEwCgYIKoZIzj0EAwIwETEPMA0G\n\
+     A1UEAwwGanVsaWV0MCAXDTI2MTEyNzAyNDkxOVoYDzIxMjYxMTAzMDI0OTE5WjAR\n\
+     MQ8wDQYDVQQDDAZqdWxpZXQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARMM1xN\n\
+     CDZWcKjUcIoq7uWs0JacmWWlmBoQWz6EGYAbAVjwMiUvfghIT9JJQQ1c0Y61GMVo\n\
+     fS5OQmj6naPrq8LuMAoGCCqGSM49BAMCA0gAMEUCIEvohc7IBXG9t6eSR2k5eD7g\n\
+     +HyC14AtHTIojuvSPubGAiEAvwz3dterxPemofsuWOWSbhQZfHhq4MLiczqI/E2A\n\
+     Nxg=\n\
+     -----END CERTIFICATE-----\n",
+    "-----BEGIN PRIVATE KEY-----\n\
+     MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgbPuzEm4EYcmZT7pA\n\
+     BSV/mG2AMAa3UdOGgSgbC33UcYWhRANCAARMM1xNCDZWcKjUcIoq7uWs0JacmWWl\n\
+     mBoQWz6EGYAbAVjwMiUvfghIT9JJQQ1c0Y61GMVofS5OQmj6naPrq8Lu\n\
+     -----END PRIVATE KEY-----\n",
+];
+
+#[test]
 fn an_authority_vouches_for_the_host_alone_that_tls_was_for() {
     let place = Place::new();
     let names = [
@@ -488,6 +536,10 @@ fn a_file_of_authorities_that_is_bad_is_told_before_and_at_a_start() {
     .unwrap();
     let (code, said) = server.outcome(&["check", "config"]).unwrap();
     assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("clients may sign in by a certificate of an authority in /"),
+        "{said}"
+    );
     server.command(&["reload"]).unwrap();
     let trust = trust.showing(&leaf[0], &leaf[1]).unwrap();
     let mut client = Client::connect_tls(server.tls, HOST, &trust, &[]).unwrap();

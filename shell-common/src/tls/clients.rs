@@ -1,7 +1,8 @@
 //! Certificates of clients: asked for where a host trusts authorities with that (`c2s_ca_file`), and looked at when the handshake is over.
 //!
 //! `Choice:` no handshake fails because an authority is unknown or a certificate has expired: that is as good as none, and whoever has a
-//! password may sign in by that. What fails is a signature that does not belong to the certificate.
+//! password may sign in by that. What fails is a signature that does not belong to the certificate, or cannot be held against it, as with X.509
+//! version 1, which webpki does not read.
 
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,8 @@ fn server(authority: &Authority) -> Server {
     server
 }
 
-fn issue(authority: &Authority, address: &str) -> Made {
+/// A certificate that names this.
+pub(super) fn issue(authority: &Authority, address: &str) -> Made {
     let mut params = params(&[], 30);
     let name = (vec![1, 3, 6, 1, 5, 5, 7, 8, 5], address.into());
     params.subject_alt_names = vec![SanType::OtherName(name)];
@@ -36,7 +37,7 @@ fn issue(authority: &Authority, address: &str) -> Made {
 }
 
 /// What a client shows, and with whose key it signs.
-fn showing(certificate: &Made, key: &Made) -> Arc<SingleCertAndKey> {
+pub(super) fn showing(certificate: &Made, key: &Made) -> Arc<SingleCertAndKey> {
     let chain = vec![CertificateDer::from_pem_slice(certificate.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(key.key.as_bytes()).unwrap();
     let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();

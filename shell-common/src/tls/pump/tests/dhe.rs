@@ -10,18 +10,24 @@ use rustls::{CipherSuite, NamedGroup};
 use spondee_core::arena::Arena;
 use spondee_core::port::ConnId;
 
+use super::clients::{issue, showing};
 use super::*;
 use crate::handshakes::{Busy, Handshakes};
 use crate::limits::HANDSHAKE_QUEUE;
 use crate::mailbox::{Letter, Mailbox};
 use crate::tls::dhe::{Taken as With, group, suite};
-use crate::tls::made::params;
-use crate::tls::{Dhe, HostPolicy, Policy};
+use crate::tls::made::{Authority, params};
+use crate::tls::{ClientAuth, Dhe, HostPolicy, Policy};
 
 const HOST: &str = "a.example";
 
 /// A server whose `dhparam` is this.
 fn server(dhe: Dhe) -> Server {
+    asking(dhe, ClientAuth::Off)
+}
+
+/// The same that may ask clients for a certificate.
+fn asking(dhe: Dhe, clients: ClientAuth) -> Server {
     let keys = include_str!("../../keys/tests/taken.pem");
     let begin = "-----BEGIN PRIVATE KEY-----";
     // The fourth is RSA with 2048 bits.
@@ -43,7 +49,7 @@ fn server(dhe: Dhe) -> Server {
     let host = HostPolicy {
         starttls: policy.clone(),
         direct: policy,
-        ..HostPolicy::default()
+        clients,
     };
     policies.insert(domain(HOST), host);
     let hosts = Arc::new(TlsHosts::load(&directory.0, &[domain(HOST)], &policies).tls);
@@ -64,6 +70,15 @@ fn client(
     suites: &[CipherSuite],
     groups: &[NamedGroup],
 ) -> Client {
+    Client::new(config(server, versions, suites, groups), HOST)
+}
+
+fn config(
+    server: &Server,
+    versions: &[&'static SupportedProtocolVersion],
+    suites: &[CipherSuite],
+    groups: &[NamedGroup],
+) -> ClientConfig {
     let library = rustls::crypto::ring::default_provider();
     let known = |name: &CipherSuite| {
         let mut known = library.cipher_suites.iter().copied();
@@ -82,7 +97,7 @@ fn client(
         kx_groups: groups.iter().filter_map(of).collect(),
         ..library.clone()
     };
-    Client::new(server.client_config_with(provider, versions), HOST)
+    server.client_config_with(provider, versions)
 }
 
 /// What a client with these suites of TLS 1.2 and groups agrees on, or why not.
@@ -124,6 +139,32 @@ const DHE: [CipherSuite; 3] = [
 ];
 const ECDHE: CipherSuite = CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384;
 const AES: CipherSuite = CipherSuite::TLS13_AES_128_GCM_SHA256;
+
+#[test]
+fn who_agrees_by_dhe_may_show_a_certificate_as_well() {
+    let authority = Authority::root("clients");
+    let place = Scratch::new();
+    let file = place.0.join("clients");
+    std::fs::write(&file, &authority.certificate).unwrap();
+    let server = asking(Dhe::In(NamedGroup::FFDHE2048), ClientAuth::File(file));
+    let juliet = issue(&authority, "juliet@a.example");
+    for (versions, suite) in [(TLS12, DHE[0]), (TLS13, AES)] {
+        let mut config = config(&server, versions, &[suite], &[NamedGroup::FFDHE2048]);
+        config.client_auth_cert_resolver = showing(&juliet, &juliet);
+        let mut client = Client::new(config, HOST);
+        let mut pump = server.starttls(HOST);
+        let secured = (0..8).find_map(|_| {
+            let mut taken = give(&mut pump, &client.take(), usize::MAX).unwrap();
+            let step = pump.take_step().unwrap().take();
+            let resumed = pump.resume(step, &mut taken.plain, &mut taken.out);
+            client.give(&taken.out).unwrap();
+            resumed.unwrap().secured
+        });
+        let names = secured.unwrap().client.map(|client| client.names);
+        let juliet = BareJid::parse("juliet@a.example").unwrap();
+        assert_eq!(names, Some(vec![juliet]), "{suite:?}");
+    }
+}
 
 #[test]
 fn who_has_nothing_else_agrees_by_dhe_with_every_suite_and_in_every_group() {
