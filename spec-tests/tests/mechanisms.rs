@@ -303,10 +303,8 @@ fn by_certificate(client: &str, program: &mut Program) {
     };
     let ours = Authority::new(&directory("ours")).unwrap();
     let strangers = Authority::new(&directory("strangers")).unwrap();
-    let server = host(
-        "internal_hashed",
-        &format!("c2s_ca_file = {:?}\n", ours.path()),
-    );
+    let options = format!("c2s_ca_file = {:?}\n", ours.path());
+    let Place { server, .. } = &host("internal_hashed", &options);
     let [juliet, stranger] = [shown("juliet", &ours), shown("stranger", &strangers)];
     for (shows, mechanism, is_in) in [
         (Some(&juliet), "EXTERNAL", true),
@@ -316,7 +314,7 @@ fn by_certificate(client: &str, program: &mut Program) {
         (Some(&stranger), "SCRAM-SHA-1", true),
         (None, "SCRAM-SHA-1", true),
     ] {
-        let outcome = told(program, &server, mechanism, PASSWORD, shows);
+        let outcome = told(program, server, mechanism, PASSWORD, shows);
         println!("{client:12} {mechanism:20} {shows:?} {outcome:?}");
         let is_juliet =
             matches!(&outcome, Outcome::In(jid) if jid.starts_with("juliet@localhost/"));

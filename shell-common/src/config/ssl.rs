@@ -69,15 +69,7 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
         "{ curveslist = [\"X25519\", \"P-256\", \"P-384\"] }",
     );
     let direct = table(from, "c2s_direct_tls_ssl", "", "{ protocol = \"tlsv1_3\" }");
-    let authorities = from.file(
-        &of_host(
-            "c2s_ca_file",
-            "Authorities, as PEM, whose certificates sign clients in without a password (SASL EXTERNAL): by the addresses of this host that stand \
-             in them as id-on-xmppAddr. Name one of your own, not those of the system: each of them says who is who here. Without it clients are \
-             asked for no certificate. A path that is not absolute starts at the directory of this file.",
-        )
-        .shown_as("\"clients-ca.pem\""),
-    );
+    let clients = clients(from);
     let certificate = named(
         from,
         "certificate",
@@ -104,13 +96,27 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
             direct: own.filter(|own| starttls.certificate.as_ref() != Some(own)),
             all: starttls.certificate.clone(),
         },
-        clients: authorities.map_or(ClientAuth::Off, ClientAuth::File),
+        clients,
     };
     look_at(
         from,
         [(&starttls, &policy.starttls), (&direct, &policy.direct)],
     );
     policy
+}
+
+/// Whose certificates sign clients in.
+fn clients(from: &mut Reader<'_, '_, '_>) -> ClientAuth {
+    let authorities = from.file(
+        &of_host(
+            "c2s_ca_file",
+            "Authorities, as PEM, whose certificates sign clients in without a password (SASL EXTERNAL): by the addresses of this host that stand \
+             in them as id-on-xmppAddr. Name one of your own, not those of the system: each of them says who is who here. Without it clients are \
+             asked for no certificate. A path that is not absolute starts at the directory of this file.",
+        )
+        .shown_as("\"clients-ca.pem\""),
+    );
+    authorities.map_or(ClientAuth::Off, ClientAuth::File)
 }
 
 /// What options come to, in their order: first what they say for all hosts, then what the host says.

@@ -305,3 +305,37 @@ fn a_file_that_turns_bad_leaves_a_host_what_it_had() {
     assert_eq!(faults, Vec::<String>::new());
     assert!(other.is_some() && other != first);
 }
+
+/// However many have the right name, each name leads on once.
+#[test]
+fn there_is_one_way_from_a_certificate_to_an_authority() {
+    let root = Authority::root("root");
+    let trust = trust(&root.certificate);
+    let [one, two] = ["one", "two"].map(Authority::params);
+    let first = root.intermediate(one.clone());
+    let second = first.intermediate(two.clone());
+    let other = Authority::root("two");
+    let (circle_one, circle_two) = (other.intermediate(one), other.intermediate(two));
+    let juliet = |authority: &Authority| {
+        authority
+            .issue(&naming(&["juliet@a.example"], 30))
+            .certificate
+    };
+    let (by_root, by_first, by_second) = (juliet(&root), juliet(&first), juliet(&second));
+    let [root, first, second] = [&root, &first, &second].map(|made| &*made.certificate);
+    let [own, one, two] = [&other, &circle_one, &circle_two].map(|made| &*made.certificate);
+    for (shown, between) in [
+        (&[&*by_root, root][..], 0),
+        (&[&*by_root, first, second], 0),
+        (&[&*by_first, first, root], 1),
+        (&[&*by_second, root, second, first], 2),
+        (&[&*by_second, own, one, two], 1),
+        (&[&*by_second, one, two, own], 1),
+        (&[&*by_second], 0),
+    ] {
+        let shown: Vec<_> = shown.iter().map(|pem| der(pem)).collect();
+        let (own, others) = shown.split_first().unwrap();
+        assert_eq!(trust.authorities.way(own, others).len(), between);
+    }
+    assert!(vouched(&trust, &[&by_second, second, first]).is_ok());
+}

@@ -50,6 +50,7 @@ fn asking(dhe: Dhe, clients: ClientAuth) -> Server {
         starttls: policy.clone(),
         direct: policy,
         clients,
+        ..HostPolicy::default()
     };
     policies.insert(domain(HOST), host);
     let hosts = Arc::new(TlsHosts::load(&directory.0, &[domain(HOST)], &policies).tls);
