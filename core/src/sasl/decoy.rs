@@ -59,18 +59,16 @@ pub(super) fn keys(account: &BareJid, hash: Hash, cx: Context<'_>) -> ScramKeys 
 }
 
 /// Reads, for nobody, what was not read of an account: as its row would become a record, and that be read. What comes of it is to be hashed as the
-/// record of an account is. So a sign-in takes as long whether or not there is such an account, and where two kinds of accounts are usual, whichever of
-/// them it is: on a host that keeps passwords those are accounts of before, which have keys; on one that keeps keys, those that still have a password.
+/// record of an account is. So a sign-in takes as long whether or not there is such an account, and whichever of the two kinds it is: a host that keeps
+/// passwords may have accounts of before, which have keys, and one that keeps keys those that still have a password.
 pub fn read_beside(provider: Provider, read: Option<&Verifier>) -> impl Iterator<Item = Bytes> {
     let blanks: &[Blank] = match (provider, read) {
         // Of guests nothing is read.
         (Provider::Anonymous, _) | (Provider::Ldap, Some(_)) => &[],
         (Provider::Ldap, None) => &[Blank::Nothing],
-        (Provider::Hashed, Some(Verifier::Keys(_))) => &[],
-        (Provider::Hashed, None | Some(Verifier::Password(_)))
-        | (Provider::Plain, Some(Verifier::Password(_))) => &[Blank::Keys],
-        (Provider::Plain, Some(Verifier::Keys(_))) => &[Blank::Password],
-        (Provider::Plain, None) => &[Blank::Keys, Blank::Password],
+        (Provider::Hashed | Provider::Plain, Some(Verifier::Password(_))) => &[Blank::Keys],
+        (Provider::Hashed | Provider::Plain, Some(Verifier::Keys(_))) => &[Blank::Password],
+        (Provider::Hashed | Provider::Plain, None) => &[Blank::Keys, Blank::Password],
     };
     blanks.iter().map(|blank| {
         let record = Credentials::record(&core::hint::black_box(row_of_nobody(*blank)));
@@ -109,7 +107,7 @@ mod tests {
                 .verifier
         };
         for (provider, kinds, count) in [
-            (Provider::Hashed, &[keys][..], 1),
+            (Provider::Hashed, &[keys, password][..], 2),
             (Provider::Plain, &[keys, password], 2),
             (Provider::Ldap, &[Blank::Nothing], 1),
         ] {
