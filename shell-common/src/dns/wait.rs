@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Exchange, Hosts, Outcome, Question, ResolvConf, Stub, Transmit};
 use crate::limits::dns::{DNS_DATAGRAM_BYTES, DNS_FILE_BYTES, DNS_TIMEOUT_MAX};
+use crate::seed;
 
 /// What a thread has to tell: a message, or that there will be none.
 type News = (Exchange, Option<Vec<u8>>);
@@ -32,10 +33,8 @@ impl ResolvConf {
 /// A number from 0 to this one, both included, each as often as any other: the dice for `order`.
 #[must_use]
 pub fn roll(most: u32) -> u32 {
-    let mut bytes = [0; 8];
-    // Without randomness all begin at the first.
-    let _filled = getrandom::fill(&mut bytes);
-    let drawn = u64::from_ne_bytes(bytes) % (u64::from(most) + 1);
+    let [a, b, c, d, e, f, g, h, ..] = random();
+    let drawn = u64::from_ne_bytes([a, b, c, d, e, f, g, h]) % (u64::from(most) + 1);
     u32::try_from(drawn).unwrap_or(most)
 }
 
@@ -157,8 +156,11 @@ fn text(path: &Path) -> String {
 
 /// A number that nobody can guess.
 fn number() -> u16 {
-    let mut bytes = [0; 2];
-    // Without randomness the port is what is left to guess.
-    let _filled = getrandom::fill(&mut bytes);
-    u16::from_ne_bytes(bytes)
+    let [a, b, ..] = random();
+    u16::from_ne_bytes([a, b])
+}
+
+/// Without randomness all begin at the first target, and the port of a query is what is left to guess.
+fn random() -> [u8; 32] {
+    seed::fresh().unwrap_or_default()
 }
