@@ -257,26 +257,22 @@ impl Stub {
                 "a name that cannot be asked for".to_owned(),
             )));
         };
-        let exchange = self.exchange(
-            now,
-            Underway {
-                ticket,
-                kind,
-                server,
-                id,
-                over: Transport::Datagrams,
-                until: now,
-            },
-        );
+        let exchange = self.exchange(Underway {
+            ticket,
+            kind,
+            server,
+            id,
+            over: Transport::Datagrams,
+            until: now + self.conf.timeout,
+        });
         self.transmits
             .push_back(Transmit::Datagram(exchange, server, bytes));
         State::Waiting(exchange)
     }
 
-    fn exchange(&mut self, now: Instant, mut underway: Underway) -> Exchange {
+    fn exchange(&mut self, underway: Underway) -> Exchange {
         self.last += 1;
         let exchange = Exchange(self.last);
-        underway.until = now + self.conf.timeout;
         self.exchanges.insert(exchange, underway);
         exchange
     }
@@ -303,14 +299,12 @@ impl Stub {
         let Some(Ok(bytes)) = name.map(|name| message::ask(id, &name, kind)) else {
             return;
         };
-        let next = self.exchange(
-            now,
-            Underway {
-                id,
-                over: Transport::Stream,
-                ..underway
-            },
-        );
+        let next = self.exchange(Underway {
+            id,
+            over: Transport::Stream,
+            until: now + self.conf.timeout,
+            ..underway
+        });
         self.transmits
             .push_back(Transmit::Stream(next, server, bytes));
         if let Some(lookup) = self.lookup(ticket, kind) {
