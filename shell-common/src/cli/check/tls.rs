@@ -106,7 +106,7 @@ impl Seen {
             },
             words: way.words(),
             srv: match places {
-                Places::Srv(places) => places.iter().map(|place| place.words.clone()).collect(),
+                Places::Srv(places) => places.iter().map(places::Place::words).collect(),
                 Places::Domain(_) | Places::Nowhere(_) | Places::Told(_) => Vec::new(),
             },
             address: None,

@@ -13,10 +13,10 @@ use crate::tls::to_ascii;
 /// One place at which a server may be.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    /// `HOST:PORT`, as it is told.
-    pub(super) words: String,
+    name: Name,
+    port: u16,
     pub(super) addresses: Vec<SocketAddr>,
-    /// Why there are none.
+    /// Why there are none, if there is more to say than that.
     pub(super) why: Option<String>,
 }
 
@@ -41,26 +41,26 @@ impl Places {
         connect: Option<&str>,
         conf: &ResolvConf,
     ) -> (Vec<Self>, Vec<String>) {
+        let told = |place: &str| {
+            let told = ways
+                .iter()
+                .map(|way| Self::Told(with_port(place, way.port())));
+            (told.collect(), Vec::new())
+        };
         if let Some(place) = connect {
-            let told = |way: &Way| Self::Told(with_port(place, way.port()));
-            return (ways.iter().map(told).collect(), Vec::new());
+            return told(place);
         }
         let ascii = to_ascii(domain);
-        let name = match is_address(&ascii) {
-            true => None,
-            false => Name::parse(&ascii),
+        // An address is its own place, and so is a name that is too long to have services.
+        let name = Name::parse(&ascii).filter(|_| !is_address(&ascii));
+        let questions = |name: &Name| -> Option<Vec<Question>> {
+            let question = |way: &Way| name.service(service(*way)).map(Question::Services);
+            ways.iter().map(question).collect()
         };
-        let Some(name) = name else {
-            // An address is its own place.
-            let told = |way: &Way| Self::Told(with_port(&ascii, way.port()));
-            return (ways.iter().map(told).collect(), Vec::new());
+        let Some((name, questions)) = name.and_then(|name| Some((name.clone(), questions(&name)?)))
+        else {
+            return told(&ascii);
         };
-        let question = |way: &Way| name.service(service(*way)).map(Question::Services);
-        let questions: Vec<Question> = ways.iter().filter_map(question).collect();
-        if questions.len() < ways.len() {
-            let told = |way: &Way| Self::Told(with_port(&ascii, way.port()));
-            return (ways.iter().map(told).collect(), Vec::new());
-        }
         let outcomes = look_up(conf, &questions);
         let mut notes = Vec::new();
         let mut places = Vec::with_capacity(ways.len());
@@ -101,41 +101,38 @@ fn fill(places: &mut [Places], conf: &ResolvConf) {
             Places::Told(_) | Places::Nowhere(_) => Vec::new(),
         })
         .collect();
-    let host = |place: &Place| {
-        place
-            .words
-            .rsplit_once(':')
-            .and_then(|(host, _)| Name::parse(host))
-    };
-    let questions = all.iter().map(|place| host(place).map(Question::Addresses));
-    let known: Vec<Question> = questions.clone().flatten().collect();
-    let are_asked: Vec<bool> = questions.map(|question| question.is_some()).collect();
-    let mut outcomes = look_up(conf, &known).into_iter();
-    for (place, is_asked) in all.iter_mut().zip(are_asked) {
-        let port = port_of(&place.words).unwrap_or_default();
-        let outcome = is_asked.then(|| outcomes.next()).flatten();
+    let questions = all
+        .iter()
+        .map(|place| Question::Addresses(place.name.clone()));
+    let outcomes = look_up(conf, &questions.collect::<Vec<_>>());
+    for (place, outcome) in all.iter_mut().zip(outcomes) {
+        let port = place.port;
         place.why = match outcome {
-            Some(Outcome::Found(Found::Addresses(addresses), _)) => {
+            Outcome::Found(Found::Addresses(addresses), _) => {
                 place.addresses = addresses.into_iter().map(|ip| (ip, port).into()).collect();
                 None
             }
-            Some(Outcome::Failed(failure)) => Some(failure.to_string()),
-            Some(Outcome::NoName) => Some("there is no such name".to_owned()),
-            Some(Outcome::NoData | Outcome::Found(..)) | None => {
-                Some("it has no address".to_owned())
-            }
+            Outcome::Failed(failure) => Some(failure.to_string()),
+            Outcome::NoName => Some("there is no such name".to_owned()),
+            Outcome::NoData | Outcome::Found(..) => None,
         };
     }
 }
 
 impl Place {
+    /// `HOST:PORT`, as it is told.
+    pub(super) fn words(&self) -> String {
+        format!("{}:{}", self.name, self.port)
+    }
+
     fn of(service: &Service) -> Self {
         Self::itself(&service.target, service.port)
     }
 
     fn itself(name: &Name, port: u16) -> Self {
         Self {
-            words: format!("{name}:{port}"),
+            name: name.clone(),
+            port,
             addresses: Vec::new(),
             why: None,
         }

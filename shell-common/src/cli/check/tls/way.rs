@@ -118,7 +118,7 @@ fn connected(places: &Places) -> Result<(Patient, SocketAddr), String> {
 }
 
 fn connected_to(place: &Place) -> Result<(Patient, SocketAddr), String> {
-    let words = &place.words;
+    let words = place.words();
     first_of(place.addresses.iter().copied()).map_err(|why| match (why, &place.why) {
         (Some(why), _) => format!("{words}: {why}"),
         (None, Some(why)) => format!("{words} has no address: {why}"),
