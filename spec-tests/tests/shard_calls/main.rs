@@ -234,6 +234,19 @@ fn listeners_do_not_block(server: &Server) {
     assert_eq!(found, 4);
 }
 
+/// Judges all that a server did which has been told to stop.
+fn observe(judge: &mut Judge, trace: &Path) {
+    strace::wait_for_end(trace).unwrap();
+    let lines = BufReader::new(File::open(trace).unwrap());
+    strace::read(lines, |moment| {
+        judge.observe(&moment);
+        Ok(())
+    })
+    .unwrap();
+    judge.end();
+    tell(&judge.table());
+}
+
 fn tell(what: &str) {
     // For who looks; nothing depends on it.
     let _ = writeln!(std::io::stdout(), "{what}");
@@ -316,16 +329,7 @@ fn a_shard_waits_for_its_poller_alone() {
     listeners_do_not_block(&server);
     trouble(&server, &mut log);
     server.stop().unwrap();
-    strace::wait_for_end(&trace).unwrap();
-
-    let lines = BufReader::new(File::open(&trace).unwrap());
-    strace::read(lines, |moment| {
-        judge.observe(&moment);
-        Ok(())
-    })
-    .unwrap();
-    judge.end();
-    tell(&judge.table());
+    observe(&mut judge, &trace);
     tell(&format!(
         "{} waits for a lock; sent by shards during {:?}",
         judge.lock_waits, judge.sent_during
@@ -391,16 +395,7 @@ fn a_shard_waits_for_no_directory() {
         assert_eq!(failure.condition(), Some("temporary-auth-failure"));
     }
     server.stop().unwrap();
-    strace::wait_for_end(&trace).unwrap();
-
-    let lines = BufReader::new(File::open(&trace).unwrap());
-    strace::read(lines, |moment| {
-        judge.observe(&moment);
-        Ok(())
-    })
-    .unwrap();
-    judge.end();
-    tell(&judge.table());
+    observe(&mut judge, &trace);
     assert!(judge.faults.is_empty(), "{:#?}", judge.faults);
     for call in ["accept4", "epoll_wait", "recvfrom", "sendto"] {
         assert!(judge.count(call) > 20, "{call}\n{}", judge.table());
