@@ -14,11 +14,12 @@ use spondee_core::config::Config;
 
 use crate::config::{Listen, Settings};
 use crate::control::{Control, socket_path};
+use crate::dns::Names;
 use crate::handshakes::Handshakes;
 use crate::ldap::Directories;
 use crate::rounds;
 use crate::store::Store;
-use crate::tls::TlsHosts;
+use crate::tls::{Outgoing, TlsHosts};
 use crate::work::Workers;
 use certificates::Certificates;
 use watch::Watch;
@@ -44,6 +45,10 @@ pub struct Booted {
     pub handshakes: Handshakes,
     /// Running.
     pub directories: Directories,
+    /// Running.
+    pub names: Names,
+    /// For connections that we open.
+    pub outgoing: Outgoing,
     /// The control socket, listening once the shell calls `Control::serve`.
     pub control: Control,
     /// Reads the configuration again on SIGHUP.
@@ -87,6 +92,8 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         workers: Workers::start(workers),
         handshakes: Handshakes::start(),
         directories: directories.clone(),
+        names: Names::start(),
+        outgoing: Outgoing,
         control: Control::new(socket),
         reload: Reload::new(file, wanted, settings, tls, directories, watch),
         data,

@@ -1,6 +1,6 @@
 //! How a shard hears from those who are not shards: answers, commands, and that places are needed.
 
-use spondee_core::port::{Command, CommandId, ConnId, DeriveError, Ticket};
+use spondee_core::port::{Command, CommandId, ConnId, DeriveError, Resolved, Ticket};
 use spondee_core::sasl::{Judgement, ScramKeys};
 use spondee_core::store::{Reply, StoreError};
 
@@ -21,6 +21,8 @@ pub enum Letter {
     Handshake(ConnId, Box<Taken>),
     /// From a thread that asked a directory.
     Judged(Ticket, Judgement),
+    /// From the thread for names.
+    Resolved(Ticket, Resolved),
     /// From a storage thread.
     Stored(Ticket, Result<Vec<Reply>, StoreError>),
 }

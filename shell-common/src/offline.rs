@@ -90,10 +90,12 @@ impl Offline {
                 }
                 // There is no connection and no other shard.
                 Action::Close { .. }
+                | Action::Connect { .. }
                 | Action::Flush { .. }
                 | Action::HandOff { .. }
                 | Action::Judge { .. }
                 | Action::Pause { .. }
+                | Action::Resolve { .. }
                 | Action::Resume { .. }
                 | Action::Secure { .. }
                 | Action::Send(_)

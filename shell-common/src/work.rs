@@ -276,6 +276,7 @@ mod tests {
             | Letter::Evict(_)
             | Letter::Handshake(..)
             | Letter::Judged(..)
+            | Letter::Resolved(..)
             | Letter::Stored(..)) => {
                 panic!("{letter:?}")
             }

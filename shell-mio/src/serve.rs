@@ -91,6 +91,8 @@ impl Server {
             workers: booted.workers.clone(),
             handshakes: booted.handshakes.clone(),
             directories: booted.directories.clone(),
+            names: booted.names.clone(),
+            outgoing: booted.outgoing.clone(),
         };
         let (sender, ended) = mpsc::channel();
         let mut counters = Vec::new();

@@ -12,14 +12,18 @@ use mio::{Events, Interest, Poll, Token};
 use spondee_core::arena::ArenaKey as _;
 use spondee_core::envelope::Place;
 use spondee_core::jid::Domain;
-use spondee_core::port::{Action, Closed, ConnId, Input, Listener, Opening, Standing};
+use spondee_core::port::{
+    Action, Closed, ConnId, ConnectError, Input, Listener, LookupError, Opening, Resolved,
+    Standing, TlsSide,
+};
 use spondee_core::sasl::Judgement;
 use spondee_core::shard::Shard;
 use spondee_core::time::{Instant, Now};
 use spondee_shell_common::clock::Clock;
 use spondee_shell_common::control::Control;
 use spondee_shell_common::counters::Counters;
-use spondee_shell_common::handshakes::{Busy, Handshakes};
+use spondee_shell_common::dns::{Busy, Names};
+use spondee_shell_common::handshakes::{self, Handshakes};
 use spondee_shell_common::ldap::{Directories, Unasked};
 use spondee_shell_common::limits::shell::is_exhausted;
 use spondee_shell_common::limits::shell::{
@@ -33,7 +37,7 @@ use spondee_shell_common::note;
 use spondee_shell_common::permits::{Claim, Permits, Room};
 use spondee_shell_common::rest::Left;
 use spondee_shell_common::store::Store;
-use spondee_shell_common::tls::{Pump, Step, Taken, TlsHosts};
+use spondee_shell_common::tls::{Outgoing, Pump, Step, Taken, TlsHosts};
 use spondee_shell_common::work::Workers;
 
 use crate::conn::{Buffers, Conn, Fate, Layer, Listed, Moved};
@@ -117,6 +121,8 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
     pub(crate) handshakes: Handshakes,
     pub(crate) directories: Directories,
+    pub(crate) names: Names,
+    pub(crate) outgoing: Outgoing,
 }
 
 /// One shard's thread.
@@ -304,6 +310,9 @@ impl Thread {
                 Mail::Letter(Letter::Handshake(conn, taken)) => self.resume_handshake(conn, *taken),
                 Mail::Letter(Letter::Judged(ticket, judgement)) => {
                     self.core.input(Input::Judged { ticket, judgement });
+                }
+                Mail::Letter(Letter::Resolved(ticket, outcome)) => {
+                    self.core.input(Input::Resolved { ticket, outcome });
                 }
                 Mail::Letter(Letter::Stored(ticket, outcome)) => {
                     self.core.input(Input::Stored { ticket, outcome });
@@ -516,6 +525,10 @@ impl Thread {
         match action {
             Action::Answer { id, result } => self.shared.control.answer(id, result),
             Action::Close { conn } => self.close(conn),
+            Action::Connect { conn, .. } => {
+                let how = Closed::Unconnected(ConnectError::Exhausted);
+                self.refused.push(Input::Closed { conn, how });
+            }
             Action::Derive {
                 ticket,
                 password,
@@ -546,9 +559,21 @@ impl Thread {
             }
             Action::Note(what) => note::log(&what),
             Action::Pause { conn } => self.pause(conn),
+            Action::Resolve { ticket, lookup } => {
+                if let Err(Busy) = self.shared.names.resolve(&self.mailbox, ticket, lookup) {
+                    let outcome = Resolved::Failed(LookupError::Busy);
+                    self.refused.push(Input::Resolved { ticket, outcome });
+                }
+            }
             Action::Resume { conn } => self.resume(conn),
-            Action::Secure { conn, host, behind } => {
-                let pump = self.pump(Some(host), Opening::Clear);
+            Action::Secure { conn, side, behind } => {
+                let pump = match side {
+                    TlsSide::Server(host) => Ok(self.pump(Some(host), Opening::Clear)),
+                    TlsSide::Client(client) => self.shared.outgoing.pump(&client),
+                };
+                let Ok(pump) = pump else {
+                    return self.drop_conn(conn, Closed::Tls);
+                };
                 if let Some(conn) = find(&mut self.conns, conn) {
                     conn.secure(pump, behind);
                 }
@@ -665,7 +690,7 @@ impl Thread {
             if find(&mut self.conns, id).is_none() {
                 continue;
             }
-            if let Err(Busy) = self.shared.handshakes.take(&self.mailbox, id, step) {
+            if let Err(handshakes::Busy) = self.shared.handshakes.take(&self.mailbox, id, step) {
                 let peer = self.core.shard.peer(id);
                 note::tls_failed(peer, "too many handshakes by DHE wait already");
                 self.drop_conn(id, Closed::Tls);

@@ -68,6 +68,7 @@ impl Shell {
                 version,
                 bindings,
                 client,
+                server: None,
             });
             self.shard.handle(self.now, Input::Secured { conn, tls });
         }

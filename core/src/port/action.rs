@@ -2,10 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
-use super::{CommandId, CommandResult, ConnId, Note, Ticket};
+use super::{CommandId, CommandResult, ConnId, Lookup, Note, Ticket, TlsSide};
 use crate::envelope::{Envelope, Place};
-use crate::jid::{BareJid, Domain};
+use crate::jid::BareJid;
 use crate::sasl::DeriveParams;
 use crate::secret::Secret;
 use crate::store::Batch;
@@ -24,6 +25,13 @@ pub enum Action {
     Close {
         /// This connection.
         conn: ConnId,
+    },
+    /// Open a connection. `Input::Connected` follows, or `Input::Closed`. Told to close it before, drop it at once and say so.
+    Connect {
+        /// Its name from now on.
+        conn: ConnId,
+        /// Where to.
+        to: SocketAddr,
     },
     /// CPU-heavy and pure: PBKDF2 for each job, on a worker. Answered by `Input::Derived`.
     Derive {
@@ -63,6 +71,13 @@ pub enum Action {
         /// This connection.
         conn: ConnId,
     },
+    /// Ask DNS. Answered by `Input::Resolved`.
+    Resolve {
+        /// For the answer.
+        ticket: Ticket,
+        /// What is asked.
+        lookup: Lookup,
+    },
     /// Read again: first what is already decrypted, then the socket until it would block, without waiting for readiness.
     /// Also due after `attach`.
     Resume {
@@ -77,13 +92,13 @@ pub enum Action {
         /// What it is now.
         standing: Standing,
     },
-    /// Start TLS as server once every byte queued before is in the socket.
+    /// Start TLS once every byte queued before is in the socket.
     Secure {
         /// This connection.
         conn: ConnId,
-        /// The host of the stream: its certificate serves a client that sends no SNI.
-        host: Domain,
-        /// What followed `<starttls/>` in the same read: it belongs to TLS, never to the parser.
+        /// Which side we are.
+        side: TlsSide,
+        /// What followed `<starttls/>` or `<proceed/>` in the same read: it belongs to TLS, never to the parser.
         behind: Vec<u8>,
     },
     /// Bring this to another shard. First in, first out for each pair.

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Command, CommandId, ConnId, Ticket};
+use super::{Command, CommandId, ConnId, Resolved, ServerCertificate, Ticket};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::jid::BareJid;
@@ -36,6 +36,11 @@ pub enum Input<'a> {
         /// What to do.
         command: Command,
     },
+    /// A connection that `Action::Connect` wanted is open.
+    Connected {
+        /// This connection.
+        conn: ConnId,
+    },
     /// From another shard.
     Delivered(Envelope),
     /// Answer to `Action::Derive`: one set of keys for each job, in order.
@@ -60,7 +65,14 @@ pub enum Input<'a> {
     },
     /// A new configuration. Streams to hosts that are gone are closed with `host-gone`.
     Reload(Arc<Config>),
-    /// TLS is up. Comes once for a connection, after the client's Finished and before the first bytes decrypted.
+    /// Answer to `Action::Resolve`.
+    Resolved {
+        /// The question.
+        ticket: Ticket,
+        /// What came of it.
+        outcome: Resolved,
+    },
+    /// TLS is up. Comes once for a connection, after the peer's Finished and before the first bytes decrypted.
     Secured {
         /// This connection.
         conn: ConnId,
@@ -89,8 +101,23 @@ pub enum Closed {
     Eof,
     /// The network broke it.
     Reset,
+    /// It was never open, though `Action::Connect` wanted it.
+    Unconnected(ConnectError),
     /// The TLS handshake or a record failed.
     Tls,
+}
+
+/// Why a connection could not be opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConnectError {
+    /// There is no descriptor, no port or no memory to do it with.
+    Exhausted,
+    /// Nobody listens there.
+    Refused,
+    /// The network gave up waiting.
+    TimedOut,
+    /// There is no way there.
+    Unreachable,
 }
 
 /// What was negotiated. Dropped when SASL ends.
@@ -102,6 +129,8 @@ pub struct TlsInfo {
     pub bindings: ChannelBindings,
     /// The client's certificate, if an authority signed it that the host trusts with that.
     pub client: Option<Box<ClientCertificate>>,
+    /// The server's certificate, where we are the client.
+    pub server: Option<Box<ServerCertificate>>,
 }
 
 /// What a client's certificate says.

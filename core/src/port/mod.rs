@@ -5,6 +5,7 @@ mod archive;
 mod command;
 mod import;
 mod input;
+mod network;
 mod note;
 
 pub use action::{Action, Standing};
@@ -15,7 +16,12 @@ pub use command::{
 };
 pub use import::{ImportStep, Imported, ImportedProof};
 pub use input::{
-    ClientCertificate, Closed, DeriveError, Input, Listener, Opening, TlsInfo, TlsVersion,
+    ClientCertificate, Closed, ConnectError, DeriveError, Input, Listener, Opening, TlsInfo,
+    TlsVersion,
+};
+pub use network::{
+    Lookup, LookupError, Protocol, Resolved, ServerCertificate, Service, Source, TlsClient,
+    TlsSide, Verdict,
 };
 pub use note::{AccountChange, CloseReason, Note, StreamError};
 

@@ -13,7 +13,7 @@ use super::{Course, Shard};
 use crate::account::AccountKey;
 use crate::due::Due;
 use crate::jid::BareJid;
-use crate::port::{Action, CloseReason, ConnId, Note, Standing};
+use crate::port::{Action, CloseReason, ConnId, Note, Standing, TlsSide};
 use crate::stream::{self, Ending, Event, Expiry, Stream, Violation};
 use crate::time::Now;
 
@@ -343,7 +343,10 @@ impl Shard {
                 }
                 self.fail(now, conn, Violation::NothingOffered);
             }
-            Event::Secure(host, behind) => self.fx.act(Action::Secure { conn, host, behind }),
+            Event::Secure(host, behind) => {
+                let side = TlsSide::Server(host);
+                self.fx.act(Action::Secure { conn, side, behind });
+            }
             Event::SignInFailed(account, failure) => {
                 self.sign_in_failed(now, conn, account, failure);
             }

@@ -226,6 +226,8 @@ impl Shard {
                     .for_each(|sent| self.handled(now, sent)),
                 Body::Taken(bytes) => self.taken(envelope.from, bytes),
             },
+            // Nothing asks for one yet.
+            Input::Connected { .. } | Input::Resolved { .. } => self.fx.bug(OTHER_QUESTION),
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
             Input::Evict { conn } => self.evict(now, conn),
             Input::Judged { ticket, judgement } => self.judged(now, ticket, judgement),

@@ -67,6 +67,7 @@ impl Stage {
             version: TlsVersion::V1_3,
             bindings: ChannelBindings::default(),
             client: None,
+            server: None,
         };
         assert!(stage.call(|s, cx| s.secured(cx, tls)).is_none());
         assert!(stage.hear(HEADER).is_none());

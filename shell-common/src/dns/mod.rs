@@ -7,6 +7,7 @@
 mod cache;
 mod hosts;
 mod message;
+mod names;
 mod question;
 mod resolv_conf;
 mod srv;
@@ -17,6 +18,7 @@ mod wait;
 
 pub use self::hosts::Hosts;
 pub use self::message::Name;
+pub use self::names::{Busy, Names};
 pub use self::question::{Answer, Failure, Found, Outcome, Question, Source};
 pub use self::resolv_conf::{NameServer, ResolvConf};
 pub use self::srv::{Service, order};

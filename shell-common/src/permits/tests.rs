@@ -29,6 +29,7 @@ impl Mailbox for Letters {
                 | Letter::Derived(..)
                 | Letter::Handshake(..)
                 | Letter::Judged(..)
+                | Letter::Resolved(..)
                 | Letter::Stored(..) => {
                     panic!("{letter:?}")
                 }

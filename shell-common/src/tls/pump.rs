@@ -517,6 +517,7 @@ fn handshake(
         version,
         bindings,
         client,
+        server: None,
     });
     let received = Received {
         secured,

@@ -105,6 +105,7 @@ fn secured(conn: ConnId) -> Input<'static> {
             end_point: Some(vec![2; 32]),
         },
         client: None,
+        server: None,
     });
     Input::Secured { conn, tls }
 }

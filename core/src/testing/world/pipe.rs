@@ -183,5 +183,6 @@ pub fn tls_of(peer: Peer) -> TlsInfo {
             end_point: Some(vec![0xce; 32]),
         },
         client: None,
+        server: None,
     }
 }

@@ -57,12 +57,13 @@ impl Lane {
         match input {
             Input::Bytes { conn, .. }
             | Input::Closed { conn, .. }
+            | Input::Connected { conn }
             | Input::Secured { conn, .. } => Self::Conn(shard, *conn),
             Input::Command { .. } => Self::Commands(shard),
             Input::Delivered(envelope) => Self::Envelopes(envelope.from, shard),
-            Input::Derived { ticket, .. } | Input::Judged { ticket, .. } => {
-                Self::Derived(shard, *ticket)
-            }
+            Input::Derived { ticket, .. }
+            | Input::Judged { ticket, .. }
+            | Input::Resolved { ticket, .. } => Self::Derived(shard, *ticket),
             Input::Evict { conn } => Self::Evict(shard, *conn),
             Input::Reload(_) | Input::Shutdown => Self::Orders(shard),
             Input::Stored { .. } => Self::Store(shard),

@@ -72,6 +72,7 @@ impl Shard {
             | Letter::Derived(..)
             | Letter::Evict(_)
             | Letter::Handshake(..)
+            | Letter::Resolved(..)
             | Letter::Stored(..)) => panic!("{letter:?}"),
         }
     }

@@ -166,7 +166,8 @@ fn read(letter: Letter) -> (usize, Result<Vec<Reply>, StoreError>) {
         | Letter::Derived(..)
         | Letter::Evict(_)
         | Letter::Handshake(..)
-        | Letter::Judged(..) => {
+        | Letter::Judged(..)
+        | Letter::Resolved(..) => {
             panic!("{letter:?}")
         }
     }

@@ -1,0 +1,132 @@
+//! What is asked of the network on our own behalf: names, and connections that we open.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+/// What is asked of DNS. Names are absolute, in A-labels (RFC 5890 §2.3.2.1) and lower case.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Lookup {
+    /// The addresses of a name, of both families.
+    Addresses(Box<str>),
+    /// The SRV records of a name such as `_xmpp-client._tcp.example.org`.
+    Services(Box<str>),
+}
+
+/// What came of a `Lookup`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Resolved {
+    /// Addresses, at least one, those of the two families in turn, IPv6 first (RFC 8305 §4), and who said so.
+    Addresses(Vec<IpAddr>, Source),
+    /// Services as they came, at least one.
+    Services(Vec<Service>),
+    /// The service is decidedly not there: the only record says `.` (RFC 2782, "Target").
+    NoService,
+    /// There is no such name.
+    NoName,
+    /// There is, and it has no such records.
+    NoData,
+    /// Nobody could say.
+    Failed(LookupError),
+}
+
+/// One SRV record (RFC 2782).
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Service {
+    /// Lower ones go first.
+    pub priority: u16,
+    /// How often it goes first among those of one priority.
+    pub weight: u16,
+    /// The port at the target.
+    pub port: u16,
+    /// Whose addresses these are.
+    pub target: Box<str>,
+}
+
+/// Who said so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// A name server, or what one said before.
+    Dns,
+    /// `/etc/hosts`, or what everybody knows: the administrator's own word.
+    Hosts,
+}
+
+/// Why nobody could say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LookupError {
+    /// More is being asked already than there is room for.
+    Busy,
+    /// Name servers answered, and had nothing to say, or nothing that can be used.
+    Refused,
+    /// No name server answered in time.
+    TimedOut,
+}
+
+/// Whom TLS is with, and so which side we are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TlsSide {
+    /// We are asked. The host of the stream: its certificate serves a client that sends no SNI.
+    Server(crate::jid::Domain),
+    /// We ask.
+    Client(Box<TlsClient>),
+}
+
+/// What we ask for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsClient {
+    /// The name that the certificate is to be for, sent as SNI: A-labels, or an IP literal, for which none is sent.
+    pub name: Box<str>,
+    /// The one protocol of ALPN (RFC 7301); `None` behind STARTTLS (XEP-0368 §3).
+    pub protocol: Option<Protocol>,
+}
+
+/// What is spoken inside TLS that came first on the wire (XEP-0368).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Protocol {
+    /// As a client.
+    XmppClient,
+    /// As a server.
+    XmppServer,
+}
+
+impl Protocol {
+    /// As ALPN names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XmppClient => "xmpp-client",
+            Self::XmppServer => "xmpp-server",
+        }
+    }
+}
+
+/// What the certificate of a server says that we connected to. The handshake itself is proven: whoever sent it has its key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServerCertificate {
+    /// Whether an authority that is trusted vouches for it, now and for the name that was asked for.
+    pub verdict: Verdict,
+    /// SHA-256 of the certificate itself.
+    pub fingerprint: [u8; 32],
+}
+
+/// What is to be thought of a server's certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It is good.
+    Good,
+    /// It has expired, or one above it.
+    Expired,
+    /// It is not valid yet, or one above it: perhaps a clock is wrong.
+    NotYetValid,
+    /// It is good for other names.
+    OtherName,
+    /// It is not meant for servers.
+    OtherUse,
+    /// It has signed itself.
+    SelfSigned,
+    /// No authority that is trusted vouches for it.
+    Untrusted,
+    /// It cannot be read, or something about it is broken.
+    Unreadable,
+}
