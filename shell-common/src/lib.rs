@@ -11,6 +11,7 @@ pub mod dns;
 pub mod handshakes;
 pub mod ldap;
 pub mod limits;
+pub mod link;
 pub mod listen;
 pub mod log;
 pub mod mailbox;
@@ -25,6 +26,9 @@ pub mod rounds;
 #[cfg(test)]
 mod scratch;
 pub mod seed;
+pub mod serve;
+pub mod signal;
 pub mod store;
+pub mod thread;
 pub mod tls;
 pub mod work;
