@@ -2,6 +2,8 @@
 //! waits, and what the others wait with, is the shell's business.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::task::Waker;
@@ -66,6 +68,7 @@ pub struct Server<S: Shell> {
     threads: Vec<JoinHandle<()>>,
     ended: Receiver<String>,
     course: Course,
+    addresses: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -95,6 +98,9 @@ impl<S: Shell> Server<S> {
         let permits = permits(&booted, shards, waker.clone());
         let backlog = booted.reload.running().connections.backlog;
         let listeners = listen::open(&booted.listen, usize::from(shards), backlog)?;
+        let first = listeners.iter().take(1).flatten();
+        let addresses = first.filter_map(|(socket, _)| socket.local_addr().ok());
+        let addresses = addresses.collect();
         let mut pollers = Vec::new();
         let mut inboxes = Vec::new();
         for _ in 0..shards {
@@ -135,9 +141,22 @@ impl<S: Shell> Server<S> {
             threads,
             ended,
             course: Course::Running,
+            addresses,
         };
         server.open_control(waker)?;
         Ok(server)
+    }
+
+    /// Where it listens, ports filled in.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where it takes commands.
+    #[must_use]
+    pub fn control(&self) -> &Path {
+        self.booted.control.path()
     }
 
     /// Lets commands in.
@@ -187,6 +206,12 @@ impl<S: Shell> Server<S> {
                 }
             }
         }
+    }
+
+    /// Whether it was told to end.
+    #[must_use]
+    pub const fn is_stopping(&self) -> bool {
+        matches!(self.course, Course::Stopping(_))
     }
 
     /// Does what a signal asks for.

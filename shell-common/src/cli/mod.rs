@@ -25,6 +25,8 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use spondee_core::port::{Command, CommandError};
+
 use clap::Parser as _;
 
 use crate::boot::Booted;
@@ -62,6 +64,13 @@ pub fn run(serve: Serve) -> ExitCode {
         },
     };
     ExitCode::from(main_with(std::env::args_os(), console, serve))
+}
+
+/// Why a command was refused, in a sentence that says what to do.
+#[must_use]
+pub fn refusal(command: &Command, error: CommandError) -> String {
+    let refused = failure::refused(command, error);
+    refused.message().unwrap_or_default().to_owned()
 }
 
 /// What a command line talks to.

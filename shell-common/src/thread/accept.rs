@@ -9,7 +9,7 @@ use spondee_core::jid::Domain;
 use spondee_core::port::{Listener, Opening};
 
 use super::conn::Conn;
-use super::{Actions, Sockets, Thread};
+use super::{Actions, Queue, Sockets, Thread};
 use crate::limits::shell::{ACCEPT_REST, ACCEPTS_PER_TURN, ROOM_REST, is_exhausted};
 use crate::link::Link;
 use crate::listen;
@@ -22,15 +22,6 @@ pub(super) struct Listening<L> {
     socket: L,
     listener: Listener,
     queue: Queue,
-}
-
-/// What is known of a listener's queue.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Queue {
-    /// Nothing there until the poller says so.
-    Empty,
-    /// There may be somebody.
-    Waiting,
 }
 
 impl<L: AsFd> Listening<L> {
@@ -103,7 +94,7 @@ impl<S: Sockets> Thread<S> {
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                listening.queue = Queue::Empty;
+                listening.queue = self.sockets.waits_to_accept(&mut listening.socket);
                 false
             }
             Err(error) if is_exhausted(&error) => {
@@ -134,7 +125,7 @@ impl<S: Sockets> Thread<S> {
             return;
         };
         if !listen::is_waited_at(&listening.socket) {
-            listening.queue = Queue::Empty;
+            listening.queue = self.sockets.waits_to_accept(&mut listening.socket);
             return;
         }
         let now = self.core.now.mono;

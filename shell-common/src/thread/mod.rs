@@ -39,7 +39,7 @@ use crate::work::Workers;
 use self::accept::Listening;
 use self::conn::{Conn, Listed};
 pub use self::moves::Moved;
-pub use self::socket::{Coming, Ready, Room, Socket, Sockets};
+pub use self::socket::{Coming, Queue, Ready, Room, Socket, Sockets};
 
 /// The shard with the time of the turn.
 #[derive(Debug)]

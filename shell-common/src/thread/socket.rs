@@ -18,6 +18,12 @@ pub trait Sockets: Debug + Sized + 'static {
     /// `WouldBlock` if there is none, and what the system says.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Socket, SocketAddr)>;
 
+    /// A listener's queue is empty: the thread wants to be told when it is not. Says whether somebody is there already. For pollers that do
+    /// not tell of each edge by themselves.
+    fn waits_to_accept(&mut self, _listener: &mut Self::Listener) -> Queue {
+        Queue::Empty
+    }
+
     /// Begins to open a connection, without waiting: it is open, or has failed, once it is writable.
     ///
     /// # Errors
@@ -76,6 +82,15 @@ pub enum Coming {
     Bytes,
     /// The end or an error, behind bytes perhaps. It is said once.
     End,
+}
+
+/// What is known of a listener's queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Queue {
+    /// Nothing there until the poller says so.
+    Empty,
+    /// There may be somebody.
+    Waiting,
 }
 
 /// There is room for a write.
