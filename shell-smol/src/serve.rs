@@ -22,20 +22,16 @@ use crate::shard::Smol;
 /// # Errors
 /// A sentence for the administrator: why it could not start, or what broke.
 pub fn serve(booted: Booted, ready: &mut dyn FnMut()) -> Result<(), String> {
-    let mut signals = Signals::catch().map_err(|error| cannot_start(&error))?;
+    let signals = Signals::catch().map_err(|error| cannot_start(&error))?;
     let bell = Arc::new(Bell::default());
     let mut server = Server::<Smol>::start(booted, Waker::from(Arc::clone(&bell)))?;
     ready();
-    let outcome = smol::block_on(watch(&mut server, &bell, &mut signals));
+    let outcome = smol::block_on(watch(&mut server, &bell, &signals));
     // After a failure nothing is waited for: another thread may hang on the one that broke.
     outcome.map(|()| server.end())
 }
 
-async fn watch(
-    server: &mut Server<Smol>,
-    bell: &Bell,
-    signals: &mut Signals,
-) -> Result<(), String> {
+async fn watch(server: &mut Server<Smol>, bell: &Bell, signals: &Signals) -> Result<(), String> {
     while let Next::Wait(left) = server.look()? {
         wait(bell, left).or(signals.came()).await;
         bell.silence();

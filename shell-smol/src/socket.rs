@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{SocketFlags, acceptfrom_with};
 use smol::Async;
 use socket2::{Domain, Protocol, Socket as Unconnected, Type};
 use spondee_shell_common::thread::{Coming, Queue, Ready, Room, Socket, Sockets};
@@ -59,9 +59,11 @@ impl Sockets for Watched {
 
     fn accept(&mut self, listener: &mut Listener) -> io::Result<(Connection, SocketAddr)> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = TcpStream::from(accept_with(&listener.socket, flags)?);
-        let peer = socket.peer_addr()?;
-        Ok((Connection::new(socket)?, peer))
+        let (socket, peer) = acceptfrom_with(&listener.socket, flags)?;
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        // A connection that broke before it was accepted.
+        let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+        Ok((Connection::new(socket.into())?, peer))
     }
 
     fn waits_to_accept(&mut self, listener: &mut Listener) -> Queue {

@@ -14,7 +14,9 @@
 mod inward;
 mod outward;
 #[cfg(test)]
-mod tests {}
+mod tests;
+#[cfg(any(test, feature = "testing"))]
+pub mod trial;
 
 use spondee_core::port::{Closed, TlsInfo};
 

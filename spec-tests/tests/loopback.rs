@@ -4,7 +4,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::path::Path;
 use std::process::Command;
 use std::thread;
 
@@ -12,7 +11,7 @@ use spec_tests::ca::Authority;
 use spec_tests::client::{BindTo, Client, PATIENCE, Trust};
 use spec_tests::element::{Item, SASL, STREAMS};
 use spec_tests::sasl::plain;
-use spec_tests::server::Server;
+use spec_tests::server::{Server, binary};
 use spondee_core::sasl::{Hash, Mechanism, Plus};
 
 const HOST: &str = "localhost";
@@ -24,7 +23,7 @@ fn server(names: &[&str]) -> Server {
         .iter()
         .map(|account| (account.as_str(), PASSWORD))
         .collect();
-    Server::start_program(Path::new(env!("CARGO_BIN_EXE_spondee")), &users).unwrap()
+    Server::start_program(binary().unwrap(), &users).unwrap()
 }
 
 fn session(server: &Server, name: &str) -> Client {
