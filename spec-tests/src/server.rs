@@ -1,5 +1,6 @@
 //! The real server as a process of its own, on free ports, with a data directory that is gone afterwards.
 
+use std::env::VarError;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -598,6 +599,48 @@ pub fn free_addresses<const COUNT: usize>() -> std::io::Result<[SocketAddr; COUN
     Ok(addresses.try_into().expect("as many as were asked for"))
 }
 
+/// Which server it is that the tests drive: `SPONDEE_SHELL` says so, and all that start one ask here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shell {
+    /// `mio`, and where nothing is said.
+    Mio,
+    /// `smol`.
+    Smol,
+}
+
+impl Shell {
+    /// The one that is asked for.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn of_environment() -> Result<Self, String> {
+        match std::env::var("SPONDEE_SHELL").as_deref() {
+            Err(VarError::NotPresent) | Ok("mio") => Ok(Self::Mio),
+            Ok("smol") => Ok(Self::Smol),
+            Ok(other) => Err(format!("SPONDEE_SHELL={other}: there are `mio` and `smol`")),
+            Err(VarError::NotUnicode(_)) => Err("SPONDEE_SHELL is no text".to_owned()),
+        }
+    }
+
+    /// As cargo knows it.
+    #[must_use]
+    pub const fn package(self) -> &'static str {
+        match self {
+            Self::Mio => "spondee-mio",
+            Self::Smol => "spondee-smol",
+        }
+    }
+
+    /// The file that it is.
+    #[must_use]
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Mio => "spondee",
+            Self::Smol => "spondee-smol",
+        }
+    }
+}
+
 /// The server's program of the profile these tests are built with, built now if cargo has not.
 ///
 /// # Errors
@@ -605,6 +648,7 @@ pub fn free_addresses<const COUNT: usize>() -> std::io::Result<[SocketAddr; COUN
 pub fn binary() -> Result<&'static Path, String> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = BINARY.get_or_init(|| {
+        let shell = Shell::of_environment()?;
         // target/PROFILE/deps/TEST
         let test = std::env::current_exe().map_err(|e| e.to_string())?;
         let profile = test
@@ -612,15 +656,15 @@ pub fn binary() -> Result<&'static Path, String> {
             .nth(2)
             .ok_or("tests lie below target/PROFILE/deps")?;
         let mut build = cargo();
-        build.args(["build", "--quiet", "-p", "spondee-mio"]);
+        build.args(["build", "--quiet", "-p", shell.package()]);
         if profile.ends_with("release") {
             build.arg("--release");
         }
         let built = build.status().map_err(|e| e.to_string())?;
         if !built.success() {
-            return Err(format!("cargo build -p spondee-mio: {built}"));
+            return Err(format!("cargo build -p {}: {built}", shell.package()));
         }
-        Ok(profile.join("spondee"))
+        Ok(profile.join(shell.program()))
     });
     found.as_deref().map_err(Clone::clone)
 }
