@@ -2,6 +2,7 @@
 //!
 //! `cargo run -p spondee-smol --example embed`
 
+use std::io::Write as _;
 use std::path::Path;
 
 use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -27,7 +28,7 @@ fn main() -> Outcome<()> {
     std::fs::create_dir_all(&directory)?;
     let said = smol::block_on(converse(&directory));
     std::fs::remove_dir_all(&directory)?;
-    println!("juliet hears: {}", said?);
+    writeln!(std::io::stdout(), "juliet hears: {}", said?)?;
     Ok(())
 }
 
