@@ -7,15 +7,18 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use spec_tests::ca::Authority;
 use spec_tests::client::PATIENCE;
 use spec_tests::program::left_out;
 use spec_tests::server::{Scratch, Server, free_addresses};
-use spondee_shell_common::dns::{
-    Found, Name, NameServer, Outcome, Question, ResolvConf, Source, look_up, order, roll,
-};
+use spondee_core::arena::Arena;
+use spondee_core::port::{Lookup, Resolved, Source, Ticket};
+use spondee_shell_common::dns::{NameServer, Names, ResolvConf, look_up, order, roll};
+use spondee_shell_common::mailbox::{Letter, Mailbox};
 
 /// A name server that runs. Ended when dropped.
 struct Unbound {
@@ -62,17 +65,42 @@ impl Unbound {
         unbound
     }
 
-    fn ask(&self, question: Question) -> Outcome {
+    /// As a command asks.
+    fn by_command(&self, lookup: Lookup) -> Resolved {
         let conf = ResolvConf::of(NameServer(self.address));
-        look_up(&conf, &[question]).remove(0)
+        look_up(&conf, &[lookup]).remove(0).resolved
     }
 
-    fn addresses(&self, of: &str) -> Outcome {
-        self.ask(Question::Addresses(Name::parse(of).unwrap()))
+    /// As a shard does.
+    fn by_thread(&self, lookup: Lookup) -> Resolved {
+        let names = Names::start(Some(NameServer(self.address)));
+        let (sender, letters) = channel();
+        let mailbox: Arc<dyn Mailbox> = Arc::new(Letters(Mutex::new(sender)));
+        let ticket = Arena::<Ticket, ()>::default().insert(());
+        names.resolve(&mailbox, ticket, lookup).unwrap();
+        match letters.recv_timeout(PATIENCE).unwrap() {
+            Letter::Resolved(of, resolved) if of == ticket => resolved,
+            letter @ (Letter::Census
+            | Letter::Command(..)
+            | Letter::Derived(..)
+            | Letter::Evict(_)
+            | Letter::Handshake(..)
+            | Letter::Judged(..)
+            | Letter::Resolved(..)
+            | Letter::Stored(..)) => panic!("{letter:?}"),
+        }
     }
+}
 
-    fn services(&self, of: &str) -> Outcome {
-        self.ask(Question::Services(Name::parse(of).unwrap()))
+/// A shard's mailbox.
+#[derive(Debug)]
+struct Letters(Mutex<Sender<Letter>>);
+
+impl Mailbox for Letters {
+    fn post(&self, letters: Vec<Letter>) {
+        for letter in letters {
+            self.0.lock().unwrap().send(letter).unwrap();
+        }
     }
 }
 
@@ -104,25 +132,27 @@ fn names_become_addresses_and_services_become_targets_in_their_order() {
         format!("_xmpp-server._tcp.many.example. 300 IN SRV 1 1 {n} a-rather-long-name-of-target-{n}.example.")
     }));
     let unbound = Unbound::start(&records);
+    for ask in [Unbound::by_command, Unbound::by_thread] {
+        holds(&|lookup| ask(&unbound, lookup));
+    }
+}
+
+fn holds(ask: &dyn Fn(Lookup) -> Resolved) {
+    let addresses = |of: &str| ask(Lookup::Addresses(of.into()));
     let found = |texts: &[&str]| {
         let addresses: Vec<IpAddr> = texts.iter().map(|text| text.parse().unwrap()).collect();
-        Outcome::Found(Found::Addresses(addresses), Source::Dns)
+        Resolved::Addresses(addresses, Source::Dns)
     };
-    assert_eq!(
-        unbound.addresses("a.example"),
-        found(&["2001:db8::7", "192.0.2.7"])
-    );
-    assert_eq!(unbound.addresses("four.example"), found(&["192.0.2.8"]));
-    assert_eq!(unbound.addresses("text.example"), Outcome::NoData);
-    assert_eq!(unbound.addresses("nobody.example"), Outcome::NoName);
-    assert_eq!(
-        unbound.services("_xmpps-server._tcp.a.example"),
-        Outcome::Found(Found::NoService, Source::Dns)
-    );
+    assert_eq!(addresses("a.example"), found(&["2001:db8::7", "192.0.2.7"]));
+    assert_eq!(addresses("four.example"), found(&["192.0.2.8"]));
+    assert_eq!(addresses("text.example"), Resolved::NoData);
+    assert_eq!(addresses("nobody.example"), Resolved::NoName);
+    let none = ask(Lookup::Services("_xmpps-server._tcp.a.example".into()));
+    assert_eq!(none, Resolved::NoService);
     let services = |of: &str| {
-        let outcome = unbound.services(of);
-        let Outcome::Found(Found::Services(services), Source::Dns) = outcome else {
-            panic!("{outcome:?}");
+        let resolved = ask(Lookup::Services(of.into()));
+        let Resolved::Services(services) = resolved else {
+            panic!("{resolved:?}");
         };
         order(services, &mut roll)
     };

@@ -9,8 +9,8 @@ use domain::base::message_builder::PushError;
 use domain::base::name::ParsedName;
 use domain::base::{Message, MessageBuilder, ToName as _};
 use domain::rdata::{A, Aaaa, Cname, Soa, Srv};
+use spondee_core::port::Service;
 
-use super::Service;
 use crate::limits::dns::{DNS_ALIASES, DNS_DATAGRAM_BYTES, DNS_RECORDS};
 
 /// An absolute name, in lower case.
@@ -40,11 +40,6 @@ impl Name {
         let text = self.to_string();
         text.strip_suffix(top)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    }
-
-    /// Whether it is the root, `.`.
-    pub(super) fn is_root(&self) -> bool {
-        self.0.is_root()
     }
 
     fn of(parsed: &ParsedName<&[u8]>) -> Self {
@@ -166,7 +161,7 @@ fn answer(message: &Message<&[u8]>, name: &Name, kind: Kind) -> Option<Read> {
                 priority: srv.priority(),
                 weight: srv.weight(),
                 port: srv.port(),
-                target: Name::of(srv.target()),
+                target: Name::of(srv.target()).to_string().into(),
             };
             Records::Services(records(message, &name, &mut ttl, service)?)
         }

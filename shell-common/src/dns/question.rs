@@ -1,62 +1,21 @@
-//! What is asked, and what comes of it.
+//! What comes of a question. The words for what is asked and found are the core's: `Lookup` and `Resolved`.
 
 use std::fmt;
-use std::net::IpAddr;
 
-use super::{Name, Service};
-
-/// What is asked.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Question {
-    /// The addresses of a name, of both families.
-    Addresses(Name),
-    /// The SRV records of a name, as `Name::service` makes it.
-    Services(Name),
-}
+use spondee_core::port::{LookupError, Resolved};
 
 /// What came of a question.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Answer {
     /// As it was asked.
     pub ticket: u64,
-    /// What.
-    pub outcome: Outcome,
+    /// What. Of a failure `failure` says more.
+    pub resolved: Resolved,
+    /// Why nobody could say, in words for people.
+    pub failure: Option<Failure>,
 }
 
-/// See `Answer`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// This, and where it was found.
-    Found(Found, Source),
-    /// There is no such name.
-    NoName,
-    /// There is, and it has no such records.
-    NoData,
-    /// Nobody could say.
-    Failed(Failure),
-}
-
-/// Records.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Found {
-    /// Addresses, at least one, those of the two families in turn, IPv6 first (RFC 8305 §4).
-    Addresses(Vec<IpAddr>),
-    /// Services as they came, at least one. In which order they are tried `order` says.
-    Services(Vec<Service>),
-    /// The service is decidedly not there: the only record says `.` (RFC 2782, "Target").
-    NoService,
-}
-
-/// Who said so.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Source {
-    /// A name server, or what one said before.
-    Dns,
-    /// `/etc/hosts`, or what everybody knows.
-    Hosts,
-}
-
-/// Why there is no answer.
+/// Why nobody could say.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Failure {
     /// No name server answered in time.
@@ -67,6 +26,39 @@ pub enum Failure {
     TooManyAliases,
     /// So many questions are under way that this one was not asked.
     TooManyQuestions,
+}
+
+impl Answer {
+    pub(super) const fn of(ticket: u64, resolved: Resolved) -> Self {
+        Self {
+            ticket,
+            resolved,
+            failure: None,
+        }
+    }
+
+    pub(super) fn failed(ticket: u64, failure: Failure) -> Self {
+        Self {
+            ticket,
+            resolved: Resolved::Failed(failure.kind()),
+            failure: Some(failure),
+        }
+    }
+}
+
+impl Failure {
+    /// Of a name that has no place in a message.
+    pub(super) fn unaskable() -> Self {
+        Self::Refused("nothing, since this name cannot be asked for".to_owned())
+    }
+
+    const fn kind(&self) -> LookupError {
+        match self {
+            Self::TimedOut => LookupError::TimedOut,
+            Self::Refused(_) | Self::TooManyAliases => LookupError::Refused,
+            Self::TooManyQuestions => LookupError::Busy,
+        }
+    }
 }
 
 impl fmt::Display for Failure {

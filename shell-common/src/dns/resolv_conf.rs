@@ -33,7 +33,9 @@ impl ResolvConf {
             let mut words = line.split_ascii_whitespace();
             match words.next() {
                 Some("nameserver") => {
-                    conf.servers.extend(words.next().and_then(server));
+                    // `Choice:` with a port behind it, which glibc passes over.
+                    let server = words.next().and_then(|word| word.parse().ok());
+                    conf.servers.extend(server.map(|NameServer(server)| server));
                 }
                 Some("options") => words.for_each(|option| conf.set(option)),
                 _ => {}
@@ -137,6 +139,7 @@ mod tests {
             ["192.0.2.1:53", "[2001:db8::1]:53", "192.0.2.2:53"]
         );
         assert_eq!(servers("nameserver fe80::1%2"), ["[fe80::1%2]:53"]);
+        assert_eq!(servers("nameserver [::1]:5353"), ["[::1]:5353"]);
         assert_eq!(
             servers("nameserver fe80::1%../../x\nnameserver fe80::1%nosuch0"),
             ["127.0.0.1:53"]

@@ -8,12 +8,13 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use spondee_core::port::{Lookup, Resolved, Service, Source};
+
 use super::cache::{Cache, Said};
 use super::hosts::{Hosts, Known};
 use super::message::{self, Kind, Name, Read, Records};
 use super::resolv_conf::ResolvConf;
-use super::srv::Service;
-use super::{Answer, Failure, Found, Outcome, Question, Source};
+use super::{Answer, Failure};
 use crate::limits::dns::{DNS_ALIASES, DNS_OTHER_FAMILY, DNS_QUESTIONS};
 
 /// One query to one server, with a socket of its own.
@@ -48,14 +49,14 @@ pub struct Stub {
 /// A question under way.
 #[derive(Debug)]
 struct Asked {
-    lookups: Vec<Lookup>,
+    searches: Vec<Search>,
     /// When the addresses of one family are enough.
     enough_at: Option<Instant>,
 }
 
 /// One name and kind.
 #[derive(Debug)]
-struct Lookup {
+struct Search {
     /// What was asked for, for the cache, and where its aliases have led.
     asked: Name,
     name: Name,
@@ -115,34 +116,65 @@ impl Stub {
         }
     }
 
+    /// From now on this goes before DNS.
+    pub fn replace_hosts(&mut self, hosts: Hosts) {
+        self.hosts = hosts;
+    }
+
+    /// From now on these servers are asked, also for what is under way. What others said is forgotten, for they may have known another network;
+    /// nothing happens where these are the same.
+    pub fn replace_servers(&mut self, now: Instant, conf: ResolvConf) {
+        if conf == self.conf {
+            return;
+        }
+        self.conf = conf;
+        self.cache = Cache::new();
+        let exchanges: Vec<Exchange> = self.exchanges.keys().copied().collect();
+        for exchange in exchanges {
+            let Some(Underway { ticket, kind, .. }) = self.close(exchange) else {
+                continue;
+            };
+            if let Some(search) = self.search(ticket, kind) {
+                search.tries = 0;
+            }
+            self.query_again(now, ticket, kind);
+        }
+    }
+
     /// Asks. The answer has the same ticket, which must not be under way already.
-    pub fn ask(&mut self, now: Instant, ticket: u64, question: Question) {
-        let (name, kinds): (Name, &[Kind]) = match question {
-            Question::Addresses(name) => (name, &[Kind::Aaaa, Kind::A]),
-            Question::Services(name) => (name, &[Kind::Srv]),
+    pub fn ask(&mut self, now: Instant, ticket: u64, lookup: &Lookup) {
+        let (name, kinds): (&str, &[Kind]) = match lookup {
+            Lookup::Addresses(name) => (name, &[Kind::Aaaa, Kind::A]),
+            Lookup::Services(name) => (name, &[Kind::Srv]),
         };
-        let outcome = match (self.hosts.find(&name), kinds) {
+        // What cannot be a name is nobody's.
+        let Some(name) = Name::parse(name) else {
+            let answer = Answer::of(ticket, Resolved::NoName);
+            return self.answers.push_back(answer);
+        };
+        let answer = match (self.hosts.find(&name), kinds) {
             // The hosts file knows nothing of services.
             (Some(Known::Addresses(_)), [Kind::Srv]) if name.is_below("localhost") => {
-                Some(Outcome::NoData)
+                Some(Answer::of(ticket, Resolved::NoData))
             }
             (Some(Known::Addresses(addresses)), [_, _]) => {
-                Some(Outcome::Found(Found::Addresses(addresses), Source::Hosts))
+                let found = Resolved::Addresses(addresses, Source::Hosts);
+                Some(Answer::of(ticket, found))
             }
-            (Some(Known::Nothing), _) => Some(Outcome::NoName),
+            (Some(Known::Nothing), _) => Some(Answer::of(ticket, Resolved::NoName)),
             _ if self.questions.len() >= DNS_QUESTIONS => {
-                Some(Outcome::Failed(Failure::TooManyQuestions))
+                Some(Answer::failed(ticket, Failure::TooManyQuestions))
             }
             _ => None,
         };
-        if let Some(outcome) = outcome {
-            return self.answers.push_back(Answer { ticket, outcome });
+        if let Some(answer) = answer {
+            return self.answers.push_back(answer);
         }
-        let lookups = kinds
+        let families = kinds
             .iter()
             .map(|kind| self.begin(now, ticket, &name, *kind));
         let asked = Asked {
-            lookups: lookups.collect(),
+            searches: families.collect(),
             enough_at: None,
         };
         self.questions.insert(ticket, asked);
@@ -155,10 +187,10 @@ impl Stub {
             return;
         };
         let (ticket, kind, id, over) = (underway.ticket, underway.kind, underway.id, underway.over);
-        let Some(lookup) = self.lookup(ticket, kind) else {
+        let Some(search) = self.search(ticket, kind) else {
             return;
         };
-        let asked = (id, &lookup.name, kind);
+        let asked = (id, &search.name, kind);
         let Some(read) = message::read(bytes, asked) else {
             // Not an answer to this: from a stream nothing else will come, from the network the right one may.
             if over == Transport::Stream {
@@ -224,12 +256,12 @@ impl Stub {
         self.answers.pop_front()
     }
 
-    fn begin(&mut self, now: Instant, ticket: u64, name: &Name, kind: Kind) -> Lookup {
+    fn begin(&mut self, now: Instant, ticket: u64, name: &Name, kind: Kind) -> Search {
         let state = match self.cache.find(now, name, kind) {
             Some(said) => State::Done(Ok(said)),
             None => self.query(now, ticket, (name, kind), 0),
         };
-        Lookup {
+        Search {
             asked: name.clone(),
             name: name.clone(),
             kind,
@@ -253,9 +285,7 @@ impl Stub {
         };
         let id = (self.dice)();
         let Ok(bytes) = message::ask(id, name, kind) else {
-            return State::Done(Err(Failure::Refused(
-                "a name that cannot be asked for".to_owned(),
-            )));
+            return State::Done(Err(Failure::unaskable()));
         };
         let exchange = self.exchange(Underway {
             ticket,
@@ -277,9 +307,9 @@ impl Stub {
         exchange
     }
 
-    fn lookup(&mut self, ticket: u64, kind: Kind) -> Option<&mut Lookup> {
+    fn search(&mut self, ticket: u64, kind: Kind) -> Option<&mut Search> {
         let asked = self.questions.get_mut(&ticket)?;
-        asked.lookups.iter_mut().find(|lookup| lookup.kind == kind)
+        asked.searches.iter_mut().find(|search| search.kind == kind)
     }
 
     fn close(&mut self, exchange: Exchange) -> Option<Underway> {
@@ -295,9 +325,12 @@ impl Stub {
         };
         let (ticket, kind, server) = (underway.ticket, underway.kind, underway.server);
         let id = (self.dice)();
-        let name = self.lookup(ticket, kind).map(|lookup| lookup.name.clone());
-        let Some(Ok(bytes)) = name.map(|name| message::ask(id, &name, kind)) else {
+        let Some(search) = self.search(ticket, kind) else {
             return;
+        };
+        let Ok(bytes) = message::ask(id, &search.name, kind) else {
+            search.state = State::Done(Err(Failure::unaskable()));
+            return self.settle(now, ticket);
         };
         let next = self.exchange(Underway {
             id,
@@ -307,8 +340,8 @@ impl Stub {
         });
         self.transmits
             .push_back(Transmit::Stream(next, server, bytes));
-        if let Some(lookup) = self.lookup(ticket, kind) {
-            lookup.state = State::Waiting(next);
+        if let Some(search) = self.search(ticket, kind) {
+            search.state = State::Waiting(next);
         }
     }
 
@@ -319,17 +352,26 @@ impl Stub {
         };
         let attempts = usize::try_from(self.conf.attempts).unwrap_or(usize::MAX);
         let most = self.conf.servers.len().saturating_mul(attempts);
-        let Some(lookup) = self.lookup(ticket, kind) else {
+        let Some(search) = self.search(ticket, kind) else {
             return;
         };
-        lookup.tries += 1;
-        let (name, tries) = (lookup.name.clone(), lookup.tries);
-        let state = match tries < most {
-            true => self.query(now, ticket, (&name, kind), tries),
-            false => State::Done(Err(failure)),
+        search.tries += 1;
+        if search.tries < most {
+            return self.query_again(now, ticket, kind);
+        }
+        search.state = State::Done(Err(failure));
+        self.settle(now, ticket);
+    }
+
+    /// Asks the server whose turn it is for what a search has come to.
+    fn query_again(&mut self, now: Instant, ticket: u64, kind: Kind) {
+        let Some(search) = self.search(ticket, kind) else {
+            return;
         };
-        if let Some(lookup) = self.lookup(ticket, kind) {
-            lookup.state = state;
+        let (name, tries) = (search.name.clone(), search.tries);
+        let state = self.query(now, ticket, (&name, kind), tries);
+        if let Some(search) = self.search(ticket, kind) {
+            search.state = state;
         }
         self.settle(now, ticket);
     }
@@ -339,19 +381,15 @@ impl Stub {
         let Some(Underway { ticket, kind, .. }) = self.close(exchange) else {
             return;
         };
-        let Some(lookup) = self.lookup(ticket, kind) else {
+        let Some(search) = self.search(ticket, kind) else {
             return;
         };
-        lookup.aliases += 1;
-        let (aliases, tries) = (lookup.aliases, lookup.tries);
-        let state = match aliases > DNS_ALIASES {
-            true => State::Done(Err(Failure::TooManyAliases)),
-            false => self.query(now, ticket, (&name, kind), tries),
-        };
-        if let Some(lookup) = self.lookup(ticket, kind) {
-            lookup.name = name;
-            lookup.state = state;
+        search.aliases += 1;
+        search.name = name;
+        if search.aliases <= DNS_ALIASES {
+            return self.query_again(now, ticket, kind);
         }
+        search.state = State::Done(Err(Failure::TooManyAliases));
         self.settle(now, ticket);
     }
 
@@ -360,11 +398,11 @@ impl Stub {
         let Some(Underway { ticket, kind, .. }) = self.close(exchange) else {
             return;
         };
-        let Some(lookup) = self.lookup(ticket, kind) else {
+        let Some(search) = self.search(ticket, kind) else {
             return;
         };
-        lookup.state = State::Done(Ok(said.clone()));
-        let asked = lookup.asked.clone();
+        search.state = State::Done(Ok(said.clone()));
+        let asked = search.asked.clone();
         self.cache.keep(now, (asked, kind), said, ttl);
         self.settle(now, ticket);
     }
@@ -374,10 +412,10 @@ impl Stub {
         let Some(asked) = self.questions.get_mut(&ticket) else {
             return;
         };
-        let is_done = |lookup: &Lookup| matches!(lookup.state, State::Done(_));
-        let has_some = |lookup: &Lookup| matches!(&lookup.state, State::Done(Ok(Said::Records(_))));
-        if !asked.lookups.iter().all(is_done) {
-            let some = asked.lookups.iter().any(has_some);
+        let is_done = |search: &Search| matches!(search.state, State::Done(_));
+        let has_some = |search: &Search| matches!(&search.state, State::Done(Ok(Said::Records(_))));
+        if !asked.searches.iter().all(is_done) {
+            let some = asked.searches.iter().any(has_some);
             match asked.enough_at {
                 Some(at) if at <= now => {}
                 Some(_) => return,
@@ -390,23 +428,22 @@ impl Stub {
         let Some(asked) = self.questions.remove(&ticket) else {
             return;
         };
-        for lookup in &asked.lookups {
-            if let State::Waiting(exchange) = lookup.state {
+        for search in &asked.searches {
+            if let State::Waiting(exchange) = search.state {
                 self.close(exchange);
             }
         }
-        let outcome = outcome(asked.lookups);
-        self.answers.push_back(Answer { ticket, outcome });
+        self.answers.push_back(answer(ticket, asked.searches));
     }
 }
 
-/// What the lookups of a question come to: what one found counts more than what another did not.
-fn outcome(lookups: Vec<Lookup>) -> Outcome {
+/// What the searches for a question come to: what one found counts more than what another did not.
+fn answer(ticket: u64, searches: Vec<Search>) -> Answer {
     let (mut families, mut failure, mut name) = (Vec::new(), None, true);
-    for lookup in lookups {
-        match lookup.state {
+    for search in searches {
+        match search.state {
             State::Done(Ok(Said::Records(Records::Services(services)))) => {
-                return Outcome::Found(offered(services), Source::Dns);
+                return Answer::of(ticket, offered(services));
             }
             State::Done(Ok(Said::Records(Records::Addresses(addresses)))) => {
                 families.push(addresses);
@@ -418,19 +455,19 @@ fn outcome(lookups: Vec<Lookup>) -> Outcome {
     }
     let addresses = in_turn(families);
     match (addresses.is_empty(), failure) {
-        (false, _) => Outcome::Found(Found::Addresses(addresses), Source::Dns),
-        (true, Some(failure)) => Outcome::Failed(failure),
-        (true, None) if name => Outcome::NoData,
-        (true, None) => Outcome::NoName,
+        (false, _) => Answer::of(ticket, Resolved::Addresses(addresses, Source::Dns)),
+        (true, Some(failure)) => Answer::failed(ticket, failure),
+        (true, None) if name => Answer::of(ticket, Resolved::NoData),
+        (true, None) => Answer::of(ticket, Resolved::NoName),
     }
 }
 
 /// RFC 2782: a `.` says that there is no such service, where it is the only record.
-fn offered(services: Vec<Service>) -> Found {
-    let is_none = |service: &Service| service.target.is_root();
+fn offered(services: Vec<Service>) -> Resolved {
+    let is_none = |service: &Service| &*service.target == ".";
     match services.iter().all(is_none) {
-        true => Found::NoService,
-        false => Found::Services(services.into_iter().filter(|s| !is_none(s)).collect()),
+        true => Resolved::NoService,
+        false => Resolved::Services(services.into_iter().filter(|s| !is_none(s)).collect()),
     }
 }
 

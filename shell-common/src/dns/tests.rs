@@ -7,6 +7,7 @@ use domain::base::iana::{Rcode, Rtype};
 use domain::base::message_builder::{AnswerBuilder, AuthorityBuilder};
 use domain::base::{Message, MessageBuilder, Serial, Ttl};
 use domain::rdata::{A, Aaaa, Cname, Soa, Srv};
+use spondee_core::port::{Lookup, LookupError, Resolved, Source};
 
 use super::stub::{Exchange, Stub, Transmit};
 use super::*;
@@ -25,7 +26,7 @@ fn name(text: &str) -> Name {
 
 /// One record of an answer.
 #[derive(Clone, Copy)]
-enum Record {
+pub(super) enum Record {
     A(&'static str, [u8; 4]),
     Aaaa(&'static str, u16),
     Alias(&'static str, &'static str),
@@ -35,7 +36,7 @@ enum Record {
 }
 
 /// What a server answers to a query.
-fn reply(query: &[u8], rcode: Rcode, records: &[Record]) -> Vec<u8> {
+pub(super) fn reply(query: &[u8], rcode: Rcode, records: &[Record]) -> Vec<u8> {
     let query = Message::from_octets(query).unwrap();
     let mut answer: AnswerBuilder<Target> = MessageBuilder::new_vec()
         .start_answer(&query, rcode)
@@ -73,7 +74,7 @@ fn reply(query: &[u8], rcode: Rcode, records: &[Record]) -> Vec<u8> {
     authority.finish()
 }
 
-fn truncated(query: &[u8]) -> Vec<u8> {
+pub(super) fn truncated(query: &[u8]) -> Vec<u8> {
     let mut bytes = reply(query, Rcode::NOERROR, &[]);
     bytes[2] |= 0b10;
     bytes
@@ -125,11 +126,11 @@ impl Play {
     }
 
     fn addresses(&mut self, of: &str) {
-        self.stub.ask(self.now, 1, Question::Addresses(name(of)));
+        self.stub.ask(self.now, 1, &Lookup::Addresses(of.into()));
     }
 
     fn services(&mut self, of: &str) {
-        self.stub.ask(self.now, 1, Question::Services(name(of)));
+        self.stub.ask(self.now, 1, &Lookup::Services(of.into()));
     }
 
     fn sent(&mut self) -> Vec<Sent> {
@@ -169,15 +170,19 @@ impl Play {
         self.stub.tick(self.now);
     }
 
-    fn outcome(&mut self) -> Option<Outcome> {
+    fn outcome(&mut self) -> Option<Resolved> {
         let answer = self.stub.poll_answer()?;
         assert_eq!(answer.ticket, 1);
-        Some(answer.outcome)
+        Some(answer.resolved)
+    }
+
+    fn failure(&mut self) -> Option<Failure> {
+        self.stub.poll_answer()?.failure
     }
 
     fn found(&mut self) -> Vec<String> {
         match self.outcome() {
-            Some(Outcome::Found(Found::Addresses(addresses), Source::Dns)) => {
+            Some(Resolved::Addresses(addresses, Source::Dns)) => {
                 addresses.iter().map(IpAddr::to_string).collect()
             }
             other => panic!("{other:?}"),
@@ -264,7 +269,10 @@ fn a_silent_server_is_followed_by_the_next_and_all_are_asked_twice() {
             "192.0.2.2:53"
         ]
     );
-    assert_eq!(play.outcome(), Some(Outcome::Failed(Failure::TimedOut)));
+    assert_eq!(
+        play.outcome(),
+        Some(Resolved::Failed(LookupError::TimedOut))
+    );
     assert!(play.is_at_rest());
 }
 
@@ -279,21 +287,18 @@ fn a_server_that_refuses_or_fails_is_followed_by_the_next_at_once() {
     play.stub.failed(play.now, sent.exchange);
     let sent = play.query(Rtype::SRV);
     play.answer(&sent, Rcode::NOERROR, &[Record::Srv(HOST, 5, "x.example")]);
-    let Some(Outcome::Found(Found::Services(services), Source::Dns)) = play.outcome() else {
+    let Some(Resolved::Services(services)) = play.outcome() else {
         panic!("not found");
     };
     assert_eq!((services[0].weight, services[0].port), (5, 5222));
-    assert_eq!(services[0].target, name("x.example"));
+    assert_eq!(&*services[0].target, "x.example");
     // Until all have.
     play.services("b.example");
     for _ in 0..4 {
         let sent = play.query(Rtype::SRV);
         play.answer(&sent, Rcode::REFUSED, &[]);
     }
-    assert_eq!(
-        play.outcome(),
-        Some(Outcome::Failed(Failure::Refused("REFUSED".to_owned())))
-    );
+    assert_eq!(play.failure(), Some(Failure::Refused("REFUSED".to_owned())));
 }
 
 #[test]
@@ -312,10 +317,7 @@ fn what_does_not_fit_is_asked_for_by_stream_of_the_same_server() {
         Rcode::NOERROR,
         &[Record::Srv(HOST, 1, "x.example")],
     );
-    assert!(matches!(
-        play.outcome(),
-        Some(Outcome::Found(Found::Services(_), _))
-    ));
+    assert!(matches!(play.outcome(), Some(Resolved::Services(_))));
 }
 
 #[test]
@@ -357,10 +359,7 @@ fn aliases_without_end_come_to_one() {
         asked += 1;
         assert!(asked <= DNS_ALIASES + 1);
     }
-    assert_eq!(
-        play.outcome(),
-        Some(Outcome::Failed(Failure::TooManyAliases))
-    );
+    assert_eq!(play.failure(), Some(Failure::TooManyAliases));
     // All in one answer, too.
     play.services("c.example");
     let sent = play.query(Rtype::SRV);
@@ -375,14 +374,14 @@ fn aliases_without_end_come_to_one() {
 #[test]
 fn no_name_no_data_and_no_service_are_told_apart() {
     for (rcode, records, expected) in [
-        (Rcode::NXDOMAIN, vec![Record::Denied(60)], Outcome::NoName),
-        (Rcode::NXDOMAIN, vec![], Outcome::NoName),
-        (Rcode::NOERROR, vec![Record::Denied(60)], Outcome::NoData),
-        (Rcode::NOERROR, vec![], Outcome::NoData),
+        (Rcode::NXDOMAIN, vec![Record::Denied(60)], Resolved::NoName),
+        (Rcode::NXDOMAIN, vec![], Resolved::NoName),
+        (Rcode::NOERROR, vec![Record::Denied(60)], Resolved::NoData),
+        (Rcode::NOERROR, vec![], Resolved::NoData),
         (
             Rcode::NOERROR,
             vec![Record::Srv(HOST, 0, ".")],
-            Outcome::Found(Found::NoService, Source::Dns),
+            Resolved::NoService,
         ),
     ] {
         let mut play = Play::new();
@@ -430,7 +429,7 @@ fn what_is_no_answer_to_the_question_is_passed_over() {
         play.stub.received(play.now, sent.exchange, &right[..cut]);
     }
     play.stub.received(play.now, sent.exchange, &right);
-    assert!(matches!(play.outcome(), Some(Outcome::Found(..))));
+    assert!(matches!(play.outcome(), Some(Resolved::Services(_))));
     // By stream nothing else comes.
     play.services("b.example");
     let sent = play.query(Rtype::SRV);
@@ -448,17 +447,17 @@ fn what_is_no_answer_to_the_question_is_passed_over() {
 fn the_hosts_file_goes_before_dns_and_some_names_are_never_asked_for() {
     let mut play = Play::with("", "192.0.2.7 a.example");
     let from_hosts = |text: &str| {
-        let found = Found::Addresses(vec![text.parse().unwrap()]);
-        Some(Outcome::Found(found, Source::Hosts))
+        let found = vec![text.parse().unwrap()];
+        Some(Resolved::Addresses(found, Source::Hosts))
     };
     play.addresses("A.example.");
     assert_eq!(play.outcome(), from_hosts("192.0.2.7"));
     play.addresses("a.invalid");
-    assert_eq!(play.outcome(), Some(Outcome::NoName));
+    assert_eq!(play.outcome(), Some(Resolved::NoName));
     play.services("_xmpp-client._tcp.a.invalid");
-    assert_eq!(play.outcome(), Some(Outcome::NoName));
+    assert_eq!(play.outcome(), Some(Resolved::NoName));
     play.services("_xmpp-client._tcp.localhost");
-    assert_eq!(play.outcome(), Some(Outcome::NoData));
+    assert_eq!(play.outcome(), Some(Resolved::NoData));
     assert!(play.is_at_rest());
     // Of services it knows nothing.
     play.services(HOST);
@@ -469,11 +468,11 @@ fn the_hosts_file_goes_before_dns_and_some_names_are_never_asked_for() {
 fn beyond_so_many_questions_no_more_is_asked() {
     let mut play = Play::new();
     for ticket in 0..=u64::try_from(DNS_QUESTIONS).unwrap() {
-        let of = name(&format!("n{ticket}.example"));
-        play.stub.ask(play.now, ticket, Question::Services(of));
+        let of = format!("n{ticket}.example").into();
+        play.stub.ask(play.now, ticket, &Lookup::Services(of));
     }
     let answer = play.stub.poll_answer().unwrap();
-    assert_eq!(answer.outcome, Outcome::Failed(Failure::TooManyQuestions));
+    assert_eq!(answer.resolved, Resolved::Failed(LookupError::Busy));
     assert_eq!(answer.ticket, u64::try_from(DNS_QUESTIONS).unwrap());
     assert_eq!(play.sent().len(), DNS_QUESTIONS);
 }
@@ -562,16 +561,13 @@ mod waiting {
         let mut conf = ResolvConf::parse("");
         conf.servers = vec![server];
         let stub = Stub::new(conf, Hosts::default(), Box::new(|| 7));
-        let questions = [
-            Question::Addresses(name(HOST)),
-            Question::Services(name(HOST)),
+        let lookups = [
+            Lookup::Addresses(HOST.into()),
+            Lookup::Services(HOST.into()),
         ];
-        let outcomes = look_up_with(stub, &questions);
-        let found = Found::Addresses(vec!["192.0.2.7".parse().unwrap()]);
-        assert_eq!(outcomes[0], Outcome::Found(found, Source::Dns));
-        assert!(matches!(
-            outcomes[1],
-            Outcome::Found(Found::Services(_), Source::Dns)
-        ));
+        let answers = look_up_with(stub, &lookups);
+        let found = vec!["192.0.2.7".parse().unwrap()];
+        assert_eq!(answers[0].resolved, Resolved::Addresses(found, Source::Dns));
+        assert!(matches!(answers[1].resolved, Resolved::Services(_)));
     }
 }

@@ -26,8 +26,28 @@ pub const DNS_ALIASES: usize = 8;
 /// Records of one kind that are taken from an answer. A round of connections tries far fewer.
 pub const DNS_RECORDS: usize = 32;
 
-/// Questions that are under way. Each may hold two sockets; a server that is asked for more names at a time waits for those.
-pub const DNS_QUESTIONS: usize = 200;
+/// Questions that are under way. An answer takes some milliseconds to a second, so this is hundreds to thousands a second; more at a time is what
+/// name servers call a flood.
+pub const DNS_QUESTIONS: usize = 64;
+
+/// Sockets of exchanges: two for a question at most, one for each family of addresses.
+pub const DNS_SOCKETS: usize = 2 * DNS_QUESTIONS;
+
+/// Descriptors beside them: what wakes the thread, and a file while it is read.
+pub const DNS_DESCRIPTORS: usize = DNS_SOCKETS + 2;
+
+/// Questions of shards that wait for one of those to be answered. More wait only where name servers are silent, and then nobody will wait so long.
+pub const DNS_QUEUE: usize = 1024;
+
+/// How long a question may wait so. Name servers have been silent all that time; who asked hears that and tries later.
+pub const DNS_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked, at most, whether `/etc/hosts` or `/etc/resolv.conf` has changed: two calls of the system, and an administrator who has
+/// changed one waits no longer than for a command to be typed.
+pub const DNS_FILES_LOOK: Duration = Duration::from_secs(2);
+
+/// How long nothing is done when the kernel has no memory to wait for sockets.
+pub const DNS_REST: Duration = Duration::from_millis(50);
 
 /// How much longer the addresses of one family are waited for than those of the other (RFC 8305 §3 has 50 ms, for clients in front of which
 /// somebody sits).

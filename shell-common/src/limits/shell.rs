@@ -7,6 +7,7 @@ use spondee_core::limits::{
 };
 
 use super::CONTROL_CONNECTIONS;
+use super::dns::DNS_DESCRIPTORS;
 
 /// Ready sockets read in one turn (the contract of a turn): enough to batch, few enough that an answer waits milliseconds.
 pub const READS_PER_TURN: usize = 64;
@@ -55,8 +56,8 @@ pub const ALONE: Duration = Duration::from_secs(2);
 /// How long the log says nothing more of an address whose strangers make room for others.
 pub const MAKES_ROOM_TOLD: Duration = Duration::from_secs(60);
 /// Descriptors kept for what is neither a client nor a shard's own: database, log, certificates while they are read, the main
-/// thread's poller; and two for each connection of the control socket.
-pub const RESERVED_DESCRIPTORS: usize = 64 + 2 * CONTROL_CONNECTIONS;
+/// thread's poller; two for each connection of the control socket; and those of the thread for names.
+pub const RESERVED_DESCRIPTORS: usize = 64 + 2 * CONTROL_CONNECTIONS + DNS_DESCRIPTORS;
 /// Descriptors of each shard beside its listeners: its poller and what wakes it.
 pub const SHARD_DESCRIPTORS: usize = 2;
 /// From the decision to close a connection until its socket is gone: for what is still unwritten, and for the peer's end.

@@ -4,16 +4,16 @@
 use std::net::{IpAddr, SocketAddr};
 
 use spondee_core::jid::Domain;
-use spondee_core::port::Opening;
+use spondee_core::port::{Lookup, Opening, Resolved, Service};
 
 use super::way::{Peer, Way, port_of};
-use crate::dns::{Found, Name, Outcome, Question, ResolvConf, Service, look_up, order, roll};
+use crate::dns::{Answer, Name, ResolvConf, look_up, order, roll};
 use crate::tls::to_ascii;
 
 /// One place at which a server may be.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    name: Name,
+    name: Box<str>,
     port: u16,
     pub(super) addresses: Vec<SocketAddr>,
     /// Why there are none, if there is more to say than that.
@@ -53,34 +53,37 @@ impl Places {
         let ascii = to_ascii(domain);
         // An address is its own place, and so is a name that is too long to have services.
         let name = Name::parse(&ascii).filter(|_| !is_address(&ascii));
-        let questions = |name: &Name| -> Option<Vec<Question>> {
-            let question = |way: &Way| name.service(service(*way)).map(Question::Services);
-            ways.iter().map(question).collect()
+        let services = |name: &Name| -> Option<Vec<Lookup>> {
+            let services = ways.iter().map(|way| {
+                let service = name.service(service(*way))?;
+                Some(Lookup::Services(service.to_string().into()))
+            });
+            services.collect()
         };
-        let Some((name, questions)) = name.and_then(|name| Some((name.clone(), questions(&name)?)))
+        let Some((name, lookups)) =
+            name.and_then(|name| Some((name.to_string(), services(&name)?)))
         else {
             return told(&ascii);
         };
-        let outcomes = look_up(conf, &questions);
+        let answers = look_up(conf, &lookups);
         let mut notes = Vec::new();
         let mut places = Vec::with_capacity(ways.len());
-        for (way, outcome) in ways.iter().zip(outcomes) {
+        for (way, answer) in ways.iter().zip(answers) {
             let record = format!("{}.{name}", service(*way));
-            places.push(match outcome {
-                Outcome::Found(Found::Services(services), _) => {
+            places.push(match answer.resolved {
+                Resolved::Services(services) => {
                     let targets = order(services, &mut roll);
                     Self::Srv(targets.iter().map(Place::of).collect())
                 }
-                Outcome::Found(Found::NoService, _) => {
-                    Self::Nowhere(format!("{record} says that there is none"))
-                }
-                Outcome::Found(Found::Addresses(_), _) | Outcome::NoName | Outcome::NoData => {
+                Resolved::NoService => Self::Nowhere(format!("{record} says that there is none")),
+                Resolved::Addresses(..) | Resolved::NoName | Resolved::NoData => {
                     Self::Domain(Place::itself(&name, way.port()))
                 }
-                Outcome::Failed(failure) => {
+                Resolved::Failed(_) => {
                     notes.push(format!(
-                        "{record}: {failure}; it is the addresses of {domain} itself that were taken. Where its SRV records name another server, \
-                         name that by --connect HOST:PORT"
+                        "{record}: {}; it is the addresses of {domain} itself that were taken. Where its SRV records name another server, \
+                         name that by --connect HOST:PORT",
+                        words(&answer)
                     ));
                     Self::Domain(Place::itself(&name, way.port()))
                 }
@@ -101,22 +104,28 @@ fn fill(places: &mut [Places], conf: &ResolvConf) {
             Places::Told(_) | Places::Nowhere(_) => Vec::new(),
         })
         .collect();
-    let questions = all
+    let lookups = all
         .iter()
-        .map(|place| Question::Addresses(place.name.clone()));
-    let outcomes = look_up(conf, &questions.collect::<Vec<_>>());
-    for (place, outcome) in all.iter_mut().zip(outcomes) {
+        .map(|place| Lookup::Addresses(place.name.clone()));
+    let answers = look_up(conf, &lookups.collect::<Vec<_>>());
+    for (place, answer) in all.iter_mut().zip(answers) {
         let port = place.port;
-        place.why = match outcome {
-            Outcome::Found(Found::Addresses(addresses), _) => {
+        place.why = match answer.resolved {
+            Resolved::Addresses(addresses, _) => {
                 place.addresses = addresses.into_iter().map(|ip| (ip, port).into()).collect();
                 None
             }
-            Outcome::Failed(failure) => Some(failure.to_string()),
-            Outcome::NoName => Some("there is no such name".to_owned()),
-            Outcome::NoData | Outcome::Found(..) => None,
+            Resolved::Failed(_) => Some(words(&answer)),
+            Resolved::NoName => Some("there is no such name".to_owned()),
+            Resolved::NoData | Resolved::Services(_) | Resolved::NoService => None,
         };
     }
+}
+
+/// Why nobody could say.
+fn words(answer: &Answer) -> String {
+    let words = answer.failure.as_ref().map(ToString::to_string);
+    words.unwrap_or_default()
 }
 
 impl Place {
@@ -129,9 +138,9 @@ impl Place {
         Self::itself(&service.target, service.port)
     }
 
-    fn itself(name: &Name, port: u16) -> Self {
+    fn itself(name: &str, port: u16) -> Self {
         Self {
-            name: name.clone(),
+            name: name.into(),
             port,
             addresses: Vec::new(),
             why: None,
