@@ -92,7 +92,7 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         workers: Workers::start(workers),
         handshakes: Handshakes::start(),
         directories: directories.clone(),
-        names: Names::start(None),
+        names: Names::start(settings.name_server),
         outgoing: Outgoing,
         control: Control::new(socket),
         reload: Reload::new(file, wanted, settings, tls, directories, watch),

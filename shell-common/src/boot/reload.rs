@@ -205,6 +205,7 @@ impl Reload {
             ),
             ("threads", settings.config.shards != running.config.shards),
             ("log_level", settings.log_level != running.log_level),
+            ("name_server", settings.name_server != running.name_server),
             ("a listening address", settings.listen != running.listen),
             (
                 "max_connections",

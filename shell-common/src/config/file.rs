@@ -81,6 +81,7 @@ fn settings(table: &DeTable<'_>, places: &Places, faults: &mut Faults<'_>) -> Se
         certificates_watch: server.certificates_watch,
         tls,
         directories,
+        name_server: server.name_server,
         log_level: server.log_level,
         connections: server.connections,
         warnings,

@@ -35,6 +35,7 @@ use zeroize::Zeroizing;
 
 use secret::Places;
 
+use crate::dns::NameServer;
 use crate::limits::shell::BACKLOG;
 use crate::limits::{CONFIG_FILE_BYTES, THREADS};
 use crate::remedy::explain;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub tls: Policies,
     /// Of the hosts that ask a directory: the options that begin with `ldap_`.
     pub directories: BTreeMap<Domain, crate::ldap::Settings>,
+    /// `name_server`; `None` for those of `/etc/resolv.conf`.
+    pub name_server: Option<NameServer>,
     /// `log_level`.
     pub log_level: LogLevel,
     /// How many may connect.
@@ -211,6 +214,7 @@ impl Settings {
             certificates_watch: Expiry::Never,
             tls: Policies::default(),
             directories: BTreeMap::new(),
+            name_server: None,
             log_level: LogLevel::Info,
             connections: Connections::default(),
             warnings: Vec::new(),

@@ -123,6 +123,16 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
         }
     }
 
+    /// The same where there is none by default.
+    pub(super) fn parsed_if_any<T>(
+        &mut self,
+        option: &Description,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.remember(option, Kind::Text, String::new);
+        self.one(option, |value| parse(&text(value)?))
+    }
+
     /// As `contradiction`, for a host to which the options may come from above the sections.
     pub(super) fn contradiction_of_host(&mut self, options: &[&str], sentence: String) {
         if !options.iter().all(|option| self.faults.trusts(option)) {

@@ -5,6 +5,7 @@ use spondee_core::options::{Expiry, Source as _, of_server};
 
 use super::reader::Reader;
 use super::{Connections, Listen, LogLevel, default_threads, listen};
+use crate::dns::NameServer;
 use crate::limits::{
     CERTIFICATES_WATCH, CONNECTIONS, CONNECTIONS_PER_ADDRESS, TCP_BACKLOG, THREADS,
 };
@@ -17,6 +18,7 @@ pub(super) struct Server {
     pub(super) certificates_watch: Expiry,
     pub(super) threads: u16,
     pub(super) log_level: LogLevel,
+    pub(super) name_server: Option<NameServer>,
     pub(super) listen: Vec<Listen>,
     pub(super) connections: Connections,
     pub(super) limits: Limits,
@@ -78,6 +80,15 @@ impl Server {
             LogLevel::Info,
             LOG_LEVELS,
         );
+        let name_server = from.parsed_if_any(
+            &of_server(
+                "name_server",
+                "Which name server is asked for the names of other servers, in place of those of /etc/resolv.conf: an address, with a port \
+                 behind it if it is not 53. /etc/hosts goes before it in any case.",
+            )
+            .shown_as("\"127.0.0.1:5353\""),
+            str::parse,
+        );
         from.part("Where clients connect");
         Self {
             data_directory,
@@ -85,6 +96,7 @@ impl Server {
             certificates_watch,
             threads,
             log_level,
+            name_server,
             listen: listen::read(from),
             connections: Connections::read(from),
             limits: Limits::read(from),
