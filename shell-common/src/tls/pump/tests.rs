@@ -12,8 +12,10 @@ use rustls::{
 };
 use sha2::{Digest as _, Sha256};
 use spondee_core::jid::{BareJid, Domain};
+use spondee_core::port::TlsVersion;
 
 use super::*;
+use crate::limits::TLS_UNCONSUMED_BYTES;
 use crate::tls::{Policies, generate_development_certificate};
 
 static TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
