@@ -67,6 +67,7 @@ mod due;
 mod effects;
 pub mod entropy;
 pub mod envelope;
+pub mod federation;
 #[cfg(any(test, feature = "testing"))]
 #[expect(
     clippy::expect_used,

@@ -5,9 +5,15 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+mod federation;
 mod network;
 mod options;
 
+pub use federation::{
+    CONNECT_PATIENCE, OPENING_PATIENCE, RACE_DELAY, RACE_RUNNERS, REACH_FEATURES_TOLD,
+    REACH_RECORDS_TOLD, REACH_WORD_BYTES, REACHES, ROUND, ROUND_ADDRESSES, ROUND_CONNECTS,
+    ROUND_TARGETS,
+};
 pub use network::{Network, NotANetwork};
 pub use options::{
     ARCHIVE_BYTES, ARCHIVE_EXPIRY, ARCHIVE_MESSAGES, ARCHIVE_RESULTS, BLOCKLIST_ITEMS,

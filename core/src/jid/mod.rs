@@ -61,6 +61,11 @@ impl Domain {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+    /// As DNS and TLS have it: in A-labels (RFC 5890 §2.3.2.1). An address stays as it is.
+    #[must_use]
+    pub fn to_ascii(&self) -> Cow<'_, str> {
+        prep::to_ascii(self.as_str())
+    }
 }
 
 impl Resource {

@@ -312,6 +312,17 @@ fn internationalized(text: &str) -> Option<Cow<'_, str>> {
         .then_some(mapped)
 }
 
+/// A prepared domainpart in A-labels. That it has them was seen when it was prepared.
+pub(super) fn to_ascii(prepared: &str) -> Cow<'_, str> {
+    let ascii = Uts46::new().to_ascii(
+        prepared.as_bytes(),
+        AsciiDenyList::STD3,
+        Hyphens::Check,
+        DnsLength::Verify,
+    );
+    ascii.unwrap_or(Cow::Borrowed(prepared))
+}
+
 /// `[::1]` in the canonical form of RFC 5952.
 ///
 /// `Choice:` no zone identifiers (RFC 6874): a zone means something only within the host that wrote it.

@@ -7,6 +7,7 @@ mod import;
 mod input;
 mod network;
 mod note;
+mod reach;
 
 pub use action::{Action, Standing};
 pub use archive::{ArchiveSize, ArchiveTask};
@@ -24,6 +25,10 @@ pub use network::{
     TlsSide, Verdict,
 };
 pub use note::{AccountChange, CloseReason, Note, StreamError};
+pub use reach::{
+    Asked, Attempt, AttemptOutcome, Awaited, Failure, Feature, Features, PeerError, Reach, Reached,
+    Secured, SecuredBy, Starttls, Target, Unreached,
+};
 
 use crate::arena::arena_key;
 
