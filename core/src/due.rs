@@ -2,6 +2,7 @@
 
 use crate::account::{AccountKey, SessionKey};
 use crate::envelope::Place;
+use crate::federation::RoundKey;
 use crate::port::{ConnId, Ticket};
 
 /// One deadline: what is to be looked at.
@@ -19,6 +20,8 @@ pub(crate) enum Due {
     Leave(AccountKey),
     /// An account that a busy store did not tell what waits: it is asked again.
     Owed(AccountKey),
+    /// A domain that is being reached: whether another of its addresses is to be tried.
+    Reach(RoundKey),
     /// A session that has much to read: how much it has taken.
     Reader(ConnId),
     /// What became of stanzas of another shard, which could not be told: it is told again.

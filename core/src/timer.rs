@@ -29,7 +29,12 @@ impl<K: Copy + Ord> Timers<K> {
         } else {
             100_000
         };
-        let at = Instant((now + wait).0.div_ceil(grain).saturating_mul(grain));
+        let at = (now + wait).0.div_ceil(grain).saturating_mul(grain);
+        self.set_exactly(key, Instant(at));
+    }
+
+    /// The same to the microsecond, for what few do at a time.
+    pub fn set_exactly(&mut self, key: K, at: Instant) {
         if let Some(before) = self.by_key.insert(key, at) {
             self.by_time.remove(&(before, key));
         }

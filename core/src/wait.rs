@@ -10,9 +10,10 @@ use core::net::IpAddr;
 use crate::account::{AccountKey, Read, SessionKey};
 use crate::arena::arena_key;
 use crate::envelope::{Receipt, Sent};
+use crate::federation::RoundKey;
 use crate::jid::{BareJid, Domain, Jid, Resource};
 use crate::limits::{STORE_BATCH_BYTES, STORE_BATCH_OPS};
-use crate::port::{ArchiveTask, CommandId, ConnId, Imported};
+use crate::port::{ArchiveTask, CommandId, ConnId, Imported, Lookup};
 use crate::sasl::{Dates, Hashes, SignIn, Status, Tombstones, Verifier};
 use crate::secret::Secret;
 use crate::stanza::Stanza;
@@ -57,6 +58,8 @@ pub(crate) enum Wait {
     Append(Box<Appended>),
     /// Nobody waits for what went to the store.
     Quiet,
+    /// Whoever reaches a domain wants this of DNS.
+    Reach(RoundKey, Lookup),
     /// An account wants something that it does not have in memory.
     Read(AccountKey, Box<Read>),
     /// A step of looking for what is kept too long.

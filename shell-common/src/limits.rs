@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use spondee_core::limits::{
-    ADDRESSES_BYTES, C2S_STANZA_BYTES, GROWTH, OFFER_AGAIN, OFFERS, STORE_ALONE_BYTES,
+    ADDRESSES_BYTES, C2S_STANZA_BYTES, GROWTH, OFFER_AGAIN, OFFERS, ROUND, STORE_ALONE_BYTES,
     STORE_QUEUE_BATCHES, StoreCredit,
 };
 
@@ -284,6 +284,11 @@ pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
 
 /// The longest wait for the end of a command. The slowest sets a password behind a full queue of workers: seconds.
 pub const CONTROL_ANSWER: Duration = Duration::from_secs(30);
+
+/// The same where a domain is reached: a round, and what a shard's turn takes.
+pub const CONTROL_REACH: Duration = ROUND.saturating_add(Duration::from_secs(10));
+
+const _: () = assert!(CONTROL_ANSWER.as_secs() < CONTROL_REACH.as_secs());
 
 // A command may wait for an account of which the store is busy.
 const _: () = assert!(OFFERS as u128 * OFFER_AGAIN.as_millis() < CONTROL_ANSWER.as_millis());

@@ -9,5 +9,12 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
+use crate::arena::arena_key;
+
 pub use round::{Round, Step};
 pub use targets::{order, questions, roll, targets};
+
+arena_key! {
+    /// A round under way, with whoever drives it.
+    pub RoundKey;
+}

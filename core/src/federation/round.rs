@@ -11,7 +11,7 @@ use super::targets::{addresses_of, in_turn, itself, literal, questions, targets}
 use crate::jid::Domain;
 use crate::limits::{REACH_RECORDS_TOLD, ROUND, ROUND_ADDRESSES, ROUND_CONNECTS};
 use crate::port::{
-    Asked, Attempt, AttemptOutcome, Failure, Lookup, Protocol, Resolved, Target, Unreached,
+    Asked, Attempt, AttemptError, AttemptOutcome, Lookup, Protocol, Resolved, Target, Unreached,
 };
 use crate::time::Instant;
 
@@ -227,7 +227,7 @@ impl Round {
     }
 
     /// An attempt came to nothing: there is no connection, or no good came of it.
-    pub fn failed(&mut self, now: Instant, attempt: usize, failure: Failure) -> Vec<Step> {
+    pub fn failed(&mut self, now: Instant, attempt: usize, failure: AttemptError) -> Vec<Step> {
         let was_under_way = match &mut self.phase {
             Phase::Race(_, race) => race.fail(now, attempt),
             Phase::Stream(of) => *of == attempt,
@@ -296,25 +296,25 @@ impl Round {
 }
 
 /// Whether a failure is one of all, whatever else there may be to try.
-fn ends(failure: &Failure) -> Option<Unreached> {
+fn ends(failure: &AttemptError) -> Option<Unreached> {
     match failure {
         // The peer's policy is that of the domain; its next server has no other (RFC 6120 §4.9.3.12, §4.9.3.14).
-        Failure::Refused(error)
+        AttemptError::Refused(error)
             if matches!(&*error.condition, "not-authorized" | "policy-violation") =>
         {
             Some(Unreached::Unwelcome)
         }
         // There is no place for another either.
-        Failure::Evicted => Some(Unreached::Unsuccessful),
-        Failure::Broke(_)
-        | Failure::Ended(_)
-        | Failure::OtherHost(_)
-        | Failure::Plaintext
-        | Failure::Refused(_)
-        | Failure::StarttlsRefused
-        | Failure::TimedOut(_)
-        | Failure::Tls
-        | Failure::Unconnected(_) => None,
+        AttemptError::Evicted => Some(Unreached::Unsuccessful),
+        AttemptError::Broke(_)
+        | AttemptError::Ended(_)
+        | AttemptError::OtherHost(_)
+        | AttemptError::Plaintext
+        | AttemptError::Refused(_)
+        | AttemptError::StarttlsRefused
+        | AttemptError::TimedOut(_)
+        | AttemptError::Tls
+        | AttemptError::Unconnected(_) => None,
     }
 }
 

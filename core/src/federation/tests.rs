@@ -13,12 +13,12 @@ use crate::entropy::Entropy;
 use crate::jid::Domain;
 use crate::limits::{RACE_DELAY, ROUND, ROUND_CONNECTS, ROUND_TARGETS};
 use crate::port::{
-    AttemptOutcome, ConnectError, Failure, Lookup, LookupError, Opening, PeerError, Protocol,
+    AttemptError, AttemptOutcome, ConnectError, Lookup, LookupError, Opening, PeerError, Protocol,
     Resolved, Service, Source, Target, Unreached,
 };
 use crate::time::Instant;
 
-const REFUSED: Failure = Failure::Unconnected(ConnectError::Refused);
+const REFUSED: AttemptError = AttemptError::Unconnected(ConnectError::Refused);
 
 fn service(priority: u16, weight: u16, target: &str) -> Service {
     Service {
@@ -225,7 +225,7 @@ impl Played {
         self.steps = self.round.answered(self.now, &lookup, outcome, &mut least);
     }
 
-    fn fail(&mut self, attempt: usize, failure: Failure) -> Vec<Step> {
+    fn fail(&mut self, attempt: usize, failure: AttemptError) -> Vec<Step> {
         self.round.failed(self.now, attempt, failure)
     }
 
@@ -287,7 +287,7 @@ fn a_failure_behind_the_connection_goes_on_to_the_next_target() {
     let mut played = Played::to(&[(1, 0, "b.example"), (2, 0, "c.example")]);
     played.answer("b.example", addresses(&["192.0.2.1", "192.0.2.2"]));
     assert_eq!(played.round.connected(0), []);
-    assert_eq!(played.fail(0, Failure::Tls), [ask("c.example")]);
+    assert_eq!(played.fail(0, AttemptError::Tls), [ask("c.example")]);
     played.answer("c.example", Resolved::NoName);
     assert_eq!(played.steps, [Step::End(Unreached::Unsuccessful)]);
 }
@@ -309,7 +309,7 @@ fn a_peer_that_will_have_nothing_to_do_with_us_ends_the_round() {
         let mut played = Played::to(&[(1, 0, "b.example"), (2, 0, "c.example")]);
         played.answer("b.example", addresses(&["192.0.2.1"]));
         played.round.connected(0);
-        let refused = Failure::Refused(PeerError {
+        let refused = AttemptError::Refused(PeerError {
             condition: condition.into(),
             text: None,
         });

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::{ArchiveSize, ArchiveTask, ImportStep};
+use super::{ArchiveSize, ArchiveTask, ImportStep, Protocol, Reach};
 use crate::jid::{BareJid, Domain, Resource};
 use crate::sasl::{Form, Held, Status, Tombstones};
 use crate::secret::Secret;
@@ -16,7 +16,7 @@ use crate::store::Erased;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CommandId(pub u64);
 
-/// A command. All but `Erase` and `List` name an account and are for its owner's shard; those two are for any.
+/// A command. All but `Erase`, `List` and `Reach` name an account and are for its owner's shard; those three are for any.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Makes an account.
@@ -86,6 +86,13 @@ pub enum Command {
         /// The password as typed.
         password: Secret,
     },
+    /// Finds out whether and how a domain can be reached.
+    Reach {
+        /// This domain; nobody need serve it here.
+        domain: Domain,
+        /// As whom.
+        service: Protocol,
+    },
     /// What there is to know of an account, whether anybody is signed in to it or not.
     Show {
         /// This account.
@@ -113,7 +120,7 @@ impl Command {
             | Self::Passwd { account, .. }
             | Self::Show { account }
             | Self::Upgrade { account } => Some(account),
-            Self::Erase { .. } | Self::List { .. } => None,
+            Self::Erase { .. } | Self::List { .. } | Self::Reach { .. } => None,
         }
     }
 }
@@ -135,6 +142,8 @@ pub enum CommandReply {
     Done,
     /// How far erasing has come.
     Erased(Erased),
+    /// What was done to reach a domain, and whether it was.
+    Reached(Box<Reach>),
     /// So many archived messages are gone.
     Trimmed {
         /// This many.
@@ -322,6 +331,8 @@ pub enum CommandError {
     NoSuchUser,
     /// This cannot be a new password: see `sasl::PasswordError`.
     Password,
+    /// As many domains are being reached as may be at a time.
+    Reaching,
     /// The store failed; the log says how.
     Store,
     /// The store failed in a way that leaves open whether it took effect.

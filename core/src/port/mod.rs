@@ -26,8 +26,8 @@ pub use network::{
 };
 pub use note::{AccountChange, CloseReason, Note, StreamError};
 pub use reach::{
-    Asked, Attempt, AttemptOutcome, Awaited, Failure, Feature, Features, PeerError, Reach, Reached,
-    Secured, SecuredBy, Starttls, Target, Unreached,
+    Asked, Attempt, AttemptError, AttemptOutcome, Awaited, Feature, Features, PeerError, Reach,
+    Reached, Secured, SecuredBy, Starttls, Target, Unreached,
 };
 
 use crate::arena::arena_key;

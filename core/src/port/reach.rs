@@ -57,7 +57,7 @@ pub enum AttemptOutcome {
     /// It was given up, because all of it was.
     Abandoned,
     /// It came to nothing.
-    Failed(Failure),
+    Failed(AttemptError),
     /// Another address of the target was sooner.
     Overtaken,
     /// It led to the features of the domain's stream.
@@ -66,7 +66,7 @@ pub enum AttemptOutcome {
 
 /// Why a connection came to nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Failure {
+pub enum AttemptError {
     /// What the peer sent is wrong in this way; so it was told, as far as it could be.
     Broke(StreamError),
     /// The peer ended the stream or the connection while this was waited for.

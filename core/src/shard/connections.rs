@@ -12,8 +12,9 @@ use super::ways::Source;
 use super::{Course, Shard};
 use crate::account::AccountKey;
 use crate::due::Due;
+use crate::federation::RoundKey;
 use crate::jid::BareJid;
-use crate::port::{Action, CloseReason, ConnId, Note, Standing, TlsSide};
+use crate::port::{Action, CloseReason, Closed, ConnId, Note, Standing};
 use crate::stream::{self, Ending, Event, Expiry, Stream, Violation};
 use crate::time::Now;
 
@@ -32,7 +33,12 @@ impl Connection {
     fn owner(&self) -> Option<AccountKey> {
         match &self.role {
             Role::Member(key) if self.stream.is_at_owner() => Some(*key),
-            Role::Member(_) | Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => None,
+            Role::Member(_)
+            | Role::Stranger
+            | Role::Leaving(_)
+            | Role::Reaching(..)
+            | Role::Ending
+            | Role::Gone => None,
         }
     }
 }
@@ -61,6 +67,8 @@ pub(super) enum Role {
     Leaving(BareJid),
     /// Signed in to this account of ours.
     Member(AccountKey),
+    /// One of ours: this attempt of reaching a domain.
+    Reaching(RoundKey, usize),
     /// Its stream has ended with an error, which is noted; the peer's closing tag is awaited.
     Ending,
     /// `Action::Close` is out.
@@ -93,7 +101,9 @@ impl Shard {
                 out,
                 account,
             }),
-            Role::Stranger | Role::Member(_) | Role::Ending | Role::Gone => None, // excluded above
+            Role::Stranger | Role::Member(_) | Role::Reaching(..) | Role::Ending | Role::Gone => {
+                None
+            } // excluded above
         }
     }
 
@@ -314,7 +324,7 @@ impl Shard {
         }
     }
 
-    fn on_event(&mut self, now: Now, conn: ConnId, event: Event) {
+    pub(super) fn on_event(&mut self, now: Now, conn: ConnId, event: Event) {
         match event {
             // The next element waits if the owner is busy.
             Event::AtOwner => {}
@@ -334,6 +344,7 @@ impl Shard {
             Event::Register(account) => self.register(now, conn, account),
             Event::Nonza(nonza) => self.nonza(now, conn, nonza),
             Event::Refused(error) => self.refused(now, conn, error),
+            Event::Reached(came) => self.reached(now, conn, *came),
             Event::Resume(resume) => self.resume(now, conn, &resume),
             Event::Proof(account) => self.proven(now, conn, &account),
             Event::Rejected(account) => self.rejected(now, conn, account.as_ref()),
@@ -343,8 +354,7 @@ impl Shard {
                 }
                 self.fail(now, conn, Violation::NothingOffered);
             }
-            Event::Secure(host, behind) => {
-                let side = TlsSide::Server(host);
+            Event::Secure(side, behind) => {
                 self.fx.act(Action::Secure { conn, side, behind });
             }
             Event::SignInFailed(account, failure) => {
@@ -352,6 +362,7 @@ impl Shard {
             }
             Event::StarttlsRefused => self.hang_up(now, conn, CloseReason::StarttlsRefused),
             Event::Stanza(stanza) => self.outbound(now, conn, stanza),
+            Event::Unreached(failure) => self.unreached(now, conn, failure),
             Event::Verified(sign_in) => self.verified(now, conn, &sign_in),
         }
     }
@@ -483,7 +494,7 @@ impl Shard {
         };
         match core::mem::replace(&mut connection.role, Role::Gone) {
             Role::Gone => return,
-            Role::Ending => {}
+            Role::Reaching(..) | Role::Ending => {}
             Role::Stranger | Role::Leaving(_) | Role::Member(_) => {
                 self.note_end(conn, account, reason);
             }
@@ -509,7 +520,15 @@ impl Shard {
     }
 
     /// The shell's last word. What came before it comes first.
-    pub(super) fn closed(&mut self, now: Now, conn: ConnId) {
+    pub(super) fn closed(&mut self, now: Now, conn: ConnId, how: Closed) {
+        let attempt = self.lose_attempt(conn, how);
+        self.finish_closed(now, conn);
+        if let Some((key, attempt, failure)) = attempt {
+            self.attempt_failed(now, key, attempt, failure);
+        }
+    }
+
+    fn finish_closed(&mut self, now: Now, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
@@ -608,7 +627,7 @@ impl Shard {
         let connection = self.connections.get(conn)?;
         match connection.role {
             Role::Member(key) => Some(self.owners.get(key)?.account.jid().clone()),
-            Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => {
+            Role::Stranger | Role::Leaving(_) | Role::Reaching(..) | Role::Ending | Role::Gone => {
                 connection.stream.account()
             }
         }

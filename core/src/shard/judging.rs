@@ -53,6 +53,7 @@ impl Shard {
                 | Wait::Newcomer(_)
                 | Wait::Pretence(_)
                 | Wait::Quiet
+                | Wait::Reach(..)
                 | Wait::Read(..)
                 | Wait::Retention,
             ) => self.fx.bug(OTHER_QUESTION),

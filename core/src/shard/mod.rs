@@ -17,6 +17,7 @@ mod loads;
 mod managed;
 mod owner;
 mod owners;
+mod reaching;
 mod reads;
 mod receipts;
 mod registration;
@@ -43,6 +44,7 @@ use crate::effects::{Effects, Routed};
 use crate::entropy::Entropy;
 use crate::envelope::placement::Placement;
 use crate::envelope::{Awaited, Body, Delivery, Feeding, Place};
+use crate::federation::RoundKey;
 use crate::jid::BareJid;
 #[cfg(any(test, feature = "testing"))]
 use crate::limits::StoreCredit;
@@ -68,6 +70,7 @@ use self::guests::Guests;
 use self::loads::Idle;
 use self::managed::Sleepers;
 use self::owner::Owner;
+use self::reaching::Reaching;
 use self::receipts::Receipts;
 use self::retention::Retention;
 use self::signin::first_record;
@@ -121,6 +124,7 @@ pub struct Shard {
     sleepers: Sleepers,
     receipts: Receipts,
     guests: Guests,
+    reaches: Arena<RoundKey, Reaching>,
 }
 
 /// A fault of the shell: such an answer falls on the floor.
@@ -180,6 +184,7 @@ impl Shard {
             sleepers: Sleepers::default(),
             receipts: Receipts::default(),
             guests: Guests::of(&config),
+            reaches: Arena::default(),
             capabilities: Capabilities::of(&config),
             config,
         };
@@ -197,7 +202,7 @@ impl Shard {
         }
         match input {
             Input::Bytes { conn, bytes } => self.bytes(now, conn, bytes),
-            Input::Closed { conn, how: _ } => self.closed(now, conn),
+            Input::Closed { conn, how } => self.closed(now, conn, how),
             Input::Command { id, command } => self.command(now, id, command),
             Input::Delivered(envelope) => match envelope.body {
                 Body::Deliver(deliveries) => {
@@ -226,16 +231,17 @@ impl Shard {
                     .for_each(|sent| self.handled(now, sent)),
                 Body::Taken(bytes) => self.taken(envelope.from, bytes),
             },
-            // Nothing asks for one yet.
-            Input::Connected { .. } | Input::Resolved { .. } => self.fx.bug(OTHER_QUESTION),
+            Input::Connected { conn } => self.connected(now, conn),
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
             Input::Evict { conn } => self.evict(now, conn),
             Input::Judged { ticket, judgement } => self.judged(now, ticket, judgement),
             Input::Reload(config) => self.reload(now, config),
+            Input::Resolved { ticket, outcome } => self.resolved(now, ticket, outcome),
             Input::Secured { conn, tls } => self.answered(now, conn, |s, cx| s.secured(cx, *tls)),
             Input::Shutdown => {
                 self.course = Course::Stopping;
                 self.ask_all();
+                self.end_all_reaches(now);
                 self.fail_all(now, Violation::Shutdown, |_| true);
                 self.end_all_sleepers(now, |_| true);
             }
@@ -333,7 +339,8 @@ impl Shard {
         self.connections.len()
     }
 
-    /// How much is in memory: connections, accounts that are not merely idle, their names, questions, deadlines, accounts with commands,
+    /// How much is in memory: connections, accounts that are not merely idle, their names, questions, deadlines, accounts with commands and
+    /// domains that are being reached,
     /// who waits for others, batches with the store, sessions without a connection.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
@@ -354,7 +361,7 @@ impl Shard {
                         .count(),
                 )
                 .min(1),
-            self.commands.len(),
+            self.commands.len() + self.reaches.len(),
             self.slowed.len(),
             self.credit.used(),
             self.sleepers.len(),
@@ -384,6 +391,7 @@ impl Shard {
                 | Wait::Newcomer(_)
                 | Wait::Pretence(_)
                 | Wait::Quiet
+                | Wait::Reach(..)
                 | Wait::Read(..)
                 | Wait::Retention,
             ) => {
@@ -420,7 +428,7 @@ impl Shard {
             Wait::Census(host) => self.counted(now, &host, outcome),
             Wait::Retention => self.retained(now, outcome),
             Wait::Newcomer(newcomer) => self.newcomer_kept(now, *newcomer, outcome.err()),
-            Wait::Derive(_) | Wait::Judge(_) => self.fx.bug(OTHER_QUESTION),
+            Wait::Derive(_) | Wait::Judge(_) | Wait::Reach(..) => self.fx.bug(OTHER_QUESTION),
         }
         self.spend(now);
     }
@@ -491,6 +499,7 @@ impl Shard {
                 Some(Due::Census) => self.take_census(now),
                 Some(Due::Leave(key)) => self.leave_again(now, key),
                 Some(Due::Owed(key)) => self.read_owed_again(now, key),
+                Some(Due::Reach(key)) => self.reach_on(now, key),
                 Some(Due::Reader(conn)) => self.judge_reader(now, conn),
                 Some(Due::Resume(key, session)) => self.oversleep(now, key, session),
                 Some(Due::Receipts(to)) => self.say_receipts_again(to),

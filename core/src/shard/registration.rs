@@ -261,10 +261,11 @@ const fn condition(error: CommandError) -> Condition {
         CommandError::NoSuchHost | CommandError::NoSuchUser => Condition::RegistrationRequired,
         // Nobody asks for the end of a session.
         CommandError::NoSuchSession => Condition::ItemNotFound,
-        // Nor for keys; and guests are refused before.
-        CommandError::Directory | CommandError::Guests | CommandError::KeepsPasswords => {
-            Condition::NotAllowed
-        }
+        // Nor for keys, nor for a way to other domains; and guests are refused before.
+        CommandError::Directory
+        | CommandError::Guests
+        | CommandError::KeepsPasswords
+        | CommandError::Reaching => Condition::NotAllowed,
         CommandError::Password => Condition::NotAcceptable,
         CommandError::Store | CommandError::Unknown => Condition::InternalServerError,
     }

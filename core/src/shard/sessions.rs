@@ -158,7 +158,9 @@ impl Shard {
     pub(super) fn member(&self, conn: ConnId) -> Option<AccountKey> {
         match self.connections.get(conn)?.role {
             Role::Member(key) => Some(key),
-            Role::Stranger | Role::Leaving(_) | Role::Ending | Role::Gone => None,
+            Role::Stranger | Role::Leaving(_) | Role::Reaching(..) | Role::Ending | Role::Gone => {
+                None
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod census;
 mod guests;
 mod managed;
 mod petitions;
+mod reaching;
 mod receipts;
 mod retention;
 mod stage;

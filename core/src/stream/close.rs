@@ -40,6 +40,9 @@ impl Stream {
         version: header::Version,
         violation: Violation,
     ) -> Event {
+        if matches!(self.state, State::Outgoing(_)) {
+            return self.fail_outgoing(cx, violation);
+        }
         let account = self.account();
         // A scanner that failed cannot find the peer's closing tag: only its end of file or the deadline remain.
         let closing = State::Closing(if matches!(violation, Violation::Xml(_)) {
@@ -68,6 +71,9 @@ impl Stream {
 
     /// The closing tag of the peer.
     pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) -> Event {
+        if matches!(self.state, State::Outgoing(_)) {
+            return self.on_peer_end(cx);
+        }
         let cut_off = self.signs_in().then(|| self.account());
         // RFC 6120 §4.4: answered with our own, if that was not sent before.
         if !matches!(self.state, State::Closing(_)) {
@@ -87,7 +93,7 @@ impl Stream {
         self.fail(cx, Violation::Bug)
     }
 
-    fn forget_input(&mut self) {
+    pub(super) fn forget_input(&mut self) {
         self.held = Vec::new();
     }
 }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{Cx, Event, State, Stream, Violation};
+use crate::limits::{CONNECT_PATIENCE, OPENING_PATIENCE};
 use crate::time::Instant;
 
 /// What a stream's deadline came to.
@@ -23,6 +24,8 @@ pub(crate) enum Expiry {
 pub(super) enum Deadline {
     /// Our closing tag is sent: for the peer's.
     Close,
+    /// For a connection of ours, from when it was wanted.
+    Connection,
     /// For the handshake that makes TLS, from the first.
     Handshake,
     /// For the answer that was held up at this moment.
@@ -31,6 +34,8 @@ pub(super) enum Deadline {
     Idle,
     /// For sign-in and resource, from the first.
     Negotiation,
+    /// For what the peer of a stream of ours offers, from the connection.
+    Opening,
     /// For the request for TLS, from the first, where nothing goes on without.
     Tls,
 }
@@ -39,6 +44,7 @@ impl Stream {
     fn deadline(&self, cx: &Cx<'_>) -> Deadline {
         match &self.state {
             State::Client(client) => client.deadline(cx.config),
+            State::Outgoing(outgoing) => outgoing.deadline(),
             State::Closing(_) | State::Closed => Deadline::Close,
         }
     }
@@ -50,6 +56,8 @@ impl Stream {
         let since = now.since(self.accepted);
         match self.deadline(cx) {
             Deadline::Close => limits.close,
+            Deadline::Connection => CONNECT_PATIENCE.saturating_sub(since),
+            Deadline::Opening => OPENING_PATIENCE.saturating_sub(since),
             Deadline::Idle => limits.idle.saturating_sub(now.since(self.heard)),
             Deadline::Handshake | Deadline::Tls => limits.until_tls.saturating_sub(since),
             Deadline::HeldUp(held_up) => {
@@ -91,9 +99,11 @@ impl Stream {
             {
                 Expiry::Said(self.let_go(cx))
             }
-            Deadline::HeldUp(_) | Deadline::Negotiation | Deadline::Tls => {
-                Expiry::Fail(Violation::Timeout)
-            }
+            Deadline::Connection
+            | Deadline::HeldUp(_)
+            | Deadline::Negotiation
+            | Deadline::Opening
+            | Deadline::Tls => Expiry::Fail(Violation::Timeout),
         }
     }
 }

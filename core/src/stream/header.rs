@@ -13,6 +13,7 @@ impl Stream {
     pub(super) fn on_header(&mut self, cx: &mut Cx<'_>, header: &Header) -> Option<Event> {
         let awaited = match core::mem::replace(&mut self.state, State::Closed) {
             State::Client(Client::Header(awaited)) => awaited,
+            State::Outgoing(outgoing) => return self.on_peer_header(cx, outgoing, header),
             state @ (State::Client(_) | State::Closing(_) | State::Closed) => {
                 self.state = state;
                 return Some(self.fail(cx, Violation::StreamElement));
@@ -127,7 +128,7 @@ fn check(cx: &Cx<'_>, header: &Header, account: Option<&BareJid>) -> Result<Addr
 }
 
 /// RFC 6120 §4.7.5: two numbers, compared as numbers. A missing version means 0.9, which had neither TLS nor SASL.
-fn is_1_0_or_later(version: &str) -> bool {
+pub(super) fn is_1_0_or_later(version: &str) -> bool {
     numbers(version).is_some_and(|(major, _)| !is_zero(major))
 }
 

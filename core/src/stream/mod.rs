@@ -1,4 +1,4 @@
-//! One XML stream: from the header to the closing tag (RFC 6120 §4). What it is about in between stands below: `client`.
+//! One XML stream: from the header to the closing tag (RFC 6120 §4). What it is about in between stands below: `client`, `outgoing`.
 //!
 //! Knows nothing of accounts, sessions or other streams. What it cannot decide it asks for with an `Event` and then wants no
 //! input until the answer; bytes that come meanwhile are held.
@@ -8,6 +8,7 @@ mod close;
 mod deadline;
 mod ground;
 mod header;
+mod outgoing;
 #[cfg(test)]
 mod tests;
 mod violation;
@@ -21,20 +22,22 @@ use bytes::Bytes;
 
 use self::client::{Awaited, Client};
 use self::close::Closing;
+use self::outgoing::Outgoing;
 use crate::config::Config;
 use crate::jid::{BareJid, Domain, Resource};
-use crate::port::{Listener, TlsInfo};
+use crate::port::{AttemptError, Features, Listener, Secured, TlsInfo, TlsSide};
 use crate::rate::Bucket;
 use crate::sasl::{DeriveParams, Failure, SignIn};
 use crate::secret::Secret;
 use crate::sm::{Nonza, Resume};
 use crate::stanza::Stanza;
 use crate::time::{Instant, Now};
-use crate::xml::{Element, ScanLimits, Scanner, Token};
+use crate::xml::{Content, Element, ScanLimits, Scanner, Token};
 
 pub(crate) use close::Ending;
 pub(crate) use deadline::Expiry;
 pub(crate) use ground::Cx;
+pub(crate) use outgoing::Sought;
 pub(crate) use violation::Violation;
 
 /// What a stream asks for or reports.
@@ -69,12 +72,14 @@ pub(crate) enum Event {
     Register(BareJid),
     /// What the session says beside stanzas.
     Nonza(Nonza),
+    /// A stream of ours has come to what its domain offers; the last tag is sent.
+    Reached(Box<(Option<Secured>, Features)>),
     /// What the session sent is answered with this, if anything may answer it.
     Refused(Option<Stanza>),
     /// Go on with this session, instead of a new one; then `resumed` or `not_resumed`.
     Resume(Resume),
     /// Start TLS; then `secured`. The bytes belong to TLS.
-    Secure(Domain, Vec<u8>),
+    Secure(TlsSide, Vec<u8>),
     /// A sign-in failed, to the account if one was named; the stream goes on, unless it `has_failed_enough`.
     SignInFailed(Option<BareJid>, Failure),
     /// As `Close`: the peer asked for TLS where it was not offered.
@@ -83,6 +88,8 @@ pub(crate) enum Event {
     Stanza(Arc<Stanza>),
     /// Nothing can be offered at this host.
     NothingOffered(Domain, crate::sasl::OfferEmpty),
+    /// A stream of ours came to nothing. It is over, or the last tag is sent: see `is_over`.
+    Unreached(AttemptError),
     /// Credentials were verified: `hold_up`, or the account's owner decides with `admitted` or `refused`.
     Verified(Box<SignIn>),
 }
@@ -118,6 +125,8 @@ enum Channel {
 enum State {
     /// A client's.
     Client(Client),
+    /// One of ours.
+    Outgoing(Box<Outgoing>),
     /// Our closing tag is sent.
     Closing(Closing),
     /// Both tags are exchanged, or nothing more can be said.
@@ -143,6 +152,7 @@ impl State {
     const fn hearing(&self) -> Hearing {
         match self {
             Self::Client(client) => client.hearing(),
+            Self::Outgoing(outgoing) => outgoing.hearing(),
             Self::Closing(Closing::Listening) => Hearing::Elements,
             Self::Closing(Closing::Deaf) | Self::Closed => Hearing::Nothing,
         }
@@ -151,9 +161,21 @@ impl State {
 
 impl Stream {
     pub(crate) fn new(listener: Listener, now: Now, config: &Config) -> Self {
+        let state = State::Client(Client::new(listener.opening));
+        Self::of(state, Content::Client, now, config)
+    }
+
+    /// One of ours, on a connection that is being opened; `connected` follows.
+    pub(crate) fn outgoing(sought: Sought, now: Now, config: &Config) -> Self {
+        let content = sought.content();
+        let state = State::Outgoing(Box::new(Outgoing::new(sought)));
+        Self::of(state, content, now, config)
+    }
+
+    fn of(state: State, content: Content, now: Now, config: &Config) -> Self {
         Self {
-            state: State::Client(Client::new(listener.opening)),
-            scan: Scanner::new(ScanLimits::unauthenticated(&config.limits)),
+            state,
+            scan: Scanner::of(content, ScanLimits::unauthenticated(&config.limits)),
             held: Vec::new(),
             lang: None,
             accepted: now.mono,
@@ -171,12 +193,20 @@ impl Stream {
         if let Some(rate) = &cx.config.limits.c2s_rate {
             self.bucket.pour(cx.now.mono, rate, bytes.len());
         }
-        if self.client().is_none_or(Client::is_signed_in) {
+        let is_strange = match &self.state {
+            State::Client(client) => !client.is_signed_in(),
+            State::Outgoing(_) => true,
+            State::Closing(_) | State::Closed => false,
+        };
+        if !is_strange {
             return None;
         }
         if self.state.hearing() == Hearing::Tls && !bytes.iter().all(is_white_space) {
             // RFC 6120 §5.4.3.1: whoever speaks in the clear here would be believed below TLS, if anybody kept it. No shell hands
             // this over that carries out `Secure` at once, so it is closed without a word.
+            if matches!(self.state, State::Outgoing(_)) {
+                return Some(self.outgoing_overheard());
+            }
             self.state = State::Closed;
             return Some(Event::Close);
         }
@@ -208,10 +238,10 @@ impl Stream {
                 Err(error) => Some(self.fail(cx, Violation::Xml(error))),
             };
             match event {
-                Some(Event::Secure(host, _)) => {
+                Some(Event::Secure(side, _)) => {
                     // RFC 6120 §5.4.3.1: what follows belongs to TLS, never to the parser.
                     let behind = core::mem::take(input).to_vec();
-                    return Some(Event::Secure(host, behind));
+                    return Some(Event::Secure(side, behind));
                 }
                 Some(event) => return Some(event),
                 None => {}
@@ -245,15 +275,26 @@ impl Stream {
             // Its end, of the same turn, has not come to the shell yet.
             return None;
         }
-        let State::Client(Client::Secure(failures)) = self.state else {
-            return Some(self.bug(cx, "secured"));
-        };
-        self.scan = Scanner::new(ScanLimits::unauthenticated(&cx.config.limits));
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Client(Client::Secure(failures)) => {
+                self.begin_anew(cx, Content::Client);
+                let transport = client::transport(tls);
+                self.state = State::Client(Client::Header(Awaited::First(transport, failures)));
+                None
+            }
+            State::Outgoing(outgoing) => self.outgoing_secured(cx, outgoing, tls),
+            state @ (State::Client(_) | State::Closing(_) | State::Closed) => {
+                self.state = state;
+                Some(self.bug(cx, "secured"))
+            }
+        }
+    }
+
+    /// Forgets what was heard before TLS.
+    fn begin_anew(&mut self, cx: &Cx<'_>, content: Content) {
+        self.scan = Scanner::of(content, ScanLimits::unauthenticated(&cx.config.limits));
         self.lang = None;
         self.channel = Channel::Tls;
-        let transport = client::transport(tls);
-        self.state = State::Client(Client::Header(Awaited::First(transport, failures)));
-        None
     }
 
     /// How long the peer is not to be read, having sent faster than it may.
@@ -261,9 +302,10 @@ impl Stream {
         let Some(rate) = &cx.config.limits.c2s_rate else {
             return Duration::ZERO;
         };
-        if matches!(self.state, State::Closing(_) | State::Closed) {
-            // Its closing tag is waited for.
-            return Duration::ZERO;
+        match self.state {
+            State::Client(_) => {}
+            // The rate is one of clients; and where we have ended, the closing tag is waited for.
+            State::Outgoing(_) | State::Closing(_) | State::Closed => return Duration::ZERO,
         }
         let signed_in = self.client().and_then(Client::signed_in);
         let unlimited = signed_in.is_some_and(|account| {
@@ -284,7 +326,7 @@ impl Stream {
     const fn client(&self) -> Option<&Client> {
         match &self.state {
             State::Client(client) => Some(client),
-            State::Closing(_) | State::Closed => None,
+            State::Outgoing(_) | State::Closing(_) | State::Closed => None,
         }
     }
 
@@ -321,6 +363,11 @@ impl Stream {
         matches!(self.state, State::Client(Client::SignIn(..)))
     }
 
+    /// Whether nothing more is said, or waited for.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
     /// Whether the peer has said nothing at all, TLS aside.
     pub(crate) const fn is_unheard(&self) -> bool {
         self.unauthenticated == 0
@@ -329,6 +376,7 @@ impl Stream {
     fn on_element(&mut self, cx: &mut Cx<'_>, element: Element) -> Option<Event> {
         match core::mem::replace(&mut self.state, State::Closed) {
             State::Client(client) => self.on_client_element(cx, client, element),
+            State::Outgoing(outgoing) => self.on_peer_element(cx, outgoing, &element),
             State::Closing(closing) => {
                 self.state = State::Closing(closing);
                 // What is acknowledged behind our closing tag was there before it.

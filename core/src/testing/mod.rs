@@ -5,6 +5,6 @@ mod world;
 
 pub use store::Memory;
 pub use world::{
-    Bounds, Closing, Directory, Drain, Ended, Fate, Handshakes, Log, Mesh, Peer, Recording,
-    Returned, Step, StorePace, Taking, Told, Workers, World, tls_of,
+    Bounds, Closing, Directory, Door, Drain, Ended, Fate, Handshakes, Log, Mesh, Peer, Recording,
+    Resolver, Returned, Step, StorePace, Taking, Told, Workers, World, tls_of,
 };

@@ -159,6 +159,7 @@ fn measure(
             CommandReply::Disconnected { .. }
             | CommandReply::Done
             | CommandReply::Erased(_)
+            | CommandReply::Reached(_)
             | CommandReply::Trimmed { .. }
             | CommandReply::User(_)
             | CommandReply::Users(_),
@@ -239,6 +240,7 @@ fn trim_one(
                 | CommandReply::Disconnected { .. }
                 | CommandReply::Done
                 | CommandReply::Erased(_)
+                | CommandReply::Reached(_)
                 | CommandReply::User(_)
                 | CommandReply::Users(_),
             ) => return Err(of_another_kind()),

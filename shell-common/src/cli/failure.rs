@@ -56,7 +56,9 @@ impl From<io::Error> for Failure {
 /// A command was refused.
 pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
     let who = match command {
-        Command::Erase { host } | Command::List { host, .. } => host.as_str(),
+        Command::Erase { host: name }
+        | Command::List { host: name, .. }
+        | Command::Reach { domain: name, .. } => name.as_str(),
         Command::Add { account, .. }
         | Command::Archive { account, .. }
         | Command::Delete { account }
@@ -109,6 +111,9 @@ pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
             "{nothing}: the server does not take this password for {who}; choose one of letters, digits, signs and \
              spaces, of {PASSWORD_BYTES} bytes at most"
         )),
+        CommandError::Reaching => Failure::Unusable(format!(
+            "{nothing}: the server reaches as many domains for others already as it may at a time; try again in a minute"
+        )),
         CommandError::Store => Failure::Unusable(format!(
             "{nothing}: the database failed; the log says how (the server's, or above if none runs)"
         )),
@@ -135,6 +140,7 @@ pub(super) fn in_directory(command: &Command, who: &str) -> String {
         | Command::Import { .. }
         | Command::List { .. }
         | Command::Passwd { .. }
+        | Command::Reach { .. }
         | Command::Show { .. } => {
             "set it there, and it is good at once; `spondee user disconnect` ends sessions that began with the one before"
         }
@@ -160,6 +166,7 @@ const fn undone(command: &Command) -> &'static str {
         }
         | Command::Erase { .. } => "not all was removed",
         Command::Disconnect { .. } => "no session was ended",
+        Command::Reach { .. } => "no connection was tried",
         Command::Add { .. }
         | Command::Delete { .. }
         | Command::Disable { .. }
@@ -187,6 +194,7 @@ fn named(command: &Command) -> String {
         | Command::Import { .. }
         | Command::List { .. }
         | Command::Passwd { .. }
+        | Command::Reach { .. }
         | Command::Show { .. }
         | Command::Upgrade { .. } => String::new(),
     }
@@ -205,6 +213,7 @@ fn held_back(command: &Command, who: &str, Held { deleted, until }: Held) -> Str
         | Command::Erase { .. }
         | Command::List { .. }
         | Command::Passwd { .. }
+        | Command::Reach { .. }
         | Command::Show { .. }
         | Command::Upgrade { .. } => format!("`spondee user add --again {who}` takes it"),
     };

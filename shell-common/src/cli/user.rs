@@ -290,6 +290,7 @@ impl<'a> Office<'a> {
                 CommandReply::Archive(_)
                 | CommandReply::Done
                 | CommandReply::Erased(_)
+                | CommandReply::Reached(_)
                 | CommandReply::Trimmed { .. }
                 | CommandReply::User(_)
                 | CommandReply::Users(_),
@@ -330,6 +331,7 @@ impl<'a> Office<'a> {
                 | CommandReply::Disconnected { .. }
                 | CommandReply::Done
                 | CommandReply::Erased(_)
+                | CommandReply::Reached(_)
                 | CommandReply::Trimmed { .. }
                 | CommandReply::Users(_),
             ) => Err(of_another_kind()),
@@ -379,6 +381,7 @@ impl<'a> Office<'a> {
                 | CommandReply::Disconnected { .. }
                 | CommandReply::Done
                 | CommandReply::Erased(_)
+                | CommandReply::Reached(_)
                 | CommandReply::Trimmed { .. }
                 | CommandReply::User(_),
             ) => Err(of_another_kind()),

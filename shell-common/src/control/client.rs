@@ -8,7 +8,7 @@ use spondee_core::port::{Command, CommandResult};
 use zeroize::Zeroizing;
 
 use super::wire::{Answer, Reloaded, Request};
-use crate::limits::{CONTROL_ANSWER, CONTROL_ANSWER_BYTES, CONTROL_IDLE};
+use crate::limits::{CONTROL_ANSWER_BYTES, CONTROL_IDLE, CONTROL_REACH};
 use crate::remedy::explain;
 
 /// Why there is no result.
@@ -76,8 +76,8 @@ fn connect(socket: &Path) -> Result<UnixStream, CallError> {
 }
 
 fn ask(stream: &UnixStream, request: &Request<'_>) -> io::Result<Answer> {
-    // Longer than the server waits for its own answer.
-    stream.set_read_timeout(Some(CONTROL_ANSWER + CONTROL_IDLE))?;
+    // Longer than the server waits for its own answer, whatever that is to.
+    stream.set_read_timeout(Some(CONTROL_REACH + CONTROL_IDLE))?;
     stream.set_write_timeout(Some(CONTROL_IDLE))?;
     let mut line = Zeroizing::new(serde_json::to_vec(request)?);
     line.push(b'\n');

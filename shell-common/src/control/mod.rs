@@ -24,12 +24,17 @@
 //!     {"result":"trimmed","messages":500,"more":true}
 //! {"command":"erase","host":"example.org"}       one step towards leaving nothing of users that were deleted, to be asked for again
 //!     {"result":"erased","left":"some"}          "held" by another program that reads the database; "nothing"
+//! {"command":"reach","domain":"example.org","service":"client"}       "server": as another server would; whether it is reached and how
+//!     {"result":"reached","reach":{"asked":[{"name":"_xmpps-client._tcp.example.org","answer":"no-name"}],"attempts":[{"target":"example.org",
+//!     "address":"192.0.2.7:5222","opening":"starttls","outcome":"reached"}],"outcome":{"reached":{"target":"example.org","address":
+//!     "192.0.2.7:5222","tls":{"by":"starttls","version":"1.3","certificate":{"verdict":"good","sha256":"…"}},"mechanisms":["SCRAM-SHA-1"],
+//!     "features":[{"name":"mechanisms","namespace":"urn:ietf:params:xml:ns:xmpp-sasl"}]}}}}
 //! {"command":"reload"}        read configuration and certificates again; the answer comes when that is done
 //!     {"result":"reloaded","outcome":{"took":"whole"}}     "in-part" or "not", with "faults":["…"]
 //! {"command":"import","account":"juliet@example.org","step":{"look":"heed"}}     a step of an import (`wire/import.rs`), for `user import`
 //! ```
 //!
-//! Errors: `busy`, `exists`, `malformed`, `no-such-host`, `no-such-session`, `no-such-user`, `password`, `store`, `timeout`. Whoever can enter
+//! Errors: `busy`, `exists`, `malformed`, `no-such-host`, `no-such-session`, `no-such-user`, `password`, `reaching`, `store`, `timeout`. Whoever can enter
 //! the data directory is an administrator: there is no other check.
 
 mod client;
@@ -48,6 +53,7 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread;
+use std::time::Duration;
 
 use spondee_core::envelope::placement::Placement;
 use spondee_core::port::{Command, CommandId, CommandResult};
@@ -55,7 +61,8 @@ use tracing::Level;
 use zeroize::Zeroizing;
 
 use crate::limits::{
-    CONTROL_ANSWER, CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_PATH_BYTES, CONTROL_REQUEST_BYTES,
+    CONTROL_ANSWER, CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_PATH_BYTES, CONTROL_REACH,
+    CONTROL_REQUEST_BYTES,
 };
 use crate::log::{Cause, Subject, may_write};
 use crate::mailbox::{Letter, Mailbox};
@@ -262,7 +269,7 @@ fn accept(shared: &Arc<Shared>, listener: &UnixListener, shards: &Arc<Shards>) {
                 tracing::warn!("control socket: {error}");
             }
             // Without descriptors or memory `accept` fails again at once: not in a tight loop.
-            thread::sleep(std::time::Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(100));
         }
     }
 }
@@ -345,9 +352,9 @@ fn converse(shared: &Shared, stream: &UnixStream, shards: &Shards) -> io::Result
 /// Waits for the owner's shard. `None` when the server stops meanwhile.
 fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answer> {
     let place = match &command {
-        Command::Erase { host } | Command::List { host, .. } => {
-            shards.placement.owner(host.as_str())
-        }
+        Command::Erase { host: name }
+        | Command::List { host: name, .. }
+        | Command::Reach { domain: name, .. } => shards.placement.owner(name.as_str()),
         Command::Add { account, .. }
         | Command::Archive { account, .. }
         | Command::Delete { account }
@@ -360,6 +367,7 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
         | Command::Upgrade { account } => shards.placement.owner(account.as_str()),
     };
     let mailbox = shards.mailboxes.get(usize::from(place.shard))?;
+    let patience = patience(&command);
     let (sender, answer) = sync_channel(1);
     let mut state = shared.lock();
     if matches!(state.phase, Phase::Stopped) {
@@ -370,7 +378,7 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
     shared.pending().insert(id, sender);
     drop(state);
     mailbox.post(vec![Letter::Command(id, command)]);
-    match answer.recv_timeout(CONTROL_ANSWER) {
+    match answer.recv_timeout(patience) {
         Ok(result) => Some(result.into()),
         Err(RecvTimeoutError::Disconnected) => None,
         Err(RecvTimeoutError::Timeout) => {
@@ -378,6 +386,25 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
             tracing::error!("a command was not answered");
             Some(Answer::refused(Refusal::Timeout))
         }
+    }
+}
+
+/// How long the end of a command may take.
+fn patience(command: &Command) -> Duration {
+    match command {
+        Command::Reach { .. } => CONTROL_REACH,
+        Command::Add { .. }
+        | Command::Archive { .. }
+        | Command::Delete { .. }
+        | Command::Disable { .. }
+        | Command::Disconnect { .. }
+        | Command::Enable { .. }
+        | Command::Erase { .. }
+        | Command::Import { .. }
+        | Command::List { .. }
+        | Command::Passwd { .. }
+        | Command::Show { .. }
+        | Command::Upgrade { .. } => CONTROL_ANSWER,
     }
 }
 

@@ -3,6 +3,7 @@
 mod archive;
 mod details;
 mod import;
+mod reach;
 
 use std::borrow::Cow;
 
@@ -74,6 +75,11 @@ pub(super) enum Request<'a> {
         #[serde(borrow)]
         password: Cow<'a, str>,
     },
+    Reach {
+        #[serde(borrow)]
+        domain: Cow<'a, str>,
+        service: reach::As,
+    },
     /// Read configuration and certificates again.
     Reload,
     Show {
@@ -120,6 +126,8 @@ pub(super) enum Answer {
         /// `None` is never.
         until: Option<i64>,
     },
+    /// What was done to reach a domain, and whether it was.
+    Reached { reach: Box<reach::Reach> },
     /// What came of a reload.
     Reloaded { outcome: Reloaded },
     /// A step of a trim is done.
@@ -189,6 +197,8 @@ pub(super) enum Refusal {
     NoSuchUser,
     /// `CommandError::Password`.
     Password,
+    /// `CommandError::Reaching`.
+    Reaching,
     /// `CommandError::Store`.
     Store,
     /// No answer in time: whether it takes effect is not known.
@@ -264,6 +274,13 @@ impl<'a> Request<'a> {
                 account: address(&account)?,
                 password: secret(password),
             },
+            Self::Reach {
+                domain: of,
+                service,
+            } => Command::Reach {
+                domain: domain(&of)?,
+                service: service.into(),
+            },
             Self::Show { account } => Command::Show {
                 account: address(&account)?,
             },
@@ -324,6 +341,10 @@ impl<'a> TryFrom<&'a Command> for Request<'a> {
                 account: text(account),
                 password: typed(password)?,
             },
+            Command::Reach { domain, service } => Self::Reach {
+                domain: Cow::Borrowed(domain.as_str()),
+                service: (*service).into(),
+            },
             Command::Show { account } => Self::Show {
                 account: text(account),
             },
@@ -359,7 +380,8 @@ impl Answer {
             Self::Disconnected { sessions } => Ok(CommandReply::Disconnected { sessions }),
             Self::Done => Ok(CommandReply::Done),
             Self::Erased { left } => Ok(left.into()),
-            Self::Reloaded { .. } => {
+            // Who asks for that takes it as it is: see `client::reach` and `client::reload`.
+            Self::Reached { .. } | Self::Reloaded { .. } => {
                 return Err("the server answered something else than was asked".to_owned());
             }
             Self::Trimmed { messages, more } => Ok(CommandReply::Trimmed { messages, more }),
@@ -383,6 +405,7 @@ impl Answer {
                 Refusal::NoSuchSession => CommandError::NoSuchSession,
                 Refusal::NoSuchUser => CommandError::NoSuchUser,
                 Refusal::Password => CommandError::Password,
+                Refusal::Reaching => CommandError::Reaching,
                 Refusal::Store => CommandError::Store,
                 Refusal::Unknown => CommandError::Unknown,
                 Refusal::Malformed => {
@@ -411,6 +434,9 @@ impl From<CommandResult> for Answer {
             Ok(CommandReply::Erased(erased)) => Self::Erased {
                 left: erased.into(),
             },
+            Ok(CommandReply::Reached(reach)) => Self::Reached {
+                reach: Box::new((*reach).into()),
+            },
             Ok(CommandReply::Trimmed { messages, more }) => Self::Trimmed { messages, more },
             Ok(CommandReply::User(user)) => Self::User {
                 user: (*user).into(),
@@ -432,6 +458,7 @@ impl From<CommandResult> for Answer {
             Err(CommandError::NoSuchSession) => Self::refused(Refusal::NoSuchSession),
             Err(CommandError::NoSuchUser) => Self::refused(Refusal::NoSuchUser),
             Err(CommandError::Password) => Self::refused(Refusal::Password),
+            Err(CommandError::Reaching) => Self::refused(Refusal::Reaching),
             Err(CommandError::Store) => Self::refused(Refusal::Store),
             Err(CommandError::Unknown) => Self::refused(Refusal::Unknown),
         }

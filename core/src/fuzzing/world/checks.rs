@@ -172,6 +172,7 @@ impl World {
             | Command::Enable { .. }
             | Command::Import { .. }
             | Command::List { .. }
+            | Command::Reach { .. }
             | Command::Show { .. }
             | Command::Upgrade { .. } => return,
         };

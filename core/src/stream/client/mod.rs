@@ -13,6 +13,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 pub(super) use features::transport;
+pub(super) use negotiate::misplaced;
 
 use self::registration::{Made, Registering};
 use super::deadline::Deadline;

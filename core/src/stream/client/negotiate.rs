@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::{Client, Found, Negotiation, Progress};
 use crate::config::TlsAvailable;
+use crate::port::TlsSide;
 use crate::sasl::{Exchange, Failure, Transport};
 use crate::sm::Nonza;
 use crate::stanza::Condition;
@@ -69,7 +70,7 @@ impl Stream {
         });
         self.state = State::Client(Client::Secure(negotiation.failures));
         // `poll` puts what stands behind into the event.
-        Event::Secure(negotiation.host.clone(), Vec::new())
+        Event::Secure(TlsSide::Server(negotiation.host.clone()), Vec::new())
     }
 
     /// The peer gives up: RFC 6120 §4.9.1.1 asks us to close too.

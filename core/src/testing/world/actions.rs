@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use super::World;
-use super::pipe::{Ended, Layer, Peer, Reading, is_white_space};
+use super::pipe::{Arrival, Ended, Layer, Peer, Reading, is_white_space};
 use super::policy::{Closing, Handshakes, Taking};
-use crate::port::{Action, Closed, ConnId, Input};
+use crate::port::{Action, Closed, ConnId, Input, TlsSide};
 
 impl World {
     /// Does what the core says, until it says nothing more. Whether it said anything.
@@ -46,8 +46,7 @@ impl World {
                 self.answers.insert(id, result);
             }
             Action::Close { conn } => self.close(shard, conn),
-            // Nothing wants it yet.
-            Action::Connect { .. } | Action::Resolve { .. } => {}
+            Action::Connect { conn, to } => self.open(shard, conn, to),
             Action::Derive {
                 ticket,
                 password,
@@ -62,8 +61,9 @@ impl World {
             } => self.ask_directory(shard, ticket, account, password),
             Action::Note(note) => self.notes.push(note),
             Action::Pause { conn } => self.set_reading(shard, conn, Reading::Paused),
+            Action::Resolve { ticket, lookup } => self.ask_dns(shard, ticket, lookup),
             Action::Resume { conn } => self.set_reading(shard, conn, Reading::On),
-            Action::Secure { conn, behind, .. } => self.begin_tls(shard, conn, &behind),
+            Action::Secure { conn, side, behind } => self.begin_tls(shard, conn, side, &behind),
             Action::Send(envelope) => self.send(*envelope),
             // Places never run out here: the user says who goes.
             Action::Standing { conn, standing } => {
@@ -110,7 +110,10 @@ impl World {
             let owed = self.shards[shard].outgoing(conn);
             let count = count.min(owed.len());
             let pipe = &mut self.pipes[peer.0];
-            if pipe.taking != Taking::Counted {
+            if let Some(link) = pipe.link {
+                let layer = pipe.layer;
+                self.pipes[link.0].pass_on(&owed[..count], layer);
+            } else if pipe.taking != Taking::Counted {
                 pipe.received.extend_from_slice(&owed[..count]);
             }
             self.taken += count;
@@ -118,7 +121,7 @@ impl World {
         }
     }
 
-    fn begin_tls(&mut self, shard: usize, conn: ConnId, behind: &[u8]) {
+    fn begin_tls(&mut self, shard: usize, conn: ConnId, side: TlsSide, behind: &[u8]) {
         // Only when every byte queued before it is in the socket.
         self.flush(shard, conn);
         let Some(peer) = self.peer(shard, conn) else {
@@ -127,6 +130,8 @@ impl World {
         self.pipes[peer.0].layer = Layer::Handshake;
         if self.handshakes == Handshakes::Spoken && !is_white_space(behind) {
             self.end(peer, Ended::TlsFailed, Closed::Tls);
+        } else if let TlsSide::Client(asked) = side {
+            self.say_hello(peer, *asked);
         }
     }
 
@@ -141,9 +146,13 @@ impl World {
         let pipe = &mut self.pipes[peer.0];
         pipe.ended.get_or_insert(ended);
         pipe.inbox.clear();
+        let link = pipe.link;
         if let Some((shard, conn)) = pipe.seat.take() {
             self.seats.remove(shard, conn);
             self.letters.push_back((shard, Input::Closed { conn, how }));
+        }
+        if let Some(link) = link {
+            self.pipes[link.0].inbox.push_back(Arrival::Eof);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! it is told to (`questions.rs`). Two runs of the same calls are the same to the byte.
 
 mod actions;
+mod outgoing;
 mod pipe;
 mod policy;
 mod questions;
@@ -32,8 +33,8 @@ use crate::envelope::Place;
 use crate::envelope::placement::Placement;
 use crate::jid::BareJid;
 use crate::port::{
-    ClientCertificate, Closed, Command, CommandId, CommandResult, ConnId, Input, Listener, Note,
-    Opening, Standing, TlsVersion,
+    ClientCertificate, Closed, Command, CommandId, CommandResult, ConnId, Input, Listener, Lookup,
+    Note, Opening, Resolved, ServerCertificate, Standing, TlsVersion, Verdict,
 };
 use crate::sasl::{CREDENTIALS, Tombstones};
 use crate::secret::Secret;
@@ -42,12 +43,12 @@ use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError, Table};
 use crate::time::{Instant, Now, UnixTime};
 use crate::work::{self, Done};
 
-use self::pipe::{Arrival, Layer, Pipe, Reading, Seats, is_white_space};
+use self::pipe::{Arrival, Layer, Origin, Pipe, Reading, Seats, is_white_space};
 use self::questions::Question;
 pub use pipe::{Ended, Peer, tls_of};
 pub use policy::{
-    Bounds, Closing, Directory, Drain, Fate, Handshakes, Mesh, Recording, StorePace, Taking,
-    Workers,
+    Bounds, Closing, Directory, Door, Drain, Fate, Handshakes, Mesh, Recording, Resolver,
+    StorePace, Taking, Workers,
 };
 pub use record::{Log, Told};
 pub use steps::Step;
@@ -99,6 +100,14 @@ pub struct World {
     pub known: BTreeMap<BareJid, Secret>,
     /// How often it was asked.
     pub judged: usize,
+    /// When DNS answers.
+    pub resolver: Resolver,
+    /// What it says.
+    records: Vec<(Lookup, Resolved)>,
+    /// What is at addresses to which shards connect.
+    doors: Vec<(SocketAddr, Door)>,
+    /// Connections that shards wanted.
+    outgoing: Vec<(SocketAddr, Peer)>,
     /// Whether connections can go from shard to shard.
     pub mesh: Mesh,
     /// When connections are closed.
@@ -109,6 +118,8 @@ pub struct World {
     pub tls: TlsVersion,
     /// Which certificate clients show in them.
     pub client: Option<Box<ClientCertificate>>,
+    /// Which certificate servers show in them to which shards connect.
+    pub server: Option<Box<ServerCertificate>>,
     /// How many envelopes wait on the way from one shard to another; one more comes back as undeliverable.
     pub lane_capacity: usize,
     returned: Vec<Returned>,
@@ -180,11 +191,19 @@ impl World {
             directory: Directory::default(),
             known: BTreeMap::new(),
             judged: 0,
+            resolver: Resolver::default(),
+            records: Vec::new(),
+            doors: Vec::new(),
+            outgoing: Vec::new(),
             mesh: Mesh::default(),
             closing: Closing::default(),
             handshakes: Handshakes::default(),
             tls: TlsVersion::V1_3,
             client: None,
+            server: Some(Box::new(ServerCertificate {
+                verdict: Verdict::Good,
+                fingerprint: [0xce; 32],
+            })),
             lane_capacity: usize::MAX,
             returned: Vec::new(),
             stuck: Vec::new(),
@@ -655,8 +674,11 @@ impl World {
             tls.version = TlsVersion::V1_2;
             tls.bindings.exporter = None;
         }
-        tls.client.clone_from(&self.client);
         let pipe = &mut self.pipes[peer.0];
+        match &pipe.origin {
+            Origin::Accepted => tls.client.clone_from(&self.client),
+            Origin::Opened(_) => tls.server.clone_from(&self.server),
+        }
         if let Some((shard, conn)) = pipe.seat {
             pipe.layer = Layer::Tls;
             let tls = tls.into();

@@ -6,13 +6,13 @@ use alloc::vec::Vec;
 
 use super::policy::Taking;
 use crate::arena::ArenaKey as _;
-use crate::port::{ConnId, Opening, Standing, TlsInfo, TlsVersion};
+use crate::port::{ConnId, Opening, Standing, TlsClient, TlsInfo, TlsVersion};
 use crate::sasl::ChannelBindings;
 
 /// About what one read brings.
 pub(super) const READ_BYTES: usize = 4096;
 
-/// One client's end of a connection.
+/// The other end of a connection: a client's, or that of a server to which a shard connected.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Peer(pub(super) usize);
 
@@ -48,6 +48,18 @@ pub(super) struct Pipe {
     pub(super) taking: Taking,
     pub(super) received: Vec<u8>,
     pub(super) ended: Option<Ended>,
+    pub(super) origin: Origin,
+    /// The pipe that is the other side of this one, where both are of shards.
+    pub(super) link: Option<Peer>,
+}
+
+/// Who wanted the connection.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// Whoever is at the other end.
+    Accepted,
+    /// The shard; and with whom it wanted TLS.
+    Opened(Option<TlsClient>),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,6 +106,8 @@ impl Pipe {
             taking: Taking::All,
             received: Vec::new(),
             ended: None,
+            origin: Origin::Accepted,
+            link: None,
         }
     }
 
@@ -105,6 +119,14 @@ impl Pipe {
             Arrival::Encrypted(bytes.to_vec())
         } else {
             Arrival::Clear(bytes.to_vec())
+        });
+    }
+
+    /// The shard at the other side of it writes, below TLS if that is up there.
+    pub(super) fn pass_on(&mut self, bytes: &[u8], layer: Layer) {
+        self.inbox.push_back(match layer {
+            Layer::Tls => Arrival::Encrypted(bytes.to_vec()),
+            Layer::Clear | Layer::Handshake => Arrival::Clear(bytes.to_vec()),
         });
     }
 

@@ -1,6 +1,7 @@
 //! What a world leaves to its user: when and how each thing happens that a shell does for the core.
 
 use crate::limits::StoreCredit;
+use crate::port::{ConnectError, Opening};
 use crate::store::StoreError;
 
 /// When a shard's actions are drained.
@@ -73,6 +74,31 @@ pub enum Directory {
     Unreachable,
     /// Nothing is heard of it any more, against the contract.
     Silent,
+}
+
+/// When DNS answers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Resolver {
+    /// In the next turn.
+    #[default]
+    Prompt,
+    /// When it is told to; in whole turns when nothing else can happen.
+    Late,
+    /// Nothing is heard of it any more, against the contract.
+    Silent,
+}
+
+/// What is at an address to which a shard connects.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Door {
+    /// Somebody whom the user plays, at once.
+    Opens,
+    /// The same, once it is told to open, or to refuse.
+    Waits,
+    /// Nobody.
+    Refuses(ConnectError),
+    /// A listener of this shard.
+    Listens(usize, Opening),
 }
 
 /// When a connection that the core wants closed is.

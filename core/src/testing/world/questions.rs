@@ -1,13 +1,13 @@
-//! What the core waits for: the store, the workers and a directory, and what becomes of each question.
+//! What the core waits for: the store, the workers, a directory and DNS, and what becomes of each question.
 
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use super::World;
-use super::policy::{Directory, Fate, StorePace, Workers};
+use super::policy::{Directory, Fate, Resolver, StorePace, Workers};
 use crate::jid::BareJid;
-use crate::port::{DeriveError, Input, Ticket};
+use crate::port::{DeriveError, Input, Lookup, LookupError, Resolved, Ticket};
 use crate::sasl::{DeriveParams, Judgement};
 use crate::secret::Secret;
 use crate::store::{Batch, Class, StoreError};
@@ -27,13 +27,14 @@ enum About {
     Store(Batch, Fate),
     Derive(Secret, Vec<DeriveParams>),
     Judge(BareJid, Secret),
+    Resolve(Lookup),
 }
 
 impl Question {
     fn batch(&self) -> Option<&Batch> {
         match &self.about {
             About::Store(batch, _) => Some(batch),
-            About::Derive(..) | About::Judge(..) => None,
+            About::Derive(..) | About::Judge(..) | About::Resolve(_) => None,
         }
     }
 
@@ -119,6 +120,20 @@ impl World {
         }
     }
 
+    pub(super) fn ask_dns(&mut self, shard: usize, ticket: Ticket, lookup: Lookup) {
+        let question = Question {
+            shard,
+            ticket,
+            about: About::Resolve(lookup),
+            due: 0,
+        };
+        match self.resolver {
+            Resolver::Prompt => self.answer(question),
+            Resolver::Late => self.questions.push_back(question),
+            Resolver::Silent => {}
+        }
+    }
+
     /// The answer is on its way.
     fn answer(&mut self, question: Question) {
         let letter = self.decide(question);
@@ -156,6 +171,10 @@ impl World {
                     true => Judgement::Right,
                     false => Judgement::Wrong,
                 },
+            },
+            About::Resolve(lookup) => Input::Resolved {
+                ticket,
+                outcome: self.look_up(&lookup),
             },
         };
         (shard, input)
@@ -248,7 +267,7 @@ impl World {
         Some(self.decide(question))
     }
 
-    /// The same, but all workers are busy, and the directory cannot be reached. What becomes of a batch does not depend on them.
+    /// The same, but all workers are busy, and neither the directory nor a name server can be reached. What becomes of a batch does not depend on them.
     pub fn busy_answer_of(&mut self, index: usize) -> Option<(usize, Input<'static>)> {
         let (shard, mut input) = self.answer_of(index)?;
         if let Input::Derived { keys, .. } = &mut input {
@@ -256,6 +275,9 @@ impl World {
         }
         if let Input::Judged { judgement, .. } = &mut input {
             *judgement = Judgement::None;
+        }
+        if let Input::Resolved { outcome, .. } = &mut input {
+            *outcome = Resolved::Failed(LookupError::Busy);
         }
         Some((shard, input))
     }

@@ -1,0 +1,324 @@
+//! Reaching a domain: what `federation::Round` wants is asked of DNS and done with connections, and what becomes of those is told to it.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::connections::Role;
+use super::{Course, OTHER_QUESTION, Shard};
+use crate::due::Due;
+use crate::federation::{Round, RoundKey, Step, roll};
+use crate::jid::Domain;
+use crate::limits::REACHES;
+use crate::port::{
+    Action, AttemptError, CloseReason, Closed, CommandError, CommandReply, ConnId, Features,
+    Lookup, LookupError, Protocol, Reach, Reached, Resolved, Secured, Ticket, Unreached,
+};
+use crate::stream::{Sought, Stream, Violation};
+use crate::time::Now;
+use crate::wait::{Question, Requester, Wait};
+
+/// A domain that is being reached.
+#[derive(Debug)]
+pub(super) struct Reaching {
+    by: Requester,
+    domain: Domain,
+    service: Protocol,
+    round: Round,
+    /// Questions that are not answered.
+    tickets: Vec<Ticket>,
+    /// Connections that are under way.
+    connections: Vec<(usize, ConnId)>,
+}
+
+impl Shard {
+    pub(super) fn reach(&mut self, now: Now, by: Requester, domain: Domain, service: Protocol) {
+        if self.course == Course::Stopping {
+            let reach = Reach {
+                asked: Vec::new(),
+                attempts: Vec::new(),
+                outcome: Err(Unreached::Stopped),
+            };
+            return self.reply(now, by, Ok(CommandReply::Reached(Box::new(reach))));
+        }
+        if self.reaches.len() >= REACHES {
+            return self.reply(now, by, Err(CommandError::Reaching));
+        }
+        let (round, steps) = Round::begin(now.mono, &domain, service);
+        let key = self.reaches.insert(Reaching {
+            by,
+            domain,
+            service,
+            round,
+            tickets: Vec::new(),
+            connections: Vec::new(),
+        });
+        self.step(now, key, steps);
+    }
+
+    /// Does what a round wants.
+    fn step(&mut self, now: Now, key: RoundKey, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Ask(lookup) => self.ask_dns(key, lookup),
+                Step::Connect(attempt, _) => self.open(now, key, attempt),
+                Step::Close(attempt) => self.abandon(now, key, attempt, Violation::Timeout),
+                Step::End(why) => return self.end_reach(now, key, Err(why)),
+            }
+        }
+        if let Some(reaching) = self.reaches.get(key) {
+            let next = reaching.round.next();
+            self.timers.set_exactly(Due::Reach(key), next);
+        }
+    }
+
+    fn ask_dns(&mut self, key: RoundKey, lookup: Lookup) {
+        let ticket = self.waits.insert(Question {
+            wait: Wait::Reach(key, lookup.clone()),
+            credit: None,
+        });
+        if let Some(reaching) = self.reaches.get_mut(key) {
+            reaching.tickets.push(ticket);
+        }
+        self.fx.act(Action::Resolve { ticket, lookup });
+    }
+
+    pub(super) fn resolved(&mut self, now: Now, ticket: Ticket, outcome: Resolved) {
+        let (key, lookup) = match self.waits.remove(ticket).map(|question| question.wait) {
+            Some(Wait::Reach(key, lookup)) => (key, lookup),
+            Some(
+                Wait::Card(_)
+                | Wait::Append(_)
+                | Wait::Census(_)
+                | Wait::Command(_)
+                | Wait::Commit(_)
+                | Wait::Credentials(..)
+                | Wait::Derive(_)
+                | Wait::Judge(_)
+                | Wait::Load(_)
+                | Wait::Newcomer(_)
+                | Wait::Pretence(_)
+                | Wait::Quiet
+                | Wait::Read(..)
+                | Wait::Retention,
+            ) => return self.fx.bug(OTHER_QUESTION),
+            // It was answered before, or nobody wants to know any more.
+            None => return,
+        };
+        let outcome = match (&lookup, outcome) {
+            (Lookup::Addresses(_), Resolved::Services(_) | Resolved::NoService)
+            | (Lookup::Services(_), Resolved::Addresses(..)) => {
+                self.fx.bug(OTHER_QUESTION);
+                Resolved::Failed(LookupError::Refused)
+            }
+            (Lookup::Addresses(_) | Lookup::Services(_), outcome) => outcome,
+        };
+        let Some(reaching) = self.reaches.get_mut(key) else {
+            return;
+        };
+        reaching.tickets.retain(|one| *one != ticket);
+        let draw = &mut |most| roll(&mut self.entropy, most);
+        let steps = reaching.round.answered(now.mono, &lookup, outcome, draw);
+        self.step(now, key, steps);
+    }
+
+    /// Opens a connection.
+    fn open(&mut self, now: Now, key: RoundKey, attempt: usize) {
+        let Some(reaching) = self.reaches.get_mut(key) else {
+            return;
+        };
+        let Some(begun) = reaching.round.attempt(attempt) else {
+            return self.fx.bug("an attempt that was not begun");
+        };
+        let (to, opening) = (begun.to, begun.target.opening);
+        let sought = Sought {
+            domain: reaching.domain.clone(),
+            service: reaching.service,
+            opening,
+        };
+        let stream = Stream::outgoing(sought, now, &self.config);
+        let conn = self.connect(now, stream, to);
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.role = Role::Reaching(key, attempt);
+        }
+        if let Some(reaching) = self.reaches.get_mut(key) {
+            reaching.connections.push((attempt, conn));
+        }
+        self.fx.act(Action::Connect { conn, to });
+    }
+
+    /// A connection of ours is open.
+    pub(super) fn connected(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        let (key, attempt) = match connection.role {
+            Role::Reaching(key, attempt) => (key, attempt),
+            // It was given up meanwhile.
+            Role::Ending | Role::Gone => return,
+            Role::Stranger | Role::Leaving(_) | Role::Member(_) => {
+                return self
+                    .fx
+                    .bug("somebody else's connection is said to be one of ours");
+            }
+        };
+        if let Some(reaching) = self.reaches.get_mut(key) {
+            let losers = reaching.round.connected(attempt);
+            self.step(now, key, losers);
+        }
+        if let Some(Some(event)) = self.with(now, conn, Stream::connected) {
+            self.on_event(now, conn, event);
+        }
+        if self.is_attempt(conn) {
+            self.look_again(now, conn);
+        }
+    }
+
+    fn is_attempt(&self, conn: ConnId) -> bool {
+        let connection = self.connections.get(conn);
+        connection.is_some_and(|connection| matches!(connection.role, Role::Reaching(..)))
+    }
+
+    /// The attempt that a connection is, which from here on is none any more.
+    fn take_attempt(&mut self, conn: ConnId) -> Option<(RoundKey, usize)> {
+        let connection = self.connections.get_mut(conn)?;
+        let Role::Reaching(key, attempt) = connection.role else {
+            return None;
+        };
+        connection.role = Role::Ending;
+        if let Some(reaching) = self.reaches.get_mut(key) {
+            reaching.connections.retain(|(_, one)| *one != conn);
+        }
+        Some((key, attempt))
+    }
+
+    /// The shell has said its last word about a connection: which attempt that was, and what became of it.
+    pub(super) fn lose_attempt(
+        &mut self,
+        conn: ConnId,
+        how: Closed,
+    ) -> Option<(RoundKey, usize, AttemptError)> {
+        let awaited = self.connections.get(conn)?.stream.awaited();
+        let (key, attempt) = self.take_attempt(conn)?;
+        let failure = match (how, awaited) {
+            (Closed::Unconnected(error), _) => AttemptError::Unconnected(error),
+            (Closed::Eof | Closed::Reset, Some(awaited)) => AttemptError::Ended(awaited),
+            (Closed::Tls, _) | (Closed::Eof | Closed::Reset, None) => AttemptError::Tls,
+        };
+        Some((key, attempt, failure))
+    }
+
+    /// A stream of ours came to nothing. Its last tag is out, or it is over.
+    pub(super) fn unreached(&mut self, now: Now, conn: ConnId, failure: AttemptError) {
+        let attempt = self.take_attempt(conn);
+        self.leave(now, conn);
+        if let Some((key, attempt)) = attempt {
+            self.attempt_failed(now, key, attempt, failure);
+        }
+    }
+
+    /// The peer has a few seconds for its closing tag, if one is owed.
+    fn leave(&mut self, now: Now, conn: ConnId) {
+        let connection = self.connections.get(conn);
+        match connection.is_some_and(|connection| connection.stream.is_over()) {
+            true => self.hang_up(now, conn, CloseReason::Ended),
+            false => {
+                let close = self.config.limits.close;
+                self.timers.set(Due::Stream(conn), now.mono, close);
+            }
+        }
+    }
+
+    pub(super) fn attempt_failed(
+        &mut self,
+        now: Now,
+        key: RoundKey,
+        attempt: usize,
+        failure: AttemptError,
+    ) {
+        if let Some(reaching) = self.reaches.get_mut(key) {
+            let steps = reaching.round.failed(now.mono, attempt, failure);
+            self.step(now, key, steps);
+        }
+    }
+
+    /// A stream of ours has come to what its domain offers.
+    pub(super) fn reached(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        (tls, features): (Option<Secured>, Features),
+    ) {
+        let attempt = self.take_attempt(conn);
+        self.leave(now, conn);
+        let Some((key, attempt)) = attempt else {
+            return;
+        };
+        let Some(reaching) = self.reaches.get_mut(key) else {
+            return;
+        };
+        reaching.round.reached(attempt);
+        let Some(begun) = reaching.round.attempt(attempt) else {
+            return self.fx.bug("an attempt that was not begun");
+        };
+        let reached = Reached {
+            target: begun.target.clone(),
+            at: begun.to,
+            tls,
+            features,
+        };
+        self.end_reach(now, key, Ok(Box::new(reached)));
+    }
+
+    /// Time has passed for a round.
+    pub(super) fn reach_on(&mut self, now: Now, key: RoundKey) {
+        if let Some(reaching) = self.reaches.get_mut(key) {
+            let steps = reaching.round.expire(now.mono);
+            self.step(now, key, steps);
+        }
+    }
+
+    /// One attempt is given up, as far as it is under way.
+    fn abandon(&mut self, now: Now, key: RoundKey, attempt: usize, violation: Violation) {
+        let connections = self.reaches.get(key).map(|reaching| &reaching.connections);
+        let mut of_it = connections.into_iter().flatten();
+        let found = of_it.find(|(one, _)| *one == attempt);
+        if let Some((_, conn)) = found.copied() {
+            self.take_attempt(conn);
+            self.fail_now(now, conn, violation);
+        }
+    }
+
+    /// Answers, and leaves nothing that is under way.
+    fn end_reach(&mut self, now: Now, key: RoundKey, outcome: Result<Box<Reached>, Unreached>) {
+        let violation = match outcome {
+            Err(Unreached::Stopped) => Violation::Shutdown,
+            Ok(_) | Err(_) => Violation::Timeout,
+        };
+        let connections = self.reaches.get(key).map(|reaching| &reaching.connections);
+        for (attempt, _) in connections.cloned().unwrap_or_default() {
+            self.abandon(now, key, attempt, violation);
+        }
+        let Some(reaching) = self.reaches.remove(key) else {
+            return;
+        };
+        self.timers.stop(Due::Reach(key));
+        for ticket in reaching.tickets {
+            self.waits.remove(ticket);
+        }
+        let (asked, attempts) = reaching.round.into_told();
+        let reach = Reach {
+            asked,
+            attempts,
+            outcome,
+        };
+        let reply = CommandReply::Reached(Box::new(reach));
+        self.reply(now, reaching.by, Ok(reply));
+    }
+
+    /// The server stops: whoever waits is told so.
+    pub(super) fn end_all_reaches(&mut self, now: Now) {
+        for key in self.reaches.keys() {
+            self.end_reach(now, key, Err(Unreached::Stopped));
+        }
+    }
+}

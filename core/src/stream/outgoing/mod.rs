@@ -1,0 +1,299 @@
+//! A stream of ours to a domain, which finds out whether and how that can be reached (RFC 6120 §4.2, §4.3, §5): up to its features below TLS, and
+//! then it is closed in order. It proves nothing and signs in nowhere. Whatever the peer says may be a lie, and costs no more than a stranger's.
+
+mod features;
+mod header;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use self::header::From;
+use super::client::misplaced;
+use super::close::{CLOSING_TAG, Closing};
+use super::deadline::Deadline;
+use super::{Cx, Event, Hearing, State, Stream, Violation};
+use crate::jid::Domain;
+use crate::port::{
+    AttemptError, Awaited, Opening, Protocol, Secured, SecuredBy, Starttls, TlsClient, TlsInfo,
+    TlsSide,
+};
+use crate::xml::{Content, Element, Ns, Writer};
+
+/// Whom a stream of ours is to.
+#[derive(Clone, Debug)]
+pub(crate) struct Sought {
+    pub(crate) domain: Domain,
+    pub(crate) service: Protocol,
+    pub(crate) opening: Opening,
+}
+
+impl Sought {
+    pub(super) const fn content(&self) -> Content {
+        match self.service {
+            Protocol::XmppClient => Content::Client,
+            Protocol::XmppServer => Content::Server,
+        }
+    }
+
+    /// With whom TLS is to be.
+    fn tls(&self) -> TlsSide {
+        let name = self.domain.to_ascii();
+        let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
+        TlsSide::Client(Box::new(TlsClient {
+            // XEP-0368 §3: SNI is the domain of the address, wherever its records led.
+            name: bare.unwrap_or(&name).into(),
+            protocol: match self.opening {
+                Opening::Clear => None,
+                Opening::Tls => Some(self.service),
+            },
+        }))
+    }
+}
+
+/// Where it stands.
+///
+/// ```text
+///   Connecting --direct TLS--> Handshake --secured--> Header --> Features --> (reported, closing)
+///       |                          ^                    ^            |
+///       +-------clear--------------|--------------------+            | offered, and no TLS yet
+///                                  +------- proceed ------- Starttls <+
+/// ```
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    sought: Sought,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// There is no connection yet.
+    Connecting,
+    /// What comes now is TLS's.
+    Handshake(SecuredBy),
+    /// Our header is out.
+    Header(Option<Secured>),
+    /// The peer's header came.
+    Features(Option<Secured>, From),
+    /// `<starttls/>` is out.
+    Starttls(Starttls),
+}
+
+impl Outgoing {
+    pub(super) const fn new(sought: Sought) -> Self {
+        Self {
+            sought,
+            phase: Phase::Connecting,
+        }
+    }
+
+    pub(super) const fn hearing(&self) -> Hearing {
+        match self.phase {
+            Phase::Connecting => Hearing::Nothing,
+            Phase::Handshake(_) => Hearing::Tls,
+            Phase::Header(_) => Hearing::Header,
+            Phase::Features(..) | Phase::Starttls(_) => Hearing::Elements,
+        }
+    }
+
+    pub(super) const fn deadline(&self) -> Deadline {
+        match self.phase {
+            Phase::Connecting => Deadline::Connection,
+            Phase::Handshake(_) | Phase::Header(_) | Phase::Features(..) | Phase::Starttls(_) => {
+                Deadline::Opening
+            }
+        }
+    }
+
+    pub(super) const fn awaited(&self) -> Awaited {
+        match self.phase {
+            Phase::Connecting => Awaited::Connection,
+            Phase::Handshake(_) => Awaited::Tls,
+            Phase::Header(_) => Awaited::Header,
+            Phase::Features(..) => Awaited::Features,
+            Phase::Starttls(_) => Awaited::Proceed,
+        }
+    }
+
+    /// Whether the peer can hear us: our header is out, and no handshake has taken its place.
+    const fn can_speak(&self) -> bool {
+        match self.phase {
+            Phase::Connecting | Phase::Handshake(_) => false,
+            Phase::Header(_) | Phase::Features(..) | Phase::Starttls(_) => true,
+        }
+    }
+}
+
+impl Stream {
+    /// There is a connection: TLS begins, or the stream.
+    pub(crate) fn connected(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
+        let State::Outgoing(outgoing) = &mut self.state else {
+            return Some(self.bug(cx, "connected"));
+        };
+        if !matches!(outgoing.phase, Phase::Connecting) {
+            return Some(self.bug(cx, "connected twice"));
+        }
+        // From here on the peer has its time.
+        self.accepted = cx.now.mono;
+        self.heard = cx.now.mono;
+        match outgoing.sought.opening {
+            Opening::Tls => {
+                outgoing.phase = Phase::Handshake(SecuredBy::DirectTls);
+                Some(Event::Secure(outgoing.sought.tls(), Vec::new()))
+            }
+            Opening::Clear => {
+                outgoing.phase = Phase::Header(None);
+                outgoing.sought.write_header(cx, None);
+                None
+            }
+        }
+    }
+
+    /// TLS is up: everything begins anew (RFC 6120 §5.4.3.3).
+    pub(super) fn outgoing_secured(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut outgoing: Box<Outgoing>,
+        tls: TlsInfo,
+    ) -> Option<Event> {
+        let Phase::Handshake(by) = outgoing.phase else {
+            self.state = State::Outgoing(outgoing);
+            return Some(self.bug(cx, "secured"));
+        };
+        self.begin_anew(cx, outgoing.sought.content());
+        let secured = Secured {
+            by,
+            version: tls.version,
+            certificate: tls.server,
+        };
+        outgoing.sought.write_header(cx, Some(&secured));
+        outgoing.phase = Phase::Header(Some(secured));
+        self.state = State::Outgoing(outgoing);
+        None
+    }
+
+    /// An element of the peer's. The state was taken out of the stream.
+    pub(super) fn on_peer_element(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut outgoing: Box<Outgoing>,
+        element: &Element,
+    ) -> Option<Event> {
+        Some(match (outgoing.phase, element.ns(), element.name()) {
+            (phase, Ns::Streams, "error") => {
+                // RFC 6120 §4.9.1.1: who hears of an error closes its stream, too.
+                outgoing.phase = phase;
+                let refused = AttemptError::Refused(features::error(element));
+                self.give_up(cx, &outgoing, None, refused)
+            }
+            (Phase::Features(secured, from), Ns::Streams, "features") => {
+                outgoing.phase = Phase::Features(None, From::Fits);
+                return self.on_features(cx, outgoing, (secured, from), element);
+            }
+            (Phase::Starttls(starttls), Ns::Tls, "proceed") => {
+                let tls = outgoing.sought.tls();
+                outgoing.phase = Phase::Handshake(SecuredBy::Starttls(starttls));
+                self.state = State::Outgoing(outgoing);
+                // `poll` puts what stands behind into the event.
+                Event::Secure(tls, Vec::new())
+            }
+            (phase @ Phase::Starttls(_), Ns::Tls, "failure") => {
+                outgoing.phase = phase;
+                self.give_up(cx, &outgoing, None, AttemptError::StarttlsRefused)
+            }
+            (phase, ns, name) => {
+                outgoing.phase = phase;
+                self.state = State::Outgoing(outgoing);
+                self.fail(cx, misplaced(ns, name))
+            }
+        })
+    }
+
+    fn on_features(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut outgoing: Box<Outgoing>,
+        (secured, from): (Option<Secured>, From),
+        element: &Element,
+    ) -> Option<Event> {
+        if let From::Other(other) = from {
+            return Some(self.give_up(cx, &outgoing, None, AttemptError::OtherHost(other)));
+        }
+        let offered = features::starttls(element);
+        if let (None, Some(starttls)) = (&secured, offered) {
+            outgoing.phase = Phase::Starttls(starttls);
+            self.state = State::Outgoing(outgoing);
+            cx.say(|out| {
+                Writer::new(out)
+                    .open("starttls")
+                    .attribute("xmlns", Ns::Tls.uri())
+                    .close();
+            });
+            return None;
+        }
+        // Where TLS came first it is not begun again (XEP-0368 §3), whatever is offered.
+        cx.say(|out| out.extend_from_slice(CLOSING_TAG));
+        self.state = State::Closing(Closing::Listening);
+        Some(Event::Reached(Box::new((secured, features::read(element)))))
+    }
+
+    /// Ends a stream of ours, for something that is wrong on this side of the line or on the other.
+    pub(super) fn fail_outgoing(&mut self, cx: &mut Cx<'_>, violation: Violation) -> Event {
+        let State::Outgoing(outgoing) = core::mem::replace(&mut self.state, State::Closed) else {
+            return Event::Close;
+        };
+        let failure = if violation == Violation::Evicted {
+            AttemptError::Evicted
+        } else if violation == Violation::Timeout {
+            AttemptError::TimedOut(outgoing.awaited())
+        } else {
+            AttemptError::Broke(violation.error())
+        };
+        self.give_up(cx, &outgoing, Some(violation), failure)
+    }
+
+    /// Plaintext where a handshake belongs (RFC 6120 §5.4.3.1).
+    pub(super) fn outgoing_overheard(&mut self) -> Event {
+        self.state = State::Closed;
+        Event::Unreached(AttemptError::Plaintext)
+    }
+
+    /// The peer's closing tag, before we had what we wanted.
+    pub(super) fn on_peer_end(&mut self, cx: &mut Cx<'_>) -> Event {
+        let State::Outgoing(outgoing) = core::mem::replace(&mut self.state, State::Closed) else {
+            return Event::Close;
+        };
+        let event = self.give_up(cx, &outgoing, None, AttemptError::Ended(outgoing.awaited()));
+        self.state = State::Closed;
+        event
+    }
+
+    fn give_up(
+        &mut self,
+        cx: &mut Cx<'_>,
+        outgoing: &Outgoing,
+        violation: Option<Violation>,
+        failure: AttemptError,
+    ) -> Event {
+        self.forget_input();
+        self.state = State::Closed;
+        if outgoing.can_speak() {
+            if let Some(violation) = violation {
+                cx.say(|out| violation.write(out));
+            }
+            cx.say(|out| out.extend_from_slice(CLOSING_TAG));
+            self.state = State::Closing(match violation {
+                Some(Violation::Xml(_)) => Closing::Deaf,
+                Some(_) | None => Closing::Listening,
+            });
+        }
+        Event::Unreached(failure)
+    }
+
+    /// What is waited for from a peer that we connect to.
+    pub(crate) fn awaited(&self) -> Option<Awaited> {
+        match &self.state {
+            State::Outgoing(outgoing) => Some(outgoing.awaited()),
+            State::Client(_) | State::Closing(_) | State::Closed => None,
+        }
+    }
+}
