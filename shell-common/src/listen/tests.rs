@@ -34,6 +34,26 @@ fn all_threads_share_one_port_and_a_second_server_is_refused() {
     );
 }
 
+#[test]
+fn who_is_accepted_has_what_a_clients_socket_gets() {
+    for address in [
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+        Ipv6Addr::LOCALHOST.into(),
+    ] {
+        let listeners = open(&[at(address, 0, Opening::Clear)], 1, 16).unwrap();
+        let (listener, _) = &listeners[0][0];
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(is_waited_at(listener));
+        let (socket, _) = listener.accept().unwrap();
+        prepare_accepted(&socket).unwrap();
+        let socket = SockRef::from(&socket);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT_BYTES);
+    }
+}
+
 /// One of the addresses set aside for documentation (RFC 5737): no machine has it.
 #[test]
 fn an_address_that_somebody_chose_must_be_there() {

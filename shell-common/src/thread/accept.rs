@@ -77,7 +77,7 @@ impl<S: Sockets> Thread<S> {
                     self.turn_away(peer);
                     return true;
                 }
-                if let Err(error) = listen::prepare(&socket) {
+                if let Err(error) = listen::prepare_accepted(&socket) {
                     // The peer is gone already.
                     tracing::debug!("cannot set up a connection: {error}");
                     return true;
