@@ -242,11 +242,7 @@ pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
 /// As for `prepare`.
 #[cfg_attr(
     any(target_os = "linux", target_os = "android"),
-    expect(
-        clippy::missing_const_for_fn,
-        clippy::unnecessary_wraps,
-        reason = "it is so on Linux alone"
-    )
+    expect(clippy::missing_const_for_fn, reason = "it is so on Linux alone")
 )]
 pub fn prepare_accepted(socket: &impl AsFd) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -151,9 +151,8 @@ impl<S: Sockets> Thread<S> {
 
     /// Drops a connection; the core hears of it exactly once, since its slot is empty from then on.
     pub(super) fn drop_conn(&mut self, id: ConnId, how: Closed) {
-        if let Some(mut conn) = self.take(id) {
-            // Closing the socket would do; a failure changes nothing.
-            let _ = self.sockets.unwatch(&mut conn.socket);
+        if let Some(conn) = self.take(id) {
+            // A poller forgets a socket that is closed.
             conn.tell_unfinished(&mut self.core);
             drop(conn);
             self.core.input(Input::Closed { conn: id, how });

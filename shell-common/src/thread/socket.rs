@@ -36,7 +36,7 @@ pub trait Sockets: Debug + Sized + 'static {
     /// What the system says.
     fn watch(&mut self, socket: &mut Self::Socket, slot: usize) -> io::Result<()>;
 
-    /// From now on it is not.
+    /// From now on it is not; for a socket that goes to another thread. One that is dropped is not watched any more either.
     ///
     /// # Errors
     /// What the system says.
