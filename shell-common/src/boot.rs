@@ -83,6 +83,7 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         tracing::error!("{fault}");
     }
     let tls = Arc::new(certificates.tls);
+    let outgoing = Outgoing::of_system()?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Booted {
         config: Arc::new(settings.config.clone()),
@@ -93,9 +94,9 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         handshakes: Handshakes::start(),
         directories: directories.clone(),
         names: Names::start(settings.name_server),
-        outgoing: Outgoing,
+        outgoing: outgoing.clone(),
         control: Control::new(socket),
-        reload: Reload::new(file, wanted, settings, tls, directories, watch),
+        reload: Reload::new(file, wanted, settings, tls, directories, outgoing, watch),
         data,
     })
 }

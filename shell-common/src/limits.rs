@@ -73,6 +73,10 @@ pub const CLIENT_CERTIFICATE_BYTES: usize = 16 * 1024;
 /// Accounts of a host that the certificate of a client may name. People have a few, and each is a choice that the client has to make.
 pub const CLIENT_CERTIFICATE_NAMES: usize = 32;
 
+/// Certificates that a server may send behind its own. Real chains have one to three, some send their root, too; each may have to be looked at for
+/// each other. Their bytes are what one message of a handshake holds, 64 KiB.
+pub const SERVER_CERTIFICATES: usize = 10;
+
 /// Bytes of the names of authorities that go out with each handshake where clients are asked for a certificate. A name is about 100 bytes, and
 /// an operator has a few authorities. Of more none is named, and clients choose by themselves what they show.
 pub const CLIENT_AUTHORITY_NAMES_BYTES: usize = 4096;

@@ -18,7 +18,7 @@ use super::watch::Watch;
 use crate::config::Settings;
 use crate::ldap::Directories;
 use crate::rounds;
-use crate::tls::TlsHosts;
+use crate::tls::{Outgoing, TlsHosts};
 
 /// Where the configuration came from, and what is in use.
 #[derive(Clone, Debug)]
@@ -33,6 +33,7 @@ pub struct Reload {
     /// The certificates in use.
     tls: Arc<TlsHosts>,
     directories: Directories,
+    outgoing: Outgoing,
     watch: Watch,
 }
 
@@ -58,6 +59,7 @@ impl Reload {
         running: Settings,
         tls: Arc<TlsHosts>,
         directories: Directories,
+        outgoing: Outgoing,
         watch: Watch,
     ) -> Self {
         Self {
@@ -66,6 +68,7 @@ impl Reload {
             running,
             tls,
             directories,
+            outgoing,
             watch,
         }
     }
@@ -103,6 +106,10 @@ impl Reload {
         let unasked = self.directories.replace(&settings.directories);
         let mut reloaded = self.take(settings, certificates);
         reloaded.faults.extend(unasked);
+        if let Err(error) = self.outgoing.read_again() {
+            let fault = format!("whom this machine trusts could not be read again: {error}");
+            reloaded.faults.push(fault);
+        }
         Ok(reloaded)
     }
 

@@ -11,6 +11,7 @@ mod dhe;
 mod file;
 mod find;
 mod hosts;
+mod judge;
 mod keys;
 mod load;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
@@ -23,6 +23,7 @@ use super::CertError;
 use super::audit::{Remark, audit, audit_own};
 use super::certs::Certificate;
 use super::file::PemFile;
+use super::judge::AnyCertificate;
 use super::policy::{Policy, all_there_is};
 use super::shown::Shown;
 
@@ -47,7 +48,7 @@ pub(crate) struct Agreed {
 
 /// The authorities that are trusted.
 pub(crate) struct Roots {
-    store: Arc<RootCertStore>,
+    pub(super) store: Arc<RootCertStore>,
     /// Where they stand; `None` where this machine has none.
     pub(crate) file: Option<PathBuf>,
 }
@@ -131,7 +132,7 @@ pub(crate) fn probe(
     let name = server_name(host)?;
     let provider = Arc::new(all_there_is());
     let witness = Arc::new(Witness {
-        provider: Arc::clone(&provider),
+        any: AnyCertificate(Arc::clone(&provider)),
         chain: Mutex::default(),
     });
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -290,7 +291,7 @@ fn verdict(
 /// Remembers what it was shown, and takes it.
 #[derive(Debug)]
 struct Witness {
-    provider: Arc<CryptoProvider>,
+    any: AnyCertificate,
     chain: Mutex<Vec<CertificateDer<'static>>>,
 }
 
@@ -322,8 +323,7 @@ impl ServerCertVerifier for Witness {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, own, signed, known)
+        self.any.verify_tls12_signature(message, own, signed)
     }
 
     fn verify_tls13_signature(
@@ -332,13 +332,10 @@ impl ServerCertVerifier for Witness {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, own, signed, known)
+        self.any.verify_tls13_signature(message, own, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.any.supported_verify_schemes()
     }
 }

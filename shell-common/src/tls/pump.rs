@@ -1,6 +1,6 @@
-//! One server-side TLS connection without I/O: ciphertext in, plaintext and ciphertext out. Keeps no buffer while idle.
+//! One TLS connection without I/O, on either side: ciphertext in, plaintext and ciphertext out. Keeps no buffer while idle.
 //!
-//! The hello is read twice: by rustls' `Acceptor`, which tells the host (SNI), then by the unbuffered connection with that host's
+//! Where we are the server, the hello is read twice: by rustls' `Acceptor`, which tells the host (SNI), then by the unbuffered connection with that host's
 //! configuration. So the certificate is known, and with it `tls-server-end-point`. Knows nothing of sockets and XMPP.
 
 mod hello;
@@ -13,18 +13,21 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
+use rustls::client::UnbufferedClientConnection;
 use spondee_core::jid::Domain;
 use spondee_core::port::{Opening, TlsInfo};
 use spondee_core::sasl::ChannelBindings;
 
 use super::TlsHosts;
+use super::judge::Judge;
 use hello::{AwaitingHello, Hello};
 use session::{Session, Write};
 use step::shake;
 
 pub use step::{Step, Taken};
 
-/// A server-side TLS connection.
+/// A TLS connection.
 pub struct Pump {
     state: State,
 }
@@ -32,7 +35,7 @@ pub struct Pump {
 /// What one call of `receive` brought, beside the bytes it appended.
 #[derive(Debug, Default)]
 pub struct Received {
-    /// The handshake completed in this call: to be told before the plaintext.
+    /// The handshake completed in this call: to be told before the plaintext. On either side it is by what the peer sent.
     pub secured: Option<TlsInfo>,
     /// Why the certificate that the client has shown by then is as good as none: for the debug log.
     pub passed_over: Option<String>,
@@ -75,8 +78,10 @@ impl TlsError {
     }
 }
 
+/// A pump that asks begins as Handshaking, and never has a step that is dear.
+///
 /// ```text
-/// AwaitingHello --hello--> Handshaking --client's Finished--> Running --close()--> Closing
+/// AwaitingHello --hello--> Handshaking --both have Finished--> Running --close()--> Closing
 ///       |                    |     ^                             |                    |
 ///       |     dear, and bytes|     |resume()                     |                    |
 ///       |                    v     |                             |                    |
@@ -125,8 +130,23 @@ impl Pump {
         }
     }
 
+    /// Asks for TLS. The server's certificate is judged, and whatever it is the connection comes about: `TlsInfo::server` says.
+    pub(super) fn asking(config: Arc<ClientConfig>, judge: Judge) -> Result<Self, TlsError> {
+        let conn = UnbufferedClientConnection::new(config, judge.name.clone())?;
+        let bindings = ChannelBindings {
+            exporter: None,
+            end_point: None,
+        };
+        let session = Box::new(Session::client(conn, judge));
+        Ok(Self {
+            state: State::Handshaking(session, bindings),
+        })
+    }
+
     /// Takes all of `incoming` (which it may decrypt in place), appends what it decrypts to `plain` and what it owes the
     /// peer to `out`.
+    ///
+    /// Where we ask (`Outgoing::pump`) we speak first: whoever puts the pump in place calls this once with nothing, and finds our hello in `out`.
     ///
     /// # Errors
     /// Anything TLS forbids, and an unknown host. What stands in `out` should still be written, then the socket closed.
@@ -190,7 +210,7 @@ impl Pump {
     pub fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
         match &mut self.state {
             State::Running(session) => {
-                let sent = session.write(Write::Data(plain), out);
+                let sent = session.write(&Write::Data(plain), out);
                 if sent.is_err() {
                     self.state = State::Closed;
                 }
@@ -206,7 +226,7 @@ impl Pump {
     /// Appends close_notify, if the handshake got that far. After it nothing can be sent; what the peer still sends is taken.
     pub fn close(&mut self, out: &mut Vec<u8>) {
         self.state = match mem::replace(&mut self.state, State::Closed) {
-            State::Running(mut session) => match session.write(Write::CloseNotify, out) {
+            State::Running(mut session) => match session.write(&Write::CloseNotify, out) {
                 Ok(()) => State::Closing(session),
                 Err(_) => State::Closed,
             },

@@ -24,6 +24,7 @@ fn a_reload_keeps_what_only_a_restart_can_change() {
         running,
         Arc::default(),
         Directories::default(),
+        Outgoing::of_system().unwrap(),
         Watch::Off,
     );
     let settings = Settings::load(&file).unwrap();
@@ -106,7 +107,16 @@ fn running(certs: &Certs) -> Reload {
     assert_eq!(certificates.faults(), [""; 0]);
     let tls = Arc::new(certificates.tls);
     let directories = Directories::default();
-    Reload::new(Some(file), wanted, settings, tls, directories, watch)
+    let outgoing = Outgoing::of_system().unwrap();
+    Reload::new(
+        Some(file),
+        wanted,
+        settings,
+        tls,
+        directories,
+        outgoing,
+        watch,
+    )
 }
 
 fn serves(reloaded: &Reloaded, host: &str) -> bool {

@@ -114,7 +114,7 @@ impl AwaitingHello {
         let preference = host.preference(self.opening);
         let (config, cost) = preference.of(hello.cipher_suites(), groups);
         let conn = UnbufferedServerConnection::new(Arc::clone(config))?;
-        let session = Session::new(conn, cost, host.trust.clone());
+        let session = Session::server(conn, cost, host.trust.clone());
         let bindings = ChannelBindings {
             exporter: None,
             end_point: host.end_point.clone(),

@@ -3,29 +3,57 @@
 use std::mem;
 use std::sync::Arc;
 
+use rustls::CommonState;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::UnixTime;
-use rustls::server::UnbufferedServerConnection;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
-use spondee_core::port::ClientCertificate;
+use spondee_core::port::{ClientCertificate, ServerCertificate};
 
 use super::{Ended, TlsError};
 use crate::limits::TLS_UNCONSUMED_BYTES;
+use crate::tls::binding::tls_server_end_point;
 use crate::tls::clients::Trust;
 use crate::tls::hosts::Cost;
+use crate::tls::judge::Judge;
 
 /// A connection with a configuration.
 pub(super) struct Session {
-    pub(super) conn: UnbufferedServerConnection,
+    conn: Conn,
     /// Input rustls is not done with: a partial record, or the records of a partial handshake message. Empty, without
     /// memory, while idle.
     pub(super) tail: Vec<u8>,
     incoming: Incoming,
     /// Of its handshake.
     pub(super) cost: Cost,
-    /// Until then: who may say who the client is.
-    pub(super) trust: Option<Arc<Trust>>,
+    /// Until then: what the peer's certificate is looked at for.
+    pub(super) regard: Regard,
+}
+
+/// On which side we are.
+enum Conn {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+/// What a certificate is looked at for.
+pub(super) enum Regard {
+    Nothing,
+    /// Who the client is, where somebody may say so.
+    Client(Arc<Trust>),
+    /// Whether it is the server that was asked for.
+    Server(Box<Judge>),
+}
+
+/// What was found in it.
+pub(super) enum Found {
+    Nothing,
+    /// Who the client is, or why it is as good as none.
+    Client(Result<ClientCertificate, String>),
+    /// What is to be thought of the server, and its `tls-server-end-point`.
+    Server(ServerCertificate, Option<Vec<u8>>),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,24 +69,77 @@ pub(super) enum Write<'a> {
 }
 
 impl Session {
-    pub(super) const fn new(
+    /// We are asked.
+    pub(super) fn server(
         conn: UnbufferedServerConnection,
         cost: Cost,
         trust: Option<Arc<Trust>>,
     ) -> Self {
+        let regard = trust.map_or(Regard::Nothing, Regard::Client);
+        Self::new(Conn::Server(conn), cost, regard)
+    }
+
+    /// We ask. What costs milliseconds is not offered.
+    pub(super) fn client(conn: UnbufferedClientConnection, judge: Judge) -> Self {
+        let regard = Regard::Server(Box::new(judge));
+        Self::new(Conn::Client(conn), Cost::Cheap, regard)
+    }
+
+    const fn new(conn: Conn, cost: Cost, regard: Regard) -> Self {
         Self {
             conn,
             tail: Vec::new(),
             incoming: Incoming::Open,
             cost,
-            trust,
+            regard,
         }
     }
 
-    /// Who the client is, by the certificate that it has shown, or why that does not count.
-    pub(super) fn client(&mut self) -> Option<Result<ClientCertificate, String>> {
-        let trust = self.trust.take()?;
-        Some(trust.client(self.conn.peer_certificates()?, UnixTime::now()))
+    /// What was agreed on, as far as it is known.
+    pub(super) fn common(&self) -> &CommonState {
+        match &self.conn {
+            Conn::Server(conn) => conn,
+            Conn::Client(conn) => conn,
+        }
+    }
+
+    /// Looks at the certificate that the peer has shown. Once, behind the handshake.
+    pub(super) fn look(&mut self) -> Found {
+        let regard = mem::replace(&mut self.regard, Regard::Nothing);
+        let Some(shown) = self.common().peer_certificates() else {
+            return Found::Nothing;
+        };
+        let now = UnixTime::now();
+        match regard {
+            Regard::Nothing => Found::Nothing,
+            Regard::Client(trust) => Found::Client(trust.client(shown, now)),
+            Regard::Server(judge) => match judge.judge(shown, now) {
+                None => Found::Nothing,
+                Some(judged) => {
+                    let end_point = shown.first().and_then(|own| tls_server_end_point(own));
+                    Found::Server(judged, end_point)
+                }
+            },
+        }
+    }
+
+    fn take_records(
+        &mut self,
+        buffer: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Turn, TlsError> {
+        match &mut self.conn {
+            Conn::Server(conn) => take_records(conn, buffer, plain, out),
+            Conn::Client(conn) => take_records(conn, buffer, plain, out),
+        }
+    }
+
+    pub(super) fn write(&mut self, write: &Write<'_>, out: &mut Vec<u8>) -> Result<(), TlsError> {
+        match &mut self.conn {
+            Conn::Server(conn) => write_records(conn, &mut self.tail, write, out),
+            Conn::Client(conn) => write_records(conn, &mut self.tail, write, out),
+        }
     }
 
     pub(super) fn receive(
@@ -71,13 +152,13 @@ impl Session {
             return Ok(None);
         }
         let turn = if self.tail.is_empty() {
-            let turn = take_records(&mut self.conn, incoming, plain, out)?;
+            let turn = self.take_records(incoming, plain, out)?;
             self.tail = incoming.get(turn.used..).unwrap_or_default().to_vec();
             turn
         } else {
             let mut joined = mem::take(&mut self.tail);
             joined.extend_from_slice(incoming);
-            let turn = take_records(&mut self.conn, &mut joined, plain, out)?;
+            let turn = self.take_records(&mut joined, plain, out)?;
             self.tail = match turn.used {
                 0 => joined,
                 used if used < joined.len() => joined.split_off(used),
@@ -94,35 +175,72 @@ impl Session {
         }
         Ok(turn.ended)
     }
+}
 
-    pub(super) fn write(&mut self, write: Write<'_>, out: &mut Vec<u8>) -> Result<(), TlsError> {
-        loop {
-            // The tail goes along because rustls holds positions in it. All of it is known already, nothing new is found.
-            let UnbufferedStatus { discard, state } = self.conn.process_tls_records(&mut self.tail);
-            match state? {
-                ConnectionState::WriteTraffic(mut traffic) => {
-                    return match write {
-                        Write::Data(plain) => encrypt(&mut traffic, plain, out),
-                        Write::CloseNotify => append(out, CLOSE_NOTIFY_BYTES, |room| {
-                            traffic.queue_close_notify(room)
-                        }),
-                    };
-                }
-                ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out)?,
-                ConnectionState::TransmitTlsData(data) => data.done(),
-                other @ (ConnectionState::ReadTraffic(_)
-                | ConnectionState::ReadEarlyData(_)
-                | ConnectionState::BlockedHandshake
-                | ConnectionState::PeerClosed
-                | ConnectionState::Closed
-                | _) => {
-                    return Err(TlsError {
-                        message: format!("cannot send in state {other:?}"),
-                    });
-                }
+/// What rustls has for each side apart, although it does the same.
+trait Records {
+    type Data;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Records for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+}
+
+impl Records for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+}
+
+fn write_records(
+    conn: &mut impl Records,
+    tail: &mut Vec<u8>,
+    write: &Write<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), TlsError> {
+    loop {
+        // The tail goes along because rustls holds positions in it. All of it is known already, nothing new is found.
+        let UnbufferedStatus { discard, state } = conn.process(tail);
+        match state? {
+            ConnectionState::WriteTraffic(mut traffic) => {
+                return match write {
+                    Write::Data(plain) => encrypt(&mut traffic, plain, out),
+                    Write::CloseNotify => append(out, CLOSE_NOTIFY_BYTES, |room| {
+                        traffic.queue_close_notify(room)
+                    }),
+                };
             }
-            self.tail.drain(..discard.min(self.tail.len()));
+            ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out)?,
+            ConnectionState::TransmitTlsData(data) => data.done(),
+            other @ (ConnectionState::ReadTraffic(_)
+            | ConnectionState::ReadEarlyData(_)
+            | ConnectionState::BlockedHandshake
+            | ConnectionState::PeerClosed
+            | ConnectionState::Closed
+            | _) => {
+                return Err(TlsError {
+                    message: format!("cannot send in state {other:?}"),
+                });
+            }
         }
+        tail.drain(..discard.min(tail.len()));
     }
 }
 
@@ -135,7 +253,7 @@ struct Turn {
 
 /// Lets rustls take all complete records from `buffer`. After an error an alert for the peer stands in `out`.
 fn take_records(
-    conn: &mut UnbufferedServerConnection,
+    conn: &mut impl Records,
     buffer: &mut [u8],
     plain: &mut Vec<u8>,
     out: &mut Vec<u8>,
@@ -146,7 +264,7 @@ fn take_records(
     };
     loop {
         let rest = buffer.get_mut(turn.used..).unwrap_or_default();
-        let UnbufferedStatus { mut discard, state } = conn.process_tls_records(rest);
+        let UnbufferedStatus { mut discard, state } = conn.process(rest);
         let state = match state {
             Ok(state) => state,
             Err(error) => {
@@ -189,8 +307,8 @@ fn take_records(
 /// Appends the alert that rustls has queued with an error, if any.
 ///
 /// The alert is the last thing a connection says. rustls must not be asked again after it: it would read on, and fail again.
-fn encode_alert(conn: &mut UnbufferedServerConnection, rest: &mut [u8], out: &mut Vec<u8>) {
-    while let Ok(ConnectionState::EncodeTlsData(mut data)) = conn.process_tls_records(rest).state {
+fn encode_alert(conn: &mut impl Records, rest: &mut [u8], out: &mut Vec<u8>) {
+    while let Ok(ConnectionState::EncodeTlsData(mut data)) = conn.process(rest).state {
         let start = out.len();
         if encode(&mut data, out).is_err() || out.get(start..).is_none_or(is_alert) {
             return;

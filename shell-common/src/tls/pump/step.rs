@@ -6,7 +6,7 @@ use rustls::ProtocolVersion;
 use spondee_core::port::{TlsInfo, TlsVersion};
 use spondee_core::sasl::ChannelBindings;
 
-use super::session::Session;
+use super::session::{Found, Session};
 use super::{Received, State, TlsError};
 use crate::tls::binding::{take_exporter_secret, tls_exporter};
 use crate::tls::hosts::Cost;
@@ -78,7 +78,7 @@ pub(super) fn shake(
     }
 }
 
-/// `Session::receive` until the client's Finished.
+/// `Session::receive` until both have said Finished.
 fn handshake(
     mut session: Box<Session>,
     mut bindings: ChannelBindings,
@@ -91,11 +91,11 @@ fn handshake(
     let secret = take_exporter_secret();
     let ended = outcome?;
 
-    // The secret comes with our own Finished, one flight before the client's.
-    if let (Some(secret), Some(suite)) = (secret, session.conn.negotiated_cipher_suite()) {
+    // The secret comes with the server's Finished, for a server one flight before the client's.
+    if let (Some(secret), Some(suite)) = (secret, session.common().negotiated_cipher_suite()) {
         bindings.exporter = tls_exporter(&secret, suite);
     }
-    if session.conn.is_handshaking() {
+    if session.common().is_handshaking() {
         let state = State::Handshaking(session, bindings);
         return Ok((
             state,
@@ -105,7 +105,7 @@ fn handshake(
             },
         ));
     }
-    let version = match session.conn.protocol_version() {
+    let version = match session.common().protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
         Some(ProtocolVersion::TLSv1_2) => TlsVersion::V1_2,
         other => {
@@ -114,16 +114,21 @@ fn handshake(
             });
         }
     };
-    let (client, passed_over) = match session.client() {
-        None => (None, None),
-        Some(Ok(client)) => (Some(Box::new(client)), None),
-        Some(Err(why)) => (None, Some(why)),
-    };
+    let (mut client, mut server, mut passed_over) = (None, None, None);
+    match session.look() {
+        Found::Nothing => {}
+        Found::Client(Ok(found)) => client = Some(Box::new(found)),
+        Found::Client(Err(why)) => passed_over = Some(why),
+        Found::Server(judged, end_point) => {
+            server = Some(Box::new(judged));
+            bindings.end_point = end_point;
+        }
+    }
     let secured = Some(TlsInfo {
         version,
         bindings,
         client,
-        server: None,
+        server,
     });
     let received = Received {
         secured,

@@ -141,5 +141,5 @@ fn what_is_known_of_a_client_goes_when_the_handshake_ends() {
     let State::Running(session) = &pump.state else {
         panic!("{pump:?}");
     };
-    assert!(session.trust.is_none());
+    assert!(matches!(session.regard, session::Regard::Nothing));
 }
