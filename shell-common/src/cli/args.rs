@@ -1,6 +1,7 @@
 //! What can be written behind `spondee`, and what `--help` says of it.
 
 mod certs;
+mod reach;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use spondee_core::time::parse_xep0082;
 use crate::config::{AMBIGUOUS, is_ambiguous, seconds};
 
 pub(super) use certs::{CertTask, CheckTask, Toward};
+pub(super) use reach::Whom;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -82,6 +84,9 @@ What cannot be used is not taken over: a host keeps the certificate it had. What
     /// Look for mistakes
     #[command(subcommand)]
     Check(CheckTask),
+    /// Have the server that runs find out whether and how a domain can be reached
+    #[command(after_help = reach::EXAMPLES)]
+    Reach(Whom),
     /// Print a configuration with every option, its default and what it does
     #[command(after_help = "Example:\n  spondee example-config > spondee.toml")]
     ExampleConfig,

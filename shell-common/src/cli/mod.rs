@@ -1,5 +1,5 @@
 //! The command line: `spondee [serve]`, `spondee user …`, `spondee archive …`, `spondee passwords upgrade`, `spondee cert …`, `spondee check …`,
-//! `spondee reload`, `spondee example-config`.
+//! `spondee reach`, `spondee reload`, `spondee example-config`.
 //!
 //! Everything goes through `main_with`, which is given its arguments, streams and surroundings and returns the exit code: tests
 //! call it as a shell's `main` does. Errors are sentences that say what to do.
@@ -11,6 +11,7 @@ mod check;
 mod failure;
 mod password;
 mod passwords;
+mod reach;
 mod reload;
 mod serve;
 mod source;
@@ -217,6 +218,7 @@ fn perform(
         Some(Task::Check(CheckTask::Certs { hosts, print })) => {
             check::certs::perform(&find(args.config), &hosts, print.form(), console)
         }
+        Some(Task::Reach(whom)) => reach::perform(&whom, &find(args.config), console),
         Some(Task::Reload) => reload::perform(&find(args.config), console),
         Some(Task::Cert(task)) => cert::perform(task, &find(args.config), console),
         Some(Task::Check(CheckTask::Tls {

@@ -6,6 +6,7 @@ mod import;
 mod show;
 
 pub(super) use erase::{Left, leave_nothing};
+pub(super) use show::visible;
 
 use std::io::{self, Write};
 

@@ -4,9 +4,10 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use spondee_core::port::{Command, CommandResult};
+use spondee_core::port::{Command, CommandError, CommandResult};
 use zeroize::Zeroizing;
 
+use super::wire::reach::Reach;
 use super::wire::{Answer, Reloaded, Request};
 use crate::limits::{CONTROL_ANSWER_BYTES, CONTROL_IDLE, CONTROL_REACH};
 use crate::remedy::explain;
@@ -54,6 +55,29 @@ pub fn reload(socket: &Path) -> Result<Reloaded, CallError> {
         Err(why) => why,
         Ok(_) => "the server cannot reload now; look into its log".to_owned(),
     }))
+}
+
+/// Asks the server behind `socket` to reach a domain, as `command` says.
+///
+/// # Errors
+/// There is no server, or its answer did not come.
+pub(crate) fn reach(
+    socket: &Path,
+    command: &Command,
+) -> Result<Result<Box<Reach>, CommandError>, CallError> {
+    let stream = connect(socket)?;
+    let lost = |error: &dyn std::fmt::Display| {
+        CallError::Lost(format!("the server did not answer ({error})"))
+    };
+    let request = Request::try_from(command).map_err(|error| lost(&error))?;
+    let answer = ask(&stream, &request).map_err(|error| lost(&error))?;
+    if let Answer::Reached { reach } = answer {
+        return Ok(Ok(reach));
+    }
+    match answer.into_result().map_err(CallError::Lost)? {
+        Ok(_) => Err(lost(&"it said something else")),
+        Err(error) => Ok(Err(error)),
+    }
 }
 
 fn connect(socket: &Path) -> Result<UnixStream, CallError> {

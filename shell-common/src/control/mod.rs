@@ -68,9 +68,11 @@ use crate::log::{Cause, Subject, may_write};
 use crate::mailbox::{Letter, Mailbox};
 use crate::remedy::explain;
 
+pub(crate) use client::reach;
 pub use client::{CallError, call, reload};
 pub(crate) use wire::Details;
 pub use wire::Reloaded;
+pub(crate) use wire::reach as reaching;
 use wire::{Answer, Asked, Refusal, Request};
 
 /// The socket's name in a data directory.

@@ -3,8 +3,10 @@ use std::time::Duration;
 
 use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{
-    ArchiveSize, ArchiveTask, Availability, CommandError, CommandReply, Contacts, Device,
-    LastActivity, Line, Show, UserDetails, UserEntry,
+    self, ArchiveSize, ArchiveTask, Asked, Attempt, AttemptError, AttemptOutcome, Availability,
+    CommandError, CommandReply, Contacts, Device, Features, LastActivity, Line, Lookup, Opening,
+    Protocol, Reached, Resolved, Secured, SecuredBy, ServerCertificate, Show, Target, TlsVersion,
+    UserDetails, UserEntry, Verdict,
 };
 use spondee_core::sasl::{Form, Held, Status, Tombstones};
 use spondee_core::secret::Secret;
@@ -253,6 +255,7 @@ fn every_error_comes_back_as_itself() {
         CommandError::NoSuchSession,
         CommandError::NoSuchUser,
         CommandError::Password,
+        CommandError::Reaching,
         CommandError::Store,
         CommandError::Unknown,
     ] {
@@ -463,4 +466,68 @@ fn whoever_asks_for_a_reload_is_told_what_came_of_one_that_began_later() {
     later.answer(&outcome);
     assert_eq!(second.join().unwrap(), outcome);
     assert!(server.control.reload_asked().is_none());
+}
+
+#[test]
+fn what_came_of_reaching_a_domain_comes_as_it_is() {
+    let server = Server::start();
+    let domain = Domain::parse("x.example").unwrap();
+    let command = Command::Reach {
+        domain: domain.clone(),
+        service: Protocol::XmppServer,
+    };
+    let path = server.control.path().to_owned();
+    let asking = thread::spawn(move || reach(&path, &command).unwrap());
+    let (_, id, arrived) = server.commands.recv().unwrap();
+    let Command::Reach {
+        domain: of,
+        service,
+    } = arrived
+    else {
+        panic!("{arrived:?}");
+    };
+    assert_eq!((of, service), (domain, Protocol::XmppServer));
+    let target = Target {
+        name: "x.example".into(),
+        port: 5270,
+        opening: Opening::Tls,
+    };
+    let to = "192.0.2.1:5270".parse().unwrap();
+    let attempt = |outcome| Attempt {
+        target: target.clone(),
+        to,
+        outcome,
+    };
+    let told = port::Reach {
+        asked: vec![Asked {
+            lookup: Lookup::Services("_xmpps-server._tcp.x.example".into()),
+            outcome: Some(Resolved::NoService),
+        }],
+        attempts: vec![
+            attempt(AttemptOutcome::Failed(AttemptError::Tls)),
+            attempt(AttemptOutcome::Reached),
+        ],
+        outcome: Ok(Box::new(Reached {
+            target: target.clone(),
+            at: to,
+            tls: Some(Secured {
+                by: SecuredBy::DirectTls,
+                version: TlsVersion::V1_2,
+                certificate: Some(Box::new(ServerCertificate {
+                    verdict: Verdict::OtherName,
+                    fingerprint: [0x0f; 32],
+                })),
+            }),
+            features: Features::default(),
+        })),
+    };
+    let reply = CommandReply::Reached(Box::new(told.clone()));
+    server.control.answer(id, Ok(reply));
+    let came = asking.join().unwrap().unwrap();
+    assert_eq!(*came, reaching::Reach::from(told));
+    let json = serde_json::to_value(&*came).unwrap();
+    let tls = &json["outcome"]["reached"]["tls"];
+    assert_eq!(tls["certificate"]["verdict"], "other-name");
+    assert_eq!(tls["certificate"]["sha256"], "0f".repeat(32));
+    assert_eq!(json["attempts"][0]["outcome"], "tls-failed");
 }

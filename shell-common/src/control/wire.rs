@@ -3,7 +3,7 @@
 mod archive;
 mod details;
 mod import;
-mod reach;
+pub(crate) mod reach;
 
 use std::borrow::Cow;
 

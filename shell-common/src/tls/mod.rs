@@ -44,4 +44,4 @@ pub(crate) use policy::lacks_group_for_12;
 pub use policy::{ClientAuth, Dhe, HostPolicy, Policies, Policy, Suites, Versions};
 pub(crate) use probe::{Agreed, Probed, Roots, probe, to_ascii};
 pub use pump::{Ended, Pump, Received, Step, Taken, TlsError};
-pub(crate) use shown::Shown;
+pub(crate) use shown::{Shown, colons};

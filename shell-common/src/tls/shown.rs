@@ -251,7 +251,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Hexadecimal digits, each two behind a colon.
-fn colons(hex: &str) -> String {
+pub(crate) fn colons(hex: &str) -> String {
     let mut text = String::new();
     for (index, digit) in hex.chars().enumerate() {
         if index > 0 && index % 2 == 0 {

@@ -373,7 +373,11 @@ fn what_comes_behind_proceed_is_tls_and_nothing_said_before_is_believed() {
     stage.say(0, &starttls);
     stage.say(0, PROCEED);
     stage.secure(0);
-    assert!(stage.heard(0).contains("to='a.example'"));
+    let said = stage.heard(0);
+    assert!(
+        said.starts_with("<?xml version='1.0'?><stream:stream"),
+        "{said}"
+    );
     stage.say(0, HEADER);
     // STARTTLS again, below TLS, is not taken.
     let again = FEATURES.replace(
@@ -683,6 +687,39 @@ fn a_server_is_reached_as_a_server() {
     let reached = stage.answer().unwrap().outcome.unwrap();
     assert_eq!(&*reached.features.all[0].name, "dialback");
     stage.end();
+}
+
+#[test]
+fn our_header_says_what_is_asked_of_who_begins_and_nothing_else() {
+    let mut stage =
+        Stage::at(&[("tls:b.example", &["192.0.2.1"])]).doors(&[("192.0.2.1:5222", Door::Opens)]);
+    stage.ask("a.example");
+    stage.secure(0);
+    let said = stage.heard(0);
+    assert_eq!(
+        said,
+        "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' \
+         xml:lang='en' to='a.example'>"
+    );
+}
+
+#[test]
+fn a_stream_whose_response_is_of_a_lower_version_is_closed() {
+    for version in ["", " version='0.9'"] {
+        let mut stage =
+            Stage::at(&[("b.example", &["192.0.2.1"])]).doors(&[("192.0.2.1:5222", Door::Opens)]);
+        stage.ask("a.example");
+        stage.heard(0);
+        let said = stage.say(
+            0,
+            &HEADER.replace(" version='1.0' ", &format!("{version} ")),
+        );
+        assert!(said.contains("<unsupported-version"), "{said}");
+        assert!(said.ends_with(END), "{said}");
+        let reach = stage.answer().unwrap();
+        assert_eq!(reach.outcome, Err(Unreached::Unsuccessful));
+        stage.end();
+    }
 }
 
 #[test]

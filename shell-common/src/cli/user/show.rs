@@ -230,7 +230,7 @@ fn spoken(time: Duration) -> String {
 }
 
 /// On one line, every character of it seen or written as an escape; so is the backslash, which begins those.
-fn visible(text: &str) -> String {
+pub(in crate::cli) fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for c in text.chars() {
         if is_plain(c) && c != '\\' {

@@ -11,7 +11,7 @@ use spondee_core::port::{
 /// `Protocol`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in super::super) enum As {
+pub(in crate::control) enum As {
     Client,
     Server,
 }
