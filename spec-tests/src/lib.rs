@@ -58,3 +58,4 @@ pub mod simulator;
 pub mod slapd;
 pub mod strace;
 pub mod talk;
+pub mod unbound;

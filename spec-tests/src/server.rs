@@ -430,6 +430,12 @@ impl Stopped {
         &self.binary
     }
 
+    /// Where it will listen for streams that begin in clear, and for those that begin with TLS.
+    #[must_use]
+    pub const fn addresses(&self) -> [SocketAddr; 2] {
+        [self.clear, self.tls]
+    }
+
     /// Where it keeps its data.
     #[must_use]
     pub fn data(&self) -> PathBuf {

@@ -4,91 +4,44 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::IpAddr;
+use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use spec_tests::ca::Authority;
 use spec_tests::client::PATIENCE;
 use spec_tests::program::left_out;
 use spec_tests::server::{Scratch, Server, free_addresses};
+use spec_tests::unbound::Unbound;
 use spondee_core::arena::Arena;
 use spondee_core::port::{Lookup, Resolved, Source, Ticket};
 use spondee_shell_common::dns::{NameServer, Names, ResolvConf, look_up, order, roll};
 use spondee_shell_common::mailbox::{Letter, Mailbox};
 
-/// A name server that runs. Ended when dropped.
-struct Unbound {
-    child: Child,
-    address: SocketAddr,
-    _scratch: Scratch,
+/// As a command asks.
+fn by_command(unbound: &Unbound, lookup: Lookup) -> Resolved {
+    let conf = ResolvConf::of(NameServer(unbound.address()));
+    look_up(&conf, &[lookup]).remove(0).resolved
 }
 
-impl Unbound {
-    /// One that knows these records and nothing else.
-    fn start(records: &[String]) -> Self {
-        let scratch = Scratch::new().unwrap();
-        let [address] = free_addresses().unwrap();
-        let data: String = records
-            .iter()
-            .map(|record| format!("  local-data: '{record}'\n"))
-            .collect();
-        let config = format!(
-            "server:\n  interface: 127.0.0.1@{}\n  do-daemonize: no\n  username: \"\"\n  chroot: \"\"\n  pidfile: \"\"\n  \
-             use-syslog: no\n  verbosity: 0\n  module-config: \"iterator\"\n  local-zone: \"example.\" static\n{data}\
-             remote-control:\n  control-enable: no\n",
-            address.port()
-        );
-        let file = scratch.path().join("unbound.conf");
-        fs::write(&file, config).unwrap();
-        let mut command = Command::new("/usr/sbin/unbound");
-        command.arg("-d").arg("-c").arg(file);
-        let child = command
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut unbound = Self {
-            child,
-            address,
-            _scratch: scratch,
-        };
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(address).is_err() {
-            let ended = unbound.child.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < deadline, "no unbound");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        unbound
-    }
-
-    /// As a command asks.
-    fn by_command(&self, lookup: Lookup) -> Resolved {
-        let conf = ResolvConf::of(NameServer(self.address));
-        look_up(&conf, &[lookup]).remove(0).resolved
-    }
-
-    /// As a shard does.
-    fn by_thread(&self, lookup: Lookup) -> Resolved {
-        let names = Names::start(Some(NameServer(self.address)));
-        let (sender, letters) = channel();
-        let mailbox: Arc<dyn Mailbox> = Arc::new(Letters(Mutex::new(sender)));
-        let ticket = Arena::<Ticket, ()>::default().insert(());
-        names.resolve(&mailbox, ticket, lookup).unwrap();
-        match letters.recv_timeout(PATIENCE).unwrap() {
-            Letter::Resolved(of, resolved) if of == ticket => resolved,
-            letter @ (Letter::Census
-            | Letter::Command(..)
-            | Letter::Derived(..)
-            | Letter::Evict(_)
-            | Letter::Handshake(..)
-            | Letter::Judged(..)
-            | Letter::Resolved(..)
-            | Letter::Stored(..)) => panic!("{letter:?}"),
-        }
+/// As a shard does.
+fn by_thread(unbound: &Unbound, lookup: Lookup) -> Resolved {
+    let names = Names::start(Some(NameServer(unbound.address())));
+    let (sender, letters) = channel();
+    let mailbox: Arc<dyn Mailbox> = Arc::new(Letters(Mutex::new(sender)));
+    let ticket = Arena::<Ticket, ()>::default().insert(());
+    names.resolve(&mailbox, ticket, lookup).unwrap();
+    match letters.recv_timeout(PATIENCE).unwrap() {
+        Letter::Resolved(of, resolved) if of == ticket => resolved,
+        letter @ (Letter::Census
+        | Letter::Command(..)
+        | Letter::Derived(..)
+        | Letter::Evict(_)
+        | Letter::Handshake(..)
+        | Letter::Judged(..)
+        | Letter::Resolved(..)
+        | Letter::Stored(..)) => panic!("{letter:?}"),
     }
 }
 
@@ -101,13 +54,6 @@ impl Mailbox for Letters {
         for letter in letters {
             self.0.lock().unwrap().send(letter).unwrap();
         }
-    }
-}
-
-impl Drop for Unbound {
-    fn drop(&mut self) {
-        // It is gone either way.
-        let _ended = self.child.kill().and_then(|()| self.child.wait());
     }
 }
 
@@ -131,8 +77,8 @@ fn names_become_addresses_and_services_become_targets_in_their_order() {
     records.extend((0..60).map(|n| {
         format!("_xmpp-server._tcp.many.example. 300 IN SRV 1 1 {n} a-rather-long-name-of-target-{n}.example.")
     }));
-    let unbound = Unbound::start(&records);
-    for ask in [Unbound::by_command, Unbound::by_thread] {
+    let unbound = Unbound::start(&records).unwrap();
+    for ask in [by_command, by_thread] {
         holds(&|lookup| ask(&unbound, lookup));
     }
 }
@@ -193,9 +139,10 @@ fn check_tls_goes_where_srv_records_lead() {
             server.tls.port()
         ),
         "_xmpp-server._tcp.chat.example. 300 IN SRV 0 0 0 .".to_owned(),
-    ]);
+    ])
+    .unwrap();
     let (ask, ca) = (
-        unbound.address.to_string(),
+        unbound.address().to_string(),
         authority.path().display().to_string(),
     );
     let check = |domain: &str| {
