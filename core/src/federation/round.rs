@@ -213,10 +213,13 @@ impl Round {
 
     /// An attempt has a connection.
     pub fn connected(&mut self, attempt: usize) -> Vec<Step> {
-        let Phase::Race(_, race) = &self.phase else {
-            return vec![Step::Close(attempt)];
+        let losers = match &self.phase {
+            Phase::Race(_, race) => race.win(attempt),
+            // It is known.
+            Phase::Stream(of) if *of == attempt => return Vec::new(),
+            Phase::Services | Phase::Addresses(_) | Phase::Stream(_) | Phase::Over => None,
         };
-        let Some(losers) = race.win(attempt) else {
+        let Some(losers) = losers else {
             return vec![Step::Close(attempt)];
         };
         for loser in &losers {

@@ -279,6 +279,7 @@ fn who_comes_second_or_never_ran_is_closed() {
     played.pass(RACE_DELAY);
     assert_eq!(played.round.connected(7), [Step::Close(7)]);
     assert_eq!(played.round.connected(1), [Step::Close(0)]);
+    assert_eq!(played.round.connected(1), []);
     assert_eq!(played.round.connected(0), [Step::Close(0)]);
 }
 

@@ -8,6 +8,7 @@ mod cursor;
 mod jid;
 mod peer;
 mod phrase;
+mod reaching;
 #[cfg(test)]
 mod replay;
 mod sasl;

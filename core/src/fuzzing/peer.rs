@@ -30,6 +30,8 @@ const LIMITS: ScanLimits = ScanLimits {
 pub(super) struct Peer {
     /// Its end of the connection.
     pub(super) line: testing::Peer,
+    /// Who wanted that.
+    pub(super) side: Side,
     /// What it sent and nobody read yet.
     pub(super) backlog: Vec<u8>,
     /// Whether it reads what it is sent.
@@ -54,6 +56,15 @@ pub(super) struct Peer {
     document: usize,
     version: Version,
     end: Course,
+}
+
+/// Who wanted the connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Side {
+    /// It did.
+    Client,
+    /// The core did: it is a server.
+    Server,
 }
 
 /// Whether it reads.
@@ -94,9 +105,10 @@ pub(super) struct Received {
 }
 
 impl Peer {
-    pub(super) fn new(line: testing::Peer) -> Self {
+    pub(super) fn new(line: testing::Peer, side: Side) -> Self {
         Self {
             line,
+            side,
             backlog: Vec::new(),
             ears: Ears::Open,
             stream: Course::On,
@@ -137,7 +149,11 @@ impl Peer {
             match token {
                 Ok(None) => {}
                 Ok(Some(Token::Header(header))) => {
-                    assert!(header.id.is_some() && header.from.is_some(), "{header:?}");
+                    let is_fit = match self.side {
+                        Side::Client => header.id.is_some() && header.from.is_some(),
+                        Side::Server => header.id.is_none() && header.to.is_some(),
+                    };
+                    assert!(is_fit, "{header:?}");
                     self.version = match header.version.as_deref() {
                         Some("1.0") => Version::Present,
                         Some(_) | None => Version::Past,
@@ -155,6 +171,10 @@ impl Peer {
         let ns = element.ns();
         let refused = ns == Ns::Streams && element.name() == "error";
         assert!(self.version == Version::Present || refused, "{element:?}");
+        if self.side == Side::Server {
+            assert!(matches!(ns, Ns::Streams | Ns::Tls), "{element:?}");
+            return None;
+        }
         if ns == Ns::Client {
             if element.name() != "presence" {
                 let size = element.raw().len() - addresses(&element);

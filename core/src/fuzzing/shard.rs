@@ -1,4 +1,4 @@
-//! `shard`: several clients of several accounts on two shards, administrators, and a shell that takes its time.
+//! `shard`: several clients of several accounts on two shards, administrators, servers that are reached, and a shell that takes its time.
 //!
 //! The first byte chooses configuration and the number of shards; each step behind it is one byte that says what happens,
 //! followed by whatever that needs. The highest bit of that byte holds the shell up: it does nothing until the next step.
@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::cursor::Cursor;
 use super::peer::{Ears, Speech};
 use super::phrase;
+use super::reaching;
 use super::world::{ACCOUNTS, Answer, HOSTS, PASSWORDS, World, account};
 use crate::jid::Domain;
 use crate::port::{Closed, Command, Opening};
@@ -95,6 +96,7 @@ fn step(world: &mut World, what: u8, bytes: &mut Cursor<'_>) {
             let peer = peer(world, bytes);
             world.evict(peer);
         }
+        126..=127 => reaching::step(world, bytes),
         _ => {}
     }
 }

@@ -10,8 +10,8 @@ use crate::federation::{Round, RoundKey, Step, roll};
 use crate::jid::Domain;
 use crate::limits::REACHES;
 use crate::port::{
-    Action, AttemptError, CloseReason, Closed, CommandError, CommandReply, ConnId, Features,
-    Lookup, LookupError, Protocol, Reach, Reached, Resolved, Secured, Ticket, Unreached,
+    Action, AttemptError, Awaited, CloseReason, Closed, CommandError, CommandReply, ConnId,
+    Features, Lookup, LookupError, Protocol, Reach, Reached, Resolved, Secured, Ticket, Unreached,
 };
 use crate::stream::{Sought, Stream, Violation};
 use crate::time::Now;
@@ -161,6 +161,9 @@ impl Shard {
                     .bug("somebody else's connection is said to be one of ours");
             }
         };
+        if connection.stream.awaited() != Some(Awaited::Connection) {
+            return self.fx.bug("a connection is said to be open once more");
+        }
         if let Some(reaching) = self.reaches.get_mut(key) {
             let losers = reaching.round.connected(attempt);
             self.step(now, key, losers);

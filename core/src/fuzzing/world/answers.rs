@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Conduct, World};
-use crate::fuzzing::peer::{Course, Ears, Peer};
-use crate::limits::FLOW_PATIENCE;
-use crate::port::{Closed, Input};
+use crate::fuzzing::peer::{Course, Ears, Peer, Side};
+use crate::limits::{FLOW_PATIENCE, ROUND};
+use crate::port::{Closed, Command, Input, Resolved, Source};
 use crate::store::Reply;
 use crate::testing::Mesh;
 
@@ -48,6 +48,9 @@ impl World {
             } else if let Input::Derived { ticket, .. } = input {
                 let outcome = Ok(vec![Reply::Done]);
                 Some(Input::Stored { ticket, outcome })
+            } else if let Input::Resolved { ticket, outcome } = &input {
+                let (ticket, outcome) = (*ticket, other_kind(outcome));
+                Some(Input::Resolved { ticket, outcome })
             } else {
                 None
             };
@@ -109,6 +112,14 @@ impl World {
     pub(in crate::fuzzing) fn end(mut self) {
         let mut waits = 0;
         self.settle();
+        if self
+            .commands
+            .values()
+            .any(|one| matches!(one, Command::Reach { .. }))
+        {
+            self.wait(ROUND);
+            self.settle();
+        }
         // More than anybody waits for others, or can have ahead of its rate.
         let slowed = |world: &Self| world.world.residue().iter().any(|left| left[6] > 0);
         let limits = self.world.config().limits.clone();
@@ -132,6 +143,7 @@ impl World {
             let stuck = self
                 .peers
                 .iter()
+                .filter(|peer| peer.side == Side::Client)
                 .find(|peer| peer.stream == Course::On && self.world.seat(peer.line).is_some());
             assert!(stuck.is_none(), "not answered: {stuck:?}");
             assert!(self.commands.is_empty(), "{:?}", self.commands);
@@ -163,6 +175,10 @@ impl World {
         let Some(peer) = self.peers.get(at) else {
             return;
         };
+        if peer.side == Side::Server {
+            // It has had its time.
+            return;
+        }
         let waits = peer.stream == Course::On
             && self.world.seat(peer.line).is_some()
             && !self.world.reads(peer.line);
@@ -170,5 +186,17 @@ impl World {
         self.set_ears(at, Ears::Open);
         self.say(at, b"]]></stream:stream>");
         self.drain();
+    }
+}
+
+/// What a resolver would say to another question.
+fn other_kind(outcome: &Resolved) -> Resolved {
+    match outcome {
+        Resolved::Addresses(..) => Resolved::NoService,
+        Resolved::Services(_)
+        | Resolved::NoService
+        | Resolved::NoName
+        | Resolved::NoData
+        | Resolved::Failed(_) => Resolved::Addresses(vec![[192, 0, 2, 1].into()], Source::Dns),
     }
 }

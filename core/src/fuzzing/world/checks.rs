@@ -4,10 +4,12 @@ use alloc::vec::Vec;
 
 use super::setup::QUEUE_SLACK;
 use super::{Conduct, World};
-use crate::fuzzing::peer::{Course, Received, Speech};
+use crate::fuzzing::peer::{Course, Received, Side, Speech};
 use crate::jid::{BareJid, Jid};
+use crate::limits::{REACH_FEATURES_TOLD, ROUND_CONNECTS, ROUND_TARGETS};
 use crate::port::{
-    Action, Command, CommandId, CommandReply, CommandResult, ConnId, Note, Standing,
+    Action, AttemptOutcome, Command, CommandId, CommandReply, CommandResult, ConnId, Note, Reach,
+    Standing,
 };
 use crate::stanza::{IqType, Kind, MessageType, PresenceType};
 
@@ -63,6 +65,7 @@ impl World {
             None
         };
         self.world.carry_out(shard, action);
+        self.meet_servers();
         for at in 0..self.peers.len() {
             self.hear(at);
         }
@@ -77,7 +80,9 @@ impl World {
         {
             let connection = self.connection(peer.line);
             assert_eq!(connection, Course::On, "closed twice");
-            assert_eq!(peer.stream, Course::Over, "closed without a word");
+            // Of connections of its own the core says nothing but what a command is answered with.
+            let told = peer.stream == Course::Over || peer.side == Side::Server;
+            assert!(told, "closed without a word");
         }
     }
 
@@ -161,6 +166,9 @@ impl World {
     /// Before a command that puts people out is answered, they are out.
     fn answered(&mut self, id: CommandId, result: &CommandResult) {
         let command = self.commands.remove(&id).expect("answered once");
+        if let Ok(CommandReply::Reached(reach)) = result {
+            check_reach(reach);
+        }
         let gone: &BareJid = match &command {
             Command::Delete { account }
             | Command::Disable { account }
@@ -253,5 +261,19 @@ impl World {
             assert_eq!(peer.stream, Course::On, "signed in after the end");
             peer.account = Some(account);
         }
+    }
+}
+
+/// What is told of reaching a domain is bounded, and agrees with itself.
+fn check_reach(reach: &Reach) {
+    assert!(reach.attempts.len() <= ROUND_CONNECTS, "{reach:?}");
+    assert!(reach.asked.len() <= ROUND_TARGETS + 2, "{reach:?}");
+    let reached = reach.attempts.iter();
+    let reached = reached.filter(|attempt| attempt.outcome == AttemptOutcome::Reached);
+    assert_eq!(reached.count(), usize::from(reach.outcome.is_ok()));
+    if let Ok(reached) = &reach.outcome {
+        let features = &reached.features;
+        assert!(features.all.len() <= REACH_FEATURES_TOLD);
+        assert!(features.mechanisms.len() <= REACH_FEATURES_TOLD);
     }
 }

@@ -11,16 +11,21 @@ mod setup;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::peer::{Course, Ears, Peer};
+use super::peer::{Course, Ears, Peer, Side};
 use crate::entropy::Entropy;
 use crate::jid::{BareJid, Jid};
-use crate::port::{Closed, Command, CommandId, Input, Opening, Standing};
+use crate::port::{
+    Closed, Command, CommandId, ConnectError, Input, Lookup, Opening, Resolved, Standing,
+};
 use crate::sasl::{Credentials, Dates, DeriveParams, Status};
 use crate::secret::Secret;
 use crate::store::StoreError;
-use crate::testing::{self, Closing, Fate, Handshakes, Mesh, StorePace, Taking, Workers, tls_of};
+use crate::testing::{
+    self, Closing, Door, Fate, Handshakes, Mesh, Resolver, StorePace, Taking, Workers, tls_of,
+};
 
 pub(super) use answers::Answer;
 use setup::config;
@@ -31,6 +36,8 @@ pub(super) use setup::{ACCOUNTS, HOSTS, PASSWORDS, account};
 pub(super) struct World {
     world: testing::World,
     pub(super) peers: Vec<Peer>,
+    /// How many of them are servers.
+    servers: usize,
     commands: BTreeMap<CommandId, Command>,
     next_command: u64,
     /// Whose an address was, ever.
@@ -56,6 +63,7 @@ impl World {
         world.mesh = Mesh::Full;
         world.closing = Closing::WhenTold;
         world.handshakes = Handshakes::WhenTold;
+        world.resolver = Resolver::Late;
         let password = Secret::new(PASSWORDS[0].into());
         let jobs = DeriveParams::for_new_password(1, &mut Entropy::new([3; 32]));
         let keys = jobs.iter().map(|job| job.derive(&password)).collect();
@@ -68,6 +76,7 @@ impl World {
         Self {
             world,
             peers: Vec::new(),
+            servers: 0,
             commands: BTreeMap::new(),
             next_command: 0,
             bound: BTreeMap::new(),
@@ -83,8 +92,65 @@ impl World {
             .world
             .connect_from([192, 0, 2, 1].into(), shard, opening);
         self.world.set_taking(line, Taking::Halves);
-        self.peers.push(Peer::new(line));
+        self.peers.push(Peer::new(line, Side::Client));
         line.index()
+    }
+
+    /// A shard has wanted a connection, perhaps: then there is somebody at the other end.
+    fn meet_servers(&mut self) {
+        for at in self.servers..self.world.outgoing().len() {
+            if let Some((_, line)) = self.world.outgoing().get(at).copied() {
+                self.world.set_taking(line, Taking::Halves);
+                self.peers.push(Peer::new(line, Side::Server));
+                assert_eq!(line.index() + 1, self.peers.len());
+            }
+        }
+        self.servers = self.world.outgoing().len();
+    }
+
+    /// From now on DNS says this.
+    pub(super) fn publish(&mut self, lookup: Lookup, outcome: Resolved) {
+        self.world.publish(lookup, outcome);
+    }
+
+    /// From now on this is at an address.
+    pub(super) fn set_door(&mut self, at: SocketAddr, door: Door) {
+        self.world.set_door(at, door);
+    }
+
+    /// Whether a connection of the core's is not open, nor ended.
+    fn waits(&self, at: usize) -> Option<testing::Peer> {
+        let peer = self.peers.get(at)?;
+        let waits = peer.side == Side::Server
+            && self.world.is_behind_door(peer.line)
+            && self.world.ended(peer.line).is_none();
+        waits.then_some(peer.line)
+    }
+
+    /// A connection of the core's is open.
+    pub(super) fn open_door(&mut self, at: usize) {
+        if let Some(line) = self.waits(at) {
+            self.world.open_door(line);
+        }
+    }
+
+    /// It never will be.
+    pub(super) fn refuse(&mut self, at: usize, error: ConnectError) {
+        if let Some(line) = self.waits(at) {
+            self.world.tell_closed(line, Closed::Unconnected(error));
+        }
+    }
+
+    /// The shell says that a connection is open which it is not, or is already.
+    pub(super) fn connect_falsely(&mut self, at: usize) {
+        self.drain();
+        let Some(line) = self.peers.get(at).map(|peer| peer.line) else {
+            return;
+        };
+        if let Some((shard, conn)) = self.world.seat(line) {
+            self.conduct = Conduct::Bad;
+            self.world.tell(shard, Input::Connected { conn });
+        }
     }
 
     /// A client sends something. It is read when the core wants to be told.

@@ -731,3 +731,17 @@ fn a_stranger_that_is_said_to_be_connected_is_a_fault_of_the_shell() {
     stage.world.run();
     assert!(stage.world.is_sound().is_err());
 }
+
+#[test]
+fn a_connection_that_is_open_is_not_opened_again() {
+    let mut stage =
+        Stage::at(&[("b.example", &["192.0.2.1"])]).doors(&[("192.0.2.1:5222", Door::Opens)]);
+    stage.ask("a.example");
+    let (shard, conn) = stage.world.seat(stage.peer(0)).unwrap();
+    stage.world.tell(shard, Input::Connected { conn });
+    stage.world.run();
+    assert!(stage.world.is_sound().is_err());
+    stage.say(0, HEADER);
+    stage.say(0, FEATURES);
+    assert!(stage.answer().unwrap().outcome.is_ok());
+}

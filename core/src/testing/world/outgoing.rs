@@ -82,6 +82,13 @@ impl World {
         }
     }
 
+    /// Whether a connection of a shard is not open yet.
+    #[must_use]
+    pub fn is_behind_door(&self, peer: Peer) -> bool {
+        let pipe = &self.pipes[peer.0];
+        matches!(pipe.origin, Origin::Opened(None)) && pipe.reading == Reading::Paused
+    }
+
     /// A connection of a shard will never be open.
     pub fn refuse(&mut self, peer: Peer, error: ConnectError) {
         self.end(peer, Ended::ByPeer, Closed::Unconnected(error));
