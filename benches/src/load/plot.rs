@@ -110,6 +110,7 @@ fn bar(body: &mut String, scale: Scale, y: f64, row: &Row) {
         Role::Subject => "#2f6fb0",
         Role::Peer => "#c98a2b",
         Role::Before => "#7fa7cc",
+        Role::Sibling => "#4fa08b",
         Role::Floor => "#9a9a9a",
     };
     let end = scale.x(row.median);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::summary::{growth, pairs, summary};
+use super::summary::{growth, pairs, shells, summary};
 use super::target::Role;
 
 /// One number of one run.
@@ -92,6 +92,7 @@ impl Report {
             let _ = writeln!(text, "\n{}.", self.notes.join(". "));
         }
         text.push_str(&pairs(self));
+        text.push_str(&shells(self));
         text.push_str(&growth(self));
         for scenario in self.scenarios() {
             let names = self.columns(scenario);

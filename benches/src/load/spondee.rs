@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use spec_tests::ca::Authority;
 use spec_tests::cargo::cargo;
-use spec_tests::server::{Scratch, free_addresses};
+use spec_tests::server::{Scratch, Shell, free_addresses};
 
 use super::client::Security;
 use super::target::{Archive, Counting, Provider, ROUNDS, Role, Running, Setting, Target};
@@ -24,6 +24,7 @@ pub struct Spondee {
     threads: usize,
     scratch: Scratch,
     role: Role,
+    shell: Shell,
     provider: Provider,
     /// Lines of configuration for the whole server.
     options: &'static str,
@@ -57,14 +58,34 @@ impl Spondee {
         Ok(target)
     }
 
+    /// The same in the other shell.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub fn prepare_smol(
+        binary: Option<PathBuf>,
+        threads: usize,
+        provider: Provider,
+        accounts: &[Account],
+    ) -> Result<Self, String> {
+        let target = Self::of(Shell::Smol, binary, threads)?.keeping(provider);
+        target.add(accounts)?;
+        Ok(target)
+    }
+
     /// The same without accounts, and with keys to be kept of passwords, until it is told otherwise.
     ///
     /// # Errors
     /// What failed, in words.
     pub fn empty(binary: Option<PathBuf>, threads: usize) -> Result<Self, String> {
+        Self::of(Shell::Mio, binary, threads)
+    }
+
+    /// The same in this shell.
+    fn of(shell: Shell, binary: Option<PathBuf>, threads: usize) -> Result<Self, String> {
         let binary = match binary {
             Some(binary) => binary,
-            None => build()?,
+            None => build(shell)?,
         };
         let scratch = Scratch::new().map_err(|e| e.to_string())?;
         let certificates = scratch.path().join("certs");
@@ -75,7 +96,11 @@ impl Spondee {
             binary,
             threads,
             scratch,
-            role: Role::Subject,
+            role: match shell {
+                Shell::Mio => Role::Subject,
+                Shell::Smol => Role::Sibling,
+            },
+            shell,
             provider: Provider::Hashed,
             options: "",
         })
@@ -149,9 +174,12 @@ impl Spondee {
 
 impl Target for Spondee {
     fn name(&self) -> &'static str {
-        match self.role {
-            Role::Before => "Spondee before",
-            Role::Subject | Role::Peer | Role::Floor => "Spondee",
+        match (self.role, self.shell) {
+            (Role::Before, _) => "Spondee before",
+            (Role::Subject | Role::Sibling | Role::Peer | Role::Floor, Shell::Mio) => "Spondee",
+            (Role::Subject | Role::Sibling | Role::Peer | Role::Floor, Shell::Smol) => {
+                "Spondee smol"
+            }
         }
     }
 
@@ -225,17 +253,20 @@ impl Target for Spondee {
     }
 }
 
-fn build() -> Result<PathBuf, String> {
+fn build(shell: Shell) -> Result<PathBuf, String> {
     let built = cargo()
-        .args(["build", "--release", "--quiet", "-p", "spondee-mio"])
+        .args(["build", "--release", "--quiet", "-p", shell.package()])
         .status()
         .map_err(|e| e.to_string())?;
     if !built.success() {
-        return Err(format!("cargo build --release -p spondee-mio: {built}"));
+        return Err(format!(
+            "cargo build --release -p {}: {built}",
+            shell.package()
+        ));
     }
     let own = std::env::current_exe().map_err(|e| e.to_string())?;
     // target/PROFILE/load
     let target = own.ancestors().nth(2).map(Path::to_owned);
     let target = target.ok_or("the generator lies in target/release")?;
-    Ok(target.join("release/spondee"))
+    Ok(target.join("release").join(shell.program()))
 }

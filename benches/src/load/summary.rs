@@ -87,16 +87,23 @@ fn cell(text: Option<String>) -> String {
 
 /// How the subject stands to what it was, round by round; empty if there is no such thing.
 pub(super) fn pairs(report: &Report) -> String {
+    ratios(report, "now / before", Role::Subject, Role::Before)
+}
+
+/// How the other shell stands to the subject, round by round; empty if it took no part.
+pub(super) fn shells(report: &Report) -> String {
+    ratios(report, "smol / mio", Role::Sibling, Role::Subject)
+}
+
+fn ratios(report: &Report, title: &str, one: Role, other: Role) -> String {
     let mut text = String::new();
     for scenario in report.scenarios() {
         let unit = report.unit(scenario);
-        let before = report.runs(scenario, Role::Before, unit);
-        let now = report.runs(scenario, Role::Subject, unit);
-        let mut ratios: Vec<f64> = now
-            .iter()
-            .zip(&before)
-            .map(|(now, was)| now / was)
-            .collect();
+        let (ones, others) = (
+            report.runs(scenario, one, unit),
+            report.runs(scenario, other, unit),
+        );
+        let mut ratios: Vec<f64> = ones.iter().zip(&others).map(|(a, b)| a / b).collect();
         ratios.sort_by(f64::total_cmp);
         if let (Some(least), Some(most)) = (ratios.first(), ratios.last())
             && let Some(middle) = median(&ratios)
@@ -111,7 +118,7 @@ pub(super) fn pairs(report: &Report) -> String {
     if text.is_empty() {
         return text;
     }
-    format!("\n| now / before | unit | pairs | ratio |\n|---|---|---:|---:|\n{text}")
+    format!("\n| {title} | unit | pairs | ratio |\n|---|---|---:|---:|\n{text}")
 }
 
 /// CPU time for each unit of work beside that of a smaller load; empty if nothing was scaled.

@@ -37,6 +37,8 @@ pub enum Role {
     Subject,
     /// What it is paired with, round by round: the same server as it was.
     Before,
+    /// The same core in the other shell.
+    Sibling,
     /// What it is compared with.
     Peer,
     /// The least that can be done.

@@ -114,6 +114,9 @@ struct Arguments {
     /// The program to measure, instead of the one built from here.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// The same of the one on smol.
+    #[arg(long)]
+    smol_binary: Option<PathBuf>,
     /// An older program of Spondee: both take turns, and what the one does is divided by what the other did in the same round.
     #[arg(long)]
     before: Option<PathBuf>,
@@ -142,6 +145,8 @@ enum Command {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Server {
     Spondee,
+    /// The same on the smol executor.
+    SpondeeSmol,
     Prosody,
     Ejabberd,
     /// What no server can do less than.
@@ -233,6 +238,7 @@ impl Arguments {
         for server in &self.target {
             match server {
                 Server::Spondee => Spondee::check(self.binary.as_deref())?,
+                Server::SpondeeSmol => Spondee::check(self.smol_binary.as_deref())?,
                 Server::Prosody => Prosody::check()?,
                 Server::Ejabberd => drop(Ejabberd::check()?),
                 Server::Floor => {}
@@ -306,6 +312,11 @@ impl Arguments {
             (Server::Spondee, _) => {
                 let binary = self.binary.clone();
                 let prepared = Spondee::prepare(binary, self.threads, provider, accounts)?;
+                Some(Box::new(prepared))
+            }
+            (Server::SpondeeSmol, _) => {
+                let binary = self.smol_binary.clone();
+                let prepared = Spondee::prepare_smol(binary, self.threads, provider, accounts)?;
                 Some(Box::new(prepared))
             }
             (Server::Prosody, _) => {
