@@ -6,6 +6,7 @@ mod export;
 mod import;
 mod passwords;
 mod place;
+mod reaching;
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
