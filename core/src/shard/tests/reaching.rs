@@ -745,3 +745,34 @@ fn a_connection_that_is_open_is_not_opened_again() {
     stage.say(0, FEATURES);
     assert!(stage.answer().unwrap().outcome.is_ok());
 }
+
+#[test]
+fn it_makes_no_difference_how_a_server_cuts_what_it_says() {
+    let reached = |cut: &dyn Fn(&mut Stage, &str)| {
+        let mut stage =
+            Stage::at(&[("b.example", &["192.0.2.1"])]).doors(&[("192.0.2.1:5222", Door::Opens)]);
+        stage.ask("a.example");
+        cut(&mut stage, &[HEADER, STARTTLS].concat());
+        cut(&mut stage, PROCEED);
+        stage.secure(0);
+        cut(&mut stage, &[HEADER, FEATURES].concat());
+        let reach = stage.answer().unwrap();
+        assert!(reach.outcome.is_ok());
+        // What comes behind is waited for, and does nothing.
+        cut(&mut stage, &["<a/>", END, "<b"].concat());
+        let said = stage.heard(0);
+        stage.end();
+        (reach, said)
+    };
+    let whole = reached(&|stage, words| {
+        stage.world.write(stage.peer(0), words.as_bytes());
+        stage.world.run();
+    });
+    let cut = reached(&|stage, words| {
+        for byte in words.as_bytes() {
+            stage.world.write(stage.peer(0), &[*byte]);
+            stage.world.run();
+        }
+    });
+    assert_eq!(whole, cut);
+}
