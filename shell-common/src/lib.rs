@@ -8,6 +8,8 @@ pub mod config;
 pub mod control;
 pub mod counters;
 pub mod dns;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
 pub mod handshakes;
 pub mod ldap;
 pub mod limits;
