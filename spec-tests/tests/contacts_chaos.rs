@@ -10,7 +10,7 @@ use spec_tests::dice::Dice;
 use spec_tests::memory::{Bounds, Fate, World, config};
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
-use spondee_core::limits::{ACCOUNT_IDLE, StoreCredit};
+use spondee_core::limits::{ACCOUNT_IDLE, ENDINGS_PER_TICK, StoreCredit};
 use spondee_core::port::{Command, CommandId};
 use spondee_core::sasl::Tombstones;
 use spondee_core::secret::Secret;
@@ -48,6 +48,7 @@ impl Play {
             credit: StoreCredit::of_one(config.shards),
             // With none, two that have something for each other would each be gone whenever the other answers.
             idle: if seed.is_multiple_of(2) { 1 } else { 3 },
+            endings: ENDINGS_PER_TICK,
         };
         let mut world = World::with_bounds(config, seed, bounds);
         for name in CAST {

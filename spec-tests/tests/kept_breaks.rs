@@ -8,7 +8,7 @@ use spec_tests::talk::Talk;
 use spondee_core::archive::Policy;
 use spondee_core::config::{Config, Host};
 use spondee_core::jid::BareJid;
-use spondee_core::limits::StoreCredit;
+use spondee_core::limits::{ENDINGS_PER_TICK, StoreCredit};
 use spondee_core::port::{Command, CommandId};
 use spondee_core::store::{Class, Op, StoreError};
 
@@ -198,6 +198,7 @@ fn an_account_does_not_leave_memory_before_its_messages_are_on_disk() -> Result<
     let bounds = Bounds {
         credit: StoreCredit::of_one(1),
         idle: 0,
+        endings: ENDINGS_PER_TICK,
     };
     let mut world = World::with_bounds(keeping(Policy::Never), 0, bounds);
     world.add_user(ROMEO, "secret");
@@ -366,6 +367,7 @@ fn who_waited_for_an_account_that_leaves_memory_goes_on() -> Result<(), String> 
     let bounds = Bounds {
         credit: StoreCredit::of_one(1),
         idle: 0,
+        endings: ENDINGS_PER_TICK,
     };
     let mut world = World::with_bounds(keeping(Policy::Always), 0, bounds);
     world.add_user(ROMEO, "secret");

@@ -4,7 +4,7 @@ use spec_tests::element::Element;
 use spec_tests::memory::{Bounds, StorePace, World, archiving};
 use spec_tests::talk::Talk;
 use spondee_core::config::Config;
-use spondee_core::limits::StoreCredit;
+use spondee_core::limits::{ENDINGS_PER_TICK, StoreCredit};
 
 const ROMEO: &str = "romeo@localhost";
 const JULIET: &str = "juliet@localhost";
@@ -34,6 +34,7 @@ fn what_an_account_sends_in_the_turn_in_which_it_leaves_memory_is_kept() -> Resu
     let bounds = Bounds {
         credit: StoreCredit::of_one(1),
         idle: 0,
+        endings: ENDINGS_PER_TICK,
     };
     let mut world = World::with_bounds(keeping(10), 0, bounds);
     world.add_user(ROMEO, "secret");

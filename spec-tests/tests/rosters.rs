@@ -8,7 +8,7 @@ use spec_tests::memory::{Bounds, Fate, StorePace, World, config};
 use spec_tests::server::Server;
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
-use spondee_core::limits::{ACCOUNT_IDLE, StoreCredit};
+use spondee_core::limits::{ACCOUNT_IDLE, ENDINGS_PER_TICK, StoreCredit};
 use spondee_core::port::{Command, Note};
 use spondee_core::roster::{ROSTER, ROSTER_VERSION};
 use spondee_core::sasl::Tombstones;
@@ -362,6 +362,7 @@ fn what_waits_for_credit_when_its_connection_breaks_is_done_to_the_end() -> Outc
             bytes: 1 << 20,
         },
         idle: 0,
+        endings: ENDINGS_PER_TICK,
     };
     let mut world = World::with_bounds(config(), 0, bounds);
     let [romeo, nurse] = ["romeo@localhost", "nurse@localhost"];

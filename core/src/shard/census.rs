@@ -6,7 +6,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::{Course, Shard};
+use super::Shard;
 use crate::config::{Config, Host};
 use crate::due::Due;
 use crate::envelope::{Body, Place};
@@ -61,7 +61,7 @@ impl Shard {
 
     /// It is time to count, or to tell what could not be told.
     pub(super) fn take_census(&mut self, now: Now) {
-        if self.course == Course::Stopping {
+        if self.is_stopping() {
             return;
         }
         for (to, host, hashes) in core::mem::take(&mut self.census.untold) {

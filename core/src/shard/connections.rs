@@ -88,7 +88,9 @@ impl Shard {
     /// Takes a connection out after `Action::HandOff`; its id is dead from now on. `None` if it closed meanwhile (the shell
     /// then leaves it: `Action::Close` is coming or came).
     pub fn detach(&mut self, conn: ConnId) -> Option<Detached> {
-        if !matches!(self.connections.get(conn)?.role, Role::Leaving(_)) {
+        let role = &self.connections.get(conn)?.role;
+        // One that waits for its end has it here.
+        if !matches!(role, Role::Leaving(_)) || self.endings.holds(conn) {
             return None;
         }
         let connection = self.connections.remove(conn)?;
@@ -121,7 +123,7 @@ impl Shard {
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.reading = Reading::Paused;
         }
-        if self.course == Course::Stopping {
+        if self.is_stopping() {
             self.fail(now, conn, Violation::Shutdown);
         } else {
             match self.connections.get(conn).map(|c| c.stream.registers()) {
@@ -246,6 +248,9 @@ impl Shard {
         conn: ConnId,
         call: impl FnOnce(&mut Stream, &mut stream::Cx<'_>) -> Option<Event>,
     ) {
+        if self.ends_instead(now, conn) {
+            return;
+        }
         if let Some(Some(event)) = self.with(now, conn, call) {
             self.on_event(now, conn, event);
         }
@@ -299,6 +304,9 @@ impl Shard {
 
     /// The same, but for credit.
     fn is_held(&self, conn: ConnId) -> bool {
+        if self.endings.holds(conn) {
+            return true;
+        }
         let waits = |owner: &Owner| {
             owner.is_busy()
                 || owner.keeps_much()
@@ -390,29 +398,12 @@ impl Shard {
 
     /// As `fail`, whatever waits.
     pub(super) fn fail_now(&mut self, now: Now, conn: ConnId, violation: Violation) {
+        self.endings.forget(conn);
         if let Some(event) = self.with(now, conn, |stream, cx| stream.fail(cx, violation)) {
             self.on_event(now, conn, event);
         }
         // A stream that waited for an answer waits no more: its peer's closing tag is to be read.
         self.proceed(now, conn);
-    }
-
-    /// Ends every stream whose host, as far as it has one, `which` says yes to.
-    pub(super) fn fail_all(
-        &mut self,
-        now: Now,
-        violation: Violation,
-        which: impl Fn(Option<&str>) -> bool,
-    ) {
-        for conn in self.connections.keys() {
-            if self
-                .connections
-                .get(conn)
-                .is_some_and(|connection| which(connection.stream.host()))
-            {
-                self.fail(now, conn, violation);
-            }
-        }
     }
 
     /// The closing tag is out: the session is over, the peer has a few seconds for its own.
@@ -441,7 +432,17 @@ impl Shard {
             };
             self.note_end(conn, account, reason);
             self.timers
-                .set(Due::Stream(conn), now.mono, self.config.limits.close);
+                .set(Due::Stream(conn), now.mono, self.until_closed(now));
+        }
+    }
+
+    /// How long a peer has for its closing tag. When the server stops the time is one for all, so that it does not stop the later the more
+    /// there are.
+    fn until_closed(&self, now: Now) -> Duration {
+        let close = self.config.limits.close;
+        match self.course {
+            Course::Running => close,
+            Course::Stopping(since) => close.saturating_sub(now.mono.since(since)),
         }
     }
 
@@ -486,6 +487,7 @@ impl Shard {
         reason: CloseReason,
         departure: Departure,
     ) {
+        self.endings.forget(conn);
         self.part(now, conn);
         let account = self.named(conn);
         self.end_session(now, conn, departure);
@@ -533,6 +535,10 @@ impl Shard {
             return;
         };
         connection.socket = Socket::Gone;
+        if self.endings.forget(conn) {
+            // As if it had never come.
+            drop(connection.stream.take_held());
+        }
         if self.ends_later(conn) {
             return;
         }

@@ -5,8 +5,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::Shard;
 use super::inbox::Item;
-use super::{Course, Shard};
 use crate::account::{AccountKey, Attention, Enabled, Found, SessionKey, Woken};
 use crate::due::Due;
 use crate::limits::{SM_ACK_AGAIN, SM_ASLEEP_BYTES};
@@ -99,6 +99,16 @@ impl Sleepers {
         if self.doomed.insert((key, session)) {
             self.dying.push((key, session));
         }
+    }
+
+    /// In the order in which they fell asleep.
+    pub(super) fn all(&self) -> impl Iterator<Item = (AccountKey, SessionKey)> + '_ {
+        self.order.values().copied()
+    }
+
+    /// Whether this one sleeps.
+    pub(super) fn has(&self, key: AccountKey, session: SessionKey) -> bool {
+        self.numbers.contains_key(&(key, session))
     }
 
     /// Whether there are none.
@@ -426,7 +436,7 @@ impl Shard {
                     && !owner.account.is_shut()
                     && owner.is_ready()
                     && served.is_some()
-                    && self.course == Course::Running
+                    && !self.is_stopping()
             }
             Departure::Stopped => owner.account.is_managed(session) && owner.is_ready(),
         };
@@ -543,17 +553,6 @@ impl Shard {
         }
     }
 
-    /// All that are asleep are over of whose host this is so.
-    pub(super) fn end_all_sleepers(&mut self, now: Now, which: impl Fn(&str) -> bool) {
-        let all: Vec<_> = self.sleepers.order.values().copied().collect();
-        for (key, session) in all {
-            let owner = self.owners.get(key);
-            if owner.is_some_and(|owner| which(owner.account.jid().domain())) {
-                self.die(now, key, session);
-            }
-        }
-    }
-
     /// A session has been asleep for as long as it may be.
     pub(super) fn oversleep(&mut self, now: Now, key: AccountKey, session: SessionKey) {
         let owner = self.owners.get(key);
@@ -574,13 +573,6 @@ impl Shard {
                 let delay = self.ack_delay(conn);
                 self.timers.set(Due::Ack(conn), self.fx.now(), delay);
             }
-        }
-    }
-
-    /// The server stops: what clients have handled is worth knowing, while they can still say so.
-    pub(super) fn ask_all(&mut self) {
-        for conn in self.connections.keys() {
-            self.fx.ask(conn);
         }
     }
 

@@ -8,6 +8,7 @@ mod commands;
 mod connections;
 mod credit;
 mod disconnect;
+mod endings;
 mod flow;
 mod guests;
 mod imports;
@@ -65,6 +66,7 @@ use self::cards::Cards;
 use self::census::Census;
 use self::commands::Tasks;
 use self::credit::Credit;
+use self::endings::Endings;
 use self::flow::Slowed;
 use self::guests::Guests;
 use self::loads::Idle;
@@ -120,6 +122,7 @@ pub struct Shard {
     cards: Cards,
     census: Census,
     course: Course,
+    endings: Endings,
     retention: Retention,
     sleepers: Sleepers,
     receipts: Receipts,
@@ -141,7 +144,8 @@ fn weight_of(deliveries: &[Delivery]) -> usize {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Course {
     Running,
-    Stopping,
+    /// Since then.
+    Stopping(Instant),
 }
 
 impl Shard {
@@ -180,6 +184,7 @@ impl Shard {
             cards: Cards::default(),
             census: Census::default(),
             course: Course::Running,
+            endings: Endings::default(),
             retention: Retention::default(),
             sleepers: Sleepers::default(),
             receipts: Receipts::default(),
@@ -239,11 +244,9 @@ impl Shard {
             Input::Resolved { ticket, outcome } => self.resolved(now, ticket, outcome),
             Input::Secured { conn, tls } => self.answered(now, conn, |s, cx| s.secured(cx, *tls)),
             Input::Shutdown => {
-                self.course = Course::Stopping;
-                self.ask_all();
+                self.course = Course::Stopping(now.mono);
                 self.end_all_reaches(now);
-                self.fail_all(now, Violation::Shutdown, |_| true);
-                self.end_all_sleepers(now, |_| true);
+                self.end_all_of(Violation::Shutdown, |_| true);
             }
             Input::Stored { ticket, outcome } => self.stored(now, ticket, outcome),
             Input::Tick => self.tick(now),
@@ -279,6 +282,7 @@ impl Shard {
             && self.credit.used() == 0
             && self.appending.is_empty()
             && self.unfinished.is_empty()
+            && self.endings.is_empty()
             && self.sleepers.is_empty()
             && self.owners.iter().all(|(_, owner)| owner.is_at_rest())
     }
@@ -287,7 +291,7 @@ impl Shard {
     pub fn accept(&mut self, now: Now, listener: Listener, peer: SocketAddr) -> ConnId {
         let stream = Stream::new(listener, now, &self.config);
         let conn = self.connect(now, stream, peer);
-        if self.course == Course::Stopping {
+        if self.is_stopping() {
             self.fail(now, conn, Violation::Shutdown);
         }
         conn
@@ -309,7 +313,8 @@ impl Shard {
     /// was sent goes on with a `Tick`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.fx.has_relieved() || !self.unfinished.is_empty() || self.guests.wait() {
+        let goes_on = !self.unfinished.is_empty() || !self.endings.is_empty();
+        if goes_on || self.fx.has_relieved() || self.guests.wait() {
             return Some(Instant::default());
         }
         let due = self.timers.next().map(|(at, _)| at);
@@ -368,12 +373,13 @@ impl Shard {
         ]
     }
 
-    /// Smaller bounds than a server has, so that they are reached: credit with the store, and accounts that stay although nobody is
-    /// signed in to them.
+    /// Smaller bounds than a server has, so that they are reached: credit with the store, accounts that stay although nobody is
+    /// signed in to them, and streams that end in one turn.
     #[cfg(any(test, feature = "testing"))]
-    pub const fn narrow(&mut self, credit: StoreCredit, idle: usize) {
+    pub const fn narrow(&mut self, credit: StoreCredit, idle: usize, endings: usize) {
         self.credit.narrow(credit);
         self.idle.narrow(idle);
+        self.endings.narrow(endings);
     }
 
     fn derived(&mut self, now: Now, ticket: Ticket, keys: Result<Vec<ScramKeys>, DeriveError>) {
@@ -510,6 +516,7 @@ impl Shard {
         }
         self.let_idle_go(now);
         self.drain_unfinished(now);
+        self.end_some(now);
     }
 
     fn reload(&mut self, now: Now, config: Arc<Config>) {
@@ -539,9 +546,8 @@ impl Shard {
         let before = core::mem::replace(&mut self.config, config);
         self.count_anew(now, &before);
         let hosts = self.config.clone();
-        self.fail_all(now, Violation::HostGone, |host| {
+        self.end_all_of(Violation::HostGone, |host| {
             host.is_some_and(|host| !hosts.hosts.contains_key(host))
         });
-        self.end_all_sleepers(now, |host| !hosts.hosts.contains_key(host));
     }
 }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::connections::Role;
-use super::{Course, OTHER_QUESTION, Shard};
+use super::{OTHER_QUESTION, Shard};
 use crate::due::Due;
 use crate::federation::{Round, RoundKey, Step, roll};
 use crate::jid::Domain;
@@ -32,7 +32,7 @@ pub(super) struct Reaching {
 
 impl Shard {
     pub(super) fn reach(&mut self, now: Now, by: Requester, domain: Domain, service: Protocol) {
-        if self.course == Course::Stopping {
+        if self.is_stopping() {
             let reach = Reach {
                 asked: Vec::new(),
                 attempts: Vec::new(),

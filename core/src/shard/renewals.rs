@@ -6,9 +6,9 @@
 
 use alloc::vec::Vec;
 
+use super::Shard;
 use super::commands::Tasks;
 use super::signin::{first_row, read_credentials};
-use super::{Course, Shard};
 use crate::jid::BareJid;
 use crate::port::{CommandError, CommandReply};
 use crate::sasl::{Credentials, Dates, Provider, SignIn, Verifier};
@@ -27,7 +27,7 @@ impl Shard {
         };
         let account = sign_in.verified.account();
         let is_busy = self.commands.contains_key(account.as_str()) || self.credit.is_spent();
-        if is_busy || self.course == Course::Stopping {
+        if is_busy || self.is_stopping() {
             return;
         }
         let by = Requester::Nobody;

@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Course, Shard};
+use super::Shard;
 use crate::archive::ARCHIVE;
 use crate::config::Host;
 use crate::due::Due;
@@ -50,7 +50,7 @@ impl Shard {
 
     /// It is time for the next step, or for the first.
     pub(super) fn retain(&mut self, now: Now) {
-        if self.course == Course::Stopping {
+        if self.is_stopping() {
             return;
         }
         if self.retention.sweeps.is_empty() {

@@ -223,6 +223,9 @@ impl Shard {
     }
 
     pub(super) fn admit(&mut self, now: Now, conn: ConnId, key: AccountKey, sign_in: &SignIn) {
+        if self.ends_instead(now, conn) {
+            return;
+        }
         let sessions_max = self.config.limits.sessions_per_account;
         let (Some(owner), Some(connection)) =
             (self.owners.get_mut(key), self.connections.get_mut(conn))

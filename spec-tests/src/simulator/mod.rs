@@ -39,7 +39,7 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use spondee_core::config::{Config, Host};
-use spondee_core::limits::{ACCOUNTS_IDLE_MAX, StoreCredit};
+use spondee_core::limits::{ACCOUNTS_IDLE_MAX, ENDINGS_PER_TICK, StoreCredit};
 use spondee_core::port::{CloseReason, CommandError, Note};
 use spondee_core::rate::Rate;
 use spondee_core::store::{Class, StoreError};
@@ -232,6 +232,7 @@ fn bounds(random: &mut Random, shards: u16) -> (Bounds, Credit) {
     let bounds = Bounds {
         credit: StoreCredit { batches, bytes },
         idle: random.pick(&[ACCOUNTS_IDLE_MAX, ACCOUNTS_IDLE_MAX, 0, 1]),
+        endings: random.pick(&[ENDINGS_PER_TICK, 1, 2]),
     };
     (bounds, credit)
 }

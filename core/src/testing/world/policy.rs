@@ -152,4 +152,6 @@ pub struct Bounds {
     pub credit: StoreCredit,
     /// Accounts that stay in memory although nobody is signed in to them.
     pub idle: usize,
+    /// Streams that end in one turn, where many end for one reason.
+    pub endings: usize,
 }

@@ -82,8 +82,13 @@ impl Log {
 
     pub(super) fn start(&self) -> Shard {
         let mut shard = Shard::new(self.config.clone(), self.place, self.seed);
-        if let Some(Bounds { credit, idle }) = self.bounds {
-            shard.narrow(credit, idle);
+        if let Some(Bounds {
+            credit,
+            idle,
+            endings,
+        }) = self.bounds
+        {
+            shard.narrow(credit, idle, endings);
         }
         shard
     }
