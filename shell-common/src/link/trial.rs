@@ -5,15 +5,15 @@ use std::collections::VecDeque;
 use std::io::{Cursor, Read as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use spondee_core::jid::Domain;
 use spondee_core::port::{Closed, Opening, TlsInfo};
 
 use super::{Above, Buffers, Fate, Finish, First, Layer, Link, Told, Wrote};
-use crate::tls::{Policies, Pump, Step, TlsHosts, generate_development_certificate};
+use crate::tls::{
+    AnyCertificate, Policies, Pump, Step, TlsHosts, generate_development_certificate,
+};
 
 /// How a connection begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -546,7 +546,7 @@ fn ground() -> &'static Ground {
             .with_safe_default_protocol_versions()
             .expect("the provider's versions")
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
             .with_no_client_auth();
         Ground {
             hosts: Arc::new(loaded.tls),
@@ -559,47 +559,6 @@ fn client() -> Side {
     let name = ServerName::try_from(HOST).expect("a name");
     let client = ClientConnection::new(Arc::clone(&ground().client), name);
     Side::Tls(Box::new(client.expect("a client")))
-}
-
-/// Trusts whoever has the key of what was sent.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// Reads events from bytes and plays them: for a fuzzer.

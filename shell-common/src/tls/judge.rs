@@ -118,7 +118,7 @@ fn verdict(error: Error) -> Verdict {
 
 /// Takes any certificate, and no handshake that was not signed with its key.
 #[derive(Debug)]
-pub(super) struct AnyCertificate(pub(super) Arc<CryptoProvider>);
+pub(crate) struct AnyCertificate(pub(crate) Arc<CryptoProvider>);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(

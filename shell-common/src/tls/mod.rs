@@ -34,6 +34,8 @@ pub use clients::{Authorities, Trust};
 pub use development::generate_development_certificate;
 pub(crate) use development::{Renewal, generate, renew, request};
 pub use hosts::TlsHosts;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use judge::AnyCertificate;
 pub(crate) use load::now;
 pub use load::{HostReport, HostState, Loaded, ServiceReport, Source};
 pub use named::{Location, Named};
