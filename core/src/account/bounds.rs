@@ -22,12 +22,14 @@ impl Account {
         cx.keep_quietly(self.spool.put());
     }
 
-    /// The same of an account that is about to leave memory, if anything is to be kept.
-    pub(crate) fn last_spool(&mut self) -> Option<Op> {
-        self.bounds.is_unsaid().then(|| {
+    /// What quiet tables are to keep of an account that is about to leave memory: the same, and when it was active last.
+    pub(crate) fn last_puts(&mut self) -> Vec<Op> {
+        let spool = self.bounds.is_unsaid().then(|| {
             self.bounds.keep(&mut self.spool);
             self.spool.put()
-        })
+        });
+        let past = self.kept.sound_mut().and_then(|kept| kept.past.put());
+        [spool, past].into_iter().flatten().collect()
     }
 
     /// Asks the store what is due, if anything.

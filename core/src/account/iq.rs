@@ -71,7 +71,7 @@ impl Account {
             return Seen::Connected;
         }
         let kept = self.kept.sound();
-        let activity = kept.and_then(|kept| kept.activity.as_ref());
+        let activity = kept.and_then(|kept| kept.past.activity());
         activity.map_or(Seen::Unknown, Seen::Left)
     }
 

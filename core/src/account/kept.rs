@@ -8,7 +8,7 @@ use crate::blocking::Blocklist;
 use crate::jid::{BareJid, Jid};
 use crate::roster::{Requests, Roster, Standing, State, Subscription, Unsaid};
 use crate::sm::OldSessions;
-use crate::store::{BadRow, Loaded, Owed};
+use crate::store::{BadRow, Loaded, Op, Owed};
 use crate::xep::Activity;
 
 /// All that decisions need.
@@ -30,10 +30,51 @@ pub(crate) struct Kept {
     pub(super) blocklist_before: Option<Blocklist>,
     /// Sessions that are over.
     pub(super) old: OldSessions,
-    /// The end of its last session, if that was not before anything was kept of it.
-    pub(super) activity: Option<Activity>,
+    /// The end of its last session.
+    pub(super) past: Past,
     /// Contacts that see the account, or do not, by changes that are not on disk yet: what they do until then.
     turning: BTreeMap<BareJid, Sight>,
+}
+
+/// When an account's last session ended, and whether its row says so.
+#[derive(Debug)]
+pub(super) enum Past {
+    /// That was before anything was kept of it.
+    Unknown,
+    OnDisk(Activity),
+    /// It does when the account leaves memory: who comes back before that has no row put in vain.
+    InMemory(Activity),
+}
+
+impl Past {
+    pub(super) const fn activity(&self) -> Option<&Activity> {
+        match self {
+            Self::Unknown => None,
+            Self::OnDisk(activity) | Self::InMemory(activity) => Some(activity),
+        }
+    }
+
+    /// This was read where that was in memory: what that had no row of is still to be put.
+    pub(super) const fn go_on_from(&mut self, before: &mut Self) {
+        if matches!(before, Self::InMemory(_)) {
+            core::mem::swap(self, before);
+        }
+    }
+
+    /// What is to be put, from now on taken for put.
+    pub(super) fn put(&mut self) -> Option<Op> {
+        match core::mem::replace(self, Self::Unknown) {
+            Self::InMemory(activity) => {
+                let op = activity.put();
+                *self = Self::OnDisk(activity);
+                Some(op)
+            }
+            past @ (Self::Unknown | Self::OnDisk(_)) => {
+                *self = past;
+                None
+            }
+        }
+    }
 }
 
 /// Whether a contact sees the account's presence.
@@ -79,7 +120,7 @@ impl Kept {
             owed: loaded.end(ARCHIVE).map(|end| end.owed).unwrap_or_default(),
             blocklist_before: None,
             old: OldSessions::from_loaded(loaded),
-            activity: Activity::from_loaded(loaded),
+            past: Activity::from_loaded(loaded).map_or(Past::Unknown, Past::OnDisk),
             turning: BTreeMap::new(),
         })
     }
@@ -191,6 +232,13 @@ impl Keeping {
 
     /// What there is, if it may be out of date.
     pub(super) const fn last(&self) -> Option<&Kept> {
+        match self {
+            Self::Sound(kept) | Self::Stale(kept) => Some(kept),
+            Self::Nothing => None,
+        }
+    }
+
+    pub(super) const fn last_mut(&mut self) -> Option<&mut Kept> {
         match self {
             Self::Sound(kept) | Self::Stale(kept) => Some(kept),
             Self::Nothing => None,

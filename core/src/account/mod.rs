@@ -158,7 +158,7 @@ impl Account {
     }
 
     /// What it keeps was read.
-    pub(crate) fn keep(&mut self, kept: Kept) {
+    pub(crate) fn keep(&mut self, mut kept: Kept) {
         let unheard = self.kept.unheard(&kept);
         if !unheard.is_empty() {
             self.seldom.make().unheard.extend(unheard);
@@ -168,6 +168,9 @@ impl Account {
         }
         self.spool = kept.spool.later(&self.spool);
         self.offline.owed = kept.owed;
+        if let Some(before) = self.kept.last_mut() {
+            kept.past.go_on_from(&mut before.past);
+        }
         self.kept = Keeping::Sound(kept);
     }
 

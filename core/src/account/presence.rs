@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::kept::Past;
 use super::session::{Presence, Session};
 use super::{Account, Addressed, Cx, SessionKey};
 use crate::jid::Jid;
@@ -15,6 +16,7 @@ use crate::limits::{DIRECTED_BYTES, PRESENCE_BYTES, STATUS_SHOWN_BYTES};
 use crate::port::{Availability, Show};
 use crate::sm::Outbound;
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
+use crate::time::Now;
 use crate::xep::{Activity, bounded_status};
 use crate::xml::Ns;
 
@@ -283,7 +285,7 @@ impl Account {
                 seldom.untold = None;
                 seldom.unheard.clear();
             });
-            self.was_active(cx, session.farewell);
+            self.was_active(cx.now, session.farewell);
             if self.spool.last > self.kept.sound().and_then(|kept| kept.spool.last)
                 || self.spool.done > self.kept.sound().and_then(|kept| kept.spool.done)
             {
@@ -293,12 +295,10 @@ impl Account {
         }
     }
 
-    /// The last session is over (XEP-0012 §3). Nothing is put where nothing could be read: it might be damaged.
-    fn was_active(&mut self, cx: &mut Cx<'_>, farewell: Option<Box<str>>) {
+    /// The last session is over (XEP-0012 §3). Nothing is to be put where nothing could be read: it might be damaged.
+    fn was_active(&mut self, now: Now, farewell: Option<Box<str>>) {
         if let Some(kept) = self.kept.sound_mut() {
-            let activity = Activity::new(cx.now.wall, farewell);
-            cx.keep_quietly(activity.put());
-            kept.activity = Some(activity);
+            kept.past = Past::InMemory(Activity::new(now.wall, farewell));
         }
     }
 }

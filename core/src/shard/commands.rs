@@ -600,7 +600,11 @@ impl Shard {
         match after {
             After::Added(lacked) => self.lacks_keys(account, lacked),
             After::Enabled => {}
-            After::Deleted | After::Disabled => self.shut_out(now, account),
+            After::Deleted => self.shut_out(now, account),
+            After::Disabled => {
+                self.shut_out(now, account);
+                self.put_last_of(account);
+            }
             After::PasswordChanged(record) => {
                 if let Some(key) = self.by_name.get(account.as_str())
                     && let Some(owner) = self.owners.get_mut(*key)
@@ -629,10 +633,15 @@ impl Shard {
         match after {
             After::Added(lacked) => self.lacks_keys(account, lacked),
             After::Enabled => {}
-            After::Deleted | After::Disabled => self.shut_out(now, account),
+            After::Deleted => self.shut_out(now, account),
+            After::Disabled => {
+                self.shut_out(now, account);
+                self.put_last_of(account);
+            }
             After::PasswordChanged(_) => {
                 self.dismiss(now, account, Violation::PasswordChanged, None);
                 self.shut_out(now, account);
+                self.put_last_of(account);
             }
             After::Renewed(record) => self.also_good(account, record),
         }
@@ -649,6 +658,13 @@ impl Shard {
         self.stay(key);
         if let Some(owner) = self.owners.get_mut(key) {
             owner.account.shut();
+        }
+    }
+
+    /// An account to which nobody comes back leaves memory with the command.
+    fn put_last_of(&mut self, account: &BareJid) {
+        if let Some(key) = self.by_name.get(account.as_str()).copied() {
+            self.put_last(key);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Many streams that end for one reason, because the server stops or a host is gone: a few in each turn, so that whoever stays is served
 //! between. They end in the order of their connections' slots, which nobody chooses; behind them sessions that are asleep, those first who
-//! have slept longest.
+//! have slept longest. When the server stops, accounts that are idle leave memory last of all, and keep what they have yet to.
 //!
 //! `Choice:` a stream that waits for its end is read no more. What still counts is then decided for all in one moment, when the server stops
 //! or the host goes (RFC 6120 §4.9.1.1: the error, and "immediately close the stream"), and not by how many are before it; and nobody does
@@ -93,7 +93,7 @@ impl Shard {
                 if self.sleepers.has(key, session) {
                     self.die(now, key, session);
                 }
-            } else {
+            } else if !self.is_stopping() || !self.let_one_idle_go() {
                 return;
             }
         }
@@ -119,6 +119,11 @@ impl Shard {
             self.fail(now, conn, violation);
         }
         violation.is_some()
+    }
+
+    /// Whether `end_some` has something to do.
+    pub(super) fn has_endings(&self) -> bool {
+        !self.endings.is_empty() || self.is_stopping() && self.has_idle()
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -399,16 +399,40 @@ impl Shard {
         if owner.is_busy() || owner.line.offered > 0 || !owner.appends.entries.is_empty() {
             return;
         }
-        if let Some(op) = owner.account.last_spool() {
-            let batch = Batch {
-                owner: owner.account.jid().clone(),
-                tenure: owner.tenure,
-                class: Class::Append,
-                ops: vec![op],
-            };
-            self.store(batch, Wait::Quiet);
-        }
+        self.put_last(key);
         self.let_go(key);
+    }
+
+    /// What quiet tables are to keep of an account that is about to leave memory goes to the disk.
+    pub(super) fn put_last(&mut self, key: AccountKey) {
+        let Some(owner) = self.owners.get_mut(key) else {
+            return self.fx.bug("an account that leaves memory is gone");
+        };
+        let ops = owner.account.last_puts();
+        if ops.is_empty() {
+            return;
+        }
+        let batch = Batch {
+            owner: owner.account.jid().clone(),
+            tenure: owner.tenure,
+            class: Class::Append,
+            ops,
+        };
+        self.store(batch, Wait::Quiet);
+    }
+
+    /// The server stops, and nobody comes back: one account that is idle leaves memory. Whether there was one.
+    pub(super) fn let_one_idle_go(&mut self) -> bool {
+        let first = self.idle.accounts.pop_first();
+        if let Some((_, (_, key))) = first {
+            self.let_idle_one_go(key);
+        }
+        first.is_some()
+    }
+
+    /// Whether accounts are idle, of which something may have to be put.
+    pub(super) fn has_idle(&self) -> bool {
+        !self.idle.accounts.is_empty()
     }
 }
 

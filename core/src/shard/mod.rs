@@ -282,7 +282,7 @@ impl Shard {
             && self.credit.used() == 0
             && self.appending.is_empty()
             && self.unfinished.is_empty()
-            && self.endings.is_empty()
+            && !self.has_endings()
             && self.sleepers.is_empty()
             && self.owners.iter().all(|(_, owner)| owner.is_at_rest())
     }
@@ -313,7 +313,7 @@ impl Shard {
     /// was sent goes on with a `Tick`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let goes_on = !self.unfinished.is_empty() || !self.endings.is_empty();
+        let goes_on = !self.unfinished.is_empty() || self.has_endings();
         if goes_on || self.fx.has_relieved() || self.guests.wait() {
             return Some(Instant::default());
         }
