@@ -195,6 +195,10 @@ pub const STORE_READERS: usize = 2;
 /// half a millisecond.
 pub const STORE_URGENT_READS: usize = 64;
 
+/// Sign-ins and loads that wait for a reader which is reading credentials, ten microseconds each, before another one is woken: to wake it
+/// costs as much as they do. Where a page is not in memory they wait for the disk once, as those in one transaction do.
+pub const STORE_WAKE_FOR: usize = 4;
+
 /// Other reads in one transaction: sign-ins may come meanwhile.
 pub const STORE_PATIENT_READS: usize = 4;
 

@@ -23,7 +23,7 @@ use spondee_core::store::{Batch, Class, Op, StoreError};
 use super::Begun;
 use crate::limits::{
     STORE_GATHER_OPS, STORE_GROUP_BATCHES, STORE_GROUP_BYTES, STORE_PATIENT_READS,
-    STORE_UPKEEP_GROUPS, STORE_UPKEEP_PART, STORE_UPKEEP_PAUSE, STORE_URGENT_READS,
+    STORE_UPKEEP_GROUPS, STORE_UPKEEP_PART, STORE_UPKEEP_PAUSE, STORE_URGENT_READS, STORE_WAKE_FOR,
 };
 use crate::mailbox::Mailbox;
 
@@ -79,6 +79,17 @@ pub(super) struct Lanes {
     owners: HashMap<BareJid, Lane>,
     writer: Sleep,
     readers: Vec<Sleep>,
+    /// What each of them serves, or served last.
+    serving: Vec<Serving>,
+}
+
+/// How soon a reader looks for more to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Serving {
+    /// Sign-ins alone, a row each: before another thread had woken.
+    Rows,
+    /// What may take it as long as the longest load or page.
+    More,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -175,6 +186,7 @@ impl Lanes {
             owners: HashMap::new(),
             writer: Sleep::Awake,
             readers: vec![Sleep::Awake; readers],
+            serving: vec![Serving::More; readers],
         }
     }
 
@@ -212,6 +224,20 @@ impl Lanes {
 
     /// What waits for this thread, up to one group.
     pub(super) fn take(&mut self, server: Server) -> Vec<Job> {
+        let jobs = self.pick(server);
+        if let Server::Reader(number) = server
+            && let Some(serving) = self.serving.get_mut(number)
+        {
+            let rows = |job: &Job| job.batch.class == Class::SignIn;
+            *serving = match jobs.iter().all(rows) {
+                true => Serving::Rows,
+                false => Serving::More,
+            };
+        }
+        jobs
+    }
+
+    fn pick(&mut self, server: Server) -> Vec<Job> {
         match server {
             Server::Writer => self.group(),
             Server::Reader(0) if self.readers.len() > 1 => {
@@ -382,6 +408,9 @@ impl Lanes {
         match job.batch.class {
             Class::Load | Class::SignIn => {
                 self.urgent.push_back(job);
+                if self.is_little() && self.is_soon_free() {
+                    return None;
+                }
                 let mut readers = (0..=last).map(Server::Reader);
                 readers.find_map(|reader| self.wake(reader))
             }
@@ -416,6 +445,18 @@ impl Lanes {
         for (job, manner) in free {
             woken.extend(self.push(job, manner));
         }
+    }
+
+    /// Whether what is urgent is a few rows.
+    fn is_little(&self) -> bool {
+        let rows = |job: &Job| job.batch.class == Class::SignIn;
+        self.urgent.len() <= STORE_WAKE_FOR && self.urgent.iter().all(rows)
+    }
+
+    /// Whether a reader that is awake takes what is urgent sooner than another would be.
+    fn is_soon_free(&self) -> bool {
+        let mut readers = self.readers.iter().zip(&self.serving);
+        readers.any(|(sleep, serving)| *sleep == Sleep::Awake && *serving == Serving::Rows)
     }
 
     fn sleep(&mut self, server: Server) -> Option<&mut Sleep> {
