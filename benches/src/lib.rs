@@ -6,6 +6,11 @@
 //! to bytes out. They need no network, no disk and no TLS, so they tell what the protocol itself costs. [`secure`] adds TLS to
 //! the sign-in: what a whole one costs but for the system calls.
 //!
+//! # Two threads
+//!
+//! `cargo run --release -p benches --bin threads` has the server's own threads work without sockets ([`threads`]): what two of them do
+//! beside one, and where the rest of twice as much goes.
+//!
 //! # A running server
 //!
 //! ```text
@@ -22,3 +27,4 @@ pub mod load;
 pub mod scenarios;
 pub mod scram;
 pub mod secure;
+pub mod threads;

@@ -742,7 +742,8 @@ fn address(name: &str) -> BareJid {
     BareJid::parse(&format!("{name}@{HOST}")).expect("an address")
 }
 
-fn record(name: &str) -> (BareJid, Row) {
+/// What is kept of an account.
+pub(crate) fn record(name: &str) -> (BareJid, Row) {
     let mut entropy = Entropy::new([1; 32]);
     let password = Secret::new(PASSWORD.as_bytes().to_vec());
     let jobs = DeriveParams::for_new_password(ROUNDS, &mut entropy);
