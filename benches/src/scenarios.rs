@@ -583,7 +583,7 @@ impl Many {
     #[must_use]
     pub fn new(shards: u16, accounts: impl Iterator<Item = String>) -> Self {
         Self(world(
-            &config(shards, Policy::Always),
+            &config(shards, Policy::Never),
             accounts.map(|name| record(&name)),
         ))
     }
