@@ -116,14 +116,20 @@ impl Options {
         for runs in &mut runs {
             runs.sort_by(|a, b| a.per_second().total_cmp(&b.per_second()));
         }
-        let medians: Vec<Outcome> = runs.iter().filter_map(|runs| runs.get(runs.len() / 2).copied()).collect();
+        let medians: Vec<Outcome> = runs
+            .iter()
+            .filter_map(|runs| runs.get(runs.len() / 2).copied())
+            .collect();
         let Some(one) = medians.first() else {
             return Err("nothing was measured".to_owned());
         };
         let title = name.to_possible_value();
         let title = title.map_or_else(String::new, |value| value.get_name().to_owned());
         let header = Outcome::header();
-        let mut text = format!("| {title} | {header}\n|---|{}\n", "---:|".repeat(header.matches('|').count()));
+        let mut text = format!(
+            "| {title} | {header}\n|---|{}\n",
+            "---:|".repeat(header.matches('|').count())
+        );
         for (who, median) in who.iter().zip(&medians) {
             text.push_str(&format!("| {} | {}\n", who.label(), median.row(one)));
         }

@@ -228,7 +228,11 @@ fn signing_in(
             Share::Half => seen[owner] % 2 == 0,
             Share::All => true,
         };
-        let thread = if crosses { (owner + 1) % threads } else { owner };
+        let thread = if crosses {
+            (owner + 1) % threads
+        } else {
+            owner
+        };
         guests[thread].add(&name, Errand::Leave);
     }
     for one in &mut guests {
@@ -308,11 +312,17 @@ impl Outcome {
             format!("**{:.0}**", self.per_second()),
             format!("{:.2}", self.per_second() / one.per_second()),
             format!("{each:.2}"),
-            format!("{:.2}", self.per_cpu_second().recip() * one.per_cpu_second()),
+            format!(
+                "{:.2}",
+                self.per_cpu_second().recip() * one.per_cpu_second()
+            ),
             percent(sum.cpu),
             percent(sum.slept),
             percent(sum.queued),
-            format!("{:.2}", self.others.as_secs_f64() / sum.wall().as_secs_f64()),
+            format!(
+                "{:.2}",
+                self.others.as_secs_f64() / sum.wall().as_secs_f64()
+            ),
             per(sum.turns),
             per(sum.reads),
             per(sum.writes),

@@ -129,7 +129,8 @@ impl Prepared {
         for ((shard, guests), bell) in (0..shards).zip(guests).zip(&bells) {
             let place = Place { node: 0, shard };
             let seed = seed::fresh().map_err(|e| e.to_string())?;
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| e.to_string())?;
+            let listener =
+                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| e.to_string())?;
             let opening = Opening::Clear;
             let seat = Seat {
                 shard: Shard::new(Arc::clone(&booted.config), place, seed),
@@ -174,13 +175,7 @@ impl Server {
 }
 
 /// A thread's life.
-fn run(
-    seat: Seat<Clients>,
-    guests: Guests,
-    bell: &Bell,
-    course: &Course,
-    probes: &Sender<Probe>,
-) {
+fn run(seat: Seat<Clients>, guests: Guests, bell: &Bell, course: &Course, probes: &Sender<Probe>) {
     let _ = bell.0.set(std::thread::current());
     let counters = Arc::clone(&seat.counters);
     let inbox = Arc::clone(seat.mesh.inbox());
