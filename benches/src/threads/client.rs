@@ -150,10 +150,7 @@ impl Client {
 
     /// Whether a read would find something.
     pub(super) fn has_said(&self) -> bool {
-        let owed = match &self.state {
-            State::Chatting(chat) => chat.owed > 0,
-            _ => false,
-        };
+        let owed = matches!(&self.state, State::Chatting(chat) if chat.owed > 0);
         owed || self.read < self.said.len() || self.line == Line::Ended
     }
 

@@ -193,7 +193,7 @@ fn chatting(
         let one = pair % threads;
         let crosses = match share {
             Share::None => false,
-            Share::Half => pair / threads % 2 == 0,
+            Share::Half => (pair / threads).is_multiple_of(2),
             Share::All => true,
         };
         let other = if crosses { (one + 1) % threads } else { one };
@@ -219,13 +219,13 @@ fn signing_in(
     clients: usize,
 ) -> Vec<Guests> {
     let mut guests: Vec<Guests> = (0..threads).map(|_| Guests::none(Again::Yes)).collect();
-    let mut seen = vec![0; threads];
+    let mut seen = vec![0_usize; threads];
     for name in names(accounts) {
         let owner = server.owner(&name);
         seen[owner] += 1;
         let crosses = match share {
             Share::None => false,
-            Share::Half => seen[owner] % 2 == 0,
+            Share::Half => seen[owner].is_multiple_of(2),
             Share::All => true,
         };
         let thread = if crosses {
@@ -343,5 +343,42 @@ impl Outcome {
             let _ = write!(row, "{cell} | ");
         }
         row.trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn messages_cross_where_pairs_are_apart_and_nowhere_else() {
+        let chat = Work::Chat {
+            pairs: 4,
+            window: 10,
+        };
+        let crossed = |threads| chat.measure(threads, MOMENT).unwrap().sum.crossed;
+        assert_eq!(crossed(Threads::One), 0);
+        assert_eq!(crossed(Threads::Apart), 0);
+        assert_eq!(crossed(Threads::Two(Share::None)), 0);
+        assert!(crossed(Threads::Two(Share::All)) > 0);
+    }
+
+    #[test]
+    fn who_signs_in_elsewhere_is_moved_there() {
+        for keeping in [Keeping::Memory, Keeping::Sqlite] {
+            let signs_in = Work::SignIn {
+                accounts: 200,
+                clients: 8,
+                keeping,
+            };
+            let moved = |share| {
+                let outcome = signs_in.measure(Threads::Two(share), MOMENT);
+                outcome.unwrap().sum.moved
+            };
+            assert_eq!(moved(Share::None), 0);
+            assert!(moved(Share::Half) > 0);
+        }
     }
 }
