@@ -264,3 +264,27 @@ fn sessions_that_are_asleep_end_too_and_what_they_are_owed_is_kept() -> Outcome 
     assert!(told.contains("Wherefore"), "{told}");
     Ok(())
 }
+
+/// However often it is said that their host is gone.
+#[test]
+fn sessions_that_are_asleep_end_once() -> Outcome {
+    let mut world = one_by_one();
+    world.add_user("mercutio@other.test", "secret");
+    for account in [TYBALT, "mercutio@other.test"] {
+        let mut asleep = Talk::session(&mut world, account, "r")?;
+        asleep.send(&mut world, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+        world.tell_closed(asleep.peer(), Closed::Reset);
+        world.run();
+    }
+    for _ in 0..3 {
+        world.post_reload(without_other_host());
+        order(&mut world);
+    }
+    let mut turns = 0;
+    while world.tick_at_once() {
+        world.step(Step::Drain(0));
+        turns += 1;
+    }
+    assert_eq!(turns, 2);
+    Ok(())
+}

@@ -7,11 +7,10 @@
 //! anything at a host of which there are no options any more. What it sent and nobody read is as what comes behind our closing tag (§4.4):
 //! dropped, and with stream management not acknowledged, so that its client says it again. What others send it reaches it until its turn comes.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::connections::Role;
 use super::{Course, Shard};
-use crate::account::{AccountKey, SessionKey};
 use crate::limits::ENDINGS_PER_TICK;
 use crate::port::ConnId;
 use crate::stream::Violation;
@@ -21,7 +20,8 @@ use crate::time::Now;
 #[derive(Debug)]
 pub(super) struct Endings {
     streams: BTreeMap<ConnId, Violation>,
-    asleep: VecDeque<(AccountKey, SessionKey)>,
+    /// By when they fell asleep.
+    asleep: BTreeSet<u64>,
     /// So many end in one `Tick`.
     per_tick: usize,
 }
@@ -30,7 +30,7 @@ impl Default for Endings {
     fn default() -> Self {
         Self {
             streams: BTreeMap::new(),
-            asleep: VecDeque::new(),
+            asleep: BTreeSet::new(),
             per_tick: ENDINGS_PER_TICK,
         }
     }
@@ -75,10 +75,10 @@ impl Shard {
                 self.endings.streams.entry(conn).or_insert(violation);
             }
         }
-        for (key, session) in self.sleepers.all() {
+        for (number, key) in self.sleepers.all() {
             let owner = self.owners.get(key);
             if owner.is_some_and(|owner| which(Some(owner.account.jid().domain()))) {
-                self.endings.asleep.push_back((key, session));
+                self.endings.asleep.insert(number);
             }
         }
     }
@@ -88,9 +88,9 @@ impl Shard {
         for _ in 0..self.endings.per_tick {
             if let Some((conn, violation)) = self.endings.streams.pop_first() {
                 self.end_stream(now, conn, violation);
-            } else if let Some((key, session)) = self.endings.asleep.pop_front() {
+            } else if let Some(number) = self.endings.asleep.pop_first() {
                 // Unless its client came back, or listens only for what is still acknowledged.
-                if self.sleepers.has(key, session) {
+                if let Some((key, session)) = self.sleepers.at(number) {
                     self.die(now, key, session);
                 }
             } else if !self.is_stopping() || !self.let_one_idle_go() {

@@ -101,14 +101,14 @@ impl Sleepers {
         }
     }
 
-    /// In the order in which they fell asleep.
-    pub(super) fn all(&self) -> impl Iterator<Item = (AccountKey, SessionKey)> + '_ {
-        self.order.values().copied()
+    /// In the order in which they fell asleep: which in this order, and of whom.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u64, AccountKey)> + '_ {
+        self.order.iter().map(|(number, (key, _))| (*number, *key))
     }
 
-    /// Whether this one sleeps.
-    pub(super) fn has(&self, key: AccountKey, session: SessionKey) -> bool {
-        self.numbers.contains_key(&(key, session))
+    /// The one that fell asleep then, while it sleeps.
+    pub(super) fn at(&self, number: u64) -> Option<(AccountKey, SessionKey)> {
+        self.order.get(&number).copied()
     }
 
     /// Whether there are none.
