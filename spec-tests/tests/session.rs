@@ -5,14 +5,16 @@ mod stage;
 use std::time::Duration;
 
 use spec_tests::element::{BIND, CLIENT, Element, Item, STREAMS};
-use spec_tests::memory::{Ended, Mesh, Step, StorePace, World};
+use spec_tests::memory::{Ended, Mesh, Peer, Step, StorePace, World, config};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
-use spondee_core::config::{ConflictResolve, Host};
+use spondee_core::config::{Config, ConflictResolve, Host};
+use spondee_core::jid::Domain;
 use spondee_core::limits::{FLOW_PATIENCE, Limits};
 use spondee_core::port::Opening;
 use stage::{Outcome, stream_error, world};
 
 const ROMEO: &str = "romeo@localhost";
+const TYBALT: &str = "tybalt@other.test";
 const LIMITS: &str = "urn:xmpp:stream-limits:0";
 const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 
@@ -323,7 +325,7 @@ fn a_reload_that_removes_a_host_ends_its_streams_with_host_gone() -> Outcome {
     featured.open(&mut world, "other.test")?;
     let mut fresh = Talk::connect(&mut world, Opening::Tls);
     let mut romeo = Talk::session(&mut world, ROMEO, "orchard")?;
-    let mut config = spec_tests::memory::config();
+    let mut config = config();
     config.shards = 3;
     config.hosts.retain(|host, _| host.as_str() == "localhost");
     world.reload(config.clone());
@@ -412,7 +414,7 @@ fn a_queue_is_bounded_anew_by_a_reload() -> Outcome {
     );
     juliet.send(&mut world, &message.repeat(30));
     assert_eq!(juliet.rest(&mut world)?, []);
-    let mut config = spec_tests::memory::config();
+    let mut config = config();
     config.limits.session_queue_bytes = 40_000;
     world.reload(config);
     // What was there stays.
@@ -609,29 +611,95 @@ fn an_answer_that_comes_after_the_end_changes_nothing() -> Outcome {
     Ok(())
 }
 
+/// A stranger comes to another shard than that of its account, and asks to sign in: its connection waits there to be brought to its owner.
+fn under_way(world: &mut World, account: &str) -> Result<Peer, String> {
+    let (user, host) = account.split_once('@').ok_or("no host")?;
+    let other = 1 - world.owner(account);
+    world.mesh = Mesh::Full;
+    let peer = world.connect_to(other, Opening::Tls);
+    world.secure(peer);
+    world.step(Step::Read(peer));
+    world.step(Step::Drain(other));
+    let written = [header(host), plain_auth(user, "secret")].concat();
+    world.write(peer, written.as_bytes());
+    world.step(Step::Read(peer));
+    world.step(Step::Drain(other));
+    assert_eq!(world.waiting_hand_offs(), 1);
+    Ok(peer)
+}
+
+/// It is brought there.
+fn arrive(world: &mut World, owner: usize) {
+    world.step(Step::HandOff(0));
+    world.step(Step::Drain(owner));
+}
+
+fn told(world: &mut World, peer: Peer) -> String {
+    String::from_utf8_lossy(&world.take_received(peer)).into_owned()
+}
+
 /// A connection that was under way when its new shard stopped ends there (RFC 6120 §4.9.3.20).
 #[test]
-fn a_connection_that_arrives_at_a_shard_that_stops_ends_with_system_shutdown() {
+fn a_connection_that_arrives_at_a_shard_that_stops_ends_with_system_shutdown() -> Outcome {
     let mut world = world(2, |_| {});
     let owner = world.owner(ROMEO);
-    world.mesh = Mesh::Full;
-    let peer = world.connect_to(1 - owner, Opening::Tls);
-    world.secure(peer);
-    let written = [header("localhost"), plain_auth("romeo", "secret")].concat();
-    world.write(peer, written.as_bytes());
-    world.run();
-    assert_eq!(world.waiting_hand_offs(), 1);
-
+    let peer = under_way(&mut world, ROMEO)?;
     // The shard that it comes from has not heard of it yet.
     world.post_shutdown();
     world.step(Step::Letter(owner));
     world.step(Step::Drain(owner));
-    world.step(Step::HandOff(0));
-    world.step(Step::Drain(owner));
-    let told = String::from_utf8_lossy(&world.take_received(peer)).into_owned();
+    arrive(&mut world, owner);
+    let told = told(&mut world, peer);
     assert!(told.contains("<system-shutdown "), "{told}");
     assert!(
         told.ends_with("</stream:stream>") && !told.contains("<success"),
         "{told}"
     );
+    Ok(())
+}
+
+fn without_other_host() -> Config {
+    let mut config = config();
+    config.shards = 2;
+    config
+        .hosts
+        .remove(&Domain::parse("other.test").expect("a domain"));
+    config
+}
+
+/// So does one whose host is gone there (RFC 6120 §4.9.3.5).
+#[test]
+fn a_connection_that_arrives_at_a_shard_without_its_host_ends_with_host_gone() -> Outcome {
+    let mut world = world(2, |_| {});
+    let owner = world.owner(TYBALT);
+    let peer = under_way(&mut world, TYBALT)?;
+    world.post_reload(without_other_host());
+    world.step(Step::Letter(owner));
+    world.step(Step::Drain(owner));
+    arrive(&mut world, owner);
+    let told = told(&mut world, peer);
+    assert!(told.contains("<host-gone "), "{told}");
+    assert!(
+        told.ends_with("</stream:stream>") && !told.contains("<success"),
+        "{told}"
+    );
+    Ok(())
+}
+
+/// The shard that it comes from knows the host by a reload of which its new shard hears a moment later.
+#[test]
+fn a_connection_that_arrives_at_a_shard_before_the_news_of_its_host_signs_in() -> Outcome {
+    let mut world = world(2, |_| {});
+    let with_it = world.config().clone();
+    world.reload(without_other_host());
+    let owner = world.owner(TYBALT);
+    world.post_reload(with_it);
+    world.step(Step::Letter(1 - owner));
+    world.step(Step::Drain(1 - owner));
+    let peer = under_way(&mut world, TYBALT)?;
+    arrive(&mut world, owner);
+    world.run();
+    let told = told(&mut world, peer);
+    assert!(told.contains("<success "), "{told}");
+    Ok(())
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::endings::is_gone;
 use super::inbox::Item;
 use super::managed::Departure;
 use super::owner::Owner;
@@ -75,13 +76,15 @@ pub(super) enum Role {
     Gone,
 }
 
-/// A connection on its way to the shard that owns the account it asks for: the stream, that account, output not yet sent.
+/// A connection on its way to the shard that owns the account it asks for: the stream, that account, output not yet sent, and how many
+/// reloads its shard had heard of.
 #[derive(Debug)]
 pub struct Detached {
     stream: Stream,
     peer: SocketAddr,
     out: Vec<u8>,
     account: BareJid,
+    reloads: u64,
 }
 
 impl Shard {
@@ -102,6 +105,7 @@ impl Shard {
                 peer: connection.peer,
                 out,
                 account,
+                reloads: self.reloads,
             }),
             Role::Stranger | Role::Member(_) | Role::Reaching(..) | Role::Ending | Role::Gone => {
                 None
@@ -116,7 +120,10 @@ impl Shard {
             peer,
             out,
             account,
+            reloads,
         } = detached;
+        // Every shard hears of every reload: a host that is to come here with the next one is not gone.
+        let is_gone = reloads <= self.reloads && is_gone(&self.config, stream.host());
         let conn = self.connect(now, stream, peer);
         self.fx.close(conn);
         self.fx.open(conn, out);
@@ -125,6 +132,8 @@ impl Shard {
         }
         if self.is_stopping() {
             self.fail(now, conn, Violation::Shutdown);
+        } else if is_gone {
+            self.fail(now, conn, Violation::HostGone);
         } else {
             match self.connections.get(conn).map(|c| c.stream.registers()) {
                 Some(true) => self.register(now, conn, account),

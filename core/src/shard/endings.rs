@@ -11,6 +11,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::connections::Role;
 use super::{Course, Shard};
+use crate::config::Config;
 use crate::limits::ENDINGS_PER_TICK;
 use crate::port::ConnId;
 use crate::stream::Violation;
@@ -55,6 +56,11 @@ impl Endings {
     pub(super) const fn narrow(&mut self, per_tick: usize) {
         self.per_tick = per_tick;
     }
+}
+
+/// Whether this host, as far as a stream has one, is served no more.
+pub(super) fn is_gone(config: &Config, host: Option<&str>) -> bool {
+    host.is_some_and(|host| !config.hosts.contains_key(host))
 }
 
 impl Shard {

@@ -66,7 +66,7 @@ use self::cards::Cards;
 use self::census::Census;
 use self::commands::Tasks;
 use self::credit::Credit;
-use self::endings::Endings;
+use self::endings::{Endings, is_gone};
 use self::flow::Slowed;
 use self::guests::Guests;
 use self::loads::Idle;
@@ -84,6 +84,8 @@ pub use connections::Detached;
 #[derive(Debug)]
 pub struct Shard {
     config: Arc<Config>,
+    /// How many came after the first.
+    reloads: u64,
     /// Of its hosts.
     capabilities: Capabilities,
     place: Place,
@@ -192,6 +194,7 @@ impl Shard {
             reaches: Arena::default(),
             capabilities: Capabilities::of(&config),
             config,
+            reloads: 0,
         };
         shard.begin_retention();
         shard.begin_census();
@@ -544,10 +547,9 @@ impl Shard {
         self.capabilities = Capabilities::of(&config);
         self.guests.are_of(&config);
         let before = core::mem::replace(&mut self.config, config);
+        self.reloads = self.reloads.wrapping_add(1);
         self.count_anew(now, &before);
-        let hosts = self.config.clone();
-        self.end_all_of(Violation::HostGone, |host| {
-            host.is_some_and(|host| !hosts.hosts.contains_key(host))
-        });
+        let config = Arc::clone(&self.config);
+        self.end_all_of(Violation::HostGone, |host| is_gone(&config, host));
     }
 }
