@@ -193,6 +193,10 @@ impl<S: Shell> Server<S> {
             Course::Stopping(deadline) => {
                 let left = deadline.saturating_duration_since(now);
                 if left.is_zero() {
+                    tracing::warn!(
+                        "not all came to its end within {} s, and is cut off",
+                        SHUTDOWN.as_secs()
+                    );
                     return Ok(Next::End);
                 }
                 if !self.permits.is_empty() {
