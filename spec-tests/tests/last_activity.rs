@@ -347,6 +347,67 @@ fn the_end_of_a_session_is_kept_without_anybody_waiting_for_it() -> Outcome {
     Ok(())
 }
 
+/// It is on the disk, and not in memory alone.
+#[test]
+fn the_end_of_a_session_outlives_a_server_that_stops_and_an_account_that_is_disabled() -> Outcome {
+    let mut world = verona(2);
+    let juliet = Talk::session(&mut world, JULIET, "balcony")?;
+    juliet_leaves(&mut world, juliet, "One");
+    world.post_shutdown();
+    world.run();
+    assert!(world.is_at_rest());
+    world.crash();
+    let mut romeo = Talk::session(&mut world, ROMEO, "orchard")?;
+    let told = last(&mut world, &mut romeo, JULIET)?;
+    assert!(told.ends_with(" One"), "{told}");
+    // One that was there when it stopped.
+    let _juliet = Talk::session(&mut world, JULIET, "balcony")?;
+    world.advance(MINUTE);
+    world.post_shutdown();
+    world.run();
+    world.advance(MINUTE);
+    assert!(world.is_at_rest());
+    world.crash();
+    let mut romeo = Talk::session(&mut world, ROMEO, "orchard")?;
+    assert_eq!(last(&mut world, &mut romeo, JULIET)?, "60");
+    let juliet = Talk::session(&mut world, JULIET, "balcony")?;
+    juliet_leaves(&mut world, juliet, "Two");
+    let account = jid(JULIET);
+    assert!(world.command(Command::Disable { account }).is_ok());
+    world.crash();
+    let mut romeo = Talk::session(&mut world, ROMEO, "orchard")?;
+    assert_eq!(last(&mut world, &mut romeo, JULIET)?, "0 Two");
+    assert_eq!(world.is_sound(), Ok(()));
+    Ok(())
+}
+
+/// What is in memory of it stays there, where a change that fails has the rest read again.
+#[test]
+fn the_end_of_a_session_outlives_a_change_that_fails() -> Outcome {
+    let mut world = verona(1);
+    let mut romeo = Talk::session(&mut world, ROMEO, "orchard")?;
+    let juliet = Talk::session(&mut world, JULIET, "balcony")?;
+    juliet_leaves(&mut world, juliet, "One");
+    world.fates.push_back(Fate::Failed(StoreError::Full));
+    romeo.send(
+        &mut world,
+        "<presence type='unsubscribe' to='juliet@localhost'/>",
+    );
+    romeo.send(
+        &mut world,
+        "<presence type='subscribe' to='juliet@localhost'/>",
+    );
+    world.run();
+    world.advance(ACCOUNT_IDLE + MINUTE);
+    world.crash();
+    let account = jid(JULIET);
+    let Ok(CommandReply::User(shown)) = world.command(Command::Show { account }) else {
+        return Err("nothing is shown".to_owned());
+    };
+    assert!(format!("{shown:?}").contains("One"), "{shown:?}");
+    Ok(())
+}
+
 fn juliet_leaves(world: &mut World, mut talk: Talk, words: &str) {
     talk.send(
         world,
