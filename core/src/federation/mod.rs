@@ -3,6 +3,7 @@
 //!
 //! It is the same for streams of clients and of servers (`port::Protocol` says which), and for an administrator who wants to know.
 
+mod key;
 mod race;
 mod round;
 mod targets;
@@ -11,6 +12,7 @@ mod tests;
 
 use crate::arena::arena_key;
 
+pub use key::DialbackKeys;
 pub use round::{Round, Step};
 pub use targets::{order, questions, roll, targets};
 
