@@ -73,9 +73,21 @@ pub const CLIENT_CERTIFICATE_BYTES: usize = 16 * 1024;
 /// Accounts of a host that the certificate of a client may name. People have a few, and each is a choice that the client has to make.
 pub const CLIENT_CERTIFICATE_NAMES: usize = 32;
 
-/// Certificates that a server may send behind its own. Real chains have one to three, some send their root, too; each may have to be looked at for
-/// each other. Their bytes are what one message of a handshake holds, 64 KiB.
+/// Certificates that a server may show, its own included. Real chains have two to four, some with their root; each may have to be looked at for
+/// each other.
 pub const SERVER_CERTIFICATES: usize = 10;
+
+/// Bytes of them all: what one message of a handshake holds.
+pub const SERVER_CERTIFICATES_BYTES: usize = 64 * 1024;
+
+/// Signatures that are looked at for them. A path has two or three, and one more for each authority of the same name that is not the one.
+pub const SERVER_CERTIFICATE_SIGNATURES: usize = 16;
+
+/// Names of a server's certificate that are told, and their bytes: whoever hosts for others has a hundred in one, which is the most that Let's
+/// Encrypt signs. They stay in memory as long as the stream, since any of them may still be claimed.
+pub const SERVER_CERTIFICATE_NAMES: usize = 256;
+/// See above.
+pub const SERVER_CERTIFICATE_NAMES_BYTES: usize = 16 * 1024;
 
 /// Bytes of the names of authorities that go out with each handshake where clients are asked for a certificate. A name is about 100 bytes, and
 /// an operator has a few authorities. Of more none is named, and clients choose by themselves what they show.

@@ -4,6 +4,7 @@
 //! It is the same for streams of clients and of servers (`port::Protocol` says which), and for an administrator who wants to know.
 
 mod key;
+mod names;
 mod race;
 mod round;
 mod targets;
@@ -13,6 +14,7 @@ mod tests;
 use crate::arena::arena_key;
 
 pub use key::DialbackKeys;
+pub use names::{NameMatch, match_names};
 pub use round::{Round, Step};
 pub use targets::{order, questions, roll, targets};
 

@@ -21,8 +21,8 @@ pub use input::{
     TlsVersion,
 };
 pub use network::{
-    Lookup, LookupError, Protocol, Resolved, ServerCertificate, Service, Source, TlsClient,
-    TlsSide, Verdict,
+    CertificateName, CertificateNames, Chain, Lookup, LookupError, NameConstraints, Protocol,
+    Resolved, ServerCertificate, Service, Source, TlsClient, TlsSide, Verdict,
 };
 pub use note::{AccountChange, CloseReason, Note, StreamError};
 pub use reach::{

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use crate::time::UnixTime;
+
 /// What is asked of DNS. Names are absolute, in A-labels (RFC 5890 §2.3.2.1) and lower case.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Lookup {
@@ -106,8 +108,69 @@ impl Protocol {
 pub struct ServerCertificate {
     /// Whether an authority that is trusted vouches for it, now and for the name that was asked for.
     pub verdict: Verdict,
+    /// The same among servers, whoever it is for: `federation::match_names` says that.
+    pub chain: Chain,
+    /// Whom it names.
+    pub names: CertificateNames,
     /// SHA-256 of the certificate itself.
     pub fingerprint: [u8; 32],
+}
+
+/// Whether an authority that is trusted vouches for a certificate, for a server that meets others. Times are to the second.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Chain {
+    /// One does.
+    Valid {
+        /// The last moment at which all of the path is valid, the authority's own certificate aside.
+        until: UnixTime,
+    },
+    /// It has expired, or one above it.
+    Expired {
+        /// Then.
+        on: UnixTime,
+    },
+    /// It is not valid yet, or one above it: perhaps a clock is wrong.
+    NotYetValid {
+        /// Then it will be.
+        from: UnixTime,
+    },
+    /// It has signed itself.
+    SelfSigned,
+    /// No authority that is trusted vouches for it.
+    Untrusted,
+    /// It is meant neither for servers nor for clients, or for an authority.
+    WrongUse,
+    /// It cannot be read, something about it is broken, or there is too much of it.
+    Unreadable,
+}
+
+/// Whom a certificate names, in the forms that count between servers (RFC 6120 §13.7.1.2.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateNames {
+    /// As they are written there.
+    pub each: Vec<CertificateName>,
+    /// Whether somebody on its path may vouch for some names only.
+    pub constraints: NameConstraints,
+}
+
+/// One name in a certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CertificateName {
+    /// `id-on-xmppAddr` (RFC 6120 §13.7.1.4).
+    XmppAddr(Box<str>),
+    /// `id-on-dnsSRV` (RFC 4985), with the name of the service.
+    Srv(Box<str>),
+    /// dNSName.
+    Dns(Box<str>),
+}
+
+/// Whether a path to an authority has name constraints (RFC 5280 §4.2.1.10).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NameConstraints {
+    /// It has none, or there is no path.
+    None,
+    /// A certificate on it has, or the authority.
+    Present,
 }
 
 /// What is to be thought of a server's certificate.

@@ -4,9 +4,9 @@ use std::time::Duration;
 use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{
     self, ArchiveSize, ArchiveTask, Asked, Attempt, AttemptError, AttemptOutcome, Availability,
-    CommandError, CommandReply, Contacts, Device, Features, LastActivity, Line, Lookup, Opening,
-    Protocol, Reached, Resolved, Secured, SecuredBy, ServerCertificate, Show, Target, TlsVersion,
-    UserDetails, UserEntry, Verdict,
+    CertificateNames, Chain, CommandError, CommandReply, Contacts, Device, Features, LastActivity,
+    Line, Lookup, NameConstraints, Opening, Protocol, Reached, Resolved, Secured, SecuredBy,
+    ServerCertificate, Show, Target, TlsVersion, UserDetails, UserEntry, Verdict,
 };
 use spondee_core::sasl::{Form, Held, Status, Tombstones};
 use spondee_core::secret::Secret;
@@ -515,6 +515,11 @@ fn what_came_of_reaching_a_domain_comes_as_it_is() {
                 version: TlsVersion::V1_2,
                 certificate: Some(Box::new(ServerCertificate {
                     verdict: Verdict::OtherName,
+                    chain: Chain::Untrusted,
+                    names: CertificateNames {
+                        each: Vec::new(),
+                        constraints: NameConstraints::None,
+                    },
                     fingerprint: [0x0f; 32],
                 })),
             }),

@@ -173,8 +173,10 @@ pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     }
 }
 
-/// `id-on-xmppAddr`.
-const XMPP_ADDR: Oid<'static> = oid!(1.3.6.1.5.5.7.8.5);
+/// `id-on-xmppAddr` (RFC 6120 §13.7.1.4).
+pub(super) const XMPP_ADDR: Oid<'static> = oid!(1.3.6.1.5.5.7.8.5);
+/// `id-on-dnsSRV` (RFC 4985).
+pub(super) const DNS_SRV: Oid<'static> = oid!(1.3.6.1.5.5.7.8.7);
 
 impl Facts {
     fn of(certificate: &X509Certificate<'_>) -> Self {
@@ -201,8 +203,7 @@ impl Facts {
             self.names.extend(address(octets));
         } else if let GeneralName::OtherName(kind, value) = name {
             let text = other_name(value);
-            // id-on-dnsSRV and id-on-xmppAddr (RFC 6120 §13.7.1.4)
-            if *kind == oid!(1.3.6.1.5.5.7.8.7) {
+            if *kind == DNS_SRV {
                 let service = text.and_then(|text| text.strip_prefix("_xmpp-client."));
                 self.service_names.extend(service.map(str::to_owned));
             } else if *kind == XMPP_ADDR {
@@ -253,7 +254,7 @@ pub(super) fn xmpp_addresses<'a>(
 }
 
 /// The text inside `[0] EXPLICIT`.
-fn other_name(value: &[u8]) -> Option<&str> {
+pub(super) fn other_name(value: &[u8]) -> Option<&str> {
     let (_, tagged) = Any::from_der(value).ok()?;
     let (_, text) = Any::from_der(tagged.data).ok()?;
     std::str::from_utf8(text.data).ok()

@@ -1,6 +1,9 @@
 //! What is to be thought of the certificate of a server that we connected to. Whoever shook hands has its key; whether it is the right one's is
 //! another question, and for the core: a server may prove itself by other means.
 
+mod budget;
+mod names;
+mod path;
 #[cfg(test)]
 mod tests;
 
@@ -8,17 +11,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use sha2::{Digest as _, Sha256};
-use spondee_core::port::{ServerCertificate, Verdict};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer as _;
+use spondee_core::port::{CertificateNames, Chain, NameConstraints, ServerCertificate, Verdict};
+use webpki::EndEntityCert;
 
-use crate::limits::SERVER_CERTIFICATES;
+use self::names::{TooMany, names};
+use self::path::{Found, Path, Use};
 
 /// Judges for one connection.
 #[derive(Clone)]
@@ -41,78 +42,43 @@ impl Judge {
         sent: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Option<ServerCertificate> {
-        let (own, between) = sent.split_first()?;
+        let own = sent.first()?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        let (path, each) = match names(own) {
+            Ok(each) => (Path::find(sent, &self.roots, algorithms, now), each),
+            Err(TooMany) => (Path::None(Chain::Unreadable), Vec::new()),
+        };
+        let (chain, constraints) = match path {
+            Path::Found(_, Found { until, constraints }) => (Chain::Valid { until }, constraints),
+            Path::None(chain) => (chain, NameConstraints::None),
+        };
         Some(ServerCertificate {
-            verdict: self.verdict(own, between, now),
+            verdict: self.verdict(own, path),
+            chain,
+            names: CertificateNames { each, constraints },
             fingerprint: Sha256::digest(own).into(),
         })
     }
 
-    fn verdict(
-        &self,
-        own: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Verdict {
-        if between.len() >= SERVER_CERTIFICATES {
-            return Verdict::Unreadable;
-        }
-        let Err(error) = self.verify(own, between, now) else {
-            return Verdict::Good;
-        };
-        // Before all that is wrong with it besides: who makes them by itself gives them any form.
-        match is_own_issuer(own) && !self.is_root(own) {
-            true => Verdict::SelfSigned,
-            false => verdict(error),
-        }
-    }
-
     /// RFC 6120 §13.7.2: its path, its time, that it is for servers, and for this one.
-    fn verify(
-        &self,
-        own: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        let parsed = ParsedCertificate::try_from(own)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, between, now, algorithms)?;
-        verify_server_name(&parsed, &self.name)
-    }
-
-    fn is_root(&self, own: &CertificateDer<'_>) -> bool {
-        let mut alone = RootCertStore::empty();
-        alone.add(own.clone().into_owned()).is_ok()
-            && alone.roots.iter().all(|it| self.roots.roots.contains(it))
-    }
-}
-
-/// Whether it says that it has issued itself.
-fn is_own_issuer(own: &CertificateDer<'_>) -> bool {
-    X509Certificate::from_der(own).is_ok_and(|(_, read)| read.issuer() == read.subject())
-}
-
-fn verdict(error: Error) -> Verdict {
-    let Error::InvalidCertificate(error) = error else {
-        return Verdict::Unreadable;
-    };
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the list is rustls', and whatever else there may be is no good"
-    )]
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Verdict::Expired,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            Verdict::NotYetValid
+    fn verdict(&self, own: &CertificateDer<'_>, path: Path) -> Verdict {
+        match path {
+            Path::Found(Use::Server, _) => {
+                let entity = EndEntityCert::try_from(own);
+                let named = entity.and_then(|it| it.verify_is_valid_for_subject_name(&self.name));
+                match named {
+                    Ok(()) => Verdict::Good,
+                    Err(webpki::Error::CertNotValidForName(_)) => Verdict::OtherName,
+                    Err(_) => Verdict::Unreadable,
+                }
+            }
+            Path::Found(Use::Client, _) | Path::None(Chain::WrongUse) => Verdict::OtherUse,
+            Path::None(Chain::Expired { .. }) => Verdict::Expired,
+            Path::None(Chain::NotYetValid { .. }) => Verdict::NotYetValid,
+            Path::None(Chain::SelfSigned) => Verdict::SelfSigned,
+            Path::None(Chain::Untrusted) => Verdict::Untrusted,
+            Path::None(Chain::Unreadable | Chain::Valid { .. }) => Verdict::Unreadable,
         }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            Verdict::OtherName
-        }
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            Verdict::OtherUse
-        }
-        CertificateError::UnknownIssuer => Verdict::Untrusted,
-        _ => Verdict::Unreadable,
     }
 }
 

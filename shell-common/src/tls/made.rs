@@ -77,7 +77,12 @@ impl Authority {
     }
 
     pub(crate) fn root(name: &str) -> Self {
-        let (params, key) = (Self::params(name), KeyPair::generate().unwrap());
+        Self::alone(Self::params(name))
+    }
+
+    /// One that nobody vouches for.
+    pub(crate) fn alone(params: CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
         Self {
             certificate: params.self_signed(&key).unwrap().pem(),
             issuer: Issuer::new(params, key),
@@ -92,6 +97,12 @@ impl Authority {
             certificate: certificate.pem(),
             issuer: Issuer::new(params, key),
         }
+    }
+
+    /// Another certificate for the key of `other`: this one vouches for it, too.
+    pub(crate) fn cross(&self, other: &Self, params: &CertificateParams) -> String {
+        let certificate = params.signed_by(other.issuer.key(), &self.issuer);
+        certificate.unwrap().pem()
     }
 
     pub(crate) fn issue(&self, params: &CertificateParams) -> Made {

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use spondee_core::envelope::placement::Placement;
 use spondee_core::port::{
-    Asked, Attempt, AttemptOutcome, Command, CommandError, CommandReply, CommandResult, Features,
-    Lookup, Opening, Protocol, Reach, Reached, Resolved, Secured, SecuredBy, ServerCertificate,
-    Target, TlsVersion, Unreached, Verdict,
+    Asked, Attempt, AttemptOutcome, CertificateNames, Chain, Command, CommandError, CommandReply,
+    CommandResult, Features, Lookup, NameConstraints, Opening, Protocol, Reach, Reached, Resolved,
+    Secured, SecuredBy, ServerCertificate, Target, TlsVersion, Unreached, Verdict,
 };
 use spondee_shell_common::config::Settings;
 use spondee_shell_common::control::{Control, socket_path};
@@ -62,6 +62,11 @@ fn told(verdict: Verdict) -> Reach {
     let at = "192.0.2.1:5223".parse().unwrap();
     let certificate = ServerCertificate {
         verdict,
+        chain: Chain::Untrusted,
+        names: CertificateNames {
+            each: Vec::new(),
+            constraints: NameConstraints::None,
+        },
         fingerprint: [0xab; 32],
     };
     Reach {

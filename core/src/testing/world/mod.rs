@@ -33,8 +33,9 @@ use crate::envelope::Place;
 use crate::envelope::placement::Placement;
 use crate::jid::BareJid;
 use crate::port::{
-    ClientCertificate, Closed, Command, CommandId, CommandResult, ConnId, Input, Listener, Lookup,
-    Note, Opening, Resolved, ServerCertificate, Standing, TlsVersion, Verdict,
+    CertificateNames, Chain, ClientCertificate, Closed, Command, CommandId, CommandResult, ConnId,
+    Input, Listener, Lookup, NameConstraints, Note, Opening, Resolved, ServerCertificate, Standing,
+    TlsVersion, Verdict,
 };
 use crate::sasl::{CREDENTIALS, Tombstones};
 use crate::secret::Secret;
@@ -202,6 +203,13 @@ impl World {
             client: None,
             server: Some(Box::new(ServerCertificate {
                 verdict: Verdict::Good,
+                chain: Chain::Valid {
+                    until: UnixTime(1_900_000_000_000),
+                },
+                names: CertificateNames {
+                    each: Vec::new(),
+                    constraints: NameConstraints::None,
+                },
                 fingerprint: [0xce; 32],
             })),
             lane_capacity: usize::MAX,

@@ -2,7 +2,7 @@
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection};
-use spondee_core::port::{Protocol, ServerCertificate, TlsClient, Verdict};
+use spondee_core::port::{CertificateName, Chain, Protocol, TlsClient, Verdict};
 
 use super::*;
 use crate::tls::made::{Authority, Certs, Made, params, self_made};
@@ -180,11 +180,11 @@ fn both_sides_of_ours_agree_in_any_pieces_on_the_bindings_too() {
             );
             assert!(asking.bindings.end_point.is_some());
             let of = certificate(trusted.certs.root(), HOST);
-            let expected = ServerCertificate {
-                verdict: Verdict::Good,
-                fingerprint: Sha256::digest(&of).into(),
-            };
-            assert_eq!(asking.server.as_deref(), Some(&expected));
+            let server = asking.server.as_deref().unwrap();
+            assert_eq!(server.verdict, Verdict::Good);
+            assert!(matches!(server.chain, Chain::Valid { .. }));
+            assert_eq!(server.names.each, [CertificateName::Dns(HOST.into())]);
+            assert_eq!(server.fingerprint[..], Sha256::digest(&of)[..]);
             assert!(asking.client.is_none() && asked.server.is_none() && asked.client.is_none());
         }
     }
