@@ -1,21 +1,38 @@
-//! Finding the other side of a domain, purely: which questions are asked of DNS, in which order the answers are tried, and what is done when one of
-//! them fails. Who drives it asks, connects, and says what became of it.
+//! Other servers, purely: where they are, and what is needed of them.
 //!
-//! It is the same for streams of clients and of servers (`port::Protocol` says which), and for an administrator who wants to know.
+//! Finding the other side of a domain: which questions are asked of DNS, in which order the answers are tried, and what is done when one of them
+//! fails (`Round`). Who drives it asks, connects, and says what became of it. It is the same for streams of clients and of servers
+//! (`port::Protocol` says which), and for an administrator who wants to know.
+//!
+//! What is needed of who is there, or comes to us: `decide`, by what an administrator said and what is known of a stream.
 
+mod facts;
 mod key;
 mod names;
+mod policy;
 mod race;
 mod round;
+mod rule;
+mod rules;
 mod targets;
 #[cfg(test)]
 mod tests;
 
 use crate::arena::arena_key;
 
+pub use facts::{
+    Facts, Flaw, Method, Methods, OwnCertificate, PeerCertificate, Side, StarttlsOffer, Tls, Tried,
+    Try, Whose,
+};
 pub use key::DialbackKeys;
 pub use names::{NameMatch, match_names};
+pub use policy::{Condition, Lasting, NextStep, Offer, Verdict, decide};
 pub use round::{Round, Step};
+pub use rule::{Finding, Refusal, Rule, Saw};
+pub use rules::{
+    AllowEncryption, Allowed, Contradiction, Encryption, Listed, Need, Permission, PolicyOptions,
+    RequireEncryption, Rules, SecureAuth,
+};
 pub use targets::{order, questions, roll, targets};
 
 arena_key! {

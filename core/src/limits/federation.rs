@@ -49,3 +49,6 @@ pub const REACH_FEATURES_TOLD: usize = 64;
 /// Bytes of one name, namespace or text of a peer's that is told: a namespace has thirty. With all there may be of them, an answer stays far below
 /// what the control socket takes.
 pub const REACH_WORD_BYTES: usize = 256;
+
+/// Rules in what explains a verdict on a stream: twice as many as there are today on the longest way to one.
+pub const TRAIL_RULES: usize = 12;
