@@ -5,7 +5,8 @@
 //! owner's other reads there is one at a time. What follows a batch that waits, waits behind it. So the batches of one owner
 //! take effect and are answered in the order submitted, and no owner waits for another's reads.
 //!
-//! One reader serves sign-ins and loads alone; the other takes those first, then everything else.
+//! One reader serves sign-ins and loads alone; the other takes those first, then everything else. Who is awake and reads rows alone takes a few
+//! more of them before another is woken.
 //!
 //! The writer takes all that waits. Upkeep, which can wait, is behind all of that, one batch at a time, and each followed by nineteen times as
 //! long without; it goes first only when its owner wants something else, or when it was passed over many times. Appends, for which nobody waits, may be left for a moment so that more of them come
