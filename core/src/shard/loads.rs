@@ -409,16 +409,9 @@ impl Shard {
             return self.fx.bug("an account that leaves memory is gone");
         };
         let ops = owner.account.last_puts();
-        if ops.is_empty() {
-            return;
+        if !ops.is_empty() {
+            self.put_quietly(key, ops);
         }
-        let batch = Batch {
-            owner: owner.account.jid().clone(),
-            tenure: owner.tenure,
-            class: Class::Append,
-            ops,
-        };
-        self.store(batch, Wait::Quiet);
     }
 
     /// The server stops, and nobody comes back: one account that is idle leaves memory. Whether there was one.

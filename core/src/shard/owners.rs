@@ -149,6 +149,11 @@ impl Shard {
             self.spoken.changes.extend(ops);
             return;
         }
+        self.put_quietly(key, ops);
+    }
+
+    /// What quiet tables keep goes to the disk, and nobody waits for it.
+    pub(super) fn put_quietly(&mut self, key: AccountKey, ops: Vec<Op>) {
         let Some(owner) = self.owners.get(key) else {
             return self.fx.bug("an account that keeps something is gone");
         };
