@@ -8,9 +8,9 @@ use std::time::Duration;
 use spec_tests::memory::{Bounds, Ended, Peer, Step, StorePace, World, config};
 use spec_tests::talk::{Talk, header, plain_auth};
 use spondee_core::config::Config;
-use spondee_core::jid::Domain;
+use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::{ENDINGS_PER_TICK, Limits, StoreCredit};
-use spondee_core::port::{Closed, Opening};
+use spondee_core::port::{Closed, Command, CommandId, Opening};
 use stage::{Outcome, stream_error, world};
 
 const ROMEO: &str = "romeo@localhost";
@@ -286,5 +286,28 @@ fn sessions_that_are_asleep_end_once() -> Outcome {
         turns += 1;
     }
     assert_eq!(turns, 2);
+    Ok(())
+}
+
+/// What two accounts have yet to tell each other brings each into memory again as long as the other has not heard it.
+#[test]
+fn a_server_stops_although_two_accounts_have_something_to_tell_each_other() -> Outcome {
+    for turns in 0..20 {
+        let mut world = world(1, |_| {});
+        let romeo = Talk::session(&mut world, ROMEO, "orchard")?;
+        let juliet = Talk::session(&mut world, JULIET, "balcony")?;
+        world.store_pace = StorePace::Slow;
+        for (talk, contact) in [(romeo, JULIET), (juliet, ROMEO)] {
+            let subscribe = format!("<presence type='subscribe' to='{contact}'/>");
+            world.write(talk.peer(), subscribe.as_bytes());
+        }
+        world.turns(turns);
+        world.crash();
+        let account = BareJid::parse(ROMEO).map_err(|e| format!("{e:?}"))?;
+        world.post_command(CommandId(0), Command::Show { account });
+        world.turns(4);
+        world.shut_down();
+        assert!(world.is_at_rest());
+    }
     Ok(())
 }

@@ -363,18 +363,14 @@ impl Shard {
         }
     }
 
-    /// One account more than may be idle: the one that has been so for longest leaves memory. One that waits for contacts to settle something
-    /// stays for its minute: it would have to come back to say it again, and two such would fetch each other for ever.
+    /// One account more than may be idle: the one that has been so for longest leaves memory. One that waits for others to settle something
+    /// stays for its minute.
     fn bound_idle(&mut self) {
         if self.idle.accounts.len() <= self.idle.most {
             return;
         }
-        let is_free = |key: AccountKey| {
-            let owner = self.owners.get(key);
-            owner.is_none_or(|owner| !owner.account.has_unsaid() && !owner.account.has_unsettled())
-        };
         let mut longest = self.idle.accounts.iter().take(IDLE_LOOK);
-        let free = longest.find(|(_, (_, key))| is_free(*key));
+        let free = longest.find(|(_, (_, key))| !self.is_waited_for(*key));
         if let Some((number, key)) = free.map(|(number, (_, key))| (*number, *key)) {
             self.idle.remove(number);
             self.let_idle_one_go(key);
@@ -414,13 +410,31 @@ impl Shard {
         }
     }
 
-    /// The server stops, and nobody comes back: one account that is idle leaves memory. Whether there was one.
+    /// The server stops, and nobody comes back: one account that is idle leaves memory. Whether there was one. One that waits for others to
+    /// settle something stays for that, and is idle no more.
     pub(super) fn let_one_idle_go(&mut self) -> bool {
         let first = self.idle.accounts.pop_first();
         if let Some((_, (_, key))) = first {
-            self.let_idle_one_go(key);
+            match self.is_waited_for(key) {
+                true => self.put_last_of_idle(key),
+                false => self.let_idle_one_go(key),
+            }
         }
         first.is_some()
+    }
+
+    fn put_last_of_idle(&mut self, key: AccountKey) {
+        if let Some(owner) = self.owners.get_mut(key) {
+            owner.idle = None;
+        }
+        self.put_last(key);
+    }
+
+    /// Whether an account has something to settle with others: it would have to come back to say it again, and two such would fetch each
+    /// other for ever.
+    fn is_waited_for(&self, key: AccountKey) -> bool {
+        let owner = self.owners.get(key);
+        owner.is_some_and(|owner| owner.account.has_unsaid() || owner.account.has_unsettled())
     }
 
     /// Whether accounts are idle, of which something may have to be put.
