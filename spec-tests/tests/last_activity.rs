@@ -13,7 +13,7 @@ use spec_tests::memory::{Fate, StorePace, World};
 use spec_tests::talk::Talk;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::ACCOUNT_IDLE;
-use spondee_core::port::{Command, CommandReply};
+use spondee_core::port::{Command, CommandError, CommandReply};
 use spondee_core::roster::{ROSTER, ROSTER_VERSION};
 use spondee_core::store::{Class, Expect, Field, Row, StoreError};
 use stage::{Outcome, world};
@@ -405,6 +405,39 @@ fn the_end_of_a_session_outlives_a_change_that_fails() -> Outcome {
         return Err("nothing is shown".to_owned());
     };
     assert!(format!("{shown:?}").contains("One"), "{shown:?}");
+    Ok(())
+}
+
+/// Who cannot be deleted because the disk is full has left memory for that, and is still there.
+#[test]
+fn the_end_of_a_session_outlives_an_account_that_is_not_deleted() -> Outcome {
+    for has_contacts in [true, false] {
+        for is_there in [true, false] {
+            // It is that they are told which fails, or that all goes which she keeps.
+            let mut world = match has_contacts {
+                true => verona(1),
+                false => world(1, |_| {}),
+            };
+            let juliet = Talk::session(&mut world, JULIET, "balcony")?;
+            if !is_there {
+                leave(&mut world, juliet);
+            }
+            let fates = [Fate::Kept, Fate::Failed(StoreError::Full)];
+            world.fates.extend(fates);
+            let account = jid(JULIET);
+            let failed = world.command(Command::Delete { account });
+            assert_eq!(failed, Err(CommandError::Full));
+            world.crash();
+            let account = jid(JULIET);
+            let Ok(CommandReply::User(shown)) = world.command(Command::Show { account }) else {
+                return Err("nothing is shown".to_owned());
+            };
+            assert!(
+                shown.last_activity.is_some(),
+                "{has_contacts}, there: {is_there}"
+            );
+        }
+    }
     Ok(())
 }
 

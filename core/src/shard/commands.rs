@@ -428,11 +428,20 @@ impl Shard {
             Some(error) => {
                 if error == StoreError::Unknown {
                     self.take_effect_perhaps(now, account, after);
+                } else if matches!(after, After::Deleted) {
+                    self.not_deleted(account);
                 }
                 Err(store_error(error))
             }
         };
         self.finish(now, by, account, result);
+    }
+
+    /// An account is still there, and leaves memory all the same.
+    fn not_deleted(&mut self, account: &BareJid) {
+        if let Some(key) = self.by_name.get(account.as_str()).copied() {
+            self.put_last(key);
+        }
     }
 
     /// The record is here: writes the changed one.
@@ -600,11 +609,7 @@ impl Shard {
         match after {
             After::Added(lacked) => self.lacks_keys(account, lacked),
             After::Enabled => {}
-            After::Deleted => self.shut_out(now, account),
-            After::Disabled => {
-                self.shut_out(now, account);
-                self.put_last_of(account);
-            }
+            After::Deleted | After::Disabled => self.shut_out(now, account),
             After::PasswordChanged(record) => {
                 if let Some(key) = self.by_name.get(account.as_str())
                     && let Some(owner) = self.owners.get_mut(*key)
@@ -633,15 +638,10 @@ impl Shard {
         match after {
             After::Added(lacked) => self.lacks_keys(account, lacked),
             After::Enabled => {}
-            After::Deleted => self.shut_out(now, account),
-            After::Disabled => {
-                self.shut_out(now, account);
-                self.put_last_of(account);
-            }
+            After::Deleted | After::Disabled => self.shut_out(now, account),
             After::PasswordChanged(_) => {
                 self.dismiss(now, account, Violation::PasswordChanged, None);
                 self.shut_out(now, account);
-                self.put_last_of(account);
             }
             After::Renewed(record) => self.also_good(account, record),
         }
@@ -658,13 +658,6 @@ impl Shard {
         self.stay(key);
         if let Some(owner) = self.owners.get_mut(key) {
             owner.account.shut();
-        }
-    }
-
-    /// An account to which nobody comes back leaves memory with the command.
-    fn put_last_of(&mut self, account: &BareJid) {
-        if let Some(key) = self.by_name.get(account.as_str()).copied() {
-            self.put_last(key);
         }
     }
 

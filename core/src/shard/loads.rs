@@ -333,6 +333,10 @@ impl Shard {
                 owner.idle = Some(self.idle.insert(now.mono, key));
                 self.bound_idle();
             }
+            Life::Ready if !is_guest => {
+                self.put_last(key);
+                self.let_go(key);
+            }
             Life::Ready | Life::Leaving(_) => self.let_go(key),
             // The store has the last word.
             Life::Committing(_) | Life::Loading(_) => {}
