@@ -9,8 +9,9 @@ use spec_tests::memory::{Bounds, Ended, Peer, Step, StorePace, World, config};
 use spec_tests::talk::{Talk, header, plain_auth};
 use spondee_core::config::Config;
 use spondee_core::jid::{BareJid, Domain};
-use spondee_core::limits::{ENDINGS_PER_TICK, Limits, StoreCredit};
-use spondee_core::port::{Closed, Command, CommandId, Opening};
+use spondee_core::limits::{ACCOUNT_IDLE, ENDINGS_PER_TICK, Limits, StoreCredit};
+use spondee_core::port::{Closed, Command, CommandId, Input, Opening};
+use spondee_core::store::Class;
 use stage::{Outcome, stream_error, world};
 
 const ROMEO: &str = "romeo@localhost";
@@ -105,11 +106,14 @@ fn a_host_that_goes_ends_its_streams_a_few_in_a_turn_and_others_are_served_betwe
 
 /// A server of which one stream ends in each turn.
 fn one_by_one() -> World {
-    let bounds = Bounds {
+    bounded(Bounds {
         credit: StoreCredit::of_one(1),
         idle: 9,
         endings: 1,
-    };
+    })
+}
+
+fn bounded(bounds: Bounds) -> World {
     let mut config = config();
     config.shards = 1;
     let mut world = World::with_bounds(config, 0, bounds);
@@ -307,6 +311,42 @@ fn a_server_stops_although_two_accounts_have_something_to_tell_each_other() -> O
         world.post_command(CommandId(0), Command::Show { account });
         world.turns(4);
         world.shut_down();
+        assert!(world.is_at_rest());
+    }
+    Ok(())
+}
+
+/// Nor does it keep more of those who left before than the store has room for.
+#[test]
+fn accounts_leave_memory_as_the_store_has_room() -> Outcome {
+    let credit = StoreCredit {
+        batches: 2,
+        ..StoreCredit::of_one(1)
+    };
+    for stops in [true, false] {
+        let mut world = bounded(Bounds {
+            credit,
+            idle: 99,
+            endings: 64,
+        });
+        for talk in crowd(&mut world, "guest", "localhost", 200)? {
+            world.write(talk.peer(), END.as_bytes());
+        }
+        world.run();
+        world.store_pace = StorePace::Slow;
+        match stops {
+            true => world.post_shutdown(),
+            false => world.pass(ACCOUNT_IDLE),
+        }
+        world.step_all_but_commits();
+        world.tell(0, Input::Tick);
+        world.step_all_but_commits();
+        assert!(!world.tick_at_once(), "it waits for the store");
+        assert_eq!(world.batches(), 2);
+        assert!(!world.is_at_rest());
+        let before = world.asked(Class::Append);
+        world.advance(Duration::ZERO);
+        assert_eq!(world.asked(Class::Append), before + 18);
         assert!(world.is_at_rest());
     }
     Ok(())

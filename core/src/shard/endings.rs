@@ -99,7 +99,7 @@ impl Shard {
                 if let Some((key, session)) = self.sleepers.at(number) {
                     self.die(now, key, session);
                 }
-            } else if !self.is_stopping() || !self.let_one_idle_go() {
+            } else if !self.is_stopping() || !self.lets_idle_go() || !self.let_one_idle_go() {
                 return;
             }
         }
@@ -129,7 +129,7 @@ impl Shard {
 
     /// Whether `end_some` has something to do.
     pub(super) fn has_endings(&self) -> bool {
-        !self.endings.is_empty() || self.is_stopping() && self.has_idle()
+        !self.endings.is_empty() || self.is_stopping() && self.lets_idle_go()
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -64,7 +64,7 @@ impl Idle {
     }
 
     /// When the next one has been idle for long enough.
-    pub(super) fn next(&self) -> Option<Instant> {
+    fn next(&self) -> Option<Instant> {
         let (_, (since, _)) = self.accounts.first_key_value()?;
         Some(*since + ACCOUNT_IDLE)
     }
@@ -383,7 +383,7 @@ impl Shard {
 
     /// Accounts that have been idle for long leave memory.
     pub(super) fn let_idle_go(&mut self, now: Now) {
-        while self.idle.next().is_some_and(|at| at <= now.mono)
+        while self.next_idle().is_some_and(|at| at <= now.mono)
             && let Some((_, (_, key))) = self.idle.accounts.pop_first()
         {
             self.let_idle_one_go(key);
@@ -441,9 +441,14 @@ impl Shard {
         owner.is_some_and(|owner| owner.account.has_unsaid() || owner.account.has_unsettled())
     }
 
-    /// Whether accounts are idle, of which something may have to be put.
-    pub(super) fn has_idle(&self) -> bool {
-        !self.idle.accounts.is_empty()
+    /// Whether accounts are idle, and there is room in the store for what may have to be put of one. Otherwise it answers first.
+    pub(super) fn lets_idle_go(&self) -> bool {
+        !self.idle.accounts.is_empty() && !self.credit.is_spent()
+    }
+
+    /// When the next one leaves memory.
+    pub(super) fn next_idle(&self) -> Option<Instant> {
+        self.idle.next().filter(|_| !self.credit.is_spent())
     }
 }
 

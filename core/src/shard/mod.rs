@@ -321,7 +321,7 @@ impl Shard {
             return Some(Instant::default());
         }
         let due = self.timers.next().map(|(at, _)| at);
-        [due, self.idle.next()].into_iter().flatten().min()
+        [due, self.next_idle()].into_iter().flatten().min()
     }
 
     /// Bytes owed to the peer. Empty for a connection that is dead.
