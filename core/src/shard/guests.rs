@@ -38,9 +38,11 @@ impl Guests {
         local.is_some() && self.hosts.iter().any(|host| host.as_str() == domain)
     }
 
-    /// Who has guests may have changed.
+    /// Who has guests may have changed. Those of a host that is gone are guests until they are, too.
     pub(super) fn are_of(&mut self, config: &Config) {
-        self.hosts = Self::of(config).hosts;
+        self.hosts
+            .retain(|host| !config.hosts.contains_key(host.as_str()));
+        self.hosts.extend(Self::of(config).hosts);
     }
 
     /// What the store would be asked.

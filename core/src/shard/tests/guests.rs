@@ -9,9 +9,11 @@ use super::stage::{HEADER, Stage, chat, config};
 use crate::archive::Policy;
 use crate::config::Host;
 use crate::jid::BareJid;
+use crate::limits::ACCOUNT_IDLE;
 use crate::port::{Command, CommandError, CommandReply, Opening, Standing};
 use crate::sasl::Tombstones;
 use crate::secret::Secret;
+use crate::store::Class;
 use crate::testing::{Peer, StorePace, World};
 
 /// A host of guests on so many shards, and a store that would never answer.
@@ -139,5 +141,24 @@ fn an_administrator_can_end_a_guests_sessions_and_nothing_else() {
     stage.world.run();
     let ended = stage.world.command(disconnect);
     assert_eq!(ended, Err(CommandError::NoSuchUser));
+    stage.no_bugs();
+}
+
+/// Whose host goes away is a guest to the end.
+#[test]
+fn nothing_is_kept_of_guests_whose_host_is_gone() {
+    let mut stage = stage(2);
+    let guests = [guest(&mut stage), guest(&mut stage)];
+    let mut without = stage.world.config().clone();
+    without.hosts.clear();
+    stage.world.reload(without);
+    for (peer, _) in guests {
+        assert!(stage.heard(peer).contains("<host-gone"));
+        stage.world.hang_up(peer);
+    }
+    stage.world.advance(ACCOUNT_IDLE);
+    assert_eq!(stage.world.asked(Class::Append), 0);
+    let residue = stage.world.residue();
+    assert!(residue.iter().flatten().all(|left| *left == 0));
     stage.no_bugs();
 }
