@@ -173,6 +173,8 @@ pub(super) enum Offer {
 enum Opened {
     No,
     Yes,
+    /// It was, and is read no more.
+    Left,
 }
 
 /// Who signs in and how.
@@ -308,14 +310,17 @@ impl Client {
         self.place == Place::Needed && self.signed == 0
     }
 
-    /// It reads no more of what came.
+    /// It reads no more of what came, and of what is on its way.
     pub(super) fn drop_unread(&mut self) {
         self.reader = Reader::new();
+        self.opened = Opened::Left;
     }
 
     /// Takes what arrived.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.reader.push(bytes);
+        if self.opened != Opened::Left {
+            self.reader.push(bytes);
+        }
     }
 
     /// The next thing it makes of what arrived.
