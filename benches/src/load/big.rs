@@ -197,6 +197,8 @@ impl Big {
             crowd.leave()?;
             Ok::<_, String>(took)
         };
+        // A server that has just begun asks its store for what accounts lack: that is none of the sign-in's.
+        running.settle();
         let before = running.counters()?;
         let first = once(0)?;
         let counted = running.counters()?.since(&before);
