@@ -396,8 +396,8 @@ fn an_account_that_could_not_be_deleted_is_shown() -> Outcome {
     for error in [StoreError::Failed, StoreError::Busy] {
         let mut world = world(3, |_| {});
         let mut phone = Talk::session(&mut world, ROMEO, "phone")?;
-        // The record is read, and the end of the session kept.
-        let fates = [Fate::Kept, Fate::Kept, Fate::Failed(error)];
+        // The record is read.
+        let fates = [Fate::Kept, Fate::Failed(error)];
         world.fates.extend(fates);
         let answers = world.commands(vec![delete(ROMEO), show(ROMEO)]);
         assert!(answers[0].is_err(), "{answers:?}");

@@ -172,10 +172,17 @@ fn a_storm_of_sign_ins_with_contacts_loads_each_account_once_and_keeps_what_is_b
     );
     assert_eq!(of(Class::SignIn, &before), accounts);
     assert_eq!(of(Class::Load, &before), accounts);
-    // The end of each session.
-    assert_eq!(of(Class::Append, &before), accounts);
+    // The end of each session is put when its account leaves memory.
     let all: usize = before.iter().map(|(_, count)| count).sum();
-    assert_eq!(all, 3 * accounts, "{before:?}");
+    assert_eq!(all, 2 * accounts, "{before:?}");
+    // Once more: what the store in memory takes for a row of each is none of theirs.
+    world.advance(ACCOUNT_IDLE + Duration::from_secs(1));
+    for number in 0..accounts {
+        let talk = session_with_roster(&mut world, number, "a")?;
+        world.hang_up(talk.peer());
+        world.run();
+        world.notes.clear();
+    }
     // However many there were, no more stay than may; and what stays is given back.
     let idle = accounts.min(usize::from(SHARDS) * ACCOUNTS_IDLE_MAX);
     let gone = measure(|| world.advance(ACCOUNT_IDLE + Duration::from_secs(1)));
@@ -235,10 +242,16 @@ fn stanzas_to_names_that_do_not_exist_load_once_each_at_most_and_leave_nothing()
 fn an_account_that_is_loaded_and_idle_takes_little() -> Outcome {
     let accounts = 200 * scale().min(20);
     let mut world = world(accounts);
-    for number in 0..accounts {
-        let talk = Talk::session(&mut world, &name(number), "a")?;
-        world.hang_up(talk.peer());
-        world.run();
+    // Once before: what the store in memory takes for a row of each is none of theirs.
+    for round in 0..2 {
+        for number in 0..accounts {
+            let talk = Talk::session(&mut world, &name(number), "a")?;
+            world.hang_up(talk.peer());
+            world.run();
+        }
+        if round == 0 {
+            world.advance(ACCOUNT_IDLE + Duration::from_secs(1));
+        }
     }
     world.notes.clear();
     let gone = measure(|| world.advance(ACCOUNT_IDLE + Duration::from_secs(1)));
