@@ -319,7 +319,9 @@ fn permits(booted: &Booted, shards: u16, waker: Waker) -> Arc<Permits> {
     Arc::new(permits)
 }
 
-fn shared(booted: &Booted, permits: &Arc<Permits>) -> Shared {
+/// What all threads of a server share that has booted; its clock starts.
+#[must_use]
+pub fn shared(booted: &Booted, permits: &Arc<Permits>) -> Shared {
     Shared {
         clock: Clock::start(),
         control: booted.control.clone(),

@@ -20,14 +20,14 @@ use spondee_core::shard::Shard;
 use spondee_core::store::{Batch, Class, Expect, Op, Reply, StoreError};
 use spondee_core::testing::Memory;
 use spondee_shell_common::boot::{Booted, DataDirectory, boot};
-use spondee_shell_common::clock::Clock;
 use spondee_shell_common::config::Settings;
 use spondee_shell_common::counters::Counters;
 use spondee_shell_common::mesh::{Inbox, Mesh, Order};
 use spondee_shell_common::permits::Permits;
 use spondee_shell_common::seed;
+use spondee_shell_common::serve::shared;
 use spondee_shell_common::store::{Backend, Store};
-use spondee_shell_common::thread::{Moved, Seat, Shared, Thread};
+use spondee_shell_common::thread::{Moved, Seat, Thread};
 
 use super::client::{Errand, Talk, Tally, talk};
 use super::measure::{Course, Probe, Stage};
@@ -124,7 +124,8 @@ impl Prepared {
             Arc::new(Inbox::new(waker, usize::from(shards)))
         };
         let inboxes: Arc<[Arc<Inbox<_>>]> = bells.iter().map(inbox).collect();
-        let shared = shared(&booted);
+        let permits = Arc::new(Permits::new(PLACES, Waker::noop().clone()));
+        let shared = shared(&booted, &permits);
         let mut threads = Vec::new();
         for ((shard, guests), bell) in (0..shards).zip(guests).zip(&bells) {
             let place = Place { node: 0, shard };
@@ -280,21 +281,6 @@ fn settings(directory: &Path, shards: u16) -> Result<Settings, String> {
          default_archive_policy = \"never\"\n"
     );
     Settings::parse(&text, Path::new("spondee.toml"), directory).map_err(|e| e.to_string())
-}
-
-fn shared(booted: &Booted) -> Shared {
-    Shared {
-        clock: Clock::start(),
-        control: booted.control.clone(),
-        permits: Arc::new(Permits::new(PLACES, Waker::noop().clone())),
-        store: booted.store.clone(),
-        tls: Arc::clone(&booted.tls),
-        workers: booted.workers.clone(),
-        handshakes: booted.handshakes.clone(),
-        directories: booted.directories.clone(),
-        names: booted.names.clone(),
-        outgoing: booted.outgoing.clone(),
-    }
 }
 
 /// What makes an account.
