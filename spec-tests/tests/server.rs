@@ -243,6 +243,8 @@ fn the_end_of_a_session_is_known_after_the_server_has_stopped() {
     server.stop().unwrap();
     assert!(show(&server).unwrap().ends_with("Good night\n"));
     server.start_again().unwrap();
+    server.kill().unwrap();
+    server.start_again().unwrap();
     assert!(show(&server).unwrap().ends_with("Good night\n"));
     // The next one says nothing at last.
     let second = sign_in(&server);

@@ -154,18 +154,24 @@ fn a_storm_of_sign_ins_reads_credentials_once_each_and_loads_each_account_once()
     Ok(())
 }
 
+/// Each account signs in, has its roster, and loses its connection.
+fn all_come_and_go(world: &mut World, accounts: usize) -> Outcome {
+    for number in 0..accounts {
+        let talk = session_with_roster(world, number, "a")?;
+        world.hang_up(talk.peer());
+        world.run();
+        world.notes.clear();
+    }
+    Ok(())
+}
+
 /// The roster comes with the load, and whoever asks for it asks the store for nothing.
 #[test]
 fn a_storm_of_sign_ins_with_contacts_loads_each_account_once_and_keeps_what_is_bounded() -> Outcome
 {
     let accounts = 200 * scale();
     let mut world = world_with_contacts(accounts);
-    for number in 0..accounts {
-        let talk = session_with_roster(&mut world, number, "a")?;
-        world.hang_up(talk.peer());
-        world.run();
-        world.notes.clear();
-    }
+    all_come_and_go(&mut world, accounts)?;
     let before = asked(&world);
     println!(
         "{accounts} sign-ins, each to an account of its own with {CONTACTS} contacts: {before:?}"
@@ -177,12 +183,8 @@ fn a_storm_of_sign_ins_with_contacts_loads_each_account_once_and_keeps_what_is_b
     assert_eq!(all, 2 * accounts, "{before:?}");
     // Once more: what the store in memory takes for a row of each is none of theirs.
     world.advance(ACCOUNT_IDLE + Duration::from_secs(1));
-    for number in 0..accounts {
-        let talk = session_with_roster(&mut world, number, "a")?;
-        world.hang_up(talk.peer());
-        world.run();
-        world.notes.clear();
-    }
+    assert_eq!(of(Class::Append, &asked(&world)), accounts);
+    all_come_and_go(&mut world, accounts)?;
     // However many there were, no more stay than may; and what stays is given back.
     let idle = accounts.min(usize::from(SHARDS) * ACCOUNTS_IDLE_MAX);
     let gone = measure(|| world.advance(ACCOUNT_IDLE + Duration::from_secs(1)));
