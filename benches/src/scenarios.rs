@@ -727,6 +727,7 @@ fn config(shards: u16, policy: Policy) -> Arc<Config> {
         ..HostConfig::default()
     };
     Arc::new(Config {
+        federation: spondee_core::federation::FederationOptions::isolated(),
         hosts: [(host, Host::Accounts(settings))].into(),
         limits: Limits::default(),
         server_secret: SECRET,

@@ -10,6 +10,8 @@ use core::time::Duration;
 use crate::archive::ArchiveOptions;
 use crate::blocking::BlockingOptions;
 use crate::csi::CsiOptions;
+use crate::entropy::keyed_hash;
+use crate::federation::{DialbackKeys, FederationOptions};
 use crate::jid::{BareJid, Domain};
 use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
 use crate::options::{Expiry, Source, Unsaid, of_host};
@@ -17,6 +19,7 @@ use crate::private::PrivateOptions;
 use crate::registration::{RegistrationOptions, WhoRegisters};
 use crate::roster::RosterOptions;
 use crate::sasl::{Provider, SaslPolicy};
+use crate::secret::Secret;
 use crate::sm::SmOptions;
 use crate::xep::ContactAddresses;
 
@@ -25,6 +28,8 @@ use crate::xep::ContactAddresses;
 pub struct Config {
     /// The hosts served here.
     pub hosts: BTreeMap<Domain, Host>,
+    /// Links to other servers.
+    pub federation: FederationOptions,
     /// The bounds.
     pub limits: Limits,
     /// Made once and kept: keys fake salts, placement and later dialback. Not the replay seed.
@@ -36,6 +41,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// What keys of dialback are made and checked with.
+    #[must_use]
+    pub fn dialback_keys(&self) -> DialbackKeys {
+        match &self.federation.dialback_secret {
+            Some(secret) => DialbackKeys::new(secret),
+            None => {
+                let own = keyed_hash(&self.server_secret, &[b"dialback"]);
+                DialbackKeys::new(&Secret::new(own.to_vec()))
+            }
+        }
+    }
+
     /// The host of this name, if it is one that has accounts.
     #[must_use]
     pub fn accounts<Q: Ord + ?Sized>(&self, host: &Q) -> Option<&HostConfig>
@@ -253,6 +270,7 @@ pub(crate) fn of_localhost() -> Config {
     let host = Domain::parse("localhost").unwrap();
     Config {
         hosts: [(host, Host::Accounts(HostConfig::default()))].into(),
+        federation: FederationOptions::isolated(),
         limits: Limits::default(),
         server_secret: [0; 32],
         shards: 1,

@@ -10,12 +10,14 @@
 //! use spondee_core::{
 //!     Action, Closed, Config, Host, HostConfig, Input, Limits, Listener, Opening, Place, Shard, Software,
 //! };
+//! use spondee_core::federation::FederationOptions;
 //! use spondee_core::jid::Domain;
 //! use spondee_core::time::Now;
 //!
 //! let host = Domain::parse("localhost").unwrap();
 //! let config = Config {
 //!     hosts: [(host, Host::Accounts(HostConfig::default()))].into(),
+//!     federation: FederationOptions::isolated(), // no other servers
 //!     limits: Limits::default(),
 //!     server_secret: [0; 32], // in earnest: made once and kept
 //!     shards: 1,
@@ -26,7 +28,7 @@
 //!
 //! // 1. Hand over what happened, as much as there is.
 //! let now = Now::default();
-//! let conn = shard.accept(now, Listener { opening: Opening::Clear }, "127.0.0.1:4321".parse().unwrap());
+//! let conn = shard.accept(now, Listener::of_clients(Opening::Clear), "127.0.0.1:4321".parse().unwrap());
 //! let hello = b"<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
 //!               xmlns:stream='http://etherx.jabber.org/streams'>";
 //! shard.handle(now, Input::Bytes { conn, bytes: hello });

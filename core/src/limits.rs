@@ -8,6 +8,7 @@ use core::time::Duration;
 mod federation;
 mod network;
 mod options;
+mod server;
 
 pub use federation::{
     CONNECT_PATIENCE, OPENING_PATIENCE, RACE_DELAY, RACE_RUNNERS, REACH_FEATURES_TOLD,
@@ -23,6 +24,7 @@ pub use options::{
     SASL_FAILURES_PER_STREAM, SESSIONS_PER_ACCOUNT, SM_ACK_DELAY, SM_HIBERNATED_SESSIONS,
     SM_HIBERNATION, SM_OLD_SESSIONS, SM_QUEUE, SM_UNACKED, USER_TOMBSTONE_EXPIRY,
 };
+pub use server::*;
 
 use crate::rate::Rate;
 

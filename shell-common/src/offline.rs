@@ -219,6 +219,7 @@ mod tests {
         let config = Config {
             hosts: BTreeMap::from([(Domain::parse("example.org").unwrap(), host)]),
             limits: Limits::default(),
+            federation: spondee_core::federation::FederationOptions::isolated(),
             server_secret: [1; 32],
             shards: 4,
             software: Software {

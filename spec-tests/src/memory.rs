@@ -39,6 +39,7 @@ pub fn config() -> Config {
     Config {
         hosts: BTreeMap::from([host("localhost"), host("other.test")]),
         limits: Limits::default(),
+        federation: spondee_core::federation::FederationOptions::isolated(),
         server_secret: [0x5e; 32],
         shards: 1,
         software: Software {

@@ -56,7 +56,9 @@ impl Shell {
 
     fn accept(&mut self, opening: Opening) -> ConnId {
         let peer: SocketAddr = ([127, 0, 0, 1], 4321).into();
-        let conn = self.shard.accept(self.now, Listener { opening }, peer);
+        let conn = self
+            .shard
+            .accept(self.now, Listener::of_clients(opening), peer);
         if opening == Opening::Tls {
             let bindings = ChannelBindings {
                 exporter: Some([1; 32]),

@@ -137,7 +137,7 @@ impl Prepared {
                 shard: Shard::new(Arc::clone(&booted.config), place, seed),
                 counters: Arc::new(Counters::default()),
                 mesh: Mesh::new(place, Arc::clone(&inboxes)),
-                listeners: vec![(listener, Listener { opening })],
+                listeners: vec![(listener, Listener::of_clients(opening))],
                 shared: shared.clone(),
             };
             let (course, probes, bell) = (Arc::clone(course), probes.clone(), Arc::clone(bell));

@@ -12,6 +12,7 @@ use super::{Account, Admit, Binding, Cx, Spoken, StoreRoom};
 use crate::arena::Arena;
 use crate::config::{Config, HostConfig, Software};
 use crate::entropy::Entropy;
+use crate::federation::FederationOptions;
 use crate::jid::{BareJid, Jid, Resource};
 use crate::limits::Limits;
 use crate::port::ConnId;
@@ -44,6 +45,7 @@ fn with_sessions(sessions: &[(&str, Option<i8>)]) -> Account {
     let config = Config {
         hosts: BTreeMap::new(),
         limits: Limits::default(),
+        federation: FederationOptions::isolated(),
         server_secret: [0; 32],
         shards: 1,
         software: Software {

@@ -6,9 +6,11 @@
 //!
 //! What is needed of who is there, or comes to us: `decide`, by what an administrator said and what is known of a stream.
 
+mod claim;
 mod facts;
 mod key;
 mod names;
+mod options;
 mod policy;
 mod race;
 mod round;
@@ -20,12 +22,14 @@ mod tests;
 
 use crate::arena::arena_key;
 
+pub use claim::{Claim, Judged, Outcome, Unverified, Verified};
 pub use facts::{
     Facts, Flaw, Method, Methods, OwnCertificate, PeerCertificate, Side, StarttlsOffer, Tls, Tried,
     Try, Whose,
 };
 pub use key::DialbackKeys;
 pub use names::{NameMatch, match_names};
+pub use options::FederationOptions;
 pub use policy::{Condition, Lasting, NextStep, Offer, Verdict, decide};
 pub use round::{Round, Step};
 pub use rule::{Finding, Refusal, Rule, Saw};

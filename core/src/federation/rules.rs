@@ -160,6 +160,19 @@ pub enum Need {
 }
 
 impl Rules {
+    /// Nobody may be talked to.
+    #[must_use]
+    pub const fn isolated() -> Self {
+        Self {
+            encryption: Encryption::Required,
+            secure_auth: SecureAuth::Yes,
+            secure_domains: BTreeSet::new(),
+            insecure_domains: BTreeSet::new(),
+            allowed: Allowed::Only(BTreeSet::new()),
+            refused: BTreeSet::new(),
+        }
+    }
+
     /// # Errors
     /// They contradict each other.
     pub fn new(options: PolicyOptions) -> Result<Self, Contradiction> {

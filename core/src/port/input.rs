@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Command, CommandId, ConnId, Resolved, ServerCertificate, Ticket};
+use super::{Command, CommandId, ConnId, Protocol, Resolved, ServerCertificate, Ticket};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::jid::BareJid;
@@ -129,7 +129,7 @@ pub struct TlsInfo {
     pub bindings: ChannelBindings,
     /// The client's certificate, if an authority signed it that the host trusts with that.
     pub client: Option<Box<ClientCertificate>>,
-    /// The server's certificate, where we are the client.
+    /// The peer's certificate, where it is a server: `None` if it has shown none.
     pub server: Option<Box<ServerCertificate>>,
 }
 
@@ -161,6 +161,28 @@ pub enum DeriveError {
 pub struct Listener {
     /// What comes first on the wire.
     pub opening: Opening,
+    /// Who is expected.
+    pub protocol: Protocol,
+}
+
+impl Listener {
+    /// For clients.
+    #[must_use]
+    pub const fn of_clients(opening: Opening) -> Self {
+        Self {
+            opening,
+            protocol: Protocol::XmppClient,
+        }
+    }
+
+    /// For servers.
+    #[must_use]
+    pub const fn of_servers(opening: Opening) -> Self {
+        Self {
+            opening,
+            protocol: Protocol::XmppServer,
+        }
+    }
 }
 
 /// What comes first on the wire.

@@ -22,7 +22,7 @@ pub use input::{
 };
 pub use network::{
     CertificateName, CertificateNames, Chain, Lookup, LookupError, NameConstraints, Protocol,
-    Resolved, ServerCertificate, Service, Source, TlsClient, TlsSide, Verdict,
+    Resolved, ServerCertificate, Service, Source, TlsClient, TlsServer, TlsSide, Verdict,
 };
 pub use note::{AccountChange, CloseReason, Note, StreamError};
 pub use reach::{

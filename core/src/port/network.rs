@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use crate::jid::Domain;
 use crate::time::UnixTime;
 
 /// What is asked of DNS. Names are absolute, in A-labels (RFC 5890 §2.3.2.1) and lower case.
@@ -68,10 +69,19 @@ pub enum LookupError {
 /// Whom TLS is with, and so which side we are.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum TlsSide {
-    /// We are asked. The host of the stream: its certificate serves a client that sends no SNI.
-    Server(crate::jid::Domain),
+    /// We are asked.
+    Server(TlsServer),
     /// We ask.
     Client(Box<TlsClient>),
+}
+
+/// What we are asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsServer {
+    /// The host of the stream: its certificate serves a peer that sends no SNI.
+    pub host: Domain,
+    /// Who asks. A server is asked for its certificate, shows any or none, and what is thought of it comes with `Secured`.
+    pub protocol: Protocol,
 }
 
 /// What we ask for.
@@ -81,6 +91,8 @@ pub struct TlsClient {
     pub name: Box<str>,
     /// The one protocol of ALPN (RFC 7301); `None` behind STARTTLS (XEP-0368 §3).
     pub protocol: Option<Protocol>,
+    /// Whose certificate of ours is shown if one is asked for: this domain's, also if it is for servers alone. Nobody else's.
+    pub ours: Option<Domain>,
 }
 
 /// What is spoken inside TLS that came first on the wire (XEP-0368).

@@ -200,6 +200,7 @@ impl Shard {
             conn,
             capabilities: &self.capabilities,
             tallies: &self.census.tallies,
+            dialback: &self.dialback,
         };
         Some(call(&mut connection.stream, &mut cx))
     }
@@ -349,6 +350,9 @@ impl Shard {
                 self.bind(now, conn, resource, &request);
             }
             Event::Close => self.hang_up(now, conn, CloseReason::Ended),
+            Event::Claimed(claim) => self.claimed(now, conn, *claim),
+            Event::Judged(judged) => self.judged_peer(now, conn, *judged),
+            Event::Remote(stanza) => self.from_remote(now, conn, stanza),
             Event::Closing(ending) => self.closing(now, conn, ending),
             Event::CutOff(account) => {
                 self.cut_off(conn, account);

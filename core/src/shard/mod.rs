@@ -14,6 +14,7 @@ mod guests;
 mod imports;
 mod inbox;
 mod judging;
+mod links;
 mod loads;
 mod managed;
 mod owner;
@@ -25,6 +26,7 @@ mod registration;
 mod renewals;
 mod retention;
 mod route;
+mod servers;
 mod sessions;
 mod show;
 mod signin;
@@ -45,7 +47,7 @@ use crate::effects::{Effects, Routed};
 use crate::entropy::Entropy;
 use crate::envelope::placement::Placement;
 use crate::envelope::{Awaited, Body, Delivery, Feeding, Place};
-use crate::federation::RoundKey;
+use crate::federation::{DialbackKeys, RoundKey};
 use crate::jid::BareJid;
 #[cfg(any(test, feature = "testing"))]
 use crate::limits::StoreCredit;
@@ -130,6 +132,7 @@ pub struct Shard {
     receipts: Receipts,
     guests: Guests,
     reaches: Arena<RoundKey, Reaching>,
+    dialback: DialbackKeys,
 }
 
 /// A fault of the shell: such an answer falls on the floor.
@@ -192,6 +195,7 @@ impl Shard {
             receipts: Receipts::default(),
             guests: Guests::of(&config),
             reaches: Arena::default(),
+            dialback: config.dialback_keys(),
             capabilities: Capabilities::of(&config),
             config,
             reloads: 0,
@@ -544,6 +548,7 @@ impl Shard {
             self.registrations.forgive_all();
         }
         self.fx.limit_queues(&config.limits);
+        self.dialback = config.dialback_keys();
         self.capabilities = Capabilities::of(&config);
         self.guests.are_of(&config);
         let before = core::mem::replace(&mut self.config, config);

@@ -119,7 +119,7 @@ fn what_cannot_be_read_is_read_again_only_while_somebody_waits_for_it() {
     let mut shard = self::shard();
     let peer = "192.0.2.1:4321".parse().unwrap();
     let opening = Opening::Clear;
-    let conn = shard.accept(at(Duration::ZERO), Listener { opening }, peer);
+    let conn = shard.accept(at(Duration::ZERO), Listener::of_clients(opening), peer);
     let sign_in = SignIn::made_up(jid("juliet"), RECORD);
     shard.seek_admission(at(Duration::ZERO), conn, &sign_in);
     for n in 0..u32::from(LOAD_TRIES) {
@@ -141,7 +141,7 @@ fn credentials_that_may_have_changed_since_are_read_again() {
         let now = at(Duration::ZERO);
         let peer = "192.0.2.1:4321".parse().unwrap();
         let opening = Opening::Clear;
-        let conn = shard.accept(now, Listener { opening }, peer);
+        let conn = shard.accept(now, Listener::of_clients(opening), peer);
         shard.changes = changes;
         shard.seek_admission(now, conn, &SignIn::made_up(jid("juliet"), RECORD));
         let asked = asked(&mut shard);

@@ -44,6 +44,7 @@ impl Stream {
     fn deadline(&self, cx: &Cx<'_>) -> Deadline {
         match &self.state {
             State::Client(client) => client.deadline(cx.config),
+            State::Server(server) => server.deadline(),
             State::Outgoing(outgoing) => outgoing.deadline(),
             State::Closing(_) | State::Closed => Deadline::Close,
         }

@@ -6,6 +6,7 @@ use super::close::CLOSING_TAG;
 use crate::config::Config;
 use crate::effects::Effects;
 use crate::entropy::Entropy;
+use crate::federation::DialbackKeys;
 use crate::port::ConnId;
 use crate::sasl::Tallies;
 use crate::time::Now;
@@ -21,6 +22,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) conn: ConnId,
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) tallies: &'a Tallies,
+    pub(crate) dialback: &'a DialbackKeys,
 }
 
 impl Cx<'_> {

@@ -9,6 +9,7 @@ mod deadline;
 mod ground;
 mod header;
 mod outgoing;
+mod server;
 #[cfg(test)]
 mod tests;
 mod violation;
@@ -23,9 +24,11 @@ use bytes::Bytes;
 use self::client::{Awaited, Client};
 use self::close::Closing;
 use self::outgoing::Outgoing;
+use self::server::Server;
 use crate::config::Config;
+use crate::federation::{Claim, Judged};
 use crate::jid::{BareJid, Domain, Resource};
-use crate::port::{AttemptError, Features, Listener, Secured, TlsInfo, TlsSide};
+use crate::port::{AttemptError, Features, Listener, Protocol, Secured, TlsInfo, TlsSide};
 use crate::rate::Bucket;
 use crate::sasl::{DeriveParams, Failure, SignIn};
 use crate::secret::Secret;
@@ -54,6 +57,8 @@ pub(crate) enum Event {
     Close,
     /// The last tag is sent; the peer's is awaited until the deadline. Without an ending that was told before.
     Closing(Option<Ending>),
+    /// A server claims a domain by a key: ask whoever that domain says its servers are, then `claim_verified`. The stream goes on meanwhile.
+    Claimed(Box<Claim>),
     /// As `Close`, by the peer in the middle of a sign-in.
     CutOff(Option<BareJid>),
     /// Derive keys from the password, then `derived`.
@@ -84,6 +89,10 @@ pub(crate) enum Event {
     SignInFailed(Option<BareJid>, Failure),
     /// As `Close`: the peer asked for TLS where it was not offered.
     StarttlsRefused,
+    /// A server has proven, or has not, that it speaks for a domain. The stream goes on.
+    Judged(Box<Judged>),
+    /// A stanza of a domain that its server has proven, `from` and `to` as it says.
+    Remote(Arc<Stanza>),
     /// A stanza of the session, `from` set.
     Stanza(Arc<Stanza>),
     /// Nothing can be offered at this host.
@@ -125,6 +134,8 @@ enum Channel {
 enum State {
     /// A client's.
     Client(Client),
+    /// Another server's.
+    Server(Box<Server>),
     /// One of ours.
     Outgoing(Box<Outgoing>),
     /// Our closing tag is sent.
@@ -152,6 +163,7 @@ impl State {
     const fn hearing(&self) -> Hearing {
         match self {
             Self::Client(client) => client.hearing(),
+            Self::Server(server) => server.hearing(),
             Self::Outgoing(outgoing) => outgoing.hearing(),
             Self::Closing(Closing::Listening) => Hearing::Elements,
             Self::Closing(Closing::Deaf) | Self::Closed => Hearing::Nothing,
@@ -161,8 +173,17 @@ impl State {
 
 impl Stream {
     pub(crate) fn new(listener: Listener, now: Now, config: &Config) -> Self {
-        let state = State::Client(Client::new(listener.opening));
-        Self::of(state, Content::Client, now, config)
+        let (state, content) = match listener.protocol {
+            Protocol::XmppClient => {
+                let client = Client::new(listener.opening);
+                (State::Client(client), Content::Client)
+            }
+            Protocol::XmppServer => {
+                let server = Box::new(Server::new(listener.opening));
+                (State::Server(server), Content::Server)
+            }
+        };
+        Self::of(state, content, now, config)
     }
 
     /// One of ours, on a connection that is being opened; `connected` follows.
@@ -195,7 +216,7 @@ impl Stream {
         }
         let is_strange = match &self.state {
             State::Client(client) => !client.is_signed_in(),
-            State::Outgoing(_) => true,
+            State::Server(_) | State::Outgoing(_) => true,
             State::Closing(_) | State::Closed => false,
         };
         if !is_strange {
@@ -282,6 +303,7 @@ impl Stream {
                 self.state = State::Client(Client::Header(Awaited::First(transport, failures)));
                 None
             }
+            State::Server(server) => self.server_secured(cx, server, tls),
             State::Outgoing(outgoing) => self.outgoing_secured(cx, outgoing, tls),
             state @ (State::Client(_) | State::Closing(_) | State::Closed) => {
                 self.state = state;
@@ -305,7 +327,9 @@ impl Stream {
         match self.state {
             State::Client(_) => {}
             // The rate is one of clients; and where we have ended, the closing tag is waited for.
-            State::Outgoing(_) | State::Closing(_) | State::Closed => return Duration::ZERO,
+            State::Server(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => {
+                return Duration::ZERO;
+            }
         }
         let signed_in = self.client().and_then(Client::signed_in);
         let unlimited = signed_in.is_some_and(|account| {
@@ -326,7 +350,7 @@ impl Stream {
     const fn client(&self) -> Option<&Client> {
         match &self.state {
             State::Client(client) => Some(client),
-            State::Outgoing(_) | State::Closing(_) | State::Closed => None,
+            State::Server(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => None,
         }
     }
 
@@ -376,6 +400,7 @@ impl Stream {
     fn on_element(&mut self, cx: &mut Cx<'_>, element: Element) -> Option<Event> {
         match core::mem::replace(&mut self.state, State::Closed) {
             State::Client(client) => self.on_client_element(cx, client, element),
+            State::Server(server) => self.on_server_element(cx, server, element),
             State::Outgoing(outgoing) => self.on_peer_element(cx, outgoing, &element),
             State::Closing(closing) => {
                 self.state = State::Closing(closing);

@@ -51,7 +51,7 @@ impl Stage {
             ..Now::default()
         };
         Self {
-            stream: Stream::new(Listener { opening }, now, &config),
+            stream: Stream::new(Listener::of_clients(opening), now, &config),
             config,
             entropy: Entropy::new([0; 32]),
             fx,
@@ -117,6 +117,7 @@ impl Stage {
             conn: self.conn,
             capabilities: &Capabilities::of(&self.config),
             tallies: &crate::sasl::Tallies::default(),
+            dialback: &self.config.dialback_keys(),
         };
         call(&mut self.stream, &mut cx)
     }

@@ -4,6 +4,7 @@ use std::string::{String, ToString};
 
 use super::*;
 use crate::config::Software;
+use crate::federation::FederationOptions;
 use crate::limits::Limits;
 use crate::stanza::{Kind, Stanza};
 use crate::time::{Instant, UnixTime};
@@ -14,6 +15,7 @@ fn ask(entity: Entity<'_>, iq: IqType, payload: &str) -> Answer {
     let config = Config {
         hosts: BTreeMap::new(),
         limits: Limits::default(),
+        federation: FederationOptions::isolated(),
         server_secret: [0; 32],
         shards: 1,
         software: Software {

@@ -82,9 +82,7 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> Vec<Listen> {
             for Interface(address) in interfaces {
                 let listen = Listen {
                     address: SocketAddr::new(*address, port),
-                    listener: Listener {
-                        opening: kind.opening,
-                    },
+                    listener: Listener::of_clients(kind.opening),
                 };
                 match all.iter().find(|other| other.address == listen.address) {
                     None => all.push(listen),

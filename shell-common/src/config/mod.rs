@@ -202,7 +202,7 @@ impl Settings {
             .flat_map(|(port, opening)| {
                 loopback.map(|address| Listen {
                     address: SocketAddr::new(address, port),
-                    listener: Listener { opening },
+                    listener: Listener::of_clients(opening),
                 })
             })
             .collect();
@@ -264,6 +264,7 @@ fn core_config(hosts: BTreeMap<Domain, Host>, limits: Limits, threads: u16) -> C
     Config {
         hosts,
         limits,
+        federation: spondee_core::federation::FederationOptions::isolated(),
         server_secret: [0; 32],
         shards: threads,
         software: Software {

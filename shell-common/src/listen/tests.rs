@@ -8,7 +8,7 @@ use crate::log::capture;
 fn at(address: impl Into<IpAddr>, port: u16, opening: Opening) -> Listen {
     Listen {
         address: SocketAddr::new(address.into(), port),
-        listener: Listener { opening },
+        listener: Listener::of_clients(opening),
     }
 }
 

@@ -131,7 +131,10 @@ impl<S: Sockets> Thread<S> {
 
     fn secure(&mut self, conn: ConnId, side: TlsSide, behind: Vec<u8>) {
         let (pump, first) = match side {
-            TlsSide::Server(host) => (Ok(self.pump(Some(host), Opening::Clear)), First::Peer),
+            TlsSide::Server(server) => {
+                let pump = self.pump(Some(server.host), Opening::Clear);
+                (Ok(pump), First::Peer)
+            }
             TlsSide::Client(client) => (self.shared.outgoing.pump(&client), First::We),
         };
         match (pump, find(&mut self.conns, conn)) {

@@ -79,7 +79,7 @@ impl Alone {
         };
         let mut shard = Shard::new(Arc::new(config()), Place { node: 0, shard: 0 }, [1; 32]);
         let peer: SocketAddr = ([127, 0, 0, 1], 4321).into();
-        let conn = shard.accept(now, Listener { opening }, peer);
+        let conn = shard.accept(now, Listener::of_clients(opening), peer);
         Self { shard, now, conn }
     }
 

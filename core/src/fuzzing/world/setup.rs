@@ -85,6 +85,7 @@ pub(in crate::fuzzing) fn config(shards: u16, choice: u8, queue_bytes: usize) ->
         });
     }
     Config {
+        federation: crate::federation::FederationOptions::isolated(),
         hosts: HOSTS
             .into_iter()
             .map(|name| Domain::parse(name).expect("a domain"))

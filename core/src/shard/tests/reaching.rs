@@ -197,6 +197,7 @@ fn a_listener_of_ours_is_reached_by_both_kinds_of_tls() {
         assert_eq!(tls.certificate.unwrap().verdict, Verdict::Good);
         assert!(features.mechanisms.contains(&"SCRAM-SHA-1".into()));
         let asked = TlsClient {
+            ours: None,
             name: "localhost".into(),
             protocol,
         };

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{Client, Found, Negotiation, Progress};
 use crate::config::TlsAvailable;
-use crate::port::TlsSide;
+use crate::port::{Protocol, TlsServer, TlsSide};
 use crate::sasl::{Exchange, Failure, Transport};
 use crate::sm::Nonza;
 use crate::stanza::Condition;
@@ -70,7 +70,11 @@ impl Stream {
         });
         self.state = State::Client(Client::Secure(negotiation.failures));
         // `poll` puts what stands behind into the event.
-        Event::Secure(TlsSide::Server(negotiation.host.clone()), Vec::new())
+        let side = TlsServer {
+            host: negotiation.host.clone(),
+            protocol: Protocol::XmppClient,
+        };
+        Event::Secure(TlsSide::Server(side), Vec::new())
     }
 
     /// The peer gives up: RFC 6120 §4.9.1.1 asks us to close too.

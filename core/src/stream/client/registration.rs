@@ -134,7 +134,11 @@ impl Stream {
     pub(crate) fn take_application(&mut self) -> Option<Application> {
         match &mut self.state {
             State::Client(Client::Register(_, registering)) => registering.application.take(),
-            State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => None,
+            State::Client(_)
+            | State::Server(_)
+            | State::Outgoing(_)
+            | State::Closing(_)
+            | State::Closed => None,
         }
     }
 
@@ -154,9 +158,11 @@ impl Stream {
                 State::Client(Client::Negotiate(negotiation))
             }
             // It has failed while it waited.
-            state @ (State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed) => {
-                state
-            }
+            state @ (State::Client(_)
+            | State::Server(_)
+            | State::Outgoing(_)
+            | State::Closing(_)
+            | State::Closed) => state,
         };
     }
 
@@ -164,9 +170,11 @@ impl Stream {
     pub(crate) fn set_apart(&mut self) {
         self.state = match core::mem::replace(&mut self.state, State::Closed) {
             State::Client(Client::Established(jid)) => State::Client(Client::Apart(jid)),
-            state @ (State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed) => {
-                state
-            }
+            state @ (State::Client(_)
+            | State::Server(_)
+            | State::Outgoing(_)
+            | State::Closing(_)
+            | State::Closed) => state,
         };
     }
 

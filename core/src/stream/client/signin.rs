@@ -280,9 +280,11 @@ impl Stream {
                 let held_up = Progress::HeldUp(progress.account(), cx.now.mono);
                 State::Client(Client::SignIn(negotiation, held_up))
             }
-            state @ (State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed) => {
-                state
-            }
+            state @ (State::Client(_)
+            | State::Server(_)
+            | State::Outgoing(_)
+            | State::Closing(_)
+            | State::Closed) => state,
         };
     }
 
@@ -363,7 +365,11 @@ impl Stream {
             State::Client(Client::Negotiate(negotiation)) => {
                 negotiation.failures.are_enough(&cx.config.limits)
             }
-            State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => false,
+            State::Client(_)
+            | State::Server(_)
+            | State::Outgoing(_)
+            | State::Closing(_)
+            | State::Closed => false,
         }
     }
 }

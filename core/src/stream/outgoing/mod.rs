@@ -46,6 +46,7 @@ impl Sought {
                 Opening::Clear => None,
                 Opening::Tls => Some(self.service),
             },
+            ours: None,
         }))
     }
 }
@@ -293,7 +294,7 @@ impl Stream {
     pub(crate) fn awaited(&self) -> Option<Awaited> {
         match &self.state {
             State::Outgoing(outgoing) => Some(outgoing.awaited()),
-            State::Client(_) | State::Closing(_) | State::Closed => None,
+            State::Client(_) | State::Server(_) | State::Closing(_) | State::Closed => None,
         }
     }
 }

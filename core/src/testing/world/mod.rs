@@ -311,7 +311,7 @@ impl World {
         let conn = self.logs[shard].accept(
             &mut self.shards[shard],
             self.now,
-            Listener { opening },
+            Listener::of_clients(opening),
             address,
         );
         self.pipes.push(Pipe::new((shard, conn), opening));

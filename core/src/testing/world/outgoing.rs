@@ -54,7 +54,7 @@ impl World {
                 let accepted = self.logs[listener].accept(
                     &mut self.shards[listener],
                     now,
-                    Listener { opening },
+                    Listener::of_clients(opening),
                     from,
                 );
                 let other = self.add_pipe(listener, accepted, opening);

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::config::{Host, HostConfig, Software};
+use crate::federation::FederationOptions;
 use crate::jid::Domain;
 use crate::limits::Limits;
 use crate::port::{CommandError, CommandReply};
@@ -19,6 +20,7 @@ fn world() -> World {
     World::new(Config {
         hosts: BTreeMap::from([(name, Host::Accounts(host))]),
         limits: Limits::default(),
+        federation: FederationOptions::isolated(),
         server_secret: [1; 32],
         shards: 1,
         software: Software {

@@ -49,7 +49,13 @@ impl Trusted {
 
     fn ask(&self, name: &str, protocol: Option<Protocol>) -> Pump {
         let name = name.into();
-        self.outgoing.pump(&TlsClient { name, protocol }).unwrap()
+        self.outgoing
+            .pump(&TlsClient {
+                name,
+                protocol,
+                ours: None,
+            })
+            .unwrap()
     }
 }
 
@@ -329,6 +335,7 @@ fn a_name_is_sent_and_an_address_is_not() {
     let long = "a".repeat(300);
     for name in ["", "a b", "ä.example", "a..example", &long] {
         let client = TlsClient {
+            ours: None,
             name: name.into(),
             protocol: None,
         };

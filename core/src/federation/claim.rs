@@ -1,0 +1,73 @@
+//! That a server speaks for a domain: claimed by a key, asked of that domain's own servers, judged (XEP-0220 §2).
+
+use alloc::boxed::Box;
+
+use super::policy::Verdict;
+use crate::jid::Domain;
+
+/// What a server claims by a key on a stream that it opened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claim {
+    /// The domain of ours to which it wants to speak.
+    pub receiving: Domain,
+    /// The domain for which it wants to speak.
+    pub originating: Domain,
+    /// The id that we gave the stream.
+    pub id: Box<str>,
+    /// The key.
+    pub key: Box<str>,
+}
+
+/// What is known of a key once it was asked about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verified {
+    /// The domain's own server says that it is its own.
+    Valid,
+    /// It says that it is not.
+    Invalid,
+    /// Nobody could be asked.
+    Unknown(Unverified),
+}
+
+/// Why nobody could be asked, as XEP-0220 §2.5 has words for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unverified {
+    /// DNS knows no server of the domain.
+    NotFound,
+    /// There is one, and no connection to it.
+    Unconnected,
+    /// It does not answer in time.
+    TimedOut,
+    /// It says that the domain of ours, or its own, is none it knows, or has another reason not to say.
+    Refused,
+    /// What it has shown of itself is not enough, or it must not be asked.
+    Unfit,
+    /// There is no room for more questions.
+    Busy,
+}
+
+/// What has become of a pair of domains on a stream that another server opened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Judged {
+    /// The domain of ours.
+    pub ours: Domain,
+    /// The domain for which the server speaks, or wanted to.
+    pub theirs: Domain,
+    /// What was decided, and why.
+    pub verdict: Verdict,
+    /// What it has come to.
+    pub outcome: Outcome,
+}
+
+/// What a claim has come to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It is proven by a certificate, in SASL or as dialback without dialling back (XEP-0344 §2.4).
+    Certificate,
+    /// It is proven by a key.
+    Dialback,
+    /// It is not: by the verdict.
+    Refused,
+    /// It is not: by what came of asking.
+    Unproven(Verified),
+}

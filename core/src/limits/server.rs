@@ -1,0 +1,63 @@
+//! Streams with other servers: how much of them, and for how long.
+
+use core::time::Duration;
+
+/// Prosody's `s2s_timeout`: from the connection to the first domain that is proven.
+pub const S2S_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Prosody's `s2s_close_timeout`.
+pub const S2S_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Prosody's `s2s_send_queue_size`: stanzas that wait for one server of one domain of ours.
+pub const S2S_SEND_QUEUE_SIZE: usize = 32_768;
+
+/// How long messages wait for a server that cannot be reached, before their senders are told: a restart, or a short fault of the network.
+pub const S2S_RETRY_FOR: Duration = Duration::from_secs(600);
+
+/// How long requests wait, and presence that somebody addressed: who waits for an answer has given up by then.
+pub const S2S_REQUEST_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Prosody's `s2s_stanza_size_limit`.
+pub const S2S_STANZA_BYTES: u32 = 512 * 1024;
+
+/// All that comes on a stream before anybody is proven: headers, a sign-in, some dozens of claims.
+pub const S2S_UNPROVEN_BYTES: u32 = 64 * 1024;
+
+/// One element of those.
+pub const S2S_UNPROVEN_ELEMENT_BYTES: u32 = 16 * 1024;
+
+/// Domains proven on one stream, of pairs with ours. Hosts with more open another.
+pub const S2S_PAIRS: usize = 50;
+
+/// Claims of one stream about which their servers are being asked.
+pub const S2S_CLAIMS: usize = 5;
+
+/// How long the server of a domain has to say whether a key is its own.
+pub const S2S_VERIFY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Silence after which a stream is closed in order.
+pub const S2S_IDLE: Duration = Duration::from_secs(3600);
+
+/// Stanzas that one stream of ours has written and its peer not confirmed.
+pub const S2S_UNCONFIRMED: usize = 2000;
+
+/// Bytes of what waits for one domain, of one domain of ours.
+pub const S2S_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes that a stream of ours has ahead of its socket.
+pub const S2S_AHEAD_BYTES: usize = 64 * 1024;
+
+/// The first wait for another round, at most; each further one is twice that, up to `S2S_BACKOFF_MAX`.
+pub const S2S_BACKOFF: Duration = Duration::from_secs(60);
+
+/// The longest wait for another round.
+pub const S2S_BACKOFF_MAX: Duration = Duration::from_secs(900);
+
+/// For how long a domain that is refused for good is not asked again, the first time; twice that each further time, up to `S2S_BACKOFF_MAX`.
+pub const S2S_REFUSED_FOR: Duration = Duration::from_secs(60);
+
+/// Domains of which something is known, for each shard. Those that have nothing to say or to wait for make room for others.
+pub const S2S_REMOTES: usize = 10_000;
+
+/// Domains that are being reached at a time, for each shard.
+pub const S2S_OPENING: usize = 200;
