@@ -11,7 +11,7 @@ use crate::archive::ArchiveOptions;
 use crate::blocking::BlockingOptions;
 use crate::csi::CsiOptions;
 use crate::entropy::keyed_hash;
-use crate::federation::{DialbackKeys, FederationOptions};
+use crate::federation::{DialbackKeys, FederationOptions, Permission};
 use crate::jid::{BareJid, Domain};
 use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
 use crate::options::{Expiry, Source, Unsaid, of_host};
@@ -41,6 +41,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether what is for this domain can go anywhere: it is served here, or by another server that may be talked to.
+    #[must_use]
+    pub fn routes_to<Q: Ord + ?Sized>(&self, domain: &Q) -> bool
+    where
+        Domain: Borrow<Q>,
+    {
+        self.hosts.contains_key(domain)
+            || self.federation.rules.permitted(domain) == Permission::Yes
+    }
+
     /// What keys of dialback are made and checked with.
     #[must_use]
     pub fn dialback_keys(&self) -> DialbackKeys {

@@ -3,6 +3,7 @@
 use crate::account::{AccountKey, SessionKey};
 use crate::envelope::Place;
 use crate::federation::RoundKey;
+use crate::link::RemoteKey;
 use crate::port::{ConnId, Ticket};
 
 /// One deadline: what is to be looked at.
@@ -24,6 +25,10 @@ pub(crate) enum Due {
     Reach(RoundKey),
     /// A session that has much to read: how much it has taken.
     Reader(ConnId),
+    /// A remote domain: whether somebody's patience is over, or a wait.
+    Remote(RemoteKey),
+    /// What is known of keys that streams of another shard asked about, which could not be told: it is told again.
+    Verified(Place),
     /// What became of stanzas of another shard, which could not be told: it is told again.
     Receipts(Place),
     /// A session that is asleep: its time is over.

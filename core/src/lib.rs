@@ -79,6 +79,7 @@ pub mod federation;
 pub mod fuzzing;
 pub mod jid;
 pub mod limits;
+mod link;
 pub mod map;
 pub mod options;
 pub mod port;

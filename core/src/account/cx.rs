@@ -290,9 +290,9 @@ impl Cx<'_> {
         self.spoken.said.push(said);
     }
 
-    /// Whether what is for this address goes on its way at all: not what is for a host itself, or for one that is not served here.
+    /// Whether what is for this address goes on its way at all: not what is for a host itself, or where nobody may be talked to.
     pub(crate) fn is_routed(&self, to: &Jid) -> bool {
-        to.local().is_some() && self.config.hosts.contains_key(to.domain())
+        to.local().is_some() && self.config.routes_to(to.domain())
     }
 
     /// Who is told if the changes of this call come to nothing.

@@ -53,10 +53,9 @@ impl Account {
         let kept = self.kept.sound().ok_or(Condition::InternalServerError)?;
         let before = kept.state(contact.as_str());
         let (after, route) = before.outbound(act);
-        let is_reachable = cx.config.hosts.contains_key(contact.domain());
+        let is_reachable = cx.config.routes_to(contact.domain());
         if !is_reachable && (act == Act::Subscribe || before == after) {
-            // RFC 6121 §3.1.2: what cannot be routed changes nothing and is returned. What ends here ends all the same. Links to other servers
-            // take their place here.
+            // RFC 6121 §3.1.2: what cannot be routed changes nothing and is returned. What ends here ends all the same.
             return Err(Condition::RemoteServerNotFound);
         }
         if cx.store == StoreRoom::Spent || !kept.unsaid.has_room() {
@@ -131,7 +130,7 @@ impl Account {
         let Some(kept) = self.kept.sound_mut() else {
             return;
         };
-        if !cx.config.hosts.contains_key(contact.domain()) {
+        if !cx.config.routes_to(contact.domain()) {
             return;
         }
         let receipt = cx.receipt();

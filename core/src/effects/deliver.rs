@@ -199,6 +199,13 @@ impl Effects {
         }
     }
 
+    /// Says when a connection has taken all that was written to it.
+    pub(crate) fn watch(&mut self, conn: ConnId) {
+        if let Some(out) = self.of(conn) {
+            out.drain = Drain::Watched;
+        }
+    }
+
     /// Writes an answer that is no stanza. Over half of the bound, who asks is read no more.
     pub(crate) fn answer(&mut self, conn: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
         self.out(conn, write);

@@ -7,7 +7,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::arena::Key;
+use crate::federation::{Claim, Verified};
 use crate::jid::{BareJid, Domain, Jid};
+use crate::port::ConnId;
 use crate::sasl::{AddressPrint, Hashes};
 use crate::stanza::Stanza;
 
@@ -56,6 +58,11 @@ pub enum Body {
     /// A session of the receiving shard writes to a connection of the sending one faster than that is read, or has more answered than the
     /// way back takes: it is to wait.
     Slow(Box<Feeding>),
+    /// A key that was shown to a stream of the sending shard, for a domain of the receiving one: its servers are to be asked. What comes back is
+    /// answered for.
+    Verify(Box<(Asker, Claim)>),
+    /// What is known of a key that a stream of the receiving shard asked about. What comes back is said again.
+    Verified(Box<(Asker, Claim, Verified)>),
     /// So many bytes of what the receiving shard has sent were taken in. If it gets lost, they are said with the next.
     Taken(usize),
 }
@@ -69,6 +76,15 @@ pub struct Delivery {
     pub to: To,
     /// By which its sender hears what became of it, if it wants to know.
     pub receipt: Option<Receipt>,
+}
+
+/// A stream that other servers opened, to which a key was shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Asker {
+    /// Its shard.
+    pub place: Place,
+    /// Its connection there.
+    pub conn: ConnId,
 }
 
 /// Who wants to know what becomes of a stanza.
@@ -173,6 +189,8 @@ impl Body {
             | Self::SignInFailed(_)
             | Self::Slow(_)
             | Self::Taken(_) => size_of::<Feeding>(),
+            Self::Verify(asked) => size_of::<(Asker, Claim)>() + asked.1.size(),
+            Self::Verified(told) => size_of::<(Asker, Claim, Verified)>() + told.1.size(),
             Self::Handled(handled) => size_of_val(handled.as_slice()),
             Self::Settled(settled) => {
                 let addresses = [&settled.account, &settled.contact];
@@ -194,6 +212,8 @@ impl Body {
             | Self::Settled(_)
             | Self::SignInFailed(_)
             | Self::Slow(_)
+            | Self::Verify(_)
+            | Self::Verified(_)
             | Self::Taken(_) => 0,
         }
     }

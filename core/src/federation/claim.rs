@@ -18,6 +18,15 @@ pub struct Claim {
     pub key: Box<str>,
 }
 
+impl Claim {
+    /// About how many bytes it keeps alive.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let names = self.receiving.as_str().len() + self.originating.as_str().len();
+        names + self.id.len() + self.key.len()
+    }
+}
+
 /// What is known of a key once it was asked about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verified {

@@ -118,6 +118,34 @@ pub enum Lasting {
 }
 
 impl Refusal {
+    /// For how long it holds.
+    #[must_use]
+    pub const fn lasting(self) -> Lasting {
+        match self.step() {
+            NextStep::Refuse { lasting, .. } => lasting,
+            NextStep::StartTls
+            | NextStep::Offer(_)
+            | NextStep::External
+            | NextStep::Dialback
+            | NextStep::AcceptByCertificate
+            | NextStep::DialBack => Lasting::ForNow,
+        }
+    }
+
+    /// What the peer is told, if it can be told anything.
+    #[must_use]
+    pub const fn condition(self) -> Option<Condition> {
+        match self.step() {
+            NextStep::Refuse { condition, .. } => condition,
+            NextStep::StartTls
+            | NextStep::Offer(_)
+            | NextStep::External
+            | NextStep::Dialback
+            | NextStep::AcceptByCertificate
+            | NextStep::DialBack => None,
+        }
+    }
+
     /// What the peer is told, and for how long it holds.
     const fn step(self) -> NextStep {
         let (condition, lasting) = match self {

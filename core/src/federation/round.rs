@@ -6,6 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use super::policy::Lasting;
 use super::race::Race;
 use super::targets::{addresses_of, in_turn, itself, literal, questions, targets};
 use crate::jid::Domain;
@@ -309,7 +310,12 @@ fn ends(failure: &AttemptError) -> Option<Unreached> {
         }
         // There is no place for another either.
         AttemptError::Evicted => Some(Unreached::Unsuccessful),
+        AttemptError::Policy(refusal) => match refusal.lasting() {
+            Lasting::ForGood => Some(Unreached::Policy(*refusal)),
+            Lasting::ForNow => None,
+        },
         AttemptError::Broke(_)
+        | AttemptError::Unproven(_)
         | AttemptError::Ended(_)
         | AttemptError::OtherHost(_)
         | AttemptError::Plaintext

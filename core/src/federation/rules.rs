@@ -1,6 +1,7 @@
 //! What an administrator says of other servers: how much is needed of whom, and who may be talked to.
 
 use alloc::collections::BTreeSet;
+use core::borrow::Borrow;
 use core::fmt;
 
 use super::rule::{Finding, Rule, Saw};
@@ -224,7 +225,10 @@ impl Rules {
 
     /// Whether the domain may be talked to.
     #[must_use]
-    pub fn permitted(&self, domain: &Domain) -> Permission {
+    pub fn permitted<Q: Ord + ?Sized>(&self, domain: &Q) -> Permission
+    where
+        Domain: Borrow<Q>,
+    {
         if self.refused.contains(domain) {
             return Permission::Refused;
         }

@@ -61,3 +61,12 @@ pub const S2S_REMOTES: usize = 10_000;
 
 /// Domains that are being reached at a time, for each shard.
 pub const S2S_OPENING: usize = 200;
+
+/// Keys of one remote domain that are being asked about: it may open a few streams at a time.
+pub const S2S_VERIFICATIONS: usize = 64;
+
+/// How far back a queue is looked through for availability that a later one makes needless.
+pub const S2S_PRESENCE_LOOKED_BACK: usize = 256;
+
+/// A stream of ours that has lived so long may end as it likes, and another is opened at once; before, it is a failure, and waited behind.
+pub const S2S_LIVED: Duration = Duration::from_secs(30);

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use crate::federation::Refusal;
+
 use super::{
     ConnectError, Lookup, LookupError, Opening, Resolved, ServerCertificate, StreamError,
     TlsVersion,
@@ -77,6 +79,8 @@ pub enum AttemptError {
     OtherHost(Box<str>),
     /// Something came in the clear where TLS was to begin. It was not believed.
     Plaintext,
+    /// What we ask of servers was not there (`federation::decide`). It was told, as far as it could be.
+    Policy(Refusal),
     /// The peer ended the stream with this error.
     Refused(PeerError),
     /// The peer offers TLS and says `<failure/>` to who wants it (RFC 6120 §5.4.2.2).
@@ -87,6 +91,17 @@ pub enum AttemptError {
     Tls,
     /// There was no connection.
     Unconnected(ConnectError),
+    /// The peer does not believe that we are who we say.
+    Unproven(Unproven),
+}
+
+/// Why a peer does not believe who we are, as dialback has words for it (XEP-0220 §2.1.1, §2.5).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Unproven {
+    /// Whoever it asked says that our key is not ours.
+    Invalid,
+    /// It could not ask, or would not.
+    Error(PeerError),
 }
 
 /// What is waited for from a peer that we connect to.
@@ -102,6 +117,8 @@ pub enum Awaited {
     Features,
     /// `<proceed/>`.
     Proceed,
+    /// That it believes who we are, or anything behind that.
+    Proof,
 }
 
 /// A stream error of a peer (RFC 6120 §4.9.2). It says what it likes: both are cut to `REACH_WORD_BYTES`.
@@ -182,6 +199,8 @@ pub enum Unreached {
     NoService,
     /// DNS does not say where to go, and might if it was asked again.
     Unresolved(LookupError),
+    /// What we ask of servers was not there, and will not be at the next (`federation::decide`).
+    Policy(Refusal),
     /// No attempt led to it.
     Unsuccessful,
     /// A peer said that it will have nothing to do with us, so no other was asked.

@@ -14,7 +14,8 @@ use super::{Course, Shard};
 use crate::account::AccountKey;
 use crate::due::Due;
 use crate::federation::RoundKey;
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Domain};
+use crate::link::RemoteKey;
 use crate::port::{Action, CloseReason, Closed, ConnId, Note, Standing};
 use crate::stream::{self, Ending, Event, Expiry, Stream, Violation};
 use crate::time::Now;
@@ -38,6 +39,7 @@ impl Connection {
             | Role::Stranger
             | Role::Leaving(_)
             | Role::Reaching(..)
+            | Role::Link(..)
             | Role::Ending
             | Role::Gone => None,
         }
@@ -70,6 +72,8 @@ pub(super) enum Role {
     Member(AccountKey),
     /// One of ours: this attempt of reaching a domain.
     Reaching(RoundKey, usize),
+    /// One of ours: the link to a remote domain from this one.
+    Link(RemoteKey, Domain),
     /// Its stream has ended with an error, which is noted; the peer's closing tag is awaited.
     Ending,
     /// `Action::Close` is out.
@@ -107,9 +111,12 @@ impl Shard {
                 account,
                 reloads: self.reloads,
             }),
-            Role::Stranger | Role::Member(_) | Role::Reaching(..) | Role::Ending | Role::Gone => {
-                None
-            } // excluded above
+            Role::Stranger
+            | Role::Member(_)
+            | Role::Reaching(..)
+            | Role::Link(..)
+            | Role::Ending
+            | Role::Gone => None, // excluded above
         }
     }
 
@@ -365,6 +372,9 @@ impl Shard {
             Event::Register(account) => self.register(now, conn, account),
             Event::Nonza(nonza) => self.nonza(now, conn, nonza),
             Event::Refused(error) => self.refused(now, conn, error),
+            Event::Linked => self.linked(now, conn),
+            Event::Ready => self.way_found(now, conn),
+            Event::VerifyAnswered(answer) => self.verify_answered(now, conn, &answer),
             Event::Reached(came) => self.reached(now, conn, *came),
             Event::Resume(resume) => self.resume(now, conn, &resume),
             Event::Proof(account) => self.proven(now, conn, &account),
@@ -509,7 +519,7 @@ impl Shard {
         };
         match core::mem::replace(&mut connection.role, Role::Gone) {
             Role::Gone => return,
-            Role::Reaching(..) | Role::Ending => {}
+            Role::Reaching(..) | Role::Link(..) | Role::Ending => {}
             Role::Stranger | Role::Leaving(_) | Role::Member(_) => {
                 self.note_end(conn, account, reason);
             }
@@ -536,6 +546,7 @@ impl Shard {
 
     /// The shell's last word. What came before it comes first.
     pub(super) fn closed(&mut self, now: Now, conn: ConnId, how: Closed) {
+        self.lose_link(now, conn, how);
         let attempt = self.lose_attempt(conn, how);
         self.finish_closed(now, conn);
         if let Some((key, attempt, failure)) = attempt {
@@ -646,9 +657,12 @@ impl Shard {
         let connection = self.connections.get(conn)?;
         match connection.role {
             Role::Member(key) => Some(self.owners.get(key)?.account.jid().clone()),
-            Role::Stranger | Role::Leaving(_) | Role::Reaching(..) | Role::Ending | Role::Gone => {
-                connection.stream.account()
-            }
+            Role::Stranger
+            | Role::Leaving(_)
+            | Role::Reaching(..)
+            | Role::Link(..)
+            | Role::Ending
+            | Role::Gone => connection.stream.account(),
         }
     }
 
@@ -670,6 +684,7 @@ impl Shard {
                 // Its rest may be over.
                 self.proceed(now, conn);
             }
+            Some(Expiry::Finished) => self.link_finished(now, conn),
             Some(Expiry::Close) => self.hang_up(now, conn, CloseReason::Ended),
             Some(Expiry::Fail(violation)) => {
                 let leaving = self

@@ -75,7 +75,7 @@ impl Shard {
             let ends = match connection.role {
                 Role::Stranger | Role::Leaving(_) | Role::Member(_) => true,
                 // A stream of ours ends with what it is for.
-                Role::Reaching(..) | Role::Ending | Role::Gone => false,
+                Role::Reaching(..) | Role::Link(..) | Role::Ending | Role::Gone => false,
             };
             if ends && which(connection.stream.host()) {
                 self.endings.streams.entry(conn).or_insert(violation);

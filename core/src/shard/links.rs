@@ -1,14 +1,325 @@
-//! Links to other servers.
+//! Links to other servers: what is for remote domains waits in `link::Remote`s of the shard that owns each; here a way is found for it.
+
+mod bounce;
+mod verify;
+mod ways;
+
+use alloc::collections::VecDeque;
 
 use super::Shard;
-use crate::federation::{Claim, Unverified, Verified};
-use crate::port::ConnId;
+use super::connections::Role;
+use crate::arena::Arena;
+use crate::due::Due;
+use crate::envelope::{Delivery, Receipt, To};
+use crate::federation::{Permission, Refusal, roll};
+use crate::jid::{Domain, Jid};
+use crate::limits::{S2S_AHEAD_BYTES, S2S_REMOTES, S2S_REQUEST_PATIENCE, S2S_UNCONFIRMED};
+use crate::link::{Failure, Need, Queued, Remote, RemoteKey, Urgency, Way};
+use crate::map::{Keyed, Map};
+use crate::port::{ConnId, Unreached};
+use crate::stanza::{Condition, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Now;
 
-impl Shard {
-    /// Asks the servers of a domain whether a key is theirs; `verified_claim` follows, later.
-    pub(super) fn verify(&mut self, now: Now, conn: ConnId, claim: Claim) {
-        let verified = Verified::Unknown(Unverified::NotFound);
-        self.verified_claim(now, conn, &claim, verified);
+/// All of a shard.
+#[derive(Debug)]
+pub(super) struct Links {
+    pub(super) remotes: Arena<RemoteKey, Remote>,
+    by_domain: Map<Domain, RemoteKey>,
+    /// Those who look for a way.
+    opening: usize,
+    /// Those whose turn to do so is to come.
+    turns: VecDeque<(RemoteKey, Domain)>,
+    /// Answers to other shards that found no way there.
+    returned: verify::Returned,
+}
+
+impl Links {
+    pub(super) fn new(key: Keyed) -> Self {
+        Self {
+            remotes: Arena::default(),
+            by_domain: Map::with_hasher(key),
+            opening: 0,
+            turns: VecDeque::new(),
+            returned: verify::Returned::default(),
+        }
     }
+
+    /// How much is in memory.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn len(&self) -> usize {
+        self.remotes.len() + self.by_domain.len() + self.opening
+    }
+}
+
+impl Shard {
+    /// Something is for a domain that is not served here. It is of this shard.
+    pub(super) fn send_remote(&mut self, now: Now, delivery: Delivery) {
+        let Delivery {
+            stanza,
+            to,
+            receipt,
+        } = delivery;
+        match to {
+            To::Named => {
+                let patience = self.patience_of(&stanza, receipt);
+                let queued = Queued {
+                    stanza,
+                    to: None,
+                    receipt,
+                    urgency: Urgency::Directed,
+                    gives_up: now.mono + patience,
+                };
+                self.queue(now, queued);
+            }
+            To::Each(each) => {
+                for to in each {
+                    let queued = Queued {
+                        stanza: stanza.clone(),
+                        to: Some(to),
+                        receipt: None,
+                        urgency: Urgency::FanOut,
+                        gives_up: now.mono + S2S_REQUEST_PATIENCE,
+                    };
+                    self.queue(now, queued);
+                }
+            }
+        }
+    }
+
+    /// For how long a stanza waits for a server that cannot be reached.
+    fn patience_of(&self, stanza: &Stanza, receipt: Option<Receipt>) -> core::time::Duration {
+        match (stanza.kind(), receipt) {
+            (_, Some(Receipt::Said(_)))
+            | (
+                Kind::Message(MessageType::Chat | MessageType::Groupchat | MessageType::Normal)
+                | Kind::Presence(
+                    PresenceType::Subscribe
+                    | PresenceType::Subscribed
+                    | PresenceType::Unsubscribe
+                    | PresenceType::Unsubscribed,
+                ),
+                _,
+            ) => self.config.federation.retry_for,
+            (
+                Kind::Iq(_)
+                | Kind::Message(MessageType::Error | MessageType::Headline)
+                | Kind::Presence(
+                    PresenceType::Available
+                    | PresenceType::Unavailable
+                    | PresenceType::Error
+                    | PresenceType::Probe,
+                ),
+                _,
+            ) => S2S_REQUEST_PATIENCE,
+        }
+    }
+
+    fn queue(&mut self, now: Now, queued: Queued) {
+        let (Some(ours), Some(theirs)) = (
+            queued.stanza.from().map(domain_of),
+            queued.to().map(domain_of),
+        ) else {
+            return self.fx.bug("a stanza for another server without addresses");
+        };
+        if !self.config.hosts.contains_key(&ours) {
+            // Its host is gone since it was said.
+            return self.done_with(queued.receipt);
+        }
+        if let Some(refusal) = self.may_not_talk_to(&theirs) {
+            return self.bounce(&queued, &Failure::Unreached(Unreached::Policy(refusal)));
+        }
+        let Some(key) = self.remote_of(&theirs) else {
+            return self.refuse_queued(&queued, Condition::ResourceConstraint, None);
+        };
+        let most = self.config.federation.send_queue_size;
+        let Some(remote) = self.links.remotes.get_mut(key) else {
+            return;
+        };
+        let pair = remote.pair(&ours);
+        if let Way::Refused(failure, _) = &pair.way {
+            let failure = failure.clone();
+            return self.bounce(&queued, &failure);
+        }
+        match pair.queue.push(queued, most) {
+            Ok(()) => self.tend(now, key, &ours),
+            Err(full) => self.refuse_queued(&full.0, Condition::ResourceConstraint, None),
+        }
+    }
+
+    /// By which list a domain must not be talked to.
+    pub(super) fn may_not_talk_to(&self, theirs: &Domain) -> Option<Refusal> {
+        match self.config.federation.rules.permitted(theirs) {
+            Permission::Yes => None,
+            Permission::NotAllowed => Some(Refusal::NotAllowed),
+            Permission::Refused => Some(Refusal::Excluded),
+        }
+    }
+
+    /// What is known of a domain. `None`: there is no room for one more.
+    pub(super) fn remote_of(&mut self, theirs: &Domain) -> Option<RemoteKey> {
+        if let Some(key) = self.links.by_domain.get(theirs) {
+            return Some(*key);
+        }
+        if self.links.remotes.len() >= S2S_REMOTES {
+            return None;
+        }
+        let key = self.links.remotes.insert(Remote::new(theirs.clone()));
+        self.links.by_domain.insert(theirs.clone(), key);
+        Some(key)
+    }
+
+    /// Does what a pair needs, and looks when it needs something again.
+    pub(super) fn tend(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
+        let Some(remote) = self.links.remotes.get_mut(key) else {
+            return;
+        };
+        let asks = remote.verifications.concern(ours);
+        let Some(pair) = remote.pairs.get(ours) else {
+            return;
+        };
+        let waits = pair.queue.waits();
+        match pair.need() {
+            Need::Open if waits || asks => self.open_way(now, key, ours),
+            Need::Prove(conn) => {
+                self.ask_about_all(now, key, ours, conn);
+                if waits {
+                    self.prove_us(now, conn);
+                }
+            }
+            Need::Write(conn) => {
+                self.ask_about_all(now, key, ours, conn);
+                self.write_link(now, key, ours, conn);
+            }
+            Need::Open | Need::Wait => {}
+        }
+        self.look_at_remote(now, key);
+    }
+
+    fn prove_us(&mut self, now: Now, conn: ConnId) {
+        if let Some(Some(event)) = self.with(now, conn, |s, cx| s.prove_us(cx)) {
+            self.on_event(now, conn, event);
+        }
+    }
+
+    /// Writes as much as the socket and the peer may have ahead.
+    fn write_link(&mut self, now: Now, key: RemoteKey, ours: &Domain, conn: ConnId) {
+        let Some(pair) = self
+            .links
+            .remotes
+            .get_mut(key)
+            .and_then(|remote| remote.pairs.get_mut(ours))
+        else {
+            return;
+        };
+        let mut wrote = 0_usize;
+        while pair.queue.unconfirmed() < S2S_UNCONFIRMED
+            && self.fx.outgoing(conn).len() < S2S_AHEAD_BYTES
+            && let Some(queued) = pair.queue.send()
+        {
+            self.fx.out(conn, |out| queued.write(out));
+            wrote = wrote.saturating_add(1);
+        }
+        if wrote > 0 {
+            self.fx.watch(conn);
+            self.with(now, conn, |s, cx| s.used(cx));
+        }
+    }
+
+    /// A stream has taken all that was written to it: so it is confirmed, and there is room for more.
+    pub(super) fn link_drained(&mut self, now: Now, conn: ConnId) {
+        let Some((key, ours)) = self.link_on(conn) else {
+            return;
+        };
+        while let Some(pair) = self
+            .pair(key, &ours)
+            .filter(|pair| pair.way == Way::Up(conn))
+            && let Some(queued) = pair.queue.confirm()
+        {
+            self.arrived(&queued);
+        }
+        self.tend(now, key, &ours);
+    }
+
+    pub(super) fn pair(&mut self, key: RemoteKey, ours: &Domain) -> Option<&mut crate::link::Pair> {
+        self.links.remotes.get_mut(key)?.pairs.get_mut(ours)
+    }
+
+    /// Which link a connection is.
+    pub(super) fn link_on(&self, conn: ConnId) -> Option<(RemoteKey, Domain)> {
+        match &self.connections.get(conn)?.role {
+            Role::Link(key, ours) => Some((*key, ours.clone())),
+            Role::Stranger
+            | Role::Leaving(_)
+            | Role::Member(_)
+            | Role::Reaching(..)
+            | Role::Ending
+            | Role::Gone => None,
+        }
+    }
+
+    /// Sets the timer for what is known of a domain, or forgets it.
+    pub(super) fn look_at_remote(&mut self, _now: Now, key: RemoteKey) {
+        let Some(remote) = self.links.remotes.get(key) else {
+            return;
+        };
+        if remote.is_idle() {
+            self.timers.stop(Due::Remote(key));
+            if let Some(remote) = self.links.remotes.remove(key) {
+                self.links.by_domain.remove(&remote.domain);
+            }
+            return;
+        }
+        match remote.next() {
+            Some(next) => self.timers.set_exactly(Due::Remote(key), next),
+            None => self.timers.stop(Due::Remote(key)),
+        }
+    }
+
+    /// Time has passed for a domain.
+    pub(super) fn remote_on(&mut self, now: Now, key: RemoteKey) {
+        self.verifications_expired(now, key);
+        let pairs = self.links.remotes.get(key).map(|remote| &remote.pairs);
+        let pairs: alloc::vec::Vec<Domain> =
+            pairs.into_iter().flat_map(|p| p.keys().cloned()).collect();
+        for ours in pairs {
+            let Some(pair) = self.pair(key, &ours) else {
+                continue;
+            };
+            let failure = match &pair.way {
+                Way::Waiting(failure, until) | Way::Refused(failure, until) => {
+                    let (failure, is_over) = (failure.clone(), *until <= now.mono);
+                    if is_over {
+                        pair.way = Way::Cold;
+                    }
+                    failure
+                }
+                Way::Cold | Way::Opening(_) | Way::Ready(_) | Way::Up(_) => {
+                    Failure::Unreached(Unreached::TimedOut)
+                }
+            };
+            let expired = match pair.way {
+                Way::Up(_) => alloc::vec::Vec::new(),
+                Way::Cold
+                | Way::Opening(_)
+                | Way::Ready(_)
+                | Way::Waiting(..)
+                | Way::Refused(..) => pair.queue.expired(now.mono),
+            };
+            for queued in expired {
+                self.bounce(&queued, &failure);
+            }
+            self.tend(now, key, &ours);
+        }
+        self.look_at_remote(now, key);
+    }
+
+    /// A part of 1,000, for waits that are not to end together.
+    fn draw_share(&mut self) -> u32 {
+        roll(&mut self.entropy, 1_000)
+    }
+}
+
+/// The domain of an address.
+pub(super) fn domain_of(jid: &Jid) -> Domain {
+    jid.to_bare().to_domain()
 }

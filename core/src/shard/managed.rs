@@ -65,6 +65,7 @@ impl Departure {
             | Violation::NotAStream
             | Violation::NothingOffered
             | Violation::PasswordChanged
+            | Violation::Peer(_)
             | Violation::SaslFailures
             | Violation::StanzaBeforeAuthentication
             | Violation::Store
@@ -73,6 +74,7 @@ impl Departure {
             | Violation::ToChanged
             | Violation::ToMissing
             | Violation::UnauthenticatedBytes
+            | Violation::Unsolicited
             | Violation::UnsupportedElement
             | Violation::Version
             | Violation::Xml(_) => Self::Ended,

@@ -47,7 +47,7 @@ use crate::effects::{Effects, Routed};
 use crate::entropy::Entropy;
 use crate::envelope::placement::Placement;
 use crate::envelope::{Awaited, Body, Delivery, Feeding, Place};
-use crate::federation::{DialbackKeys, RoundKey};
+use crate::federation::{DialbackKeys, RoundKey, Unverified, Verified};
 use crate::jid::BareJid;
 #[cfg(any(test, feature = "testing"))]
 use crate::limits::StoreCredit;
@@ -71,6 +71,7 @@ use self::credit::Credit;
 use self::endings::{Endings, is_gone};
 use self::flow::Slowed;
 use self::guests::Guests;
+use self::links::Links;
 use self::loads::Idle;
 use self::managed::Sleepers;
 use self::owner::Owner;
@@ -133,6 +134,7 @@ pub struct Shard {
     guests: Guests,
     reaches: Arena<RoundKey, Reaching>,
     dialback: DialbackKeys,
+    links: Links,
 }
 
 /// A fault of the shell: such an answer falls on the floor.
@@ -162,6 +164,7 @@ impl Shard {
         key.copy_from_slice(entropy.block("map").split_at(16).0);
         let key = Keyed::new(key);
         let mut shard = Self {
+            links: Links::new(key.clone()),
             throttle: Throttle::new(&config.server_secret, &key),
             registrations: Registrations::new(&key),
             placement: Placement::new(&config.server_secret, config.shards),
@@ -242,6 +245,14 @@ impl Shard {
                     .into_iter()
                     .for_each(|sent| self.handled(now, sent)),
                 Body::Taken(bytes) => self.taken(envelope.from, bytes),
+                Body::Verify(asked) => {
+                    let (asker, claim) = *asked;
+                    self.verify_here(now, asker, claim);
+                }
+                Body::Verified(told) => {
+                    let (asker, claim, verified) = *told;
+                    self.tell_asker(now, asker, claim, verified);
+                }
             },
             Input::Connected { conn } => self.connected(now, conn),
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
@@ -253,6 +264,7 @@ impl Shard {
             Input::Shutdown => {
                 self.course = Course::Stopping(now.mono);
                 self.end_all_reaches(now);
+                self.end_all_links(now);
                 self.end_all_of(Violation::Shutdown, |_| true);
             }
             Input::Stored { ticket, outcome } => self.stored(now, ticket, outcome),
@@ -270,6 +282,12 @@ impl Shard {
                 }
                 // It is said again, and settled then.
                 Body::Settled(_) => {}
+                Body::Verify(asked) => {
+                    let (asker, claim) = *asked;
+                    let busy = Verified::Unknown(Unverified::Busy);
+                    self.tell_asker(now, asker, claim, busy);
+                }
+                Body::Verified(told) => self.verified_came_back(now, *told),
                 Body::Handled(receipts) => self.receipts_came_back(now, envelope.to, receipts),
             },
         }
@@ -373,7 +391,7 @@ impl Shard {
                         .count(),
                 )
                 .min(1),
-            self.commands.len() + self.reaches.len(),
+            self.commands.len() + self.reaches.len() + self.links.len(),
             self.slowed.len(),
             self.credit.used(),
             self.sleepers.len(),
@@ -513,6 +531,8 @@ impl Shard {
                 Some(Due::Leave(key)) => self.leave_again(now, key),
                 Some(Due::Owed(key)) => self.read_owed_again(now, key),
                 Some(Due::Reach(key)) => self.reach_on(now, key),
+                Some(Due::Remote(key)) => self.remote_on(now, key),
+                Some(Due::Verified(place)) => self.say_verified_again(now, place),
                 Some(Due::Reader(conn)) => self.judge_reader(now, conn),
                 Some(Due::Resume(key, session)) => self.oversleep(now, key, session),
                 Some(Due::Receipts(to)) => self.say_receipts_again(to),

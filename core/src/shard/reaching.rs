@@ -9,18 +9,28 @@ use crate::due::Due;
 use crate::federation::{Round, RoundKey, Step, roll};
 use crate::jid::Domain;
 use crate::limits::REACHES;
+use crate::link::RemoteKey;
 use crate::port::{
     Action, AttemptError, Awaited, CloseReason, Closed, CommandError, CommandReply, ConnId,
     Features, Lookup, LookupError, Protocol, Reach, Reached, Resolved, Secured, Ticket, Unreached,
 };
-use crate::stream::{Sought, Stream, Violation};
+use crate::stream::{Purpose, Sought, Stream, Violation};
 use crate::time::Now;
 use crate::wait::{Question, Requester, Wait};
+
+/// For whom a domain is being reached.
+#[derive(Debug)]
+pub(super) enum By {
+    /// Somebody who wants to know whether and how it can be.
+    Requester(Requester),
+    /// The link from this domain of ours.
+    Link(RemoteKey, Domain),
+}
 
 /// A domain that is being reached.
 #[derive(Debug)]
 pub(super) struct Reaching {
-    by: Requester,
+    by: By,
     domain: Domain,
     service: Protocol,
     round: Round,
@@ -28,6 +38,19 @@ pub(super) struct Reaching {
     tickets: Vec<Ticket>,
     /// Connections that are under way.
     connections: Vec<(usize, ConnId)>,
+}
+
+impl Reaching {
+    pub(super) const fn new(by: By, domain: Domain, service: Protocol, round: Round) -> Self {
+        Self {
+            by,
+            domain,
+            service,
+            round,
+            tickets: Vec::new(),
+            connections: Vec::new(),
+        }
+    }
 }
 
 impl Shard {
@@ -40,23 +63,19 @@ impl Shard {
             };
             return self.reply(now, by, Ok(CommandReply::Reached(Box::new(reach))));
         }
-        if self.reaches.len() >= REACHES {
+        let of_requesters =
+            |(_, reaching): &(_, &Reaching)| matches!(reaching.by, By::Requester(_));
+        if self.reaches.iter().filter(of_requesters).count() >= REACHES {
             return self.reply(now, by, Err(CommandError::Reaching));
         }
         let (round, steps) = Round::begin(now.mono, &domain, service);
-        let key = self.reaches.insert(Reaching {
-            by,
-            domain,
-            service,
-            round,
-            tickets: Vec::new(),
-            connections: Vec::new(),
-        });
+        let reaching = Reaching::new(By::Requester(by), domain, service, round);
+        let key = self.reaches.insert(reaching);
         self.step(now, key, steps);
     }
 
     /// Does what a round wants.
-    fn step(&mut self, now: Now, key: RoundKey, steps: Vec<Step>) {
+    pub(super) fn step(&mut self, now: Now, key: RoundKey, steps: Vec<Step>) {
         for step in steps {
             match step {
                 Step::Ask(lookup) => self.ask_dns(key, lookup),
@@ -134,6 +153,10 @@ impl Shard {
             domain: reaching.domain.clone(),
             service: reaching.service,
             opening,
+            purpose: match &reaching.by {
+                By::Requester(_) => Purpose::Look,
+                By::Link(_, ours) => Purpose::Link(ours.clone()),
+            },
         };
         let stream = Stream::outgoing(sought, now, &self.config);
         let conn = self.connect(now, stream, to);
@@ -155,7 +178,7 @@ impl Shard {
             Role::Reaching(key, attempt) => (key, attempt),
             // It was given up meanwhile.
             Role::Ending | Role::Gone => return,
-            Role::Stranger | Role::Leaving(_) | Role::Member(_) => {
+            Role::Stranger | Role::Leaving(_) | Role::Member(_) | Role::Link(..) => {
                 return self
                     .fx
                     .bug("somebody else's connection is said to be one of ours");
@@ -212,6 +235,9 @@ impl Shard {
 
     /// A stream of ours came to nothing. Its last tag is out, or it is over.
     pub(super) fn unreached(&mut self, now: Now, conn: ConnId, failure: AttemptError) {
+        if self.link_on(conn).is_some() {
+            return self.link_over(now, conn, failure);
+        }
         let attempt = self.take_attempt(conn);
         self.leave(now, conn);
         if let Some((key, attempt)) = attempt {
@@ -220,7 +246,7 @@ impl Shard {
     }
 
     /// The peer has a few seconds for its closing tag, if one is owed.
-    fn leave(&mut self, now: Now, conn: ConnId) {
+    pub(super) fn leave(&mut self, now: Now, conn: ConnId) {
         let connection = self.connections.get(conn);
         match connection.is_some_and(|connection| connection.stream.is_over()) {
             true => self.hang_up(now, conn, CloseReason::Ended),
@@ -272,6 +298,24 @@ impl Shard {
         self.end_reach(now, key, Ok(Box::new(reached)));
     }
 
+    /// A stream of ours for a link has come so far that the round is over.
+    pub(super) fn way_found(&mut self, now: Now, conn: ConnId) {
+        let Some((key, attempt)) = self.take_attempt(conn) else {
+            return;
+        };
+        let Some(reaching) = self.reaches.get_mut(key) else {
+            return self.leave(now, conn);
+        };
+        reaching.round.reached(attempt);
+        match self.forget_reach(now, key, Violation::Timeout) {
+            Some(Reaching {
+                by: By::Link(remote, ours),
+                ..
+            }) => self.link_ready(now, conn, (remote, ours)),
+            Some(_) | None => self.fx.bug("a stream to look that became a link"),
+        }
+    }
+
     /// Time has passed for a round.
     pub(super) fn reach_on(&mut self, now: Now, key: RoundKey) {
         if let Some(reaching) = self.reaches.get_mut(key) {
@@ -297,25 +341,37 @@ impl Shard {
             Err(Unreached::Stopped) => Violation::Shutdown,
             Ok(_) | Err(_) => Violation::Timeout,
         };
+        let Some(reaching) = self.forget_reach(now, key, violation) else {
+            return;
+        };
+        let (asked, attempts) = reaching.round.into_told();
+        match (reaching.by, outcome) {
+            (By::Requester(by), outcome) => {
+                let reach = Reach {
+                    asked,
+                    attempts,
+                    outcome,
+                };
+                let reply = CommandReply::Reached(Box::new(reach));
+                self.reply(now, by, Ok(reply));
+            }
+            (By::Link(remote, ours), Err(why)) => self.link_unreached(now, (remote, ours), why),
+            (By::Link(..), Ok(_)) => self.fx.bug("a link that was to look"),
+        }
+    }
+
+    /// Leaves nothing of it that is under way.
+    fn forget_reach(&mut self, now: Now, key: RoundKey, violation: Violation) -> Option<Reaching> {
         let connections = self.reaches.get(key).map(|reaching| &reaching.connections);
         for (attempt, _) in connections.cloned().unwrap_or_default() {
             self.abandon(now, key, attempt, violation);
         }
-        let Some(reaching) = self.reaches.remove(key) else {
-            return;
-        };
+        let reaching = self.reaches.remove(key)?;
         self.timers.stop(Due::Reach(key));
-        for ticket in reaching.tickets {
-            self.waits.remove(ticket);
+        for ticket in &reaching.tickets {
+            self.waits.remove(*ticket);
         }
-        let (asked, attempts) = reaching.round.into_told();
-        let reach = Reach {
-            asked,
-            attempts,
-            outcome,
-        };
-        let reply = CommandReply::Reached(Box::new(reach));
-        self.reply(now, reaching.by, Ok(reply));
+        Some(reaching)
     }
 
     /// The server stops: whoever waits is told so.

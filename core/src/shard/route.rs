@@ -27,9 +27,11 @@ impl Shard {
             return self.fx.bug("a stanza to nobody");
         };
         if !self.config.hosts.contains_key(to.domain()) {
-            // RFC 6120 §10.4.3. Links to other servers take their place here.
-            self.refuse(&delivery.stanza, Condition::RemoteServerNotFound);
-            return self.settle_unheard(&delivery.stanza, delivery.receipt);
+            let owner = self.placement.owner(to.domain());
+            return match owner == self.place {
+                true => self.send_remote(now, delivery),
+                false => self.send_on(now, owner, delivery),
+            };
         }
         if to.local().is_none() {
             self.serve(now, &delivery.stanza);
@@ -73,11 +75,19 @@ impl Shard {
         }
     }
 
-    /// To each of these: one copy for each shard. A host is nobody's contact, and nobody elsewhere can be reached yet.
+    /// To each of these: one copy for each shard. A host is nobody's contact.
     fn fan_out(&mut self, now: Now, stanza: &Arc<Stanza>, each: Vec<Jid>) {
         let mut elsewhere: BTreeMap<Place, Vec<Jid>> = BTreeMap::new();
         for to in each {
-            if to.local().is_none() || !self.config.hosts.contains_key(to.domain()) {
+            if !self.config.hosts.contains_key(to.domain()) {
+                let owner = self.placement.owner(to.domain());
+                match owner == self.place {
+                    true => self.send_remote(now, Delivery::each(Arc::clone(stanza), [to].into())),
+                    false => elsewhere.entry(owner).or_default().push(to),
+                }
+                continue;
+            }
+            if to.local().is_none() {
                 continue;
             }
             let owner = self.placement.owner(to.bare());
@@ -123,12 +133,22 @@ impl Shard {
         receipt: Option<Receipt>,
     ) {
         if self.config.accounts(to.domain()).is_some() {
-            self.deliver_at(now, stanza, to, manner, receipt);
-        } else if manner == Manner::Directed {
-            // Sent by a shard that had not heard yet that the host is gone.
-            self.refuse(stanza, Condition::RemoteServerNotFound);
-            self.done_with(receipt);
+            return self.deliver_at(now, stanza, to, manner, receipt);
         }
+        // It is for another server, or was sent by a shard that had not heard yet that its host is gone.
+        let to = match manner {
+            Manner::Directed => To::Named,
+            Manner::FanOut => To::Each([to.clone()].into()),
+        };
+        let stanza = Arc::clone(stanza);
+        self.send_remote(
+            now,
+            Delivery {
+                stanza,
+                to,
+                receipt,
+            },
+        );
     }
 
     /// The way to another shard is full: the sender is told (house contract 8).

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{Cx, Event, State, Stream, Violation};
-use crate::limits::{CONNECT_PATIENCE, OPENING_PATIENCE};
+use crate::limits::{CONNECT_PATIENCE, OPENING_PATIENCE, S2S_IDLE};
 use crate::time::Instant;
 
 /// What a stream's deadline came to.
@@ -13,6 +13,8 @@ pub(crate) enum Expiry {
     Again(Duration),
     /// Close the connection at once.
     Close,
+    /// The stream was closed in order.
+    Finished,
     /// End the stream with an error.
     Fail(Violation),
     /// It has said what it had held up, and goes on.
@@ -32,10 +34,14 @@ pub(super) enum Deadline {
     HeldUp(Instant),
     /// A session: for silence, from the last word.
     Idle,
+    /// A link that is proven: for silence, from the last word of either side.
+    Link,
     /// For sign-in and resource, from the first.
     Negotiation,
     /// For what the peer of a stream of ours offers, from the connection.
     Opening,
+    /// For the proof of who we are, from the connection.
+    Proof,
     /// For the request for TLS, from the first, where nothing goes on without.
     Tls,
 }
@@ -59,6 +65,8 @@ impl Stream {
             Deadline::Close => limits.close,
             Deadline::Connection => CONNECT_PATIENCE.saturating_sub(since),
             Deadline::Opening => OPENING_PATIENCE.saturating_sub(since),
+            Deadline::Link => S2S_IDLE.saturating_sub(now.since(self.heard)),
+            Deadline::Proof => cx.config.federation.timeout.saturating_sub(since),
             Deadline::Idle => limits.idle.saturating_sub(now.since(self.heard)),
             Deadline::Handshake | Deadline::Tls => limits.until_tls.saturating_sub(since),
             Deadline::HeldUp(held_up) => {
@@ -100,8 +108,13 @@ impl Stream {
             {
                 Expiry::Said(self.let_go(cx))
             }
+            Deadline::Link => {
+                self.finish(cx);
+                Expiry::Finished
+            }
             Deadline::Connection
             | Deadline::HeldUp(_)
+            | Deadline::Proof
             | Deadline::Negotiation
             | Deadline::Opening
             | Deadline::Tls => Expiry::Fail(Violation::Timeout),

@@ -40,7 +40,7 @@ use crate::xml::{Content, Element, ScanLimits, Scanner, Token};
 pub(crate) use close::Ending;
 pub(crate) use deadline::Expiry;
 pub(crate) use ground::Cx;
-pub(crate) use outgoing::Sought;
+pub(crate) use outgoing::{Purpose, Sought, VerifyAnswer};
 pub(crate) use violation::Violation;
 
 /// What a stream asks for or reports.
@@ -89,6 +89,12 @@ pub(crate) enum Event {
     SignInFailed(Option<BareJid>, Failure),
     /// As `Close`: the peer asked for TLS where it was not offered.
     StarttlsRefused,
+    /// A stream of ours is proven: stanzas may be written to it.
+    Linked,
+    /// A stream of ours has come so far that it may ask about keys, and prove who we are (`prove_us`).
+    Ready,
+    /// The peer of a stream of ours says whether a key is good.
+    VerifyAnswered(Box<VerifyAnswer>),
     /// A server has proven, or has not, that it speaks for a domain. The stream goes on.
     Judged(Box<Judged>),
     /// A stanza of a domain that its server has proven, `from` and `to` as it says.
@@ -216,7 +222,8 @@ impl Stream {
         }
         let is_strange = match &self.state {
             State::Client(client) => !client.is_signed_in(),
-            State::Server(_) | State::Outgoing(_) => true,
+            State::Server(_) => true,
+            State::Outgoing(outgoing) => !outgoing.is_proven(),
             State::Closing(_) | State::Closed => false,
         };
         if !is_strange {

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
+use crate::federation::Refusal;
 use crate::port::StreamError;
 use crate::sm::TooHigh;
 use crate::xml::{Ns, Writer, XmlError};
@@ -43,6 +44,8 @@ pub(crate) enum Violation {
     NothingOffered,
     /// The password was changed elsewhere.
     PasswordChanged,
+    /// What is asked of servers is not there.
+    Peer(Refusal),
     /// The peer left more unread than the session's queue takes.
     QueueFull,
     /// Too many failed sign-ins, whatever they failed by (RFC 6120 §6.4.5).
@@ -67,6 +70,8 @@ pub(crate) enum Violation {
     Store,
     /// A first-level element we do not support.
     UnsupportedElement,
+    /// An answer of dialback to something that was not asked on this stream (XEP-0220 §3.1).
+    Unsolicited,
     /// No version, or a version below 1.0.
     Version,
     /// What the scanner refused.
@@ -97,6 +102,11 @@ impl Violation {
             Self::Namespace => "invalid-namespace",
             Self::HandledTooHigh(_) | Self::NothingOffered => "undefined-condition",
             Self::PasswordChanged => "reset",
+            Self::Peer(refusal) => match refusal.condition() {
+                Some(condition) => condition.name(),
+                None => "policy-violation",
+            },
+            Self::Unsolicited => "invalid-id",
             Self::Shutdown => "system-shutdown",
             Self::Timeout => "connection-timeout",
             Self::UnsupportedElement => "unsupported-stanza-type",
@@ -117,6 +127,8 @@ impl Violation {
             Self::InboxFull => Some("Too much came for the account at a time"),
             Self::NothingOffered => Some("No stream features to proceed with"),
             Self::PasswordChanged => Some("The password was changed"),
+            Self::Peer(refusal) => Some(refusal.peer()),
+            Self::Unsolicited => Some("This was not asked"),
             Self::QueueFull => Some("Too much was left unread"),
             Self::SaslFailures => Some("Too many failed sign-ins"),
             Self::StanzaBeforeAuthentication => Some("Sign in and bind a resource first"),
@@ -173,6 +185,8 @@ impl Violation {
             | Self::InboxFull
             | Self::Namespace
             | Self::NothingOffered
+            | Self::Peer(_)
+            | Self::Unsolicited
             | Self::QueueFull
             | Self::SaslFailures
             | Self::Store

@@ -3,17 +3,26 @@
 use alloc::boxed::Box;
 
 use super::features::cut;
-use super::{Outgoing, Phase, Sought};
+use super::{Outgoing, Phase, Purpose, Sought};
 use crate::jid::Domain;
 use crate::port::{Protocol, Secured};
 use crate::stream::header::is_1_0_or_later;
-use crate::stream::{Cx, Event, State, Stream, Violation};
+use crate::stream::{Cx, Event, Hearing, State, Stream, Violation};
 use crate::xml::{Header, Ns, escape_attribute};
 
+/// What a header says.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    pub(super) from: From,
+    /// The id of the stream, empty if it has none (RFC 6120 §4.7.3).
+    pub(super) id: Box<str>,
+}
+
 /// From whom a header is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum From {
     /// From whom we sought, or nobody says from whom.
+    #[default]
     Fits,
     /// From this one. It is heard out all the same: some who do not serve a host say so in their own name.
     Other(Box<str>),
@@ -22,10 +31,13 @@ pub(super) enum From {
 impl Sought {
     /// Our opening tag.
     pub(super) fn write_header(&self, cx: &mut Cx<'_>, secured: Option<&Secured>) {
-        // RFC 6120 §4.7.1: a server says below TLS which one it is. `Choice:` of several hosts the first; nothing is done in its name.
-        let from = match (self.service, secured) {
-            (Protocol::XmppServer, Some(_)) => cx.config.hosts.keys().next(),
-            (Protocol::XmppServer, None) | (Protocol::XmppClient, _) => None,
+        // RFC 6120 §4.7.1: a server says below TLS which one it is. `Choice:` of several hosts the first, where nothing is done in its name; a
+        // link says so before TLS, too: it must be the same (`improper-addressing` with Prosody), and who has no TLS would never hear it.
+        let from = match (&self.purpose, self.service, secured) {
+            (Purpose::Link(ours), ..) => Some(ours),
+            (Purpose::Look, Protocol::XmppServer, Some(_)) => cx.config.hosts.keys().next(),
+            (Purpose::Look, Protocol::XmppServer, None)
+            | (Purpose::Look, Protocol::XmppClient, _) => None,
         };
         let content = self.content().ns().uri();
         cx.say(|out| {
@@ -34,6 +46,10 @@ impl Sought {
             out.extend_from_slice(
                 b"' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' xml:lang='en'",
             );
+            if matches!(self.purpose, Purpose::Link(_)) {
+                // XEP-0220 §2.1.1.
+                out.extend_from_slice(b" xmlns:db='jabber:server:dialback'");
+            }
             if let Some(from) = from {
                 out.extend_from_slice(b" from='");
                 escape_attribute(out, from.as_str());
@@ -79,9 +95,14 @@ impl Stream {
     ) -> Option<Event> {
         let checked = match &outgoing.phase {
             Phase::Header(_) => outgoing.sought.check(header),
-            Phase::Connecting | Phase::Handshake(_) | Phase::Features(..) | Phase::Starttls(_) => {
-                Err(Violation::StreamElement)
+            Phase::Linked(linked) if linked.hearing() == Hearing::Header => {
+                outgoing.sought.check(header)
             }
+            Phase::Connecting
+            | Phase::Handshake(_)
+            | Phase::Features(..)
+            | Phase::Starttls(_)
+            | Phase::Linked(_) => Err(Violation::StreamElement),
         };
         let from = match checked {
             Ok(from) => from,
@@ -90,8 +111,14 @@ impl Stream {
                 return Some(self.fail(cx, violation));
             }
         };
-        if let Phase::Header(secured) = &mut outgoing.phase {
-            outgoing.phase = Phase::Features(secured.take(), from);
+        let id = header.id.as_deref().unwrap_or_default();
+        match &mut outgoing.phase {
+            Phase::Header(secured) => {
+                let id = id.into();
+                outgoing.phase = Phase::Features(secured.take(), Opened { from, id });
+            }
+            Phase::Linked(linked) => linked.opened_anew(id),
+            Phase::Connecting | Phase::Handshake(_) | Phase::Features(..) | Phase::Starttls(_) => {}
         }
         self.state = State::Outgoing(outgoing);
         None

@@ -1,13 +1,17 @@
-//! A stream of ours to a domain, which finds out whether and how that can be reached (RFC 6120 §4.2, §4.3, §5): up to its features below TLS, and
-//! then it is closed in order. It proves nothing and signs in nowhere. Whatever the peer says may be a lie, and costs no more than a stranger's.
+//! A stream of ours to a domain (RFC 6120 §4.2, §4.3, §5), up to its features below TLS. What it is for comes then: it was to find out whether and
+//! how the domain can be reached, and is closed in order; or it is a link (`proof.rs`), which asks about keys, proves who we are and carries
+//! stanzas. Whatever the peer says may be a lie, and costs no more than a stranger's.
 
 mod features;
 mod header;
+mod proof;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use self::header::From;
+use self::header::{From, Opened};
+use self::proof::Linked;
+pub(crate) use self::proof::VerifyAnswer;
 use super::client::misplaced;
 use super::close::{CLOSING_TAG, Closing};
 use super::deadline::Deadline;
@@ -25,6 +29,16 @@ pub(crate) struct Sought {
     pub(crate) domain: Domain,
     pub(crate) service: Protocol,
     pub(crate) opening: Opening,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a stream of ours is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// To find out how the domain is reached.
+    Look,
+    /// To be a link from this domain of ours.
+    Link(Domain),
 }
 
 impl Sought {
@@ -46,7 +60,10 @@ impl Sought {
                 Opening::Clear => None,
                 Opening::Tls => Some(self.service),
             },
-            ours: None,
+            ours: match &self.purpose {
+                Purpose::Look => None,
+                Purpose::Link(ours) => Some(ours.clone()),
+            },
         }))
     }
 }
@@ -59,6 +76,8 @@ impl Sought {
 ///       +-------clear--------------|--------------------+            | offered, and no TLS yet
 ///                                  +------- proceed ------- Starttls <+
 /// ```
+///
+/// A link is `Linked` from its features on.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     sought: Sought,
@@ -74,9 +93,11 @@ enum Phase {
     /// Our header is out.
     Header(Option<Secured>),
     /// The peer's header came.
-    Features(Option<Secured>, From),
+    Features(Option<Secured>, Opened),
     /// `<starttls/>` is out.
     Starttls(Starttls),
+    /// It is a link.
+    Linked(Box<Linked>),
 }
 
 impl Outgoing {
@@ -88,25 +109,28 @@ impl Outgoing {
     }
 
     pub(super) const fn hearing(&self) -> Hearing {
-        match self.phase {
+        match &self.phase {
             Phase::Connecting => Hearing::Nothing,
             Phase::Handshake(_) => Hearing::Tls,
             Phase::Header(_) => Hearing::Header,
             Phase::Features(..) | Phase::Starttls(_) => Hearing::Elements,
+            Phase::Linked(linked) => linked.hearing(),
         }
     }
 
     pub(super) const fn deadline(&self) -> Deadline {
-        match self.phase {
+        match &self.phase {
             Phase::Connecting => Deadline::Connection,
             Phase::Handshake(_) | Phase::Header(_) | Phase::Features(..) | Phase::Starttls(_) => {
                 Deadline::Opening
             }
+            Phase::Linked(linked) => linked.deadline(),
         }
     }
 
     pub(super) const fn awaited(&self) -> Awaited {
         match self.phase {
+            Phase::Linked(_) => Awaited::Proof,
             Phase::Connecting => Awaited::Connection,
             Phase::Handshake(_) => Awaited::Tls,
             Phase::Header(_) => Awaited::Header,
@@ -115,11 +139,16 @@ impl Outgoing {
         }
     }
 
+    /// Whether it is a link, and has proven who we are.
+    pub(super) fn is_proven(&self) -> bool {
+        matches!(&self.phase, Phase::Linked(linked) if linked.is_proven())
+    }
+
     /// Whether the peer can hear us: our header is out, and no handshake has taken its place.
     const fn can_speak(&self) -> bool {
         match self.phase {
             Phase::Connecting | Phase::Handshake(_) => false,
-            Phase::Header(_) | Phase::Features(..) | Phase::Starttls(_) => true,
+            Phase::Header(_) | Phase::Features(..) | Phase::Starttls(_) | Phase::Linked(_) => true,
         }
     }
 }
@@ -186,9 +215,13 @@ impl Stream {
                 let refused = AttemptError::Refused(features::error(element));
                 self.give_up(cx, &outgoing, None, refused)
             }
-            (Phase::Features(secured, from), Ns::Streams, "features") => {
-                outgoing.phase = Phase::Features(None, From::Fits);
-                return self.on_features(cx, outgoing, (secured, from), element);
+            (Phase::Features(secured, opened), Ns::Streams, "features") => {
+                outgoing.phase = Phase::Features(None, Opened::default());
+                return self.on_features(cx, outgoing, (secured, opened), element);
+            }
+            (Phase::Linked(linked), ..) => {
+                outgoing.phase = Phase::Connecting;
+                return self.on_link_element(cx, outgoing, linked, element);
             }
             (Phase::Starttls(starttls), Ns::Tls, "proceed") => {
                 let tls = outgoing.sought.tls();
@@ -199,7 +232,8 @@ impl Stream {
             }
             (phase @ Phase::Starttls(_), Ns::Tls, "failure") => {
                 outgoing.phase = phase;
-                self.give_up(cx, &outgoing, None, AttemptError::StarttlsRefused)
+                let refused = outgoing.starttls_refused(cx);
+                self.give_up(cx, &outgoing, None, refused)
             }
             (phase, ns, name) => {
                 outgoing.phase = phase;
@@ -212,29 +246,37 @@ impl Stream {
     fn on_features(
         &mut self,
         cx: &mut Cx<'_>,
-        mut outgoing: Box<Outgoing>,
-        (secured, from): (Option<Secured>, From),
+        outgoing: Box<Outgoing>,
+        (secured, opened): (Option<Secured>, Opened),
         element: &Element,
     ) -> Option<Event> {
-        if let From::Other(other) = from {
+        if let From::Other(other) = opened.from {
             return Some(self.give_up(cx, &outgoing, None, AttemptError::OtherHost(other)));
+        }
+        if let Purpose::Link(ours) = &outgoing.sought.purpose {
+            let linked = Linked::new(cx, &outgoing.sought, ours.clone(), secured, opened.id);
+            return self.begin_link(cx, outgoing, linked, element);
         }
         let offered = features::starttls(element);
         if let (None, Some(starttls)) = (&secured, offered) {
-            outgoing.phase = Phase::Starttls(starttls);
-            self.state = State::Outgoing(outgoing);
-            cx.say(|out| {
-                Writer::new(out)
-                    .open("starttls")
-                    .attribute("xmlns", Ns::Tls.uri())
-                    .close();
-            });
+            self.ask_for_tls(cx, outgoing, starttls);
             return None;
         }
         // Where TLS came first it is not begun again (XEP-0368 §3), whatever is offered.
         cx.say(|out| out.extend_from_slice(CLOSING_TAG));
         self.state = State::Closing(Closing::Listening);
         Some(Event::Reached(Box::new((secured, features::read(element)))))
+    }
+
+    fn ask_for_tls(&mut self, cx: &mut Cx<'_>, mut outgoing: Box<Outgoing>, offered: Starttls) {
+        outgoing.phase = Phase::Starttls(offered);
+        self.state = State::Outgoing(outgoing);
+        cx.say(|out| {
+            Writer::new(out)
+                .open("starttls")
+                .attribute("xmlns", Ns::Tls.uri())
+                .close();
+        });
     }
 
     /// Ends a stream of ours, for something that is wrong on this side of the line or on the other.

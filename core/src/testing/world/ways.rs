@@ -77,6 +77,8 @@ impl World {
             | Body::Settled(_)
             | Body::SignInFailed(_)
             | Body::Slow(_)
+            | Body::Verify(_)
+            | Body::Verified(_)
             | Body::Taken(_) => {}
         }
         let back = usize::from(envelope.from.shard);

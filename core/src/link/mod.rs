@@ -1,0 +1,192 @@
+//! What is known of a remote domain, and what waits for it: one `Remote` for each, on the shard that owns the domain, with a `Pair` for each
+//! domain of ours that has to do with it.
+//!
+//! ```text
+//! Cold --stanza, question--> Opening --features--> Ready --proven--> Up --idle, closed--> Cold
+//!                              |                     |                |  lost: what waits goes on waiting
+//!                  no way there+---------------------+----------------+
+//!                              v
+//!                           Waiting (for now: the queue is kept, until each stanza's patience ends)
+//!                           Refused (for good: the queue is bounced, and what comes until then)
+//! ```
+//!
+//! A queue is first in, first out, whatever happens to the streams; only one stream at a time takes from it.
+
+mod failure;
+mod queue;
+mod verification;
+
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+pub(crate) use failure::Failure;
+pub(crate) use queue::{Queue, Queued, Urgency};
+pub(crate) use verification::{Answered, Verifications};
+
+use crate::arena::arena_key;
+use crate::federation::RoundKey;
+use crate::jid::Domain;
+use crate::limits::{S2S_BACKOFF, S2S_BACKOFF_MAX, S2S_REFUSED_FOR};
+use crate::port::ConnId;
+use crate::time::Instant;
+
+arena_key! {
+    /// A remote domain, in the memory of its shard.
+    pub(crate) RemoteKey;
+}
+
+/// A remote domain.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    pub(crate) domain: Domain,
+    pub(crate) pairs: BTreeMap<Domain, Pair>,
+    pub(crate) verifications: Verifications,
+}
+
+/// One domain of ours and a remote one.
+#[derive(Debug, Default)]
+pub(crate) struct Pair {
+    pub(crate) way: Way,
+    pub(crate) queue: Queue,
+    /// Rounds that came to nothing, or to nothing that lasted, one after the other.
+    failures: u32,
+    /// When the last stream was proven.
+    up_since: Instant,
+}
+
+/// The way from one to the other.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Way {
+    /// There is none, and nothing needs one.
+    #[default]
+    Cold,
+    /// It is looked for.
+    Opening(RoundKey),
+    /// There is a stream, by which keys may be asked about, and on which it is not proven yet who we are.
+    Ready(ConnId),
+    /// Stanzas go by this stream.
+    Up(ConnId),
+    /// There was none, and it is looked for again then.
+    Waiting(Failure, Instant),
+    /// There is none, and it is not looked for until then.
+    Refused(Failure, Instant),
+}
+
+/// What is to be done about a pair that has something to say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Need {
+    /// A way is to be looked for.
+    Open,
+    /// It is to be proven who we are, on this stream.
+    Prove(ConnId),
+    /// This stream is to be written to.
+    Write(ConnId),
+    /// Nothing now.
+    Wait,
+}
+
+impl Remote {
+    pub(crate) fn new(domain: Domain) -> Self {
+        Self {
+            domain,
+            pairs: BTreeMap::new(),
+            verifications: Verifications::default(),
+        }
+    }
+
+    /// The pair with this domain of ours.
+    pub(crate) fn pair(&mut self, ours: &Domain) -> &mut Pair {
+        self.pairs.entry(ours.clone()).or_default()
+    }
+
+    /// Whether nothing of it needs to be known.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.verifications.is_empty() && self.pairs.values().all(Pair::is_idle)
+    }
+
+    /// When something of it is to be looked at.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let pairs = self.pairs.values().filter_map(Pair::next);
+        pairs.chain(self.verifications.next()).min()
+    }
+}
+
+impl Pair {
+    /// What is to be done, where something waits to be sent.
+    pub(crate) const fn need(&self) -> Need {
+        match &self.way {
+            Way::Cold => Need::Open,
+            Way::Ready(conn) => Need::Prove(*conn),
+            Way::Up(conn) => Need::Write(*conn),
+            Way::Opening(_) | Way::Waiting(..) | Way::Refused(..) => Need::Wait,
+        }
+    }
+
+    /// The stream by which keys may be asked about.
+    pub(crate) const fn stream(&self) -> Option<ConnId> {
+        match &self.way {
+            Way::Ready(conn) | Way::Up(conn) => Some(*conn),
+            Way::Cold | Way::Opening(_) | Way::Waiting(..) | Way::Refused(..) => None,
+        }
+    }
+
+    /// A stream is proven.
+    pub(crate) const fn came_up(&mut self, now: Instant) {
+        self.up_since = now;
+    }
+
+    /// How long the last proven stream has lived.
+    pub(crate) const fn lived(&self, now: Instant) -> Duration {
+        now.since(self.up_since)
+    }
+
+    /// All is well: the next failure is the first.
+    pub(crate) const fn is_well(&mut self) {
+        self.failures = 0;
+    }
+
+    /// A round came to nothing, or what it led to. For how long nothing is tried: `share` is what was drawn, of 1,000.
+    pub(crate) fn failed(&mut self, now: Instant, failure: Failure, share: u32) {
+        let shift = self.failures.min(10);
+        self.failures = self.failures.saturating_add(1);
+        let doubled = |first: Duration| {
+            let whole = first.saturating_mul(1_u32 << shift);
+            whole.min(S2S_BACKOFF_MAX)
+        };
+        self.way = match failure.is_for_good() {
+            true => Way::Refused(failure, now + doubled(S2S_REFUSED_FOR)),
+            false => {
+                // With jitter, so that not all who lost a server come back to it at once.
+                let wait = doubled(S2S_BACKOFF).saturating_mul(share.min(1_000)) / 1_000;
+                Way::Waiting(failure, now + wait.max(Duration::from_secs(1)))
+            }
+        };
+    }
+
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+            && match self.way {
+                Way::Cold => true,
+                Way::Opening(_)
+                | Way::Ready(_)
+                | Way::Up(_)
+                | Way::Waiting(..)
+                | Way::Refused(..) => false,
+            }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let way = match &self.way {
+            Way::Waiting(_, until) | Way::Refused(_, until) => Some(*until),
+            Way::Cold | Way::Opening(_) | Way::Ready(_) | Way::Up(_) => None,
+        };
+        let queue = match self.way {
+            // What is written in time is answered for by the stream.
+            Way::Up(_) => None,
+            Way::Cold | Way::Opening(_) | Way::Ready(_) | Way::Waiting(..) | Way::Refused(..) => {
+                self.queue.gives_up()
+            }
+        };
+        way.into_iter().chain(queue).min()
+    }
+}

@@ -1,0 +1,175 @@
+//! Asking the servers of a domain whether a key is theirs (XEP-0220 §2.1.3), for a stream of whichever shard.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::due::Due;
+use crate::envelope::{Asker, Body, Place};
+use crate::federation::{Claim, Unverified, Verified};
+use crate::jid::Domain;
+use crate::limits::{RECEIPTS_AGAIN, S2S_VERIFY_PATIENCE};
+use crate::link::{Answered, Failure, RemoteKey, Way};
+use crate::port::{AttemptError, ConnId, Unreached};
+use crate::shard::Shard;
+use crate::stream::{VerifyAnswer, Violation};
+use crate::time::Now;
+
+/// Answers that found no way to the shard that asked.
+pub(super) type Returned = BTreeMap<Place, Vec<(Asker, Claim, Verified)>>;
+
+impl Shard {
+    /// Asks the servers of a domain whether a key is theirs; `verified_claim` follows, later.
+    pub(in crate::shard) fn verify(&mut self, now: Now, conn: ConnId, claim: Claim) {
+        let asker = Asker {
+            place: self.place,
+            conn,
+        };
+        let owner = self.placement.owner(claim.originating.as_str());
+        match owner == self.place {
+            true => self.verify_here(now, asker, claim),
+            false => self.send(owner, Body::Verify(Box::new((asker, claim)))),
+        }
+    }
+
+    /// The same, for a domain of this shard.
+    pub(in crate::shard) fn verify_here(&mut self, now: Now, asker: Asker, claim: Claim) {
+        let ours = claim.receiving.clone();
+        let Some(key) = self.remote_of(&claim.originating) else {
+            return self.tell_asker(now, asker, claim, Verified::Unknown(Unverified::Busy));
+        };
+        let Some(remote) = self.links.remotes.get_mut(key) else {
+            return;
+        };
+        if let Way::Refused(failure, _) = &remote.pair(&ours).way {
+            let why = unverified(failure);
+            return self.tell_asker(now, asker, claim, Verified::Unknown(why));
+        }
+        let until = now.mono + S2S_VERIFY_PATIENCE;
+        match remote.verifications.push(claim, asker, until) {
+            Ok(()) => self.tend(now, key, &ours),
+            Err(claim) => {
+                self.tell_asker(now, asker, claim, Verified::Unknown(Unverified::Busy));
+            }
+        }
+    }
+
+    /// Asks what was not asked, on this stream.
+    pub(super) fn ask_about_all(&mut self, now: Now, key: RemoteKey, ours: &Domain, conn: ConnId) {
+        let Some(remote) = self.links.remotes.get_mut(key) else {
+            return;
+        };
+        for claim in remote.verifications.ask_on(ours, conn) {
+            self.with(now, conn, |s, cx| s.ask_about(cx, &claim));
+        }
+    }
+
+    /// An answer.
+    pub(in crate::shard) fn verify_answered(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        answer: &VerifyAnswer,
+    ) {
+        let link = self.link_on(conn);
+        let found = link.as_ref().and_then(|(key, _)| {
+            let remote = self.links.remotes.get_mut(*key)?;
+            remote.verifications.answered(conn, answer)
+        });
+        match found {
+            Some(Answered::Asker(asker, claim)) => {
+                self.tell_asker(now, asker, claim, answer.verified);
+            }
+            Some(Answered::Late) => {}
+            // XEP-0220 §3.1: nobody asked, so nobody may be told.
+            None => return self.fail_now(now, conn, Violation::Unsolicited),
+        }
+        if let Some((key, _)) = link {
+            self.look_at_remote(now, key);
+        }
+    }
+
+    /// Nobody will say anything about the keys that were shown to this domain of ours.
+    pub(super) fn unverified(
+        &mut self,
+        now: Now,
+        key: RemoteKey,
+        ours: &Domain,
+        failure: &Failure,
+    ) {
+        let Some(remote) = self.links.remotes.get_mut(key) else {
+            return;
+        };
+        let why = Verified::Unknown(unverified(failure));
+        for (asker, claim) in remote.verifications.take_of(ours) {
+            self.tell_asker(now, asker, claim, why);
+        }
+    }
+
+    /// Nor will they who take too long.
+    pub(super) fn verifications_expired(&mut self, now: Now, key: RemoteKey) {
+        let Some(remote) = self.links.remotes.get_mut(key) else {
+            return;
+        };
+        for (asker, claim) in remote.verifications.expired(now.mono) {
+            let why = Verified::Unknown(Unverified::TimedOut);
+            self.tell_asker(now, asker, claim, why);
+        }
+    }
+
+    /// Tells the stream to which a key was shown what is known of it.
+    pub(in crate::shard) fn tell_asker(
+        &mut self,
+        now: Now,
+        asker: Asker,
+        claim: Claim,
+        verified: Verified,
+    ) {
+        match asker.place == self.place {
+            true => self.verified_claim(now, asker.conn, &claim, verified),
+            false => {
+                let told = Box::new((asker, claim, verified));
+                self.send(asker.place, Body::Verified(told));
+            }
+        }
+    }
+
+    /// The way to the shard of a stream was full: it is told a little later, since it waits.
+    pub(in crate::shard) fn verified_came_back(
+        &mut self,
+        now: Now,
+        told: (Asker, Claim, Verified),
+    ) {
+        let place = told.0.place;
+        self.links.returned.entry(place).or_default().push(told);
+        self.timers
+            .set(Due::Verified(place), now.mono, RECEIPTS_AGAIN);
+    }
+
+    /// That while is over.
+    pub(in crate::shard) fn say_verified_again(&mut self, now: Now, place: Place) {
+        for (asker, claim, verified) in self.links.returned.remove(&place).unwrap_or_default() {
+            self.tell_asker(now, asker, claim, verified);
+        }
+    }
+}
+
+/// As dialback has words for it (XEP-0220 §2.5).
+const fn unverified(failure: &Failure) -> Unverified {
+    if failure.refusal().is_some() {
+        return Unverified::Unfit;
+    }
+    match failure {
+        Failure::Unreached(
+            Unreached::NoAddresses | Unreached::NoService | Unreached::Unresolved(_),
+        ) => Unverified::NotFound,
+        Failure::Unreached(Unreached::TimedOut) | Failure::Broke(AttemptError::TimedOut(_)) => {
+            Unverified::TimedOut
+        }
+        Failure::Unreached(Unreached::Unwelcome) | Failure::Broke(AttemptError::Refused(_)) => {
+            Unverified::Refused
+        }
+        Failure::Unreached(Unreached::Policy(_) | Unreached::Unsuccessful | Unreached::Stopped)
+        | Failure::Broke(_) => Unverified::Unconnected,
+    }
+}

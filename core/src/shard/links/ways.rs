@@ -1,0 +1,216 @@
+//! The way to a remote domain: looked for by a `federation::Round`, and lost.
+
+use crate::federation::Round;
+use crate::jid::Domain;
+use crate::limits::{S2S_LIVED, S2S_OPENING};
+use crate::link::{Failure, RemoteKey, Way};
+use crate::port::{AttemptError, Closed, ConnId, Protocol, Unreached};
+use crate::shard::Shard;
+use crate::shard::connections::Role;
+use crate::shard::reaching::{By, Reaching};
+use crate::stream::Violation;
+use crate::time::Now;
+
+impl Shard {
+    /// Looks for a way, when its turn comes.
+    pub(super) fn open_way(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
+        if self.is_stopping() {
+            return self.way_failed(now, key, ours, Failure::Unreached(Unreached::Stopped));
+        }
+        if self.links.opening >= S2S_OPENING {
+            let turn = (key, ours.clone());
+            if !self.links.turns.contains(&turn) {
+                self.links.turns.push_back(turn);
+            }
+            return;
+        }
+        let Some(domain) = self.links.remotes.get(key).map(|r| r.domain.clone()) else {
+            return;
+        };
+        let service = Protocol::XmppServer;
+        let (round, steps) = Round::begin(now.mono, &domain, service);
+        let by = By::Link(key, ours.clone());
+        let reach = self
+            .reaches
+            .insert(Reaching::new(by, domain, service, round));
+        if let Some(pair) = self.pair(key, ours) {
+            pair.way = Way::Opening(reach);
+            self.links.opening = self.links.opening.saturating_add(1);
+        }
+        self.step(now, reach, steps);
+    }
+
+    /// Whoever looked for a way has come to an end of that: others may.
+    fn opened(&mut self, now: Now) {
+        self.links.opening = self.links.opening.saturating_sub(1);
+        if let Some((key, ours)) = self.links.turns.pop_front() {
+            self.tend(now, key, &ours);
+        }
+    }
+
+    /// There is a stream that has come to its features.
+    pub(in crate::shard) fn link_ready(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        (key, ours): (RemoteKey, Domain),
+    ) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.role = Role::Link(key, ours.clone());
+        }
+        if let Some(pair) = self.pair(key, &ours) {
+            pair.way = Way::Ready(conn);
+        }
+        self.opened(now);
+        self.look_again(now, conn);
+        self.tend(now, key, &ours);
+    }
+
+    /// It is proven who we are.
+    pub(in crate::shard) fn linked(&mut self, now: Now, conn: ConnId) {
+        let Some((key, ours)) = self.link_on(conn) else {
+            return self.fx.bug("a proven stream that is no link");
+        };
+        if let Some(pair) = self.pair(key, &ours) {
+            pair.way = Way::Up(conn);
+            pair.came_up(now.mono);
+        }
+        self.look_again(now, conn);
+        self.tend(now, key, &ours);
+    }
+
+    /// No way was found.
+    pub(in crate::shard) fn link_unreached(
+        &mut self,
+        now: Now,
+        (key, ours): (RemoteKey, Domain),
+        why: Unreached,
+    ) {
+        self.opened(now);
+        self.way_failed(now, key, &ours, Failure::Unreached(why));
+    }
+
+    fn way_failed(&mut self, now: Now, key: RemoteKey, ours: &Domain, failure: Failure) {
+        let share = self.draw_share();
+        let is_stopping = self.is_stopping();
+        let Some(pair) = self.pair(key, ours) else {
+            return;
+        };
+        pair.failed(now.mono, failure.clone(), share);
+        let bounced = match &pair.way {
+            Way::Refused(..) => pair.queue.take(),
+            _ if is_stopping => pair.queue.take(),
+            _ => alloc::collections::VecDeque::new(),
+        };
+        for queued in bounced {
+            self.bounce(&queued, &failure);
+        }
+        self.unverified(now, key, ours, &failure);
+        self.look_at_remote(now, key);
+    }
+
+    /// The stream of a link is over, or its last tag is out.
+    pub(in crate::shard) fn link_over(&mut self, now: Now, conn: ConnId, failure: AttemptError) {
+        let Some((key, ours)) = self.link_on(conn) else {
+            return;
+        };
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.role = Role::Ending;
+        }
+        self.leave(now, conn);
+        self.lose_way(now, conn, (key, ours), failure);
+    }
+
+    /// The shell has said its last word about a connection.
+    pub(in crate::shard) fn lose_link(&mut self, now: Now, conn: ConnId, how: Closed) {
+        let Some((key, ours)) = self.link_on(conn) else {
+            return;
+        };
+        let awaited = self.connections.get(conn).and_then(|c| c.stream.awaited());
+        let failure = match (how, awaited) {
+            (Closed::Unconnected(error), _) => AttemptError::Unconnected(error),
+            (Closed::Eof | Closed::Reset, Some(awaited)) => AttemptError::Ended(awaited),
+            (Closed::Tls, _) | (Closed::Eof | Closed::Reset, None) => AttemptError::Tls,
+        };
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.role = Role::Ending;
+        }
+        self.lose_way(now, conn, (key, ours), failure);
+    }
+
+    fn lose_way(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        (key, ours): (RemoteKey, Domain),
+        failure: AttemptError,
+    ) {
+        if let Some(remote) = self.links.remotes.get_mut(key) {
+            remote.verifications.lose(conn);
+        }
+        let Some(pair) = self.pair(key, &ours) else {
+            return;
+        };
+        match pair.way {
+            Way::Up(of) if of == conn => {
+                pair.queue.lose();
+                // What lived for a while may end as it likes; who ends every stream at once is not asked again and again.
+                if pair.lived(now.mono) >= S2S_LIVED || !pair.queue.waits() {
+                    pair.is_well();
+                    pair.way = Way::Cold;
+                    return self.tend(now, key, &ours);
+                }
+                self.way_failed(now, key, &ours, Failure::Broke(failure));
+            }
+            Way::Ready(of) if of == conn => {
+                self.way_failed(now, key, &ours, Failure::Broke(failure));
+            }
+            Way::Cold
+            | Way::Opening(_)
+            | Way::Ready(_)
+            | Way::Up(_)
+            | Way::Waiting(..)
+            | Way::Refused(..) => {}
+        }
+    }
+
+    /// A link was closed in order, because nothing was said for long.
+    pub(in crate::shard) fn link_finished(&mut self, now: Now, conn: ConnId) {
+        let link = self.link_on(conn);
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.role = Role::Ending;
+        }
+        self.leave(now, conn);
+        let Some((key, ours)) = link else {
+            return;
+        };
+        if let Some(remote) = self.links.remotes.get_mut(key) {
+            remote.verifications.lose(conn);
+        }
+        if let Some(pair) = self.pair(key, &ours)
+            && matches!(pair.way, Way::Ready(of) | Way::Up(of) if of == conn)
+        {
+            pair.queue.lose();
+            pair.way = Way::Cold;
+        }
+        self.tend(now, key, &ours);
+    }
+
+    /// The server stops: what waits for others is returned, and all links end.
+    pub(in crate::shard) fn end_all_links(&mut self, now: Now) {
+        let links = self.connections.iter().filter_map(|(conn, connection)| {
+            matches!(connection.role, Role::Link(..)).then_some(conn)
+        });
+        for conn in links.collect::<alloc::vec::Vec<_>>() {
+            self.fail_now(now, conn, Violation::Shutdown);
+        }
+        let failure = Failure::Unreached(Unreached::Stopped);
+        for key in self.links.remotes.keys() {
+            let remote = self.links.remotes.get(key);
+            let pairs = remote.into_iter().flat_map(|remote| remote.pairs.keys());
+            for ours in pairs.cloned().collect::<alloc::vec::Vec<_>>() {
+                self.way_failed(now, key, &ours, failure.clone());
+            }
+        }
+    }
+}

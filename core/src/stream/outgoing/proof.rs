@@ -1,0 +1,497 @@
+//! A link: a stream of ours behind its features. It may ask whether keys are good (XEP-0220 §2.1.3), which proves nothing of us and needs no
+//! proof; when there is something to be sent it proves who we are, by EXTERNAL (XEP-0178 §3) or by dialback (XEP-0220 §2.1.1), as
+//! `federation::decide` says; and then stanzas may be written to it. None may come back on it (RFC 6120 §4.5).
+
+use alloc::boxed::Box;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::features::{cut, starttls};
+use super::{Outgoing, Phase, Sought};
+use crate::config::TlsAvailable;
+use crate::federation::{
+    Claim, Facts, Method, Methods, NextStep, OwnCertificate, PeerCertificate, Refusal, Side,
+    StarttlsOffer, Tls, Tried, Try, Unverified, Verdict, Verified, Whose, decide, match_names,
+};
+use crate::jid::Domain;
+use crate::port::{AttemptError, Opening, PeerError, Secured, SecuredBy, Starttls, Unproven};
+use crate::stream::client::misplaced;
+use crate::stream::deadline::Deadline;
+use crate::stream::{Cx, Event, Hearing, State, Stream, Violation};
+use crate::xml::{Element, Ns, Writer};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Linked {
+    ours: Domain,
+    theirs: Domain,
+    secured: Option<Secured>,
+    /// The id that the peer gave the stream.
+    id: Box<str>,
+    methods: Methods,
+    tried: Tried,
+    proof: Proof,
+}
+
+/// How far the proof of who we are has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Proof {
+    /// It is not begun.
+    Unbegun,
+    /// `<auth/>` is out.
+    External,
+    /// EXTERNAL has succeeded; the header of the new stream is awaited.
+    Header,
+    /// Its features are.
+    Features,
+    /// `<db:result/>` is out.
+    Dialback,
+    /// It is done: stanzas may be written.
+    Done,
+}
+
+/// What a server says to `<db:verify/>`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct VerifyAnswer {
+    /// For this domain of ours.
+    pub(crate) receiving: Domain,
+    /// As this domain.
+    pub(crate) originating: Domain,
+    /// Of the stream with this id.
+    pub(crate) id: Box<str>,
+    pub(crate) verified: Verified,
+}
+
+impl Linked {
+    pub(super) fn new(
+        cx: &Cx<'_>,
+        sought: &Sought,
+        ours: Domain,
+        secured: Option<Secured>,
+        id: Box<str>,
+    ) -> Self {
+        debug_assert!(cx.config.hosts.contains_key(&ours));
+        Self {
+            ours,
+            theirs: sought.domain.clone(),
+            secured,
+            id,
+            methods: Methods {
+                external: Method::Absent,
+                dialback: Method::Absent,
+            },
+            tried: UNTRIED,
+            proof: Proof::Unbegun,
+        }
+    }
+
+    pub(super) const fn hearing(&self) -> Hearing {
+        match self.proof {
+            Proof::Header => Hearing::Header,
+            Proof::Unbegun | Proof::External | Proof::Features | Proof::Dialback | Proof::Done => {
+                Hearing::Elements
+            }
+        }
+    }
+
+    pub(super) const fn deadline(&self) -> Deadline {
+        match self.proof {
+            Proof::Done => Deadline::Link,
+            Proof::Unbegun
+            | Proof::External
+            | Proof::Header
+            | Proof::Features
+            | Proof::Dialback => Deadline::Proof,
+        }
+    }
+
+    pub(super) const fn is_proven(&self) -> bool {
+        matches!(self.proof, Proof::Done)
+    }
+
+    pub(super) fn opened_anew(&mut self, id: &str) {
+        self.id = id.into();
+        self.proof = Proof::Features;
+    }
+
+    /// What is known of the stream.
+    fn facts(&self, cx: &Cx<'_>, starttls: StarttlsOffer) -> Facts {
+        facts(
+            cx,
+            (&self.ours, &self.theirs),
+            match &self.secured {
+                None => Tls::Clear(starttls),
+                Some(secured) => up(secured, &self.theirs),
+            },
+            (self.methods, self.tried),
+        )
+    }
+}
+
+const UNTRIED: Tried = Tried {
+    starttls: Try::Untried,
+    external: Try::Untried,
+    dialback: Try::Untried,
+};
+
+fn facts(
+    cx: &Cx<'_>,
+    (ours, theirs): (&Domain, &Domain),
+    tls: Tls,
+    (methods, tried): (Methods, Tried),
+) -> Facts {
+    let own = cx.config.accounts(ours).map(|host| host.tls);
+    Facts {
+        ours: ours.clone(),
+        own: match own {
+            Some(TlsAvailable::Yes) => OwnCertificate::Present,
+            Some(TlsAvailable::No) | None => OwnCertificate::Absent,
+        },
+        side: Side::Out(theirs.clone()),
+        whose: match cx.config.hosts.contains_key(theirs) {
+            true => Whose::Ours,
+            false => Whose::Others,
+        },
+        tls,
+        methods,
+        tried,
+    }
+}
+
+fn up(secured: &Secured, theirs: &Domain) -> Tls {
+    Tls::Up {
+        version: secured.version,
+        opening: match secured.by {
+            SecuredBy::DirectTls => Opening::Tls,
+            SecuredBy::Starttls(_) => Opening::Clear,
+        },
+        certificate: match &secured.certificate {
+            None => PeerCertificate::None,
+            Some(certificate) => PeerCertificate::Shown {
+                chain: certificate.chain,
+                names: match_names(theirs, &certificate.names),
+            },
+        },
+    }
+}
+
+impl Outgoing {
+    /// What comes of it that the peer says `<failure/>` to `<starttls/>` (RFC 6120 §5.4.2.2).
+    pub(super) fn starttls_refused(&self, cx: &Cx<'_>) -> AttemptError {
+        let (super::Purpose::Link(ours), Phase::Starttls(offered)) =
+            (&self.sought.purpose, &self.phase)
+        else {
+            return AttemptError::StarttlsRefused;
+        };
+        let tried = Tried {
+            starttls: Try::Failed,
+            ..UNTRIED
+        };
+        let methods = Methods {
+            external: Method::Absent,
+            dialback: Method::Absent,
+        };
+        let tls = Tls::Clear(match offered {
+            Starttls::Optional => StarttlsOffer::Offered,
+            Starttls::Required => StarttlsOffer::Required,
+        });
+        let pair = (ours, &self.sought.domain);
+        let verdict = decide(
+            &cx.config.federation.rules,
+            &facts(cx, pair, tls, (methods, tried)),
+        );
+        match verdict.rule.refusal() {
+            Some(refusal) => AttemptError::Policy(refusal),
+            None => AttemptError::StarttlsRefused,
+        }
+    }
+}
+
+impl Stream {
+    /// Its features are here. The state was taken out of the stream.
+    pub(super) fn begin_link(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut outgoing: Box<Outgoing>,
+        mut linked: Linked,
+        features: &Element,
+    ) -> Option<Event> {
+        linked.methods = methods(features);
+        let offered = starttls(features);
+        let facts = linked.facts(
+            cx,
+            match offered {
+                None => StarttlsOffer::Absent,
+                Some(Starttls::Optional) => StarttlsOffer::Offered,
+                Some(Starttls::Required) => StarttlsOffer::Required,
+            },
+        );
+        let verdict = decide(&cx.config.federation.rules, &facts);
+        match verdict.step {
+            NextStep::StartTls => {
+                self.ask_for_tls(cx, outgoing, offered.unwrap_or(Starttls::Optional));
+                None
+            }
+            _ if verdict.may_verify() => {
+                outgoing.phase = Phase::Linked(Box::new(linked));
+                self.state = State::Outgoing(outgoing);
+                Some(Event::Ready)
+            }
+            _ => Some(self.refuse_link(cx, &outgoing, &verdict)),
+        }
+    }
+
+    /// Comes to nothing by our own policy, which the peer is told.
+    fn refuse_link(&mut self, cx: &mut Cx<'_>, outgoing: &Outgoing, verdict: &Verdict) -> Event {
+        let refusal = verdict.rule.refusal().unwrap_or(Refusal::NoMethod);
+        let failure = AttemptError::Policy(refusal);
+        self.give_up(cx, outgoing, Some(Violation::Peer(refusal)), failure)
+    }
+
+    /// Proves who we are, since there is something to be sent. Does nothing if that is begun.
+    pub(crate) fn prove_us(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Outgoing(mut outgoing) => match outgoing.phase {
+                Phase::Linked(linked) if linked.proof == Proof::Unbegun => {
+                    outgoing.phase = Phase::Connecting;
+                    self.go_on(cx, outgoing, linked)
+                }
+                phase => {
+                    outgoing.phase = phase;
+                    self.state = State::Outgoing(outgoing);
+                    None
+                }
+            },
+            state => {
+                self.state = state;
+                None
+            }
+        }
+    }
+
+    /// The next way to prove who we are, or none.
+    fn go_on(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut outgoing: Box<Outgoing>,
+        mut linked: Box<Linked>,
+    ) -> Option<Event> {
+        let facts = linked.facts(cx, StarttlsOffer::Absent);
+        let verdict = decide(&cx.config.federation.rules, &facts);
+        match verdict.step {
+            NextStep::External => {
+                linked.proof = Proof::External;
+                // XEP-0178 §3: some want the name here, some in the header; it is the same.
+                let authzid = STANDARD.encode(linked.ours.as_str());
+                cx.say(|out| {
+                    Writer::new(out)
+                        .open("auth")
+                        .attribute("xmlns", Ns::Sasl.uri())
+                        .attribute("mechanism", "EXTERNAL")
+                        .text(&authzid)
+                        .close();
+                });
+            }
+            NextStep::Dialback => {
+                linked.proof = Proof::Dialback;
+                let key = cx.dialback.key(&linked.theirs, &linked.ours, &linked.id);
+                cx.say(|out| {
+                    Writer::new(out)
+                        .open("db:result")
+                        .attribute("from", linked.ours.as_str())
+                        .attribute("to", linked.theirs.as_str())
+                        .text(&key)
+                        .close();
+                });
+            }
+            NextStep::StartTls
+            | NextStep::Offer(_)
+            | NextStep::AcceptByCertificate
+            | NextStep::DialBack
+            | NextStep::Refuse { .. } => {
+                outgoing.phase = Phase::Linked(linked);
+                return Some(self.refuse_link(cx, &outgoing, &verdict));
+            }
+        }
+        outgoing.phase = Phase::Linked(linked);
+        self.state = State::Outgoing(outgoing);
+        None
+    }
+
+    /// Asks whether a key is good that somebody has shown for the peer's domain.
+    pub(crate) fn ask_about(&mut self, cx: &mut Cx<'_>, claim: &Claim) {
+        cx.say(|out| {
+            Writer::new(out)
+                .open("db:verify")
+                .attribute("from", claim.receiving.as_str())
+                .attribute("to", claim.originating.as_str())
+                .attribute("id", &claim.id)
+                .text(&claim.key)
+                .close();
+        });
+    }
+
+    /// An element on a link. The state was taken out of the stream.
+    pub(super) fn on_link_element(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut outgoing: Box<Outgoing>,
+        mut linked: Box<Linked>,
+        element: &Element,
+    ) -> Option<Event> {
+        match (linked.proof, element.ns(), element.name()) {
+            (_, Ns::Dialback, "verify") => {
+                outgoing.phase = Phase::Linked(linked);
+                self.state = State::Outgoing(outgoing);
+                Some(match verify_answer(element) {
+                    Some(answer) => Event::VerifyAnswered(Box::new(answer)),
+                    // XEP-0220 §2.1.2: keys are shown and asked about on streams of who shows them.
+                    None => self.fail(cx, Violation::Unsolicited),
+                })
+            }
+            (Proof::Dialback, Ns::Dialback, "result") if is_of(element, &linked) => {
+                self.on_result(cx, outgoing, linked, element)
+            }
+            (_, Ns::Dialback, _) => {
+                outgoing.phase = Phase::Linked(linked);
+                self.state = State::Outgoing(outgoing);
+                Some(self.fail(cx, Violation::Unsolicited))
+            }
+            (Proof::External, Ns::Sasl, "success") => {
+                self.begin_anew(cx, outgoing.sought.content());
+                outgoing.sought.write_header(cx, linked.secured.as_ref());
+                linked.proof = Proof::Header;
+                outgoing.phase = Phase::Linked(linked);
+                self.state = State::Outgoing(outgoing);
+                None
+            }
+            (Proof::External, Ns::Sasl, "failure") => {
+                linked.tried.external = Try::Failed;
+                linked.proof = Proof::Unbegun;
+                self.go_on(cx, outgoing, linked)
+            }
+            (Proof::Features, Ns::Streams, "features") => Some(self.proven(cx, outgoing, linked)),
+            (_, ns, name) => {
+                outgoing.phase = Phase::Linked(linked);
+                self.state = State::Outgoing(outgoing);
+                Some(self.fail(cx, misplaced(ns, name)))
+            }
+        }
+    }
+
+    /// The answer to our own claim.
+    fn on_result(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut outgoing: Box<Outgoing>,
+        mut linked: Box<Linked>,
+        element: &Element,
+    ) -> Option<Event> {
+        let kind = element.attribute("type");
+        let unproven = match kind.as_deref() {
+            Some("valid") => return Some(self.proven(cx, outgoing, linked)),
+            Some("invalid") => Unproven::Invalid,
+            Some("error") => Unproven::Error(dialback_error(element)),
+            Some(_) | None => {
+                outgoing.phase = Phase::Linked(linked);
+                self.state = State::Outgoing(outgoing);
+                return Some(self.fail(cx, Violation::Unsolicited));
+            }
+        };
+        linked.tried.dialback = Try::Failed;
+        outgoing.phase = Phase::Linked(linked);
+        let failure = AttemptError::Unproven(unproven);
+        Some(self.give_up(cx, &outgoing, None, failure))
+    }
+
+    fn proven(
+        &mut self,
+        cx: &Cx<'_>,
+        mut outgoing: Box<Outgoing>,
+        mut linked: Box<Linked>,
+    ) -> Event {
+        linked.proof = Proof::Done;
+        outgoing.phase = Phase::Linked(linked);
+        self.state = State::Outgoing(outgoing);
+        self.heard = cx.now.mono;
+        Event::Linked
+    }
+
+    /// Closes a stream of ours in order: nothing more is said on it.
+    pub(crate) fn finish(&mut self, cx: &mut Cx<'_>) {
+        if matches!(self.state, State::Outgoing(_)) {
+            cx.say(|out| out.extend_from_slice(crate::stream::close::CLOSING_TAG));
+            self.forget_input();
+            self.state = State::Closing(crate::stream::close::Closing::Listening);
+        }
+    }
+
+    /// Something was written to it: it is not idle.
+    pub(crate) const fn used(&mut self, cx: &Cx<'_>) {
+        self.heard = cx.now.mono;
+    }
+}
+
+/// By what the peer lets us prove who we are.
+fn methods(features: &Element) -> Methods {
+    let offered = |is: bool| match is {
+        true => Method::Offered,
+        false => Method::Absent,
+    };
+    let mechanisms = features
+        .children()
+        .filter(|feature| feature.is(Ns::Sasl, "mechanisms"))
+        .flat_map(|mechanisms| mechanisms.children());
+    let mut mechanisms = mechanisms.filter(|mechanism| mechanism.is(Ns::Sasl, "mechanism"));
+    let mut children = features.children();
+    Methods {
+        external: offered(mechanisms.any(|mechanism| mechanism.text() == "EXTERNAL")),
+        dialback: offered(children.any(|feature| feature.is(Ns::DialbackFeature, "dialback"))),
+    }
+}
+
+/// Whether it is about the pair of the link.
+fn is_of(element: &Element, linked: &Linked) -> bool {
+    let is = |name, domain: &Domain| {
+        let value = element.attribute(name);
+        let value = value.and_then(|value| Domain::parse(&value).ok());
+        value.as_ref() == Some(domain)
+    };
+    is("from", &linked.theirs) && is("to", &linked.ours)
+}
+
+/// What it says, if it is an answer.
+fn verify_answer(element: &Element) -> Option<VerifyAnswer> {
+    let domain = |name| Domain::parse(&element.attribute(name)?).ok();
+    let verified = match &*element.attribute("type")? {
+        "valid" => Verified::Valid,
+        "invalid" => Verified::Invalid,
+        "error" => Verified::Unknown(Unverified::Refused),
+        _ => return None,
+    };
+    Some(VerifyAnswer {
+        receiving: domain("to")?,
+        originating: domain("from")?,
+        id: (&*element.attribute("id")?).into(),
+        verified,
+    })
+}
+
+/// The condition of an error of dialback (XEP-0220 §2.5).
+fn dialback_error(element: &Element) -> PeerError {
+    let mut error = PeerError {
+        condition: "".into(),
+        text: None,
+    };
+    let mut children = element.children();
+    let found = children.find(|child| child.name() == "error");
+    for child in found.iter().flat_map(|error| error.children()) {
+        match (child.ns(), child.name()) {
+            (Ns::StanzaErrors, "text") => error.text = Some(cut(&child.text())),
+            (Ns::StanzaErrors, name) if error.condition.is_empty() => error.condition = cut(name),
+            _ => {}
+        }
+    }
+    error
+}
