@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::names::NameMatch;
 use crate::jid::Domain;
-use crate::port::{Chain, Opening, TlsVersion};
+use crate::port::{Chain, Opening, Starttls, TlsVersion};
 
 /// All that `decide` looks at beside what the administrator said. A live stream keeps it, to be judged again when that changes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -83,6 +83,16 @@ pub enum StarttlsOffer {
     Offered,
     /// It goes no further without it.
     Required,
+}
+
+impl From<Option<Starttls>> for StarttlsOffer {
+    fn from(offered: Option<Starttls>) -> Self {
+        match offered {
+            None => Self::Absent,
+            Some(Starttls::Optional) => Self::Offered,
+            Some(Starttls::Required) => Self::Required,
+        }
+    }
 }
 
 /// What a peer has shown of itself in the handshake.

@@ -146,12 +146,17 @@ impl Round {
 
     /// Why nothing was reached, where nothing is left to be tried.
     fn why_not(&self) -> Unreached {
-        let mut unanswered = self.asked.iter().filter_map(|asked| match asked {
-            Asked {
-                lookup: Lookup::Addresses(_),
-                outcome: Some(Resolved::Failed(error)),
-            } => Some(*error),
-            Asked { .. } => None,
+        // Where nobody said which services there are, that the domain itself has no addresses says nothing.
+        let mut unanswered = self.asked.iter().filter_map(|asked| match asked.outcome {
+            Some(Resolved::Failed(error)) => Some(error),
+            Some(
+                Resolved::Addresses(..)
+                | Resolved::Services(_)
+                | Resolved::NoService
+                | Resolved::NoName
+                | Resolved::NoData,
+            )
+            | None => None,
         });
         match (self.attempts.is_empty(), unanswered.next()) {
             (true, Some(error)) => Unreached::Unresolved(error),

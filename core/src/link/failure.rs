@@ -18,9 +18,11 @@ impl Failure {
     pub(crate) const fn is_for_good(&self) -> bool {
         match self {
             Self::Unreached(why) => match why {
-                Unreached::NoService | Unreached::Policy(_) | Unreached::Unwelcome => true,
                 Unreached::NoAddresses
-                | Unreached::Unresolved(_)
+                | Unreached::NoService
+                | Unreached::Policy(_)
+                | Unreached::Unwelcome => true,
+                Unreached::Unresolved(_)
                 | Unreached::Unsuccessful
                 | Unreached::TimedOut
                 | Unreached::Stopped => false,

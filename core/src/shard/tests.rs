@@ -3,6 +3,7 @@
 mod breaks;
 mod census;
 mod guests;
+mod links;
 mod managed;
 mod petitions;
 mod reaching;

@@ -16,6 +16,7 @@ use super::client::misplaced;
 use super::close::{CLOSING_TAG, Closing};
 use super::deadline::Deadline;
 use super::{Cx, Event, Hearing, State, Stream, Violation};
+use crate::federation::StarttlsOffer;
 use crate::jid::Domain;
 use crate::port::{
     AttemptError, Awaited, Opening, Protocol, Secured, SecuredBy, Starttls, TlsClient, TlsInfo,
@@ -94,8 +95,8 @@ enum Phase {
     Header(Option<Secured>),
     /// The peer's header came.
     Features(Option<Secured>, Opened),
-    /// `<starttls/>` is out.
-    Starttls(Starttls),
+    /// `<starttls/>` is out, of which the peer said this.
+    Starttls(StarttlsOffer),
     /// It is a link.
     Linked(Box<Linked>),
 }
@@ -225,7 +226,10 @@ impl Stream {
             }
             (Phase::Starttls(starttls), Ns::Tls, "proceed") => {
                 let tls = outgoing.sought.tls();
-                outgoing.phase = Phase::Handshake(SecuredBy::Starttls(starttls));
+                outgoing.phase = Phase::Handshake(SecuredBy::Starttls(match starttls {
+                    StarttlsOffer::Required => Starttls::Required,
+                    StarttlsOffer::Offered | StarttlsOffer::Absent => Starttls::Optional,
+                }));
                 self.state = State::Outgoing(outgoing);
                 // `poll` puts what stands behind into the event.
                 Event::Secure(tls, Vec::new())
@@ -259,7 +263,8 @@ impl Stream {
         }
         let offered = features::starttls(element);
         if let (None, Some(starttls)) = (&secured, offered) {
-            self.ask_for_tls(cx, outgoing, starttls);
+            let offered = StarttlsOffer::from(Some(starttls));
+            self.ask_for_tls(cx, outgoing, offered);
             return None;
         }
         // Where TLS came first it is not begun again (XEP-0368 §3), whatever is offered.
@@ -268,7 +273,12 @@ impl Stream {
         Some(Event::Reached(Box::new((secured, features::read(element)))))
     }
 
-    fn ask_for_tls(&mut self, cx: &mut Cx<'_>, mut outgoing: Box<Outgoing>, offered: Starttls) {
+    fn ask_for_tls(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut outgoing: Box<Outgoing>,
+        offered: StarttlsOffer,
+    ) {
         outgoing.phase = Phase::Starttls(offered);
         self.state = State::Outgoing(outgoing);
         cx.say(|out| {

@@ -15,7 +15,7 @@ use crate::federation::{
     StarttlsOffer, Tls, Tried, Try, Unverified, Verdict, Verified, Whose, decide, match_names,
 };
 use crate::jid::Domain;
-use crate::port::{AttemptError, Opening, PeerError, Secured, SecuredBy, Starttls, Unproven};
+use crate::port::{AttemptError, Opening, PeerError, Secured, SecuredBy, Unproven};
 use crate::stream::client::misplaced;
 use crate::stream::deadline::Deadline;
 use crate::stream::{Cx, Event, Hearing, State, Stream, Violation};
@@ -192,10 +192,7 @@ impl Outgoing {
             external: Method::Absent,
             dialback: Method::Absent,
         };
-        let tls = Tls::Clear(match offered {
-            Starttls::Optional => StarttlsOffer::Offered,
-            Starttls::Required => StarttlsOffer::Required,
-        });
+        let tls = Tls::Clear(*offered);
         let pair = (ours, &self.sought.domain);
         let verdict = decide(
             &cx.config.federation.rules,
@@ -218,19 +215,12 @@ impl Stream {
         features: &Element,
     ) -> Option<Event> {
         linked.methods = methods(features);
-        let offered = starttls(features);
-        let facts = linked.facts(
-            cx,
-            match offered {
-                None => StarttlsOffer::Absent,
-                Some(Starttls::Optional) => StarttlsOffer::Offered,
-                Some(Starttls::Required) => StarttlsOffer::Required,
-            },
-        );
+        let offered = StarttlsOffer::from(starttls(features));
+        let facts = linked.facts(cx, offered);
         let verdict = decide(&cx.config.federation.rules, &facts);
         match verdict.step {
             NextStep::StartTls => {
-                self.ask_for_tls(cx, outgoing, offered.unwrap_or(Starttls::Optional));
+                self.ask_for_tls(cx, outgoing, offered);
                 None
             }
             _ if verdict.may_verify() => {
