@@ -77,6 +77,7 @@ pub fn log(note: &Note) {
             account,
             reason,
         } => closed(*conn, *peer, account.as_ref(), reason),
+        Note::LinkProven { .. } | Note::LinkFailed { .. } => {}
         Note::Disconnected { account, sessions } => {
             tracing::info!(%account, sessions, "sessions ended");
         }

@@ -99,6 +99,8 @@ fn words(note: Note) -> String {
                 CloseReason::StarttlsRefused => format!("no TLS {who}"),
             }
         }
+        Note::LinkProven { ours, theirs, .. } => format!("link {ours} to {theirs}"),
+        Note::LinkFailed { ours, theirs, .. } => format!("no link {ours} to {theirs}"),
         Note::Disconnected { account, sessions } => format!("{sessions} disconnected {account}"),
         Note::NothingOffered { host, peer, .. } => format!("nothing {host} {}", who(peer, None)),
         Note::SignInCutOff { peer, account, .. } => format!("cut off {}", who(peer, account)),

@@ -12,14 +12,12 @@
 //!
 //! A queue is first in, first out, whatever happens to the streams; only one stream at a time takes from it.
 
-mod failure;
 mod queue;
 mod verification;
 
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
-pub(crate) use failure::Failure;
 pub(crate) use queue::{Queue, Queued, Urgency};
 pub(crate) use verification::{Answered, Verifications};
 
@@ -27,7 +25,7 @@ use crate::arena::arena_key;
 use crate::federation::RoundKey;
 use crate::jid::Domain;
 use crate::limits::{S2S_BACKOFF, S2S_BACKOFF_MAX, S2S_REFUSED_FOR};
-use crate::port::ConnId;
+use crate::port::{ConnId, LinkFailure};
 use crate::time::Instant;
 
 arena_key! {
@@ -67,9 +65,9 @@ pub(crate) enum Way {
     /// Stanzas go by this stream.
     Up(ConnId),
     /// There was none, and it is looked for again then.
-    Waiting(Failure, Instant),
+    Waiting(LinkFailure, Instant),
     /// There is none, and it is not looked for until then.
-    Refused(Failure, Instant),
+    Refused(LinkFailure, Instant),
 }
 
 /// What is to be done about a pair that has something to say.
@@ -146,7 +144,7 @@ impl Pair {
     }
 
     /// A round came to nothing, or what it led to. For how long nothing is tried: `share` is what was drawn, of 1,000.
-    pub(crate) fn failed(&mut self, now: Instant, failure: Failure, share: u32) {
+    pub(crate) fn failed(&mut self, now: Instant, failure: LinkFailure, share: u32) {
         let shift = self.failures.min(10);
         self.failures = self.failures.saturating_add(1);
         let doubled = |first: Duration| {

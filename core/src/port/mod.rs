@@ -5,6 +5,7 @@ mod archive;
 mod command;
 mod import;
 mod input;
+mod link;
 mod network;
 mod note;
 mod reach;
@@ -20,6 +21,7 @@ pub use input::{
     ClientCertificate, Closed, ConnectError, DeriveError, Input, Listener, Opening, TlsInfo,
     TlsVersion,
 };
+pub use link::{LinkFailure, ProvenBy};
 pub use network::{
     CertificateName, CertificateNames, Chain, Lookup, LookupError, NameConstraints, Protocol,
     Resolved, ServerCertificate, Service, Source, TlsClient, TlsServer, TlsSide, Verdict,

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::net::IpAddr;
 
-use super::ConnId;
+use super::{ConnId, LinkFailure, ProvenBy, TlsVersion};
 use crate::jid::{BareJid, Domain, Jid};
 use crate::sasl::{Failure, Mechanism, OfferEmpty, Tally};
 
@@ -59,6 +59,28 @@ pub enum Note {
         account: Option<BareJid>,
         /// Why.
         reason: CloseReason,
+    },
+    /// A link to a remote domain is proven: stanzas go by it.
+    LinkProven {
+        /// From this domain of ours.
+        ours: Domain,
+        /// To this one.
+        theirs: Domain,
+        /// There.
+        peer: IpAddr,
+        /// By this.
+        by: ProvenBy,
+        /// TLS, if there is any.
+        tls: Option<TlsVersion>,
+    },
+    /// There is no way to a remote domain, or it broke before it was of use.
+    LinkFailed {
+        /// From this domain of ours.
+        ours: Domain,
+        /// To this one.
+        theirs: Domain,
+        /// Why.
+        why: LinkFailure,
     },
     /// An administrator ended sessions.
     Disconnected {

@@ -14,9 +14,9 @@ use crate::envelope::{Delivery, Receipt, To};
 use crate::federation::{Permission, Refusal, roll};
 use crate::jid::{Domain, Jid};
 use crate::limits::{S2S_AHEAD_BYTES, S2S_REMOTES, S2S_REQUEST_PATIENCE, S2S_UNCONFIRMED};
-use crate::link::{Failure, Need, Queued, Remote, RemoteKey, Urgency, Way};
+use crate::link::{Need, Queued, Remote, RemoteKey, Urgency, Way};
 use crate::map::{Keyed, Map};
-use crate::port::{ConnId, Unreached};
+use crate::port::{ConnId, LinkFailure, Unreached};
 use crate::stanza::{Condition, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Now;
 
@@ -126,7 +126,10 @@ impl Shard {
             return self.done_with(queued.receipt);
         }
         if let Some(refusal) = self.may_not_talk_to(&theirs) {
-            return self.bounce(&queued, &Failure::Unreached(Unreached::Policy(refusal)));
+            return self.bounce(
+                &queued,
+                &LinkFailure::Unreached(Unreached::Policy(refusal), None),
+            );
         }
         let Some(key) = self.remote_of(&theirs) else {
             return self.refuse_queued(&queued, Condition::ResourceConstraint, None);
@@ -294,7 +297,7 @@ impl Shard {
                     failure
                 }
                 Way::Cold | Way::Opening(_) | Way::Ready(_) | Way::Up(_) => {
-                    Failure::Unreached(Unreached::TimedOut)
+                    LinkFailure::Unreached(Unreached::TimedOut, None)
                 }
             };
             let expired = match pair.way {

@@ -11,8 +11,9 @@ use crate::jid::Domain;
 use crate::limits::REACHES;
 use crate::link::RemoteKey;
 use crate::port::{
-    Action, AttemptError, Awaited, CloseReason, Closed, CommandError, CommandReply, ConnId,
-    Features, Lookup, LookupError, Protocol, Reach, Reached, Resolved, Secured, Ticket, Unreached,
+    Action, AttemptError, AttemptOutcome, Awaited, CloseReason, Closed, CommandError, CommandReply,
+    ConnId, Features, Lookup, LookupError, Protocol, Reach, Reached, Resolved, Secured, Ticket,
+    Unreached,
 };
 use crate::stream::{Purpose, Sought, Stream, Violation};
 use crate::time::Now;
@@ -355,7 +356,15 @@ impl Shard {
                 let reply = CommandReply::Reached(Box::new(reach));
                 self.reply(now, by, Ok(reply));
             }
-            (By::Link(remote, ours), Err(why)) => self.link_unreached(now, (remote, ours), why),
+            (By::Link(remote, ours), Err(why)) => {
+                let last = attempts.into_iter().rev().find_map(|a| match a.outcome {
+                    AttemptOutcome::Failed(error) => Some(error),
+                    AttemptOutcome::Abandoned
+                    | AttemptOutcome::Overtaken
+                    | AttemptOutcome::Reached => None,
+                });
+                self.link_unreached(now, (remote, ours), (why, last));
+            }
             (By::Link(..), Ok(_)) => self.fx.bug("a link that was to look"),
         }
     }

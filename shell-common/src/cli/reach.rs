@@ -71,6 +71,7 @@ fn write(reach: &Reach, out: &mut dyn Write) -> io::Result<()> {
         Outcome::Reached(reached) => write_reached(reached, out),
         Outcome::NoAddresses
         | Outcome::NoService
+        | Outcome::Policy(_)
         | Outcome::Unresolved(_)
         | Outcome::Unsuccessful
         | Outcome::Unwelcome
@@ -141,6 +142,8 @@ fn became(outcome: &Became) -> String {
         Became::Plaintext => {
             "something came in the clear where TLS was to begin, and was not believed".to_owned()
         }
+        Became::Policy(why) => format!("refused by us: {why}"),
+        Became::Unproven(error) => format!("it does not believe who we are: {}", condition(error)),
         Became::Refused(error) => format!("it will not have us: {}", condition(error)),
         Became::StarttlsRefused => "it offers TLS and then refuses it".to_owned(),
         Became::TimedOut(awaited) => format!("{} did not come in time", awaited_words(*awaited)),
@@ -163,6 +166,7 @@ const fn awaited_words(awaited: Awaited) -> &'static str {
         Awaited::Tls => "the end of the TLS handshake",
         Awaited::Header => "the header of its stream",
         Awaited::Features => "its stream features",
+        Awaited::Proof => "its word that it believes who we are",
         Awaited::Proceed => "its word to begin TLS",
     }
 }
@@ -235,6 +239,7 @@ fn wrong(outcome: &Outcome) -> Option<String> {
         Outcome::NoService => {
             return Some("not reached: it says that it has no such service".to_owned());
         }
+        Outcome::Policy(why) => return Some(format!("refused by us: {why}")),
         Outcome::Unresolved(trouble) => {
             return Some(format!("not reached: {}", trouble_words(*trouble)));
         }

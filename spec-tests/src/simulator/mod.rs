@@ -424,6 +424,8 @@ impl Simulation {
                 | Note::Bound { .. }
                 | Note::Closed { .. }
                 | Note::Disconnected { .. }
+                | Note::LinkFailed { .. }
+                | Note::LinkProven { .. }
                 | Note::KeysMissing { .. }
                 | Note::NothingOffered { .. }
                 | Note::Resumed { .. }

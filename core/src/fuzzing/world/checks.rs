@@ -222,6 +222,8 @@ impl World {
             | Note::AccountHeldUp { .. }
             | Note::AddressHeldUp { .. }
             | Note::Disconnected { .. }
+            | Note::LinkFailed { .. }
+            | Note::LinkProven { .. }
             | Note::KeysMissing { .. }
             | Note::NothingOffered { .. }
             | Note::SignInCutOff { .. }

@@ -1,7 +1,8 @@
 //! What becomes of stanzas for other servers: they are there, or their authors hear that they are not (RFC 6120 §10.4.3).
 
 use crate::envelope::{Delivery, Receipt};
-use crate::link::{Failure, Queued, Urgency};
+use crate::link::{Queued, Urgency};
+use crate::port::LinkFailure;
 use crate::shard::Shard;
 use crate::stanza::Condition;
 
@@ -12,7 +13,7 @@ impl Shard {
     }
 
     /// It will not be.
-    pub(super) fn bounce(&mut self, queued: &Queued, failure: &Failure) {
+    pub(super) fn bounce(&mut self, queued: &Queued, failure: &LinkFailure) {
         // Where it is as if there was no such server, nothing more is said.
         let text = match failure.condition() {
             Condition::RemoteServerNotFound => None,

@@ -9,8 +9,8 @@ use crate::envelope::{Asker, Body, Place};
 use crate::federation::{Claim, Unverified, Verified};
 use crate::jid::Domain;
 use crate::limits::{RECEIPTS_AGAIN, S2S_VERIFY_PATIENCE};
-use crate::link::{Answered, Failure, RemoteKey, Way};
-use crate::port::{AttemptError, ConnId, Unreached};
+use crate::link::{Answered, RemoteKey, Way};
+use crate::port::{AttemptError, ConnId, LinkFailure, Unreached};
 use crate::shard::Shard;
 use crate::stream::{VerifyAnswer, Violation};
 use crate::time::Now;
@@ -95,7 +95,7 @@ impl Shard {
         now: Now,
         key: RemoteKey,
         ours: &Domain,
-        failure: &Failure,
+        failure: &LinkFailure,
     ) {
         let Some(remote) = self.links.remotes.get_mut(key) else {
             return;
@@ -155,21 +155,25 @@ impl Shard {
 }
 
 /// As dialback has words for it (XEP-0220 §2.5).
-const fn unverified(failure: &Failure) -> Unverified {
+fn unverified(failure: &LinkFailure) -> Unverified {
     if failure.refusal().is_some() {
         return Unverified::Unfit;
     }
     match failure {
-        Failure::Unreached(
-            Unreached::NoAddresses | Unreached::NoService | Unreached::Unresolved(_),
-        ) => Unverified::NotFound,
-        Failure::Unreached(Unreached::TimedOut) | Failure::Broke(AttemptError::TimedOut(_)) => {
-            Unverified::TimedOut
-        }
-        Failure::Unreached(Unreached::Unwelcome) | Failure::Broke(AttemptError::Refused(_)) => {
-            Unverified::Refused
-        }
-        Failure::Unreached(Unreached::Policy(_) | Unreached::Unsuccessful | Unreached::Stopped)
-        | Failure::Broke(_) => Unverified::Unconnected,
+        LinkFailure::Unreached(why, _) => match why {
+            Unreached::NoAddresses | Unreached::NoService | Unreached::Unresolved(_) => {
+                Unverified::NotFound
+            }
+            Unreached::TimedOut => Unverified::TimedOut,
+            Unreached::Unwelcome => Unverified::Refused,
+            Unreached::Policy(_) | Unreached::Unsuccessful | Unreached::Stopped => {
+                Unverified::Unconnected
+            }
+        },
+        LinkFailure::Broke(error) => match **error {
+            AttemptError::TimedOut(_) => Unverified::TimedOut,
+            AttemptError::Refused(_) => Unverified::Refused,
+            _ => Unverified::Unconnected,
+        },
     }
 }

@@ -1,10 +1,12 @@
 //! The way to a remote domain: looked for by a `federation::Round`, and lost.
 
+use alloc::boxed::Box;
+
 use crate::federation::Round;
 use crate::jid::Domain;
 use crate::limits::{S2S_LIVED, S2S_OPENING};
-use crate::link::{Failure, RemoteKey, Way};
-use crate::port::{AttemptError, Closed, ConnId, Protocol, Unreached};
+use crate::link::{RemoteKey, Way};
+use crate::port::{AttemptError, Closed, ConnId, LinkFailure, Note, Protocol, Unreached};
 use crate::shard::Shard;
 use crate::shard::connections::Role;
 use crate::shard::reaching::{By, Reaching};
@@ -15,7 +17,12 @@ impl Shard {
     /// Looks for a way, when its turn comes.
     pub(super) fn open_way(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
         if self.is_stopping() {
-            return self.way_failed(now, key, ours, Failure::Unreached(Unreached::Stopped));
+            return self.way_failed(
+                now,
+                key,
+                ours,
+                LinkFailure::Unreached(Unreached::Stopped, None),
+            );
         }
         if self.links.opening >= S2S_OPENING {
             let turn = (key, ours.clone());
@@ -75,6 +82,7 @@ impl Shard {
             pair.way = Way::Up(conn);
             pair.came_up(now.mono);
         }
+        self.note_proven(conn, key, &ours);
         self.look_again(now, conn);
         self.tend(now, key, &ours);
     }
@@ -84,15 +92,38 @@ impl Shard {
         &mut self,
         now: Now,
         (key, ours): (RemoteKey, Domain),
-        why: Unreached,
+        (why, last): (Unreached, Option<AttemptError>),
     ) {
         self.opened(now);
-        self.way_failed(now, key, &ours, Failure::Unreached(why));
+        let failure = LinkFailure::Unreached(why, last.map(Box::new));
+        self.way_failed(now, key, &ours, failure);
     }
 
-    fn way_failed(&mut self, now: Now, key: RemoteKey, ours: &Domain, failure: Failure) {
+    fn note_proven(&mut self, conn: ConnId, key: RemoteKey, ours: &Domain) {
+        let theirs = self.links.remotes.get(key).map(|r| r.domain.clone());
+        let connection = self.connections.get(conn);
+        let proof = connection.and_then(|connection| connection.stream.link_proof());
+        if let (Some(theirs), Some((by, tls)), Some(peer)) = (theirs, proof, self.peer(conn)) {
+            self.fx.note(Note::LinkProven {
+                ours: ours.clone(),
+                theirs,
+                peer,
+                by,
+                tls,
+            });
+        }
+    }
+
+    fn way_failed(&mut self, now: Now, key: RemoteKey, ours: &Domain, failure: LinkFailure) {
         let share = self.draw_share();
         let is_stopping = self.is_stopping();
+        if let Some(remote) = self.links.remotes.get(key).filter(|_| !is_stopping) {
+            self.fx.note(Note::LinkFailed {
+                ours: ours.clone(),
+                theirs: remote.domain.clone(),
+                why: failure.clone(),
+            });
+        }
         let Some(pair) = self.pair(key, ours) else {
             return;
         };
@@ -160,10 +191,10 @@ impl Shard {
                     pair.way = Way::Cold;
                     return self.tend(now, key, &ours);
                 }
-                self.way_failed(now, key, &ours, Failure::Broke(failure));
+                self.way_failed(now, key, &ours, LinkFailure::Broke(Box::new(failure)));
             }
             Way::Ready(of) if of == conn => {
-                self.way_failed(now, key, &ours, Failure::Broke(failure));
+                self.way_failed(now, key, &ours, LinkFailure::Broke(Box::new(failure)));
             }
             Way::Cold
             | Way::Opening(_)
@@ -204,7 +235,7 @@ impl Shard {
         for conn in links.collect::<alloc::vec::Vec<_>>() {
             self.fail_now(now, conn, Violation::Shutdown);
         }
-        let failure = Failure::Unreached(Unreached::Stopped);
+        let failure = LinkFailure::Unreached(Unreached::Stopped, None);
         for key in self.links.remotes.keys() {
             let remote = self.links.remotes.get(key);
             let pairs = remote.into_iter().flat_map(|remote| remote.pairs.keys());

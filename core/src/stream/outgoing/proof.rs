@@ -15,7 +15,9 @@ use crate::federation::{
     StarttlsOffer, Tls, Tried, Try, Unverified, Verdict, Verified, Whose, decide, match_names,
 };
 use crate::jid::Domain;
-use crate::port::{AttemptError, Opening, PeerError, Secured, SecuredBy, Unproven};
+use crate::port::{
+    AttemptError, Opening, PeerError, ProvenBy, Secured, SecuredBy, TlsVersion, Unproven,
+};
 use crate::stream::client::misplaced;
 use crate::stream::deadline::Deadline;
 use crate::stream::{Cx, Event, Hearing, State, Stream, Violation};
@@ -48,7 +50,7 @@ enum Proof {
     /// `<db:result/>` is out.
     Dialback,
     /// It is done: stanzas may be written.
-    Done,
+    Done(ProvenBy),
 }
 
 /// What a server says to `<db:verify/>`.
@@ -89,15 +91,17 @@ impl Linked {
     pub(super) const fn hearing(&self) -> Hearing {
         match self.proof {
             Proof::Header => Hearing::Header,
-            Proof::Unbegun | Proof::External | Proof::Features | Proof::Dialback | Proof::Done => {
-                Hearing::Elements
-            }
+            Proof::Unbegun
+            | Proof::External
+            | Proof::Features
+            | Proof::Dialback
+            | Proof::Done(_) => Hearing::Elements,
         }
     }
 
     pub(super) const fn deadline(&self) -> Deadline {
         match self.proof {
-            Proof::Done => Deadline::Link,
+            Proof::Done(_) => Deadline::Link,
             Proof::Unbegun
             | Proof::External
             | Proof::Header
@@ -107,7 +111,7 @@ impl Linked {
     }
 
     pub(super) const fn is_proven(&self) -> bool {
-        matches!(self.proof, Proof::Done)
+        matches!(self.proof, Proof::Done(_))
     }
 
     pub(super) fn opened_anew(&mut self, id: &str) {
@@ -401,7 +405,12 @@ impl Stream {
         mut outgoing: Box<Outgoing>,
         mut linked: Box<Linked>,
     ) -> Event {
-        linked.proof = Proof::Done;
+        linked.proof = Proof::Done(match linked.proof {
+            Proof::Dialback => ProvenBy::Dialback,
+            Proof::Unbegun | Proof::External | Proof::Header | Proof::Features | Proof::Done(_) => {
+                ProvenBy::External
+            }
+        });
         outgoing.phase = Phase::Linked(linked);
         self.state = State::Outgoing(outgoing);
         self.heard = cx.now.mono;
@@ -414,6 +423,28 @@ impl Stream {
             cx.say(|out| out.extend_from_slice(crate::stream::close::CLOSING_TAG));
             self.forget_input();
             self.state = State::Closing(crate::stream::close::Closing::Listening);
+        }
+    }
+
+    /// How it is proven, and below which TLS.
+    pub(crate) fn link_proof(&self) -> Option<(ProvenBy, Option<TlsVersion>)> {
+        let State::Outgoing(outgoing) = &self.state else {
+            return None;
+        };
+        match &outgoing.phase {
+            Phase::Linked(linked) => match linked.proof {
+                Proof::Done(by) => Some((by, linked.secured.as_ref().map(|s| s.version))),
+                Proof::Unbegun
+                | Proof::External
+                | Proof::Header
+                | Proof::Features
+                | Proof::Dialback => None,
+            },
+            Phase::Connecting
+            | Phase::Handshake(_)
+            | Phase::Header(_)
+            | Phase::Features(..)
+            | Phase::Starttls(_) => None,
         }
     }
 

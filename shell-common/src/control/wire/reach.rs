@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use spondee_core::port::{
-    self, AttemptError, AttemptOutcome, ConnectError, Lookup, LookupError, Opening, Protocol,
-    Resolved, SecuredBy, Source, Starttls, TlsVersion,
+    self, AttemptError, AttemptOutcome, ConnectError, Lookup, LookupError, Opening, PeerError,
+    Protocol, Resolved, SecuredBy, Source, Starttls, TlsVersion, Unproven,
 };
 
 /// `Protocol`.
@@ -118,12 +118,16 @@ pub(crate) enum Became {
     Evicted,
     OtherHost(String),
     Plaintext,
+    /// By us, for this reason.
+    Policy(String),
     /// By the peer.
     Refused(Condition),
     StarttlsRefused,
     TimedOut(Awaited),
     TlsFailed,
     Unconnected(Unconnected),
+    /// The peer does not believe who we are.
+    Unproven(Condition),
 }
 
 /// A stream error.
@@ -142,6 +146,7 @@ pub(crate) enum Awaited {
     Header,
     Features,
     Proceed,
+    Proof,
 }
 
 /// `ConnectError`.
@@ -161,6 +166,8 @@ pub(crate) enum Outcome {
     Reached(Box<Reached>),
     NoAddresses,
     NoService,
+    /// By us, for this reason.
+    Policy(String),
     Unresolved(Trouble),
     Unsuccessful,
     Unwelcome,
@@ -251,6 +258,7 @@ impl From<port::Unreached> for Outcome {
         match why {
             port::Unreached::NoAddresses => Self::NoAddresses,
             port::Unreached::NoService => Self::NoService,
+            port::Unreached::Policy(refusal) => Self::Policy(refusal.log().to_owned()),
             port::Unreached::Unresolved(error) => Self::Unresolved(error.into()),
             port::Unreached::Unsuccessful => Self::Unsuccessful,
             port::Unreached::Unwelcome => Self::Unwelcome,
@@ -344,10 +352,13 @@ impl From<AttemptError> for Became {
             AttemptError::Evicted => Self::Evicted,
             AttemptError::OtherHost(host) => Self::OtherHost(host.into()),
             AttemptError::Plaintext => Self::Plaintext,
-            AttemptError::Refused(error) => Self::Refused(Condition {
-                condition: error.condition.into(),
-                text: error.text.map(String::from),
+            AttemptError::Policy(refusal) => Self::Policy(refusal.log().to_owned()),
+            AttemptError::Refused(error) => Self::Refused(error.into()),
+            AttemptError::Unproven(Unproven::Invalid) => Self::Unproven(Condition {
+                condition: "invalid".to_owned(),
+                text: None,
             }),
+            AttemptError::Unproven(Unproven::Error(error)) => Self::Unproven(error.into()),
             AttemptError::StarttlsRefused => Self::StarttlsRefused,
             AttemptError::TimedOut(awaited) => Self::TimedOut(awaited.into()),
             AttemptError::Tls => Self::TlsFailed,
@@ -361,6 +372,15 @@ impl From<AttemptError> for Became {
     }
 }
 
+impl From<PeerError> for Condition {
+    fn from(error: PeerError) -> Self {
+        Self {
+            condition: error.condition.into(),
+            text: error.text.map(String::from),
+        }
+    }
+}
+
 impl From<port::Awaited> for Awaited {
     fn from(awaited: port::Awaited) -> Self {
         match awaited {
@@ -369,6 +389,7 @@ impl From<port::Awaited> for Awaited {
             port::Awaited::Header => Self::Header,
             port::Awaited::Features => Self::Features,
             port::Awaited::Proceed => Self::Proceed,
+            port::Awaited::Proof => Self::Proof,
         }
     }
 }
