@@ -96,11 +96,16 @@ fn words(note: Note) -> String {
                 CloseReason::Unresponsive => format!("unresponsive {who}"),
                 CloseReason::Dismissed(error) => format!("dismissed {who} {}", error.condition),
                 CloseReason::Failed(error) => format!("failed {who} {}", error.condition),
+                CloseReason::Judged(error) => format!("judged {who} {}", error.condition),
                 CloseReason::StarttlsRefused => format!("no TLS {who}"),
             }
         }
         Note::Disconnected { account, sessions } => format!("{sessions} disconnected {account}"),
         Note::NothingOffered { host, peer, .. } => format!("nothing {host} {}", who(peer, None)),
+        Note::PeerJudged { peer, judged, .. } => {
+            assert_eq!(peer, home());
+            format!("judged {}: {:?}", judged.theirs, judged.outcome)
+        }
         Note::SignInCutOff { peer, account, .. } => format!("cut off {}", who(peer, account)),
         Note::SignInFailed {
             peer,

@@ -118,7 +118,21 @@ pub enum Lasting {
 }
 
 impl Refusal {
-    /// What the peer is told, and for how long it holds.
+    /// What the peer is told, if it can be told anything.
+    #[must_use]
+    pub const fn condition(self) -> Option<Condition> {
+        match self.step() {
+            NextStep::Refuse { condition, .. } => condition,
+            NextStep::StartTls
+            | NextStep::Offer(_)
+            | NextStep::External
+            | NextStep::Dialback
+            | NextStep::AcceptByCertificate
+            | NextStep::DialBack => None,
+        }
+    }
+
+    /// The same, and for how long it holds.
     const fn step(self) -> NextStep {
         let (condition, lasting) = match self {
             Self::NotAllowed

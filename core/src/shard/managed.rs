@@ -55,7 +55,10 @@ impl Departure {
             | Violation::Bug
             | Violation::Conflict
             | Violation::Disconnected
+            | Violation::DomainsChanged
             | Violation::Evicted
+            | Violation::FromUnproven
+            | Violation::FromUnusable
             | Violation::HandOffFull
             | Violation::HandledTooHigh(_)
             | Violation::HostGone
@@ -65,14 +68,20 @@ impl Departure {
             | Violation::NotAStream
             | Violation::NothingOffered
             | Violation::PasswordChanged
+            | Violation::Peer(_)
+            | Violation::QuestionWithoutId
             | Violation::SaslFailures
             | Violation::StanzaBeforeAuthentication
+            | Violation::StanzaBeforeProof
+            | Violation::StanzaUnaddressed
             | Violation::Store
             | Violation::StreamElement
             | Violation::Timeout
             | Violation::ToChanged
             | Violation::ToMissing
+            | Violation::ToUnproven
             | Violation::UnauthenticatedBytes
+            | Violation::Unsolicited
             | Violation::UnsupportedElement
             | Violation::Version
             | Violation::Xml(_) => Self::Ended,

@@ -158,9 +158,12 @@ impl Shard {
     pub(super) fn member(&self, conn: ConnId) -> Option<AccountKey> {
         match self.connections.get(conn)?.role {
             Role::Member(key) => Some(key),
-            Role::Stranger | Role::Leaving(_) | Role::Reaching(..) | Role::Ending | Role::Gone => {
-                None
-            }
+            Role::Stranger
+            | Role::Leaving(_)
+            | Role::Server
+            | Role::Reaching(..)
+            | Role::Ending
+            | Role::Gone => None,
         }
     }
 }

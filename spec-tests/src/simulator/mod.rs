@@ -426,6 +426,7 @@ impl Simulation {
                 | Note::Disconnected { .. }
                 | Note::KeysMissing { .. }
                 | Note::NothingOffered { .. }
+                | Note::PeerJudged { .. }
                 | Note::Resumed { .. }
                 | Note::SignInCutOff { .. }
                 | Note::SignInFailed { .. }

@@ -224,6 +224,7 @@ impl World {
             | Note::Disconnected { .. }
             | Note::KeysMissing { .. }
             | Note::NothingOffered { .. }
+            | Note::PeerJudged { .. }
             | Note::SignInCutOff { .. }
             | Note::SignInFailed { .. }
             | Note::Unkept { .. } => {}
