@@ -9,6 +9,8 @@
 //! | `sign-in not possible: REASON peer=P account=A` | a sign-in came to nothing for any other reason: what the client asked for is not offered or cannot be read, it gave up, or nobody is answered for now |
 //! | `sign-in cut off: … peer=P account=A` | the connection or its stream ended in the middle of a sign-in |
 //! | `stream failed: CONDITION (TEXT) peer=P account=A` | a stream ended with this stream error |
+//! | `server proven: HOW peer=P server=D host=H` | a server that connected to us has proven that it speaks for the domain `D`, to `H` |
+//! | `server not proven, by HOST: WHY peer=P server=D host=H` | it has not, and who decided that: this server, by a rule, or the servers of `D`, of which nothing else was to be had |
 //! | `TLS failed: … peer=P` | a TLS handshake or a later record failed, or the peer left in the middle of the handshake |
 //! | `not offered, because accounts that were imported have no keys for it: … host=H`, `all accounts have keys for all mechanisms: … host=H` | it was counted who could not sign in by what |
 //! | `account added account=A`, `account deleted`, `account disabled`, `account enabled`, `password set` | an administrator's command is done |
@@ -32,6 +34,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use spondee_core::federation::{Judged, Outcome, Unverified, Verified};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::CENSUS_MAX;
 use spondee_core::port::{AccountChange, CloseReason, ConnId, Note, StreamError};
@@ -103,6 +106,11 @@ pub fn log(note: &Note) {
             account,
             failure,
         } => sign_in_failed(*peer, account.as_ref(), *failure),
+        Note::PeerJudged {
+            conn: _,
+            peer,
+            judged,
+        } => peer_judged(*peer, judged),
         Note::SignedIn {
             conn: _,
             peer,
@@ -220,11 +228,57 @@ fn sign_in_failed(peer: IpAddr, account: Option<&BareJid>, failure: Failure) {
     }
 }
 
+fn peer_judged(peer: IpAddr, judged: &Judged) {
+    let (server, host) = (&judged.theirs, &judged.ours);
+    let (rule, address) = (judged.verdict.rule.log(), peer.to_canonical());
+    let failed = |why: &dyn fmt::Display| {
+        if allows(Level::INFO, peer, Subject::Failure) {
+            tracing::info!(peer = %address, %server, %host, "server not proven, {why}");
+        }
+    };
+    match judged.outcome {
+        Outcome::Certificate => {
+            tracing::info!(peer = %address, %server, %host, "server proven: by its certificate");
+        }
+        Outcome::Dialback => {
+            tracing::info!(peer = %address, %server, %host, "server proven: by dialback ({rule})");
+        }
+        Outcome::Refused => failed(&format_args!("by this server: {rule}")),
+        Outcome::NotSignedIn(failure) => {
+            failed(&format_args!("by this server: {} ({rule})", failure.name()))
+        }
+        Outcome::Crowded => failed(&"by this server: too many domains are claimed at a time"),
+        Outcome::Unproven(Verified::Valid) => failed(&"by this server"),
+        Outcome::Unproven(Verified::Invalid) => {
+            failed(&"by its domain's server: it does not know the key");
+        }
+        Outcome::Unproven(Verified::Unknown(why)) => failed(&unverified(why)),
+    }
+}
+
+const fn unverified(why: Unverified) -> &'static str {
+    match why {
+        Unverified::NotFound => "by this server: DNS knows no server of its domain to ask",
+        Unverified::Unconnected => "by this server: its domain's server cannot be reached",
+        Unverified::TimedOut => "by this server: its domain's server does not answer in time",
+        Unverified::Refused => "by its domain's server: it does not say whether the key is its own",
+        Unverified::Unfit => {
+            "by this server: its domain's server must not be asked, or has not shown who it is"
+        }
+        Unverified::Busy => "by this server: there is no room for more questions",
+    }
+}
+
 fn closed(conn: ConnId, peer: IpAddr, account: Option<&BareJid>, reason: &CloseReason) {
     let failed = |why: &dyn fmt::Display| {
         if allows(Level::INFO, peer, Subject::Failure) {
-            let (peer, account) = (peer.to_canonical(), named(account));
-            tracing::info!(%peer, account, "{why}");
+            let peer = peer.to_canonical();
+            // A domain alone is a server.
+            let (server, account) = (
+                named(account.filter(|account| account.local().is_none())),
+                named(account.filter(|account| account.local().is_some())),
+            );
+            tracing::info!(%peer, server, account, "{why}");
         }
     };
     let ended = |why: &dyn fmt::Display| {
@@ -235,7 +289,7 @@ fn closed(conn: ConnId, peer: IpAddr, account: Option<&BareJid>, reason: &CloseR
         CloseReason::Ended => ended(&"ended"),
         CloseReason::Unheard => ended(&"nothing was heard"),
         CloseReason::Unresponsive => ended(&"the client does not answer"),
-        CloseReason::Dismissed(error) => ended(&Words(**error)),
+        CloseReason::Dismissed(error) | CloseReason::Judged(error) => ended(&Words(**error)),
         CloseReason::Failed(error) => failed(&format_args!("stream failed: {}", Words(**error))),
         CloseReason::StarttlsRefused => {
             failed(&"TLS failed: it was asked for where it is not offered");

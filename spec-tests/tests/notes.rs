@@ -96,6 +96,7 @@ fn words(note: Note) -> String {
                 CloseReason::Unresponsive => format!("unresponsive {who}"),
                 CloseReason::Dismissed(error) => format!("dismissed {who} {}", error.condition),
                 CloseReason::Failed(error) => format!("failed {who} {}", error.condition),
+                CloseReason::Judged(error) => format!("judged {who} {}", error.condition),
                 CloseReason::StarttlsRefused => format!("no TLS {who}"),
             }
         }
@@ -103,6 +104,10 @@ fn words(note: Note) -> String {
         Note::LinkFailed { ours, theirs, .. } => format!("no link {ours} to {theirs}"),
         Note::Disconnected { account, sessions } => format!("{sessions} disconnected {account}"),
         Note::NothingOffered { host, peer, .. } => format!("nothing {host} {}", who(peer, None)),
+        Note::PeerJudged { peer, judged, .. } => {
+            assert_eq!(peer, home());
+            format!("judged {}: {:?}", judged.theirs, judged.outcome)
+        }
         Note::SignInCutOff { peer, account, .. } => format!("cut off {}", who(peer, account)),
         Note::SignInFailed {
             peer,

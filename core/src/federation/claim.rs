@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use super::policy::Verdict;
 use crate::jid::Domain;
+use crate::sasl::Failure;
 
 /// What a server claims by a key on a stream that it opened.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,6 +69,17 @@ pub struct Judged {
     pub outcome: Outcome,
 }
 
+impl Outcome {
+    /// Whether the pair is proven.
+    #[must_use]
+    pub const fn is_proven(self) -> bool {
+        match self {
+            Self::Certificate | Self::Dialback => true,
+            Self::Refused | Self::Unproven(_) | Self::NotSignedIn(_) | Self::Crowded => false,
+        }
+    }
+}
+
 /// What a claim has come to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
@@ -79,4 +91,8 @@ pub enum Outcome {
     Refused,
     /// It is not: by what came of asking.
     Unproven(Verified),
+    /// It is not: signing in by EXTERNAL has failed, which the stream outlives.
+    NotSignedIn(Failure),
+    /// Claims or pairs are too many already.
+    Crowded,
 }

@@ -146,7 +146,7 @@ impl Refusal {
         }
     }
 
-    /// What the peer is told, and for how long it holds.
+    /// The same, and for how long it holds.
     const fn step(self) -> NextStep {
         let (condition, lasting) = match self {
             Self::NotAllowed

@@ -32,6 +32,12 @@ pub const S2S_PAIRS: usize = 50;
 /// Claims of one stream about which their servers are being asked.
 pub const S2S_CLAIMS: usize = 5;
 
+/// Bytes of a key, and of the id of a stream that it is for. Keys are 64 as XEP-0185 makes them, and those of others not much longer.
+pub const DIALBACK_KEY_BYTES: usize = 1024;
+
+/// Sign-ins of one stream that may fail. Which method a certificate is good for does not change by trying.
+pub const S2S_SIGN_IN_FAILURES: u8 = 3;
+
 /// How long the server of a domain has to say whether a key is its own.
 pub const S2S_VERIFY_PATIENCE: Duration = Duration::from_secs(30);
 

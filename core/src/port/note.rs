@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use super::{ConnId, LinkFailure, ProvenBy, TlsVersion};
+use crate::federation::Judged;
 use crate::jid::{BareJid, Domain, Jid};
 use crate::sasl::{Failure, Mechanism, OfferEmpty, Tally};
 
@@ -55,7 +56,7 @@ pub enum Note {
         conn: ConnId,
         /// The peer's address.
         peer: IpAddr,
-        /// Whose stream it was, or was to be.
+        /// Whose stream it was, or was to be; of a server's, the domain that its header names.
         account: Option<BareJid>,
         /// Why.
         reason: CloseReason,
@@ -117,6 +118,15 @@ pub enum Note {
         account: Option<BareJid>,
         /// How.
         failure: Failure,
+    },
+    /// It was decided whether a server that opened a stream to us speaks for a domain.
+    PeerJudged {
+        /// The connection.
+        conn: ConnId,
+        /// The peer's address.
+        peer: IpAddr,
+        /// What was decided, and by which rule.
+        judged: Box<Judged>,
     },
     /// A sign-in succeeded.
     SignedIn {
@@ -183,6 +193,8 @@ pub enum CloseReason {
     Dismissed(Box<StreamError>),
     /// By this stream error, for something that the peer or the connection did.
     Failed(Box<StreamError>),
+    /// By this stream error, because of what was decided of a server: `PeerJudged` says it.
+    Judged(Box<StreamError>),
     /// The peer wanted TLS where there is none to be had.
     StarttlsRefused,
 }

@@ -36,6 +36,7 @@ impl Connection {
         match &self.role {
             Role::Member(key) if self.stream.is_at_owner() => Some(*key),
             Role::Member(_)
+            | Role::Server
             | Role::Stranger
             | Role::Leaving(_)
             | Role::Reaching(..)
@@ -70,6 +71,8 @@ pub(super) enum Role {
     Leaving(BareJid),
     /// Signed in to this account of ours.
     Member(AccountKey),
+    /// A server that has proven who it is.
+    Server,
     /// One of ours: this attempt of reaching a domain.
     Reaching(RoundKey, usize),
     /// One of ours: the link to a remote domain from this one.
@@ -113,6 +116,7 @@ impl Shard {
             }),
             Role::Stranger
             | Role::Member(_)
+            | Role::Server
             | Role::Reaching(..)
             | Role::Link(..)
             | Role::Ending
@@ -359,7 +363,9 @@ impl Shard {
             Event::Close => self.hang_up(now, conn, CloseReason::Ended),
             Event::Claimed(claim) => self.claimed(now, conn, *claim),
             Event::Judged(judged) => self.judged_peer(now, conn, *judged),
-            Event::Remote(stanza) => self.from_remote(now, conn, stanza),
+            Event::Finished(judged) => self.finished(now, conn, judged),
+            Event::Remote(stanza) => self.from_remote(stanza),
+            Event::RemoteRefused(error) => self.refuse_remote(error),
             Event::Closing(ending) => self.closing(now, conn, ending),
             Event::CutOff(account) => {
                 self.cut_off(conn, account);
@@ -438,25 +444,46 @@ impl Shard {
             let standing = Standing::Stranger;
             self.act(conn, Action::Standing { conn, standing });
         }
+        self.leave_server(conn);
         if let Some(connection) = self.connections.get_mut(conn)
             && matches!(connection.role, Role::Leaving(_))
         {
             // It ends here: nobody is to take it to another shard any more.
             connection.role = Role::Stranger;
         }
-        if let Some(Ending { violation, account }) = ending {
-            if let Some(connection) = self.connections.get_mut(conn) {
-                connection.role = Role::Ending;
-            }
+        if let Some(Ending {
+            violation,
+            account,
+            judged,
+        }) = ending
+        {
             let error = Box::new(violation.error());
-            let reason = match violation.is_dismissal() {
-                true => CloseReason::Dismissed(error),
-                false => CloseReason::Failed(error),
+            let reason = match (violation.is_dismissal(), judged) {
+                (true, _) => CloseReason::Dismissed(error),
+                (false, Some(judged)) => {
+                    self.note_judged(conn, judged);
+                    CloseReason::Judged(error)
+                }
+                (false, None) => CloseReason::Failed(error),
             };
-            self.note_end(conn, account, reason);
-            self.timers
-                .set(Due::Stream(conn), now.mono, self.until_closed(now));
+            self.ending(now, conn, account, reason);
         }
+    }
+
+    /// The stream is over, as the log is told now; the peer has a few seconds for its closing tag.
+    pub(super) fn ending(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        account: Option<BareJid>,
+        reason: CloseReason,
+    ) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.role = Role::Ending;
+        }
+        self.note_end(conn, account, reason);
+        self.timers
+            .set(Due::Stream(conn), now.mono, self.until_closed(now));
     }
 
     /// How long a peer has for its closing tag. When the server stops the time is one for all, so that it does not stop the later the more
@@ -520,7 +547,7 @@ impl Shard {
         match core::mem::replace(&mut connection.role, Role::Gone) {
             Role::Gone => return,
             Role::Reaching(..) | Role::Link(..) | Role::Ending => {}
-            Role::Stranger | Role::Leaving(_) | Role::Member(_) => {
+            Role::Stranger | Role::Leaving(_) | Role::Member(_) | Role::Server => {
                 self.note_end(conn, account, reason);
             }
         }
@@ -537,7 +564,7 @@ impl Shard {
         // It may have signed in since the shell made its choice. A guest has not become anybody by that.
         let account = self.member(conn).and_then(|key| self.owners.get(key));
         let is_guest = account.is_some_and(|owner| self.is_guest(owner.account.jid()));
-        if connection.stream.is_signed_in() && !is_guest {
+        if connection.stream.is_signed_in() && !is_guest || connection.stream.is_proven() {
             return;
         }
         self.fail(now, conn, Violation::Evicted);
@@ -591,7 +618,13 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(conn) else {
             return;
         };
-        if !connection.stream.holds() || !connection.stream.is_signed_in() {
+        if !connection.stream.holds() {
+            return;
+        }
+        if connection.stream.is_proven() {
+            return self.finish_remote_input(now, conn);
+        }
+        if !connection.stream.is_signed_in() {
             return;
         }
         let held = connection.stream.take_held();
@@ -659,6 +692,7 @@ impl Shard {
             Role::Member(key) => Some(self.owners.get(key)?.account.jid().clone()),
             Role::Stranger
             | Role::Leaving(_)
+            | Role::Server
             | Role::Reaching(..)
             | Role::Link(..)
             | Role::Ending

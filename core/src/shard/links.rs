@@ -254,6 +254,7 @@ impl Shard {
             Role::Stranger
             | Role::Leaving(_)
             | Role::Member(_)
+            | Role::Server
             | Role::Reaching(..)
             | Role::Ending
             | Role::Gone => None,

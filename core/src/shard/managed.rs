@@ -55,7 +55,10 @@ impl Departure {
             | Violation::Bug
             | Violation::Conflict
             | Violation::Disconnected
+            | Violation::DomainsChanged
             | Violation::Evicted
+            | Violation::FromUnproven
+            | Violation::FromUnusable
             | Violation::HandOffFull
             | Violation::HandledTooHigh(_)
             | Violation::HostGone
@@ -66,13 +69,17 @@ impl Departure {
             | Violation::NothingOffered
             | Violation::PasswordChanged
             | Violation::Peer(_)
+            | Violation::QuestionWithoutId
             | Violation::SaslFailures
             | Violation::StanzaBeforeAuthentication
+            | Violation::StanzaBeforeProof
+            | Violation::StanzaUnaddressed
             | Violation::Store
             | Violation::StreamElement
             | Violation::Timeout
             | Violation::ToChanged
             | Violation::ToMissing
+            | Violation::ToUnproven
             | Violation::UnauthenticatedBytes
             | Violation::Unsolicited
             | Violation::UnsupportedElement

@@ -1,11 +1,17 @@
 //! Streams that other servers opened: what they say is routed, and what they claim is asked about.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use super::Shard;
+use super::connections::Role;
+use super::managed::Departure;
+use crate::envelope::Delivery;
 use crate::federation::{Claim, Judged, Verified};
-use crate::port::ConnId;
+use crate::jid::BareJid;
+use crate::port::{Action, CloseReason, ConnId, Note, Standing};
 use crate::stanza::Stanza;
+use crate::stream::{Stream, Violation};
 use crate::time::Now;
 
 impl Shard {
@@ -25,9 +31,89 @@ impl Shard {
         self.answered(now, conn, |s, cx| s.claim_verified(cx, claim, verified));
     }
 
-    /// A server has proven that it speaks for a domain, or has not.
-    pub(super) fn judged_peer(&mut self, _now: Now, _conn: ConnId, _judged: Judged) {}
+    /// A server has proven that it speaks for a domain, or has not. The first that it proves gives its connection a claim to its place.
+    pub(super) fn judged_peer(&mut self, now: Now, conn: ConnId, judged: Judged) {
+        let is_proven = judged.outcome.is_proven();
+        self.note_judged(conn, Box::new(judged));
+        if is_proven
+            && let Some(connection) = self.connections.get_mut(conn)
+            && matches!(connection.role, Role::Stranger)
+        {
+            connection.role = Role::Server;
+            let standing = Standing::Member;
+            self.act(conn, Action::Standing { conn, standing });
+            self.look_again(now, conn);
+        }
+        let failed = self.with(now, conn, |stream, cx| stream.has_failed_enough(cx));
+        if failed == Some(true) {
+            self.fail(now, conn, Violation::SaslFailures);
+        }
+    }
 
-    /// A stanza of a domain that was proven.
-    pub(super) fn from_remote(&mut self, _now: Now, _conn: ConnId, _stanza: Arc<Stanza>) {}
+    /// For the log.
+    pub(super) fn note_judged(&mut self, conn: ConnId, judged: Box<Judged>) {
+        if let Some(connection) = self.connections.get(conn) {
+            let peer = connection.peer.ip();
+            self.fx.note(Note::PeerJudged { conn, peer, judged });
+        }
+    }
+
+    /// Its stream is over: another may need its place.
+    pub(super) fn leave_server(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(conn)
+            && matches!(connection.role, Role::Server)
+        {
+            connection.role = Role::Stranger;
+            let standing = Standing::Stranger;
+            self.act(conn, Action::Standing { conn, standing });
+        }
+    }
+
+    /// Our closing tag is sent, in order.
+    pub(super) fn finished(&mut self, now: Now, conn: ConnId, judged: Option<Box<Judged>>) {
+        self.end_session(now, conn, Departure::Ended);
+        self.leave_server(conn);
+        let account = judged
+            .as_ref()
+            .map(|judged| BareJid::of_domain(&judged.theirs));
+        if let Some(judged) = judged {
+            self.note_judged(conn, judged);
+        }
+        self.ending(now, conn, account, CloseReason::Ended);
+    }
+
+    /// A stanza of a domain that was proven, to a domain of ours to which it was.
+    pub(super) fn from_remote(&mut self, stanza: Arc<Stanza>) {
+        self.fx.route(Delivery::named(stanza));
+    }
+
+    /// What such a server sent, and is no stanza to be routed, is answered over a stream of ours.
+    pub(super) fn refuse_remote(&mut self, error: Option<Stanza>) {
+        if let Some(error) = error {
+            self.fx.route(Delivery::named(error));
+        }
+    }
+
+    /// The connection of a server is gone: what it had sent before is heard.
+    pub(super) fn finish_remote_input(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else {
+            return;
+        };
+        let held = connection.stream.take_held();
+        let mut input = held.as_slice();
+        while self.is_proven(conn)
+            && let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input))
+        {
+            self.on_event(now, conn, event);
+            self.settle(now);
+        }
+    }
+
+    fn is_proven(&self, conn: ConnId) -> bool {
+        let stream = self
+            .connections
+            .get(conn)
+            .map(|connection| &connection.stream);
+        stream.is_some_and(Stream::is_proven)
+    }
 }

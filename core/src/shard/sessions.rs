@@ -160,6 +160,7 @@ impl Shard {
             Role::Member(key) => Some(key),
             Role::Stranger
             | Role::Leaving(_)
+            | Role::Server
             | Role::Reaching(..)
             | Role::Link(..)
             | Role::Ending

@@ -9,6 +9,7 @@ mod petitions;
 mod reaching;
 mod receipts;
 mod retention;
+mod servers;
 mod stage;
 
 use alloc::boxed::Box;

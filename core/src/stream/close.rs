@@ -1,9 +1,11 @@
 //! How a stream ends: by the peer's closing tag, or by an error of one of the two (RFC 6120 §4.4, §4.9).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::client::Client;
+use super::server::write_server_header;
 use super::{Cx, Event, Hearing, State, Stream, Violation, header};
+use crate::federation::Judged;
 use crate::jid::BareJid;
 
 /// Ours.
@@ -15,6 +17,8 @@ pub(crate) struct Ending {
     pub(crate) violation: Violation,
     /// Whose stream it was, or was to be.
     pub(crate) account: Option<BareJid>,
+    /// What was decided of a server, if that is why.
+    pub(crate) judged: Option<Box<Judged>>,
 }
 
 /// What becomes of input after our closing tag.
@@ -50,7 +54,7 @@ impl Stream {
         } else {
             Closing::Listening
         });
-        if matches!(self.state, State::Closed | State::Client(Client::Secure(_))) {
+        if matches!(self.state, State::Closed) || self.state.hearing() == Hearing::Tls {
             self.state = State::Closed;
             return Event::Close;
         }
@@ -60,13 +64,29 @@ impl Stream {
         }
         if self.state.hearing() == Hearing::Header {
             // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
-            self.write_header(cx, from, None, version);
+            if matches!(self.state, State::Server(_)) {
+                write_server_header(cx, from, None, version);
+            } else {
+                self.write_header(cx, from, None, version);
+            }
         }
         cx.say(|out| violation.write(out));
         cx.say(|out| out.extend_from_slice(CLOSING_TAG));
         self.forget_input();
         self.state = closing;
-        Event::Closing(Some(Ending { violation, account }))
+        Event::Closing(Some(Ending {
+            violation,
+            account,
+            judged: None,
+        }))
+    }
+
+    /// Ends the stream from our side, in order (RFC 6120 §4.4): there was no error, or it is told already.
+    pub(super) fn finish(&mut self, cx: &mut Cx<'_>, judged: Option<Box<Judged>>) -> Event {
+        cx.say(|out| out.extend_from_slice(CLOSING_TAG));
+        self.forget_input();
+        self.state = State::Closing(Closing::Listening);
+        Event::Finished(judged)
     }
 
     /// The closing tag of the peer.

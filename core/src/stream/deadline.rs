@@ -40,8 +40,12 @@ pub(super) enum Deadline {
     Negotiation,
     /// For what the peer of a stream of ours offers, from the connection.
     Opening,
-    /// For the proof of who we are, from the connection.
+    /// For the first domain that a server proves, from the connection.
     Proof,
+    /// A server that has proven a domain: for silence, from the last word.
+    Quiet,
+    /// A server that asks for keys alone: for its end, from the connection.
+    Questions,
     /// For the request for TLS, from the first, where nothing goes on without.
     Tls,
 }
@@ -66,7 +70,10 @@ impl Stream {
             Deadline::Connection => CONNECT_PATIENCE.saturating_sub(since),
             Deadline::Opening => OPENING_PATIENCE.saturating_sub(since),
             Deadline::Link => S2S_IDLE.saturating_sub(now.since(self.heard)),
-            Deadline::Proof => cx.config.federation.timeout.saturating_sub(since),
+            Deadline::Proof | Deadline::Questions => {
+                cx.config.federation.timeout.saturating_sub(since)
+            }
+            Deadline::Quiet => S2S_IDLE.saturating_sub(now.since(self.heard)),
             Deadline::Idle => limits.idle.saturating_sub(now.since(self.heard)),
             Deadline::Handshake | Deadline::Tls => limits.until_tls.saturating_sub(since),
             Deadline::HeldUp(held_up) => {
@@ -109,14 +116,16 @@ impl Stream {
                 Expiry::Said(self.let_go(cx))
             }
             Deadline::Link => {
-                self.finish(cx);
+                self.finish_link(cx);
                 Expiry::Finished
             }
+            // RFC 6120 §4.6.3, "Idle Peer".
+            Deadline::Quiet | Deadline::Questions => Expiry::Said(Some(self.finish(cx, None))),
             Deadline::Connection
             | Deadline::HeldUp(_)
-            | Deadline::Proof
             | Deadline::Negotiation
             | Deadline::Opening
+            | Deadline::Proof
             | Deadline::Tls => Expiry::Fail(Violation::Timeout),
         }
     }

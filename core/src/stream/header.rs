@@ -75,7 +75,7 @@ impl Stream {
 }
 
 /// Letters, digits and hyphens: nothing that would have to be escaped in every stanza.
-fn is_language(lang: &str) -> bool {
+pub(super) fn is_language(lang: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     lang.bytes().all(fits)
 }
@@ -88,7 +88,7 @@ pub(super) struct Addressed {
 
 /// The host that an address is at. RFC 6120 §4.7.2 wants a domainpart and nothing else. `Choice:` whatever stands around it is not
 /// used, so it ends nothing.
-fn host_of(to: &str) -> Option<Domain> {
+pub(super) fn host_of(to: &str) -> Option<Domain> {
     Jid::parse(to).ok().map(|to| to.to_bare().to_domain())
 }
 
@@ -157,7 +157,7 @@ pub(super) enum Version {
 }
 
 impl Version {
-    fn answering(said: Option<&str>) -> Self {
+    pub(super) fn answering(said: Option<&str>) -> Self {
         let Some(said) = said else {
             return Self::Unsaid;
         };
@@ -167,7 +167,7 @@ impl Version {
         }
     }
 
-    fn write(self, out: &mut Vec<u8>) {
+    pub(super) fn write(self, out: &mut Vec<u8>) {
         match self {
             Self::Ours => out.extend_from_slice(b" version='1.0'"),
             Self::Older(minor) => {

@@ -28,6 +28,7 @@ use self::server::Server;
 use crate::config::Config;
 use crate::federation::{Claim, Judged};
 use crate::jid::{BareJid, Domain, Resource};
+use crate::limits::S2S_UNPROVEN_BYTES;
 use crate::port::{AttemptError, Features, Listener, Protocol, Secured, TlsInfo, TlsSide};
 use crate::rate::Bucket;
 use crate::sasl::{DeriveParams, Failure, SignIn};
@@ -95,10 +96,14 @@ pub(crate) enum Event {
     Ready,
     /// The peer of a stream of ours says whether a key is good.
     VerifyAnswered(Box<VerifyAnswer>),
+    /// The last tag is sent, in order; the peer's is awaited until the deadline. What was decided of it, if that is why.
+    Finished(Option<Box<Judged>>),
     /// A server has proven, or has not, that it speaks for a domain. The stream goes on.
     Judged(Box<Judged>),
     /// A stanza of a domain that its server has proven, `from` and `to` as it says.
     Remote(Arc<Stanza>),
+    /// What a server sent for a domain that it has proven is answered with this, if anything may answer it.
+    RemoteRefused(Option<Stanza>),
     /// A stanza of the session, `from` set.
     Stanza(Arc<Stanza>),
     /// Nothing can be offered at this host.
@@ -189,7 +194,12 @@ impl Stream {
                 (State::Server(server), Content::Server)
             }
         };
-        Self::of(state, content, now, config)
+        let mut stream = Self::of(state, content, now, config);
+        if matches!(stream.state, State::Server(_)) {
+            let limits = ScanLimits::unproven(&config.limits);
+            stream.scan.set_limits(limits);
+        }
+        stream
     }
 
     /// One of ours, on a connection that is being opened; `connected` follows.
@@ -220,15 +230,15 @@ impl Stream {
         if let Some(rate) = &cx.config.limits.c2s_rate {
             self.bucket.pour(cx.now.mono, rate, bytes.len());
         }
-        let is_strange = match &self.state {
-            State::Client(client) => !client.is_signed_in(),
-            State::Server(_) => true,
-            State::Outgoing(outgoing) => !outgoing.is_proven(),
-            State::Closing(_) | State::Closed => false,
+        let limits = &cx.config.limits;
+        let bound = match &self.state {
+            State::Client(client) if client.is_signed_in() => return None,
+            State::Server(server) if server.is_proven() => return None,
+            State::Outgoing(outgoing) if outgoing.is_proven() => return None,
+            State::Closing(_) | State::Closed => return None,
+            State::Client(_) | State::Outgoing(_) => limits.unauthenticated_stream_bytes,
+            State::Server(_) => S2S_UNPROVEN_BYTES,
         };
-        if !is_strange {
-            return None;
-        }
         if self.state.hearing() == Hearing::Tls && !bytes.iter().all(is_white_space) {
             // RFC 6120 §5.4.3.1: whoever speaks in the clear here would be believed below TLS, if anybody kept it. No shell hands
             // this over that carries out `Secure` at once, so it is closed without a word.
@@ -240,8 +250,7 @@ impl Stream {
         }
         let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.unauthenticated = self.unauthenticated.saturating_add(count);
-        (self.unauthenticated > cx.config.limits.unauthenticated_stream_bytes)
-            .then(|| self.fail(cx, Violation::UnauthenticatedBytes))
+        (self.unauthenticated > bound).then(|| self.fail(cx, Violation::UnauthenticatedBytes))
     }
 
     /// Takes bytes off the front of `input` up to the next event; `None` when it has taken all, or wants none.
@@ -379,14 +388,33 @@ impl Stream {
         matches!(self.state, State::Client(Client::Established(_)))
     }
 
-    /// The host it is to, as far as that is known and not void.
-    pub(crate) fn host(&self) -> Option<&str> {
-        self.client()?.host()
+    /// The server whose it is, while it lasts.
+    const fn server(&self) -> Option<&Server> {
+        match &self.state {
+            State::Server(server) => Some(server),
+            State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => None,
+        }
     }
 
-    /// The account it is of, or that a sign-in under way names.
+    /// Whether its server has proven a domain, and the stream is not over.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.server().is_some_and(Server::is_proven)
+    }
+
+    /// The host it is to, as far as that is known and not void.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self.server() {
+            Some(server) => server.host(),
+            None => self.client()?.host(),
+        }
+    }
+
+    /// The account it is of, or that a sign-in under way names; of a server's, the domain that its header names.
     pub(crate) fn account(&self) -> Option<BareJid> {
-        self.client()?.account()
+        match self.server() {
+            Some(server) => server.peer().map(BareJid::of_domain),
+            None => self.client()?.account(),
+        }
     }
 
     /// Whether a sign-in is under way.

@@ -20,6 +20,8 @@ pub(crate) enum Violation {
     Bug,
     /// Another session took this one's resource (`conflict_resolve`).
     Conflict,
+    /// A server says after a restart that it speaks for another domain, or to another.
+    DomainsChanged,
     /// An administrator ended the session.
     ///
     /// `Choice:` of the conditions of RFC 6120 §4.9.3 none is made for it. `policy-violation` may say in its text whose policy it was
@@ -28,6 +30,10 @@ pub(crate) enum Violation {
     Disconnected,
     /// A stranger's connection, whose place another one needs.
     Evicted,
+    /// A stanza is from a domain that this server has not proven (RFC 6120 §8.1.2.2).
+    FromUnproven,
+    /// `from` of a server's header is no domain.
+    FromUnusable,
     /// The first element is not a stream header.
     NotAStream,
     /// The client has acknowledged more stanzas than it was sent (XEP-0198 §6).
@@ -44,8 +50,10 @@ pub(crate) enum Violation {
     NothingOffered,
     /// The password was changed elsewhere.
     PasswordChanged,
-    /// What is asked of servers is not there.
+    /// By this rule, nobody talks to the peer, or not like this.
     Peer(Refusal),
+    /// A server asks whether a key is ours, and not of which stream (XEP-0220 §2.1.2).
+    QuestionWithoutId,
     /// The peer left more unread than the session's queue takes.
     QueueFull,
     /// Too many failed sign-ins, whatever they failed by (RFC 6120 §6.4.5).
@@ -54,6 +62,10 @@ pub(crate) enum Violation {
     StreamElement,
     /// A stanza before sign-in and binding are complete (RFC 6120 §4.3.5).
     StanzaBeforeAuthentication,
+    /// A stanza before the server has proven any domain (RFC 6120 §4.9.3.12).
+    StanzaBeforeProof,
+    /// A stanza of a server without an address of whom it is from and to (RFC 6120 §8.1.1.2, §8.1.2.2).
+    StanzaUnaddressed,
     /// The server stops.
     Shutdown,
     /// Negotiation took too long.
@@ -62,16 +74,20 @@ pub(crate) enum Violation {
     ToMissing,
     /// The host changed after authentication.
     ToChanged,
+    /// A stanza is to a domain for which the server has not proven itself, or that is not ours any more (RFC 6120 §8.1.1.2).
+    ToUnproven,
     /// More came for the account than could wait for the disk.
     InboxFull,
     /// More bytes before authentication than a sign-in takes.
     UnauthenticatedBytes,
     /// What the account keeps cannot be read, or nobody knows whether it was written.
     Store,
+    /// An answer of dialback to what was not asked on this stream (XEP-0220 §3.1).
+    ///
+    /// `Choice:` the XEP wants it rejected and has no condition for it. What is claimed so is an authorization that nobody has given.
+    Unsolicited,
     /// A first-level element we do not support.
     UnsupportedElement,
-    /// An answer of dialback to something that was not asked on this stream (XEP-0220 §3.1).
-    Unsolicited,
     /// No version, or a version below 1.0.
     Version,
     /// What the scanner refused.
@@ -83,30 +99,35 @@ impl Violation {
     #[must_use]
     pub(crate) const fn condition(self) -> &'static str {
         match self {
-            Self::AccountGone | Self::StanzaBeforeAuthentication | Self::ToChanged => {
-                "not-authorized"
-            }
+            Self::AccountGone
+            | Self::StanzaBeforeAuthentication
+            | Self::StanzaBeforeProof
+            | Self::ToChanged
+            | Self::Unsolicited => "not-authorized",
             Self::BindRetries
             | Self::Disconnected
             | Self::SaslFailures
             | Self::UnauthenticatedBytes => "policy-violation",
             Self::Bug | Self::Store => "internal-server-error",
             Self::Conflict => "conflict",
-            Self::NotAStream | Self::StreamElement => "bad-format",
-            Self::ToMissing => "improper-addressing",
+            Self::NotAStream | Self::QuestionWithoutId | Self::StreamElement => "bad-format",
+            Self::DomainsChanged
+            | Self::FromUnusable
+            | Self::StanzaUnaddressed
+            | Self::ToMissing => "improper-addressing",
+            Self::FromUnproven => "invalid-from",
             Self::HostGone => "host-gone",
-            Self::HostUnknown => "host-unknown",
+            Self::HostUnknown | Self::ToUnproven => "host-unknown",
+            Self::Peer(refusal) => match refusal.condition() {
+                Some(condition) => condition.name(),
+                None => "undefined-condition",
+            },
             Self::Evicted | Self::HandOffFull | Self::InboxFull | Self::QueueFull => {
                 "resource-constraint"
             }
             Self::Namespace => "invalid-namespace",
             Self::HandledTooHigh(_) | Self::NothingOffered => "undefined-condition",
             Self::PasswordChanged => "reset",
-            Self::Peer(refusal) => match refusal.condition() {
-                Some(condition) => condition.name(),
-                None => "policy-violation",
-            },
-            Self::Unsolicited => "invalid-id",
             Self::Shutdown => "system-shutdown",
             Self::Timeout => "connection-timeout",
             Self::UnsupportedElement => "unsupported-stanza-type",
@@ -122,19 +143,28 @@ impl Violation {
             Self::BindRetries => Some("Too many attempts to bind a resource"),
             Self::Conflict => Some("Replaced by new connection"),
             Self::Disconnected => Some("An administrator ended this session"),
+            Self::DomainsChanged => Some("The domains of a stream cannot change"),
             Self::Evicted => Some("Too many connections"),
+            Self::FromUnproven => Some("Your server has not proven this domain on this stream"),
+            Self::FromUnusable => Some("This stream has no usable 'from' attribute"),
             Self::HandledTooHigh(_) => Some("More stanzas were acknowledged than were sent"),
             Self::InboxFull => Some("Too much came for the account at a time"),
             Self::NothingOffered => Some("No stream features to proceed with"),
             Self::PasswordChanged => Some("The password was changed"),
             Self::Peer(refusal) => Some(refusal.peer()),
-            Self::Unsolicited => Some("This was not asked"),
+            Self::QuestionWithoutId => Some("A key is verified for a stream, which has an id"),
             Self::QueueFull => Some("Too much was left unread"),
             Self::SaslFailures => Some("Too many failed sign-ins"),
             Self::StanzaBeforeAuthentication => Some("Sign in and bind a resource first"),
+            Self::StanzaBeforeProof => Some("Prove a domain first"),
+            Self::StanzaUnaddressed => {
+                Some("Stanzas between servers need usable 'from' and 'to' attributes")
+            }
             Self::Store => Some("The account cannot be read or written at the moment"),
             Self::ToChanged => Some("The host cannot change after authentication"),
             Self::ToMissing => Some("This stream has no usable 'to' attribute"),
+            Self::ToUnproven => Some("Your server has not proven any domain to this one"),
+            Self::Unsolicited => Some("Nobody has asked for this answer"),
             Self::UnauthenticatedBytes => Some("Too much data before authentication"),
             Self::Xml(XmlError::HeaderDeclarations) => {
                 Some("The stream header declares too many or too long namespaces")
@@ -177,7 +207,10 @@ impl Violation {
             | Self::Shutdown => true,
             Self::BindRetries
             | Self::Bug
+            | Self::DomainsChanged
             | Self::Evicted
+            | Self::FromUnproven
+            | Self::FromUnusable
             | Self::HandledTooHigh(_)
             | Self::NotAStream
             | Self::HostUnknown
@@ -186,15 +219,19 @@ impl Violation {
             | Self::Namespace
             | Self::NothingOffered
             | Self::Peer(_)
-            | Self::Unsolicited
+            | Self::QuestionWithoutId
             | Self::QueueFull
             | Self::SaslFailures
             | Self::Store
             | Self::StreamElement
             | Self::StanzaBeforeAuthentication
+            | Self::StanzaBeforeProof
+            | Self::StanzaUnaddressed
             | Self::Timeout
             | Self::ToMissing
             | Self::ToChanged
+            | Self::ToUnproven
+            | Self::Unsolicited
             | Self::UnauthenticatedBytes
             | Self::UnsupportedElement
             | Self::Version

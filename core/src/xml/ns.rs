@@ -64,7 +64,7 @@ namespaces! {
     DataValidation = "http://jabber.org/protocol/xdata-validate";
     /// XEP-0203.
     Delay = "urn:xmpp:delay";
-    /// XEP-0220 §2.
+    /// XEP-0220 §2.4.1.
     Dialback = "jabber:server:dialback";
     /// XEP-0220 §2.4.2.
     DialbackFeature = "urn:xmpp:features:dialback";

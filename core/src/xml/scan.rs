@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::item::{Around, Empty, Form, Found, Item, Kind};
 use super::scope::Context;
 use super::{Content, Element, Ns, XmlError, chars, head, rewrite};
-use crate::limits::Limits;
+use crate::limits::{Limits, S2S_STANZA_BYTES, S2S_UNPROVEN_ELEMENT_BYTES};
 use crate::work;
 
 /// The bounds of one scanner; exceeding one is an error at the byte that exceeds it.
@@ -41,6 +41,25 @@ impl ScanLimits {
         Self {
             element_bytes: limits.unauthenticated_element_bytes,
             depth: limits.unauthenticated_depth,
+            ..Self::client(limits)
+        }
+    }
+
+    /// What a server may send before it has proven any domain.
+    #[must_use]
+    pub const fn unproven(limits: &Limits) -> Self {
+        Self {
+            element_bytes: S2S_UNPROVEN_ELEMENT_BYTES,
+            depth: limits.unauthenticated_depth,
+            ..Self::client(limits)
+        }
+    }
+
+    /// What it may send then.
+    #[must_use]
+    pub const fn server(limits: &Limits) -> Self {
+        Self {
+            element_bytes: S2S_STANZA_BYTES,
             ..Self::client(limits)
         }
     }

@@ -428,6 +428,7 @@ impl Simulation {
                 | Note::LinkProven { .. }
                 | Note::KeysMissing { .. }
                 | Note::NothingOffered { .. }
+                | Note::PeerJudged { .. }
                 | Note::Resumed { .. }
                 | Note::SignInCutOff { .. }
                 | Note::SignInFailed { .. }

@@ -226,6 +226,7 @@ impl World {
             | Note::LinkProven { .. }
             | Note::KeysMissing { .. }
             | Note::NothingOffered { .. }
+            | Note::PeerJudged { .. }
             | Note::SignInCutOff { .. }
             | Note::SignInFailed { .. }
             | Note::Unkept { .. } => {}

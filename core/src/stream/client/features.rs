@@ -128,7 +128,7 @@ fn write_mechanisms(w: &mut Writer<'_>, offer: &Offer) {
 
 /// XEP-0478 §3.1. Silence for so long ends a stream under negotiation, which has no longer in all; in a session it makes us write a
 /// space, to find out whether anybody is there.
-fn write_limits(w: &mut Writer<'_>, max_bytes: u32, idle: Duration) {
+pub(in crate::stream) fn write_limits(w: &mut Writer<'_>, max_bytes: u32, idle: Duration) {
     w.open("limits").attribute("xmlns", Ns::Limits.uri());
     w.leaf("max-bytes", &max_bytes.to_string());
     w.leaf("idle-seconds", &idle.as_secs().to_string()).close();

@@ -12,8 +12,9 @@ mod signin;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-pub(super) use features::transport;
+pub(super) use features::{transport, write_limits};
 pub(super) use negotiate::misplaced;
+pub(super) use signin::decode;
 
 use self::registration::{Made, Registering};
 use super::deadline::Deadline;

@@ -365,11 +365,8 @@ impl Stream {
             State::Client(Client::Negotiate(negotiation)) => {
                 negotiation.failures.are_enough(&cx.config.limits)
             }
-            State::Client(_)
-            | State::Server(_)
-            | State::Outgoing(_)
-            | State::Closing(_)
-            | State::Closed => false,
+            State::Server(server) => server.has_failed_enough(),
+            State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => false,
         }
     }
 }
@@ -402,7 +399,7 @@ fn provider(config: &Config, negotiation: &Negotiation) -> Provider {
 }
 
 /// RFC 6120 §6.4.2: nothing, `=` for nothing in particular, or strict base64 (§6.3.5).
-fn decode(text: &str) -> Result<Option<Vec<u8>>, Failure> {
+pub(in crate::stream) fn decode(text: &str) -> Result<Option<Vec<u8>>, Failure> {
     match text {
         "" => Ok(None),
         "=" => Ok(Some(Vec::new())),

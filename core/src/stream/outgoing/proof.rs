@@ -418,7 +418,7 @@ impl Stream {
     }
 
     /// Closes a stream of ours in order: nothing more is said on it.
-    pub(crate) fn finish(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn finish_link(&mut self, cx: &mut Cx<'_>) {
         if matches!(self.state, State::Outgoing(_)) {
             cx.say(|out| out.extend_from_slice(crate::stream::close::CLOSING_TAG));
             self.forget_input();

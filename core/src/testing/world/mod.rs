@@ -34,8 +34,8 @@ use crate::envelope::placement::Placement;
 use crate::jid::BareJid;
 use crate::port::{
     CertificateNames, Chain, ClientCertificate, Closed, Command, CommandId, CommandResult, ConnId,
-    Input, Listener, Lookup, NameConstraints, Note, Opening, Resolved, ServerCertificate, Standing,
-    TlsVersion, Verdict,
+    Input, Listener, Lookup, NameConstraints, Note, Opening, Protocol, Resolved, ServerCertificate,
+    Standing, TlsVersion, Verdict,
 };
 use crate::sasl::{CREDENTIALS, Tombstones};
 use crate::secret::Secret;
@@ -119,7 +119,7 @@ pub struct World {
     pub tls: TlsVersion,
     /// Which certificate clients show in them.
     pub client: Option<Box<ClientCertificate>>,
-    /// Which certificate servers show in them to which shards connect.
+    /// Which certificate servers show in them, those to which shards connect and those that connect.
     pub server: Option<Box<ServerCertificate>>,
     /// How many envelopes wait on the way from one shard to another; one more comes back as undeliverable.
     pub lane_capacity: usize,
@@ -306,15 +306,24 @@ impl World {
 
     /// A client at this address connects to this shard.
     pub fn connect_from(&mut self, address: IpAddr, shard: usize, opening: Opening) -> Peer {
+        self.connect_at(address, shard, Listener::of_clients(opening))
+    }
+
+    /// A server connects to one of the shards. It shows `server` in its handshake.
+    pub fn connect_server(&mut self, opening: Opening) -> Peer {
+        let shard = self.pipes.len() % self.shards.len();
+        let octet = u8::try_from(self.pipes.len() % 250).unwrap_or(0);
+        let address = IpAddr::V4(Ipv4Addr::new(127, 0, 0, octet));
+        self.connect_at(address, shard, Listener::of_servers(opening))
+    }
+
+    fn connect_at(&mut self, address: IpAddr, shard: usize, listener: Listener) -> Peer {
         let peer = Peer(self.pipes.len());
         let address = SocketAddr::new(address, 40_000);
-        let conn = self.logs[shard].accept(
-            &mut self.shards[shard],
-            self.now,
-            Listener::of_clients(opening),
-            address,
-        );
-        self.pipes.push(Pipe::new((shard, conn), opening));
+        let conn = self.logs[shard].accept(&mut self.shards[shard], self.now, listener, address);
+        let mut pipe = Pipe::new((shard, conn), listener.opening);
+        pipe.origin = Origin::Accepted(listener.protocol);
+        self.pipes.push(pipe);
         self.seats.insert(shard, conn, peer);
         self.undrained.insert(shard);
         peer
@@ -684,8 +693,10 @@ impl World {
         }
         let pipe = &mut self.pipes[peer.0];
         match &pipe.origin {
-            Origin::Accepted => tls.client.clone_from(&self.client),
-            Origin::Opened(_) => tls.server.clone_from(&self.server),
+            Origin::Accepted(Protocol::XmppClient) => tls.client.clone_from(&self.client),
+            Origin::Accepted(Protocol::XmppServer) | Origin::Opened(_) => {
+                tls.server.clone_from(&self.server);
+            }
         }
         if let Some((shard, conn)) = pipe.seat {
             pipe.layer = Layer::Tls;

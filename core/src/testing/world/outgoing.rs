@@ -113,7 +113,7 @@ impl World {
     pub fn asked_of(&self, peer: Peer) -> Option<&TlsClient> {
         match &self.pipes[peer.0].origin {
             Origin::Opened(asked) => asked.as_ref(),
-            Origin::Accepted => None,
+            Origin::Accepted(_) => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::policy::Taking;
 use crate::arena::ArenaKey as _;
-use crate::port::{ConnId, Opening, Standing, TlsClient, TlsInfo, TlsVersion};
+use crate::port::{ConnId, Opening, Protocol, Standing, TlsClient, TlsInfo, TlsVersion};
 use crate::sasl::ChannelBindings;
 
 /// About what one read brings.
@@ -56,8 +56,8 @@ pub(super) struct Pipe {
 /// Who wanted the connection.
 #[derive(Debug)]
 pub(super) enum Origin {
-    /// Whoever is at the other end.
-    Accepted,
+    /// Whoever is at the other end: a client, or a server.
+    Accepted(Protocol),
     /// The shard; and with whom it wanted TLS.
     Opened(Option<TlsClient>),
 }
@@ -106,7 +106,7 @@ impl Pipe {
             taking: Taking::All,
             received: Vec::new(),
             ended: None,
-            origin: Origin::Accepted,
+            origin: Origin::Accepted(Protocol::XmppClient),
             link: None,
         }
     }

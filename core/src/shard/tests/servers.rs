@@ -1,0 +1,327 @@
+//! Servers that connect: what reaches accounts, what is noted, who may stay, and that nothing is left.
+
+use alloc::borrow::ToOwned as _;
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::stage::{Stage, config};
+use crate::archive::Policy;
+use crate::config::{Config, Host, TlsAvailable};
+use crate::federation::{
+    AllowEncryption, Allowed, Outcome, PolicyOptions, RequireEncryption, Rules, SecureAuth,
+    Unverified, Verified,
+};
+use crate::limits::{S2S_IDLE, S2S_REFUSED_FOR};
+use crate::port::{
+    CertificateName, CertificateNames, Chain, CloseReason, NameConstraints, Note, Opening,
+    ServerCertificate, Standing, Verdict,
+};
+use crate::testing::{Ended, Peer, World};
+use crate::time::UnixTime;
+
+const HEADER: &str = "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' \
+     xmlns:stream='http://etherx.jabber.org/streams' from='a.example' to='localhost' version='1.0'>";
+const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
+
+fn open_config(shards: u16) -> Config {
+    let mut config = config(Policy::Always, shards);
+    for Host::Accounts(host) in config.hosts.values_mut() {
+        host.tls = TlsAvailable::Yes;
+    }
+    config.federation.rules = Rules::new(PolicyOptions {
+        allow_encryption: AllowEncryption::Yes,
+        require_encryption: RequireEncryption::Yes,
+        secure_auth: SecureAuth::No,
+        secure_domains: BTreeSet::new(),
+        insecure_domains: BTreeSet::new(),
+        allowed: Allowed::All,
+        refused: BTreeSet::new(),
+    })
+    .unwrap();
+    config
+}
+
+/// Servers that connect show a certificate for `a.example`.
+fn stage(shards: u16) -> Stage {
+    let mut world = World::new(open_config(shards));
+    world.server = Some(Box::new(ServerCertificate {
+        verdict: Verdict::Good,
+        chain: Chain::Valid {
+            until: UnixTime(1_900_000_000_000),
+        },
+        names: CertificateNames {
+            each: [CertificateName::Dns("a.example".into())].into(),
+            constraints: NameConstraints::None,
+        },
+        fingerprint: [1; 32],
+    }));
+    Stage { world }
+}
+
+impl Stage {
+    fn server_says(&mut self, peer: Peer, words: &str) -> String {
+        self.write(peer, words);
+        self.world.run();
+        self.heard(peer)
+    }
+
+    /// A server that has TLS and our features.
+    fn server(&mut self) -> Peer {
+        let peer = self.world.connect_server(Opening::Tls);
+        self.world.secure(peer);
+        self.server_says(peer, HEADER);
+        peer
+    }
+
+    /// `a.example`, by EXTERNAL.
+    fn proven(&mut self) -> Peer {
+        let peer = self.server();
+        for words in [AUTH, HEADER] {
+            self.server_says(peer, words);
+        }
+        peer
+    }
+
+    /// What is noted of servers, and of ends.
+    fn noted(&mut self) -> Vec<String> {
+        let notes = core::mem::take(&mut self.world.notes);
+        notes.iter().filter_map(in_words).collect()
+    }
+}
+
+fn in_words(note: &Note) -> Option<String> {
+    match note {
+        Note::PeerJudged { judged, .. } => Some(format!(
+            "{} to {}: {:?}",
+            judged.theirs.as_str(),
+            judged.ours.as_str(),
+            judged.outcome
+        )),
+        Note::Closed {
+            account, reason, ..
+        } => {
+            let account = account
+                .as_ref()
+                .map_or("nobody", |account| account.as_str());
+            Some(match reason {
+                CloseReason::Judged(error) => format!("{account} judged: {}", error.condition),
+                CloseReason::Failed(error) => format!("{account} failed: {}", error.condition),
+                CloseReason::Dismissed(error) => {
+                    format!("{account} dismissed: {}", error.condition)
+                }
+                CloseReason::Ended => format!("{account} ended"),
+                CloseReason::Unheard => "unheard".to_owned(),
+                CloseReason::Unresponsive | CloseReason::StarttlsRefused => format!("{reason:?}"),
+            })
+        }
+        Note::Bug(what) => panic!("{what}"),
+        _ => None,
+    }
+}
+
+#[test]
+fn what_a_proven_server_says_reaches_accounts_on_every_shard() {
+    for shards in 1..4 {
+        let mut stage = stage(shards);
+        let peer = stage.proven();
+        for shard in 0..usize::from(shards) {
+            let account = stage.account(shard, 0);
+            let juliet = stage.available(&account, "balcony");
+            let from = "romeo@a.example/x";
+            stage.server_says(
+                peer,
+                &format!(
+                    "<message from='{from}' to='{account}' type='chat'><body>soft</body></message>\
+                     <iq type='get' id='v' from='{from}' to='{account}/balcony'>\
+                     <query xmlns='jabber:iq:version'/></iq>\
+                     <presence from='romeo@a.example' to='{account}' type='subscribe'/>"
+                ),
+            );
+            let heard = stage.heard(juliet);
+            for part in [
+                "<body>soft</body>",
+                "<query xmlns='jabber:iq:version'/>",
+                "type='subscribe'",
+                "from='romeo@a.example/x'",
+                "from='romeo@a.example'",
+            ] {
+                assert!(heard.contains(part), "{part}: {heard}");
+            }
+        }
+        assert_eq!(
+            stage.heard(peer),
+            "",
+            "nothing of ours goes on their stream"
+        );
+        stage.no_bugs();
+    }
+}
+
+#[test]
+fn a_message_waits_for_who_is_away_and_a_contact_is_kept() {
+    let mut stage = stage(1);
+    let account = stage.account(0, 0);
+    let peer = stage.proven();
+    stage.server_says(
+        peer,
+        &format!(
+            "<presence from='romeo@a.example' to='{account}' type='subscribe'/>\
+             <message from='romeo@a.example/x' to='{account}' type='chat'><body>later</body></message>"
+        ),
+    );
+    let juliet = stage.session(&account, "balcony", super::stage::Counts::No);
+    let heard = stage.server_says(juliet, "<presence/>");
+    assert!(heard.contains("<body>later</body>"), "{heard}");
+    assert!(heard.contains("type='subscribe'"), "{heard}");
+    // She agrees, and what he does from now on counts.
+    stage.server_says(
+        juliet,
+        "<presence to='romeo@a.example' type='subscribed'/><presence to='romeo@a.example' type='subscribe'/>",
+    );
+    stage.server_says(
+        peer,
+        &format!(
+            "<presence from='romeo@a.example' to='{account}' type='subscribed'/>\
+             <presence from='romeo@a.example/x' to='{account}'><show>away</show></presence>\
+             <presence from='romeo@a.example' to='{account}' type='probe'/>"
+        ),
+    );
+    let heard = stage.heard(juliet);
+    assert!(heard.contains("<show>away</show>"), "{heard}");
+    stage.no_bugs();
+}
+
+#[test]
+fn who_has_proven_something_keeps_its_place() {
+    let mut stage = stage(1);
+    let stranger = stage.server();
+    assert_eq!(stage.world.standing(stranger), Standing::Stranger);
+    stage.world.evict(stranger);
+    assert_eq!(stage.world.ended(stranger), Some(Ended::Closed));
+    let peer = stage.proven();
+    assert_eq!(stage.world.standing(peer), Standing::Member);
+    stage.world.evict(peer);
+    assert_eq!(stage.world.ended(peer), None);
+    // At its end it has none any more.
+    let heard = stage.server_says(peer, "<message from='b.example' to='localhost'/>");
+    assert!(heard.contains("<invalid-from "), "{heard}");
+    assert_eq!(stage.world.standing(peer), Standing::Stranger);
+    assert_eq!(
+        stage.noted(),
+        [
+            "a.example failed: resource-constraint",
+            "a.example to localhost: Certificate",
+            "a.example failed: invalid-from",
+        ]
+    );
+}
+
+#[test]
+fn each_outcome_is_noted_once() {
+    let mut stage = stage(1);
+    let peer = stage.server();
+    // The stand-in of links knows nobody.
+    let heard = stage.server_says(
+        peer,
+        "<db:result from='b.example' to='localhost'>x</db:result>",
+    );
+    assert!(heard.contains("<remote-server-not-found "), "{heard}");
+    let nobody = Outcome::Unproven(Verified::Unknown(Unverified::NotFound));
+    assert_eq!(
+        stage.noted(),
+        [format!("b.example to localhost: {nobody:?}")]
+    );
+    let heard = stage.server_says(
+        peer,
+        "<db:result from='localhost' to='localhost'>x</db:result>",
+    );
+    assert!(heard.contains("<policy-violation "), "{heard}");
+    assert_eq!(
+        stage.noted(),
+        [
+            "localhost to localhost: Refused",
+            "a.example judged: policy-violation"
+        ]
+    );
+    // Signing in by another name, until it is enough.
+    let peer = stage.server();
+    let auth = AUTH
+        .replace('=', "=")
+        .replace(">=<", ">Yi5leGFtcGxl<")
+        .repeat(3);
+    let heard = stage.server_says(peer, &auth);
+    assert_eq!(heard.matches("<invalid-authzid/>").count(), 3, "{heard}");
+    assert!(heard.contains("<policy-violation "), "{heard}");
+    let failed = "a.example to localhost: NotSignedIn(InvalidAuthzid)";
+    assert_eq!(
+        stage.noted(),
+        [failed, failed, failed, "a.example failed: policy-violation"]
+    );
+}
+
+#[test]
+fn who_says_nothing_leaves_no_line() {
+    for opening in [Opening::Clear, Opening::Tls] {
+        let mut stage = stage(1);
+        let peer = stage.world.connect_server(opening);
+        stage.world.hang_up(peer);
+        stage.world.run();
+        assert_eq!(stage.noted(), ["unheard"]);
+    }
+}
+
+#[test]
+fn a_stream_that_is_silent_for_an_hour_is_closed_in_order() {
+    let mut stage = stage(1);
+    let peer = stage.proven();
+    stage.noted();
+    stage.world.advance(S2S_IDLE);
+    stage.world.run();
+    assert_eq!(stage.heard(peer), "</stream:stream>");
+    assert_eq!(stage.world.standing(peer), Standing::Stranger);
+    assert_eq!(stage.noted(), ["nobody ended"]);
+    assert_eq!(stage.world.ended(peer), None);
+    stage.server_says(peer, "</stream:stream>");
+    assert_eq!(stage.world.ended(peer), Some(Ended::Closed));
+}
+
+#[test]
+fn a_stop_and_a_host_that_goes_end_streams() {
+    let mut stage = stage(1);
+    let peer = stage.proven();
+    stage.noted();
+    let mut without = open_config(1);
+    without.hosts.clear();
+    stage.world.reload(without);
+    let heard = stage.heard(peer);
+    assert!(heard.contains("<host-gone "), "{heard}");
+    assert_eq!(stage.noted(), ["a.example dismissed: host-gone"]);
+    let mut stage = self::stage(1);
+    let peer = stage.proven();
+    stage.world.shut_down();
+    let heard = stage.heard(peer);
+    assert!(heard.contains("<system-shutdown "), "{heard}");
+}
+
+#[test]
+fn nothing_is_left_of_servers_that_were_there() {
+    let mut stage = stage(2);
+    let before = stage.world.residue();
+    let peers: Vec<_> = (0..4).map(|_| stage.proven()).collect();
+    let claims = stage.server();
+    stage.server_says(
+        claims,
+        "<db:result from='b.example' to='localhost'>x</db:result>",
+    );
+    for peer in peers.into_iter().chain([claims]) {
+        stage.world.hang_up(peer);
+    }
+    stage.world.run();
+    // That there is no such server is known for a while.
+    stage.world.advance(S2S_REFUSED_FOR);
+    assert_eq!(stage.world.residue(), before);
+    stage.no_bugs();
+}

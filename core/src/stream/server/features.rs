@@ -1,0 +1,44 @@
+//! What another server's headers are answered with: stream features (RFC 6120 §4.3.2).
+
+use crate::federation::{Method, Offer};
+use crate::limits::{S2S_IDLE, S2S_STANZA_BYTES, S2S_UNPROVEN_ELEMENT_BYTES};
+use crate::port::Starttls;
+use crate::stream::client::write_limits;
+use crate::stream::{Cx, Stream};
+use crate::xml::{Ns, Writer};
+
+impl Stream {
+    /// What policy lets there be.
+    pub(super) fn write_server_features(cx: &mut Cx<'_>, offer: &Offer) {
+        // `Choice:` the bounds of who has proven a domain, where one can be proven by dialback: no features follow that, and a stanza
+        // that would be too large before it is refused then for another reason.
+        let (max, idle) = match offer.dialback {
+            Method::Offered => (S2S_STANZA_BYTES, S2S_IDLE),
+            Method::Absent => (S2S_UNPROVEN_ELEMENT_BYTES, cx.config.limits.until_tls),
+        };
+        cx.say(|out| {
+            let mut w = Writer::new(out);
+            w.open("stream:features");
+            if let Some(starttls) = offer.starttls {
+                w.open("starttls").attribute("xmlns", Ns::Tls.uri());
+                if starttls == Starttls::Required {
+                    w.open("required").close();
+                }
+                w.close();
+            }
+            if offer.external == Method::Offered {
+                w.open("mechanisms").attribute("xmlns", Ns::Sasl.uri());
+                w.leaf("mechanism", "EXTERNAL").close();
+            }
+            // Bidirectional streams (XEP-0288) and stream management (XEP-0198) would be offered here.
+            if offer.dialback == Method::Offered {
+                // XEP-0220 §2.4.2.
+                let xmlns = Ns::DialbackFeature.uri();
+                w.open("dialback").attribute("xmlns", xmlns);
+                w.open("errors").close().close();
+            }
+            write_limits(&mut w, max, idle);
+            w.close();
+        });
+    }
+}

@@ -1,0 +1,65 @@
+//! Stanzas of another server: of domains that it has proven, to those it has proven itself to (RFC 6120 §8.1.1.2, §8.1.2.2).
+
+use alloc::sync::Arc;
+
+use super::{Talk, open};
+use crate::jid::Jid;
+use crate::stanza::{ParseError, Stanza};
+use crate::stream::{Cx, Event, Stream, Violation};
+use crate::xml::Element;
+
+impl Stream {
+    pub(super) fn on_peer_stanza(
+        &mut self,
+        cx: &mut Cx<'_>,
+        talk: Talk,
+        element: Element,
+    ) -> Option<Event> {
+        let sender = talk.sender(cx, &element);
+        self.state = open(talk);
+        let from = match sender {
+            Ok(from) => from,
+            Err(violation) => return Some(self.fail(cx, violation)),
+        };
+        match Stanza::parse(element, self.lang.as_ref()) {
+            Ok(mut stanza) => {
+                stanza.set_from(from);
+                Some(Event::Remote(Arc::new(stanza)))
+            }
+            Err(ParseError::Refuse(mut stanza, condition)) => {
+                stanza.set_from(from);
+                Some(Event::RemoteRefused(stanza.refusal(condition, None)))
+            }
+            Err(ParseError::NotAStanza) => Some(self.bug(cx, "a stanza that is none")),
+        }
+    }
+}
+
+impl Talk {
+    /// Who sent a stanza, if this server may send it.
+    fn sender(&self, cx: &Cx<'_>, element: &Element) -> Result<Jid, Violation> {
+        if self.pairs.is_empty() {
+            return Err(Violation::StanzaBeforeProof);
+        }
+        let address = |name| {
+            let value = element.attribute(name);
+            let jid = value.and_then(|value| Jid::parse(&value).ok());
+            jid.ok_or(Violation::StanzaUnaddressed)
+        };
+        let (from, to) = (address("from")?, address("to")?);
+        let mut proven = self
+            .pairs
+            .iter()
+            .filter(|pair| pair.theirs.as_str() == from.domain())
+            .peekable();
+        if proven.peek().is_none() {
+            return Err(Violation::FromUnproven);
+        }
+        // A reload may have taken it away.
+        let is_to = proven.any(|pair| pair.ours.as_str() == to.domain());
+        match is_to && cx.config.hosts.contains_key(to.domain()) {
+            true => Ok(from),
+            false => Err(Violation::ToUnproven),
+        }
+    }
+}
