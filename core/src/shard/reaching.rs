@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::connections::Role;
 use super::{OTHER_QUESTION, Shard};
 use crate::due::Due;
-use crate::federation::{Round, RoundKey, Step, roll};
+use crate::federation::{Places, Round, RoundKey, Step, roll};
 use crate::jid::Domain;
 use crate::limits::REACHES;
 use crate::port::{
@@ -43,7 +43,11 @@ impl Shard {
         if self.reaches.len() >= REACHES {
             return self.reply(now, by, Err(CommandError::Reaching));
         }
-        let (round, steps) = Round::begin(now.mono, &domain, service);
+        let places = match service {
+            Protocol::XmppClient => Places::Any,
+            Protocol::XmppServer => self.config.federation.places(),
+        };
+        let (round, steps) = Round::begin(now.mono, &domain, service, places);
         let key = self.reaches.insert(Reaching {
             by,
             domain,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use spondee_core::port::{Command, Protocol};
+use spondee_core::port::{Command, Protocol, RefusedPlace};
 
 use super::Console;
 use super::args::{Form, Whom};
@@ -142,6 +142,7 @@ fn became(outcome: &Became) -> String {
             "something came in the clear where TLS was to begin, and was not believed".to_owned()
         }
         Became::Refused(error) => format!("it will not have us: {}", condition(error)),
+        Became::RefusedPlace(whose) => format!("not tried: {}", RefusedPlace::from(*whose)),
         Became::StarttlsRefused => "it offers TLS and then refuses it".to_owned(),
         Became::TimedOut(awaited) => format!("{} did not come in time", awaited_words(*awaited)),
         Became::TlsFailed => "TLS failed".to_owned(),
