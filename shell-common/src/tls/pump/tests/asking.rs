@@ -79,7 +79,11 @@ fn first_flight(pump: &mut Pump) -> Vec<u8> {
 }
 
 /// What the two of ours know of each other, who asks first; or what is wrong, and for whom.
-fn meet(ours: &mut Pump, theirs: &mut Pump, piece: usize) -> Result<[TlsInfo; 2], String> {
+pub(super) fn meet(
+    ours: &mut Pump,
+    theirs: &mut Pump,
+    piece: usize,
+) -> Result<[TlsInfo; 2], String> {
     let mut flight = first_flight(ours);
     let (mut asking, mut asked) = (None, None);
     for _ in 0..6 {
