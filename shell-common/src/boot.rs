@@ -83,7 +83,7 @@ pub fn boot(mut settings: Settings, file: Option<PathBuf>) -> Result<Booted, Str
         tracing::error!("{fault}");
     }
     let tls = Arc::new(certificates.tls);
-    let outgoing = Outgoing::of_system()?;
+    let outgoing = Outgoing::by(settings.s2s_ca_file.as_deref())?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Booted {
         config: Arc::new(settings.config.clone()),

@@ -11,9 +11,9 @@ use std::path::Path;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use spondee_core::port::{Listener, Opening};
+use spondee_core::port::Listener;
 
-use crate::config::Listen;
+use crate::config::{Listen, Ports};
 use crate::limits::shell::UNSENT_BYTES;
 use crate::remedy::explain;
 
@@ -141,13 +141,9 @@ impl Faults {
 /// What the system said and what to do about it.
 fn advice(listen: Listen, error: &io::Error) -> String {
     let port = listen.address.port();
-    let (ports, interfaces) = match listen.listener.opening {
-        Opening::Clear => ("`c2s_ports`", "`interfaces` or `c2s_interfaces`"),
-        Opening::Tls => (
-            "`c2s_direct_tls_ports`",
-            "`interfaces` or `c2s_direct_tls_interfaces`",
-        ),
-    };
+    let options = Ports::of(listen.listener);
+    let ports = format!("`{}`", options.ports);
+    let interfaces = format!("`interfaces` or `{}`", options.interfaces);
     match Errno::from_io_error(error) {
         Some(Errno::ADDRINUSE) => format!(
             "another program listens there; `ss -ltnp 'sport = :{port}'`, as root, shows which: stop it, or set another port in \

@@ -9,13 +9,14 @@ use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use smol::net::TcpStream;
 use spondee_smol::{BareJid, Server, Settings};
 
-/// As the file of configuration would say it. On loopback, and only there, this example does without TLS.
+/// As the file of configuration would say it. On loopback, and only there, this example does without TLS, and without other servers.
 const CONFIGURATION: &str = r#"
 data_directory = "data"
 c2s_interfaces = ["127.0.0.1"]
 c2s_ports = [5222]
 c2s_direct_tls_ports = []
 c2s_require_encryption = false
+s2s_allowed_domains = []
 allow_unencrypted_plain_auth = true
 
 [host."localhost"]

@@ -30,7 +30,7 @@ impl Scratch {
     /// Of a server on free ports.
     fn settings(&self) -> Settings {
         let text = "data_directory = \"data\"\nc2s_interfaces = [\"127.0.0.1\"]\nc2s_ports = [5222]\n\
-                    c2s_direct_tls_ports = []\nc2s_require_encryption = false\n[host.\"localhost\"]\n";
+                    c2s_direct_tls_ports = []\nc2s_require_encryption = false\ns2s_allowed_domains = []\n[host.\"localhost\"]\n";
         let file = self.0.join("spondee.toml");
         let mut settings = Settings::parse(text, &file, &self.0).unwrap();
         for listen in &mut settings.listen {

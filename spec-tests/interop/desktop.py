@@ -72,6 +72,7 @@ certificates = {json.dumps(str(stage / "certs"))}
 interfaces = ["127.0.0.1"]
 c2s_ports = [5222]
 c2s_direct_tls_ports = [5223]
+s2s_allowed_domains = []
 threads = 2
 [host."localhost"]
 """)

@@ -161,9 +161,15 @@ impl Server {
             true => "",
             false => "threads = 2",
         };
+        // It talks to no other server unless it is told so: none shall be looked for, and there is one port 5269.
+        let isolated: String = ["s2s_ports", "s2s_allowed_domains"]
+            .into_iter()
+            .filter(|option| !options.contains(option))
+            .map(|option| format!("{option} = []\n"))
+            .collect();
         fs::write(
             &config,
-            format!("{threads}\n{options}\n{text}{host_options}"),
+            format!("{threads}\n{isolated}{options}\n{text}{host_options}"),
         )
         .map_err(fault)?;
         Ok(Stopped {

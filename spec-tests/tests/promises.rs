@@ -330,15 +330,10 @@ fn data_that_others_can_reach_is_not_served() {
     stopped.begin(command).unwrap();
 }
 
-/// Nobody is to believe that other servers are verified, or that a database is used, because the configuration says so.
+/// Nobody is to believe that DANE or a database is used, because the configuration says so.
 #[test]
 fn options_of_what_is_not_there_yet_are_refused_and_not_passed_over() {
     for option in [
-        "s2s_require_encryption = true",
-        "s2s_secure_auth = true",
-        "s2s_secure_domains = [\"jabber.org\"]",
-        "s2s_insecure_domains = [\"gmail.com\"]",
-        "dialback_secret = \"secret\"",
         "use_dane = true",
         "sql = { driver = \"PostgreSQL\", password = \"secret\" }",
     ] {

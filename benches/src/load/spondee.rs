@@ -222,6 +222,8 @@ impl Target for Spondee {
              interfaces = [\"127.0.0.1\"]\n\
              c2s_ports = [{}]\n\
              c2s_direct_tls_ports = []\n\
+             s2s_ports = []\n\
+             s2s_allowed_domains = []\n\
              c2s_require_encryption = {encryption}\n\
              threads = {}\n\
              # ejabberd's default, and all that Prosody does where it keeps passwords.\n\

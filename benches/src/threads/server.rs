@@ -276,6 +276,8 @@ fn settings(directory: &Path, shards: u16) -> Result<Settings, String> {
          certificates = {certificates:?}\n\
          interfaces = [\"127.0.0.1\"]\n\
          c2s_require_encryption = false\n\
+         s2s_ports = []\n\
+         s2s_allowed_domains = []\n\
          threads = {shards}\n\
          [host.\"{HOST}\"]\n\
          default_archive_policy = \"never\"\n"

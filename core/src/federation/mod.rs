@@ -11,6 +11,7 @@ mod facts;
 mod key;
 mod names;
 mod options;
+mod places;
 mod policy;
 mod race;
 mod round;
@@ -30,6 +31,7 @@ pub use facts::{
 pub use key::DialbackKeys;
 pub use names::{NameMatch, match_names};
 pub use options::FederationOptions;
+pub use places::{Places, refusal};
 pub use policy::{Condition, Lasting, NextStep, Offer, Verdict, decide};
 pub use round::{Round, Step};
 pub use rule::{Finding, Refusal, Rule, Saw};

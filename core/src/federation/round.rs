@@ -6,13 +6,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use super::places::Places;
 use super::policy::Lasting;
 use super::race::Race;
 use super::targets::{addresses_of, in_turn, itself, literal, questions, targets};
 use crate::jid::Domain;
 use crate::limits::{REACH_RECORDS_TOLD, ROUND, ROUND_ADDRESSES, ROUND_CONNECTS};
 use crate::port::{
-    Asked, Attempt, AttemptError, AttemptOutcome, Lookup, Protocol, Resolved, Target, Unreached,
+    Asked, Attempt, AttemptError, AttemptOutcome, Lookup, Protocol, Resolved, Source, Target,
+    Unreached,
 };
 use crate::time::Instant;
 
@@ -22,6 +24,7 @@ pub struct Round {
     /// In A-labels.
     domain: String,
     service: Protocol,
+    places: Places,
     end: Instant,
     asked: Vec<Asked>,
     attempts: Vec<Attempt>,
@@ -58,12 +61,18 @@ pub enum Step {
 }
 
 impl Round {
-    /// Begins.
+    /// Begins. Nobody is looked for but in these places.
     #[must_use]
-    pub fn begin(now: Instant, domain: &Domain, service: Protocol) -> (Self, Vec<Step>) {
+    pub fn begin(
+        now: Instant,
+        domain: &Domain,
+        service: Protocol,
+        places: Places,
+    ) -> (Self, Vec<Step>) {
         let mut round = Self {
             domain: domain.to_ascii().into_owned(),
             service,
+            places,
             end: now + ROUND,
             asked: Vec::new(),
             attempts: Vec::new(),
@@ -74,7 +83,8 @@ impl Round {
             // RFC 6120 §3.2: an address is its own place.
             Some(address) => {
                 let target = itself(&round.domain, service);
-                round.race(now, target, &[address])
+                // A stranger may have named it.
+                round.race(now, target, &[address], Source::Dns)
             }
             None => questions(&round.domain, service)
                 .map(|lookup| round.ask(lookup))
@@ -169,8 +179,8 @@ impl Round {
     fn race_to(&mut self, now: Instant, target: Target) -> Vec<Step> {
         let lookup = addresses_of(&target);
         let known = self.asked.iter().find(|asked| asked.lookup == lookup);
-        let addresses = match known.and_then(|asked| asked.outcome.as_ref()) {
-            Some(Resolved::Addresses(addresses, _)) => addresses.clone(),
+        let (addresses, source) = match known.and_then(|asked| asked.outcome.as_ref()) {
+            Some(Resolved::Addresses(addresses, source)) => (addresses.clone(), *source),
             Some(
                 Resolved::Services(_)
                 | Resolved::NoService
@@ -178,16 +188,31 @@ impl Round {
                 | Resolved::NoData
                 | Resolved::Failed(_),
             )
-            | None => Vec::new(),
+            | None => (Vec::new(), Source::Dns),
         };
-        self.race(now, target, &addresses)
+        self.race(now, target, &addresses, source)
     }
 
-    fn race(&mut self, now: Instant, target: Target, addresses: &[IpAddr]) -> Vec<Step> {
-        let port = target.port;
-        let addresses = in_turn(addresses).into_iter().take(ROUND_ADDRESSES);
-        let places = addresses.map(|address| SocketAddr::new(address, port));
-        self.phase = Phase::Race(target, Race::new(now, places));
+    fn race(
+        &mut self,
+        now: Instant,
+        target: Target,
+        addresses: &[IpAddr],
+        source: Source,
+    ) -> Vec<Step> {
+        let mut places = Vec::new();
+        for address in in_turn(addresses).into_iter().take(ROUND_ADDRESSES) {
+            let to = SocketAddr::new(address, target.port);
+            match self.places.refusal(to, source) {
+                None => places.push(to),
+                Some(why) => self.attempts.push(Attempt {
+                    target: target.clone(),
+                    to,
+                    outcome: AttemptOutcome::Failed(AttemptError::RefusedPlace(why)),
+                }),
+            }
+        }
+        self.phase = Phase::Race(target, Race::new(now, places.into_iter()));
         self.run(now)
     }
 
@@ -325,6 +350,7 @@ fn ends(failure: &AttemptError) -> Option<Unreached> {
         | AttemptError::OtherHost(_)
         | AttemptError::Plaintext
         | AttemptError::Refused(_)
+        | AttemptError::RefusedPlace(_)
         | AttemptError::StarttlsRefused
         | AttemptError::TimedOut(_)
         | AttemptError::Tls

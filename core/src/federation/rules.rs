@@ -205,6 +205,15 @@ impl Rules {
         })
     }
 
+    /// Whether nobody may be talked to.
+    #[must_use]
+    pub fn are_isolated(&self) -> bool {
+        match &self.allowed {
+            Allowed::Only(those) => those.is_subset(&self.refused),
+            Allowed::All => false,
+        }
+    }
+
     /// Whether TLS is used.
     #[must_use]
     pub const fn encryption(&self) -> Encryption {

@@ -14,7 +14,7 @@ use crate::jid::Domain;
 use crate::limits::{RACE_DELAY, ROUND, ROUND_CONNECTS, ROUND_TARGETS};
 use crate::port::{
     AttemptError, AttemptOutcome, ConnectError, Lookup, LookupError, Opening, PeerError, Protocol,
-    Resolved, Service, Source, Target, Unreached,
+    RefusedPlace, Resolved, Service, Source, Target, Unreached,
 };
 use crate::time::Instant;
 
@@ -203,9 +203,13 @@ struct Played {
 
 impl Played {
     fn begin(domain: &str) -> Self {
+        Self::begin_in(Places::Any, domain)
+    }
+
+    fn begin_in(places: Places, domain: &str) -> Self {
         let now = Instant(5_000_000);
         let domain = Domain::parse(domain).unwrap();
-        let (round, steps) = Round::begin(now, &domain, Protocol::XmppClient);
+        let (round, steps) = Round::begin(now, &domain, Protocol::XmppClient, places);
         Self { round, now, steps }
     }
 
@@ -335,6 +339,61 @@ fn a_domain_without_addresses_is_told_from_one_that_dns_does_not_tell() {
         played.answer("b.example", outcome);
         assert_eq!(played.steps, [Step::End(why)]);
     }
+}
+
+fn public() -> Places {
+    Places::Public {
+        but: vec!["10.1.0.0/16".parse().unwrap()],
+        own: vec!["192.0.2.1:5222".parse().unwrap()],
+    }
+}
+
+fn refused(why: RefusedPlace) -> AttemptOutcome {
+    AttemptOutcome::Failed(AttemptError::RefusedPlace(why))
+}
+
+#[test]
+fn nobody_knocks_where_no_other_server_is_and_the_report_says_why() {
+    let mut played = Played::begin_in(public(), "a.example");
+    played.answer("_xmpps-client._tcp.a.example", Resolved::NoName);
+    let both = services(&[(1, 0, "b.example"), (2, 0, "c.example")]);
+    played.answer("_xmpp-client._tcp.a.example", both);
+    let mixed = addresses(&["10.2.0.1", "10.1.0.1", "192.0.2.1", "192.0.2.2"]);
+    played.answer("b.example", mixed);
+    assert_eq!(played.steps, [connect(2, "10.1.0.1:5222")]);
+    let outcome = |played: &Played, at| played.round.attempt(at).unwrap().outcome.clone();
+    assert_eq!(outcome(&played, 0), refused(RefusedPlace::Private));
+    assert_eq!(outcome(&played, 1), refused(RefusedPlace::Own));
+    assert_eq!(played.fail(2, REFUSED), [connect(3, "192.0.2.2:5222")]);
+    // Where nothing is left of a target, the next follows at once.
+    assert_eq!(played.fail(3, REFUSED), [ask("c.example")]);
+    played.answer("c.example", addresses(&["127.0.0.1", "::1"]));
+    assert_eq!(played.steps, [Step::End(Unreached::Unsuccessful)]);
+    assert_eq!(outcome(&played, 4), refused(RefusedPlace::Loopback));
+}
+
+#[test]
+fn a_stranger_who_calls_himself_by_an_address_names_no_place_of_ours() {
+    let played = Played::begin_in(public(), "127.0.0.1");
+    assert_eq!(played.steps, [Step::End(Unreached::Unsuccessful)]);
+    let played = Played::begin_in(public(), "192.0.2.7");
+    assert_eq!(played.steps, [connect(0, "192.0.2.7:5222")]);
+}
+
+#[test]
+fn what_the_administrator_says_in_hosts_is_taken() {
+    let mut played = Played::begin_in(public(), "a.example");
+    played.answer("_xmpps-client._tcp.a.example", Resolved::NoName);
+    played.answer(
+        "_xmpp-client._tcp.a.example",
+        services(&[(1, 0, "b.example")]),
+    );
+    let loopback = "127.0.0.1".parse().unwrap();
+    played.answer(
+        "b.example",
+        Resolved::Addresses(vec![loopback], Source::Hosts),
+    );
+    assert_eq!(played.steps, [connect(0, "127.0.0.1:5222")]);
 }
 
 #[test]

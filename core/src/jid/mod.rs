@@ -152,6 +152,16 @@ impl BareJid {
 }
 
 /// The address of an account.
+impl Item for Domain {
+    const WANTED: &'static str = "a list of domains in quotes";
+    const NONE: &'static str =
+        "no domain such as \"example.org\", of which each stands for itself alone";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
 impl Item for BareJid {
     const WANTED: &'static str = "a list of addresses in quotes, such as \"bot@example.org\"";
     const NONE: &'static str = "no account's address such as \"bot@example.org\"";

@@ -100,6 +100,23 @@ pub const SM_ACK_DELAY: RangeInclusive<Duration> =
 /// `csi_queue_size`. More than a thousand do not fit the bytes that there are for them.
 pub const CSI_QUEUE: RangeInclusive<usize> = 1..=1000;
 
+/// `s2s_timeout`. A round that looks for a server has as long; beyond an hour a connection that shows nobody would be kept for nothing.
+pub const S2S_TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_secs(2)..=Duration::from_secs(60 * 60);
+
+/// `s2s_close_timeout`, as for clients.
+pub const S2S_CLOSE_TIMEOUTS: RangeInclusive<Duration> = C2S_CLOSE_TIMEOUT;
+
+/// `s2s_retry_for`. Who hears after more than a day that a message has not arrived has found another way.
+pub const S2S_RETRY_TIMES: RangeInclusive<Duration> =
+    Duration::ZERO..=Duration::from_secs(24 * 60 * 60);
+
+/// `s2s_send_queue_size`. None would be no link; their bytes have a bound of their own (`S2S_QUEUE_BYTES`).
+pub const S2S_SEND_QUEUE_SIZES: RangeInclusive<usize> = 1..=1_000_000;
+
+/// `s2s_stanza_size_limit` in bytes, as for clients.
+pub const S2S_STANZA_SIZES: RangeInclusive<u32> = C2S_STANZA_BYTES;
+
 // Something is left for other tables.
 const _: () = assert!(
     *ROSTER_CONTACTS.end()

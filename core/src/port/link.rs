@@ -47,6 +47,7 @@ impl LinkFailure {
                 | AttemptError::OtherHost(_)
                 | AttemptError::Plaintext
                 | AttemptError::Refused(_)
+                | AttemptError::RefusedPlace(_)
                 | AttemptError::StarttlsRefused
                 | AttemptError::TimedOut(_)
                 | AttemptError::Tls

@@ -29,7 +29,7 @@ pub use network::{
 pub use note::{AccountChange, CloseReason, Note, StreamError};
 pub use reach::{
     Asked, Attempt, AttemptError, AttemptOutcome, Awaited, Feature, Features, PeerError, Reach,
-    Reached, Secured, SecuredBy, Starttls, Target, Unproven, Unreached,
+    Reached, RefusedPlace, Secured, SecuredBy, Starttls, Target, Unproven, Unreached,
 };
 
 use crate::arena::arena_key;

@@ -115,11 +115,11 @@ impl Protocol {
     }
 }
 
-/// What the certificate of a server says that we connected to. The handshake itself is proven: whoever sent it has its key.
+/// What the certificate of a server says. The handshake itself is proven: whoever sent it has its key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServerCertificate {
-    /// Whether an authority that is trusted vouches for it, now and for the name that was asked for.
-    pub verdict: Verdict,
+    /// Whether an authority that is trusted vouches for it, now and for the name that was asked for; `None` where it connected to us.
+    pub verdict: Option<Verdict>,
     /// The same among servers, whoever it is for: `federation::match_names` says that.
     pub chain: Chain,
     /// Whom it names.

@@ -83,6 +83,8 @@ pub enum AttemptError {
     Policy(Refusal),
     /// The peer ended the stream with this error.
     Refused(PeerError),
+    /// No other server is looked for there, so no connection was begun.
+    RefusedPlace(RefusedPlace),
     /// The peer offers TLS and says `<failure/>` to who wants it (RFC 6120 §5.4.2.2).
     StarttlsRefused,
     /// This was waited for too long.
@@ -102,6 +104,27 @@ pub enum Unproven {
     Invalid,
     /// It could not ask, or would not.
     Error(PeerError),
+}
+
+/// Whose an address is at which no other server is looked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RefusedPlace {
+    /// We listen there ourselves.
+    Own,
+    /// This machine's alone.
+    Loopback,
+    /// A private network's (10.0.0.0/8, fc00::/7 and their like).
+    Private,
+    /// A provider's, for its customers (100.64.0.0/10).
+    Shared,
+    /// One link's.
+    LinkLocal,
+    /// Nobody's.
+    Unspecified,
+    /// Of many.
+    Multicast,
+    /// Of all on a network.
+    Broadcast,
 }
 
 /// What is waited for from a peer that we connect to.

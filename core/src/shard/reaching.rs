@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::connections::Role;
 use super::{OTHER_QUESTION, Shard};
 use crate::due::Due;
-use crate::federation::{Round, RoundKey, Step, roll};
+use crate::federation::{Places, Round, RoundKey, Step, roll};
 use crate::jid::Domain;
 use crate::limits::REACHES;
 use crate::link::RemoteKey;
@@ -69,7 +69,11 @@ impl Shard {
         if self.reaches.iter().filter(of_requesters).count() >= REACHES {
             return self.reply(now, by, Err(CommandError::Reaching));
         }
-        let (round, steps) = Round::begin(now.mono, &domain, service);
+        let places = match service {
+            Protocol::XmppClient => Places::Any,
+            Protocol::XmppServer => self.config.federation.places(),
+        };
+        let (round, steps) = Round::begin(now.mono, &domain, service, places);
         let reaching = Reaching::new(By::Requester(by), domain, service, round);
         let key = self.reaches.insert(reaching);
         self.step(now, key, steps);

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,12 +104,10 @@ impl Reload {
         certificates.log();
         // Before the core hears of it: who asks in between is answered by the new one.
         let unasked = self.directories.replace(&settings.directories);
+        let untrusted = self.trust(settings.s2s_ca_file.as_deref());
         let mut reloaded = self.take(settings, certificates);
         reloaded.faults.extend(unasked);
-        if let Err(error) = self.outgoing.read_again() {
-            let fault = format!("whom this machine trusts could not be read again: {error}");
-            reloaded.faults.push(fault);
-        }
+        reloaded.faults.extend(untrusted);
         Ok(reloaded)
     }
 
@@ -142,6 +140,17 @@ impl Reload {
             );
         }
         Some(reloaded)
+    }
+
+    /// Reads again who is trusted with saying who other servers are. Gives back why those of before go on to be.
+    fn trust(&self, file: Option<&Path>) -> Option<String> {
+        let error = self.outgoing.read_again(file).err()?;
+        Some(match file {
+            Some(_) => format!(
+                "`s2s_ca_file`: {error}; those that were trusted before with saying who other servers are go on to be"
+            ),
+            None => format!("whom this machine trusts could not be read again: {error}"),
+        })
     }
 
     fn settle(&self, settings: &mut Settings) -> Certificates {

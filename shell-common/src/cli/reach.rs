@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use spondee_core::port::{Command, Protocol};
+use spondee_core::port::{Command, Protocol, RefusedPlace};
 
 use super::Console;
 use super::args::{Form, Whom};
@@ -145,6 +145,7 @@ fn became(outcome: &Became) -> String {
         Became::Policy(why) => format!("refused by us: {why}"),
         Became::Unproven(error) => format!("it does not believe who we are: {}", condition(error)),
         Became::Refused(error) => format!("it will not have us: {}", condition(error)),
+        Became::RefusedPlace(whose) => format!("not tried: {}", RefusedPlace::from(*whose)),
         Became::StarttlsRefused => "it offers TLS and then refuses it".to_owned(),
         Became::TimedOut(awaited) => format!("{} did not come in time", awaited_words(*awaited)),
         Became::TlsFailed => "TLS failed".to_owned(),

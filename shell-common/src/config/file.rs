@@ -74,7 +74,7 @@ fn settings(table: &DeTable<'_>, places: &Places, faults: &mut Faults<'_>) -> Se
         warnings.clear();
     }
     Settings {
-        config: core_config(hosts, server.limits, server.threads),
+        config: core_config(hosts, server.limits, server.federation, server.threads),
         listen: server.listen,
         data_directory: base.join(server.data_directory),
         certificates: base.join(server.certificates),
@@ -82,6 +82,7 @@ fn settings(table: &DeTable<'_>, places: &Places, faults: &mut Faults<'_>) -> Se
         tls,
         directories,
         name_server: server.name_server,
+        s2s_ca_file: server.authorities,
         log_level: server.log_level,
         connections: server.connections,
         warnings,

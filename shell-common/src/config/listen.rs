@@ -2,27 +2,29 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use spondee_core::federation::FederationOptions;
 use spondee_core::options::{Item, Source as _, of_server};
-use spondee_core::port::{Listener, Opening};
+use spondee_core::port::{Listener, Opening, Protocol};
 
 use super::Listen;
 use super::reader::Reader;
 
 /// The options of one kind of port.
-struct Ports {
-    ports: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) ports: &'static str,
     ports_words: &'static str,
-    interfaces: &'static str,
-    default: u16,
-    opening: Opening,
+    pub(crate) interfaces: &'static str,
+    default: Option<u16>,
+    listener: Listener,
 }
 
 const CLEAR: Ports = Ports {
     ports: "c2s_ports",
     ports_words: "Ports where a stream starts in clear and TLS is begun by STARTTLS.",
     interfaces: "c2s_interfaces",
-    default: 5222,
-    opening: Opening::Clear,
+    default: Some(5222),
+    listener: Listener::of_clients(Opening::Clear),
 };
 
 /// Choice: on by default, as Prosody's is not: direct TLS saves a client round trips and needs no further option.
@@ -30,9 +32,39 @@ const TLS: Ports = Ports {
     ports: "c2s_direct_tls_ports",
     ports_words: "Ports where TLS comes first (XEP-0368). An empty list switches them off. Prosody has none unless told.",
     interfaces: "c2s_direct_tls_interfaces",
-    default: 5223,
-    opening: Opening::Tls,
+    default: Some(5223),
+    listener: Listener::of_clients(Opening::Tls),
 };
+
+const SERVERS: Ports = Ports {
+    ports: "s2s_ports",
+    ports_words: "Ports where the servers of other domains connect. An empty list switches them off: then nobody there can answer by \
+                  a connection of his own. Another port than 5269 is found by an SRV record of `_xmpp-server._tcp`.",
+    interfaces: "s2s_interfaces",
+    default: Some(5269),
+    listener: Listener::of_servers(Opening::Clear),
+};
+
+/// `Choice:` off by default, as Prosody's: nobody comes there before DNS says so.
+const SERVERS_TLS: Ports = Ports {
+    ports: "s2s_direct_tls_ports",
+    ports_words: "Ports where TLS comes first (XEP-0368), such as [5270]. Servers find them by an SRV record of `_xmpps-server._tcp` alone.",
+    interfaces: "s2s_direct_tls_interfaces",
+    default: None,
+    listener: Listener::of_servers(Opening::Tls),
+};
+
+impl Ports {
+    /// The options by which there is such a listener.
+    pub(crate) const fn of(listener: Listener) -> Self {
+        match (listener.protocol, listener.opening) {
+            (Protocol::XmppClient, Opening::Clear) => CLEAR,
+            (Protocol::XmppClient, Opening::Tls) => TLS,
+            (Protocol::XmppServer, Opening::Clear) => SERVERS,
+            (Protocol::XmppServer, Opening::Tls) => SERVERS_TLS,
+        }
+    }
+}
 
 const INTERFACES: &str = "interfaces";
 
@@ -52,8 +84,15 @@ impl Item for Interface {
     }
 }
 
-/// All listening addresses.
-pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> Vec<Listen> {
+/// What the options of ports name: with each kind its addresses.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    everywhere: Vec<Interface>,
+    each: Vec<(Ports, Vec<SocketAddr>)>,
+}
+
+/// Where clients connect.
+pub(super) fn clients(from: &mut Reader<'_, '_, '_>) -> Named {
     let everywhere: Vec<Interface> = from.list(
         &of_server(
             INTERFACES,
@@ -61,76 +100,126 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> Vec<Listen> {
         ),
         &["*", "::"],
     );
-    let clear = from.list_if_any(
-        &of_server(
-            CLEAR.interfaces,
-            "The same for one kind of port alone. The default is `interfaces`.",
-        )
-        .shown_as("[\"192.0.2.1\", \"2001:db8::1\"]"),
-    );
-    let tls = from.list_if_any(&of_server(TLS.interfaces, "").shown_as("[\"*\", \"::\"]"));
-    let mut all: Vec<Listen> = Vec::new();
-    let mut twice: Vec<u16> = Vec::new();
-    for (kind, interfaces) in [(CLEAR, clear), (TLS, tls)] {
-        let interfaces = interfaces.as_ref().unwrap_or(&everywhere);
-        let ports = from.numbers(
-            &of_server(kind.ports, kind.ports_words),
-            kind.default,
-            1..=u16::MAX,
+    let mut named = Named {
+        everywhere,
+        each: Vec::new(),
+    };
+    named.read(from, [CLEAR, TLS]);
+    named
+}
+
+impl Named {
+    /// And where other servers do.
+    pub(super) fn servers(&mut self, from: &mut Reader<'_, '_, '_>) {
+        self.read(from, [SERVERS, SERVERS_TLS]);
+    }
+
+    fn read(&mut self, from: &mut Reader<'_, '_, '_>, [clear, tls]: [Ports; 2]) {
+        let of_clear = from.list_if_any(
+            &of_server(
+                clear.interfaces,
+                "The same for one kind of port alone. The default is `interfaces`.",
+            )
+            .shown_as("[\"192.0.2.1\", \"2001:db8::1\"]"),
         );
-        for port in ports {
-            for Interface(address) in interfaces {
-                let listen = Listen {
-                    address: SocketAddr::new(*address, port),
-                    listener: Listener::of_clients(kind.opening),
-                };
-                match all.iter().find(|other| other.address == listen.address) {
-                    None => all.push(listen),
-                    Some(other) if *other == listen || twice.contains(&port) => {}
-                    Some(_) => twice.push(port),
+        let of_tls = from.list_if_any(&of_server(tls.interfaces, "").shown_as("[\"*\", \"::\"]"));
+        for (kind, interfaces) in [(clear, of_clear), (tls, of_tls)] {
+            let interfaces = interfaces.as_ref().unwrap_or(&self.everywhere);
+            let ports = from.numbers(
+                &of_server(kind.ports, kind.ports_words),
+                kind.default,
+                1..=u16::MAX,
+            );
+            let addresses = ports.into_iter().flat_map(|port| {
+                let each = interfaces.iter();
+                each.map(move |Interface(address)| SocketAddr::new(*address, port))
+            });
+            let addresses = addresses.collect();
+            self.each.push((kind, addresses));
+        }
+    }
+
+    /// All listening addresses. Those for servers only if there are other servers to talk to.
+    pub(super) fn settle(
+        mut self,
+        from: &mut Reader<'_, '_, '_>,
+        federation: &FederationOptions,
+    ) -> Vec<Listen> {
+        if federation.rules.are_isolated() {
+            self.each
+                .retain(|(kind, _)| kind.listener.protocol == Protocol::XmppClient);
+        }
+        let mut all: Vec<(Ports, SocketAddr)> = Vec::new();
+        let mut twice: Vec<(u16, [Ports; 2])> = Vec::new();
+        for (kind, addresses) in self.each {
+            for address in addresses {
+                let known = |port| twice.iter().any(|(other, _)| *other == port);
+                match all.iter().find(|(_, other)| *other == address) {
+                    None => all.push((kind, address)),
+                    Some((other, _)) if other.ports == kind.ports || known(address.port()) => {}
+                    Some((other, _)) => twice.push((address.port(), [*other, kind])),
                 }
             }
         }
-    }
-    let options = [
-        CLEAR.ports,
-        TLS.ports,
-        INTERFACES,
-        CLEAR.interfaces,
-        TLS.interfaces,
-    ];
-    if options.iter().all(|option| from.faults.trusts(option)) {
-        for port in twice {
-            clash(from, port);
+        let options = |kinds: &[Ports]| -> Vec<&str> {
+            let own = kinds.iter().flat_map(|kind| [kind.ports, kind.interfaces]);
+            [INTERFACES].into_iter().chain(own).collect()
+        };
+        let trusts = |from: &Reader<'_, '_, '_>, kinds: &[Ports]| {
+            let options = options(kinds);
+            options.iter().all(|option| from.faults.trusts(option))
+        };
+        for (port, kinds) in twice {
+            if trusts(from, &kinds) {
+                clash(from, port, kinds);
+            }
         }
-        if all.is_empty() {
+        let is_of_clients =
+            |(kind, _): &(Ports, SocketAddr)| kind.listener.protocol == Protocol::XmppClient;
+        if trusts(from, &[CLEAR, TLS]) && !all.iter().any(is_of_clients) {
+            let options = [
+                CLEAR.ports,
+                TLS.ports,
+                INTERFACES,
+                CLEAR.interfaces,
+                TLS.interfaces,
+            ];
             let written = options.into_iter().find(|option| from.is_written(option));
             let span = from.span(written.unwrap_or_default());
-            let fault = "there is nothing to listen on: no port or no interface is left".to_owned();
+            let fault =
+                "there is nothing to listen on for clients: no port or no interface is left"
+                    .to_owned();
             from.faults.at(&span, fault);
         }
+        let listen = all.into_iter().map(|(kind, address)| Listen {
+            address,
+            listener: kind.listener,
+        });
+        listen.collect()
     }
-    all
 }
 
-/// A port that would have both kinds of clients. Told at an option that the file has: the other one may be at its default.
-fn clash(from: &mut Reader<'_, '_, '_>, port: u16) {
-    let what = |kind: &Ports| match kind.opening {
-        Opening::Clear => "a stream starts in clear",
-        Opening::Tls => "TLS comes first",
+/// A port that would have two kinds of peers. Told at an option that the file has: the other one may be at its default.
+fn clash(from: &mut Reader<'_, '_, '_>, port: u16, [first, second]: [Ports; 2]) {
+    let what = |kind: &Ports| match (kind.listener.protocol, kind.listener.opening) {
+        (Protocol::XmppClient, Opening::Clear) => "a stream starts in clear",
+        (Protocol::XmppClient, Opening::Tls) => "TLS comes first",
+        (Protocol::XmppServer, Opening::Clear) => "other servers connect",
+        (Protocol::XmppServer, Opening::Tls) => "other servers connect by direct TLS",
     };
     let has = |kind: &Ports| from.is_written(kind.ports);
-    let (here, other) = if has(&TLS) {
-        (TLS, CLEAR)
-    } else {
-        (CLEAR, TLS)
+    let (here, other) = match has(&second) {
+        true => (second, first),
+        false => (first, second),
     };
-    let remedy = match has(&other) {
-        true => format!("take it out of `{}` or of `{}`", here.ports, other.ports),
-        false => format!(
-            "take it out here, or set `{}`, which is [{}] where nothing is said",
-            other.ports, other.default
+    let remedy = match (has(&other), other.default) {
+        (false, Some(default)) => format!(
+            "take it out here, or set `{}`, which is [{default}] where nothing is said",
+            other.ports
         ),
+        (true, _) | (false, None) => {
+            format!("take it out of `{}` or of `{}`", here.ports, other.ports)
+        }
     };
     let fault = format!(
         "`{}` names port {port}, which `{}` has already, where {}: {remedy}",

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use spondee_core::config::{Config, Host, HostConfig, Software};
+use spondee_core::federation::FederationOptions;
 use spondee_core::jid::Domain;
 use spondee_core::limits::Limits;
 use spondee_core::options::Expiry;
@@ -42,6 +43,7 @@ use crate::remedy::explain;
 use crate::tls::Policies;
 
 pub use example::EXAMPLE;
+pub(crate) use listen::Ports;
 pub use secret::Wanted;
 pub(crate) use value::{AMBIGUOUS, is_ambiguous, seconds};
 
@@ -58,12 +60,14 @@ pub struct Settings {
     pub certificates: PathBuf,
     /// `certificates_watch`: how often files are looked at, if they are.
     pub certificates_watch: Expiry,
-    /// What TLS offers: `tls_profile`, `ssl`, `c2s_ssl`, `c2s_direct_tls_ssl`.
+    /// What TLS offers: `tls_profile`, `ssl`, `c2s_ssl`, `c2s_direct_tls_ssl`, `s2s_ssl`.
     pub tls: Policies,
     /// Of the hosts that ask a directory: the options that begin with `ldap_`.
     pub directories: BTreeMap<Domain, crate::ldap::Settings>,
     /// `name_server`; `None` for those of `/etc/resolv.conf`.
     pub name_server: Option<NameServer>,
+    /// `s2s_ca_file`, absolute; `None` for what this machine trusts.
+    pub s2s_ca_file: Option<PathBuf>,
     /// `log_level`.
     pub log_level: LogLevel,
     /// How many may connect.
@@ -188,7 +192,7 @@ impl Settings {
     }
 
     /// What a server without a configuration uses: host `localhost`, loopback ports 5222 and 5223, data and certificates in
-    /// `directory`, encryption required.
+    /// `directory`, encryption required. It talks to no other server.
     #[must_use]
     pub fn development(directory: &Path) -> Self {
         let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
@@ -207,7 +211,12 @@ impl Settings {
             })
             .collect();
         Self {
-            config: core_config(hosts, Limits::default(), default_threads()),
+            config: core_config(
+                hosts,
+                Limits::default(),
+                FederationOptions::isolated(),
+                default_threads(),
+            ),
             listen,
             certificates: directory.join("certs"),
             data_directory: directory,
@@ -215,6 +224,7 @@ impl Settings {
             tls: Policies::default(),
             directories: BTreeMap::new(),
             name_server: None,
+            s2s_ca_file: None,
             log_level: LogLevel::Info,
             connections: Connections::default(),
             warnings: Vec::new(),
@@ -260,11 +270,16 @@ fn text(path: &Path) -> Result<(Zeroizing<String>, Metadata), String> {
     Ok((Zeroizing::new(text), metadata))
 }
 
-fn core_config(hosts: BTreeMap<Domain, Host>, limits: Limits, threads: u16) -> Config {
+fn core_config(
+    hosts: BTreeMap<Domain, Host>,
+    limits: Limits,
+    federation: FederationOptions,
+    threads: u16,
+) -> Config {
     Config {
         hosts,
         limits,
-        federation: spondee_core::federation::FederationOptions::isolated(),
+        federation,
         server_secret: [0; 32],
         shards: threads,
         software: Software {

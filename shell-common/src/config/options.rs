@@ -210,7 +210,12 @@ const INSTEAD: &[(&str, &str)] = &[
     ),
     ("port", "use `c2s_ports`"),
     ("ports", "use `c2s_ports`"),
-    ("require_encryption", "use `c2s_require_encryption`"),
+    (
+        "require_encryption",
+        "use `c2s_require_encryption` and `s2s_require_encryption`",
+    ),
+    ("s2s_blacklist", "use `s2s_refused_domains`"),
+    ("s2s_whitelist", "use `s2s_allowed_domains`"),
     ("ssl_ports", "use `c2s_direct_tls_ports`"),
     (
         "storage",
@@ -228,7 +233,6 @@ const NOT_YET: &[&str] = &[
     "component_ports",
     "cross_domain_bosh",
     "default_archive_policy",
-    "dialback_secret",
     "disco_items",
     "external_services",
     "groups_file",
@@ -313,7 +317,7 @@ mod tests {
 
     #[test]
     fn tells_what_prosody_has_from_what_nobody_has() {
-        for name in ["admins", "s2s_secure_auth", "muc_log_by_default"] {
+        for name in ["admins", "s2s_tcp_keepalives", "muc_log_by_default"] {
             assert!(
                 fault_of(name, Section::Server)
                     .unwrap()

@@ -165,12 +165,15 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
     pub(super) fn numbers<T: Number>(
         &mut self,
         option: &Description,
-        default: T,
+        default: Option<T>,
         bounds: RangeInclusive<T>,
     ) -> Vec<T> {
-        self.remember(option, Kind::Numbers, || format!("[{default}]"));
+        self.remember(option, Kind::Numbers, || match default {
+            Some(default) => format!("[{default}]"),
+            None => "[]".to_owned(),
+        });
         self.many(option, number(bounds))
-            .unwrap_or_else(|| vec![default])
+            .unwrap_or_else(|| default.into_iter().collect())
     }
 
     /// A list for which there is none by default.

@@ -1,7 +1,12 @@
 //! The options of the server that are no business of the core.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use spondee_core::federation::FederationOptions;
 use spondee_core::limits::Limits;
 use spondee_core::options::{Expiry, Source as _, of_server};
+use spondee_core::port::Protocol;
 
 use super::reader::Reader;
 use super::{Connections, Listen, LogLevel, default_threads, listen};
@@ -22,6 +27,8 @@ pub(super) struct Server {
     pub(super) listen: Vec<Listen>,
     pub(super) connections: Connections,
     pub(super) limits: Limits,
+    pub(super) federation: FederationOptions,
+    pub(super) authorities: Option<PathBuf>,
 }
 
 const LOG_LEVELS: &[(&str, LogLevel)] = &[
@@ -90,6 +97,22 @@ impl Server {
             str::parse,
         );
         from.part("Where clients connect");
+        let mut listen = listen::clients(from);
+        let connections = Connections::read(from);
+        let limits = Limits::read(from);
+        from.part("Other servers");
+        let mut federation = FederationOptions::read(from);
+        let authorities = from.file(
+            &of_server(
+                "s2s_ca_file",
+                "Authorities, as PEM, that are trusted with saying who other servers are, in place of those that this machine trusts. A reload reads \
+                 it again. A path that is not absolute starts at the directory of this file.",
+            )
+            .shown_as("\"servers-ca.pem\""),
+        );
+        listen.servers(from);
+        let listen = listen.settle(from, &federation);
+        federation.own = own(&listen);
         Self {
             data_directory,
             certificates,
@@ -97,11 +120,22 @@ impl Server {
             threads,
             log_level,
             name_server,
-            listen: listen::read(from),
-            connections: Connections::read(from),
-            limits: Limits::read(from),
+            listen,
+            connections,
+            limits,
+            federation,
+            authorities,
         }
     }
+}
+
+/// The addresses at which we listen for servers, as far as they are of one interface.
+fn own(listen: &[Listen]) -> Vec<SocketAddr> {
+    let is_own = |listen: &&Listen| {
+        listen.listener.protocol == Protocol::XmppServer && !listen.address.ip().is_unspecified()
+    };
+    let own = listen.iter().filter(is_own);
+    own.map(|listen| listen.address).collect()
 }
 
 impl Connections {

@@ -1,4 +1,4 @@
-//! `tls_profile`, the tables `ssl`, `c2s_ssl` and `c2s_direct_tls_ssl`, `certificate` and `c2s_direct_tls_certificate`, with Prosody's
+//! `tls_profile`, the tables `ssl`, `c2s_ssl`, `c2s_direct_tls_ssl` and `s2s_ssl`, `certificate` and `c2s_direct_tls_certificate`, with Prosody's
 //! names: what TLS offers, and with which certificates.
 //!
 //! As in Prosody each says more of what the one before has said, key by key: the profile, `ssl`, the table of a service; for all hosts
@@ -69,6 +69,12 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
         "{ curveslist = [\"X25519\", \"P-256\", \"P-384\"] }",
     );
     let direct = table(from, "c2s_direct_tls_ssl", "", "{ protocol = \"tlsv1_3\" }");
+    let s2s = table(
+        from,
+        "s2s_ssl",
+        "The same for other servers that connect to this one, but for `certificate` and `key`: it goes before `ssl`.",
+        "{ protocol = \"tlsv1_2+\" }",
+    );
     let clients = clients(from);
     let certificate = named(
         from,
@@ -84,6 +90,7 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
         "\"certs/direct.example.org.crt\"",
     );
     // What is said for direct TLS is said last of a layer.
+    let servers = together(&[profile.clone(), ssl.clone(), s2s], &[]);
     let common = [profile, certificate, ssl, c2s];
     let for_direct = [of_direct, direct];
     let starttls = together(&common, &[]);
@@ -92,6 +99,7 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
     let policy = HostPolicy {
         starttls: starttls.policy(),
         direct: direct.policy(),
+        servers: servers.policy(),
         certificates: Named {
             direct: own.filter(|own| starttls.certificate.as_ref() != Some(own)),
             all: starttls.certificate.clone(),
@@ -100,7 +108,11 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
     };
     look_at(
         from,
-        [(&starttls, &policy.starttls), (&direct, &policy.direct)],
+        [
+            (&starttls, &policy.starttls),
+            (&direct, &policy.direct),
+            (&servers, &policy.servers),
+        ],
     );
     policy
 }
@@ -129,21 +141,27 @@ fn together(common: &[[Option<Said>; 2]], more: &[[Option<Said>; 2]]) -> Said {
 }
 
 /// What is not wrong by itself, but cannot be used, or does nothing.
-fn look_at(from: &mut Reader<'_, '_, '_>, both: [(&Said, &Policy); 2]) {
-    const TABLES: &[&str] = &["c2s_direct_tls_ssl", "c2s_ssl", "ssl", "tls_profile"];
-    if both.iter().any(|(_, policy)| lacks_group_for_12(policy)) {
+fn look_at(from: &mut Reader<'_, '_, '_>, all: [(&Said, &Policy); 3]) {
+    const TABLES: &[&str] = &[
+        "c2s_direct_tls_ssl",
+        "c2s_ssl",
+        "s2s_ssl",
+        "ssl",
+        "tls_profile",
+    ];
+    if all.iter().any(|(_, policy)| lacks_group_for_12(policy)) {
         from.contradiction(
             TABLES,
             "`curveslist` leaves no group for TLS 1.2: add \"X25519\", or set `tls_profile = \"modern\"`".to_owned(),
         );
     }
-    if let Some(name) = both.iter().find_map(|(_, policy)| policy.lacks_dhe_for()) {
+    if let Some(name) = all.iter().find_map(|(_, policy)| policy.lacks_dhe_for()) {
         from.contradiction(
             TABLES,
             format!("`ciphers` names {name}, which is for DHE, and DHE is off: add `dhparam = \"ffdhe2048\"`, or leave the suite out"),
         );
     }
-    if both.iter().any(|(_, policy)| policy.has_dhe_alone()) {
+    if all.iter().any(|(_, policy)| policy.has_dhe_alone()) {
         from.contradiction(
             TABLES,
             "`ciphers` leaves nothing but DHE, which is for clients that have nothing else: name a suite with ECDHE, too".to_owned(),
@@ -153,14 +171,14 @@ fn look_at(from: &mut Reader<'_, '_, '_>, both: [(&Said, &Policy); 2]) {
         (
             "ciphers",
             "TLS 1.2",
-            both.iter().all(|(said, policy)| {
+            all.iter().all(|(said, policy)| {
                 said.ciphers.is_some() && policy.versions == Versions::Only13
             }),
         ),
         (
             "ciphersuites",
             "TLS 1.3",
-            both.iter().all(|(said, policy)| {
+            all.iter().all(|(said, policy)| {
                 said.ciphersuites.is_some() && policy.versions == Versions::Only12
             }),
         ),
@@ -290,13 +308,20 @@ fn said(
         return None;
     };
     let mut said = Said {
-        certificate: pair(option, table, base, wrongs),
+        certificate: match option {
+            "s2s_ssl" => None,
+            _ => pair(option, table, base, wrongs),
+        },
         ..Said::default()
     };
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         let full = format!("{option}.{name}");
         match name {
+            "certificate" | "key" if option == "s2s_ssl" => wrongs.push((
+                key.span(),
+                format!("`{full}` is not an option here: other servers are shown the certificate of the host; use `certificate`"),
+            )),
             "certificate" | "key" => {}
             "protocol" => {
                 let read = text(value.get_ref()).and_then(|name| of_protocol(&name));
@@ -428,7 +453,8 @@ fn not_here(option: &str, name: &str) -> String {
             "remove it: a key that needs a password is not read; write one without by openssl pkey -in FILE -out FILE.key"
         }
         "cafile" | "capath" | "depth" | "verify" | "verifyext" => {
-            "remove it: clients are asked for no certificate, unless `c2s_ca_file` names the authorities, and may always sign in without one"
+            "remove it: clients are asked for no certificate, unless `c2s_ca_file` names the authorities, and may always sign in without one; \
+             which authorities are trusted with saying who other servers are, `s2s_ca_file` says"
         }
         _ => {
             return format!(

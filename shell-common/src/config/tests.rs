@@ -1,3 +1,4 @@
+mod federation;
 mod ldap;
 mod mistakes;
 mod options;
@@ -46,17 +47,19 @@ fn a_host_alone_is_a_configuration() {
     let listen: Vec<_> = settings
         .listen
         .iter()
-        .map(|listen| (listen.address.to_string(), listen.listener.opening))
+        .map(|listen| (listen.address.to_string(), listen.listener))
         .collect();
     let expected = [
-        ("0.0.0.0:5222", Opening::Clear),
-        ("[::]:5222", Opening::Clear),
-        ("0.0.0.0:5223", Opening::Tls),
-        ("[::]:5223", Opening::Tls),
+        ("0.0.0.0:5222", Listener::of_clients(Opening::Clear)),
+        ("[::]:5222", Listener::of_clients(Opening::Clear)),
+        ("0.0.0.0:5223", Listener::of_clients(Opening::Tls)),
+        ("[::]:5223", Listener::of_clients(Opening::Tls)),
+        ("0.0.0.0:5269", Listener::of_servers(Opening::Clear)),
+        ("[::]:5269", Listener::of_servers(Opening::Clear)),
     ];
     assert_eq!(
         listen,
-        expected.map(|(address, opening)| (address.to_owned(), opening))
+        expected.map(|(address, listener)| (address.to_owned(), listener))
     );
     assert!(settings.warnings.is_empty());
 }
@@ -77,10 +80,14 @@ fn the_example_names_every_option_and_its_other_values_are_valid() {
             Some(_) | None => format!("{line}\n"),
         })
         .collect();
-    // The only value that is not a value but a place, where there is nothing.
-    let secret = "{ file = \"/etc/spondee/ldap_password\" }";
-    assert!(uncommented.contains(secret));
-    let settings = read(&uncommented.replace(secret, "\"secret\"")).unwrap();
+    // The only values that are not values but places, where there is nothing.
+    let mut text = uncommented.clone();
+    for secret in ["ldap_password", "dialback_secret"] {
+        let place = format!("{{ file = \"/etc/spondee/{secret}\" }}");
+        assert!(text.contains(&place));
+        text = text.replace(&place, "\"secret\"");
+    }
+    let settings = read(&text).unwrap();
     let other = host(&settings, "example.net");
     assert_eq!(other.sasl.encryption, Encryption::Optional);
     assert_eq!(other.conflict, ConflictResolve::Increment);
@@ -253,7 +260,8 @@ fn reads_the_limits_of_connections_sessions_and_sign_ins() {
 fn listens_where_it_is_told() {
     let settings = read(
         "interfaces = \"127.0.0.1\"\nc2s_direct_tls_interfaces = [\"::1\"]\nc2s_ports = 15222\n\
-         c2s_direct_tls_ports = [443, 5223]\n[host.localhost]\n",
+         c2s_direct_tls_ports = [443, 5223]\ns2s_interfaces = \"::1\"\ns2s_direct_tls_ports = 5270\n\
+         s2s_direct_tls_interfaces = []\n[host.localhost]\n",
     )
     .unwrap();
     let addresses: Vec<_> = settings
@@ -261,7 +269,10 @@ fn listens_where_it_is_told() {
         .iter()
         .map(|listen| listen.address.to_string())
         .collect();
-    assert_eq!(addresses, ["127.0.0.1:15222", "[::1]:443", "[::1]:5223"]);
+    assert_eq!(
+        addresses,
+        ["127.0.0.1:15222", "[::1]:443", "[::1]:5223", "[::1]:5269"]
+    );
 }
 
 #[test]
@@ -271,7 +282,7 @@ fn tells_all_faults_at_once_in_the_order_of_lines() {
          threads = 0\n\
          c2s_require_encryption = \"yes\"\n\
          c2s_ports = [\n  5222,\n  \"5223\",\n  70000,\n]\n\
-         s2s_secure_auth = true\n\
+         s2s_tcp_keepalives = true\n\
          [host.\"a.example\"]\n\
          conflict_resolve = \"kick\"\n\
          c2s_timeout = 5\n\
@@ -283,7 +294,7 @@ fn tells_all_faults_at_once_in_the_order_of_lines() {
         "spondee.toml:3: `c2s_require_encryption` must be true or false, not a string; write true, without quotes",
         "spondee.toml:6: `c2s_ports` must be a whole number from 1 to 65535, not a string; write 5223, without quotes",
         "spondee.toml:7: `c2s_ports` must be a whole number from 1 to 65535, not 70000",
-        "spondee.toml:9: `s2s_secure_auth` is an option of Prosody that is not supported yet; remove it",
+        "spondee.toml:9: `s2s_tcp_keepalives` is an option of Prosody that is not supported yet; remove it",
         "spondee.toml:11: `conflict_resolve` must be one of \"kick_old\", \"kick_new\", \"random\", \"increment\", not \"kick\"",
         "spondee.toml:12: `c2s_timeout` is an option of the whole server; put it above the first [host] section",
         "spondee.toml:13: \"b..example\" is not the name of a host",

@@ -514,7 +514,7 @@ fn what_came_of_reaching_a_domain_comes_as_it_is() {
                 by: SecuredBy::DirectTls,
                 version: TlsVersion::V1_2,
                 certificate: Some(Box::new(ServerCertificate {
-                    verdict: Verdict::OtherName,
+                    verdict: Some(Verdict::OtherName),
                     chain: Chain::Untrusted,
                     names: CertificateNames {
                         each: Vec::new(),

@@ -2,6 +2,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 
 use tracing::level_filters::LevelFilter;
 
+use spondee_core::port::Opening;
+
 use super::*;
 use crate::log::capture;
 

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use spondee_core::jid::Domain;
-use spondee_core::port::{Listener, Opening};
+use spondee_core::port::{Listener, Opening, Protocol};
 
 use super::conn::Conn;
 use super::{Actions, Queue, Sockets, Thread};
@@ -87,7 +87,7 @@ impl<S: Sockets> Thread<S> {
                 self.core.counters.accepted.add(1);
                 let link = match listener.opening {
                     Opening::Clear => Link::accepted(),
-                    Opening::Tls => Link::accepted_tls(self.pump(None, Opening::Tls)),
+                    Opening::Tls => Link::accepted_tls(self.pump(None, listener)),
                 };
                 permit.enter(self.core.now.mono, &self.mailbox, id);
                 self.admit(Conn::new(id, socket, link, permit));
@@ -107,8 +107,12 @@ impl<S: Sockets> Thread<S> {
         }
     }
 
-    pub(super) fn pump(&self, fallback: Option<Domain>, opening: Opening) -> Pump {
-        Pump::new(Arc::clone(&self.shared.tls), fallback, opening)
+    pub(super) fn pump(&self, fallback: Option<Domain>, listener: Listener) -> Pump {
+        let tls = Arc::clone(&self.shared.tls);
+        match listener.protocol {
+            Protocol::XmppClient => Pump::new(tls, fallback, listener.opening),
+            Protocol::XmppServer => self.shared.outgoing.asked(tls, fallback, listener.opening),
+        }
     }
 
     /// RFC 6120 §13.12: beyond the limit for its address a connection goes no further.

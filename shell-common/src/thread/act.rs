@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use spondee_core::port::{
-    Action, Closed, ConnId, ConnectError, Input, LookupError, Opening, Resolved, TlsSide,
+    Action, Closed, ConnId, ConnectError, Input, Listener, LookupError, Opening, Resolved, TlsSide,
 };
 use spondee_core::sasl::Judgement;
 
@@ -132,10 +132,17 @@ impl<S: Sockets> Thread<S> {
     fn secure(&mut self, conn: ConnId, side: TlsSide, behind: Vec<u8>) {
         let (pump, first) = match side {
             TlsSide::Server(server) => {
-                let pump = self.pump(Some(server.host), Opening::Clear);
+                let listener = Listener {
+                    opening: Opening::Clear,
+                    protocol: server.protocol,
+                };
+                let pump = self.pump(Some(server.host), listener);
                 (Ok(pump), First::Peer)
             }
-            TlsSide::Client(client) => (self.shared.outgoing.pump(&client), First::We),
+            TlsSide::Client(client) => {
+                let pump = self.shared.outgoing.pump(&client, &self.shared.tls);
+                (pump, First::We)
+            }
         };
         match (pump, find(&mut self.conns, conn)) {
             (Ok(pump), Some(there)) => {

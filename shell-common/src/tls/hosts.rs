@@ -9,18 +9,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, KeyExchangeAlgorithm};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
-use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CipherSuite, NamedGroup, ServerConfig, SignatureScheme, SupportedCipherSuite};
 use spondee_core::jid::Domain;
-use spondee_core::port::Opening;
+use spondee_core::port::{Listener, Opening, Protocol};
 
 use super::CertError;
 use super::binding::{ExporterSecret, tls_server_end_point};
 use super::certs::Facts;
-use super::clients::{Authorities, Trust};
+use super::clients::Trust;
+use super::judge::AnyCertificate;
 use super::names;
-use super::policy::{ClientAuth, HostPolicy, Order, Signature, Terms, TermsOf};
+use super::own::Own;
+use super::policy::{ClientAuth, HostPolicy, Order, Signature, Terms, TermsOf, all_there_is};
 
 /// An immutable snapshot of all hosts' TLS configurations; a reload makes a new one, existing connections keep theirs.
 #[derive(Default)]
@@ -59,22 +62,26 @@ impl fmt::Debug for TlsHosts {
 
 /// One host with a certificate.
 pub(super) struct HostTls {
-    /// After `<starttls/>`: no ALPN protocol is known, so what a client offers is ignored.
-    pub(super) starttls: Preference,
-    /// For direct TLS.
-    pub(super) direct: Preference,
+    clients: Offers,
+    servers: Offers,
     /// `tls-server-end-point` of the certificate.
     pub(super) end_point: Option<Vec<u8>>,
     pub(super) about: About,
     /// Who may say who clients are, if anybody.
     pub(super) trust: Option<Arc<Trust>>,
-    certified: Arc<dyn ResolvesServerCert>,
-    key: Arc<dyn SigningKey>,
+    certified: Arc<CertifiedKey>,
+}
+
+/// What is offered to one kind of peers, by how TLS begins.
+struct Offers {
+    /// After `<starttls/>`: no ALPN protocol is known, so what a peer offers is ignored.
+    starttls: Preference,
+    direct: Preference,
 }
 
 /// What a client offers, as far as a certificate is chosen by it.
 pub(super) struct Offered<'a> {
-    pub(super) opening: Opening,
+    pub(super) listener: Listener,
     pub(super) suites: &'a [CipherSuite],
     pub(super) schemes: &'a [SignatureScheme],
 }
@@ -253,6 +260,15 @@ impl TlsHosts {
         own.or_else(|| self.hosts.get(host))
     }
 
+    /// What we show of a host to servers that we connect to and that ask; `None` if it has no certificate.
+    pub(super) fn own(&self, host: &Domain) -> Option<Own> {
+        let mut both: Vec<_> = self.hosts.get(host)?.both().collect();
+        // The cheaper one first, as where we are asked.
+        both.sort_by_key(|tls| tls.about.signature == Signature::Rsa);
+        let each = both.into_iter().map(|tls| Arc::clone(&tls.certified));
+        Some(Own(each.collect()))
+    }
+
     /// The host that is served with TLS that begins so, if there is only one.
     fn only(&self, opening: Opening) -> Option<&Served> {
         let direct = match opening {
@@ -279,7 +295,11 @@ impl TlsHosts {
         fallback: Option<&Domain>,
         offered: &Offered<'_>,
     ) -> Option<&HostTls> {
-        let opening = offered.opening;
+        let opening = match offered.listener.protocol {
+            Protocol::XmppClient => offered.listener.opening,
+            // What is named for clients of direct TLS is for those.
+            Protocol::XmppServer => Opening::Clear,
+        };
         let Served { first, second } = name
             .and_then(|name| Domain::parse(name).ok())
             .and_then(|name| self.of(&name, opening))
@@ -303,9 +323,7 @@ impl HostTls {
             .cert
             .first()
             .and_then(|first| tls_server_end_point(first));
-        let key = Arc::clone(&certified.key);
-        let certified = Arc::new(SingleCertAndKey::from(certified));
-        Self::offering((certified, key), end_point, about, policy, terms)
+        Self::offering(Arc::new(certified), end_point, about, policy, terms)
     }
 
     /// Which of two certificates a client is served with.
@@ -326,16 +344,20 @@ impl HostTls {
 
     /// Whether such a client could agree with the key of this certificate.
     fn serves(&self, offered: &Offered<'_>) -> bool {
-        let preference = self.preference(offered.opening);
-        self.key.choose_scheme(offered.schemes).is_some()
+        let preference = self.preference(offered.listener);
+        self.certified.key.choose_scheme(offered.schemes).is_some()
             && preference.has_suite_for(offered.suites)
     }
 
-    /// What it offers on a port that begins so.
-    pub(super) const fn preference(&self, opening: Opening) -> &Preference {
-        match opening {
-            Opening::Clear => &self.starttls,
-            Opening::Tls => &self.direct,
+    /// What it offers on such a port.
+    pub(super) const fn preference(&self, listener: Listener) -> &Preference {
+        let offers = match listener.protocol {
+            Protocol::XmppClient => &self.clients,
+            Protocol::XmppServer => &self.servers,
+        };
+        match listener.opening {
+            Opening::Clear => &offers.starttls,
+            Opening::Tls => &offers.direct,
         }
     }
 
@@ -345,13 +367,13 @@ impl HostTls {
         policy: &HostPolicy,
         terms: &TermsOf,
     ) -> Result<Self, CertError> {
-        let certified = (Arc::clone(&self.certified), Arc::clone(&self.key));
+        let certified = Arc::clone(&self.certified);
         let (end_point, about) = (self.end_point.clone(), self.about.clone());
         Self::offering(certified, end_point, about, policy, terms)
     }
 
     fn offering(
-        (certified, key): (Arc<dyn ResolvesServerCert>, Arc<dyn SigningKey>),
+        certified: Arc<CertifiedKey>,
         end_point: Option<Vec<u8>>,
         about: About,
         policy: &HostPolicy,
@@ -361,22 +383,43 @@ impl HostTls {
             ClientAuth::By(trust) => Some(Arc::clone(trust)),
             ClientAuth::Off | ClientAuth::File(_) => None,
         };
-        let asked = trust.as_ref().map(|trust| trust.authorities());
-        let preference = |policy, alpn| {
-            Preference::new(&certified, about.signature, &terms.get(policy), asked, alpn)
-                .map_err(|error| CertError::new(&about.file, &error.to_string()))
+        // Coercions that the type of `clone` would be in the way of.
+        let resolver: Arc<dyn ResolvesServerCert> =
+            Arc::new(SingleCertAndKey::from(Arc::clone(&certified)));
+        let of_clients = trust.as_ref().map(|trust| {
+            let asks: Arc<dyn ClientCertVerifier> = trust.authorities().clone();
+            asks
+        });
+        let of_servers: Arc<dyn ClientCertVerifier> =
+            Arc::new(AnyCertificate(Arc::new(all_there_is())));
+        let offers = |[starttls, direct]: [_; 2], asks: Option<&Arc<_>>, protocol: Protocol| {
+            let preference = |policy, alpn| {
+                Preference::new(&resolver, about.signature, &terms.get(policy), asks, alpn)
+                    .map_err(|error| CertError::new(&about.file, &error.to_string()))
+            };
+            Ok(Offers {
+                starttls: preference(starttls, Vec::new())?,
+                // XEP-0368 §3: when ALPN is used, the protocol is this one. rustls refuses a client that offers only others.
+                direct: preference(direct, vec![protocol.name().as_bytes().to_vec()])?,
+            })
         };
-        let starttls = preference(&policy.starttls, Vec::new())?;
-        // XEP-0368 §3: when ALPN is used, the protocol is `xmpp-client`. rustls refuses a client that offers only others.
-        let direct = preference(&policy.direct, vec![b"xmpp-client".to_vec()])?;
+        let clients = offers(
+            [&policy.starttls, &policy.direct],
+            of_clients.as_ref(),
+            Protocol::XmppClient,
+        )?;
+        let servers = offers(
+            [&policy.servers, &policy.servers],
+            Some(&of_servers),
+            Protocol::XmppServer,
+        )?;
         Ok(Self {
-            starttls,
-            direct,
+            clients,
+            servers,
             end_point,
             about,
             trust,
             certified,
-            key,
         })
     }
 }
@@ -386,16 +429,15 @@ impl Preference {
         certified: &Arc<dyn ResolvesServerCert>,
         key: Signature,
         terms: &Terms,
-        asked: Option<&Arc<Authorities>>,
+        asks: Option<&Arc<dyn ClientCertVerifier>>,
         alpn: Vec<Vec<u8>>,
     ) -> Result<Self, rustls::Error> {
         let config = |provider: &Arc<CryptoProvider>, order| {
             // All suites there are use (EC)DHE: forward secrecy is not an option.
             let config = ServerConfig::builder_with_provider(Arc::clone(provider))
                 .with_protocol_versions(&terms.versions)?;
-            let config = match asked {
-                // A coercion that the type of `clone` would be in the way of.
-                Some(authorities) => config.with_client_cert_verifier(authorities.clone()),
+            let config = match asks {
+                Some(asks) => config.with_client_cert_verifier(Arc::clone(asks)),
                 None => config.with_no_client_auth(),
             };
             let mut config = config.with_cert_resolver(Arc::clone(certified));

@@ -1,4 +1,4 @@
-//! What is to be thought of the certificate of a server that we connected to. Whoever shook hands has its key; whether it is the right one's is
+//! What is to be thought of the certificate of another server, whoever connected to whom. Whoever shook hands has its key; whether it is the right one's is
 //! another question, and for the core: a server may prove itself by other means.
 
 mod budget;
@@ -13,7 +13,8 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 use spondee_core::port::{CertificateNames, Chain, NameConstraints, ServerCertificate, Verdict};
 use webpki::EndEntityCert;
@@ -24,7 +25,8 @@ use self::path::{Found, Path, Use};
 /// Judges for one connection.
 #[derive(Clone)]
 pub(super) struct Judge {
-    pub(super) name: ServerName<'static>,
+    /// Whom we asked for; `None` where we are asked.
+    pub(super) name: Option<ServerName<'static>>,
     pub(super) roots: Arc<RootCertStore>,
     pub(super) provider: Arc<CryptoProvider>,
 }
@@ -53,36 +55,39 @@ impl Judge {
             Path::None(chain) => (chain, NameConstraints::None),
         };
         Some(ServerCertificate {
-            verdict: self.verdict(own, path),
+            verdict: self.name.as_ref().map(|name| verdict(own, path, name)),
             chain,
             names: CertificateNames { each, constraints },
             fingerprint: Sha256::digest(own).into(),
         })
     }
+}
 
-    /// RFC 6120 §13.7.2: its path, its time, that it is for servers, and for this one.
-    fn verdict(&self, own: &CertificateDer<'_>, path: Path) -> Verdict {
-        match path {
-            Path::Found(Use::Server, _) => {
-                let entity = EndEntityCert::try_from(own);
-                let named = entity.and_then(|it| it.verify_is_valid_for_subject_name(&self.name));
-                match named {
-                    Ok(()) => Verdict::Good,
-                    Err(webpki::Error::CertNotValidForName(_)) => Verdict::OtherName,
-                    Err(_) => Verdict::Unreadable,
-                }
+/// RFC 6120 §13.7.2: its path, its time, that it is for servers, and for this one.
+fn verdict(own: &CertificateDer<'_>, path: Path, name: &ServerName<'_>) -> Verdict {
+    match path {
+        Path::Found(Use::Server, _) => {
+            let entity = EndEntityCert::try_from(own);
+            let named = entity.and_then(|it| it.verify_is_valid_for_subject_name(name));
+            match named {
+                Ok(()) => Verdict::Good,
+                Err(webpki::Error::CertNotValidForName(_)) => Verdict::OtherName,
+                Err(_) => Verdict::Unreadable,
             }
-            Path::Found(Use::Client, _) | Path::None(Chain::WrongUse) => Verdict::OtherUse,
-            Path::None(Chain::Expired { .. }) => Verdict::Expired,
-            Path::None(Chain::NotYetValid { .. }) => Verdict::NotYetValid,
-            Path::None(Chain::SelfSigned) => Verdict::SelfSigned,
-            Path::None(Chain::Untrusted) => Verdict::Untrusted,
-            Path::None(Chain::Unreadable | Chain::Valid { .. }) => Verdict::Unreadable,
         }
+        Path::Found(Use::Client, _) | Path::None(Chain::WrongUse) => Verdict::OtherUse,
+        Path::None(Chain::Expired { .. }) => Verdict::Expired,
+        Path::None(Chain::NotYetValid { .. }) => Verdict::NotYetValid,
+        Path::None(Chain::SelfSigned) => Verdict::SelfSigned,
+        Path::None(Chain::Untrusted) => Verdict::Untrusted,
+        Path::None(Chain::Unreadable | Chain::Valid { .. }) => Verdict::Unreadable,
     }
 }
 
 /// Takes any certificate, and no handshake that was not signed with its key.
+///
+/// Of servers that connect to us, too: what their certificates may be used for is not looked at here, since authorities make them for servers
+/// alone.
 #[derive(Debug)]
 pub(crate) struct AnyCertificate(pub(crate) Arc<CryptoProvider>);
 
@@ -120,5 +125,49 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Where we are asked by a server, it is asked for a certificate, and may have none.
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    /// `Choice:` none are named (RFC 8446 §4.2.4, RFC 5246 §7.4.4): those of this system would be thousands of bytes, and a server with a certificate
+    /// by another is let in by dialback where that is allowed.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls12_signature(self, message, own, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls13_signature(self, message, own, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ServerCertVerifier::supported_verify_schemes(self)
     }
 }

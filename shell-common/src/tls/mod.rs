@@ -19,6 +19,7 @@ pub(crate) mod made;
 mod named;
 mod names;
 mod outgoing;
+mod own;
 mod pem;
 mod place;
 mod policy;

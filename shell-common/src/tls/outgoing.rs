@@ -1,4 +1,4 @@
-//! What TLS is asked with, where we connect to others.
+//! TLS with other servers: what we ask with where we connect to them, and whom we trust with saying who they are.
 
 use std::fmt;
 use std::path::Path;
@@ -8,14 +8,15 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
-use spondee_core::port::{Protocol, TlsClient};
+use spondee_core::jid::Domain;
+use spondee_core::port::{Opening, Protocol, TlsClient};
 
 use super::binding::ExporterSecret;
 use super::judge::{AnyCertificate, Judge};
 use super::policy::all_there_is;
-use super::{CertError, Pump, Roots, TlsError};
+use super::{CertError, Pump, Roots, TlsError, TlsHosts};
 
-/// How we ask for TLS, and whom we trust with saying who answers. Clones are the same.
+/// How we ask for TLS, and whom we trust with saying who other servers are. Clones are the same.
 #[derive(Clone)]
 pub struct Outgoing {
     provider: Arc<CryptoProvider>,
@@ -70,12 +71,28 @@ impl Outgoing {
         })
     }
 
-    /// Reads what this machine trusts again, for all clones. Connections that there are keep what was thought of them.
+    /// Trusts the authorities in this file, or those of this machine if none is named. Reads it.
+    ///
+    /// # Errors
+    /// The file that is named cannot be read, or the library cannot be used so.
+    pub(crate) fn by(file: Option<&Path>) -> Result<Self, String> {
+        match file {
+            Some(file) => Self::of_file(file).map_err(|error| format!("`s2s_ca_file`: {error}")),
+            None => Self::of_system(),
+        }
+    }
+
+    /// Reads again whom to trust, for all clones: those in this file, or those of this machine if none is named. Connections that there are
+    /// keep what was thought of them.
     ///
     /// # Errors
     /// They cannot be read: those of before are trusted.
-    pub(crate) fn read_again(&self) -> Result<(), CertError> {
-        *self.lock() = Roots::of_system()?;
+    pub(crate) fn read_again(&self, file: Option<&Path>) -> Result<(), CertError> {
+        let roots = match file {
+            Some(file) => Roots::read(file)?,
+            None => Roots::of_system()?,
+        };
+        *self.lock() = roots;
         Ok(())
     }
 
@@ -83,11 +100,18 @@ impl Outgoing {
         self.roots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that asks for this. It has something to say at once: see `Pump::receive`.
+    /// A connection on which another server asks us. `fallback` and `opening` are as for `Pump::new`.
+    #[must_use]
+    pub fn asked(&self, hosts: Arc<TlsHosts>, fallback: Option<Domain>, opening: Opening) -> Pump {
+        Pump::asked_by_server(hosts, fallback, opening, self.judge(None))
+    }
+
+    /// A connection that asks for this, with the certificate of a host if it is to be shown. It has something to say at once: see
+    /// `Pump::receive`.
     ///
     /// # Errors
     /// The name cannot be asked for.
-    pub fn pump(&self, client: &TlsClient) -> Result<Pump, TlsError> {
+    pub fn pump(&self, client: &TlsClient, hosts: &TlsHosts) -> Result<Pump, TlsError> {
         let name = server_name(&client.name).ok_or_else(|| TlsError {
             message: format!("{} is no name that could be asked for", client.name),
         })?;
@@ -96,12 +120,24 @@ impl Outgoing {
             Some(Protocol::XmppClient) => &self.xmpp_client,
             Some(Protocol::XmppServer) => &self.xmpp_server,
         };
-        let judge = Judge {
+        let own = client.ours.as_ref().and_then(|ours| hosts.own(ours));
+        let config = match own {
+            None => Arc::clone(config),
+            Some(own) => {
+                let mut config = ClientConfig::clone(config);
+                config.client_auth_cert_resolver = Arc::new(own);
+                Arc::new(config)
+            }
+        };
+        Pump::asking(config, name.clone(), self.judge(Some(name)))
+    }
+
+    fn judge(&self, name: Option<ServerName<'static>>) -> Judge {
+        Judge {
             name,
             roots: Arc::clone(&self.lock().store),
             provider: Arc::clone(&self.provider),
-        };
-        Pump::asking(Arc::clone(config), judge)
+        }
     }
 }
 

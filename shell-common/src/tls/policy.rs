@@ -39,6 +39,8 @@ pub struct HostPolicy {
     pub starttls: Policy,
     /// Direct TLS.
     pub direct: Policy,
+    /// To other servers, by both.
+    pub servers: Policy,
     /// With which certificates, where the configuration names them.
     pub certificates: Named,
     /// Whether clients are asked for a certificate, by both.
@@ -318,6 +320,7 @@ impl HostPolicy {
         Self {
             starttls: policy.clone(),
             direct: policy.clone(),
+            servers: self.servers.clone(),
             certificates: Named::default(),
             clients: self.clients.clone(),
         }
@@ -326,7 +329,11 @@ impl HostPolicy {
     /// What clients of TLS 1.2 meet that this offers with such a key.
     pub(super) fn remark(&self, key: Signature) -> Option<Remark> {
         let mut both = [&self.starttls, &self.direct].into_iter();
-        let Some(lacking) = both.clone().find(|policy| policy.lacks_tls12_for(key)) else {
+        let Some(lacking) = both
+            .clone()
+            .chain([&self.servers])
+            .find(|policy| policy.lacks_tls12_for(key))
+        else {
             let is_idle = |policy: &Policy| policy.dhe != Dhe::Off && policy.versions.has_12();
             return (key == Signature::Ecdsa && both.any(is_idle)).then(|| {
                 Remark::warning(

@@ -15,13 +15,14 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use spondee_core::jid::Domain;
 use spondee_core::port::{Opening, TlsInfo};
 use spondee_core::sasl::ChannelBindings;
 
 use super::TlsHosts;
 use super::judge::Judge;
-use hello::{AwaitingHello, Hello};
+use hello::{Asker, AwaitingHello, Hello};
 use session::{Session, Write};
 use step::shake;
 
@@ -121,18 +122,38 @@ impl fmt::Debug for Pump {
 }
 
 impl Pump {
-    /// Waits for a hello. `fallback` is the host whose certificate serves a client that names none (STARTTLS: the stream's).
+    /// Waits for a client's hello. `fallback` is the host whose certificate serves a client that names none (STARTTLS: the stream's).
     /// With `Opening::Tls` the ALPN protocol must be `xmpp-client` where the client offers any (XEP-0368 §3).
     #[must_use]
     pub fn new(hosts: Arc<TlsHosts>, fallback: Option<Domain>, opening: Opening) -> Self {
+        Self::waiting(AwaitingHello::new(hosts, fallback, opening, Asker::Client))
+    }
+
+    /// Waits for the hello of another server, which is asked for its certificate: whatever it shows, or if it shows none, the connection comes
+    /// about, and `TlsInfo::server` says what is to be thought of it. The ALPN protocol is `xmpp-server`; else as `new`.
+    pub(super) fn asked_by_server(
+        hosts: Arc<TlsHosts>,
+        fallback: Option<Domain>,
+        opening: Opening,
+        judge: Judge,
+    ) -> Self {
+        let asker = Asker::Server(Box::new(judge));
+        Self::waiting(AwaitingHello::new(hosts, fallback, opening, asker))
+    }
+
+    fn waiting(waiting: AwaitingHello) -> Self {
         Self {
-            state: State::AwaitingHello(Box::new(AwaitingHello::new(hosts, fallback, opening))),
+            state: State::AwaitingHello(Box::new(waiting)),
         }
     }
 
     /// Asks for TLS. The server's certificate is judged, and whatever it is the connection comes about: `TlsInfo::server` says.
-    pub(super) fn asking(config: Arc<ClientConfig>, judge: Judge) -> Result<Self, TlsError> {
-        let conn = UnbufferedClientConnection::new(config, judge.name.clone())?;
+    pub(super) fn asking(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        judge: Judge,
+    ) -> Result<Self, TlsError> {
+        let conn = UnbufferedClientConnection::new(config, name)?;
         let bindings = ChannelBindings {
             exporter: None,
             end_point: None,

@@ -61,7 +61,7 @@ fn told(verdict: Verdict) -> Reach {
     };
     let at = "192.0.2.1:5223".parse().unwrap();
     let certificate = ServerCertificate {
-        verdict,
+        verdict: Some(verdict),
         chain: Chain::Untrusted,
         names: CertificateNames {
             each: Vec::new(),

@@ -35,7 +35,8 @@ impl Shard {
             return;
         };
         let service = Protocol::XmppServer;
-        let (round, steps) = Round::begin(now.mono, &domain, service);
+        let (round, steps) =
+            Round::begin(now.mono, &domain, service, self.config.federation.places());
         let by = By::Link(key, ours.clone());
         let reach = self
             .reaches

@@ -49,7 +49,7 @@ fn rules(secure_auth: SecureAuth, require: RequireEncryption) -> Rules {
 
 fn certificate(chain: Chain) -> Box<ServerCertificate> {
     Box::new(ServerCertificate {
-        verdict: Verdict::Good,
+        verdict: Some(Verdict::Good),
         chain,
         names: CertificateNames {
             each: vec![CertificateName::Dns("b.example".into())],

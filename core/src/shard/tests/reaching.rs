@@ -194,7 +194,7 @@ fn a_listener_of_ours_is_reached_by_both_kinds_of_tls() {
         assert_eq!(at, place("192.0.2.1:5222"));
         let tls = tls.unwrap();
         assert_eq!((tls.by, tls.version), (by, TlsVersion::V1_3));
-        assert_eq!(tls.certificate.unwrap().verdict, Verdict::Good);
+        assert_eq!(tls.certificate.unwrap().verdict, Some(Verdict::Good));
         assert!(features.mechanisms.contains(&"SCRAM-SHA-1".into()));
         let asked = TlsClient {
             ours: None,

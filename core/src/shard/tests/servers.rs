@@ -48,7 +48,7 @@ fn open_config(shards: u16) -> Config {
 fn stage(shards: u16) -> Stage {
     let mut world = World::new(open_config(shards));
     world.server = Some(Box::new(ServerCertificate {
-        verdict: Verdict::Good,
+        verdict: Some(Verdict::Good),
         chain: Chain::Valid {
             until: UnixTime(1_900_000_000_000),
         },

@@ -98,7 +98,7 @@ fn good(names: &[&str]) -> ServerCertificate {
 
 fn shown(chain: Chain, names: &[&str]) -> ServerCertificate {
     ServerCertificate {
-        verdict: crate::port::Verdict::Good,
+        verdict: Some(crate::port::Verdict::Good),
         chain,
         names: CertificateNames {
             each: names

@@ -202,7 +202,7 @@ impl World {
             tls: TlsVersion::V1_3,
             client: None,
             server: Some(Box::new(ServerCertificate {
-                verdict: Verdict::Good,
+                verdict: Some(Verdict::Good),
                 chain: Chain::Valid {
                     until: UnixTime(1_900_000_000_000),
                 },

@@ -86,6 +86,8 @@ impl Second {
 struct Tls {
     starttls: Offer,
     direct: Offer,
+    /// To other servers that connect.
+    servers: Offer,
 }
 
 #[derive(Debug, Eq, PartialEq, Serialize)]
@@ -113,6 +115,7 @@ impl Tls {
         Self {
             starttls: Offer::of(&policy.starttls),
             direct: Offer::of(&policy.direct),
+            servers: Offer::of(&policy.servers),
         }
     }
 }
@@ -121,11 +124,18 @@ impl Tls {
 pub(super) fn offers(hosts: &[Host]) -> Vec<String> {
     let mut said: Vec<(&str, &str, Vec<&str>)> = Vec::new();
     for host in hosts {
-        let Tls { starttls, direct } = &host.tls;
-        let lines = match starttls == direct {
+        let Tls {
+            starttls,
+            direct,
+            servers,
+        } = &host.tls;
+        let mut lines = match starttls == direct {
             true => vec![("TLS", starttls)],
             false => vec![("STARTTLS", starttls), ("direct TLS", direct)],
         };
+        if servers != starttls {
+            lines.push(("TLS for other servers", servers));
+        }
         for (what, offer) in lines {
             let is_it = |(other, line, _): &&mut (&str, &str, Vec<&str>)| {
                 *other == what && *line == offer.line

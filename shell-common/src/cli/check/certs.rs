@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use spondee_core::jid::Domain;
-use spondee_core::port::Opening;
+use spondee_core::port::{Listener, Opening};
 
 use super::super::Console;
 use super::super::args::Form;
@@ -134,9 +134,10 @@ pub(in crate::cli) fn row(out: &mut dyn Write, word: &str, line: &str) -> io::Re
 
 /// Where a host's certificate is shown to clients, and where that of its direct TLS, if that has its own. First those with STARTTLS.
 pub(in crate::cli) fn ports(settings: &Settings, direct: Direct) -> [Vec<u16>; 2] {
-    let of = |opening| {
+    let own = Listener::of_clients(Opening::Tls);
+    let of = |is_own: bool| {
         let listen = settings.listen.iter();
-        let listen = listen.filter(move |listen| listen.listener.opening == opening);
+        let listen = listen.filter(move |listen| (listen.listener == own) == is_own);
         let mut ports: Vec<u16> = Vec::new();
         for port in listen.map(|listen| listen.address.port()) {
             if !ports.contains(&port) {
@@ -145,7 +146,8 @@ pub(in crate::cli) fn ports(settings: &Settings, direct: Direct) -> [Vec<u16>; 2
         }
         ports
     };
-    let (clear, tls) = (of(Opening::Clear), of(Opening::Tls));
+    // Other servers are shown the host's own by whatever way.
+    let (clear, tls) = (of(false), of(true));
     match direct {
         Direct::AsHost => [[clear, tls].concat(), Vec::new()],
         Direct::Own => [clear, tls],

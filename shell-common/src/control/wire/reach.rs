@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use spondee_core::port::{
     self, AttemptError, AttemptOutcome, ConnectError, Lookup, LookupError, Opening, PeerError,
-    Protocol, Resolved, SecuredBy, Source, Starttls, TlsVersion, Unproven,
+    Protocol, RefusedPlace, Resolved, SecuredBy, Source, Starttls, TlsVersion, Unproven,
 };
 
 /// `Protocol`.
@@ -122,12 +122,28 @@ pub(crate) enum Became {
     Policy(String),
     /// By the peer.
     Refused(Condition),
+    /// Nobody else is looked for there.
+    RefusedPlace(Whose),
     StarttlsRefused,
     TimedOut(Awaited),
     TlsFailed,
     Unconnected(Unconnected),
     /// The peer does not believe who we are.
     Unproven(Condition),
+}
+
+/// `RefusedPlace`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Whose {
+    Own,
+    Loopback,
+    Private,
+    Shared,
+    LinkLocal,
+    Unspecified,
+    Multicast,
+    Broadcast,
 }
 
 /// A stream error.
@@ -359,6 +375,7 @@ impl From<AttemptError> for Became {
                 text: None,
             }),
             AttemptError::Unproven(Unproven::Error(error)) => Self::Unproven(error.into()),
+            AttemptError::RefusedPlace(whose) => Self::RefusedPlace(whose.into()),
             AttemptError::StarttlsRefused => Self::StarttlsRefused,
             AttemptError::TimedOut(awaited) => Self::TimedOut(awaited.into()),
             AttemptError::Tls => Self::TlsFailed,
@@ -368,6 +385,36 @@ impl From<AttemptError> for Became {
                 ConnectError::TimedOut => Unconnected::TimedOut,
                 ConnectError::Unreachable => Unconnected::Unreachable,
             }),
+        }
+    }
+}
+
+impl From<RefusedPlace> for Whose {
+    fn from(place: RefusedPlace) -> Self {
+        match place {
+            RefusedPlace::Own => Self::Own,
+            RefusedPlace::Loopback => Self::Loopback,
+            RefusedPlace::Private => Self::Private,
+            RefusedPlace::Shared => Self::Shared,
+            RefusedPlace::LinkLocal => Self::LinkLocal,
+            RefusedPlace::Unspecified => Self::Unspecified,
+            RefusedPlace::Multicast => Self::Multicast,
+            RefusedPlace::Broadcast => Self::Broadcast,
+        }
+    }
+}
+
+impl From<Whose> for RefusedPlace {
+    fn from(whose: Whose) -> Self {
+        match whose {
+            Whose::Own => Self::Own,
+            Whose::Loopback => Self::Loopback,
+            Whose::Private => Self::Private,
+            Whose::Shared => Self::Shared,
+            Whose::LinkLocal => Self::LinkLocal,
+            Whose::Unspecified => Self::Unspecified,
+            Whose::Multicast => Self::Multicast,
+            Whose::Broadcast => Self::Broadcast,
         }
     }
 }
@@ -427,7 +474,10 @@ impl From<port::Secured> for Tls {
                 TlsVersion::V1_3 => Version::V1_3,
             },
             certificate: secured.certificate.map(|certificate| Certificate {
-                verdict: certificate.verdict.into(),
+                // Who reaches asks for a name, so there is always one.
+                verdict: certificate
+                    .verdict
+                    .map_or(Verdict::Unreadable, Verdict::from),
                 sha256: hex(&certificate.fingerprint),
             }),
         }

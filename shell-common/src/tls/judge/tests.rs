@@ -31,7 +31,7 @@ fn judge_trusting(roots: &[&str]) -> Judge {
         store.add(der(root)).unwrap();
     }
     Judge {
-        name: ServerName::try_from(HOST).unwrap(),
+        name: Some(ServerName::try_from(HOST).unwrap()),
         roots: Arc::new(store),
         provider: Arc::new(all_there_is()),
     }
@@ -45,7 +45,7 @@ fn judged(made: &Made, between: &[&str], roots: &[&str]) -> ServerCertificate {
 }
 
 fn verdict_of(made: &Made, between: &[&str], roots: &[&str]) -> Verdict {
-    judged(made, between, roots).verdict
+    judged(made, between, roots).verdict.unwrap()
 }
 
 fn chain_of(made: &Made, between: &[&str], roots: &[&str]) -> Chain {
@@ -183,7 +183,11 @@ fn a_certificate_for_servers_or_for_clients_serves_a_server_either_way() {
     let of = |purposes: &[_]| {
         let params = with_use(purposes);
         let judged = judged(&root.issue(&params), &[], &[&root.certificate]);
-        (judged.chain == valid(&params), judged.chain, judged.verdict)
+        (
+            judged.chain == valid(&params),
+            judged.chain,
+            judged.verdict.unwrap(),
+        )
     };
     for (purposes, verdict) in [
         (&[][..], Verdict::Good),
@@ -457,7 +461,7 @@ fn what_is_no_certificate_is_unreadable_and_nothing_is_nothing() {
     assert_eq!(judge.judge(&[], UnixTime::now()), None);
     let nonsense = CertificateDer::from(b"nonsense".to_vec());
     let judged = judge.judge(&[nonsense], UnixTime::now()).unwrap();
-    assert_eq!(judged.verdict, Verdict::Unreadable);
+    assert_eq!(judged.verdict, Some(Verdict::Unreadable));
     assert_eq!(judged.chain, Chain::Unreadable);
     assert!(judged.names.each.is_empty());
     assert_eq!(judged.fingerprint[..], Sha256::digest(b"nonsense")[..]);

@@ -11,6 +11,7 @@ use std::thread;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::geteuid;
+use spondee_core::port::Listener;
 
 use super::*;
 use crate::tls::made::{Authority, Certs, Made, domain, params};
@@ -106,7 +107,9 @@ fn pipe(path: &Path) {
 /// How many certificates a client gets, behind a handshake that the key signed.
 fn sent(tls: &TlsHosts) -> usize {
     let host = &tls.hosts.get(&domain("a.example")).unwrap().first;
-    let (config, _) = host.direct.of(&[], &[]);
+    let (config, _) = host
+        .preference(Listener::of_clients(Opening::Tls))
+        .of(&[], &[]);
     let config = Arc::clone(config);
     let (mut ours, mut theirs) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || {

@@ -1,5 +1,7 @@
 use std::fs;
 
+use spondee_core::port::Listener;
+
 use super::*;
 use crate::tls::made::{Certs, Made, domain, lasts, params, self_made};
 
@@ -372,9 +374,15 @@ fn who_has_none_is_told_what_was_overlooked() {
 fn a_host_that_keeps_its_certificate_takes_over_what_is_said_of_its_tls() {
     use crate::tls::{Policy, Versions};
     let (certs, before) = two();
+    let clear = Listener::of_clients(Opening::Clear);
     let versions = |tls: &TlsHosts, host: &str| {
         let tls = &tls.hosts.get(&domain(host)).unwrap().first;
-        let suites = &tls.starttls.of(&[], &[]).0.crypto_provider().cipher_suites;
+        let suites = &tls
+            .preference(clear)
+            .of(&[], &[])
+            .0
+            .crypto_provider()
+            .cipher_suites;
         suites
             .iter()
             .map(|suite| suite.version().version)

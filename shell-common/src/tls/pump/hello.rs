@@ -1,17 +1,19 @@
 //! The client's hello, which chooses the host and with it the certificate.
 
+use std::mem;
 use std::sync::Arc;
 
 use rustls::server::{Acceptor, ClientHello, UnbufferedServerConnection};
 use spondee_core::jid::Domain;
-use spondee_core::port::Opening;
+use spondee_core::port::{Listener, Opening, Protocol};
 use spondee_core::sasl::ChannelBindings;
 
 use super::TlsError;
-use super::session::Session;
+use super::session::{Regard, Session};
 use crate::limits::TLS_UNCONSUMED_BYTES;
 use crate::tls::TlsHosts;
 use crate::tls::hosts::Offered;
+use crate::tls::judge::Judge;
 
 /// Before the client's hello is complete.
 pub(super) struct AwaitingHello {
@@ -22,6 +24,14 @@ pub(super) struct AwaitingHello {
     hosts: Arc<TlsHosts>,
     fallback: Option<Domain>,
     pub(super) opening: Opening,
+    asker: Asker,
+}
+
+/// Who asks.
+pub(super) enum Asker {
+    Client,
+    /// It may show its certificate, which is judged.
+    Server(Box<Judge>),
 }
 
 pub(super) enum Hello {
@@ -31,13 +41,19 @@ pub(super) enum Hello {
 }
 
 impl AwaitingHello {
-    pub(super) fn new(hosts: Arc<TlsHosts>, fallback: Option<Domain>, opening: Opening) -> Self {
+    pub(super) fn new(
+        hosts: Arc<TlsHosts>,
+        fallback: Option<Domain>,
+        opening: Opening,
+        asker: Asker,
+    ) -> Self {
         Self {
             acceptor: Acceptor::default(),
             seen: Vec::new(),
             hosts,
             fallback,
             opening,
+            asker,
         }
     }
 
@@ -69,11 +85,12 @@ impl AwaitingHello {
             match self.acceptor.accept() {
                 Ok(None) => {}
                 Ok(Some(accepted)) => {
+                    let mut seen = mem::take(&mut self.seen);
                     let (session, bindings) = self.begin(&accepted.client_hello(), out)?;
-                    if !self.seen.is_empty() {
-                        self.seen.extend_from_slice(incoming);
+                    if !seen.is_empty() {
+                        seen.extend_from_slice(incoming);
                     }
-                    return Ok(Hello::Complete(session, bindings, self.seen));
+                    return Ok(Hello::Complete(session, bindings, seen));
                 }
                 Err((error, mut alert)) => {
                     // Writing to a Vec cannot fail.
@@ -91,14 +108,21 @@ impl AwaitingHello {
 
     /// Chooses the host and with it the certificate.
     fn begin(
-        &self,
+        self,
         hello: &ClientHello<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(Box<Session>, ChannelBindings), TlsError> {
         let name = hello.server_name();
         let groups = hello.named_groups().unwrap_or_default();
-        let offered = Offered {
+        let listener = Listener {
             opening: self.opening,
+            protocol: match &self.asker {
+                Asker::Client => Protocol::XmppClient,
+                Asker::Server(_) => Protocol::XmppServer,
+            },
+        };
+        let offered = Offered {
+            listener,
             suites: hello.cipher_suites(),
             schemes: hello.signature_schemes(),
         };
@@ -107,14 +131,18 @@ impl AwaitingHello {
             return Err(TlsError {
                 message: format!(
                     "no certificate for {}",
-                    name.unwrap_or("a client that names no host")
+                    name.unwrap_or("somebody who names no host")
                 ),
             });
         };
-        let preference = host.preference(self.opening);
+        let preference = host.preference(listener);
         let (config, cost) = preference.of(hello.cipher_suites(), groups);
         let conn = UnbufferedServerConnection::new(Arc::clone(config))?;
-        let session = Session::server(conn, cost, host.trust.clone());
+        let regard = match self.asker {
+            Asker::Client => host.trust.clone().map_or(Regard::Nothing, Regard::Client),
+            Asker::Server(judge) => Regard::Server(judge),
+        };
+        let session = Session::server(conn, cost, regard);
         let bindings = ChannelBindings {
             exporter: None,
             end_point: host.end_point.clone(),

@@ -43,7 +43,7 @@ pub(super) enum Regard {
     Nothing,
     /// Who the client is, where somebody may say so.
     Client(Arc<Trust>),
-    /// Whether it is the server that was asked for.
+    /// Which server it is.
     Server(Box<Judge>),
 }
 
@@ -52,7 +52,7 @@ pub(super) enum Found {
     Nothing,
     /// Who the client is, or why it is as good as none.
     Client(Result<ClientCertificate, String>),
-    /// What is to be thought of the server, and its `tls-server-end-point`.
+    /// What is to be thought of the server, and its `tls-server-end-point` where it was asked.
     Server(ServerCertificate, Option<Vec<u8>>),
 }
 
@@ -70,12 +70,11 @@ pub(super) enum Write<'a> {
 
 impl Session {
     /// We are asked.
-    pub(super) fn server(
+    pub(super) const fn server(
         conn: UnbufferedServerConnection,
         cost: Cost,
-        trust: Option<Arc<Trust>>,
+        regard: Regard,
     ) -> Self {
-        let regard = trust.map_or(Regard::Nothing, Regard::Client);
         Self::new(Conn::Server(conn), cost, regard)
     }
 
@@ -116,7 +115,10 @@ impl Session {
             Regard::Server(judge) => match judge.judge(shown, now) {
                 None => Found::Nothing,
                 Some(judged) => {
-                    let end_point = shown.first().and_then(|own| tls_server_end_point(own));
+                    let end_point = match &self.conn {
+                        Conn::Client(_) => shown.first().and_then(|own| tls_server_end_point(own)),
+                        Conn::Server(_) => None,
+                    };
                     Found::Server(judged, end_point)
                 }
             },

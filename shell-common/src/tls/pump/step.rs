@@ -121,7 +121,8 @@ fn handshake(
         Found::Client(Err(why)) => passed_over = Some(why),
         Found::Server(judged, end_point) => {
             server = Some(Box::new(judged));
-            bindings.end_point = end_point;
+            // Where we are the server, it is ours and known.
+            bindings.end_point = end_point.or(bindings.end_point);
         }
     }
     let secured = Some(TlsInfo {

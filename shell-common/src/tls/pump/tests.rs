@@ -1,6 +1,7 @@
 mod asking;
 mod clients;
 mod dhe;
+mod servers;
 
 use std::io::{Cursor, Read as _, Write as _};
 use std::path::{Path, PathBuf};

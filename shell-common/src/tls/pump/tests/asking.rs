@@ -50,11 +50,14 @@ impl Trusted {
     fn ask(&self, name: &str, protocol: Option<Protocol>) -> Pump {
         let name = name.into();
         self.outgoing
-            .pump(&TlsClient {
-                name,
-                protocol,
-                ours: None,
-            })
+            .pump(
+                &TlsClient {
+                    name,
+                    protocol,
+                    ours: None,
+                },
+                &TlsHosts::default(),
+            )
             .unwrap()
     }
 }
@@ -76,7 +79,11 @@ fn first_flight(pump: &mut Pump) -> Vec<u8> {
 }
 
 /// What the two of ours know of each other, who asks first; or what is wrong, and for whom.
-fn meet(ours: &mut Pump, theirs: &mut Pump, piece: usize) -> Result<[TlsInfo; 2], String> {
+pub(super) fn meet(
+    ours: &mut Pump,
+    theirs: &mut Pump,
+    piece: usize,
+) -> Result<[TlsInfo; 2], String> {
     let mut flight = first_flight(ours);
     let (mut asking, mut asked) = (None, None);
     for _ in 0..6 {
@@ -164,7 +171,7 @@ fn verdict(made: &Made, trusted: &Trusted, name: &str) -> Verdict {
     });
     let [of_12, of_13] = judged;
     assert_eq!(of_12, of_13);
-    of_12.verdict
+    of_12.verdict.unwrap()
 }
 
 #[test]
@@ -187,7 +194,7 @@ fn both_sides_of_ours_agree_in_any_pieces_on_the_bindings_too() {
             assert!(asking.bindings.end_point.is_some());
             let of = certificate(trusted.certs.root(), HOST);
             let server = asking.server.as_deref().unwrap();
-            assert_eq!(server.verdict, Verdict::Good);
+            assert_eq!(server.verdict, Some(Verdict::Good));
             assert!(matches!(server.chain, Chain::Valid { .. }));
             assert_eq!(server.names.each, [CertificateName::Dns(HOST.into())]);
             assert_eq!(server.fingerprint[..], Sha256::digest(&of)[..]);
@@ -339,7 +346,13 @@ fn a_name_is_sent_and_an_address_is_not() {
             name: name.into(),
             protocol: None,
         };
-        assert!(trusted.outgoing.pump(&client).is_err(), "{name}");
+        assert!(
+            trusted
+                .outgoing
+                .pump(&client, &TlsHosts::default())
+                .is_err(),
+            "{name}"
+        );
     }
 }
 
