@@ -374,7 +374,12 @@ impl Shard {
     }
 
     /// Leaves nothing of it that is under way.
-    fn forget_reach(&mut self, now: Now, key: RoundKey, violation: Violation) -> Option<Reaching> {
+    pub(super) fn forget_reach(
+        &mut self,
+        now: Now,
+        key: RoundKey,
+        violation: Violation,
+    ) -> Option<Reaching> {
         let connections = self.reaches.get(key).map(|reaching| &reaching.connections);
         for (attempt, _) in connections.cloned().unwrap_or_default() {
             self.abandon(now, key, attempt, violation);

@@ -132,23 +132,21 @@ impl Shard {
         manner: Manner,
         receipt: Option<Receipt>,
     ) {
-        if self.config.accounts(to.domain()).is_some() {
+        let is_served = self.config.accounts(to.domain()).is_some();
+        if is_served && (self.reloads == 0 || self.placement.owner(to.bare()) == self.place) {
             return self.deliver_at(now, stanza, to, manner, receipt);
         }
-        // It is for another server, or was sent by a shard that had not heard yet that its host is gone.
+        // It is for another server; or a shard sent it that had not heard yet that its host has come or is gone, which takes a reload.
         let to = match manner {
             Manner::Directed => To::Named,
             Manner::FanOut => To::Each([to.clone()].into()),
         };
         let stanza = Arc::clone(stanza);
-        self.send_remote(
-            now,
-            Delivery {
-                stanza,
-                to,
-                receipt,
-            },
-        );
+        self.fx.route(Delivery {
+            stanza,
+            to,
+            receipt,
+        });
     }
 
     /// The way to another shard is full: the sender is told (house contract 8).

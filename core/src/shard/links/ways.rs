@@ -1,7 +1,10 @@
 //! The way to a remote domain: looked for by a `federation::Round`, and lost.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
+use crate::envelope::{Delivery, To};
 use crate::federation::Round;
 use crate::jid::Domain;
 use crate::limits::{S2S_LIVED, S2S_OPENING};
@@ -132,7 +135,7 @@ impl Shard {
         let bounced = match &pair.way {
             Way::Refused(..) => pair.queue.take(),
             _ if is_stopping => pair.queue.take(),
-            _ => alloc::collections::VecDeque::new(),
+            _ => VecDeque::new(),
         };
         for queued in bounced {
             self.bounce(&queued, &failure);
@@ -228,19 +231,85 @@ impl Shard {
         self.tend(now, key, &ours);
     }
 
+    /// What an administrator says has changed: what is known of others is asked again by it, and so are the links that there are.
+    pub(in crate::shard) fn reload_links(&mut self, now: Now) {
+        for key in self.links.remotes.keys() {
+            let Some(remote) = self.links.remotes.get(key) else {
+                continue;
+            };
+            let is_ours_now = self.config.hosts.contains_key(&remote.domain);
+            let pairs: Vec<Domain> = remote.pairs.keys().cloned().collect();
+            for ours in pairs {
+                match is_ours_now || !self.config.hosts.contains_key(&ours) {
+                    true => self.end_pair(now, key, &ours),
+                    false => self.judge_again(now, key, &ours),
+                }
+            }
+            self.look_at_remote(now, key);
+        }
+    }
+
+    /// One of its two domains is not where it was: what waits is routed anew, as far as anybody is there who wrote it.
+    fn end_pair(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
+        let Some(pair) = self.pair(key, ours) else {
+            return;
+        };
+        let way = core::mem::take(&mut pair.way);
+        for queued in pair.queue.take() {
+            self.fx.route(Delivery {
+                to: match queued.to {
+                    None => To::Named,
+                    Some(to) => To::Each([to].into()),
+                },
+                stanza: queued.stanza,
+                receipt: queued.receipt,
+            });
+        }
+        let failure = LinkFailure::Unreached(Unreached::Stopped, None);
+        self.unverified(now, key, ours, &failure);
+        match way {
+            Way::Opening(reach) => {
+                self.forget_reach(now, reach, Violation::HostGone);
+                self.opened(now);
+            }
+            Way::Ready(conn) | Way::Up(conn) => self.fail_now(now, conn, Violation::HostGone),
+            Way::Cold | Way::Waiting(..) | Way::Refused(..) => {}
+        }
+        if let Some(remote) = self.links.remotes.get_mut(key) {
+            remote.pairs.remove(ours);
+        }
+    }
+
+    fn judge_again(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
+        let Some(pair) = self.pair(key, ours) else {
+            return;
+        };
+        match pair.way {
+            Way::Waiting(..) | Way::Refused(..) => pair.way = Way::Cold,
+            Way::Ready(conn) | Way::Up(conn) => {
+                let refusal = self.with(now, conn, |s, cx| s.is_refused_now(cx)).flatten();
+                if let Some(refusal) = refusal {
+                    return self.fail_now(now, conn, Violation::Peer(refusal));
+                }
+            }
+            Way::Cold | Way::Opening(_) => {}
+        }
+        self.tend(now, key, ours);
+    }
+
     /// The server stops: what waits for others is returned, and all links end.
     pub(in crate::shard) fn end_all_links(&mut self, now: Now) {
         let links = self.connections.iter().filter_map(|(conn, connection)| {
             matches!(connection.role, Role::Link(..)).then_some(conn)
         });
-        for conn in links.collect::<alloc::vec::Vec<_>>() {
+        for conn in links.collect::<Vec<_>>() {
             self.fail_now(now, conn, Violation::Shutdown);
         }
         let failure = LinkFailure::Unreached(Unreached::Stopped, None);
         for key in self.links.remotes.keys() {
             let remote = self.links.remotes.get(key);
             let pairs = remote.into_iter().flat_map(|remote| remote.pairs.keys());
-            for ours in pairs.cloned().collect::<alloc::vec::Vec<_>>() {
+            for ours in pairs.cloned().collect::<Vec<_>>() {
                 self.way_failed(now, key, &ours, failure.clone());
             }
         }

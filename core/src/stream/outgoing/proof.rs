@@ -426,6 +426,27 @@ impl Stream {
         }
     }
 
+    /// By what the administrator says now, a link must not go on.
+    pub(crate) fn is_refused_now(&self, cx: &Cx<'_>) -> Option<Refusal> {
+        let State::Outgoing(outgoing) = &self.state else {
+            return None;
+        };
+        let Phase::Linked(linked) = &outgoing.phase else {
+            return None;
+        };
+        // Behind the proof, what was tried for it says nothing of the peer.
+        let facts = Facts {
+            tried: UNTRIED,
+            ..linked.facts(cx, StarttlsOffer::Absent)
+        };
+        let verdict = decide(&cx.config.federation.rules, &facts);
+        match verdict.step {
+            // It may have been judged before it had to be encrypted.
+            NextStep::StartTls => Some(Refusal::Unencrypted),
+            _ => verdict.rule.refusal(),
+        }
+    }
+
     /// How it is proven, and below which TLS.
     pub(crate) fn link_proof(&self) -> Option<(ProvenBy, Option<TlsVersion>)> {
         let State::Outgoing(outgoing) = &self.state else {

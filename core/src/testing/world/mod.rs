@@ -312,6 +312,11 @@ impl World {
     /// A server connects to one of the shards. It shows `server` in its handshake.
     pub fn connect_server(&mut self, opening: Opening) -> Peer {
         let shard = self.pipes.len() % self.shards.len();
+        self.connect_server_to(shard, opening)
+    }
+
+    /// The same, to this shard.
+    pub fn connect_server_to(&mut self, shard: usize, opening: Opening) -> Peer {
         let octet = u8::try_from(self.pipes.len() % 250).unwrap_or(0);
         let address = IpAddr::V4(Ipv4Addr::new(127, 0, 0, octet));
         self.connect_at(address, shard, Listener::of_servers(opening))
