@@ -96,6 +96,40 @@ impl Server {
             .shown_as("\"127.0.0.1:5353\""),
             str::parse,
         );
+        let Peers {
+            listen,
+            connections,
+            limits,
+            federation,
+            authorities,
+        } = Peers::read(from);
+        Self {
+            data_directory,
+            certificates,
+            certificates_watch,
+            threads,
+            log_level,
+            name_server,
+            listen,
+            connections,
+            limits,
+            federation,
+            authorities,
+        }
+    }
+}
+
+/// What it says of clients and of other servers.
+struct Peers {
+    listen: Vec<Listen>,
+    connections: Connections,
+    limits: Limits,
+    federation: FederationOptions,
+    authorities: Option<PathBuf>,
+}
+
+impl Peers {
+    fn read(from: &mut Reader<'_, '_, '_>) -> Self {
         from.part("Where clients connect");
         let mut listen = listen::clients(from);
         let connections = Connections::read(from);
@@ -114,12 +148,6 @@ impl Server {
         let listen = listen.settle(from, &federation);
         federation.own = own(&listen);
         Self {
-            data_directory,
-            certificates,
-            certificates_watch,
-            threads,
-            log_level,
-            name_server,
             listen,
             connections,
             limits,
