@@ -24,10 +24,17 @@ pub(super) struct Server {
     pub(super) threads: u16,
     pub(super) log_level: LogLevel,
     pub(super) name_server: Option<NameServer>,
+    pub(super) peers: Peers,
+}
+
+/// What it says of clients and of other servers.
+#[derive(Debug)]
+pub(super) struct Peers {
     pub(super) listen: Vec<Listen>,
     pub(super) connections: Connections,
     pub(super) limits: Limits,
     pub(super) federation: FederationOptions,
+    /// `s2s_ca_file`.
     pub(super) authorities: Option<PathBuf>,
 }
 
@@ -96,13 +103,6 @@ impl Server {
             .shown_as("\"127.0.0.1:5353\""),
             str::parse,
         );
-        let Peers {
-            listen,
-            connections,
-            limits,
-            federation,
-            authorities,
-        } = Peers::read(from);
         Self {
             data_directory,
             certificates,
@@ -110,22 +110,9 @@ impl Server {
             threads,
             log_level,
             name_server,
-            listen,
-            connections,
-            limits,
-            federation,
-            authorities,
+            peers: Peers::read(from),
         }
     }
-}
-
-/// What it says of clients and of other servers.
-struct Peers {
-    listen: Vec<Listen>,
-    connections: Connections,
-    limits: Limits,
-    federation: FederationOptions,
-    authorities: Option<PathBuf>,
 }
 
 impl Peers {
