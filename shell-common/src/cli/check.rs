@@ -3,6 +3,7 @@
 mod certificates;
 pub(super) mod certs;
 mod directories;
+mod servers;
 pub(super) mod tls;
 
 use std::io::{self, Write};
@@ -61,6 +62,9 @@ struct Report {
     data_directory: Option<PathBuf>,
     /// Of the hosts that ask one.
     directories: Vec<directories::Line>,
+    /// What there is to say of other servers, for people.
+    #[serde(skip)]
+    servers: Option<String>,
 }
 
 impl Report {
@@ -72,6 +76,7 @@ impl Report {
             hosts: Vec::new(),
             data_directory: None,
             directories: Vec::new(),
+            servers: None,
         };
         let settings = match source {
             Source::Development(directory) => Ok(Settings::development(directory)),
@@ -104,6 +109,10 @@ impl Report {
             self.hosts = checked.hosts;
             self.faults.extend(checked.faults);
             self.warnings.extend(checked.warnings);
+            self.servers = servers::line(&settings, &self.hosts);
+        }
+        if is_known("s2s_ca_file") {
+            self.faults.extend(servers::authorities(&settings));
         }
         if is_known("data_directory") {
             self.look_at_data(&settings.data_directory);
@@ -145,6 +154,9 @@ impl Report {
         }
         for line in &self.directories {
             writeln!(out, "{}", line.text())?;
+        }
+        if let Some(line) = &self.servers {
+            writeln!(out, "{line}")?;
         }
         write_wrongs(out, &self.warnings, &self.faults)?;
         if self.faults.is_empty() {

@@ -74,17 +74,22 @@ fn settings(table: &DeTable<'_>, places: &Places, faults: &mut Faults<'_>) -> Se
         warnings.clear();
     }
     Settings {
-        config: core_config(hosts, server.limits, server.federation, server.threads),
-        listen: server.listen,
+        config: core_config(
+            hosts,
+            server.peers.limits,
+            server.peers.federation,
+            server.threads,
+        ),
+        listen: server.peers.listen,
         data_directory: base.join(server.data_directory),
         certificates: base.join(server.certificates),
         certificates_watch: server.certificates_watch,
         tls,
         directories,
         name_server: server.name_server,
-        s2s_ca_file: server.authorities,
+        s2s_ca_file: server.peers.authorities,
         log_level: server.log_level,
-        connections: server.connections,
+        connections: server.peers.connections,
         warnings,
     }
 }

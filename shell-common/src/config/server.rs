@@ -24,10 +24,17 @@ pub(super) struct Server {
     pub(super) threads: u16,
     pub(super) log_level: LogLevel,
     pub(super) name_server: Option<NameServer>,
+    pub(super) peers: Peers,
+}
+
+/// What it says of clients and of other servers.
+#[derive(Debug)]
+pub(super) struct Peers {
     pub(super) listen: Vec<Listen>,
     pub(super) connections: Connections,
     pub(super) limits: Limits,
     pub(super) federation: FederationOptions,
+    /// `s2s_ca_file`.
     pub(super) authorities: Option<PathBuf>,
 }
 
@@ -96,6 +103,20 @@ impl Server {
             .shown_as("\"127.0.0.1:5353\""),
             str::parse,
         );
+        Self {
+            data_directory,
+            certificates,
+            certificates_watch,
+            threads,
+            log_level,
+            name_server,
+            peers: Peers::read(from),
+        }
+    }
+}
+
+impl Peers {
+    fn read(from: &mut Reader<'_, '_, '_>) -> Self {
         from.part("Where clients connect");
         let mut listen = listen::clients(from);
         let connections = Connections::read(from);
@@ -114,12 +135,6 @@ impl Server {
         let listen = listen.settle(from, &federation);
         federation.own = own(&listen);
         Self {
-            data_directory,
-            certificates,
-            certificates_watch,
-            threads,
-            log_level,
-            name_server,
             listen,
             connections,
             limits,

@@ -34,23 +34,7 @@ struct Said {
 /// What a host offers, as far as the file says.
 pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
     from.part("TLS");
-    let profile = of_host(
-        "tls_profile",
-        "\"intermediate\" is TLS 1.2 and 1.3, \"modern\" TLS 1.3 alone, which shuts out clients of before 2018 or so. All there is has \
-         forward secrecy and authenticated encryption.",
-    )
-    .elsewhere("\"modern\"");
-    let profile = from.layers(&profile, Kind::Text, "\"intermediate\"", |value, wrongs| {
-        let (span, value) = (value.span(), value.get_ref());
-        let versions = text(value).and_then(|name| of_profile(&name));
-        let versions = versions
-            .map_err(|wrong| wrongs.push((span, format!("`tls_profile` {wrong}"))))
-            .ok()?;
-        Some(Said {
-            versions: Some(versions),
-            ..Said::default()
-        })
-    });
+    let profile = profile(from);
     let ssl = table(
         from,
         "ssl",
@@ -115,6 +99,27 @@ pub(super) fn read(from: &mut Reader<'_, '_, '_>) -> HostPolicy {
         ],
     );
     policy
+}
+
+/// `tls_profile`.
+fn profile(from: &mut Reader<'_, '_, '_>) -> [Option<Said>; 2] {
+    let profile = of_host(
+        "tls_profile",
+        "\"intermediate\" is TLS 1.2 and 1.3, \"modern\" TLS 1.3 alone, which shuts out clients of before 2018 or so. All there is has \
+         forward secrecy and authenticated encryption.",
+    )
+    .elsewhere("\"modern\"");
+    from.layers(&profile, Kind::Text, "\"intermediate\"", |value, wrongs| {
+        let (span, value) = (value.span(), value.get_ref());
+        let versions = text(value).and_then(|name| of_profile(&name));
+        let versions = versions
+            .map_err(|wrong| wrongs.push((span, format!("`tls_profile` {wrong}"))))
+            .ok()?;
+        Some(Said {
+            versions: Some(versions),
+            ..Said::default()
+        })
+    })
 }
 
 /// Whose certificates sign clients in.

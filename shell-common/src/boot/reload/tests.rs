@@ -1,13 +1,14 @@
 use std::fs;
 
 use spondee_core::config::TlsAvailable;
+use spondee_core::federation::Permission;
 use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
 
 use super::*;
 use crate::boot::boot;
 use crate::scratch::Scratch;
-use crate::tls::made::{Certs, domain, params, self_made};
+use crate::tls::made::{Authority, Certs, domain, params, self_made};
 
 #[test]
 fn a_reload_keeps_what_only_a_restart_can_change() {
@@ -319,4 +320,35 @@ fn a_host_in_clear_is_again_once_its_broken_certificate_has_gone() {
         encryption(&reload.look(later(1)).unwrap()),
         Encryption::Optional
     );
+}
+
+/// Who may be talked to, and who is trusted with saying who that is, changes with a reload.
+#[test]
+fn what_is_said_of_other_servers_is_taken_over() {
+    let certs = Certs::new();
+    let mut reload = running(&certs);
+    let other = domain("other.example");
+    let permitted = |reloaded: &Reloaded| {
+        let rules = &reloaded.config.federation.rules;
+        rules.permitted(&other) == Permission::Yes
+    };
+    assert!(permitted(&reload.again().unwrap()));
+    let file = certs.path("spondee.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let write = |options: &str| fs::write(&file, format!("{options}\n{text}")).unwrap();
+    write("s2s_refused_domains = [\"other.example\"]\ns2s_ca_file = \"ca.pem\"");
+    let reloaded = reload.again().unwrap();
+    assert!(!permitted(&reloaded));
+    let [fault] = &reloaded.faults[..] else {
+        panic!("{:?}", reloaded.faults);
+    };
+    assert!(
+        fault.starts_with("`s2s_ca_file`: ") && fault.contains("go on to be"),
+        "{fault}"
+    );
+    certs.write("ca.pem", &Authority::root("root").certificate);
+    assert_eq!(reload.again().unwrap().faults, [""; 0]);
+    // What contradicts itself changes nothing.
+    write("s2s_allow_encryption = false");
+    assert!(reload.again().is_err());
 }

@@ -155,7 +155,7 @@ pub(super) fn offers(hosts: &[Host]) -> Vec<String> {
 /// As many names as a line bears.
 const NAMED_HOSTS: usize = 5;
 
-fn named(of: &[&str], all: usize) -> String {
+pub(super) fn named(of: &[&str], all: usize) -> String {
     if of.len() == all && all > 1 {
         return format!("all {all} hosts");
     }
@@ -254,6 +254,11 @@ impl Host {
             c2s_ca_file: authorities(&tls.of(host)),
             tls: Tls::of(&tls.of(host)),
         }
+    }
+
+    /// Whether it has a certificate that is accepted by who trusts its issuer.
+    pub(super) fn has_accepted(&self) -> bool {
+        self.certificate == Certificate::Found
     }
 
     /// A line for people.

@@ -82,6 +82,19 @@ fn whoever_is_reached_without_a_good_certificate_is_not_well_reached() {
 }
 
 #[test]
+fn what_was_not_tried_is_shown_with_the_option_that_would_allow_it() {
+    let attempt = json!({"target": "a.example", "address": "10.0.0.1:5269", "opening": "starttls", "outcome": {"refused-place": "private"}});
+    let shown = text(&parse(
+        json!({"asked": [], "attempts": [attempt], "outcome": "unsuccessful"}),
+    ));
+    assert_eq!(
+        shown,
+        "  tried        10.0.0.1:5269 of a.example, STARTTLS: not tried: it is an address of a private network, where servers are looked for only \
+         if `s2s_private_networks` allows it\n"
+    );
+}
+
+#[test]
 fn what_went_wrong_is_a_sentence_whatever_it_was() {
     for outcome in [
         json!("abandoned"),
@@ -92,6 +105,8 @@ fn what_went_wrong_is_a_sentence_whatever_it_was() {
         json!({"other-host": "z.example\n"}),
         json!("plaintext"),
         json!({"refused": {"condition": "", "text": "\u{7}no"}}),
+        json!({"refused-place": "own"}),
+        json!({"refused-place": "link-local"}),
         json!("starttls-refused"),
         json!({"timed-out": "features"}),
         json!("tls-failed"),

@@ -31,7 +31,7 @@ impl Peer {
         let host = domain(host);
         let mut policies = Policies::default();
         policies.insert(host.clone(), policy.clone());
-        let loaded = TlsHosts::load(&certs.path("certs"), &[host.clone()], &policies);
+        let loaded = TlsHosts::load(&certs.path("certs"), std::slice::from_ref(&host), &policies);
         Self {
             outgoing: Outgoing::of_file(&certs.path("trusted.pem")).unwrap(),
             hosts: Arc::new(loaded.tls),
@@ -283,7 +283,7 @@ fn other_servers_see_the_certificate_of_the_host_and_not_that_of_its_direct_tls(
     };
     let mut policies = Policies::default();
     policies.insert(host.clone(), policy);
-    let loaded = TlsHosts::load(&certs.path("certs"), &[host.clone()], &policies);
+    let loaded = TlsHosts::load(&certs.path("certs"), std::slice::from_ref(&host), &policies);
     let ours = Peer::new(OURS, &authority, None, &HostPolicy::default());
     let theirs = Peer {
         hosts: Arc::new(loaded.tls),
