@@ -33,4 +33,5 @@ pub mod signal;
 pub mod store;
 pub mod thread;
 pub mod tls;
+mod visible;
 pub mod work;

@@ -13,6 +13,8 @@
 //! | `server not proven, by HOST: WHY peer=P server=D host=H` | it has not, and who decided that: this server, by a rule, or the servers of `D`, of which nothing else was to be had |
 //! | `TLS failed: … peer=P` | a TLS handshake or a later record failed, or the peer left in the middle of the handshake |
 //! | `not offered, because accounts that were imported have no keys for it: … host=H`, `all accounts have keys for all mechanisms: … host=H` | it was counted who could not sign in by what |
+//! | `link is up peer=P server=S host=H by=EXTERNAL\|dialback tls=VERSION\|none` | stanzas of host H go to server S |
+//! | `no link, by this server: … server=S host=H`, `by the other server: …` | why they do not, and who decided that |
 //! | `account added account=A`, `account deleted`, `account disabled`, `account enabled`, `password set` | an administrator's command is done |
 //! | `password hashed account=A` | keys are kept of the password of this account, in place of itself or of keys of before |
 //! | `nobody can sign in for now, because the directory does not judge passwords: … host=H` | a directory that has the passwords of a host could not be asked, or did not say |
@@ -30,6 +32,8 @@
 //! health checks do that all day, and scanners all night. Who leaves in the middle of a TLS handshake or a sign-in leaves a line,
 //! because something was not to that client's liking: a certificate, a server's proof, the network. A session that the network
 //! cuts is told at `debug`: telephones do that all day.
+
+mod links;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -80,7 +84,14 @@ pub fn log(note: &Note) {
             account,
             reason,
         } => closed(*conn, *peer, account.as_ref(), reason),
-        Note::LinkProven { .. } | Note::LinkFailed { .. } => {}
+        Note::LinkProven {
+            ours,
+            theirs,
+            peer,
+            by,
+            tls,
+        } => links::proven((ours, theirs), *peer, *by, *tls),
+        Note::LinkFailed { ours, theirs, why } => links::failed((ours, theirs), why),
         Note::Disconnected { account, sessions } => {
             tracing::info!(%account, sessions, "sessions ended");
         }

@@ -9,13 +9,13 @@ use super::args::{Form, Whom};
 use super::check::certs::row;
 use super::failure::{Failure, refused};
 use super::source::Source;
-use super::user::visible;
 use crate::control::reaching::{
     Answer, Asked, Attempt, Awaited, Became, Began, Begins, By, Certificate, Condition, Outcome,
     Reach, Reached, Tls, Trouble, Unconnected, Verdict, Version,
 };
 use crate::control::{self, CallError, socket_path};
 use crate::tls::colons;
+use crate::visible::visible;
 
 pub(super) fn perform(
     whom: &Whom,
@@ -125,62 +125,7 @@ fn attempt_line(attempt: &Attempt) -> String {
         Begins::Starttls => "STARTTLS",
     };
     let (to, target) = (attempt.address, visible(&attempt.target));
-    format!("{to} of {target}, {by}: {}", became(&attempt.outcome))
-}
-
-fn became(outcome: &Became) -> String {
-    match outcome {
-        Became::Abandoned => "given up with all of it".to_owned(),
-        Became::Reached => "reached".to_owned(),
-        Became::Overtaken => "another address was sooner".to_owned(),
-        Became::Broke(error) => format!("what it sent is wrong: {}", condition(error)),
-        Became::Ended(awaited) => {
-            format!("it hung up while we waited for {}", awaited_words(*awaited))
-        }
-        Became::Evicted => "the server needed its place for somebody else".to_owned(),
-        Became::OtherHost(host) => format!("it says that it is {}", visible(host)),
-        Became::Plaintext => {
-            "something came in the clear where TLS was to begin, and was not believed".to_owned()
-        }
-        Became::Policy(why) => format!("refused by us: {why}"),
-        Became::Unproven(error) => format!("it does not believe who we are: {}", condition(error)),
-        Became::Refused(error) => format!("it will not have us: {}", condition(error)),
-        Became::RefusedPlace(whose) => format!("not tried: {}", RefusedPlace::from(*whose)),
-        Became::StarttlsRefused => "it offers TLS and then refuses it".to_owned(),
-        Became::TimedOut(awaited) => format!("{} did not come in time", awaited_words(*awaited)),
-        Became::TlsFailed => "TLS failed".to_owned(),
-        Became::Unconnected(error) => match error {
-            Unconnected::Exhausted => {
-                "no connection: this machine has no descriptor, port or memory for it"
-            }
-            Unconnected::Refused => "no connection: nobody listens there",
-            Unconnected::TimedOut => "no connection: nobody answers",
-            Unconnected::Unreachable => "no connection: there is no way there from here",
-        }
-        .to_owned(),
-    }
-}
-
-const fn awaited_words(awaited: Awaited) -> &'static str {
-    match awaited {
-        Awaited::Connection => "a connection",
-        Awaited::Tls => "the end of the TLS handshake",
-        Awaited::Header => "the header of its stream",
-        Awaited::Features => "its stream features",
-        Awaited::Proof => "its word that it believes who we are",
-        Awaited::Proceed => "its word to begin TLS",
-    }
-}
-
-fn condition(error: &Condition) -> String {
-    let name = match error.condition.as_str() {
-        "" => "an error without a name".to_owned(),
-        name => visible(name),
-    };
-    match &error.text {
-        Some(text) => format!("{name}, \"{}\"", visible(text)),
-        None => name,
-    }
+    format!("{to} of {target}, {by}: {}", attempt.outcome.words())
 }
 
 fn write_reached(reached: &Reached, out: &mut dyn Write) -> io::Result<()> {

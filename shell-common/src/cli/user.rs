@@ -6,7 +6,6 @@ mod import;
 mod show;
 
 pub(super) use erase::{Left, leave_nothing};
-pub(super) use show::visible;
 
 use std::io::{self, Write};
 

@@ -13,6 +13,7 @@ use spondee_core::sasl::{Form as Kept, Status};
 
 use crate::cli::args::Form;
 use crate::control::Details;
+use crate::visible::{is_plain, visible};
 
 /// Writes what there is to know. `aside` follows what is said first.
 pub(super) fn write(
@@ -229,33 +230,12 @@ fn spoken(time: Duration) -> String {
     }
 }
 
-/// On one line, every character of it seen or written as an escape; so is the backslash, which begins those.
-pub(in crate::cli) fn visible(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_plain(c) && c != '\\' {
-            visible.push(c);
-        } else {
-            visible.extend(c.escape_debug());
-        }
-    }
-    visible
-}
-
-/// Whether a terminal shows it and does nothing else: no control, no mark of direction, nothing without width, no space but the usual one.
-fn is_plain(c: char) -> bool {
-    if c.is_ascii() {
-        return !c.is_ascii_control();
-    }
-    // The standard library knows what can be printed. It escapes a combining mark, too, unless that stands behind something.
-    String::from_iter(['x', c]).escape_debug().nth(1) == Some(c)
-}
-
 #[cfg(test)]
 mod tests {
     use spondee_core::port::Show;
 
     use super::*;
+    use crate::visible::visible;
 
     const CONTACTS: Contacts = Contacts {
         none: 1,

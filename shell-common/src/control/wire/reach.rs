@@ -1,5 +1,7 @@
 //! What was done to reach a domain, and what came of it: for the control socket, and for programs that read what the command line prints.
 
+mod words;
+
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
