@@ -46,6 +46,7 @@ pub mod cuts;
 pub mod dice;
 pub mod disk;
 pub mod element;
+pub mod federation;
 pub mod kept;
 pub mod memory;
 pub mod pipe;
