@@ -1,5 +1,7 @@
-//! ejabberd as a peer, with everything in its log, the streams too. Its Erlang node runs without epmd and asks the test's name server, by
-//! Erlang's own resolver, which `ERL_INETRC` directs.
+//! ejabberd as a peer, with everything in its log, the streams too. Its Erlang node runs without epmd.
+//!
+//! It asks for services by Erlang's own resolver, which `ERL_INETRC` directs to the test's name server, and for addresses by the system's, which
+//! `/etc` alone directs. There libnss-wrapper, preloaded, has it read a file of the test's in place of `/etc/hosts`.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -62,6 +64,8 @@ pub(super) fn start(plan: &Plan, place: &Place<'_>) -> Result<Child, String> {
     let child = Command::new("erl")
         .env("ERL_LIBS", libraries)
         .env("ERL_INETRC", path("inetrc"))
+        .env("LD_PRELOAD", "libnss_wrapper.so")
+        .env("NSS_WRAPPER_HOSTS", place.hosts)
         .env("HOME", place.directory)
         .env("EJABBERD_CONFIG_PATH", path("ejabberd.yml"))
         .env("EJABBERD_LOG_PATH", place.log)

@@ -2,7 +2,7 @@
 //!
 //! A [`World`] has a name server that knows its domains, an authority, and the servers that run in it. All names lie below `example.`: the
 //! libraries that Prosody and ejabberd resolve by would answer for `test.` themselves. Nothing of the machine is changed, not even
-//! `/etc/hosts`: Prosody is told of the name server by libunbound's options, ejabberd by `ERL_INETRC`, ours by `name_server`.
+//! `/etc/hosts`: Prosody is told of the name server by libunbound's options, ours by `name_server`; for ejabberd see its module.
 //!
 //! A test says by [`Plan`]s what each server is like, and asks with [`World::converse`] how what they say to each other ends.
 
@@ -17,11 +17,11 @@ mod spondee;
 pub mod zone;
 
 use crate::server::Scratch;
-use crate::unbound::Unbound;
 use authority::Authorities;
 use exchange::Outcome;
 use peer::Peer;
 use plan::{Plan, Site};
+use zone::Names;
 
 /// Who has accounts on every server, one for each conversation that may be held.
 pub const ACCOUNTS: [&str; 4] = ["romeo", "juliet", "mercutio", "nurse"];
@@ -31,8 +31,8 @@ pub const ACCOUNTS: [&str; 4] = ["romeo", "juliet", "mercutio", "nurse"];
 pub struct World<const COUNT: usize> {
     /// Its servers, as they were planned.
     pub peers: [Peer; COUNT],
-    /// The name server.
-    pub unbound: Unbound,
+    /// Who knows where they are.
+    pub names: Names,
     /// Who issued the certificates.
     pub authorities: Authorities,
     _scratch: Scratch,
@@ -49,20 +49,15 @@ impl<const COUNT: usize> World<COUNT> {
         let authorities = Authorities::new(scratch.path()).map_err(fault)?;
         let sites = plans.iter().map(|plan| Site::free(plan.family));
         let sites: Vec<Site> = sites.collect::<std::io::Result<_>>().map_err(fault)?;
-        let records = plans.iter().zip(&sites);
-        let records: Vec<String> = records
-            .flat_map(|(plan, site)| zone::records(plan, site))
-            .collect();
-        let unbound = Unbound::start(&records)?;
+        let names = Names::begin(&plans, &sites, scratch.path())?;
         let peers = plans.iter().zip(sites);
-        let peers = peers.map(|(plan, site)| {
-            Peer::start(plan, site, &authorities, unbound.address(), &ACCOUNTS)
-        });
+        let peers =
+            peers.map(|(plan, site)| Peer::start(plan, site, &authorities, &names, &ACCOUNTS));
         let peers: Vec<Peer> = peers.collect::<Result<_, String>>()?;
         let peers = peers.try_into();
         Ok(Self {
             peers: peers.map_err(|_| "as many as were planned".to_owned())?,
-            unbound,
+            names,
             authorities,
             _scratch: scratch,
         })

@@ -10,6 +10,7 @@ use spondee_core::sasl::{Mechanism, Plus};
 
 use super::authority::{Authorities, Files};
 use super::plan::{Plan, Program, Site};
+use super::zone::Names;
 use super::{ejabberd, prosody, spondee};
 use crate::client::{BindTo, Client, PATIENCE, Trust, offered};
 use crate::server::{Scratch, Server};
@@ -28,6 +29,8 @@ pub(super) struct Place<'a> {
     pub(super) site: Site,
     /// Whom it asks for names.
     pub(super) resolver: SocketAddr,
+    /// The addresses of all, as `/etc/hosts` would have them, for who asks nobody.
+    pub(super) hosts: &'a Path,
     /// Whom it trusts.
     pub(super) authority: &'a Path,
     /// What it shows.
@@ -61,7 +64,7 @@ impl Peer {
         plan: &Plan,
         site: Site,
         authorities: &Authorities,
-        resolver: SocketAddr,
+        names: &Names,
         accounts: &[&str],
     ) -> Result<Self, String> {
         let fault = |e: std::io::Error| e.to_string();
@@ -74,7 +77,8 @@ impl Peer {
             directory: scratch.path(),
             log: &log,
             site,
-            resolver,
+            resolver: names.resolver(),
+            hosts: names.hosts(),
             authority: authorities.trusted(),
             files: &files,
             accounts,

@@ -97,7 +97,7 @@ impl Plan {
         Self {
             program,
             domain: domain.to_owned(),
-            paper: Paper::Full,
+            paper: Paper::DnsOnly,
             encryption: Encryption::Required,
             proof: Proof::Certificate,
             ways: Ways::StartTls,
