@@ -76,7 +76,12 @@ struct Side {
 impl Side {
     fn new(peer: &Peer, account: &str) -> Result<Self, String> {
         let (mut client, full) = peer.sign_in(account)?;
-        client.send("<presence/>")?;
+        // Who has not asked for the roster is not told of subscriptions (RFC 6121 §2.2).
+        client
+            .send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>")?;
+        client.next_where(PATIENCE, |element| {
+            element.attribute("id") == Some("roster")
+        })?;
         let bare = full.split('/').next().unwrap_or_default().to_owned();
         Ok(Self { client, full, bare })
     }
