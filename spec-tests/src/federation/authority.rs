@@ -51,11 +51,21 @@ impl Paper {
 
     fn params(self, domain: &str) -> CertificateParams {
         let mut params = CertificateParams::default();
+        let domain = match self {
+            Self::WrongName => "somebody.else.example",
+            Self::Full
+            | Self::DnsOnly
+            | Self::ServerUse
+            | Self::Expired
+            | Self::SelfSigned
+            | Self::Untrusted => domain,
+        };
+        // ejabberd takes this for a name of the server, whatever other names there are.
         params.distinguished_name.push(DnType::CommonName, domain);
         let names = match self {
             Self::Full => vec![xmpp_addr(domain), srv_name(domain), dns_name(domain)],
-            Self::WrongName => vec![dns_name("somebody.else.example")],
-            Self::DnsOnly
+            Self::WrongName
+            | Self::DnsOnly
             | Self::ServerUse
             | Self::Expired
             | Self::SelfSigned

@@ -166,6 +166,10 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
     if plan.proof != Proof::Certificate {
         text.push_str("  mod_s2s_dialback: {}\n");
     }
+    for module in &plan.modules {
+        // As above.
+        let _ = writeln!(text, "  {module}: {{}}");
+    }
     text
 }
 

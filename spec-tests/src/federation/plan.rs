@@ -86,6 +86,8 @@ pub struct Plan {
     pub ways: Ways,
     /// Addresses it has.
     pub family: Family,
+    /// Modules of Prosody or ejabberd beside those it has, by name.
+    pub modules: Vec<String>,
     /// Lines of configuration in its own language, for the whole server.
     pub more: String,
 }
@@ -102,6 +104,7 @@ impl Plan {
             proof: Proof::Certificate,
             ways: Ways::StartTls,
             family: Family::V4,
+            modules: Vec::new(),
             more: String::new(),
         }
     }
@@ -138,6 +141,13 @@ impl Plan {
     #[must_use]
     pub const fn at(mut self, family: Family) -> Self {
         self.family = family;
+        self
+    }
+
+    /// With this module, too.
+    #[must_use]
+    pub fn having(mut self, module: &str) -> Self {
+        self.modules.push(module.to_owned());
         self
     }
 

@@ -2,11 +2,10 @@
 //!
 //! It asks the test's name server by libunbound, so it needs `lua-unbound`: without it Prosody asks whom `/etc/resolv.conf` names.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::authority::Files;
 use super::peer::{PASSWORD, Place};
 use super::plan::{Encryption, Family, Plan, Proof, Ways};
 
@@ -46,6 +45,10 @@ pub(super) fn start(plan: &Plan, place: &Place<'_>) -> Result<Child, String> {
 
 fn text(plan: &Plan, place: &Place<'_>) -> String {
     let mut modules = MODULES.to_owned();
+    for module in &plan.modules {
+        // Writing to a String cannot fail.
+        let _ = write!(modules, " \"{module}\";");
+    }
     if plan.encryption != Encryption::Never {
         modules.push_str(" \"tls\";");
     }
@@ -90,9 +93,10 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
          s2s_require_encryption = {encryption}\n\
          s2s_secure_auth = {secure}\n\
          log = {{ debug = {log:?} }}\n\
+         ssl = {{ {authority} capath = {nothing:?} }}\n\
          {more}\n\
          VirtualHost \"{domain}\"\n\
-         ssl = {{ {tls} {authority} capath = {nothing:?} }}\n",
+         certificate = {certificate:?}\n",
         data = place.directory.join("data"),
         pid = place.directory.join("pid"),
         port = place.resolver.port(),
@@ -106,19 +110,9 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
         log = place.log,
         more = plan.more,
         domain = plan.domain,
-        tls = files(place.files),
-        nothing = nothing(place.directory),
+        // Its key lies beside it. As a part of `ssl`, direct TLS would not find it.
+        certificate = place.files.certificate,
+        // Instead of the system's authorities: a directory that is not there.
+        nothing = place.directory.join("nothing"),
     )
-}
-
-fn files(files: &Files) -> String {
-    format!(
-        "certificate = {:?}; key = {:?};",
-        files.certificate, files.key
-    )
-}
-
-/// Instead of the system's authorities: a directory that is not there.
-fn nothing(directory: &Path) -> std::path::PathBuf {
-    directory.join("nothing")
 }
