@@ -23,13 +23,19 @@ impl Authority {
     /// # Errors
     /// The file cannot be written.
     pub fn new(directory: &Path) -> std::io::Result<Self> {
+        Self::named(directory, "Spondee test authority")
+    }
+
+    /// The same under another name: two of one name are taken for each other, and their certificates for forged ones.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn named(directory: &Path, name: &str) -> std::io::Result<Self> {
         let key = KeyPair::generate().map_err(std::io::Error::other)?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Spondee test authority");
+        params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).map_err(std::io::Error::other)?;
         let path = directory.join("ca.pem");
         std::fs::write(&path, certificate.pem())?;

@@ -119,7 +119,7 @@ impl Authorities {
         fs::create_dir(&away)?;
         Ok(Self {
             trusted: Authority::new(directory)?,
-            stranger: Authority::new(&away)?,
+            stranger: Authority::named(&away, "authority that nobody trusts")?,
         })
     }
 

@@ -69,6 +69,32 @@ impl Family {
     }
 }
 
+/// A list of domains that the configuration has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum List {
+    /// `s2s_secure_domains`, of ours and of Prosody.
+    Secure,
+    /// `s2s_insecure_domains`, of ours and of Prosody.
+    Insecure,
+    /// `s2s_allowed_domains`, of ours.
+    Allowed,
+    /// `s2s_refused_domains`, of ours.
+    Refused,
+}
+
+impl List {
+    /// The option.
+    #[must_use]
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Secure => "s2s_secure_domains",
+            Self::Insecure => "s2s_insecure_domains",
+            Self::Allowed => "s2s_allowed_domains",
+            Self::Refused => "s2s_refused_domains",
+        }
+    }
+}
+
 /// See the module. As made by `new` all is good: certificates of the authority, required of others, and TLS, by STARTTLS over IPv4.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -86,6 +112,8 @@ pub struct Plan {
     pub ways: Ways,
     /// Addresses it has.
     pub family: Family,
+    /// Lists, each of one domain; ejabberd has none of them.
+    pub lists: Vec<(List, String)>,
     /// Modules of Prosody or ejabberd beside those it has, by name.
     pub modules: Vec<String>,
     /// Lines of configuration in its own language, for the whole server.
@@ -104,6 +132,7 @@ impl Plan {
             proof: Proof::Certificate,
             ways: Ways::StartTls,
             family: Family::V4,
+            lists: Vec::new(),
             modules: Vec::new(),
             more: String::new(),
         }
@@ -141,6 +170,13 @@ impl Plan {
     #[must_use]
     pub const fn at(mut self, family: Family) -> Self {
         self.family = family;
+        self
+    }
+
+    /// With this domain in this list.
+    #[must_use]
+    pub fn listing(mut self, list: List, domain: &str) -> Self {
+        self.lists.push((list, domain.to_owned()));
         self
     }
 

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
 
 use super::peer::{PASSWORD, Place};
-use super::plan::{Encryption, Family, Plan, Proof, Ways};
+use super::plan::{Encryption, Family, List, Plan, Proof, Ways};
 
 /// `mod_limits`, which is Debian's, too, would slow tests down.
 const MODULES: &str = "\"disco\"; \"roster\"; \"saslauth\"; \"blocklist\"; \"carbons\"; \"pep\"; \"private\"; \"smacks\"; \
@@ -52,7 +52,8 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
     if plan.encryption != Encryption::Never {
         modules.push_str(" \"tls\";");
     }
-    if plan.proof != Proof::Certificate {
+    let takes_dialback = |list: &(List, String)| list.0 == List::Insecure;
+    if plan.proof != Proof::Certificate || plan.lists.iter().any(takes_dialback) {
         modules.push_str(" \"dialback\";");
     }
     // Its default is dialback, too; without certificates it can trust, nothing else is left.
@@ -94,7 +95,7 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
          s2s_secure_auth = {secure}\n\
          log = {{ debug = {log:?} }}\n\
          ssl = {{ {authority} capath = {nothing:?} }}\n\
-         {more}\n\
+         {lists}{more}\n\
          VirtualHost \"{domain}\"\n\
          certificate = {certificate:?}\n",
         data = place.directory.join("data"),
@@ -108,6 +109,7 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
         encryption = plan.encryption == Encryption::Required,
         secure = plan.proof == Proof::Certificate,
         log = place.log,
+        lists = lists(plan),
         more = plan.more,
         domain = plan.domain,
         // Its key lies beside it. As a part of `ssl`, direct TLS would not find it.
@@ -115,4 +117,10 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
         // Instead of the system's authorities: a directory that is not there.
         nothing = place.directory.join("nothing"),
     )
+}
+
+fn lists(plan: &Plan) -> String {
+    let lists = plan.lists.iter();
+    let lists = lists.map(|(list, domain)| format!("{} = {{ {domain:?} }}\n", list.option()));
+    lists.collect()
 }

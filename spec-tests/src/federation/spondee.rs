@@ -19,6 +19,9 @@ pub(super) fn start(
     place: &Place<'_>,
     authorities: &Authorities,
 ) -> Result<Server, String> {
+    if plan.encryption == Encryption::Never {
+        return Err("ours is told of no way to do without TLS".to_owned());
+    }
     let fault = |e: std::io::Error| e.to_string();
     let scratch = Scratch::new().map_err(fault)?;
     let host = format!("\n[host.\"{}\"]\n", plan.domain);
@@ -67,6 +70,10 @@ fn options(plan: &Plan, place: &Place<'_>) -> String {
     if plan.proof != Proof::Dialback {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "s2s_ca_file = {:?}", place.authority);
+    }
+    for (list, domain) in &plan.lists {
+        // As above.
+        let _ = writeln!(text, "{} = [{domain:?}]", list.option());
     }
     text + &plan.more
 }
