@@ -104,71 +104,23 @@ pub fn converse(
     Ok([forth, return_])
 }
 
+/// Where something came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum At {
+    Receiver,
+    Sender,
+}
+
 fn say_all(from: &mut Side, to: &mut Side, mark: &str) -> Result<Outcome, String> {
-    let id = format!("message-{mark}");
-    from.client.send(&format!(
-        "<message to='{}' type='chat' id='{id}'><body>{id}</body></message>",
-        to.full
-    ))?;
-    let message = ends(from, to, PATIENCE, |_, arrived, at_end| {
-        let body = arrived.child(CLIENT, "body").map(Element::text);
-        match at_end && body.as_deref() == Some(&*id) {
-            true => Ok(Some(End::Arrived)),
-            false => Ok(bounce(arrived, &id, at_end)),
-        }
-    })?;
-    let id = format!("request-{mark}");
-    from.client.send(&format!(
-        "<iq to='{}' type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>",
-        to.full
-    ))?;
-    let request = ends(from, to, PATIENCE, |to, arrived, at_end| {
-        let is_it = arrived.attribute("id") == Some(&*id);
-        match (at_end, arrived.attribute("type")) {
-            (true, Some("get")) if is_it => {
-                let back = arrived.attribute("from").unwrap_or_default();
-                let answer = format!("<iq to='{back}' type='result' id='{id}'/>");
-                to.client.send(&answer).map(|()| None)
-            }
-            (false, Some("result")) if is_it => Ok(Some(End::Arrived)),
-            (_, _) => Ok(bounce(arrived, &id, at_end)),
-        }
-    })?;
+    let message = message(from, to, mark)?;
+    let request = request(from, to, mark)?;
     let patience = match message == End::Arrived {
         true => PATIENCE,
         false => LITTLE,
     };
-    let id = format!("subscribe-{mark}");
-    from.client.send(&format!(
-        "<presence to='{}' type='subscribe' id='{id}'/>",
-        to.bare
-    ))?;
-    let (asking, asked) = (from.bare.clone(), to.bare.clone());
-    let subscription = ends(from, to, patience, |to, arrived, at_end| {
-        if !arrived.is(CLIENT, "presence") {
-            return Ok(None);
-        }
-        let sender = arrived.attribute("from").unwrap_or_default();
-        match (at_end, arrived.attribute("type")) {
-            (true, Some("subscribe")) if sender == asking => {
-                let answer = format!("<presence to='{asking}' type='subscribed'/>");
-                to.client.send(&answer).map(|()| None)
-            }
-            (false, Some("subscribed")) if sender == asked => Ok(Some(End::Arrived)),
-            (_, _) => Ok(bounce(arrived, &id, at_end)),
-        }
-    })?;
+    let subscription = subscription(from, to, mark, patience)?;
     let presence = match subscription {
-        End::Arrived => {
-            let seen = to.full.clone();
-            ends(from, to, PATIENCE, |_, arrived, at_end| {
-                let is_it = !at_end
-                    && arrived.is(CLIENT, "presence")
-                    && arrived.attribute("type").is_none()
-                    && arrived.attribute("from") == Some(&*seen);
-                Ok(is_it.then_some(End::Arrived))
-            })?
-        }
+        End::Arrived => presence(from, to)?,
         End::Bounced(_) | End::Nothing => End::Nothing,
     };
     Ok(Outcome {
@@ -179,22 +131,99 @@ fn say_all(from: &mut Side, to: &mut Side, mark: &str) -> Result<Outcome, String
     })
 }
 
-/// Listens to both in turns until `judge`, which is told whether an element came to the receiver, says how it ended.
+fn message(from: &mut Side, to: &mut Side, mark: &str) -> Result<End, String> {
+    let id = format!("message-{mark}");
+    from.client.send(&format!(
+        "<message to='{}' type='chat' id='{id}'><body>{id}</body></message>",
+        to.full
+    ))?;
+    ends(from, to, PATIENCE, |_, came, at| {
+        let body = came.child(CLIENT, "body").map(Element::text);
+        match at {
+            At::Receiver => Ok((body.as_deref() == Some(&*id)).then_some(End::Arrived)),
+            At::Sender => Ok(bounce(came, &id)),
+        }
+    })
+}
+
+fn request(from: &mut Side, to: &mut Side, mark: &str) -> Result<End, String> {
+    let id = format!("request-{mark}");
+    from.client.send(&format!(
+        "<iq to='{}' type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>",
+        to.full
+    ))?;
+    ends(from, to, PATIENCE, |to, came, at| {
+        let is_it = came.attribute("id") == Some(&*id);
+        match (at, came.attribute("type")) {
+            (At::Receiver, Some("get")) if is_it => {
+                let back = came.attribute("from").unwrap_or_default();
+                let answer = format!("<iq to='{back}' type='result' id='{id}'/>");
+                to.client.send(&answer).map(|()| None)
+            }
+            (At::Receiver, _) => Ok(None),
+            (At::Sender, Some("result")) if is_it => Ok(Some(End::Arrived)),
+            (At::Sender, _) => Ok(bounce(came, &id)),
+        }
+    })
+}
+
+fn subscription(
+    from: &mut Side,
+    to: &mut Side,
+    mark: &str,
+    patience: Duration,
+) -> Result<End, String> {
+    let id = format!("subscribe-{mark}");
+    from.client.send(&format!(
+        "<presence to='{}' type='subscribe' id='{id}'/>",
+        to.bare
+    ))?;
+    let (asking, asked) = (from.bare.clone(), to.bare.clone());
+    ends(from, to, patience, |to, came, at| {
+        if !came.is(CLIENT, "presence") {
+            return Ok(None);
+        }
+        let sender = came.attribute("from").unwrap_or_default();
+        match (at, came.attribute("type")) {
+            (At::Receiver, Some("subscribe")) if sender == asking => {
+                let answer = format!("<presence to='{asking}' type='subscribed'/>");
+                to.client.send(&answer).map(|()| None)
+            }
+            (At::Receiver, _) => Ok(None),
+            (At::Sender, Some("subscribed")) if sender == asked => Ok(Some(End::Arrived)),
+            (At::Sender, _) => Ok(bounce(came, &id)),
+        }
+    })
+}
+
+/// It follows the grant, from each device of who granted it (RFC 6121 §3.1.5).
+fn presence(from: &mut Side, to: &mut Side) -> Result<End, String> {
+    let seen = to.full.clone();
+    ends(from, to, PATIENCE, |_, came, at| {
+        let is_it = at == At::Sender
+            && came.is(CLIENT, "presence")
+            && came.attribute("type").is_none()
+            && came.attribute("from") == Some(&*seen);
+        Ok(is_it.then_some(End::Arrived))
+    })
+}
+
+/// Listens to both in turns until `judge`, which is told what came and where, says how it ended.
 fn ends(
     from: &mut Side,
     to: &mut Side,
     patience: Duration,
-    mut judge: impl FnMut(&mut Side, &Element, bool) -> Result<Option<End>, String>,
+    mut judge: impl FnMut(&mut Side, &Element, At) -> Result<Option<End>, String>,
 ) -> Result<End, String> {
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
-        if let Some(arrived) = to.client.poll(TURN)?
-            && let Some(end) = judge(to, &arrived, true)?
+        if let Some(came) = to.client.poll(TURN)?
+            && let Some(end) = judge(to, &came, At::Receiver)?
         {
             return Ok(end);
         }
-        if let Some(returned) = from.client.poll(TURN)?
-            && let Some(end) = judge(to, &returned, false)?
+        if let Some(came) = from.client.poll(TURN)?
+            && let Some(end) = judge(to, &came, At::Sender)?
         {
             return Ok(end);
         }
@@ -203,10 +232,8 @@ fn ends(
 }
 
 /// An error that came back to the sender.
-fn bounce(element: &Element, id: &str, at_end: bool) -> Option<End> {
-    let is_it = !at_end
-        && element.attribute("id") == Some(id)
-        && element.attribute("type") == Some("error");
+fn bounce(element: &Element, id: &str) -> Option<End> {
+    let is_it = element.attribute("id") == Some(id) && element.attribute("type") == Some("error");
     let error = element.child(CLIENT, "error").filter(|_| is_it)?;
     let condition = error.condition().unwrap_or("no condition");
     Some(End::Bounced(condition.to_owned()))

@@ -42,7 +42,7 @@ pub(super) struct Place<'a> {
 #[derive(Debug)]
 enum Process {
     Theirs { child: Child, log: PathBuf },
-    Ours(Server),
+    Ours(Box<Server>),
 }
 
 /// See the module.
@@ -93,7 +93,7 @@ impl Peer {
             Program::Spondee(shell) => {
                 let server = spondee::start(shell, plan, &place, authorities)?;
                 let clients = server.clear;
-                (Process::Ours(server), clients)
+                (Process::Ours(Box::new(server)), clients)
             }
         };
         let pem = fs::read_to_string(authorities.trusted()).map_err(fault)?;
