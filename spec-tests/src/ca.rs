@@ -23,13 +23,19 @@ impl Authority {
     /// # Errors
     /// The file cannot be written.
     pub fn new(directory: &Path) -> std::io::Result<Self> {
+        Self::named(directory, "Spondee test authority")
+    }
+
+    /// The same under another name: two of one name are taken for each other, and their certificates for forged ones.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn named(directory: &Path, name: &str) -> std::io::Result<Self> {
         let key = KeyPair::generate().map_err(std::io::Error::other)?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Spondee test authority");
+        params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).map_err(std::io::Error::other)?;
         let path = directory.join("ca.pem");
         std::fs::write(&path, certificate.pem())?;
@@ -106,6 +112,17 @@ impl Authority {
             .signed_by(&key, &self.issuer)
             .map_err(std::io::Error::other)?;
         Ok([certificate.pem(), key.serialize_pem()])
+    }
+
+    /// A certificate of this authority's, as `params` has it, in PEM.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn vouch(&self, params: &CertificateParams, key: &KeyPair) -> std::io::Result<String> {
+        let certificate = params.signed_by(key, &self.issuer);
+        certificate
+            .map(|certificate| certificate.pem())
+            .map_err(std::io::Error::other)
     }
 
     fn sign(&self, directory: &Path, host: &str, key: &KeyPair, days: u32) -> std::io::Result<()> {

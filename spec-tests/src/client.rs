@@ -392,6 +392,18 @@ impl Client {
         }
     }
 
+    /// The next element, `None` if none comes for so long.
+    ///
+    /// # Errors
+    /// The stream ended, or is not well-formed.
+    pub fn poll(&mut self, patience: Duration) -> Result<Option<Element>, String> {
+        match self.next(patience) {
+            Ok(element) => Ok(Some(element)),
+            Err(said) if said == NOTHING_CAME => Ok(None),
+            Err(said) => Err(said),
+        }
+    }
+
     /// The next element for which `wanted` holds; others are passed over.
     ///
     /// # Errors
@@ -508,7 +520,7 @@ impl Client {
     fn read_into(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, String> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err("nothing came in time".to_owned());
+            return Err(NOTHING_CAME.to_owned());
         }
         let socket = match &self.transport {
             Transport::Clear(socket) => socket,
@@ -524,7 +536,7 @@ impl Client {
         match count {
             Ok(count) => Ok(count),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                Err("nothing came in time".to_owned())
+                Err(NOTHING_CAME.to_owned())
             }
             Err(e) => Err(format!("read: {e}")),
         }
@@ -597,6 +609,9 @@ impl Client {
         }
     }
 }
+
+/// What is said where nothing came.
+const NOTHING_CAME: &str = "nothing came in time";
 
 static NONCES: AtomicU64 = AtomicU64::new(1_000_000_000_000);
 

@@ -28,6 +28,7 @@
 //! | after SIGKILL, a stop and on a model disk: what an acknowledgement covered is there, once, in order, with its receiver; what came twice a device can tell | `tests/sm_chaos` |
 //! | who never acknowledges, guesses, sleeps or fills sleepers is bounded; a store that fails at any step of a session's end loses nothing untold | `tests/sm_hostile` |
 //! | a stanza is from whom it says, for whom it says, and no larger than what came allows | `simulator/ledger.rs`, `scales.rs`, `core/src/fuzzing/world/checks.rs` |
+//! | servers that are set up well, badly and otherwise meet as the policy has it, and the other one says why | `federation/cases.rs`; what Prosody and ejabberd do in `peers.md` |
 //! | nothing reaches the unauthenticated | `simulator/client.rs`, `core/src/fuzzing/stream.rs` |
 //! | who is held up has failed, and who is refused has a reason | `simulator/guesses.rs`, `accounts.rs` |
 //! | residue zero: nothing stays of those who left, no account, nothing in an inbox, no credit | `simulator/rest.rs`, `core/src/fuzzing/world/answers.rs` |
@@ -46,6 +47,7 @@ pub mod cuts;
 pub mod dice;
 pub mod disk;
 pub mod element;
+pub mod federation;
 pub mod kept;
 pub mod memory;
 pub mod pipe;

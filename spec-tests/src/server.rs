@@ -141,6 +141,14 @@ impl Server {
         Self::prepare_program(scratch, binary()?, "", options)
     }
 
+    /// The same of this shell, whichever the tests drive.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub fn prepare_shell(scratch: Scratch, shell: Shell, options: &str) -> Result<Stopped, String> {
+        Self::prepare_program(scratch, binary_of(shell)?, "", options)
+    }
+
     /// `options` are lines of configuration for the whole server, `host_options` for its host.
     fn prepare_program(
         scratch: Scratch,
@@ -658,9 +666,20 @@ impl Shell {
 /// # Errors
 /// It cannot be built.
 pub fn binary() -> Result<&'static Path, String> {
-    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let found = BINARY.get_or_init(|| {
-        let shell = Shell::of_environment()?;
+    binary_of(Shell::of_environment()?)
+}
+
+/// The same of this shell.
+///
+/// # Errors
+/// It cannot be built.
+pub fn binary_of(shell: Shell) -> Result<&'static Path, String> {
+    static BINARIES: [OnceLock<Result<PathBuf, String>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let binary = match shell {
+        Shell::Mio => &BINARIES[0],
+        Shell::Smol => &BINARIES[1],
+    };
+    let found = binary.get_or_init(|| {
         // target/PROFILE/deps/TEST
         let test = std::env::current_exe().map_err(|e| e.to_string())?;
         let profile = test
