@@ -118,7 +118,7 @@ impl Named {
         let of_clear = from.list_if_any(
             &of_server(
                 clear.interfaces,
-                "The same for one kind of port alone. The default is `interfaces`.",
+                "Addresses to listen on for one kind of port alone. The default is `interfaces`.",
             )
             .shown_as("[\"192.0.2.1\", \"2001:db8::1\"]"),
         );
