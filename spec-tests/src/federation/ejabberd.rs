@@ -136,10 +136,11 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
          s2s_protocol_options:\n  - no_sslv3\n  - no_tlsv1\n  - no_tlsv1_1\n\
          auth_password_format: plain\n\
          disable_sasl_mechanisms:\n  - digest-md5\n  - X-OAUTH2\n\
-         listen:\n  -\n    port: {clients}\n    ip: \"127.0.0.1\"\n    module: ejabberd_c2s\n    starttls: false\n",
+         listen:\n  -\n    port: {clients}\n    ip: \"{own}\"\n    module: ejabberd_c2s\n    starttls: false\n",
         domain = plan.domain,
         both = place.files.both,
         clients = place.site.clients.port(),
+        own = place.site.clients.ip(),
     );
     let mut listen = |port: u16, tls: bool| {
         // Writing to a String cannot fail.

@@ -1,9 +1,10 @@
 //! What is wanted of a server before it runs: its program and name, what it shows, what it asks of others, how it is found.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::authority::Paper;
-use crate::server::{Shell, free_addresses};
+use crate::server::Shell;
 
 /// Which server it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,21 +53,10 @@ pub enum Ways {
 /// Which addresses it has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Family {
-    /// 127.0.0.1.
+    /// One of its own below 127.
     V4,
     /// `::1`.
     V6,
-}
-
-impl Family {
-    /// It.
-    #[must_use]
-    pub const fn address(self) -> IpAddr {
-        match self {
-            Self::V4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            Self::V6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        }
-    }
 }
 
 /// A list of domains that the configuration has.
@@ -213,13 +203,28 @@ impl Site {
     /// # Errors
     /// The system has no more ports.
     pub fn free(family: Family) -> std::io::Result<Self> {
-        let [clients, mut servers, mut direct] = free_addresses()?;
-        servers.set_ip(family.address());
-        direct.set_ip(family.address());
+        let own = own_address();
+        let address = match family {
+            Family::V4 => IpAddr::V4(own),
+            Family::V6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        // All are held until all are found.
+        let clients = TcpListener::bind((own, 0))?;
+        let servers = TcpListener::bind((address, 0))?;
+        let direct = TcpListener::bind((address, 0))?;
         Ok(Self {
-            clients,
-            servers,
-            direct,
+            clients: clients.local_addr()?,
+            servers: servers.local_addr()?,
+            direct: direct.local_addr()?,
         })
     }
+}
+
+/// A loopback address for each server: some start seconds after their ports were found, when others may have them.
+fn own_address() -> Ipv4Addr {
+    static COUNT: AtomicU8 = AtomicU8::new(0);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    // None that ends as networks and broadcasts do, and not 127.0.0.1, where all else is.
+    Ipv4Addr::new(127, high | 0x80, low, count % 254 + 1)
 }

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
 
 use super::peer::{PASSWORD, Place};
-use super::plan::{Encryption, Family, List, Plan, Proof, Ways};
+use super::plan::{Encryption, List, Plan, Proof, Ways};
 
 /// `mod_limits`, which is Debian's, too, would slow tests down.
 const MODULES: &str = "\"disco\"; \"roster\"; \"saslauth\"; \"blocklist\"; \"carbons\"; \"pep\"; \"private\"; \"smacks\"; \
@@ -82,12 +82,12 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
          authentication = \"internal_plain\"\n\
          allow_unencrypted_plain_auth = true\n\
          c2s_require_encryption = false\n\
-         c2s_interfaces = {{ \"127.0.0.1\" }}\n\
+         c2s_interfaces = {{ \"{own}\" }}\n\
          c2s_ports = {{ {clients} }}\n\
          c2s_direct_tls_ports = {{ }}\n\
-         s2s_interfaces = {{ {address} }}\n\
+         s2s_interfaces = {{ \"{address}\" }}\n\
          s2s_ports = {{ {servers} }}\n\
-         s2s_direct_tls_interfaces = {{ {address} }}\n\
+         s2s_direct_tls_interfaces = {{ \"{address}\" }}\n\
          s2s_direct_tls_ports = {{ {direct} }}\n\
          http_ports = {{ }}\n\
          https_ports = {{ }}\n\
@@ -102,10 +102,8 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
         pid = place.directory.join("pid"),
         port = place.resolver.port(),
         clients = place.site.clients.port(),
-        address = match plan.family {
-            Family::V4 => "\"127.0.0.1\"",
-            Family::V6 => "\"::1\"",
-        },
+        own = place.site.clients.ip(),
+        address = place.site.servers.ip(),
         encryption = plan.encryption == Encryption::Required,
         secure = plan.proof == Proof::Certificate,
         log = place.log,
