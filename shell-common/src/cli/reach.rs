@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use spondee_core::port::{Command, Protocol, RefusedPlace};
+use spondee_core::port::{Command, Protocol};
 
 use super::Console;
 use super::args::{Form, Whom};
@@ -10,8 +10,8 @@ use super::check::certs::row;
 use super::failure::{Failure, refused};
 use super::source::Source;
 use crate::control::reaching::{
-    Answer, Asked, Attempt, Awaited, Became, Began, Begins, By, Certificate, Condition, Outcome,
-    Reach, Reached, Tls, Trouble, Unconnected, Verdict, Version,
+    Answer, Asked, Attempt, Began, Begins, By, Certificate, Outcome, Reach, Reached, Tls, Trouble,
+    Verdict, Version,
 };
 use crate::control::{self, CallError, socket_path};
 use crate::tls::colons;

@@ -212,8 +212,17 @@ impl Stream {
         Some(match (outgoing.phase, element.ns(), element.name()) {
             (phase, Ns::Streams, "error") => {
                 // RFC 6120 §4.9.1.1: who hears of an error closes its stream, too.
-                outgoing.phase = phase;
-                let refused = AttemptError::Refused(features::error(element));
+                let refused = match phase {
+                    // Who does not know what it was asked for has none.
+                    Phase::Starttls(StarttlsOffer::Absent) => {
+                        outgoing.phase = phase;
+                        outgoing.starttls_refused(cx)
+                    }
+                    phase => {
+                        outgoing.phase = phase;
+                        AttemptError::Refused(features::error(element))
+                    }
+                };
                 self.give_up(cx, &outgoing, None, refused)
             }
             (Phase::Features(secured, opened), Ns::Streams, "features") => {
@@ -315,7 +324,11 @@ impl Stream {
         let State::Outgoing(outgoing) = core::mem::replace(&mut self.state, State::Closed) else {
             return Event::Close;
         };
-        let event = self.give_up(cx, &outgoing, None, AttemptError::Ended(outgoing.awaited()));
+        let ended = match outgoing.phase {
+            Phase::Starttls(StarttlsOffer::Absent) => outgoing.starttls_refused(cx),
+            _ => AttemptError::Ended(outgoing.awaited()),
+        };
+        let event = self.give_up(cx, &outgoing, None, ended);
         self.state = State::Closed;
         event
     }
