@@ -102,9 +102,8 @@ fn words(note: Note) -> String {
         }
         Note::Disconnected { account, sessions } => format!("{sessions} disconnected {account}"),
         Note::NothingOffered { host, peer, .. } => format!("nothing {host} {}", who(peer, None)),
-        Note::PeerJudged { peer, judged, .. } => {
-            assert_eq!(peer, home());
-            format!("judged {}: {:?}", judged.theirs, judged.outcome)
+        Note::PeerJudged { judged, .. } => {
+            format!("judged {}: {:?}", judged.server, judged.standing)
         }
         Note::SignInCutOff { peer, account, .. } => format!("cut off {}", who(peer, account)),
         Note::SignInFailed {

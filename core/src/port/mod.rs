@@ -24,7 +24,9 @@ pub use network::{
     CertificateName, CertificateNames, Chain, Lookup, LookupError, NameConstraints, Protocol,
     Resolved, ServerCertificate, Service, Source, TlsClient, TlsServer, TlsSide, Verdict,
 };
-pub use note::{AccountChange, CloseReason, Note, StreamError};
+pub use note::{
+    AccountChange, CloseReason, Decider, Note, PeerJudged, PeerProof, PeerStanding, StreamError,
+};
 pub use reach::{
     Asked, Attempt, AttemptError, AttemptOutcome, Awaited, Feature, Features, PeerError, Reach,
     Reached, Secured, SecuredBy, Starttls, Target, Unreached,

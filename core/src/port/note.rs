@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use super::ConnId;
-use crate::federation::Judged;
 use crate::jid::{BareJid, Domain, Jid};
 use crate::sasl::{Failure, Mechanism, OfferEmpty, Tally};
 
@@ -103,8 +102,8 @@ pub enum Note {
         conn: ConnId,
         /// The peer's address.
         peer: IpAddr,
-        /// What was decided, and by which rule.
-        judged: Box<Judged>,
+        /// Of which domain, and what.
+        judged: Box<PeerJudged>,
     },
     /// A sign-in succeeded.
     SignedIn {
@@ -155,6 +154,44 @@ pub enum AccountChange {
     KeysMade,
     /// It has a new password.
     PasswordSet,
+}
+
+/// What was decided of a server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PeerJudged {
+    /// The domain of ours to which it speaks, or wanted to.
+    pub host: Domain,
+    /// For which domain.
+    pub server: Domain,
+    /// Whether it does.
+    pub standing: PeerStanding,
+}
+
+/// Whether a server speaks for a domain, and in which words the rule says so that has decided.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PeerStanding {
+    /// It does.
+    Proven(PeerProof, &'static str),
+    /// It has not proven that it does.
+    Unproven(Decider, &'static str),
+}
+
+/// How a server has proven for whom it speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PeerProof {
+    /// By its certificate.
+    Certificate,
+    /// By a key that the domain's own server knows.
+    Dialback,
+}
+
+/// Who has decided that a server does not speak for a domain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Decider {
+    /// This server.
+    Here,
+    /// The servers of that domain.
+    TheirDomain,
 }
 
 /// Why a stream ended.

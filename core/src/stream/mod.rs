@@ -312,7 +312,7 @@ impl Stream {
                 self.state = State::Client(Client::Header(Awaited::First(transport, failures)));
                 None
             }
-            State::Server(server) => self.server_secured(cx, server, tls),
+            State::Server(server) => self.server_secured(cx, *server, tls),
             State::Outgoing(outgoing) => self.outgoing_secured(cx, outgoing, tls),
             state @ (State::Client(_) | State::Closing(_) | State::Closed) => {
                 self.state = state;
@@ -428,7 +428,7 @@ impl Stream {
     fn on_element(&mut self, cx: &mut Cx<'_>, element: Element) -> Option<Event> {
         match core::mem::replace(&mut self.state, State::Closed) {
             State::Client(client) => self.on_client_element(cx, client, element),
-            State::Server(server) => self.on_server_element(cx, server, element),
+            State::Server(server) => self.on_server_element(cx, *server, element),
             State::Outgoing(outgoing) => self.on_peer_element(cx, outgoing, &element),
             State::Closing(closing) => {
                 self.state = State::Closing(closing);

@@ -11,13 +11,12 @@ use super::stage::{Stage, config};
 use crate::archive::Policy;
 use crate::config::{Config, Host, TlsAvailable};
 use crate::federation::{
-    AllowEncryption, Allowed, Outcome, PolicyOptions, RequireEncryption, Rules, SecureAuth,
-    Unverified, Verified,
+    AllowEncryption, Allowed, PolicyOptions, RequireEncryption, Rules, SecureAuth,
 };
 use crate::limits::S2S_IDLE;
 use crate::port::{
     CertificateName, CertificateNames, Chain, CloseReason, NameConstraints, Note, Opening,
-    ServerCertificate, Standing, Verdict,
+    PeerStanding, ServerCertificate, Standing, Verdict,
 };
 use crate::testing::{Ended, Peer, World};
 use crate::time::UnixTime;
@@ -92,14 +91,24 @@ impl Stage {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "others are not about servers"
+)]
 fn in_words(note: &Note) -> Option<String> {
     match note {
-        Note::PeerJudged { judged, .. } => Some(format!(
-            "{} to {}: {:?}",
-            judged.theirs.as_str(),
-            judged.ours.as_str(),
-            judged.outcome
-        )),
+        Note::PeerJudged { judged, .. } => {
+            let (server, host) = (&judged.server, &judged.host);
+            let standing = match judged.standing {
+                PeerStanding::Proven(proof, _) => format!("{proof:?}"),
+                PeerStanding::Unproven(by, why) => format!("{by:?}: {why}"),
+            };
+            Some(format!(
+                "{} to {}: {standing}",
+                server.as_str(),
+                host.as_str()
+            ))
+        }
         Note::Closed {
             account, reason, ..
         } => {
@@ -229,10 +238,9 @@ fn each_outcome_is_noted_once() {
         "<db:result from='b.example' to='localhost'>x</db:result>",
     );
     assert!(heard.contains("<remote-server-not-found "), "{heard}");
-    let nobody = Outcome::Unproven(Verified::Unknown(Unverified::NotFound));
     assert_eq!(
         stage.noted(),
-        [format!("b.example to localhost: {nobody:?}")]
+        ["b.example to localhost: Here: DNS knows no server of the domain that could be asked"]
     );
     let heard = stage.server_says(
         peer,
@@ -242,20 +250,17 @@ fn each_outcome_is_noted_once() {
     assert_eq!(
         stage.noted(),
         [
-            "localhost to localhost: Refused",
+            "localhost to localhost: Here: the domain is served here",
             "a.example judged: policy-violation"
         ]
     );
     // Signing in by another name, until it is enough.
     let peer = stage.server();
-    let auth = AUTH
-        .replace('=', "=")
-        .replace(">=<", ">Yi5leGFtcGxl<")
-        .repeat(3);
+    let auth = AUTH.replace(">=<", ">Yi5leGFtcGxl<").repeat(3);
     let heard = stage.server_says(peer, &auth);
     assert_eq!(heard.matches("<invalid-authzid/>").count(), 3, "{heard}");
     assert!(heard.contains("<policy-violation "), "{heard}");
-    let failed = "a.example to localhost: NotSignedIn(InvalidAuthzid)";
+    let failed = "a.example to localhost: Here: invalid-authzid";
     assert_eq!(
         stage.noted(),
         [failed, failed, failed, "a.example failed: policy-violation"]

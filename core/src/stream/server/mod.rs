@@ -282,10 +282,10 @@ impl Stream {
     pub(super) fn server_secured(
         &mut self,
         cx: &mut Cx<'_>,
-        server: Box<Server>,
+        server: Server,
         tls: TlsInfo,
     ) -> Option<Event> {
-        let (opening, names) = match *server {
+        let (opening, names) = match server {
             Server::Secure(opening, names) => (opening, names),
             other @ (Server::Header(..) | Server::Open(_)) => {
                 self.state = State::Server(Box::new(other));
@@ -309,10 +309,10 @@ impl Stream {
     pub(super) fn on_server_element(
         &mut self,
         cx: &mut Cx<'_>,
-        server: Box<Server>,
+        server: Server,
         element: Element,
     ) -> Option<Event> {
-        let talk = match *server {
+        let talk = match server {
             Server::Open(talk) => talk,
             other @ (Server::Header(..) | Server::Secure(..)) => {
                 self.state = State::Server(Box::new(other));
@@ -379,10 +379,11 @@ impl Stream {
 
     /// Ends the stream by a rule.
     fn fail_by(&mut self, cx: &mut Cx<'_>, refusal: Refusal, judged: Option<Box<Judged>>) -> Event {
-        match self.fail(cx, Violation::Peer(refusal)) {
-            Event::Closing(Some(ending)) => Event::Closing(Some(Ending { judged, ..ending })),
-            other => other,
+        let event = self.fail(cx, Violation::Peer(refusal));
+        if let Event::Closing(Some(ending)) = event {
+            return Event::Closing(Some(Ending { judged, ..ending }));
         }
+        event
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -257,6 +257,7 @@ impl Stage {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "others do not come here")]
 fn words(event: &Event) -> String {
     match event {
         Event::Claimed(claim) => format!(
@@ -752,10 +753,6 @@ fn outcomes_say_whether_they_prove() {
         Outcome::Crowded,
         Outcome::Unproven(Verified::Valid),
     ] {
-        assert!(
-            !outcome.is_proven(),
-            "{}",
-            format!("{outcome:?}").to_string()
-        );
+        assert!(!outcome.is_proven(), "{}", "{outcome:?}");
     }
 }
