@@ -556,5 +556,6 @@ impl Shard {
         self.count_anew(now, &before);
         let config = Arc::clone(&self.config);
         self.end_all_of(Violation::HostGone, |host| is_gone(&config, host));
+        self.judge_servers_again();
     }
 }

@@ -177,6 +177,23 @@ impl Server {
         }
     }
 
+    /// Why something that it has proven would not be let be now, by what is known of it since.
+    fn is_refused_now(&self, config: &Config) -> Option<Refusal> {
+        let (protection, pairs) = match self {
+            Self::Header(protection, Expected::AfterSasl(pair)) => {
+                (protection, core::slice::from_ref(pair))
+            }
+            Self::Open(talk) => (&talk.protection, talk.pairs.as_slice()),
+            Self::Header(_, Expected::First | Expected::AfterTls(_)) | Self::Secure(..) => {
+                return None;
+            }
+        };
+        pairs.iter().find_map(|pair| {
+            let side = Side::Further(pair.theirs.clone());
+            protection.decide(config, &pair.ours, side).rule.refusal()
+        })
+    }
+
     /// The domain of ours that its header is to.
     pub(super) fn host(&self) -> Option<&str> {
         match self {
@@ -375,6 +392,11 @@ impl Stream {
         self.state = State::Server(Box::new(server));
         // `poll` puts what stands behind into the event.
         Event::Secure(TlsSide::Server(side), Vec::new())
+    }
+
+    /// Why something that its server has proven would not be let be now, if it would not.
+    pub(crate) fn is_refused_now(&self, config: &Config) -> Option<Refusal> {
+        self.server()?.is_refused_now(config)
     }
 
     /// Ends the stream by a rule.
