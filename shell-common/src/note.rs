@@ -50,15 +50,7 @@ use crate::log::{Cause, Subject, may_write};
 pub fn log(note: &Note) {
     match note {
         Note::AccountChanged { .. } => account_changed(note),
-        Note::AccountHeldUp { account, peer } => {
-            if allows(Level::WARN, *peer, Subject::Warning) {
-                let peer = peer.to_canonical();
-                tracing::warn!(
-                    %peer, %account,
-                    "too many failed sign-ins: for a while nobody signs in to this account from an unusual address"
-                );
-            }
-        }
+        Note::AccountHeldUp { account, peer } => account_held_up(account, *peer),
         Note::AddressHeldUp { peer } => address_held_up(*peer),
         Note::Bug(what) => {
             if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
@@ -95,12 +87,7 @@ pub fn log(note: &Note) {
             conn: _,
             peer,
             account,
-        } => {
-            if allows(Level::INFO, *peer, Subject::Failure) {
-                let (peer, account) = (peer.to_canonical(), named(account.as_ref()));
-                tracing::info!(%peer, account, "sign-in cut off: the connection ended");
-            }
-        }
+        } => sign_in_cut_off(*peer, account.as_ref()),
         Note::SignInFailed {
             conn: _,
             peer,
@@ -123,6 +110,16 @@ pub fn log(note: &Note) {
         }
         Note::Unkept { account, messages } => unkept(account, *messages),
         Note::Unreadable { account, why } => unreadable(account, why),
+    }
+}
+
+fn account_held_up(account: &BareJid, peer: IpAddr) {
+    if allows(Level::WARN, peer, Subject::Warning) {
+        let peer = peer.to_canonical();
+        tracing::warn!(
+            %peer, %account,
+            "too many failed sign-ins: for a while nobody signs in to this account from an unusual address"
+        );
     }
 }
 
@@ -215,6 +212,13 @@ pub fn certificate_passed_over(peer: Option<IpAddr>, why: &str) {
     {
         let peer = peer.to_canonical();
         tracing::debug!(%peer, "its certificate is as good as none: {why}");
+    }
+}
+
+fn sign_in_cut_off(peer: IpAddr, account: Option<&BareJid>) {
+    if allows(Level::INFO, peer, Subject::Failure) {
+        let (peer, account) = (peer.to_canonical(), named(account));
+        tracing::info!(%peer, account, "sign-in cut off: the connection ended");
     }
 }
 

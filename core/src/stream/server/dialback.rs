@@ -1,4 +1,4 @@
-//! Dialback, as the receiving and as the authoritative server (XEP-0220 §2.2), and without dialling back (XEP-0344 §2.3).
+//! Dialback, as the receiving and as the authoritative server (XEP-0220 §2.2), and without dialling back (XEP-0344 §2.4).
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;

@@ -409,7 +409,7 @@ fn the_id_that_a_key_is_for_is_that_of_the_last_header() {
 
 #[test]
 fn a_good_certificate_proves_what_is_claimed_without_dialling_back() {
-    // XEP-0344 §2.3. Also who has not said in its header who it is.
+    // XEP-0344 §2.4. Also who has not said in its header who it is.
     for from in ["", "a.example"] {
         let names = ["a.example", "b.example"];
         let mut stage = Stage::below_tls(Needed::Certificate, from, Some(good(&names)));
