@@ -59,7 +59,7 @@ impl Stream {
                 Some(self.external_failed(cx, talk, &pair, verdict, failure))
             }
             Ok(None) => {
-                // RFC 4422 §5, "client-first": asked for with nothing.
+                // RFC 6120 §6.4.2: an identity that is empty would be `=`. There is none yet, so it is asked for.
                 cx.say(|out| {
                     let mut w = Writer::new(out);
                     w.open("challenge").attribute("xmlns", Ns::Sasl.uri());
