@@ -9,8 +9,8 @@
 //! | `sign-in not possible: REASON peer=P account=A` | a sign-in came to nothing for any other reason: what the client asked for is not offered or cannot be read, it gave up, or nobody is answered for now |
 //! | `sign-in cut off: … peer=P account=A` | the connection or its stream ended in the middle of a sign-in |
 //! | `stream failed: CONDITION (TEXT) peer=P account=A` | a stream ended with this stream error |
-//! | `server proven: HOW peer=P server=D host=H` | a server that connected to us has proven that it speaks for the domain `D`, to `H` |
-//! | `server not proven, by HOST: WHY peer=P server=D host=H` | it has not, and who decided that: this server, by a rule, or the servers of `D`, of which nothing else was to be had |
+//! | `server proven by HOW: RULE peer=P server=D host=H` | a server that connected has proven that it speaks for the domain `D`, to `H`, by `its certificate` or `dialback` |
+//! | `server not proven, by WHOM: WHY peer=P server=D host=H` | it has not, as `this server` has decided by a rule, or `its domain's server` |
 //! | `TLS failed: … peer=P` | a TLS handshake or a later record failed, or the peer left in the middle of the handshake |
 //! | `not offered, because accounts that were imported have no keys for it: … host=H`, `all accounts have keys for all mechanisms: … host=H` | it was counted who could not sign in by what |
 //! | `link is up peer=P server=S host=H by=EXTERNAL\|dialback tls=VERSION\|none` | stanzas of host H go to server S |
@@ -38,10 +38,12 @@ mod links;
 use std::fmt;
 use std::net::IpAddr;
 
-use spondee_core::federation::{Judged, Outcome, Unverified, Verified};
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::CENSUS_MAX;
-use spondee_core::port::{AccountChange, CloseReason, ConnId, Note, StreamError};
+use spondee_core::port::{
+    AccountChange, CloseReason, ConnId, Decider, Note, PeerJudged, PeerProof, PeerStanding,
+    StreamError,
+};
 use spondee_core::sasl::{Failure, Hash, OfferEmpty, Tally};
 use tracing::Level;
 use tracing::field::{DisplayValue, display};
@@ -52,15 +54,7 @@ use crate::log::{Cause, Subject, may_write};
 pub fn log(note: &Note) {
     match note {
         Note::AccountChanged { .. } => account_changed(note),
-        Note::AccountHeldUp { account, peer } => {
-            if allows(Level::WARN, *peer, Subject::Warning) {
-                let peer = peer.to_canonical();
-                tracing::warn!(
-                    %peer, %account,
-                    "too many failed sign-ins: for a while nobody signs in to this account from an unusual address"
-                );
-            }
-        }
+        Note::AccountHeldUp { account, peer } => account_held_up(account, *peer),
         Note::AddressHeldUp { peer } => address_held_up(*peer),
         Note::Bug(what) => {
             if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
@@ -105,12 +99,7 @@ pub fn log(note: &Note) {
             conn: _,
             peer,
             account,
-        } => {
-            if allows(Level::INFO, *peer, Subject::Failure) {
-                let (peer, account) = (peer.to_canonical(), named(account.as_ref()));
-                tracing::info!(%peer, account, "sign-in cut off: the connection ended");
-            }
-        }
+        } => sign_in_cut_off(*peer, account.as_ref()),
         Note::SignInFailed {
             conn: _,
             peer,
@@ -133,6 +122,16 @@ pub fn log(note: &Note) {
         }
         Note::Unkept { account, messages } => unkept(account, *messages),
         Note::Unreadable { account, why } => unreadable(account, why),
+    }
+}
+
+fn account_held_up(account: &BareJid, peer: IpAddr) {
+    if allows(Level::WARN, peer, Subject::Warning) {
+        let peer = peer.to_canonical();
+        tracing::warn!(
+            %peer, %account,
+            "too many failed sign-ins: for a while nobody signs in to this account from an unusual address"
+        );
     }
 }
 
@@ -228,6 +227,13 @@ pub fn certificate_passed_over(peer: Option<IpAddr>, why: &str) {
     }
 }
 
+fn sign_in_cut_off(peer: IpAddr, account: Option<&BareJid>) {
+    if allows(Level::INFO, peer, Subject::Failure) {
+        let (peer, account) = (peer.to_canonical(), named(account));
+        tracing::info!(%peer, account, "sign-in cut off: the connection ended");
+    }
+}
+
 fn sign_in_failed(peer: IpAddr, account: Option<&BareJid>, failure: Failure) {
     let (subject, what) = match failure.is_about_a_password() {
         true => (Subject::Password, "failed"),
@@ -239,44 +245,28 @@ fn sign_in_failed(peer: IpAddr, account: Option<&BareJid>, failure: Failure) {
     }
 }
 
-fn peer_judged(peer: IpAddr, judged: &Judged) {
-    let (server, host) = (&judged.theirs, &judged.ours);
-    let (rule, address) = (judged.verdict.rule.log(), peer.to_canonical());
-    let failed = |why: &dyn fmt::Display| {
+fn peer_judged(peer: IpAddr, judged: &PeerJudged) {
+    let PeerJudged {
+        host,
+        server,
+        standing,
+    } = judged;
+    let address = peer.to_canonical();
+    let unproven = |by: &str, why: &str| {
         if allows(Level::INFO, peer, Subject::Failure) {
-            tracing::info!(peer = %address, %server, %host, "server not proven, {why}");
+            tracing::info!(peer = %address, %server, %host, "server not proven, by {by}: {why}");
         }
     };
-    match judged.outcome {
-        Outcome::Certificate => {
-            tracing::info!(peer = %address, %server, %host, "server proven: by its certificate");
+    match *standing {
+        PeerStanding::Proven(proof, rule) => {
+            let proof = match proof {
+                PeerProof::Certificate => "its certificate",
+                PeerProof::Dialback => "dialback",
+            };
+            tracing::info!(peer = %address, %server, %host, "server proven by {proof}: {rule}");
         }
-        Outcome::Dialback => {
-            tracing::info!(peer = %address, %server, %host, "server proven: by dialback ({rule})");
-        }
-        Outcome::Refused => failed(&format_args!("by this server: {rule}")),
-        Outcome::NotSignedIn(failure) => {
-            failed(&format_args!("by this server: {} ({rule})", failure.name()))
-        }
-        Outcome::Crowded => failed(&"by this server: too many domains are claimed at a time"),
-        Outcome::Unproven(Verified::Valid) => failed(&"by this server"),
-        Outcome::Unproven(Verified::Invalid) => {
-            failed(&"by its domain's server: it does not know the key");
-        }
-        Outcome::Unproven(Verified::Unknown(why)) => failed(&unverified(why)),
-    }
-}
-
-const fn unverified(why: Unverified) -> &'static str {
-    match why {
-        Unverified::NotFound => "by this server: DNS knows no server of its domain to ask",
-        Unverified::Unconnected => "by this server: its domain's server cannot be reached",
-        Unverified::TimedOut => "by this server: its domain's server does not answer in time",
-        Unverified::Refused => "by its domain's server: it does not say whether the key is its own",
-        Unverified::Unfit => {
-            "by this server: its domain's server must not be asked, or has not shown who it is"
-        }
-        Unverified::Busy => "by this server: there is no room for more questions",
+        PeerStanding::Unproven(Decider::Here, why) => unproven("this server", why),
+        PeerStanding::Unproven(Decider::TheirDomain, why) => unproven("its domain's server", why),
     }
 }
 
@@ -437,6 +427,54 @@ mod tests {
         };
         let line = "signed in account=juliet@example.org mechanism=SCRAM-SHA-256 peer=192.0.2.1";
         assert_eq!(logged(LevelFilter::INFO, &note), [line]);
+    }
+
+    #[test]
+    fn a_server_is_told_with_who_has_decided_and_by_which_rule() {
+        let judged = |standing| Note::PeerJudged {
+            conn: connection(),
+            peer: "::ffff:192.0.2.1".parse().unwrap(),
+            judged: Box::new(PeerJudged {
+                host: Domain::parse("example.org").unwrap(),
+                server: Domain::parse("a.example").unwrap(),
+                standing,
+            }),
+        };
+        let rest = "the rule peer=192.0.2.1 server=a.example host=example.org";
+        for (standing, words) in [
+            (
+                PeerStanding::Proven(PeerProof::Certificate, "the rule"),
+                "server proven by its certificate",
+            ),
+            (
+                PeerStanding::Proven(PeerProof::Dialback, "the rule"),
+                "server proven by dialback",
+            ),
+            (
+                PeerStanding::Unproven(Decider::Here, "the rule"),
+                "server not proven, by this server",
+            ),
+            (
+                PeerStanding::Unproven(Decider::TheirDomain, "the rule"),
+                "server not proven, by its domain's server",
+            ),
+        ] {
+            let line = format!("{words}: {rest}");
+            assert_eq!(logged(LevelFilter::INFO, &judged(standing)), [line]);
+        }
+        let note = Note::Closed {
+            conn: connection(),
+            peer: "192.0.2.1".parse().unwrap(),
+            account: Some(BareJid::parse("a.example").unwrap()),
+            reason: CloseReason::Failed(Box::new(StreamError {
+                condition: "invalid-from",
+                text: None,
+            })),
+        };
+        assert_eq!(
+            logged(LevelFilter::INFO, &note),
+            ["stream failed: invalid-from peer=192.0.2.1 server=a.example"]
+        );
     }
 
     #[test]

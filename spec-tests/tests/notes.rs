@@ -104,9 +104,8 @@ fn words(note: Note) -> String {
         Note::LinkFailed { ours, theirs, .. } => format!("no link {ours} to {theirs}"),
         Note::Disconnected { account, sessions } => format!("{sessions} disconnected {account}"),
         Note::NothingOffered { host, peer, .. } => format!("nothing {host} {}", who(peer, None)),
-        Note::PeerJudged { peer, judged, .. } => {
-            assert_eq!(peer, home());
-            format!("judged {}: {:?}", judged.theirs, judged.outcome)
+        Note::PeerJudged { judged, .. } => {
+            format!("judged {}: {:?}", judged.server, judged.standing)
         }
         Note::SignInCutOff { peer, account, .. } => format!("cut off {}", who(peer, account)),
         Note::SignInFailed {

@@ -9,7 +9,6 @@ use alloc::vec::Vec;
 use crate::arena::Key;
 use crate::federation::{Claim, Verified};
 use crate::jid::{BareJid, Domain, Jid};
-use crate::port::ConnId;
 use crate::sasl::{AddressPrint, Hashes};
 use crate::stanza::Stanza;
 
@@ -84,7 +83,7 @@ pub struct Asker {
     /// Its shard.
     pub place: Place,
     /// Its connection there.
-    pub conn: ConnId,
+    pub conn: Key,
 }
 
 /// Who wants to know what becomes of a stanza.

@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 
 use super::policy::Verdict;
 use crate::jid::Domain;
-use crate::sasl::Failure;
 
 /// What a server claims by a key on a stream that it opened.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,17 +68,6 @@ pub struct Judged {
     pub outcome: Outcome,
 }
 
-impl Outcome {
-    /// Whether the pair is proven.
-    #[must_use]
-    pub const fn is_proven(self) -> bool {
-        match self {
-            Self::Certificate | Self::Dialback => true,
-            Self::Refused | Self::Unproven(_) | Self::NotSignedIn(_) | Self::Crowded => false,
-        }
-    }
-}
-
 /// What a claim has come to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
@@ -91,8 +79,122 @@ pub enum Outcome {
     Refused,
     /// It is not: by what came of asking.
     Unproven(Verified),
-    /// It is not: signing in by EXTERNAL has failed, which the stream outlives.
-    NotSignedIn(Failure),
+    /// It is not: signing in by EXTERNAL has failed with this condition (RFC 6120 §6.5), which the stream outlives.
+    NotSignedIn(&'static str),
     /// Claims or pairs are too many already.
     Crowded,
+}
+
+impl Outcome {
+    /// Whether the pair is proven.
+    #[must_use]
+    pub const fn is_proven(self) -> bool {
+        match self {
+            Self::Certificate | Self::Dialback => true,
+            Self::Refused | Self::Unproven(_) | Self::NotSignedIn(_) | Self::Crowded => false,
+        }
+    }
+}
+
+impl Judged {
+    /// For the log: who has decided what, and why.
+    #[must_use]
+    pub const fn standing(&self) -> PeerStanding {
+        let rule = self.verdict.rule.log();
+        match self.outcome {
+            Outcome::Certificate => PeerStanding::Proven(PeerProof::Certificate, rule),
+            Outcome::Dialback => PeerStanding::Proven(PeerProof::Dialback, rule),
+            Outcome::Refused => PeerStanding::Unproven(Decider::Here, rule),
+            Outcome::NotSignedIn(failure) => PeerStanding::Unproven(Decider::Here, failure),
+            Outcome::Crowded => PeerStanding::Unproven(Decider::Here, "it claims too many domains"),
+            Outcome::Unproven(verified) => {
+                PeerStanding::Unproven(verified.decider(), verified.log())
+            }
+        }
+    }
+}
+
+impl Verified {
+    /// Whose word it is.
+    const fn decider(self) -> Decider {
+        match self {
+            Self::Valid | Self::Invalid | Self::Unknown(Unverified::Refused) => {
+                Decider::TheirDomain
+            }
+            Self::Unknown(
+                Unverified::NotFound
+                | Unverified::Unconnected
+                | Unverified::TimedOut
+                | Unverified::Unfit
+                | Unverified::Busy,
+            ) => Decider::Here,
+        }
+    }
+
+    /// For the log.
+    #[must_use]
+    pub const fn log(self) -> &'static str {
+        match self {
+            Self::Valid => "the key is its own",
+            Self::Invalid => "the key is not its own",
+            Self::Unknown(why) => why.log(),
+        }
+    }
+}
+
+impl Unverified {
+    /// For the log.
+    #[must_use]
+    pub const fn log(self) -> &'static str {
+        match self {
+            Self::NotFound => "DNS knows no server of the domain that could be asked",
+            Self::Unconnected => "no server of the domain can be reached to be asked",
+            Self::TimedOut => {
+                "the domain's server does not answer in time whether the key is its own"
+            }
+            Self::Refused => "it does not say whether the key is its own",
+            Self::Unfit => "the domain's server has not shown enough of itself to be asked",
+            Self::Busy => "there is no room for more questions",
+        }
+    }
+}
+
+/// Who has decided that a server does not speak for a domain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Decider {
+    /// This server.
+    Here,
+    /// The servers of that domain.
+    TheirDomain,
+}
+
+/// How a server has proven for whom it speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PeerProof {
+    /// By its certificate.
+    Certificate,
+    /// By a key that the domain's own server knows.
+    Dialback,
+}
+
+/// Whether a server speaks for a domain, and in which words the rule says so that has decided.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PeerStanding {
+    /// It does.
+    Proven(PeerProof, &'static str),
+    /// It has not proven that it does.
+    Unproven(Decider, &'static str),
+}
+
+/// What a server says to `<db:verify/>`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VerifyAnswer {
+    /// For this domain of ours.
+    pub receiving: Domain,
+    /// As this domain.
+    pub originating: Domain,
+    /// Of the stream with this id.
+    pub id: Box<str>,
+    /// What it says.
+    pub verified: Verified,
 }

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use super::names::NameMatch;
+use crate::federation::{Chain, Opening, Starttls, TlsVersion};
 use crate::jid::Domain;
-use crate::port::{Chain, Opening, Starttls, TlsVersion};
 
 /// All that `decide` looks at beside what the administrator said. A live stream keeps it, to be judged again when that changes.
 #[derive(Clone, Debug, Eq, PartialEq)]

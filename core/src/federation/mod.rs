@@ -8,12 +8,15 @@
 
 mod claim;
 mod facts;
+mod failure;
 mod key;
 mod names;
+mod network;
 mod options;
 mod places;
 mod policy;
 mod race;
+mod reach;
 mod round;
 mod rule;
 mod rules;
@@ -23,16 +26,28 @@ mod tests;
 
 use crate::arena::arena_key;
 
-pub use claim::{Claim, Judged, Outcome, Unverified, Verified};
+pub use claim::{
+    Claim, Decider, Judged, Outcome, PeerProof, PeerStanding, Unverified, Verified, VerifyAnswer,
+};
 pub use facts::{
     Facts, Flaw, Method, Methods, OwnCertificate, PeerCertificate, Side, StarttlsOffer, Tls, Tried,
     Try, Whose,
 };
+pub use failure::{LinkFailure, ProvenBy};
 pub use key::DialbackKeys;
 pub use names::{NameMatch, match_names};
+pub use network::{
+    CertificateName, CertificateNames, Chain, ConnectError, Lookup, LookupError, NameConstraints,
+    Opening, Protocol, Resolved, ServerCertificate, Service, Source, TlsClient, TlsServer, TlsSide,
+    TlsVersion, Verdict as NamedVerdict,
+};
 pub use options::FederationOptions;
 pub use places::{Places, refusal};
 pub use policy::{Condition, Lasting, NextStep, Offer, Verdict, decide};
+pub use reach::{
+    Asked, Attempt, AttemptError, AttemptOutcome, Awaited, Feature, Features, PeerError, Reach,
+    Reached, RefusedPlace, Secured, SecuredBy, Starttls, StreamError, Target, Unproven, Unreached,
+};
 pub use round::{Round, Step};
 pub use rule::{Finding, Refusal, Rule, Saw};
 pub use rules::{

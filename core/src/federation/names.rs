@@ -3,8 +3,8 @@
 //! The common name is no name (RFC 9525 §2), and an address is nobody's: no authority could say whose server is there.
 
 use super::targets::literal;
+use crate::federation::{CertificateName, CertificateNames, NameConstraints};
 use crate::jid::Domain;
-use crate::port::{CertificateName, CertificateNames, NameConstraints};
 
 /// By which of its names a certificate is a domain's. The closest first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

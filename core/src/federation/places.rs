@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::federation::{RefusedPlace, Source};
 use crate::limits::Network;
-use crate::port::{RefusedPlace, Source};
 
 /// Where others may be.
 #[derive(Clone, Debug, Eq, PartialEq)]

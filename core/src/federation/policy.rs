@@ -34,8 +34,8 @@ use super::facts::{
 };
 use super::rule::{Finding, Refusal, Rule, Saw};
 use super::rules::{Encryption, Need, Permission, Rules};
+use crate::federation::Starttls;
 use crate::limits::TRAIL_RULES;
-use crate::port::Starttls;
 
 /// What is to be done, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]

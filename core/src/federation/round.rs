@@ -10,12 +10,12 @@ use super::places::Places;
 use super::policy::Lasting;
 use super::race::Race;
 use super::targets::{addresses_of, in_turn, itself, literal, questions, targets};
-use crate::jid::Domain;
-use crate::limits::{REACH_RECORDS_TOLD, ROUND, ROUND_ADDRESSES, ROUND_CONNECTS};
-use crate::port::{
+use crate::federation::{
     Asked, Attempt, AttemptError, AttemptOutcome, Lookup, Protocol, Resolved, Source, Target,
     Unreached,
 };
+use crate::jid::Domain;
+use crate::limits::{REACH_RECORDS_TOLD, ROUND, ROUND_ADDRESSES, ROUND_CONNECTS};
 use crate::time::Instant;
 
 /// See the module.

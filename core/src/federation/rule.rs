@@ -7,7 +7,7 @@ use core::fmt;
 
 use super::facts::{Flaw, Method, OwnCertificate, PeerCertificate, StarttlsOffer, Try, Whose};
 use super::rules::{Encryption, Listed, Permission};
-use crate::port::{Opening, TlsVersion};
+use crate::federation::{Opening, TlsVersion};
 
 /// What decides, or is noted on the way there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -7,8 +7,10 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::entropy::Entropy;
+use crate::federation::{
+    Lookup, LookupError, Opening, Protocol, Resolved, Service, Target, Unreached,
+};
 use crate::limits::ROUND_TARGETS;
-use crate::port::{Lookup, LookupError, Opening, Protocol, Resolved, Service, Target, Unreached};
 
 /// What is asked of DNS about a domain, at once: where direct TLS is spoken, and where STARTTLS is. `domain` is in A-labels.
 #[must_use]

@@ -10,12 +10,12 @@ use core::time::Duration;
 use super::targets::in_turn;
 use super::*;
 use crate::entropy::Entropy;
-use crate::jid::Domain;
-use crate::limits::{RACE_DELAY, ROUND, ROUND_CONNECTS, ROUND_TARGETS};
-use crate::port::{
+use crate::federation::{
     AttemptError, AttemptOutcome, ConnectError, Lookup, LookupError, Opening, PeerError, Protocol,
     RefusedPlace, Resolved, Service, Source, Target, Unreached,
 };
+use crate::jid::Domain;
+use crate::limits::{RACE_DELAY, ROUND, ROUND_CONNECTS, ROUND_TARGETS};
 use crate::time::Instant;
 
 const REFUSED: AttemptError = AttemptError::Unconnected(ConnectError::Refused);

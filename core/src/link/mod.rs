@@ -120,14 +120,6 @@ impl Pair {
         }
     }
 
-    /// The stream by which keys may be asked about.
-    pub(crate) const fn stream(&self) -> Option<ConnId> {
-        match &self.way {
-            Way::Ready(conn) | Way::Up(conn) => Some(*conn),
-            Way::Cold | Way::Opening(_) | Way::Waiting(..) | Way::Refused(..) => None,
-        }
-    }
-
     /// A stream is proven.
     pub(crate) const fn came_up(&mut self, now: Instant) {
         self.up_since = now;

@@ -180,9 +180,4 @@ impl Queue {
     pub(crate) fn len(&self) -> usize {
         self.waiting.len().saturating_add(self.sent.len())
     }
-
-    /// About how many bytes it keeps alive.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
-    }
 }

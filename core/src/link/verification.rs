@@ -6,11 +6,10 @@
 use alloc::vec::Vec;
 
 use crate::envelope::Asker;
-use crate::federation::Claim;
+use crate::federation::{Claim, VerifyAnswer};
 use crate::jid::Domain;
 use crate::limits::S2S_VERIFICATIONS;
 use crate::port::ConnId;
-use crate::stream::VerifyAnswer;
 use crate::time::Instant;
 
 /// One key that is asked about.

@@ -4,7 +4,10 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Command, CommandId, ConnId, Protocol, Resolved, ServerCertificate, Ticket};
+use super::{
+    Command, CommandId, ConnId, ConnectError, Opening, Protocol, Resolved, ServerCertificate,
+    Ticket, TlsVersion,
+};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::jid::BareJid;
@@ -107,19 +110,6 @@ pub enum Closed {
     Tls,
 }
 
-/// Why a connection could not be opened.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ConnectError {
-    /// There is no descriptor, no port or no memory to do it with.
-    Exhausted,
-    /// Nobody listens there.
-    Refused,
-    /// The network gave up waiting.
-    TimedOut,
-    /// There is no way there.
-    Unreachable,
-}
-
 /// What was negotiated. Dropped when SASL ends.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TlsInfo {
@@ -138,15 +128,6 @@ pub struct TlsInfo {
 pub struct ClientCertificate {
     /// Whom it names (`id-on-xmppAddr`, RFC 6120 §13.7.1.4): accounts of the host alone that trusts the authority.
     pub names: Vec<BareJid>,
-}
-
-/// TLS versions we speak.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TlsVersion {
-    /// RFC 5246.
-    V1_2,
-    /// RFC 8446.
-    V1_3,
 }
 
 /// Why a worker gave no keys.
@@ -183,13 +164,4 @@ impl Listener {
             protocol: Protocol::XmppServer,
         }
     }
-}
-
-/// What comes first on the wire.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Opening {
-    /// A stream header; TLS by STARTTLS.
-    Clear,
-    /// A TLS handshake (XEP-0368). Its time counts towards the deadline to TLS.
-    Tls,
 }

@@ -5,10 +5,7 @@ mod archive;
 mod command;
 mod import;
 mod input;
-mod link;
-mod network;
 mod note;
-mod reach;
 
 pub use action::{Action, Standing};
 pub use archive::{ArchiveSize, ArchiveTask};
@@ -17,19 +14,16 @@ pub use command::{
     LastActivity, Line, Show, UserDetails, UserEntry,
 };
 pub use import::{ImportStep, Imported, ImportedProof};
-pub use input::{
-    ClientCertificate, Closed, ConnectError, DeriveError, Input, Listener, Opening, TlsInfo,
-    TlsVersion,
-};
-pub use link::{LinkFailure, ProvenBy};
-pub use network::{
-    CertificateName, CertificateNames, Chain, Lookup, LookupError, NameConstraints, Protocol,
-    Resolved, ServerCertificate, Service, Source, TlsClient, TlsServer, TlsSide, Verdict,
-};
-pub use note::{AccountChange, CloseReason, Note, StreamError};
-pub use reach::{
-    Asked, Attempt, AttemptError, AttemptOutcome, Awaited, Feature, Features, PeerError, Reach,
-    Reached, RefusedPlace, Secured, SecuredBy, Starttls, Target, Unproven, Unreached,
+pub use input::{ClientCertificate, Closed, DeriveError, Input, Listener, TlsInfo};
+pub use note::{AccountChange, CloseReason, Note, PeerJudged};
+
+pub use crate::federation::{
+    Asked, Attempt, AttemptError, AttemptOutcome, Awaited, CertificateName, CertificateNames,
+    Chain, ConnectError, Decider, Feature, Features, LinkFailure, Lookup, LookupError,
+    NameConstraints, NamedVerdict as Verdict, Opening, PeerError, PeerProof, PeerStanding,
+    Protocol, ProvenBy, Reach, Reached, RefusedPlace, Resolved, Secured, SecuredBy,
+    ServerCertificate, Service, Source, Starttls, StreamError, Target, TlsClient, TlsServer,
+    TlsSide, TlsVersion, Unproven, Unreached,
 };
 
 use crate::arena::arena_key;

@@ -3,8 +3,7 @@
 use alloc::boxed::Box;
 use core::net::IpAddr;
 
-use super::{ConnId, LinkFailure, ProvenBy, TlsVersion};
-use crate::federation::Judged;
+use super::{ConnId, LinkFailure, PeerStanding, ProvenBy, StreamError, TlsVersion};
 use crate::jid::{BareJid, Domain, Jid};
 use crate::sasl::{Failure, Mechanism, OfferEmpty, Tally};
 
@@ -125,8 +124,8 @@ pub enum Note {
         conn: ConnId,
         /// The peer's address.
         peer: IpAddr,
-        /// What was decided, and by which rule.
-        judged: Box<Judged>,
+        /// Of which domain, and what.
+        judged: Box<PeerJudged>,
     },
     /// A sign-in succeeded.
     SignedIn {
@@ -179,6 +178,17 @@ pub enum AccountChange {
     PasswordSet,
 }
 
+/// What was decided of a server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PeerJudged {
+    /// The domain of ours to which it speaks, or wanted to.
+    pub host: Domain,
+    /// For which domain.
+    pub server: Domain,
+    /// Whether it does.
+    pub standing: PeerStanding,
+}
+
 /// Why a stream ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CloseReason {
@@ -197,13 +207,4 @@ pub enum CloseReason {
     Judged(Box<StreamError>),
     /// The peer wanted TLS where there is none to be had.
     StarttlsRefused,
-}
-
-/// A stream error that was sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct StreamError {
-    /// Its element's name.
-    pub condition: &'static str,
-    /// What was sent with it for people.
-    pub text: Option<&'static str>,
 }

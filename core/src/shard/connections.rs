@@ -364,7 +364,7 @@ impl Shard {
             Event::Claimed(claim) => self.claimed(now, conn, *claim),
             Event::Judged(judged) => self.judged_peer(now, conn, *judged),
             Event::Finished(judged) => self.finished(now, conn, judged),
-            Event::Remote(stanza) => self.from_remote(stanza),
+            Event::Remote(stanza) => self.route_remote(stanza),
             Event::RemoteRefused(error) => self.refuse_remote(error),
             Event::Closing(ending) => self.closing(now, conn, ending),
             Event::CutOff(account) => {
@@ -461,7 +461,7 @@ impl Shard {
             let reason = match (violation.is_dismissal(), judged) {
                 (true, _) => CloseReason::Dismissed(error),
                 (false, Some(judged)) => {
-                    self.note_judged(conn, judged);
+                    self.note_judged(conn, *judged);
                     CloseReason::Judged(error)
                 }
                 (false, None) => CloseReason::Failed(error),

@@ -89,6 +89,16 @@ impl Shard {
         }
     }
 
+    /// The streams of servers are to end of which the rules in force would not let all be that is proven there.
+    pub(super) fn judge_servers_again(&mut self) {
+        for (conn, connection) in self.connections.iter() {
+            if let Some(refusal) = connection.stream.is_refused_now(&self.config) {
+                let violation = Violation::Peer(refusal);
+                self.endings.streams.entry(conn).or_insert(violation);
+            }
+        }
+    }
+
     /// As many end as may in one turn.
     pub(super) fn end_some(&mut self, now: Now) {
         for _ in 0..self.endings.per_tick {

@@ -46,7 +46,7 @@ use crate::due::Due;
 use crate::effects::{Effects, Routed};
 use crate::entropy::Entropy;
 use crate::envelope::placement::Placement;
-use crate::envelope::{Awaited, Body, Delivery, Feeding, Place};
+use crate::envelope::{Awaited, Body, Delivery, Envelope, Feeding, Place};
 use crate::federation::{DialbackKeys, RoundKey, Unverified, Verified};
 use crate::jid::BareJid;
 #[cfg(any(test, feature = "testing"))]
@@ -219,41 +219,7 @@ impl Shard {
             Input::Bytes { conn, bytes } => self.bytes(now, conn, bytes),
             Input::Closed { conn, how } => self.closed(now, conn, how),
             Input::Command { id, command } => self.command(now, id, command),
-            Input::Delivered(envelope) => match envelope.body {
-                Body::Deliver(deliveries) => {
-                    self.took(envelope.from, weight_of(&deliveries));
-                    let before = self.comes_from(Source::Sender);
-                    for delivery in deliveries {
-                        self.deliver(now, &delivery);
-                        // A session that overflows ends before the next one is chosen.
-                        self.settle(now);
-                    }
-                    self.comes_from(before);
-                }
-                Body::SignInFailed(address) => {
-                    self.throttle.told(now.mono, &self.config.limits, address);
-                }
-                Body::Registration(address) => {
-                    self.registrations
-                        .count(now.mono, &self.config.limits, address);
-                }
-                Body::Lacking(host, hashes) => self.census.lacks(&host, hashes),
-                Body::Slow(feeding) => self.slow(now, envelope.from, &feeding),
-                Body::Go(feeding) => self.go(envelope.from, &feeding),
-                Body::Settled(settled) => self.settled(now, *settled),
-                Body::Handled(receipts) => receipts
-                    .into_iter()
-                    .for_each(|sent| self.handled(now, sent)),
-                Body::Taken(bytes) => self.taken(envelope.from, bytes),
-                Body::Verify(asked) => {
-                    let (asker, claim) = *asked;
-                    self.verify_here(now, asker, claim);
-                }
-                Body::Verified(told) => {
-                    let (asker, claim, verified) = *told;
-                    self.tell_asker(now, asker, claim, verified);
-                }
-            },
+            Input::Delivered(envelope) => self.delivered(now, envelope),
             Input::Connected { conn } => self.connected(now, conn),
             Input::Derived { ticket, keys } => self.derived(now, ticket, keys),
             Input::Evict { conn } => self.evict(now, conn),
@@ -269,31 +235,75 @@ impl Shard {
             }
             Input::Stored { ticket, outcome } => self.stored(now, ticket, outcome),
             Input::Tick => self.tick(now),
-            Input::Undeliverable(envelope) => match envelope.body {
-                Body::Deliver(deliveries) => {
-                    self.came_back(envelope.to, weight_of(&deliveries));
-                    self.undeliverable(&deliveries);
-                }
-                Body::Taken(bytes) => self.took_in_vain(envelope.to, bytes),
-                // It counts here all the same; and nobody waits for ever.
-                Body::Registration(_) | Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
-                Body::Lacking(host, hashes) => {
-                    self.lacking_came_back(now, envelope.to, host, hashes);
-                }
-                // It is said again, and settled then.
-                Body::Settled(_) => {}
-                Body::Verify(asked) => {
-                    let (asker, claim) = *asked;
-                    let busy = Verified::Unknown(Unverified::Busy);
-                    self.tell_asker(now, asker, claim, busy);
-                }
-                Body::Verified(told) => self.verified_came_back(now, *told),
-                Body::Handled(receipts) => self.receipts_came_back(now, envelope.to, receipts),
-            },
+            Input::Undeliverable(envelope) => self.undelivered(now, envelope),
         }
         self.settle(now);
         self.answer_guests(now);
         self.proceed_freed(now);
+    }
+
+    /// What another shard says.
+    fn delivered(&mut self, now: Now, envelope: Envelope) {
+        match envelope.body {
+            Body::Deliver(deliveries) => {
+                self.took(envelope.from, weight_of(&deliveries));
+                let before = self.comes_from(Source::Sender);
+                for delivery in deliveries {
+                    self.deliver(now, &delivery);
+                    // A session that overflows ends before the next one is chosen.
+                    self.settle(now);
+                }
+                self.comes_from(before);
+            }
+            Body::SignInFailed(address) => {
+                self.throttle.told(now.mono, &self.config.limits, address);
+            }
+            Body::Registration(address) => {
+                self.registrations
+                    .count(now.mono, &self.config.limits, address);
+            }
+            Body::Lacking(host, hashes) => self.census.lacks(&host, hashes),
+            Body::Slow(feeding) => self.slow(now, envelope.from, &feeding),
+            Body::Go(feeding) => self.go(envelope.from, &feeding),
+            Body::Settled(settled) => self.settled(now, *settled),
+            Body::Handled(receipts) => receipts
+                .into_iter()
+                .for_each(|sent| self.handled(now, sent)),
+            Body::Taken(bytes) => self.taken(envelope.from, bytes),
+            Body::Verify(asked) => {
+                let (asker, claim) = *asked;
+                self.verify_here(now, asker, claim);
+            }
+            Body::Verified(told) => {
+                let (asker, claim, verified) = *told;
+                self.tell_asker(now, asker, claim, verified);
+            }
+        }
+    }
+
+    /// What was to be said to another shard, and found its way full.
+    fn undelivered(&mut self, now: Now, envelope: Envelope) {
+        match envelope.body {
+            Body::Deliver(deliveries) => {
+                self.came_back(envelope.to, weight_of(&deliveries));
+                self.undeliverable(&deliveries);
+            }
+            Body::Taken(bytes) => self.took_in_vain(envelope.to, bytes),
+            // It counts here all the same; and nobody waits for ever.
+            Body::Registration(_) | Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
+            Body::Lacking(host, hashes) => {
+                self.lacking_came_back(now, envelope.to, host, hashes);
+            }
+            // It is said again, and settled then.
+            Body::Settled(_) => {}
+            Body::Verify(asked) => {
+                let (asker, claim) = *asked;
+                let busy = Verified::Unknown(Unverified::Busy);
+                self.tell_asker(now, asker, claim, busy);
+            }
+            Body::Verified(told) => self.verified_came_back(now, *told),
+            Body::Handled(receipts) => self.receipts_came_back(now, envelope.to, receipts),
+        }
     }
 
     /// Whether nothing is under way here: the server may end. What is on its way from other shards the shell knows.
@@ -577,5 +587,6 @@ impl Shard {
         let config = Arc::clone(&self.config);
         self.end_all_of(Violation::HostGone, |host| is_gone(&config, host));
         self.reload_links(now);
+        self.judge_servers_again();
     }
 }

@@ -9,7 +9,7 @@ use super::managed::Departure;
 use crate::envelope::Delivery;
 use crate::federation::{Claim, Judged, Verified};
 use crate::jid::BareJid;
-use crate::port::{Action, CloseReason, ConnId, Note, Standing};
+use crate::port::{Action, CloseReason, ConnId, Note, PeerJudged, Standing};
 use crate::stanza::Stanza;
 use crate::stream::{Stream, Violation};
 use crate::time::Now;
@@ -34,7 +34,7 @@ impl Shard {
     /// A server has proven that it speaks for a domain, or has not. The first that it proves gives its connection a claim to its place.
     pub(super) fn judged_peer(&mut self, now: Now, conn: ConnId, judged: Judged) {
         let is_proven = judged.outcome.is_proven();
-        self.note_judged(conn, Box::new(judged));
+        self.note_judged(conn, judged);
         if is_proven
             && let Some(connection) = self.connections.get_mut(conn)
             && matches!(connection.role, Role::Stranger)
@@ -51,9 +51,14 @@ impl Shard {
     }
 
     /// For the log.
-    pub(super) fn note_judged(&mut self, conn: ConnId, judged: Box<Judged>) {
+    pub(super) fn note_judged(&mut self, conn: ConnId, judged: Judged) {
         if let Some(connection) = self.connections.get(conn) {
             let peer = connection.peer.ip();
+            let judged = Box::new(PeerJudged {
+                standing: judged.standing(),
+                host: judged.ours,
+                server: judged.theirs,
+            });
             self.fx.note(Note::PeerJudged { conn, peer, judged });
         }
     }
@@ -77,13 +82,13 @@ impl Shard {
             .as_ref()
             .map(|judged| BareJid::of_domain(&judged.theirs));
         if let Some(judged) = judged {
-            self.note_judged(conn, judged);
+            self.note_judged(conn, *judged);
         }
         self.ending(now, conn, account, CloseReason::Ended);
     }
 
     /// A stanza of a domain that was proven, to a domain of ours to which it was.
-    pub(super) fn from_remote(&mut self, stanza: Arc<Stanza>) {
+    pub(super) fn route_remote(&mut self, stanza: Arc<Stanza>) {
         self.fx.route(Delivery::named(stanza));
     }
 

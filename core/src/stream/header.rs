@@ -13,7 +13,7 @@ impl Stream {
     pub(super) fn on_header(&mut self, cx: &mut Cx<'_>, header: &Header) -> Option<Event> {
         let awaited = match core::mem::replace(&mut self.state, State::Closed) {
             State::Client(Client::Header(awaited)) => awaited,
-            State::Server(server) => return self.on_server_header(cx, server, header),
+            State::Server(server) => return self.on_server_header(cx, *server, header),
             State::Outgoing(outgoing) => return self.on_peer_header(cx, outgoing, header),
             state @ (State::Client(_) | State::Closing(_) | State::Closed) => {
                 self.state = state;

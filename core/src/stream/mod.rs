@@ -26,6 +26,7 @@ use self::close::Closing;
 use self::outgoing::Outgoing;
 use self::server::Server;
 use crate::config::Config;
+use crate::federation::VerifyAnswer;
 use crate::federation::{Claim, Judged};
 use crate::jid::{BareJid, Domain, Resource};
 use crate::limits::S2S_UNPROVEN_BYTES;
@@ -41,7 +42,7 @@ use crate::xml::{Content, Element, ScanLimits, Scanner, Token};
 pub(crate) use close::Ending;
 pub(crate) use deadline::Expiry;
 pub(crate) use ground::Cx;
-pub(crate) use outgoing::{Purpose, Sought, VerifyAnswer};
+pub(crate) use outgoing::{Purpose, Sought};
 pub(crate) use violation::Violation;
 
 /// What a stream asks for or reports.
@@ -319,7 +320,7 @@ impl Stream {
                 self.state = State::Client(Client::Header(Awaited::First(transport, failures)));
                 None
             }
-            State::Server(server) => self.server_secured(cx, server, tls),
+            State::Server(server) => self.server_secured(cx, *server, tls),
             State::Outgoing(outgoing) => self.outgoing_secured(cx, outgoing, tls),
             state @ (State::Client(_) | State::Closing(_) | State::Closed) => {
                 self.state = state;
@@ -435,7 +436,7 @@ impl Stream {
     fn on_element(&mut self, cx: &mut Cx<'_>, element: Element) -> Option<Event> {
         match core::mem::replace(&mut self.state, State::Closed) {
             State::Client(client) => self.on_client_element(cx, client, element),
-            State::Server(server) => self.on_server_element(cx, server, element),
+            State::Server(server) => self.on_server_element(cx, *server, element),
             State::Outgoing(outgoing) => self.on_peer_element(cx, outgoing, &element),
             State::Closing(closing) => {
                 self.state = State::Closing(closing);

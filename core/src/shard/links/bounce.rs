@@ -15,11 +15,10 @@ impl Shard {
     /// It will not be.
     pub(super) fn bounce(&mut self, queued: &Queued, failure: &LinkFailure) {
         // Where it is as if there was no such server, nothing more is said.
-        let text = match failure.condition() {
-            Condition::RemoteServerNotFound => None,
-            _ => Some(failure.bounce()),
-        };
-        self.refuse_queued(queued, failure.condition(), text);
+        let condition = failure.condition();
+        let says_more = condition != Condition::RemoteServerNotFound;
+        let text = says_more.then(|| failure.bounce());
+        self.refuse_queued(queued, condition, text);
     }
 
     /// The same, by this condition.

@@ -4,15 +4,16 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::arena::ArenaKey as _;
 use crate::due::Due;
 use crate::envelope::{Asker, Body, Place};
-use crate::federation::{Claim, Unverified, Verified};
+use crate::federation::{Claim, Unverified, Verified, VerifyAnswer};
 use crate::jid::Domain;
 use crate::limits::{RECEIPTS_AGAIN, S2S_VERIFY_PATIENCE};
 use crate::link::{Answered, RemoteKey, Way};
 use crate::port::{AttemptError, ConnId, LinkFailure, Unreached};
 use crate::shard::Shard;
-use crate::stream::{VerifyAnswer, Violation};
+use crate::stream::{Stream, Violation};
 use crate::time::Now;
 
 /// Answers that found no way to the shard that asked.
@@ -23,7 +24,7 @@ impl Shard {
     pub(in crate::shard) fn verify(&mut self, now: Now, conn: ConnId, claim: Claim) {
         let asker = Asker {
             place: self.place,
-            conn,
+            conn: conn.key(),
         };
         let owner = self.placement.owner(claim.originating.as_str());
         match owner == self.place {
@@ -60,7 +61,7 @@ impl Shard {
             return;
         };
         for claim in remote.verifications.ask_on(ours, conn) {
-            self.with(now, conn, |s, cx| s.ask_about(cx, &claim));
+            self.with(now, conn, |_, cx| Stream::ask_about(cx, &claim));
         }
     }
 
@@ -126,7 +127,7 @@ impl Shard {
         verified: Verified,
     ) {
         match asker.place == self.place {
-            true => self.verified_claim(now, asker.conn, &claim, verified),
+            true => self.verified_claim(now, ConnId::from_key(asker.conn), &claim, verified),
             false => {
                 let told = Box::new((asker, claim, verified));
                 self.send(asker.place, Body::Verified(told));
@@ -170,10 +171,12 @@ fn unverified(failure: &LinkFailure) -> Unverified {
                 Unverified::Unconnected
             }
         },
-        LinkFailure::Broke(error) => match **error {
-            AttemptError::TimedOut(_) => Unverified::TimedOut,
-            AttemptError::Refused(_) => Unverified::Refused,
-            _ => Unverified::Unconnected,
-        },
+        LinkFailure::Broke(error) if matches!(**error, AttemptError::TimedOut(_)) => {
+            Unverified::TimedOut
+        }
+        LinkFailure::Broke(error) if matches!(**error, AttemptError::Refused(_)) => {
+            Unverified::Refused
+        }
+        LinkFailure::Broke(_) => Unverified::Unconnected,
     }
 }

@@ -132,10 +132,10 @@ impl Shard {
             return;
         };
         pair.failed(now.mono, failure.clone(), share);
-        let bounced = match &pair.way {
-            Way::Refused(..) => pair.queue.take(),
-            _ if is_stopping => pair.queue.take(),
-            _ => VecDeque::new(),
+        let is_over = is_stopping || matches!(pair.way, Way::Refused(..));
+        let bounced = match is_over {
+            true => pair.queue.take(),
+            false => VecDeque::new(),
         };
         for queued in bounced {
             self.bounce(&queued, &failure);
@@ -287,7 +287,9 @@ impl Shard {
         match pair.way {
             Way::Waiting(..) | Way::Refused(..) => pair.way = Way::Cold,
             Way::Ready(conn) | Way::Up(conn) => {
-                let refusal = self.with(now, conn, |s, cx| s.is_refused_now(cx)).flatten();
+                let refusal = self
+                    .with(now, conn, |s, cx| s.link_refused_now(cx))
+                    .flatten();
                 if let Some(refusal) = refusal {
                     return self.fail_now(now, conn, Violation::Peer(refusal));
                 }

@@ -422,12 +422,8 @@ fn a_link_that_says_nothing_for_an_hour_is_closed_in_order_and_opened_again() {
     links.link(0);
     links.stage.world.advance(Duration::from_secs(3700));
     assert_eq!(links.heard(0), END);
-    assert_eq!(
-        links
-            .client("<presence to='juliet@b.example'/>")
-            .contains("error"),
-        false
-    );
+    let said = links.client("<presence to='juliet@b.example'/>");
+    assert!(!said.contains("error"), "{said}");
     assert_eq!(links.connections(), 2);
     links.end();
 }

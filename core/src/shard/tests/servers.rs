@@ -11,15 +11,14 @@ use super::stage::{Stage, config};
 use crate::archive::Policy;
 use crate::config::{Config, Host, TlsAvailable};
 use crate::federation::{
-    AllowEncryption, Allowed, Outcome, PolicyOptions, RequireEncryption, Rules, SecureAuth,
-    Unverified, Verified,
+    AllowEncryption, Allowed, PolicyOptions, RequireEncryption, Rules, SecureAuth,
 };
 use crate::limits::{S2S_IDLE, S2S_REFUSED_FOR};
 use crate::port::{
     CertificateName, CertificateNames, Chain, CloseReason, NameConstraints, Note, Opening,
-    ServerCertificate, Standing, Verdict,
+    PeerStanding, ServerCertificate, Standing, Verdict,
 };
-use crate::testing::{Ended, Peer, World};
+use crate::testing::{Ended, Peer, Step, World};
 use crate::time::UnixTime;
 
 const HEADER: &str = "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' \
@@ -46,7 +45,11 @@ fn open_config(shards: u16) -> Config {
 
 /// Servers that connect show a certificate for `a.example`.
 fn stage(shards: u16) -> Stage {
-    let mut world = World::new(open_config(shards));
+    stage_of(open_config(shards))
+}
+
+fn stage_of(config: Config) -> Stage {
+    let mut world = World::new(config);
     world.server = Some(Box::new(ServerCertificate {
         verdict: Some(Verdict::Good),
         chain: Chain::Valid {
@@ -92,14 +95,24 @@ impl Stage {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "others are not about servers"
+)]
 fn in_words(note: &Note) -> Option<String> {
     match note {
-        Note::PeerJudged { judged, .. } => Some(format!(
-            "{} to {}: {:?}",
-            judged.theirs.as_str(),
-            judged.ours.as_str(),
-            judged.outcome
-        )),
+        Note::PeerJudged { judged, .. } => {
+            let (server, host) = (&judged.server, &judged.host);
+            let standing = match judged.standing {
+                PeerStanding::Proven(proof, _) => format!("{proof:?}"),
+                PeerStanding::Unproven(by, why) => format!("{by:?}: {why}"),
+            };
+            Some(format!(
+                "{} to {}: {standing}",
+                server.as_str(),
+                host.as_str()
+            ))
+        }
         Note::Closed {
             account, reason, ..
         } => {
@@ -229,10 +242,9 @@ fn each_outcome_is_noted_once() {
         "<db:result from='b.example' to='localhost'>x</db:result>",
     );
     assert!(heard.contains("<remote-server-not-found "), "{heard}");
-    let nobody = Outcome::Unproven(Verified::Unknown(Unverified::NotFound));
     assert_eq!(
         stage.noted(),
-        [format!("b.example to localhost: {nobody:?}")]
+        ["b.example to localhost: Here: DNS knows no server of the domain that could be asked"]
     );
     let heard = stage.server_says(
         peer,
@@ -242,20 +254,17 @@ fn each_outcome_is_noted_once() {
     assert_eq!(
         stage.noted(),
         [
-            "localhost to localhost: Refused",
+            "localhost to localhost: Here: the domain is served here",
             "a.example judged: policy-violation"
         ]
     );
     // Signing in by another name, until it is enough.
     let peer = stage.server();
-    let auth = AUTH
-        .replace('=', "=")
-        .replace(">=<", ">Yi5leGFtcGxl<")
-        .repeat(3);
+    let auth = AUTH.replace(">=<", ">Yi5leGFtcGxl<").repeat(3);
     let heard = stage.server_says(peer, &auth);
     assert_eq!(heard.matches("<invalid-authzid/>").count(), 3, "{heard}");
     assert!(heard.contains("<policy-violation "), "{heard}");
-    let failed = "a.example to localhost: NotSignedIn(InvalidAuthzid)";
+    let failed = "a.example to localhost: Here: invalid-authzid";
     assert_eq!(
         stage.noted(),
         [failed, failed, failed, "a.example failed: policy-violation"]
@@ -304,6 +313,69 @@ fn a_stop_and_a_host_that_goes_end_streams() {
     stage.world.shut_down();
     let heard = stage.heard(peer);
     assert!(heard.contains("<system-shutdown "), "{heard}");
+}
+
+#[test]
+fn rules_that_change_hold_for_streams_that_are_there() {
+    let mut stage = stage(1);
+    let peer = stage.proven();
+    stage.noted();
+    stage.world.reload(open_config(1));
+    assert_eq!(stage.heard(peer), "");
+    let mut changed = open_config(1);
+    changed.federation.rules = Rules::isolated();
+    stage.world.reload(changed);
+    let heard = stage.heard(peer);
+    assert!(heard.contains("<policy-violation "), "{heard}");
+    assert_eq!(stage.noted(), ["a.example failed: policy-violation"]);
+}
+
+#[test]
+fn who_reads_no_answers_is_read_no_more() {
+    let mut config = open_config(1);
+    config.limits.session_queue_bytes = 128 * 1024;
+    let mut stage = stage_of(config);
+    let peer = stage.proven();
+    stage.world.stop_taking(peer);
+    let question = "<db:verify from='a.example' to='localhost' id='1'>x</db:verify>";
+    let mut written = 0;
+    while stage.world.reads(peer) {
+        assert!(written < 1024 * 1024);
+        stage.write(peer, &question.repeat(16));
+        stage.world.run();
+        written += 16 * question.len();
+    }
+    assert!(stage.world.owed(peer) < 128 * 1024);
+    stage.world.take_again(peer);
+    stage.world.run();
+    assert!(stage.world.reads(peer));
+    stage.no_bugs();
+}
+
+#[test]
+fn a_server_that_writes_faster_than_another_shard_takes_waits() {
+    let mut stage = stage(2);
+    let peer = stage.proven();
+    let (here, _) = stage.world.seat(peer).unwrap();
+    let account = stage.account(1 - here, 0);
+    let message = format!(
+        "<message from='romeo@a.example' to='{account}'><body>{}</body></message>",
+        "x".repeat(60_000)
+    );
+    let mut waited = false;
+    for _ in 0..200 {
+        stage.write(peer, &message);
+        // The other shard takes nothing.
+        let goes_on = |step: &Step| matches!(step, Step::Read(_)) || *step == Step::Drain(here);
+        while let Some(step) = stage.world.steps().into_iter().find(goes_on) {
+            stage.world.step(step);
+        }
+        waited |= !stage.world.reads(peer);
+    }
+    assert!(waited);
+    stage.world.run();
+    assert!(stage.world.reads(peer));
+    stage.no_bugs();
 }
 
 #[test]

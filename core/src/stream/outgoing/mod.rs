@@ -11,7 +11,6 @@ use alloc::vec::Vec;
 
 use self::header::{From, Opened};
 use self::proof::Linked;
-pub(crate) use self::proof::VerifyAnswer;
 use super::client::misplaced;
 use super::close::{CLOSING_TAG, Closing};
 use super::deadline::Deadline;
@@ -212,16 +211,12 @@ impl Stream {
         Some(match (outgoing.phase, element.ns(), element.name()) {
             (phase, Ns::Streams, "error") => {
                 // RFC 6120 §4.9.1.1: who hears of an error closes its stream, too.
-                let refused = match phase {
-                    // Who does not know what it was asked for has none.
-                    Phase::Starttls(StarttlsOffer::Absent) => {
-                        outgoing.phase = phase;
-                        outgoing.starttls_refused(cx)
-                    }
-                    phase => {
-                        outgoing.phase = phase;
-                        AttemptError::Refused(features::error(element))
-                    }
+                // Who does not know what it was asked for has none.
+                let unknown = matches!(phase, Phase::Starttls(StarttlsOffer::Absent));
+                outgoing.phase = phase;
+                let refused = match unknown {
+                    true => outgoing.starttls_refused(cx),
+                    false => AttemptError::Refused(features::error(element)),
                 };
                 self.give_up(cx, &outgoing, None, refused)
             }
@@ -324,9 +319,9 @@ impl Stream {
         let State::Outgoing(outgoing) = core::mem::replace(&mut self.state, State::Closed) else {
             return Event::Close;
         };
-        let ended = match outgoing.phase {
-            Phase::Starttls(StarttlsOffer::Absent) => outgoing.starttls_refused(cx),
-            _ => AttemptError::Ended(outgoing.awaited()),
+        let ended = match matches!(outgoing.phase, Phase::Starttls(StarttlsOffer::Absent)) {
+            true => outgoing.starttls_refused(cx),
+            false => AttemptError::Ended(outgoing.awaited()),
         };
         let event = self.give_up(cx, &outgoing, None, ended);
         self.state = State::Closed;

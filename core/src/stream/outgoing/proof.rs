@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::features::{cut, starttls};
 use super::{Outgoing, Phase, Sought};
 use crate::config::TlsAvailable;
+use crate::federation::VerifyAnswer;
 use crate::federation::{
     Claim, Facts, Method, Methods, NextStep, OwnCertificate, PeerCertificate, Refusal, Side,
     StarttlsOffer, Tls, Tried, Try, Unverified, Verdict, Verified, Whose, decide, match_names,
@@ -51,18 +52,6 @@ enum Proof {
     Dialback,
     /// It is done: stanzas may be written.
     Done(ProvenBy),
-}
-
-/// What a server says to `<db:verify/>`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct VerifyAnswer {
-    /// For this domain of ours.
-    pub(crate) receiving: Domain,
-    /// As this domain.
-    pub(crate) originating: Domain,
-    /// Of the stream with this id.
-    pub(crate) id: Box<str>,
-    pub(crate) verified: Verified,
 }
 
 impl Linked {
@@ -222,18 +211,16 @@ impl Stream {
         let offered = StarttlsOffer::from(starttls(features));
         let facts = linked.facts(cx, offered);
         let verdict = decide(&cx.config.federation.rules, &facts);
-        match verdict.step {
-            NextStep::StartTls => {
-                self.ask_for_tls(cx, outgoing, offered);
-                None
-            }
-            _ if verdict.may_verify() => {
-                outgoing.phase = Phase::Linked(Box::new(linked));
-                self.state = State::Outgoing(outgoing);
-                Some(Event::Ready)
-            }
-            _ => Some(self.refuse_link(cx, &outgoing, &verdict)),
+        if verdict.step == NextStep::StartTls {
+            self.ask_for_tls(cx, outgoing, offered);
+            return None;
         }
+        if !verdict.may_verify() {
+            return Some(self.refuse_link(cx, &outgoing, &verdict));
+        }
+        outgoing.phase = Phase::Linked(Box::new(linked));
+        self.state = State::Outgoing(outgoing);
+        Some(Event::Ready)
     }
 
     /// Comes to nothing by our own policy, which the peer is told.
@@ -245,19 +232,18 @@ impl Stream {
 
     /// Proves who we are, since there is something to be sent. Does nothing if that is begun.
     pub(crate) fn prove_us(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
-        match core::mem::replace(&mut self.state, State::Closed) {
-            State::Outgoing(mut outgoing) => match outgoing.phase {
-                Phase::Linked(linked) if linked.proof == Proof::Unbegun => {
-                    outgoing.phase = Phase::Connecting;
-                    self.go_on(cx, outgoing, linked)
-                }
-                phase => {
-                    outgoing.phase = phase;
-                    self.state = State::Outgoing(outgoing);
-                    None
-                }
-            },
-            state => {
+        let unbegun = |linked: &Linked| linked.proof == Proof::Unbegun;
+        let State::Outgoing(outgoing) = &mut self.state else {
+            return None;
+        };
+        if !matches!(&outgoing.phase, Phase::Linked(linked) if unbegun(linked)) {
+            return None;
+        }
+        let phase = core::mem::replace(&mut outgoing.phase, Phase::Connecting);
+        match (core::mem::replace(&mut self.state, State::Closed), phase) {
+            (State::Outgoing(outgoing), Phase::Linked(linked)) => self.go_on(cx, outgoing, linked),
+            // Excluded above.
+            (state, _) => {
                 self.state = state;
                 None
             }
@@ -314,7 +300,7 @@ impl Stream {
     }
 
     /// Asks whether a key is good that somebody has shown for the peer's domain.
-    pub(crate) fn ask_about(&mut self, cx: &mut Cx<'_>, claim: &Claim) {
+    pub(crate) fn ask_about(cx: &mut Cx<'_>, claim: &Claim) {
         cx.say(|out| {
             Writer::new(out)
                 .open("db:verify")
@@ -427,7 +413,7 @@ impl Stream {
     }
 
     /// By what the administrator says now, a link must not go on.
-    pub(crate) fn is_refused_now(&self, cx: &Cx<'_>) -> Option<Refusal> {
+    pub(crate) fn link_refused_now(&self, cx: &Cx<'_>) -> Option<Refusal> {
         let State::Outgoing(outgoing) = &self.state else {
             return None;
         };
@@ -440,10 +426,10 @@ impl Stream {
             ..linked.facts(cx, StarttlsOffer::Absent)
         };
         let verdict = decide(&cx.config.federation.rules, &facts);
-        match verdict.step {
-            // It may have been judged before it had to be encrypted.
-            NextStep::StartTls => Some(Refusal::Unencrypted),
-            _ => verdict.rule.refusal(),
+        // It may have been judged before it had to be encrypted.
+        match verdict.step == NextStep::StartTls {
+            true => Some(Refusal::Unencrypted),
+            false => verdict.rule.refusal(),
         }
     }
 

@@ -1,10 +1,12 @@
-//! Dialback, as the receiving and as the authoritative server (XEP-0220 §2.2), and without dialling back (XEP-0344 §2.3).
+//! Dialback, as the receiving and as the authoritative server (XEP-0220 §2.2), and without dialling back (XEP-0344 §2.4).
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 
 use super::{Pair, Purpose, Server, Talk, open};
-use crate::federation::{Claim, NextStep, Outcome, Rule, Side, Unverified, Verdict, Verified};
+use crate::federation::{
+    Claim, NextStep, Outcome, Rule, Side, Unverified, Verdict, Verified, Whose,
+};
 use crate::jid::Domain;
 use crate::limits::{DIALBACK_KEY_BYTES, S2S_CLAIMS, S2S_PAIRS};
 use crate::stanza::{Condition, ErrorType};
@@ -36,8 +38,8 @@ impl Answer {
 /// Whom a claim or a question is about.
 struct Asked {
     pair: Pair,
-    /// Of `to`, which is where the answer is from, whether it is ours or not.
-    is_ours: bool,
+    /// Of `to`, which is where the answer is from in any case.
+    whose: Whose,
 }
 
 impl Stream {
@@ -48,7 +50,7 @@ impl Stream {
         mut talk: Talk,
         element: &Element,
     ) -> Option<Event> {
-        let Asked { pair, is_ours } = match asked(cx, element) {
+        let Asked { pair, whose } = match asked(cx, element) {
             Ok(asked) => asked,
             Err(violation) => {
                 self.state = open(talk);
@@ -60,11 +62,11 @@ impl Stream {
             self.state = open(talk);
             return None;
         }
-        let verdict = talk.judge(cx, &pair, is_ours);
+        let verdict = talk.judge(cx, &pair, whose);
         if let Rule::Refused(_) = verdict.rule {
             return Some(self.refuse_claim(cx, talk, &pair, verdict));
         }
-        if !is_ours {
+        if whose == Whose::Others {
             answer_claim(cx, &pair, Answer::error(Condition::ItemNotFound));
             self.state = open(talk);
             return None;
@@ -134,7 +136,7 @@ impl Stream {
             theirs: claim.originating.clone(),
         };
         // Anew: a reload may have come in between.
-        let verdict = talk.judge(cx, &pair, true);
+        let verdict = talk.judge(cx, &pair, Whose::Ours);
         if let Rule::Refused(_) = verdict.rule {
             return Some(self.refuse_claim(cx, talk, &pair, verdict));
         }
@@ -227,7 +229,7 @@ impl Stream {
         mut talk: Talk,
         element: &Element,
     ) -> Option<Event> {
-        let Asked { pair, is_ours } = match asked(cx, element) {
+        let Asked { pair, whose } = match asked(cx, element) {
             Ok(asked) => asked,
             Err(violation) => {
                 self.state = open(talk);
@@ -239,7 +241,7 @@ impl Stream {
             self.state = open(talk);
             return Some(self.fail(cx, Violation::QuestionWithoutId));
         }
-        let verdict = talk.judge(cx, &pair, is_ours);
+        let verdict = talk.judge(cx, &pair, whose);
         if let Rule::Refused(_) = verdict.rule {
             let event = self.refuse_by(cx, talk, &pair, verdict, |cx, answer| {
                 answer_question(cx, &pair, &id, answer);
@@ -247,12 +249,12 @@ impl Stream {
             return Some(event);
         }
         let text = element.text();
-        let answer = match (is_ours, key(&text)) {
-            (false, _) => Answer::error(Condition::ItemNotFound),
-            (true, Some(key)) if cx.dialback.is_key(&pair.theirs, &pair.ours, &id, key) => {
+        let answer = match (whose, key(&text)) {
+            (Whose::Others, _) => Answer::error(Condition::ItemNotFound),
+            (Whose::Ours, Some(key)) if cx.dialback.is_key(&pair.theirs, &pair.ours, &id, key) => {
                 Answer::Valid
             }
-            (true, Some(_) | None) => Answer::Invalid,
+            (Whose::Ours, Some(_) | None) => Answer::Invalid,
         };
         answer_question(cx, &pair, &id, answer);
         talk.purpose = Purpose::Questions;
@@ -263,10 +265,10 @@ impl Stream {
 
 impl Talk {
     /// What policy says of this pair. Of a domain that is not ours, that is said as if it were about the one the header is to.
-    fn judge(&self, cx: &Cx<'_>, pair: &Pair, is_ours: bool) -> Verdict {
-        let ours = match is_ours {
-            true => &pair.ours,
-            false => &self.names.ours,
+    fn judge(&self, cx: &Cx<'_>, pair: &Pair, whose: Whose) -> Verdict {
+        let ours = match whose {
+            Whose::Ours => &pair.ours,
+            Whose::Others => &self.names.ours,
         };
         let theirs = pair.theirs.clone();
         let side = match self.pairs.is_empty() {
@@ -288,7 +290,10 @@ fn asked(cx: &Cx<'_>, element: &Element) -> Result<Asked, Violation> {
     };
     match (domain("to"), domain("from")) {
         (Some(ours), Some(theirs)) => Ok(Asked {
-            is_ours: cx.config.hosts.contains_key(&ours),
+            whose: match cx.config.hosts.contains_key(&ours) {
+                true => Whose::Ours,
+                false => Whose::Others,
+            },
             pair: Pair { ours, theirs },
         }),
         (Some(_) | None, _) => Err(Violation::StanzaUnaddressed),

@@ -1,7 +1,6 @@
 //! SASL EXTERNAL between servers: the certificate says who the peer is (XEP-0178 §3, RFC 6120 §6).
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use super::{Expected, Pair, Server, SignIn, Talk, open};
 use crate::federation::{Judged, Method, NextStep, Offer, Outcome, Rule, Side, Verdict};
@@ -60,7 +59,7 @@ impl Stream {
                 Some(self.external_failed(cx, talk, &pair, verdict, failure))
             }
             Ok(None) => {
-                // RFC 4422 §5, "client-first": asked for with nothing.
+                // RFC 6120 §6.4.2: an identity that is empty would be `=`. There is none yet, so it is asked for.
                 cx.say(|out| {
                     let mut w = Writer::new(out);
                     w.open("challenge").attribute("xmlns", Ns::Sasl.uri());
@@ -116,7 +115,7 @@ impl Stream {
         });
         talk.failures = talk.failures.saturating_add(1);
         self.state = open(talk);
-        let judged: Box<Judged> = pair.judged(verdict, Outcome::NotSignedIn(failure));
+        let judged: Box<Judged> = pair.judged(verdict, Outcome::NotSignedIn(failure.name()));
         Event::Judged(judged)
     }
 }
@@ -130,7 +129,7 @@ fn offered(offer: &Offer) -> bool {
 }
 
 /// Whether that is whom the header names, or nobody in particular.
-fn is_identity(said: &Vec<u8>, theirs: &Domain) -> bool {
+fn is_identity(said: &[u8], theirs: &Domain) -> bool {
     said.is_empty()
         || core::str::from_utf8(said)
             .is_ok_and(|said| Domain::parse(said).is_ok_and(|said| said == *theirs))

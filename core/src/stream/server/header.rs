@@ -27,10 +27,10 @@ impl Stream {
     pub(in crate::stream) fn on_server_header(
         &mut self,
         cx: &mut Cx<'_>,
-        server: Box<Server>,
+        server: Server,
         header: &Header,
     ) -> Option<Event> {
-        let (protection, expected) = match *server {
+        let (protection, expected) = match server {
             Server::Header(protection, expected) => (protection, expected),
             other @ (Server::Open(_) | Server::Secure(..)) => {
                 self.state = State::Server(Box::new(other));

@@ -177,6 +177,23 @@ impl Server {
         }
     }
 
+    /// Why something that it has proven would not be let be now, by what is known of it since.
+    fn is_refused_now(&self, config: &Config) -> Option<Refusal> {
+        let (protection, pairs) = match self {
+            Self::Header(protection, Expected::AfterSasl(pair)) => {
+                (protection, core::slice::from_ref(pair))
+            }
+            Self::Open(talk) => (&talk.protection, talk.pairs.as_slice()),
+            Self::Header(_, Expected::First | Expected::AfterTls(_)) | Self::Secure(..) => {
+                return None;
+            }
+        };
+        pairs.iter().find_map(|pair| {
+            let side = Side::Further(pair.theirs.clone());
+            protection.decide(config, &pair.ours, side).rule.refusal()
+        })
+    }
+
     /// The domain of ours that its header is to.
     pub(super) fn host(&self) -> Option<&str> {
         match self {
@@ -282,10 +299,10 @@ impl Stream {
     pub(super) fn server_secured(
         &mut self,
         cx: &mut Cx<'_>,
-        server: Box<Server>,
+        server: Server,
         tls: TlsInfo,
     ) -> Option<Event> {
-        let (opening, names) = match *server {
+        let (opening, names) = match server {
             Server::Secure(opening, names) => (opening, names),
             other @ (Server::Header(..) | Server::Open(_)) => {
                 self.state = State::Server(Box::new(other));
@@ -309,10 +326,10 @@ impl Stream {
     pub(super) fn on_server_element(
         &mut self,
         cx: &mut Cx<'_>,
-        server: Box<Server>,
+        server: Server,
         element: Element,
     ) -> Option<Event> {
-        let talk = match *server {
+        let talk = match server {
             Server::Open(talk) => talk,
             other @ (Server::Header(..) | Server::Secure(..)) => {
                 self.state = State::Server(Box::new(other));
@@ -377,12 +394,18 @@ impl Stream {
         Event::Secure(TlsSide::Server(side), Vec::new())
     }
 
+    /// Why something that its server has proven would not be let be now, if it would not.
+    pub(crate) fn is_refused_now(&self, config: &Config) -> Option<Refusal> {
+        self.server()?.is_refused_now(config)
+    }
+
     /// Ends the stream by a rule.
     fn fail_by(&mut self, cx: &mut Cx<'_>, refusal: Refusal, judged: Option<Box<Judged>>) -> Event {
-        match self.fail(cx, Violation::Peer(refusal)) {
-            Event::Closing(Some(ending)) => Event::Closing(Some(Ending { judged, ..ending })),
-            other => other,
+        let event = self.fail(cx, Violation::Peer(refusal));
+        if let Event::Closing(Some(ending)) = event {
+            return Event::Closing(Some(Ending { judged, ..ending }));
         }
+        event
     }
 }
 

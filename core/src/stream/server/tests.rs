@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -257,6 +257,7 @@ impl Stage {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "others do not come here")]
 fn words(event: &Event) -> String {
     match event {
         Event::Claimed(claim) => format!(
@@ -408,7 +409,7 @@ fn the_id_that_a_key_is_for_is_that_of_the_last_header() {
 
 #[test]
 fn a_good_certificate_proves_what_is_claimed_without_dialling_back() {
-    // XEP-0344 §2.3. Also who has not said in its header who it is.
+    // XEP-0344 §2.4. Also who has not said in its header who it is.
     for from in ["", "a.example"] {
         let names = ["a.example", "b.example"];
         let mut stage = Stage::below_tls(Needed::Certificate, from, Some(good(&names)));
@@ -752,10 +753,6 @@ fn outcomes_say_whether_they_prove() {
         Outcome::Crowded,
         Outcome::Unproven(Verified::Valid),
     ] {
-        assert!(
-            !outcome.is_proven(),
-            "{}",
-            format!("{outcome:?}").to_string()
-        );
+        assert!(!outcome.is_proven(), "{}", "{outcome:?}");
     }
 }

@@ -13,8 +13,8 @@ use crate::federation::{
     AllowEncryption, Allowed, Contradiction, Flaw, Listed, Methods, NameMatch, PolicyOptions,
     RequireEncryption, SecureAuth, Tried,
 };
+use crate::federation::{Chain, Opening, TlsVersion};
 use crate::jid::Domain;
-use crate::port::{Chain, Opening, TlsVersion};
 use crate::time::UnixTime;
 
 const THEIRS: &str = "theirs.example";

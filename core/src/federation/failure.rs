@@ -2,8 +2,9 @@
 
 use alloc::boxed::Box;
 
-use super::{AttemptError, LookupError, Unproven, Unreached};
-use crate::federation::Refusal;
+use super::network::LookupError;
+use super::reach::{AttemptError, Unproven, Unreached};
+use super::rule::Refusal;
 use crate::stanza::Condition;
 
 /// By what a server has proven to the other which domain it speaks for.
@@ -62,9 +63,20 @@ impl LinkFailure {
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Unreached(Unreached::Policy(refusal), _) => Some(*refusal),
-            Self::Broke(error) => match **error {
-                AttemptError::Policy(refusal) => Some(refusal),
-                _ => None,
+            Self::Broke(error) => match &**error {
+                AttemptError::Policy(refusal) => Some(*refusal),
+                AttemptError::Broke(_)
+                | AttemptError::Ended(_)
+                | AttemptError::Evicted
+                | AttemptError::OtherHost(_)
+                | AttemptError::Plaintext
+                | AttemptError::Refused(_)
+                | AttemptError::RefusedPlace(_)
+                | AttemptError::StarttlsRefused
+                | AttemptError::TimedOut(_)
+                | AttemptError::Tls
+                | AttemptError::Unconnected(_)
+                | AttemptError::Unproven(_) => None,
             },
             Self::Unreached(..) => None,
         }
@@ -75,12 +87,10 @@ impl LinkFailure {
     pub fn condition(&self) -> Condition {
         let why = match self {
             Self::Unreached(why, _) => why,
-            Self::Broke(error) => {
-                return match **error {
-                    AttemptError::Unproven(Unproven::Invalid) => Condition::InternalServerError,
-                    _ => Condition::RemoteServerTimeout,
-                };
+            Self::Broke(error) if matches!(**error, AttemptError::Unproven(Unproven::Invalid)) => {
+                return Condition::InternalServerError;
             }
+            Self::Broke(_) => return Condition::RemoteServerTimeout,
         };
         match why {
             Unreached::NoAddresses
@@ -115,11 +125,11 @@ impl LinkFailure {
                 Unreached::Stopped => "This server is being stopped",
                 Unreached::Policy(_) | Unreached::Unsuccessful | Unreached::TimedOut => UNREACHED,
             },
-            Self::Broke(error) => match **error {
-                AttemptError::Refused(_) => UNWELCOME,
-                AttemptError::Unproven(_) => Refusal::NoMethod.bounce(),
-                _ => UNREACHED,
-            },
+            Self::Broke(error) if matches!(**error, AttemptError::Refused(_)) => UNWELCOME,
+            Self::Broke(error) if matches!(**error, AttemptError::Unproven(_)) => {
+                Refusal::NoMethod.bounce()
+            }
+            Self::Broke(_) => UNREACHED,
         }
     }
 }

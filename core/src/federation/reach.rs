@@ -4,12 +4,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use crate::federation::Refusal;
-
-use super::{
-    ConnectError, Lookup, LookupError, Opening, Resolved, ServerCertificate, StreamError,
-    TlsVersion,
+use super::network::{
+    ConnectError, Lookup, LookupError, Opening, Resolved, ServerCertificate, TlsVersion,
 };
+use super::rule::Refusal;
 
 /// One place at which the servers of a domain may be.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -232,4 +230,13 @@ pub enum Unreached {
     TimedOut,
     /// The server stops.
     Stopped,
+}
+
+/// A stream error that was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StreamError {
+    /// Its element's name.
+    pub condition: &'static str,
+    /// What was sent with it for people.
+    pub text: Option<&'static str>,
 }

@@ -205,3 +205,34 @@ pub enum Verdict {
     /// It cannot be read, or something about it is broken.
     Unreadable,
 }
+
+/// Why a connection could not be opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConnectError {
+    /// There is no descriptor, no port or no memory to do it with.
+    Exhausted,
+    /// Nobody listens there.
+    Refused,
+    /// The network gave up waiting.
+    TimedOut,
+    /// There is no way there.
+    Unreachable,
+}
+
+/// TLS versions we speak.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    V1_2,
+    /// RFC 8446.
+    V1_3,
+}
+
+/// What comes first on the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Opening {
+    /// A stream header; TLS by STARTTLS.
+    Clear,
+    /// A TLS handshake (XEP-0368). Its time counts towards the deadline to TLS.
+    Tls,
+}
