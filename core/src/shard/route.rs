@@ -136,7 +136,15 @@ impl Shard {
         if is_served && (self.reloads == 0 || self.placement.owner(to.bare()) == self.place) {
             return self.deliver_at(now, stanza, to, manner, receipt);
         }
-        // It is for another server; or a shard sent it that had not heard yet that its host has come or is gone, which takes a reload.
+        if !is_served && self.placement.owner(to.domain()) != self.place {
+            // A shard sent it that had not heard yet that the host is gone. It would be sent to and fro until that has.
+            if manner == Manner::Directed {
+                self.refuse(stanza, Condition::RemoteServerNotFound);
+                self.done_with(receipt);
+            }
+            return;
+        }
+        // It is for another server; or one that is served here since the last reload.
         let to = match manner {
             Manner::Directed => To::Named,
             Manner::FanOut => To::Each([to.clone()].into()),
