@@ -782,3 +782,30 @@ fn another_server_hears_what_is_settled_of_what_it_sent() {
     links.stage.world.advance(Duration::from_secs(70));
     links.end();
 }
+
+#[test]
+fn a_contact_elsewhere_answers_before_its_server_says_that_it_has_the_request() {
+    let mut links = Links::easy();
+    links.client("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>");
+    links.client("<presence type='subscribe' to='juliet@b.example'/>");
+    let asked = links.link(0);
+    assert!(
+        asked.contains("<presence to='juliet@b.example' from='user0@localhost' type='subscribe'"),
+        "{asked}"
+    );
+    from_b(
+        &mut links,
+        "<presence type='subscribed' from='juliet@b.example' to='user0@localhost'/>",
+    );
+    let heard = links.stage.heard(links.client);
+    assert!(heard.contains("subscription='to'"), "{heard}");
+    assert!(heard.contains("type='subscribed'"), "{heard}");
+    links.ack(0, 1);
+    from_b(
+        &mut links,
+        "<presence from='juliet@b.example/x' to='user0@localhost'/>",
+    );
+    let heard = links.stage.heard(links.client);
+    assert!(heard.contains("from='juliet@b.example/x'"), "{heard}");
+    links.end();
+}
