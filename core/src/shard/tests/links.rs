@@ -576,3 +576,70 @@ fn a_stream_that_was_for_a_question_alone_is_closed_in_order_and_no_failure() {
     assert_eq!(links.connections(), 2);
     links.end();
 }
+
+#[test]
+fn who_talks_to_us_is_there_and_is_not_waited_for_any_longer() {
+    for shards in [1, 3] {
+        let mut links = Links::new(SecureAuth::Yes, RequireEncryption::Yes, shards);
+        let door = Door::Refuses(ConnectError::Refused);
+        links.stage.world.set_door(AT.parse().unwrap(), door);
+        links.send("1");
+        assert_eq!(links.connections(), 1);
+        links.stage.world.set_door(AT.parse().unwrap(), Door::Opens);
+        links.send("2");
+        assert_eq!(links.connections(), 1);
+        confirm::from_b(
+            &mut links,
+            "<presence from='juliet@b.example' to='user0@localhost'/>",
+        );
+        assert_eq!(links.connections(), 2);
+        let sent = links.link(1);
+        assert!(
+            sent.contains("<body>1</body>") && sent.contains("<body>2</body>"),
+            "{sent}"
+        );
+        links.end();
+    }
+}
+
+#[test]
+fn contacts_elsewhere_hear_of_a_user_and_are_asked_where_they_are() {
+    let mut links = Links::easy();
+    links.client("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>");
+    links.client("<presence type='subscribe' to='juliet@b.example'/>");
+    links.link(0);
+    links.ack(0, 1);
+    confirm::from_b(
+        &mut links,
+        "<presence type='subscribed' from='juliet@b.example' to='user0@localhost'/>\
+         <presence type='subscribe' from='juliet@b.example' to='user0@localhost'/>",
+    );
+    links.client("<presence type='subscribed' to='juliet@b.example'/>");
+    let heard = links.heard(0);
+    assert!(heard.contains("type='subscribed'"), "{heard}");
+    assert!(
+        heard.contains("<presence to='juliet@b.example' from='user0@localhost/r'"),
+        "{heard}"
+    );
+    links.ack(0, 3);
+    links.client("<presence type='unavailable'/>");
+    let heard = links.heard(0);
+    assert!(heard.contains("type='unavailable'"), "{heard}");
+    links.client("<presence><status>back</status></presence>");
+    let heard = links.heard(0);
+    assert!(
+        heard.contains("<status>back</status>") && heard.contains("type='probe'"),
+        "{heard}"
+    );
+    // And the other way round.
+    confirm::from_b(
+        &mut links,
+        "<presence type='probe' from='juliet@b.example/x' to='user0@localhost'/>",
+    );
+    let heard = links.heard(0);
+    assert!(
+        heard.contains("to='juliet@b.example/x'") && heard.contains("back"),
+        "{heard}"
+    );
+    links.end();
+}

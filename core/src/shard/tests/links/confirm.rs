@@ -33,7 +33,7 @@ fn who_has_more_than_it_was_sent_is_no_honest_server() {
 }
 
 /// b.example, proven by its certificate, says this on a stream of its own.
-fn from_b(links: &mut Links, words: &str) {
+pub(super) fn from_b(links: &mut Links, words: &str) {
     let peer = links.stage.world.connect_server_to(0, Opening::Tls);
     links.stage.world.secure(peer);
     let header = "<stream:stream xmlns='jabber:server' version='1.0' \
