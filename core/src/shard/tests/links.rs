@@ -643,3 +643,40 @@ fn contacts_elsewhere_hear_of_a_user_and_are_asked_where_they_are() {
     );
     links.end();
 }
+
+#[test]
+fn where_dns_leads_into_our_own_network_nobody_is_looked_for_unless_that_is_allowed() {
+    let publish = |links: &mut Links| {
+        let addresses = [
+            "127.0.0.1",
+            "::1",
+            "10.1.2.3",
+            "169.254.1.1",
+            "::ffff:192.168.1.1",
+        ];
+        let addresses = addresses.map(|address| address.parse().unwrap());
+        links.stage.world.publish(
+            Lookup::Addresses("x.example".into()),
+            Resolved::Addresses(addresses.to_vec(), Source::Dns),
+        );
+    };
+    let mut links = Links::easy();
+    publish(&mut links);
+    let bounce = links.send("1");
+    assert!(bounce.contains("<remote-server-timeout "), "{bounce}");
+    assert_eq!(links.connections(), 0);
+    links.end();
+
+    let mut links = Links::easy();
+    let mut config = links.stage.world.config().clone();
+    config.federation.private_networks = vec!["10.0.0.0/8".parse().unwrap()];
+    links.stage.world.reload(config);
+    publish(&mut links);
+    links
+        .stage
+        .world
+        .set_door("10.1.2.3:5269".parse().unwrap(), Door::Opens);
+    assert_eq!(links.send("1"), "");
+    assert_eq!(links.connections(), 1);
+    links.end();
+}
