@@ -1,4 +1,4 @@
-//! What testssl.sh, a scanner of others, finds on both ports by each profile, and where there is DHE: nothing but what is accepted here,
+//! What testssl.sh, a scanner of others, finds on all ports by each profile, and where there is DHE: nothing but what is accepted here,
 //! each with its reason.
 //!
 //! It needs testssl.sh, so it runs as the tests of interop.rs do. spec-tests/testssl.md has the findings of a complete run.
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use spec_tests::program::{Program, left_out};
-use spec_tests::server::{Scratch, Server};
+use spec_tests::server::{Scratch, Server, free_addresses};
 
 /// A scan makes some hundred handshakes by way of shell scripts.
 const PATIENCE: Duration = Duration::from_secs(400);
@@ -113,9 +113,12 @@ const SEEN: &[&str] = &[
 enum Port {
     Direct,
     Starttls,
+    /// Of other servers. The scanner can speak STARTTLS as a client alone; what follows that is the same.
+    Servers,
 }
 
-fn begin(profile: &Profile) -> Server {
+/// The server, and where others find it by direct TLS.
+fn begin(profile: &Profile) -> (Server, SocketAddr) {
     let stopped = Server::prepare(Scratch::new().unwrap(), "").unwrap();
     match profile.key {
         Key::Ecdsa => {}
@@ -127,19 +130,32 @@ fn begin(profile: &Profile) -> Server {
     }
     let config = stopped.scratch().join("spondee.toml");
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, format!("{}\n{text}", profile.options)).unwrap();
+    // Other servers may connect.
+    let alone = |line: &&str| line.starts_with("s2s_");
+    let text: String = text
+        .lines()
+        .filter(|l| !alone(l))
+        .flat_map(|l| [l, "\n"])
+        .collect();
+    let [servers] = free_addresses().unwrap();
+    let options = format!(
+        "s2s_ports = []\ns2s_direct_tls_interfaces = [\"127.0.0.1\"]\ns2s_direct_tls_ports = [{}]\n",
+        servers.port()
+    );
+    fs::write(&config, format!("{}\n{options}{text}", profile.options)).unwrap();
     let command = Command::new(stopped.binary());
-    stopped.begin(command).unwrap()
+    (stopped.begin(command).unwrap(), servers)
 }
 
 fn scan(profile: &Profile, port: &Port) {
     if left_out("testssl.sh against the server") {
         return;
     }
-    let server = begin(profile);
+    let (server, servers) = begin(profile);
     let (address, options): (SocketAddr, &[&str]) = match port {
         Port::Direct => (server.tls, &[]),
         Port::Starttls => (server.clear, &["-t", "xmpp", "--xmpphost", "localhost"]),
+        Port::Servers => (servers, &[]),
     };
     let report = server.scratch().join("testssl.json");
     let mut command = Command::new("testssl");
@@ -213,4 +229,9 @@ fn testssl_finds_nothing_new_where_there_is_tls_1_3_alone() {
 fn testssl_finds_nothing_new_where_there_is_dhe() {
     scan(&DHE, &Port::Direct);
     scan(&DHE, &Port::Starttls);
+}
+
+#[test]
+fn testssl_finds_nothing_new_on_the_direct_tls_port_of_servers() {
+    scan(&INTERMEDIATE, &Port::Servers);
 }
