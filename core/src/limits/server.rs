@@ -94,3 +94,6 @@ pub const S2S_NEW_DOMAINS_OF_ACCOUNT: u32 = 20;
 
 /// Those that may be named by keys which are shown from one address, an IPv6 /64 being one: each has us connect to where its DNS says.
 pub const S2S_NEW_DOMAINS_OF_ADDRESS: u32 = 10;
+
+/// Bytes of all that waits for other servers, on each shard. Who sends as fast as a client may (`limits`) fills a part of it before it comes back.
+pub const S2S_QUEUES_BYTES: usize = 64 * 1024 * 1024;

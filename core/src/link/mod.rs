@@ -22,7 +22,7 @@ use core::time::Duration;
 
 pub(crate) use confirm::{Acked, Confirm, Question, Silence};
 pub(crate) use newcomers::{Admitted, NamedBy, Newcomers};
-pub(crate) use queue::{Queue, Queued, Urgency};
+pub(crate) use queue::{Queue, Queued, Total, Urgency};
 pub(crate) use verification::{Answered, Verifications};
 
 use crate::arena::arena_key;
@@ -44,10 +44,11 @@ pub(crate) struct Remote {
     pub(crate) domain: Domain,
     pub(crate) pairs: BTreeMap<Domain, Pair>,
     pub(crate) verifications: Verifications,
+    total: Total,
 }
 
 /// One domain of ours and a remote one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) way: Way,
     pub(crate) queue: Queue,
@@ -96,17 +97,21 @@ pub(crate) enum Need {
 }
 
 impl Remote {
-    pub(crate) fn new(domain: Domain) -> Self {
+    /// `total` counts what waits for all.
+    pub(crate) fn new(domain: Domain, total: Total) -> Self {
         Self {
             domain,
             pairs: BTreeMap::new(),
             verifications: Verifications::default(),
+            total,
         }
     }
 
     /// The pair with this domain of ours.
     pub(crate) fn pair(&mut self, ours: &Domain) -> &mut Pair {
-        self.pairs.entry(ours.clone()).or_default()
+        let total = &self.total;
+        let pair = || Pair::new(total.clone());
+        self.pairs.entry(ours.clone()).or_insert_with(pair)
     }
 
     /// Whether nothing of it needs to be known.
@@ -122,6 +127,18 @@ impl Remote {
 }
 
 impl Pair {
+    fn new(total: Total) -> Self {
+        Self {
+            way: Way::Cold,
+            queue: Queue::new(total),
+            confirm: Confirm::default(),
+            unanswered: 0,
+            max_bytes: None,
+            failures: 0,
+            up_since: Instant::default(),
+        }
+    }
+
     /// What is to be done, where something waits to be sent.
     pub(crate) const fn need(&self) -> Need {
         match &self.way {

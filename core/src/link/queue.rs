@@ -4,10 +4,11 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::envelope::Receipt;
 use crate::jid::Jid;
-use crate::limits::{S2S_PRESENCE_LOOKED_BACK, S2S_QUEUE_BYTES};
+use crate::limits::{S2S_PRESENCE_LOOKED_BACK, S2S_QUEUE_BYTES, S2S_QUEUES_BYTES};
 use crate::stanza::Stanza;
 use crate::time::Instant;
 
@@ -36,9 +37,29 @@ pub(crate) enum Urgency {
 #[derive(Debug)]
 pub(crate) struct Full(pub(crate) Queued);
 
+/// Bytes of all queues of a shard.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Total(Arc<AtomicUsize>);
+
+impl Total {
+    /// About how many there are.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn take(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 /// See the module. First in, first out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
+    total: Total,
     /// Written to a stream, and not confirmed.
     sent: VecDeque<Queued>,
     waiting: VecDeque<Queued>,
@@ -89,14 +110,40 @@ impl Queued {
 }
 
 impl Queue {
+    pub(crate) const fn new(total: Total) -> Self {
+        Self {
+            total,
+            sent: VecDeque::new(),
+            waiting: VecDeque::new(),
+            bytes: 0,
+            soonest: None,
+        }
+    }
+
+    fn grow(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.total.add(bytes);
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        // Never more than was added.
+        let bytes = bytes.min(self.bytes);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.total.take(bytes);
+    }
+
     /// One more, behind all others.
     pub(crate) fn push(&mut self, queued: Queued, most: usize) -> Result<(), Box<Full>> {
         let size = queued.size();
-        if self.len() >= most || self.bytes.saturating_add(size) > S2S_QUEUE_BYTES {
+        let is_over = |bytes: usize, most: usize| bytes.saturating_add(size) > most;
+        if self.len() >= most
+            || is_over(self.bytes, S2S_QUEUE_BYTES)
+            || is_over(self.total.bytes(), S2S_QUEUES_BYTES)
+        {
             return Err(Box::new(Full(queued)));
         }
         self.replace_by(&queued);
-        self.bytes = self.bytes.saturating_add(size);
+        self.grow(size);
         let soonest = self.soonest.unwrap_or(queued.gives_up);
         self.soonest = Some(soonest.min(queued.gives_up));
         self.waiting.push_back(queued);
@@ -114,7 +161,7 @@ impl Queue {
             return;
         };
         if let Some(earlier) = self.waiting.remove(from.saturating_add(at)) {
-            self.bytes = self.bytes.saturating_sub(earlier.size());
+            self.shrink(earlier.size());
         }
     }
 
@@ -128,14 +175,14 @@ impl Queue {
     /// The last that was to be written is not.
     pub(crate) fn take_back(&mut self) -> Option<Queued> {
         let queued = self.sent.pop_back()?;
-        self.bytes = self.bytes.saturating_sub(queued.size());
+        self.shrink(queued.size());
         Some(queued)
     }
 
     /// The first of those that were written is there.
     pub(crate) fn confirm(&mut self) -> Option<Queued> {
         let queued = self.sent.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(queued.size());
+        self.shrink(queued.size());
         Some(queued)
     }
 
@@ -152,7 +199,7 @@ impl Queue {
     /// All of them.
     pub(crate) fn take(&mut self) -> VecDeque<Queued> {
         self.lose();
-        self.bytes = 0;
+        self.shrink(self.bytes);
         self.soonest = None;
         core::mem::take(&mut self.waiting)
     }
@@ -166,7 +213,7 @@ impl Queue {
         self.soonest = None;
         for queued in core::mem::take(&mut self.waiting) {
             if queued.gives_up <= now {
-                self.bytes = self.bytes.saturating_sub(queued.size());
+                self.shrink(queued.size());
                 expired.push(queued);
                 continue;
             }
@@ -198,5 +245,11 @@ impl Queue {
 
     pub(crate) fn len(&self) -> usize {
         self.waiting.len().saturating_add(self.sent.len())
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.shrink(self.bytes);
     }
 }

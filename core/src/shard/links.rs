@@ -16,7 +16,9 @@ use crate::envelope::{Delivery, Receipt, To};
 use crate::federation::{Permission, Refusal, roll};
 use crate::jid::{Domain, Jid};
 use crate::limits::{S2S_AHEAD_BYTES, S2S_REMOTES, S2S_REQUEST_PATIENCE, S2S_UNCONFIRMED};
-use crate::link::{Admitted, NamedBy, Need, Newcomers, Queued, Remote, RemoteKey, Urgency, Way};
+use crate::link::{
+    Admitted, NamedBy, Need, Newcomers, Queued, Remote, RemoteKey, Total, Urgency, Way,
+};
 use crate::map::{Keyed, Map};
 use crate::port::{ConnId, LinkFailure, Unreached};
 use crate::stanza::{Condition, Kind, MessageType, PresenceType, Stanza};
@@ -33,6 +35,8 @@ pub(super) struct Links {
     /// Those who look for a way.
     opening: usize,
     newcomers: Newcomers,
+    /// What waits for all of them.
+    total: Total,
     /// Those whose turn to do so is to come.
     turns: VecDeque<(RemoteKey, Domain)>,
     /// Answers to other shards that found no way there.
@@ -44,6 +48,7 @@ impl Links {
         Self {
             remotes: Arena::default(),
             newcomers: Newcomers::new(&key),
+            total: Total::default(),
             by_domain: Map::with_hasher(key),
             opening: 0,
             turns: VecDeque::new(),
@@ -54,7 +59,7 @@ impl Links {
     /// How much is in memory.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn len(&self) -> usize {
-        self.remotes.len() + self.by_domain.len() + self.opening
+        self.remotes.len() + self.by_domain.len() + self.opening + self.total.bytes()
     }
 }
 
@@ -181,7 +186,10 @@ impl Shard {
         {
             return None;
         }
-        let key = self.links.remotes.insert(Remote::new(theirs.clone()));
+        let key = self
+            .links
+            .remotes
+            .insert(Remote::new(theirs.clone(), self.links.total.clone()));
         self.links.by_domain.insert(theirs.clone(), key);
         Some(key)
     }
