@@ -48,6 +48,8 @@ pub(crate) struct Pair {
     pub(crate) queue: Queue,
     /// Rounds that came to nothing, or to nothing that lasted, one after the other.
     failures: u32,
+    /// Why there was no way at last.
+    last_failure: Option<LinkFailure>,
     /// When the last stream was proven.
     up_since: Instant,
 }
@@ -125,6 +127,11 @@ impl Pair {
         self.up_since = now;
     }
 
+    /// Why there was no way at last.
+    pub(crate) const fn last_failure(&self) -> Option<&LinkFailure> {
+        self.last_failure.as_ref()
+    }
+
     /// How long the last proven stream has lived.
     pub(crate) const fn lived(&self, now: Instant) -> Duration {
         now.since(self.up_since)
@@ -137,6 +144,7 @@ impl Pair {
 
     /// A round came to nothing, or what it led to. For how long nothing is tried: `share` is what was drawn, of 1,000.
     pub(crate) fn failed(&mut self, now: Instant, failure: LinkFailure, share: u32) {
+        self.last_failure = Some(failure.clone());
         let shift = self.failures.min(10);
         self.failures = self.failures.saturating_add(1);
         let doubled = |first: Duration| {

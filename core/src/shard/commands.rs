@@ -37,6 +37,8 @@ impl Shard {
             self.list(now, by, &host, after, limit);
         } else if let Command::Erase { host } = command {
             self.erase(now, by, &host);
+        } else if let Command::Links(task) = command {
+            self.link_task(now, by, task);
         } else if let Command::Reach { domain, service } = command {
             self.reach(now, by, domain, service);
         } else {
@@ -108,7 +110,10 @@ impl Shard {
             Command::Archive { account, task } => self.archive(by, account, task),
             Command::Import { account, step } => self.import(now, by, account, *step),
             // Never queued.
-            Command::Erase { .. } | Command::List { .. } | Command::Reach { .. } => {
+            Command::Erase { .. }
+            | Command::Links(_)
+            | Command::List { .. }
+            | Command::Reach { .. } => {
                 self.reply(now, by, Err(CommandError::Busy));
             }
             Command::Show { account } => {

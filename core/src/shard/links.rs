@@ -1,6 +1,7 @@
 //! Links to other servers: what is for remote domains waits in `link::Remote`s of the shard that owns each; here a way is found for it.
 
 mod bounce;
+mod listing;
 mod verify;
 mod ways;
 

@@ -1,5 +1,7 @@
 //! Links: what is for another server finds its way there, proven as the policy wants it, or comes back.
 
+mod explain;
+
 use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

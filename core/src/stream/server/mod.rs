@@ -4,6 +4,7 @@ mod dialback;
 mod external;
 mod features;
 mod header;
+mod shown;
 mod stanzas;
 #[cfg(test)]
 mod tests;
