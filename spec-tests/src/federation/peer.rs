@@ -152,6 +152,15 @@ impl Peer {
         }
     }
 
+    /// What a command line of our own server says, if it is one, and its exit code.
+    #[must_use]
+    pub fn outcome(&self, arguments: &[&str]) -> Option<Result<(i32, String), String>> {
+        match &self.process {
+            Process::Theirs { .. } => None,
+            Process::Ours(server) => Some(server.outcome(arguments)),
+        }
+    }
+
     /// Our own server, if it is one.
     #[must_use]
     pub const fn spondee(&mut self) -> Option<&mut Server> {

@@ -245,6 +245,25 @@ fn closing_forgets_why_there_was_no_link() {
 }
 
 #[test]
+fn closing_sends_what_waits_by_a_new_link() {
+    let mut links = Links::easy();
+    links.stage.world.server = Some(certificate(Chain::SelfSigned));
+    links.send("1");
+    links.secure(0);
+    links.say(0, DIALBACK);
+    assert_eq!(links.close().links, 1);
+    assert_eq!(links.heard(0), END);
+    links.secure(1);
+    links.say(1, DIALBACK);
+    let sent = links.say(
+        1,
+        "<db:result from='b.example' to='localhost' type='valid'/>",
+    );
+    assert!(sent.contains("<body>1</body>"), "{sent}");
+    links.end();
+}
+
+#[test]
 fn a_stream_of_another_server_is_listed_and_closed() {
     const THEIR_HEADER: &str = "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' \
          xmlns:stream='http://etherx.jabber.org/streams' from='b.example' to='localhost' version='1.0'>";
@@ -253,7 +272,7 @@ fn a_stream_of_another_server_is_listed_and_closed() {
     let mut links = Links::easy();
     let peer = links.stage.world.connect_server(Opening::Tls);
     links.stage.world.secure(peer);
-    let mut say = |links: &mut Links, words: &str| {
+    let say = |links: &mut Links, words: &str| {
         links.stage.write(peer, words);
         links.stage.world.run();
         links.stage.heard(peer)
