@@ -81,8 +81,12 @@ impl Explained {
             return Err(fault("explained as refused"));
         };
         let told = text(&failure["why"]);
-        let by = format!("{}: {told}", text(&failure["by"]).replace('-', " "));
-        is(*why == format!("by {by}"), "another rule")
+        let by = match text(&failure["by"]) {
+            "this-server" => "by this server",
+            "other-server" => "by the other server",
+            _ => "by its domain",
+        };
+        is(*why == format!("{by}: {told}"), "another rule")
     }
 
     /// Whether the links that there are failed as the log says, and as was explained before.
