@@ -13,8 +13,8 @@ use super::signin::{first_row, read_credentials};
 use super::{NAMELESS, Shard};
 use crate::account::{Account, AccountKey, Leave, SessionKey};
 use crate::due::Due;
-use crate::jid::{BareJid, Domain};
-use crate::limits::{COMMANDS_WAITING_MAX, LEAVE_AGAIN, LEAVE_TRIES, LIST_MAX};
+use crate::jid::BareJid;
+use crate::limits::{COMMANDS_WAITING_MAX, LEAVE_AGAIN, LEAVE_TRIES};
 use crate::options::Expiry;
 use crate::port::{
     AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult,
@@ -694,19 +694,6 @@ impl Shard {
                 self.die(now, key, session);
             }
         }
-    }
-
-    fn list(&mut self, now: Now, by: Requester, host: &Domain, after: Option<BareJid>, limit: u32) {
-        if self.config.accounts(host).is_none() {
-            return self.reply(now, by, Err(CommandError::NoSuchHost));
-        }
-        let owners = Op::Owners {
-            table: &CREDENTIALS,
-            after,
-            limit: limit.clamp(1, LIST_MAX),
-        };
-        let batch = change_of(BareJid::of_domain(host), owners);
-        self.ask(by, None, batch, CommandStep::List);
     }
 
     pub(super) fn reply(&mut self, now: Now, by: Requester, result: CommandResult) {

@@ -41,14 +41,14 @@ pub(super) fn perform(
         }
         S2sTask::List { domain, print } => {
             let (links, more) = listed(&settings, domain)?;
+            let listed = list::Listed {
+                links: &links,
+                more,
+            };
             match print.form() {
-                Form::Text => list::write(&links, more, console.out)?,
+                Form::Text => list::write(&listed, console.out)?,
                 Form::Json => {
-                    let list = list::Listed {
-                        links: &links,
-                        more,
-                    };
-                    let text = serde_json::to_string_pretty(&list).map_err(io::Error::from)?;
+                    let text = serde_json::to_string_pretty(&listed).map_err(io::Error::from)?;
                     writeln!(console.out, "{text}")?;
                 }
             }

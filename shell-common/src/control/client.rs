@@ -66,9 +66,11 @@ pub(crate) fn reach(
     socket: &Path,
     command: &Command,
 ) -> Result<Result<Box<Reach>, CommandError>, CallError> {
-    told(socket, command, |answer| match answer {
-        Answer::Reached { reach } => Ok(reach),
-        other => Err(other),
+    told(socket, command, |answer| {
+        if let Answer::Reached { reach } = answer {
+            return Ok(reach);
+        }
+        Err(answer)
     })
 }
 
@@ -80,9 +82,11 @@ pub(crate) fn links(
     socket: &Path,
     command: &Command,
 ) -> Result<Result<Told, CommandError>, CallError> {
-    told(socket, command, |answer| match answer {
-        Answer::Links { links } => Ok(links),
-        other => Err(other),
+    told(socket, command, |answer| {
+        if let Answer::Links { links } = answer {
+            return Ok(links);
+        }
+        Err(answer)
     })
 }
 

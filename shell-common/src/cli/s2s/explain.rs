@@ -16,7 +16,7 @@ use crate::cli::failure::Failure;
 use crate::cli::reach::{asked_line, attempt_line};
 use crate::cli::source::load;
 use crate::config::{Settings, Wanted};
-use crate::control::linking::facts::{Names, Starttls, Tls};
+use crate::control::linking::facts::{Names, Own, Starttls, Tls};
 use crate::control::linking::{
     Chain, Conclusion, Explained, Facts, Failure as NoLink, Known, Link, Told, Verdict,
 };
@@ -220,21 +220,14 @@ fn known_tree(known: &Known) -> Tree {
             }
         }
     }
-    let methods = [
-        ("EXTERNAL", facts.methods.external),
-        ("dialback", facts.methods.dialback),
-    ];
-    let offered: Vec<_> = methods
-        .iter()
-        .filter(|(_, is)| *is)
-        .map(|(m, _)| *m)
-        .collect();
+    let methods = facts.methods.iter().map(|means| means.words());
+    let offered: Vec<_> = methods.collect();
     let offered = match offered.is_empty() {
         true => "none".to_owned(),
         false => offered.join(", "),
     };
     tree.push(Tree::leaf(format!("methods offered: {offered}")));
-    if !facts.own_certificate {
+    if facts.own_certificate == Own::Absent {
         tree.push(Tree::leaf("there is no certificate of ours"));
     }
     tree.push(verdict_tree("decided: ", &known.verdict));

@@ -17,7 +17,9 @@ pub(super) struct Listed<'a> {
     pub(super) more: bool,
 }
 
-pub(super) fn write(links: &[Link], more: bool, out: &mut dyn Write) -> io::Result<()> {
+/// For people.
+pub(super) fn write(listed: &Listed<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let Listed { links, more } = *listed;
     if links.is_empty() {
         return writeln!(out, "there are no links");
     }

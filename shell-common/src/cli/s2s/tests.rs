@@ -21,9 +21,9 @@ fn verdict(step: &str, rule: &str, why: &str) -> Value {
 
 fn known(conclusion: &Value, failure: &Value) -> Report {
     let facts = |tls: Value, external: bool| {
-        json!({"from": "example.org", "own_certificate": true, "is_ours": false, "tls": tls,
-            "methods": {"external": external, "dialback": false},
-            "failed": {"external": false, "dialback": false}, "starttls_failed": false})
+        let methods: &[&str] = if external { &["external"] } else { &[] };
+        json!({"from": "example.org", "own_certificate": "present", "whose": "others", "tls": tls,
+            "methods": methods, "failed": []})
     };
     let certificate =
         json!({"chain": {"valid": {"until": "2027-01-02T03:04:05Z"}}, "names": "dns-name"});
@@ -134,7 +134,8 @@ fn links_are_listed_as_they_are_and_nothing_of_another_servers_words_reaches_the
         "why": "it hung up while we waited for its stream features", "condition": "remote-server-timeout", "text": "The other server could not be reached"}}),
     );
     let mut out = Vec::new();
-    list::write(&[up, coming, waiting], true, &mut out).unwrap();
+    let links = &[up, coming, waiting];
+    list::write(&list::Listed { links, more: true }, &mut out).unwrap();
     let expected = "\
 out  example.org to example.com: up for 2 h
   192.0.2.1:5269, TLS 1.3, proven by EXTERNAL
@@ -149,7 +150,11 @@ and more, which are not shown
 ";
     assert_eq!(String::from_utf8(out).unwrap(), expected);
     let mut out = Vec::new();
-    list::write(&[], false, &mut out).unwrap();
+    let none = list::Listed {
+        links: &[],
+        more: false,
+    };
+    list::write(&none, &mut out).unwrap();
     assert_eq!(out, b"there are no links\n");
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 #[derive(Debug)]
 pub(super) struct Tree {
     line: String,
-    below: Vec<Tree>,
+    below: Vec<Self>,
 }
 
 impl Tree {

@@ -228,7 +228,7 @@ fn links_of_all_shards_are_listed_and_closed_together() {
     let certificate = &json["tls"]["certificate"];
     assert_eq!(
         certificate["chain"]["valid"]["until"],
-        "2026-11-22T03:04:05Z"
+        "2026-11-22T03:04:05.000Z"
     );
     assert_eq!(certificate["names"][0], "y.example");
     let long = certificate["names"][1].as_str().unwrap();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use spondee_core::federation::{
     self, Method, Methods, NameMatch, OwnCertificate, PeerCertificate, Side, StarttlsOffer, Tried,
-    Try, Whose,
+    Try,
 };
 use spondee_core::jid::Domain;
 use spondee_core::port::{self, Opening, TlsVersion};
@@ -17,14 +17,49 @@ use super::super::reach::{Begins, Version};
 pub(crate) struct Facts {
     pub(crate) from: String,
     /// Whether that one has a certificate.
-    pub(crate) own_certificate: bool,
-    /// Whether the other one is served here, too.
-    pub(crate) is_ours: bool,
+    pub(crate) own_certificate: Own,
+    /// Whose the other one is.
+    pub(crate) whose: Whose,
     pub(crate) tls: Tls,
-    pub(crate) methods: Offered,
+    /// What is offered.
+    pub(crate) methods: Vec<Means>,
     /// What was tried in vain.
-    pub(crate) failed: Offered,
-    pub(crate) starttls_failed: bool,
+    pub(crate) failed: Vec<Means>,
+}
+
+/// `OwnCertificate`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Own {
+    Present,
+    Absent,
+}
+
+/// `federation::Whose`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Whose {
+    Others,
+    Ours,
+}
+
+/// What a stream can be secured or proven by.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Means {
+    Starttls,
+    External,
+    Dialback,
+}
+
+impl Means {
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Starttls => "STARTTLS",
+            Self::External => "EXTERNAL",
+            Self::Dialback => "dialback",
+        }
+    }
 }
 
 /// `federation::Tls`.
@@ -57,7 +92,7 @@ pub(crate) struct Certificate {
     pub(crate) names: Names,
 }
 
-/// `port::Chain`. Times as in 2027-01-02T03:04:05Z.
+/// `port::Chain`. Times as in 2027-01-02T03:04:05.000Z.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Chain {
@@ -81,31 +116,35 @@ pub(crate) enum Names {
     Nameless,
 }
 
-/// `Methods`, and which of them have failed.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Offered {
-    pub(crate) external: bool,
-    pub(crate) dialback: bool,
-}
-
 impl From<&federation::Facts> for Facts {
     fn from(facts: &federation::Facts) -> Self {
-        let is = |method| method == Method::Offered;
-        let failed = |tried| tried == Try::Failed;
+        let Methods { external, dialback } = facts.methods;
+        let offered = [(Means::External, external), (Means::Dialback, dialback)];
+        let offered = offered.into_iter().filter(|(_, m)| *m == Method::Offered);
+        let Tried {
+            starttls,
+            external,
+            dialback,
+        } = facts.tried;
+        let tried = [
+            (Means::Starttls, starttls),
+            (Means::External, external),
+            (Means::Dialback, dialback),
+        ];
+        let failed = tried.into_iter().filter(|(_, tried)| *tried == Try::Failed);
         Self {
             from: facts.ours.as_str().to_owned(),
-            own_certificate: facts.own == OwnCertificate::Present,
-            is_ours: facts.whose == Whose::Ours,
+            own_certificate: match facts.own {
+                OwnCertificate::Present => Own::Present,
+                OwnCertificate::Absent => Own::Absent,
+            },
+            whose: match facts.whose {
+                federation::Whose::Ours => Whose::Ours,
+                federation::Whose::Others => Whose::Others,
+            },
             tls: facts.tls.into(),
-            methods: Offered {
-                external: is(facts.methods.external),
-                dialback: is(facts.methods.dialback),
-            },
-            failed: Offered {
-                external: failed(facts.tried.external),
-                dialback: failed(facts.tried.dialback),
-            },
-            starttls_failed: failed(facts.tried.starttls),
+            methods: offered.map(|(means, _)| means).collect(),
+            failed: failed.map(|(means, _)| means).collect(),
         }
     }
 }
@@ -116,34 +155,34 @@ impl Facts {
     /// # Errors
     /// A sentence: something is none of what it should be.
     pub(crate) fn to(&self, theirs: &Domain) -> Result<federation::Facts, String> {
-        let method = |is| match is {
+        let method = |means| match self.methods.contains(&means) {
             true => Method::Offered,
             false => Method::Absent,
         };
-        let tried = |failed| match failed {
+        let tried = |means| match self.failed.contains(&means) {
             true => Try::Failed,
             false => Try::Untried,
         };
         Ok(federation::Facts {
             ours: domain(&self.from)?,
             own: match self.own_certificate {
-                true => OwnCertificate::Present,
-                false => OwnCertificate::Absent,
+                Own::Present => OwnCertificate::Present,
+                Own::Absent => OwnCertificate::Absent,
             },
             side: Side::Out(theirs.clone()),
-            whose: match self.is_ours {
-                true => Whose::Ours,
-                false => Whose::Others,
+            whose: match self.whose {
+                Whose::Ours => federation::Whose::Ours,
+                Whose::Others => federation::Whose::Others,
             },
             tls: self.tls.told()?,
             methods: Methods {
-                external: method(self.methods.external),
-                dialback: method(self.methods.dialback),
+                external: method(Means::External),
+                dialback: method(Means::Dialback),
             },
             tried: Tried {
-                starttls: tried(self.starttls_failed),
-                external: tried(self.failed.external),
-                dialback: tried(self.failed.dialback),
+                starttls: tried(Means::Starttls),
+                external: tried(Means::External),
+                dialback: tried(Means::Dialback),
             },
         })
     }
