@@ -1,11 +1,13 @@
 //! Links to other servers: what is for remote domains waits in `link::Remote`s of the shard that owns each; here a way is found for it.
 
 mod bounce;
+mod confirm;
 mod listing;
 mod verify;
 mod ways;
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use super::Shard;
 use super::connections::Role;
@@ -15,11 +17,14 @@ use crate::envelope::{Delivery, Receipt, To};
 use crate::federation::{Permission, Refusal, roll};
 use crate::jid::{Domain, Jid};
 use crate::limits::{S2S_AHEAD_BYTES, S2S_REMOTES, S2S_REQUEST_PATIENCE, S2S_UNCONFIRMED};
-use crate::link::{Need, Queued, Remote, RemoteKey, Urgency, Way};
+use crate::link::{Admitted, NamedBy, Need, Newcomers, Queued, Remote, RemoteKey, Urgency, Way};
 use crate::map::{Keyed, Map};
 use crate::port::{ConnId, LinkFailure, Unreached};
 use crate::stanza::{Condition, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Now;
+
+/// What an author hears of a stanza that the other server does not take.
+const TOO_LONG: &str = "The other server takes no stanza of this length";
 
 /// All of a shard.
 #[derive(Debug)]
@@ -28,6 +33,7 @@ pub(super) struct Links {
     by_domain: Map<Domain, RemoteKey>,
     /// Those who look for a way.
     opening: usize,
+    newcomers: Newcomers,
     /// Those whose turn to do so is to come.
     turns: VecDeque<(RemoteKey, Domain)>,
     /// Answers to other shards that found no way there.
@@ -38,6 +44,7 @@ impl Links {
     pub(super) fn new(key: Keyed) -> Self {
         Self {
             remotes: Arena::default(),
+            newcomers: Newcomers::new(&key),
             by_domain: Map::with_hasher(key),
             opening: 0,
             turns: VecDeque::new(),
@@ -132,7 +139,8 @@ impl Shard {
                 &LinkFailure::Unreached(Unreached::Policy(refusal), None),
             );
         }
-        let Some(key) = self.remote_of(&theirs) else {
+        let by = queued.stanza.cause().map_or("", Jid::bare);
+        let Some(key) = self.remote_of(now, &theirs, NamedBy::Account(by)) else {
             return self.refuse_queued(&queued, Condition::ResourceConstraint, None);
         };
         let most = self.config.federation.send_queue_size;
@@ -159,12 +167,19 @@ impl Shard {
         }
     }
 
-    /// What is known of a domain. `None`: there is no room for one more.
-    pub(super) fn remote_of(&mut self, theirs: &Domain) -> Option<RemoteKey> {
+    /// What is known of a domain. `None`: there is no room for one more, or too many are named.
+    pub(super) fn remote_of(
+        &mut self,
+        now: Now,
+        theirs: &Domain,
+        by: NamedBy<'_>,
+    ) -> Option<RemoteKey> {
         if let Some(key) = self.links.by_domain.get(theirs) {
             return Some(*key);
         }
-        if self.links.remotes.len() >= S2S_REMOTES {
+        if self.links.remotes.len() >= S2S_REMOTES
+            || self.links.newcomers.admit(now.mono, by) == Admitted::No
+        {
             return None;
         }
         let key = self.links.remotes.insert(Remote::new(theirs.clone()));
@@ -216,32 +231,35 @@ impl Shard {
             return;
         };
         let mut wrote = 0_usize;
+        let mut too_long = Vec::new();
         while pair.queue.unconfirmed() < S2S_UNCONFIRMED
             && self.fx.outgoing(conn).len() < S2S_AHEAD_BYTES
             && let Some(queued) = pair.queue.send()
         {
+            // XEP-0478 §4: it would cost the stream, and be sent again on the next.
+            if pair.max_bytes.is_some_and(|max| queued.is_over(max)) {
+                too_long.extend(pair.queue.take_back());
+                continue;
+            }
             self.fx.out(conn, |out| queued.write(out));
             wrote = wrote.saturating_add(1);
+        }
+        for queued in too_long {
+            self.refuse_queued(&queued, Condition::PolicyViolation, Some(TOO_LONG));
         }
         if wrote > 0 {
             self.fx.watch(conn);
             self.with(now, conn, |s, cx| s.used(cx));
         }
+        self.ask_what_is_there(now, key, ours, conn);
     }
 
-    /// A stream has taken all that was written to it: so it is confirmed, and there is room for more.
+    /// A stream has taken all that was written to it: there is room for more.
     pub(super) fn link_drained(&mut self, now: Now, conn: ConnId) {
-        let Some((key, ours)) = self.link_on(conn) else {
-            return;
-        };
-        while let Some(pair) = self
-            .pair(key, &ours)
-            .filter(|pair| pair.way == Way::Up(conn))
-            && let Some(queued) = pair.queue.confirm()
-        {
-            self.arrived(&queued);
+        if let Some((key, ours)) = self.link_on(conn) {
+            self.taken_by_socket(key, &ours, conn);
+            self.tend(now, key, &ours);
         }
-        self.tend(now, key, &ours);
     }
 
     pub(super) fn pair(&mut self, key: RemoteKey, ours: &Domain) -> Option<&mut crate::link::Pair> {
@@ -284,9 +302,9 @@ impl Shard {
     pub(super) fn remote_on(&mut self, now: Now, key: RemoteKey) {
         self.verifications_expired(now, key);
         let pairs = self.links.remotes.get(key).map(|remote| &remote.pairs);
-        let pairs: alloc::vec::Vec<Domain> =
-            pairs.into_iter().flat_map(|p| p.keys().cloned()).collect();
+        let pairs: Vec<Domain> = pairs.into_iter().flat_map(|p| p.keys().cloned()).collect();
         for ours in pairs {
+            self.hear_silence(now, key, &ours);
             let Some(pair) = self.pair(key, &ours) else {
                 continue;
             };
@@ -303,7 +321,7 @@ impl Shard {
                 }
             };
             let expired = match pair.way {
-                Way::Up(_) => alloc::vec::Vec::new(),
+                Way::Up(_) => Vec::new(),
                 Way::Cold
                 | Way::Opening(_)
                 | Way::Ready(_)

@@ -1,6 +1,8 @@
 //! Links: what is for another server finds its way there, proven as the policy wants it, or comes back.
 
+mod confirm;
 mod explain;
+mod verify;
 
 use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
@@ -18,7 +20,7 @@ use crate::federation::{
 use crate::jid::Domain;
 use crate::port::{
     CertificateName, CertificateNames, Chain, ConnectError, Lookup, LookupError, NameConstraints,
-    Opening, Resolved, ServerCertificate, Service, Source, Verdict,
+    Resolved, ServerCertificate, Service, Source, Verdict,
 };
 use crate::testing::{Door, Peer, World};
 use crate::time::UnixTime;
@@ -34,6 +36,7 @@ const EXTERNAL: &str = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:
      <mechanism>EXTERNAL</mechanism></mechanisms><dialback xmlns='urn:xmpp:features:dialback'/>\
      </stream:features>";
 const SUCCESS: &str = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+const REQUEST: &str = "<r xmlns='urn:xmpp:sm:3'/>";
 const END: &str = "</stream:stream>";
 const AT: &str = "192.0.2.1:5269";
 
@@ -170,8 +173,24 @@ impl Links {
         self.say(at, HEADER)
     }
 
-    /// Up to proven, by EXTERNAL.
+    /// Up to proven, by EXTERNAL, to a server that counts.
     fn link(&mut self, at: usize) -> String {
+        let said = self.link_without(at, "<sm xmlns='urn:xmpp:sm:3'/>");
+        let said = said
+            .strip_prefix("<enable xmlns='urn:xmpp:sm:3'/>")
+            .unwrap()
+            .to_owned();
+        assert_eq!(self.say(at, "<enabled xmlns='urn:xmpp:sm:3'/>"), "");
+        said
+    }
+
+    /// It has so many stanzas; what it hears.
+    fn ack(&mut self, at: usize, h: u32) -> String {
+        self.say(at, &format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"))
+    }
+
+    /// The same, to one whose features are these.
+    fn link_without(&mut self, at: usize, features: &str) -> String {
         self.secure(at);
         let auth = self.say(at, EXTERNAL);
         assert!(
@@ -181,7 +200,10 @@ impl Links {
         let header = self.say(at, SUCCESS);
         assert!(header.contains("to='b.example'"), "{header}");
         self.say(at, HEADER);
-        self.say(at, "<stream:features/>")
+        self.say(
+            at,
+            &format!("<stream:features>{features}</stream:features>"),
+        )
     }
 
     fn end(mut self) {
@@ -202,17 +224,27 @@ fn what_is_for_another_server_goes_there_by_external_in_its_order() {
         assert_eq!(links.send("2"), "");
         let first = links.link(0);
         assert!(
-            first.contains("<body>1</body>") && first.ends_with("<body>2</body></message>"),
+            first.starts_with("<message to='juliet@b.example/x' from='user"),
             "{first}"
         );
-        assert!(
-            first.contains("to='juliet@b.example/x' from='user"),
-            "{first}"
-        );
+        let (one, two) = (first.find("<body>1</body>"), first.find("<body>2</body>"));
+        assert!(one.is_some() && one < two, "{first}");
+        assert!(first.ends_with(REQUEST), "{first}");
+        // It is handled when it is there (XEP-0198 §4).
+        let asked = "<r xmlns='urn:xmpp:sm:3'/>";
+        assert!(links.client(asked).contains("h='0'"));
+        assert_eq!(links.ack(0, 1), "");
+        assert!(links.stage.heard(links.client).contains("h='1'"));
+        assert_eq!(links.ack(0, 2), "");
         links.send("3");
-        assert!(links.heard(0).contains("<body>3</body>"));
+        let third = links.heard(0);
+        assert!(
+            third.contains("<body>3</body>") && third.ends_with(REQUEST),
+            "{third}"
+        );
+        links.ack(0, 3);
+        assert!(links.client(asked).contains("h='3'"));
         assert_eq!(links.connections(), 1);
-        assert!(links.client("<r xmlns='urn:xmpp:sm:3'/>").contains("h='3'"));
         links.end();
     }
 }
@@ -402,6 +434,7 @@ fn what_was_on_a_stream_that_broke_goes_by_the_next() {
     let mut links = Links::easy();
     links.send("1");
     links.link(0);
+    links.ack(0, 1);
     links.stage.world.advance(Duration::from_secs(40));
     let peer = links.peer(0);
     links.stage.world.stop_taking(peer);
@@ -422,6 +455,7 @@ fn a_link_that_says_nothing_for_an_hour_is_closed_in_order_and_opened_again() {
     let mut links = Links::easy();
     links.send("1");
     links.link(0);
+    links.ack(0, 1);
     links.stage.world.advance(Duration::from_secs(3700));
     assert_eq!(links.heard(0), END);
     let said = links.client("<presence to='juliet@b.example'/>");
@@ -441,140 +475,9 @@ fn a_server_that_stops_returns_what_waits_and_closes_its_links() {
     assert!(heard.contains("remote-server-timeout"), "{heard}");
 }
 
-/// b.example connects to this shard, and claims to be itself by this key.
-fn claim(links: &mut Links, shard: usize, key: &str) -> Peer {
-    let peer = links.stage.world.connect_server_to(shard, Opening::Tls);
-    links.stage.world.secure(peer);
-    links.stage.write(
-        peer,
-        "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' version='1.0' \
-         xmlns:stream='http://etherx.jabber.org/streams' from='b.example' to='localhost'>",
-    );
-    links.stage.world.run();
-    links.stage.write(
-        peer,
-        &format!("<db:result from='b.example' to='localhost'>{key}</db:result>"),
-    );
-    links.stage.world.run();
-    peer
-}
-
 fn id_of(header: &str) -> &str {
     let (_, id) = header.split_once(" id='").unwrap();
     id.split_once('\'').unwrap().0
-}
-
-#[test]
-fn a_key_that_is_shown_is_asked_about_where_its_domain_is_and_believed_as_that_says() {
-    for shards in [1, 3] {
-        for (answer, expected) in [
-            (
-                "valid",
-                "<db:result from='localhost' to='b.example' type='valid'/>",
-            ),
-            ("invalid", "type='invalid'/>"),
-        ] {
-            for shard in 0..usize::from(shards) {
-                let mut links = Links::new(SecureAuth::No, RequireEncryption::Yes, shards);
-                links.stage.world.server = Some(certificate(Chain::SelfSigned));
-                let peer = claim(&mut links, shard, "k&lt;y");
-                let heard = links.stage.heard(peer);
-                assert!(!heard.contains("<db:result"), "{heard}");
-                let id = id_of(&heard).to_owned();
-                links.secure(0);
-                let asked = links.say(0, DIALBACK);
-                // It is not proven who we are: there is nothing to be sent.
-                assert_eq!(
-                    asked,
-                    format!(
-                        "<db:verify from='localhost' to='b.example' id='{id}'>k&lt;y</db:verify>"
-                    )
-                );
-                let words = format!(
-                    "<db:verify from='b.example' to='localhost' id='{id}' type='{answer}'/>"
-                );
-                assert_eq!(links.say(0, &words), "");
-                let heard = links.stage.heard(peer);
-                assert!(
-                    heard.contains(expected),
-                    "{shards} {shard} {answer}: {heard}"
-                );
-                // The same once more is no answer to anything.
-                assert!(links.say(0, &words).contains("<stream:error>"));
-                links.stage.world.hang_up(peer);
-                links.end();
-            }
-        }
-    }
-}
-
-#[test]
-fn both_may_show_their_keys_at_once_since_questions_never_wait_for_a_proof() {
-    let mut links = Links::easy();
-    links.stage.world.server = Some(certificate(Chain::SelfSigned));
-    links.send("1");
-    let peer = claim(&mut links, 0, "key");
-    let id = id_of(&links.stage.heard(peer)).to_owned();
-    links.secure(0);
-    let said = links.say(0, DIALBACK);
-    let (asked, shown) = (said.find("<db:verify"), said.find("<db:result"));
-    assert!(asked.is_some() && asked < shown, "{said}");
-    // They ask about ours first, as well.
-    let (_, key) = said
-        .split_once("<db:result from='localhost' to='b.example'>")
-        .unwrap();
-    let (key, _) = key.split_once('<').unwrap();
-    links.stage.write(
-        peer,
-        &format!("<db:verify from='b.example' to='localhost' id='x1'>{key}</db:verify>"),
-    );
-    links.stage.world.run();
-    let heard = links.stage.heard(peer);
-    assert!(heard.contains("id='x1' type='valid'/>"), "{heard}");
-    links.say(
-        0,
-        "<db:result from='b.example' to='localhost' type='valid'/>",
-    );
-    links.say(
-        0,
-        &format!("<db:verify from='b.example' to='localhost' id='{id}' type='valid'/>"),
-    );
-    let heard = links.stage.heard(peer);
-    assert!(heard.contains("type='valid'"), "{heard}");
-    links.stage.world.hang_up(peer);
-    links.end();
-}
-
-#[test]
-fn who_cannot_be_asked_is_not_believed_and_a_late_answer_is_no_fault() {
-    let mut links = Links::easy();
-    links.stage.world.server = Some(certificate(Chain::SelfSigned));
-    let peer = claim(&mut links, 0, "key");
-    let id = id_of(&links.stage.heard(peer)).to_owned();
-    links.secure(0);
-    links.say(0, DIALBACK);
-    links.stage.world.advance(Duration::from_secs(31));
-    let heard = links.stage.heard(peer);
-    assert!(heard.contains("<remote-server-timeout "), "{heard}");
-    assert_eq!(
-        links.say(
-            0,
-            &format!("<db:verify from='b.example' to='localhost' id='{id}' type='valid'/>")
-        ),
-        ""
-    );
-    assert_eq!(links.stage.heard(peer), "");
-    links.stage.world.hang_up(peer);
-    links.end();
-    let mut links = Links::easy();
-    links.stage.world.server = Some(certificate(Chain::SelfSigned));
-    let door = Door::Refuses(ConnectError::Refused);
-    links.stage.world.set_door(AT.parse().unwrap(), door);
-    let peer = claim(&mut links, 0, "key");
-    let heard = links.stage.heard(peer);
-    assert!(heard.contains("type='error'"), "{heard}");
-    links.stage.world.hang_up(peer);
-    links.end();
 }
 
 #[test]
@@ -605,5 +508,72 @@ fn what_an_administrator_changes_is_asked_of_the_links_that_there_are() {
     links.stage.world.reload(config);
     let bounce = links.stage.heard(links.client);
     assert!(bounce.contains("<service-unavailable "), "{bounce}");
+    links.end();
+}
+
+#[test]
+fn who_names_domain_after_domain_has_to_wait_and_nobody_else() {
+    let mut links = Links::easy();
+    let mut refused = 0;
+    for n in 0..40 {
+        let heard = links.client(&chat(&format!("juliet@d{n}.example"), "x"));
+        refused += heard.matches("<resource-constraint ").count();
+    }
+    assert_eq!(refused, 20);
+    // Of what is known nobody has to wait.
+    assert!(
+        links
+            .client(&chat("juliet@d1.example", "x"))
+            .contains("remote-server-not-found")
+    );
+    let other = links.stage.account(0, 1);
+    let other = links.stage.session(&other, "o", Counts::No);
+    links.stage.write(other, &chat("juliet@e.example", "x"));
+    links.stage.world.run();
+    assert!(links.stage.heard(other).contains("remote-server-not-found"));
+    links.stage.world.advance(Duration::from_secs(4));
+    let heard = links.client(&chat("juliet@d39.example", "x"));
+    assert!(heard.contains("remote-server-not-found"), "{heard}");
+    links.stage.world.hang_up(other);
+    links.stage.world.run();
+    links.end();
+}
+
+#[test]
+fn a_stream_ends_with_the_certificate_that_it_rests_on_and_another_is_opened() {
+    let mut links = Links::easy();
+    let until = UnixTime(links.stage.world.now().wall.0 + 60_000);
+    links.stage.world.server = Some(certificate(Chain::Valid { until }));
+    links.send("1");
+    links.link(0);
+    links.ack(0, 1);
+    links.stage.world.advance(Duration::from_secs(50));
+    assert_eq!(links.heard(0), "");
+    links.send("2");
+    links.heard(0);
+    links.stage.world.advance(Duration::from_secs(11));
+    let heard = links.heard(0);
+    assert!(heard.contains("<reset "), "{heard}");
+    links.stage.world.server = Some(certificate(VALID));
+    let again = links.link(1);
+    assert!(again.contains("<body>2</body>"), "{again}");
+    links.end();
+}
+
+#[test]
+fn a_stream_that_was_for_a_question_alone_is_closed_in_order_and_no_failure() {
+    let mut links = Links::easy();
+    links.stage.world.server = Some(certificate(Chain::SelfSigned));
+    let peer = verify::claim(&mut links, 0, "key");
+    links.stage.heard(peer);
+    links.secure(0);
+    links.say(0, DIALBACK);
+    links.stage.world.hang_up(peer);
+    links.stage.world.run();
+    links.stage.world.advance(Duration::from_secs(95));
+    assert_eq!(links.heard(0), END);
+    // Nothing is waited for.
+    links.send("1");
+    assert_eq!(links.connections(), 2);
     links.end();
 }

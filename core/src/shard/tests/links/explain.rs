@@ -7,7 +7,8 @@ use crate::federation::{Conclusion, NameMatch, NextStep, PeerCertificate, Refusa
 use crate::limits::S2S_REFUSED_FOR;
 use crate::port::{
     Command, CommandError, CommandId, CommandReply, CommandResult, Direction, Explained,
-    LinkFailure, LinkProof, LinkReply, LinkShown, LinkState, LinkTask, LinksClosed, Unreached,
+    LinkFailure, LinkProof, LinkReply, LinkShown, LinkState, LinkTask, LinksClosed, Opening,
+    Unreached,
 };
 
 impl Links {
