@@ -67,7 +67,8 @@ Examples:
 Example:
   spondee s2s close example.org
 
-What waits for the domain is kept, and a new link is looked for at once; after a refusal the next stanza tries again. Either server may open new
+What waits for the domain is kept, and a new link is looked for at once; what was sent and is not confirmed yet goes once more, so the other side may
+get it twice. After a refusal the next stanza tries again. Either server may open new
 streams at any time: `s2s_refused_domains` in the configuration keeps a domain out.")]
     Close {
         /// This domain
