@@ -493,6 +493,7 @@ fn list_goes_through_the_accounts_of_one_host_page_by_page() {
             | CommandReply::Disconnected { .. }
             | CommandReply::Done
             | CommandReply::Erased(_)
+            | CommandReply::Links(_)
             | CommandReply::Reached(_)
             | CommandReply::Trimmed { .. }
             | CommandReply::User(_) => panic!("no list"),

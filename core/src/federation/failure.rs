@@ -115,6 +115,12 @@ impl LinkFailure {
         }
     }
 
+    /// The text that authors are told: where it is as if there was no such server, none.
+    #[must_use]
+    pub fn told(&self) -> Option<&'static str> {
+        (self.condition() != Condition::RemoteServerNotFound).then(|| self.bounce())
+    }
+
     /// The text beside it: a sentence of ours, which names nobody and repeats nobody's words.
     #[must_use]
     pub fn bounce(&self) -> &'static str {

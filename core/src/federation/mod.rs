@@ -7,6 +7,7 @@
 //! What is needed of who is there, or comes to us: `decide`, by what an administrator said and what is known of a stream.
 
 mod claim;
+mod explain;
 mod facts;
 mod failure;
 mod key;
@@ -29,6 +30,7 @@ use crate::arena::arena_key;
 pub use claim::{
     Claim, Decider, Judged, Outcome, PeerProof, PeerStanding, Unverified, Verified, VerifyAnswer,
 };
+pub use explain::{Conclusion, Weighed, conclude};
 pub use facts::{
     Facts, Flaw, Method, Methods, OwnCertificate, PeerCertificate, Side, StarttlsOffer, Tls, Tried,
     Try, Whose,

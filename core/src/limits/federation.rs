@@ -38,6 +38,10 @@ const _: () = assert!(
 /// Domains that are being reached at a time for administrators, on each shard: each holds two connections at most, and a person looks at one.
 pub const REACHES: usize = 8;
 
+/// Links and streams that each shard tells of at once. A person reads some dozens; a program that counts is told that there are more. With what
+/// certificates name, an answer is some megabytes at most.
+pub const LINKS_SHOWN: usize = 5_000;
+
 /// Records of one answer of DNS that are told. As many as are looked at in earnest, several times over; DNS itself has room for thousands.
 pub const REACH_RECORDS_TOLD: usize = 32;
 

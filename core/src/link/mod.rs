@@ -59,6 +59,8 @@ pub(crate) struct Pair {
     pub(crate) max_bytes: Option<u32>,
     /// Rounds that came to nothing, or to nothing that lasted, one after the other.
     failures: u32,
+    /// Why there was no way at last.
+    last_failure: Option<LinkFailure>,
     /// When the last stream was proven.
     up_since: Instant,
 }
@@ -161,6 +163,11 @@ impl Pair {
         self.queue.unconfirmed() > 0
     }
 
+    /// Why there was no way at last.
+    pub(crate) const fn last_failure(&self) -> Option<&LinkFailure> {
+        self.last_failure.as_ref()
+    }
+
     /// How long the last proven stream has lived.
     pub(crate) const fn lived(&self, now: Instant) -> Duration {
         now.since(self.up_since)
@@ -186,6 +193,7 @@ impl Pair {
 
     /// A round came to nothing, or what it led to. For how long nothing is tried: `share` is what was drawn, of 1,000.
     pub(crate) fn failed(&mut self, now: Instant, failure: LinkFailure, share: u32) {
+        self.last_failure = Some(failure.clone());
         let shift = self.failures.min(10);
         self.failures = self.failures.saturating_add(1);
         let doubled = |first: Duration| {

@@ -243,6 +243,11 @@ impl Queue {
         self.waiting.is_empty() && self.sent.is_empty()
     }
 
+    /// In memory.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.waiting.len().saturating_add(self.sent.len())
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::{ArchiveSize, ArchiveTask, ImportStep, Protocol, Reach};
+use super::{ArchiveSize, ArchiveTask, ImportStep, LinkReply, LinkTask, Protocol, Reach};
 use crate::jid::{BareJid, Domain, Resource};
 use crate::sasl::{Form, Held, Status, Tombstones};
 use crate::secret::Secret;
@@ -16,7 +16,8 @@ use crate::store::Erased;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CommandId(pub u64);
 
-/// A command. All but `Erase`, `List` and `Reach` name an account and are for its owner's shard; those three are for any.
+/// A command. All but `Erase`, `Links`, `List` and `Reach` name an account and are for its owner's shard; those are for any, but for `Links`, which
+/// says so itself.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Makes an account.
@@ -70,6 +71,8 @@ pub enum Command {
         /// This step.
         step: Box<ImportStep>,
     },
+    /// Looks after links to other servers.
+    Links(LinkTask),
     /// Accounts of one host in order.
     List {
         /// This host.
@@ -120,7 +123,7 @@ impl Command {
             | Self::Passwd { account, .. }
             | Self::Show { account }
             | Self::Upgrade { account } => Some(account),
-            Self::Erase { .. } | Self::List { .. } | Self::Reach { .. } => None,
+            Self::Erase { .. } | Self::Links(_) | Self::List { .. } | Self::Reach { .. } => None,
         }
     }
 }
@@ -142,6 +145,8 @@ pub enum CommandReply {
     Done,
     /// How far erasing has come.
     Erased(Erased),
+    /// What there is to know of links, and what was done with them.
+    Links(LinkReply),
     /// What was done to reach a domain, and whether it was.
     Reached(Box<Reach>),
     /// So many archived messages are gone.

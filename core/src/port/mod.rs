@@ -5,6 +5,7 @@ mod archive;
 mod command;
 mod import;
 mod input;
+mod links;
 mod note;
 
 pub use action::{Action, Standing};
@@ -15,6 +16,11 @@ pub use command::{
 };
 pub use import::{ImportStep, Imported, ImportedProof};
 pub use input::{ClientCertificate, Closed, DeriveError, Input, Listener, TlsInfo};
+pub(crate) use links::last_error;
+pub use links::{
+    Direction, Explained, LinkProof, LinkReply, LinkShown, LinkState, LinkTask, LinkTls,
+    LinksClosed, QueueShown,
+};
 pub use note::{AccountChange, CloseReason, Note, PeerJudged};
 
 pub use crate::federation::{

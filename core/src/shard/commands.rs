@@ -13,8 +13,8 @@ use super::signin::{first_row, read_credentials};
 use super::{NAMELESS, Shard};
 use crate::account::{Account, AccountKey, Leave, SessionKey};
 use crate::due::Due;
-use crate::jid::{BareJid, Domain};
-use crate::limits::{COMMANDS_WAITING_MAX, LEAVE_AGAIN, LEAVE_TRIES, LIST_MAX};
+use crate::jid::BareJid;
+use crate::limits::{COMMANDS_WAITING_MAX, LEAVE_AGAIN, LEAVE_TRIES};
 use crate::options::Expiry;
 use crate::port::{
     AccountChange, Action, Command, CommandError, CommandId, CommandReply, CommandResult,
@@ -37,6 +37,8 @@ impl Shard {
             self.list(now, by, &host, after, limit);
         } else if let Command::Erase { host } = command {
             self.erase(now, by, &host);
+        } else if let Command::Links(task) = command {
+            self.link_task(now, by, task);
         } else if let Command::Reach { domain, service } = command {
             self.reach(now, by, domain, service);
         } else {
@@ -108,7 +110,10 @@ impl Shard {
             Command::Archive { account, task } => self.archive(by, account, task),
             Command::Import { account, step } => self.import(now, by, account, *step),
             // Never queued.
-            Command::Erase { .. } | Command::List { .. } | Command::Reach { .. } => {
+            Command::Erase { .. }
+            | Command::Links(_)
+            | Command::List { .. }
+            | Command::Reach { .. } => {
                 self.reply(now, by, Err(CommandError::Busy));
             }
             Command::Show { account } => {
@@ -689,19 +694,6 @@ impl Shard {
                 self.die(now, key, session);
             }
         }
-    }
-
-    fn list(&mut self, now: Now, by: Requester, host: &Domain, after: Option<BareJid>, limit: u32) {
-        if self.config.accounts(host).is_none() {
-            return self.reply(now, by, Err(CommandError::NoSuchHost));
-        }
-        let owners = Op::Owners {
-            table: &CREDENTIALS,
-            after,
-            limit: limit.clamp(1, LIST_MAX),
-        };
-        let batch = change_of(BareJid::of_domain(host), owners);
-        self.ask(by, None, batch, CommandStep::List);
     }
 
     pub(super) fn reply(&mut self, now: Now, by: Requester, result: CommandResult) {

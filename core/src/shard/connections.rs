@@ -384,6 +384,7 @@ impl Shard {
             Event::Ready => self.way_found(now, conn),
             Event::VerifyAnswered(answer) => self.verify_answered(now, conn, &answer),
             Event::Reached(came) => self.reached(now, conn, *came),
+            Event::Weighed(weighed) => self.weighed(conn, *weighed),
             Event::Resume(resume) => self.resume(now, conn, &resume),
             Event::Proof(account) => self.proven(now, conn, &account),
             Event::Rejected(account) => self.rejected(now, conn, account.as_ref()),

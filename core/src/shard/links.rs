@@ -2,6 +2,7 @@
 
 mod bounce;
 mod confirm;
+mod listing;
 mod verify;
 mod ways;
 

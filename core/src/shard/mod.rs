@@ -9,6 +9,7 @@ mod connections;
 mod credit;
 mod disconnect;
 mod endings;
+mod explain;
 mod flow;
 mod guests;
 mod imports;

@@ -4,16 +4,17 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::connections::Role;
+use super::explain::Explaining;
 use super::{OTHER_QUESTION, Shard};
 use crate::due::Due;
-use crate::federation::{Places, Round, RoundKey, Step, roll};
+use crate::federation::{Places, Round, RoundKey, Step, Weighed, roll};
 use crate::jid::Domain;
 use crate::limits::REACHES;
 use crate::link::RemoteKey;
 use crate::port::{
-    Action, AttemptError, AttemptOutcome, Awaited, CloseReason, Closed, CommandError, CommandReply,
-    ConnId, Features, Lookup, LookupError, Protocol, Reach, Reached, Resolved, Secured, Ticket,
-    Unreached,
+    Action, AttemptError, Awaited, CloseReason, Closed, CommandError, CommandReply, ConnId,
+    Features, Lookup, LookupError, Protocol, Reach, Reached, Resolved, Secured, Ticket, Unreached,
+    last_error,
 };
 use crate::stream::{Purpose, Sought, Stream, Violation};
 use crate::time::Now;
@@ -24,6 +25,8 @@ use crate::wait::{Question, Requester, Wait};
 pub(super) enum By {
     /// Somebody who wants to know whether and how it can be.
     Requester(Requester),
+    /// Somebody who wants to know what would come of a link.
+    Explainer(Box<Explaining>),
     /// The link from this domain of ours.
     Link(RemoteKey, Domain),
 }
@@ -31,7 +34,7 @@ pub(super) enum By {
 /// A domain that is being reached.
 #[derive(Debug)]
 pub(super) struct Reaching {
-    by: By,
+    pub(super) by: By,
     domain: Domain,
     service: Protocol,
     round: Round,
@@ -64,9 +67,7 @@ impl Shard {
             };
             return self.reply(now, by, Ok(CommandReply::Reached(Box::new(reach))));
         }
-        let of_requesters =
-            |(_, reaching): &(_, &Reaching)| matches!(reaching.by, By::Requester(_));
-        if self.reaches.iter().filter(of_requesters).count() >= REACHES {
+        if self.is_reaching_enough() {
             return self.reply(now, by, Err(CommandError::Reaching));
         }
         let places = match service {
@@ -77,6 +78,18 @@ impl Shard {
         let reaching = Reaching::new(By::Requester(by), domain, service, round);
         let key = self.reaches.insert(reaching);
         self.step(now, key, steps);
+    }
+
+    /// Whether there is no room for another administrator's wish.
+    pub(super) fn is_reaching_enough(&self) -> bool {
+        let wishes = self
+            .reaches
+            .iter()
+            .filter(|(_, reaching)| match reaching.by {
+                By::Requester(_) | By::Explainer(_) => true,
+                By::Link(..) => false,
+            });
+        wishes.count() >= REACHES
     }
 
     /// Does what a round wants.
@@ -160,6 +173,7 @@ impl Shard {
             opening,
             purpose: match &reaching.by {
                 By::Requester(_) => Purpose::Look,
+                By::Explainer(explaining) => Purpose::Explain(explaining.ours.clone()),
                 By::Link(_, ours) => Purpose::Link(ours.clone()),
             },
         };
@@ -269,6 +283,7 @@ impl Shard {
         attempt: usize,
         failure: AttemptError,
     ) {
+        self.weigh_failure(key, attempt, &failure);
         if let Some(reaching) = self.reaches.get_mut(key) {
             let steps = reaching.round.failed(now.mono, attempt, failure);
             self.step(now, key, steps);
@@ -280,13 +295,16 @@ impl Shard {
         &mut self,
         now: Now,
         conn: ConnId,
-        (tls, features): (Option<Secured>, Features),
+        (tls, features, weighed): (Option<Secured>, Features, Option<Weighed>),
     ) {
         let attempt = self.take_attempt(conn);
         self.leave(now, conn);
         let Some((key, attempt)) = attempt else {
             return;
         };
+        if let Some(weighed) = weighed {
+            self.keep_weighed(key, attempt, weighed);
+        }
         let Some(reaching) = self.reaches.get_mut(key) else {
             return;
         };
@@ -360,13 +378,16 @@ impl Shard {
                 let reply = CommandReply::Reached(Box::new(reach));
                 self.reply(now, by, Ok(reply));
             }
+            (By::Explainer(explaining), outcome) => {
+                let reach = Reach {
+                    asked,
+                    attempts,
+                    outcome,
+                };
+                self.explained(now, *explaining, &reaching.domain, reach);
+            }
             (By::Link(remote, ours), Err(why)) => {
-                let last = attempts.into_iter().rev().find_map(|a| match a.outcome {
-                    AttemptOutcome::Failed(error) => Some(error),
-                    AttemptOutcome::Abandoned
-                    | AttemptOutcome::Overtaken
-                    | AttemptOutcome::Reached => None,
-                });
+                let last = last_error(&attempts);
                 self.link_unreached(now, (remote, ours), (why, last));
             }
             (By::Link(..), Ok(_)) => self.fx.bug("a link that was to look"),

@@ -5,15 +5,17 @@ use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::commands::change_of;
 use super::inbox::Errand;
 use super::{NAMELESS, Shard};
 use crate::account::{AccountKey, Session};
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Domain};
+use crate::limits::LIST_MAX;
 use crate::port::{CommandError, CommandReply, Device, Line, UserDetails, UserEntry};
-use crate::sasl::{Credentials, Form, Status};
-use crate::store::{Reply, Row};
+use crate::sasl::{CREDENTIALS, Credentials, Form, Status};
+use crate::store::{Op, Reply, Row};
 use crate::time::Now;
-use crate::wait::Requester;
+use crate::wait::{CommandStep, Requester};
 
 impl Shard {
     /// The record is here: the owner is asked for the rest. Nothing changes the record until the command is answered.
@@ -24,6 +26,26 @@ impl Shard {
         let status = Credentials::status_of(&row);
         let form = self.form_of(account, &row);
         self.send_errand(now, by, account, Errand::Show(status, form));
+    }
+
+    pub(super) fn list(
+        &mut self,
+        now: Now,
+        by: Requester,
+        host: &Domain,
+        after: Option<BareJid>,
+        limit: u32,
+    ) {
+        if self.config.accounts(host).is_none() {
+            return self.reply(now, by, Err(CommandError::NoSuchHost));
+        }
+        let owners = Op::Owners {
+            table: &CREDENTIALS,
+            after,
+            limit: limit.clamp(1, LIST_MAX),
+        };
+        let batch = change_of(BareJid::of_domain(host), owners);
+        self.ask(by, None, batch, CommandStep::List);
     }
 
     /// Lines of a list.

@@ -27,7 +27,7 @@ use self::outgoing::Outgoing;
 use self::server::Server;
 use crate::config::Config;
 use crate::federation::VerifyAnswer;
-use crate::federation::{Claim, Judged};
+use crate::federation::{Claim, Judged, Weighed};
 use crate::jid::{BareJid, Domain, Resource};
 use crate::limits::S2S_UNPROVEN_BYTES;
 use crate::port::{AttemptError, Features, Listener, Protocol, Secured, TlsInfo, TlsSide};
@@ -80,7 +80,7 @@ pub(crate) enum Event {
     /// What the session says beside stanzas.
     Nonza(Nonza),
     /// A stream of ours has come to what its domain offers; the last tag is sent.
-    Reached(Box<(Option<Secured>, Features)>),
+    Reached(Box<(Option<Secured>, Features, Option<Weighed>)>),
     /// What the session sent is answered with this, if anything may answer it.
     Refused(Option<Stanza>),
     /// Go on with this session, instead of a new one; then `resumed` or `not_resumed`.
@@ -111,6 +111,8 @@ pub(crate) enum Event {
     Stanza(Arc<Stanza>),
     /// Nothing can be offered at this host.
     NothingOffered(Domain, crate::sasl::OfferEmpty),
+    /// What is known so far of a stream of ours that is to explain. It goes on.
+    Weighed(Box<Weighed>),
     /// A stream of ours came to nothing. It is over, or the last tag is sent: see `is_over`.
     Unreached(AttemptError),
     /// Credentials were verified: `hold_up`, or the account's owner decides with `admitted` or `refused`.

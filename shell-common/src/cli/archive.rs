@@ -159,6 +159,7 @@ fn measure(
             CommandReply::Disconnected { .. }
             | CommandReply::Done
             | CommandReply::Erased(_)
+            | CommandReply::Links(_)
             | CommandReply::Reached(_)
             | CommandReply::Trimmed { .. }
             | CommandReply::User(_)
@@ -240,6 +241,7 @@ fn trim_one(
                 | CommandReply::Disconnected { .. }
                 | CommandReply::Done
                 | CommandReply::Erased(_)
+                | CommandReply::Links(_)
                 | CommandReply::Reached(_)
                 | CommandReply::User(_)
                 | CommandReply::Users(_),

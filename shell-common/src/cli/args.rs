@@ -2,6 +2,7 @@
 
 mod certs;
 mod reach;
+mod s2s;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::config::{AMBIGUOUS, is_ambiguous, seconds};
 
 pub(super) use certs::{CertTask, CheckTask, Toward};
 pub(super) use reach::Whom;
+pub(super) use s2s::S2sTask;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -87,6 +89,9 @@ What cannot be used is not taken over: a host keeps the certificate it had. What
     /// Have the server that runs find out whether and how a domain can be reached
     #[command(after_help = reach::EXAMPLES)]
     Reach(Whom),
+    /// Tell of links to other servers, why there is one or none, and close them
+    #[command(name = "s2s", subcommand, after_help = s2s::EXAMPLES)]
+    S2s(S2sTask),
     /// Print a configuration with every option, its default and what it does
     #[command(after_help = "Example:\n  spondee example-config > spondee.toml")]
     ExampleConfig,
@@ -646,6 +651,10 @@ mod tests {
             "spondee passwords",
             "spondee passwords upgrade",
             "spondee reload",
+            "spondee s2s",
+            "spondee s2s explain",
+            "spondee s2s list",
+            "spondee s2s close",
             "spondee cert",
             "spondee cert show",
             "spondee cert fingerprint",

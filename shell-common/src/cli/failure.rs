@@ -2,8 +2,9 @@
 
 use std::io;
 
+use spondee_core::jid::Domain;
 use spondee_core::limits::PASSWORD_BYTES;
-use spondee_core::port::{ArchiveTask, Command, CommandError};
+use spondee_core::port::{ArchiveTask, Command, CommandError, LinkTask};
 use spondee_core::sasl::Held;
 use spondee_core::time::UnixTime;
 
@@ -56,9 +57,15 @@ impl From<io::Error> for Failure {
 /// A command was refused.
 pub(super) fn refused(command: &Command, error: CommandError) -> Failure {
     let who = match command {
-        Command::Erase { host: name }
+        // What is said of a host is said of ours.
+        Command::Links(LinkTask::Explain { ours: name, .. })
+        | Command::Links(LinkTask::Close { domain: name })
+        | Command::Erase { host: name }
         | Command::List { host: name, .. }
         | Command::Reach { domain: name, .. } => name.as_str(),
+        Command::Links(LinkTask::List { domain }) => {
+            domain.as_ref().map_or("the links", Domain::as_str)
+        }
         Command::Add { account, .. }
         | Command::Archive { account, .. }
         | Command::Delete { account }
@@ -138,6 +145,7 @@ pub(super) fn in_directory(command: &Command, who: &str) -> String {
         | Command::Enable { .. }
         | Command::Erase { .. }
         | Command::Import { .. }
+        | Command::Links(_)
         | Command::List { .. }
         | Command::Passwd { .. }
         | Command::Reach { .. }
@@ -166,7 +174,11 @@ const fn undone(command: &Command) -> &'static str {
         }
         | Command::Erase { .. } => "not all was removed",
         Command::Disconnect { .. } => "no session was ended",
-        Command::Reach { .. } => "no connection was tried",
+        Command::Reach { .. } | Command::Links(LinkTask::Explain { .. }) => {
+            "no connection was tried"
+        }
+        Command::Links(LinkTask::List { .. }) => "nothing can be shown",
+        Command::Links(LinkTask::Close { .. }) => "no link was closed",
         Command::Add { .. }
         | Command::Delete { .. }
         | Command::Disable { .. }
@@ -192,6 +204,7 @@ fn named(command: &Command) -> String {
         | Command::Enable { .. }
         | Command::Erase { .. }
         | Command::Import { .. }
+        | Command::Links(_)
         | Command::List { .. }
         | Command::Passwd { .. }
         | Command::Reach { .. }
@@ -211,6 +224,7 @@ fn held_back(command: &Command, who: &str, Held { deleted, until }: Held) -> Str
         | Command::Disconnect { .. }
         | Command::Enable { .. }
         | Command::Erase { .. }
+        | Command::Links(_)
         | Command::List { .. }
         | Command::Passwd { .. }
         | Command::Reach { .. }

@@ -1,5 +1,5 @@
 //! The command line: `spondee [serve]`, `spondee user …`, `spondee archive …`, `spondee passwords upgrade`, `spondee cert …`, `spondee check …`,
-//! `spondee reach`, `spondee reload`, `spondee example-config`.
+//! `spondee reach`, `spondee s2s …`, `spondee reload`, `spondee example-config`.
 //!
 //! Everything goes through `main_with`, which is given its arguments, streams and surroundings and returns the exit code: tests
 //! call it as a shell's `main` does. Errors are sentences that say what to do.
@@ -13,6 +13,7 @@ mod password;
 mod passwords;
 mod reach;
 mod reload;
+mod s2s;
 mod serve;
 mod source;
 mod terminal;
@@ -219,6 +220,7 @@ fn perform(
             check::certs::perform(&find(args.config), &hosts, print.form(), console)
         }
         Some(Task::Reach(whom)) => reach::perform(&whom, &find(args.config), console),
+        Some(Task::S2s(task)) => s2s::perform(task, &find(args.config), console),
         Some(Task::Reload) => reload::perform(&find(args.config), console),
         Some(Task::Cert(task)) => cert::perform(task, &find(args.config), console),
         Some(Task::Check(CheckTask::Tls {

@@ -100,6 +100,7 @@ fn upgrade_one(office: &mut Office<'_>, account: &BareJid) -> Result<bool, Failu
             CommandReply::Archive(_)
             | CommandReply::Disconnected { .. }
             | CommandReply::Erased(_)
+            | CommandReply::Links(_)
             | CommandReply::Reached(_)
             | CommandReply::Trimmed { .. }
             | CommandReply::User(_)

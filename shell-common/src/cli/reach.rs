@@ -80,7 +80,7 @@ fn write(reach: &Reach, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-fn asked_line(asked: &Asked) -> String {
+pub(super) fn asked_line(asked: &Asked) -> String {
     let said = match &asked.answer {
         None => "not waited for".to_owned(),
         Some(Answer::Addresses { addresses, source }) => {
@@ -119,7 +119,7 @@ const fn trouble_words(trouble: Trouble) -> &'static str {
     }
 }
 
-fn attempt_line(attempt: &Attempt) -> String {
+pub(super) fn attempt_line(attempt: &Attempt) -> String {
     let by = match attempt.opening {
         Begins::DirectTls => "direct TLS",
         Begins::Starttls => "STARTTLS",

@@ -35,6 +35,7 @@ pub(super) fn advise(
             "user" => user(word),
             "cert" => cert(word),
             "check" => Some(check(word)),
+            "s2s" => s2s(word),
             _ => command(word, &line),
         };
     }
@@ -127,6 +128,9 @@ fn command(word: &str, line: &CommandLine) -> Option<String> {
         "daemon" | "foreground" | "run" | "server" | "start" => {
             "the server is started with `spondee serve`; it stays in the foreground".to_owned()
         }
+        "explain" | "federation" | "outgoing_s2s" | "servers" => {
+            "links to other servers are looked at with `spondee s2s explain DOMAIN` and `spondee s2s list`".to_owned()
+        }
         "rehash" => "a running server reads configuration and certificates again by `spondee reload`, or on SIGHUP".to_owned(),
         "restart" | "status" | "stop" => {
             "the server stays in the foreground, so whatever started it stops it and tells of it: Ctrl-C, SIGTERM (`kill`), or its \
@@ -185,6 +189,18 @@ fn cert(word: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("this is called `spondee cert {task}`"))
+}
+
+/// The same behind `s2s`.
+fn s2s(word: &str) -> Option<String> {
+    let task = match word {
+        "check" | "test" | "why" => "explain",
+        "connections" | "ls" | "show" | "status" => "list",
+        "disconnect" | "drop" | "kick" | "reset" | "stop" => "close",
+        "reach" => return Some("this is called `spondee reach DOMAIN --server`".to_owned()),
+        _ => return None,
+    };
+    Some(format!("this is called `spondee s2s {task}`"))
 }
 
 /// The same behind `check`.
@@ -427,6 +443,14 @@ mod tests {
             ("spondee cert new a.example", "`spondee cert generate`"),
             ("spondee cert verify", "`spondee check certs`"),
             ("spondee cert renew", "`spondee cert import` brings"),
+            ("spondee s2s show", "`spondee s2s list`"),
+            ("spondee s2s kick b.example", "`spondee s2s close`"),
+            ("spondee s2s why b.example", "`spondee s2s explain`"),
+            (
+                "spondee s2s reach b.example",
+                "`spondee reach DOMAIN --server`",
+            ),
+            ("spondee explain b.example", "`spondee s2s explain DOMAIN`"),
         ] {
             let told = told(line, &[]).unwrap();
             assert!(told.contains(words), "{line}: {told}");

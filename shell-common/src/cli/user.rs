@@ -290,6 +290,7 @@ impl<'a> Office<'a> {
                 CommandReply::Archive(_)
                 | CommandReply::Done
                 | CommandReply::Erased(_)
+                | CommandReply::Links(_)
                 | CommandReply::Reached(_)
                 | CommandReply::Trimmed { .. }
                 | CommandReply::User(_)
@@ -331,6 +332,7 @@ impl<'a> Office<'a> {
                 | CommandReply::Disconnected { .. }
                 | CommandReply::Done
                 | CommandReply::Erased(_)
+                | CommandReply::Links(_)
                 | CommandReply::Reached(_)
                 | CommandReply::Trimmed { .. }
                 | CommandReply::Users(_),
@@ -381,6 +383,7 @@ impl<'a> Office<'a> {
                 | CommandReply::Disconnected { .. }
                 | CommandReply::Done
                 | CommandReply::Erased(_)
+                | CommandReply::Links(_)
                 | CommandReply::Reached(_)
                 | CommandReply::Trimmed { .. }
                 | CommandReply::User(_),

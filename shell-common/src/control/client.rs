@@ -7,6 +7,7 @@ use std::path::Path;
 use spondee_core::port::{Command, CommandError, CommandResult};
 use zeroize::Zeroizing;
 
+use super::wire::links::Told;
 use super::wire::reach::Reach;
 use super::wire::{Answer, Reloaded, Request};
 use crate::limits::{CONTROL_ANSWER_BYTES, CONTROL_IDLE, CONTROL_REACH};
@@ -65,16 +66,47 @@ pub(crate) fn reach(
     socket: &Path,
     command: &Command,
 ) -> Result<Result<Box<Reach>, CommandError>, CallError> {
+    told(socket, command, |answer| {
+        if let Answer::Reached { reach } = answer {
+            return Ok(reach);
+        }
+        Err(answer)
+    })
+}
+
+/// Asks the server behind `socket` about links to other servers, as `command` says.
+///
+/// # Errors
+/// There is no server, or its answer did not come.
+pub(crate) fn links(
+    socket: &Path,
+    command: &Command,
+) -> Result<Result<Told, CommandError>, CallError> {
+    told(socket, command, |answer| {
+        if let Answer::Links { links } = answer {
+            return Ok(links);
+        }
+        Err(answer)
+    })
+}
+
+/// What comes as it is on the wire, where `take` knows it.
+fn told<T>(
+    socket: &Path,
+    command: &Command,
+    take: impl FnOnce(Answer) -> Result<T, Answer>,
+) -> Result<Result<T, CommandError>, CallError> {
     let stream = connect(socket)?;
     let lost = |error: &dyn std::fmt::Display| {
         CallError::Lost(format!("the server did not answer ({error})"))
     };
     let request = Request::try_from(command).map_err(|error| lost(&error))?;
     let answer = ask(&stream, &request).map_err(|error| lost(&error))?;
-    if let Answer::Reached { reach } = answer {
-        return Ok(Ok(reach));
-    }
-    match answer.into_result().map_err(CallError::Lost)? {
+    let other = match take(answer) {
+        Ok(told) => return Ok(Ok(told)),
+        Err(other) => other,
+    };
+    match other.into_result().map_err(CallError::Lost)? {
         Ok(_) => Err(lost(&"it said something else")),
         Err(error) => Ok(Err(error)),
     }

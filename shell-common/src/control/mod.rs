@@ -29,6 +29,12 @@
 //!     "address":"192.0.2.7:5222","opening":"starttls","outcome":"reached"}],"outcome":{"reached":{"target":"example.org","address":
 //!     "192.0.2.7:5222","tls":{"by":"starttls","version":"1.3","certificate":{"verdict":"good","sha256":"…"}},"mechanisms":["SCRAM-SHA-1"],
 //!     "features":[{"name":"mechanisms","namespace":"urn:ietf:params:xml:ns:xmpp-sasl"}]}}}}
+//! {"command":"links","task":{"list":{}}}      of all shards; with {"domain":"example.org"} of that one alone, each with its "verdict"
+//!     {"result":"links","links":{"listed":{"links":[{"direction":"out","ours":"example.org","theirs":"example.com","state":"up","seconds":60,
+//!     "seconds_left":null,"peer":"192.0.2.7:5269","method":"external","tls":{"version":"1.3","certificate":{"chain":{"valid":{"until":"…"}},
+//!     "names":["example.com"],"sha256":"…"}},"queue":{"stanzas":0,"bytes":0,"unconfirmed":0},"failure":null}],"more":false}}}
+//! {"command":"links","task":{"close":{"domain":"example.com"}}}     {"result":"links","links":{"closed":{"links":1,"streams":1,"cleared":0}}}
+//! {"command":"links","task":{"explain":{"domain":"example.com","from":"example.org"}}}      what would come of a link (`wire/links.rs`)
 //! {"command":"reload"}        read configuration and certificates again; the answer comes when that is done
 //!     {"result":"reloaded","outcome":{"took":"whole"}}     "in-part" or "not", with "faults":["…"]
 //! {"command":"import","account":"juliet@example.org","step":{"look":"heed"}}     a step of an import (`wire/import.rs`), for `user import`
@@ -38,6 +44,7 @@
 //! the data directory is an administrator: there is no other check.
 
 mod client;
+mod merge;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -56,7 +63,7 @@ use std::thread;
 use std::time::Duration;
 
 use spondee_core::envelope::placement::Placement;
-use spondee_core::port::{Command, CommandId, CommandResult};
+use spondee_core::port::{Command, CommandId, CommandReply, CommandResult, LinkTask};
 use tracing::Level;
 use zeroize::Zeroizing;
 
@@ -68,10 +75,11 @@ use crate::log::{Cause, Subject, may_write};
 use crate::mailbox::{Letter, Mailbox};
 use crate::remedy::explain;
 
-pub(crate) use client::reach;
 pub use client::{CallError, call, reload};
+pub(crate) use client::{links, reach};
 pub(crate) use wire::Details;
 pub use wire::Reloaded;
+pub(crate) use wire::links as linking;
 pub(crate) use wire::reach as reaching;
 use wire::{Answer, Asked, Refusal, Request};
 
@@ -351,9 +359,13 @@ fn converse(shared: &Shared, stream: &UnixStream, shards: &Shards) -> io::Result
     }
 }
 
-/// Waits for the owner's shard. `None` when the server stops meanwhile.
+/// Waits for the owner's shard, or for all. `None` when the server stops meanwhile.
 fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answer> {
     let place = match &command {
+        Command::Links(LinkTask::Explain { domain, .. }) => shards.placement.owner(domain.as_str()),
+        Command::Links(task @ (LinkTask::Close { .. } | LinkTask::List { .. })) => {
+            return of_all(shared, shards, task);
+        }
         Command::Erase { host: name }
         | Command::List { host: name, .. }
         | Command::Reach { domain: name, .. } => shards.placement.owner(name.as_str()),
@@ -369,6 +381,32 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
         | Command::Upgrade { account } => shards.placement.owner(account.as_str()),
     };
     let mailbox = shards.mailboxes.get(usize::from(place.shard))?;
+    ask(shared, &**mailbox, command)?.map_or_else(Some, |result| Some(result.into()))
+}
+
+/// Asks every shard, one after the other. Nothing of it waits for anything.
+fn of_all(shared: &Shared, shards: &Shards, task: &LinkTask) -> Option<Answer> {
+    let mut whole = None;
+    for mailbox in &shards.mailboxes {
+        let reply = match ask(shared, &**mailbox, Command::Links(task.clone()))? {
+            Ok(Ok(CommandReply::Links(reply))) => reply,
+            Ok(other) => return Some(other.into()),
+            Err(answer) => return Some(answer),
+        };
+        whole = Some(match whole {
+            None => reply,
+            Some(before) => merge::links(before, reply),
+        });
+    }
+    Some(Ok(CommandReply::Links(whole?)).into())
+}
+
+/// Asks one shard, and waits for what it says. `None` when the server stops meanwhile.
+fn ask(
+    shared: &Shared,
+    mailbox: &dyn Mailbox,
+    command: Command,
+) -> Option<Result<CommandResult, Answer>> {
     let patience = patience(&command);
     let (sender, answer) = sync_channel(1);
     let mut state = shared.lock();
@@ -381,12 +419,12 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
     drop(state);
     mailbox.post(vec![Letter::Command(id, command)]);
     match answer.recv_timeout(patience) {
-        Ok(result) => Some(result.into()),
+        Ok(result) => Some(Ok(result)),
         Err(RecvTimeoutError::Disconnected) => None,
         Err(RecvTimeoutError::Timeout) => {
             shared.pending().remove(&id);
             tracing::error!("a command was not answered");
-            Some(Answer::refused(Refusal::Timeout))
+            Some(Err(Answer::refused(Refusal::Timeout)))
         }
     }
 }
@@ -394,7 +432,7 @@ fn carry_out(shared: &Shared, shards: &Shards, command: Command) -> Option<Answe
 /// How long the end of a command may take.
 fn patience(command: &Command) -> Duration {
     match command {
-        Command::Reach { .. } => CONTROL_REACH,
+        Command::Reach { .. } | Command::Links(LinkTask::Explain { .. }) => CONTROL_REACH,
         Command::Add { .. }
         | Command::Archive { .. }
         | Command::Delete { .. }
@@ -403,6 +441,7 @@ fn patience(command: &Command) -> Duration {
         | Command::Enable { .. }
         | Command::Erase { .. }
         | Command::Import { .. }
+        | Command::Links(LinkTask::Close { .. } | LinkTask::List { .. })
         | Command::List { .. }
         | Command::Passwd { .. }
         | Command::Show { .. }

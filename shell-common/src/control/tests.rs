@@ -1,3 +1,5 @@
+mod links;
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 mod archive;
 mod details;
 mod import;
+pub(crate) mod links;
 pub(crate) mod reach;
 
 use std::borrow::Cow;
@@ -61,6 +62,9 @@ pub(super) enum Request<'a> {
         #[serde(borrow)]
         account: Cow<'a, str>,
         step: import::Step,
+    },
+    Links {
+        task: links::Task,
     },
     List {
         #[serde(borrow)]
@@ -126,6 +130,8 @@ pub(super) enum Answer {
         /// `None` is never.
         until: Option<i64>,
     },
+    /// Links to other servers, and what was done with them.
+    Links { links: links::Told },
     /// What was done to reach a domain, and whether it was.
     Reached { reach: Box<reach::Reach> },
     /// What came of a reload.
@@ -262,6 +268,7 @@ impl<'a> Request<'a> {
                 account: address(&account)?,
                 step: Box::new(step.into_step()?),
             },
+            Self::Links { task } => Command::Links(task.into_task()?),
             Self::List { host, after, limit } => Command::List {
                 host: domain(&host)?,
                 after: after.as_deref().map(address).transpose()?,
@@ -332,6 +339,9 @@ impl<'a> TryFrom<&'a Command> for Request<'a> {
                 account: text(account),
                 step: import::Step::of(step),
             },
+            Command::Links(task) => Self::Links {
+                task: links::Task::of(task),
+            },
             Command::List { host, after, limit } => Self::List {
                 host: Cow::Borrowed(host.as_str()),
                 after: after.as_ref().map(text),
@@ -380,8 +390,8 @@ impl Answer {
             Self::Disconnected { sessions } => Ok(CommandReply::Disconnected { sessions }),
             Self::Done => Ok(CommandReply::Done),
             Self::Erased { left } => Ok(left.into()),
-            // Who asks for that takes it as it is: see `client::reach` and `client::reload`.
-            Self::Reached { .. } | Self::Reloaded { .. } => {
+            // Who asks for that takes it as it is: see `client::links`, `client::reach` and `client::reload`.
+            Self::Links { .. } | Self::Reached { .. } | Self::Reloaded { .. } => {
                 return Err("the server answered something else than was asked".to_owned());
             }
             Self::Trimmed { messages, more } => Ok(CommandReply::Trimmed { messages, more }),
@@ -433,6 +443,9 @@ impl From<CommandResult> for Answer {
             Ok(CommandReply::Done) => Self::Done,
             Ok(CommandReply::Erased(erased)) => Self::Erased {
                 left: erased.into(),
+            },
+            Ok(CommandReply::Links(reply)) => Self::Links {
+                links: reply.into(),
             },
             Ok(CommandReply::Reached(reach)) => Self::Reached {
                 reach: Box::new((*reach).into()),

@@ -4,6 +4,7 @@
 
 mod export;
 mod import;
+mod links;
 mod passwords;
 mod place;
 mod reaching;

@@ -7,6 +7,7 @@
 use super::World;
 use super::authority::Paper;
 use super::exchange::{End, Outcome};
+use super::explained::Explained;
 use super::plan::{Encryption, Family, List, Plan, Program, Proof, Ways};
 
 /// Whether ours speaks with servers yet. Until it does, its rows are left out.
@@ -369,6 +370,8 @@ impl Case {
         ];
         let fault = |said: &str| format!("{}: {first:?} with {second:?}: {said}", self.name);
         let world = World::begin(plans).map_err(|said| fault(&said))?;
+        let [one, other] = &world.peers;
+        let explained = Explained::ask(one, other).map_err(|said| fault(&said))?;
         let outcomes = world.converse().map_err(|said| fault(&said))?;
         let hold = self.ends.iter().zip(&outcomes);
         if !hold.clone().all(|(ends, outcome)| ends.holds(outcome)) {
@@ -378,6 +381,13 @@ impl Case {
                 self.ends,
                 logs.join("\n---\n")
             )));
+        }
+        if let Some(explained) = explained {
+            let held = explained.holds(one, other);
+            held.map_err(|said| fault(&format!("{said}\n{}", streams(&one.log()))))?;
+            let after = Explained::ask(one, other).map_err(|said| fault(&said))?;
+            let agreed = after.map_or(Ok(()), |after| after.agrees(&explained, one));
+            agreed.map_err(|said| fault(&said))?;
         }
         let words = match second {
             Program::Prosody => self.prosody_says,

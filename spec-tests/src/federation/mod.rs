@@ -10,6 +10,7 @@ pub mod authority;
 pub mod cases;
 mod ejabberd;
 pub mod exchange;
+mod explained;
 pub mod peer;
 pub mod plan;
 mod prosody;

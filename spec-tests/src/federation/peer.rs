@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use spondee_core::sasl::{Mechanism, Plus};
 
 use super::authority::{Authorities, Files};
-use super::plan::{Plan, Program, Site};
+use super::plan::{Plan, Program, Site, Ways};
 use super::zone::Names;
 use super::{ejabberd, prosody, spondee};
 use crate::client::{BindTo, Client, PATIENCE, Trust, offered};
@@ -50,6 +50,8 @@ enum Process {
 pub struct Peer {
     plan: Plan,
     clients: SocketAddr,
+    /// Where others listen for servers, which some do a little later than for clients.
+    servers: Option<SocketAddr>,
     process: Process,
     trust: Trust,
     _scratch: Scratch,
@@ -100,6 +102,11 @@ impl Peer {
         let mut peer = Self {
             plan: plan.clone(),
             clients,
+            servers: match (plan.program, plan.ways) {
+                (Program::Spondee(_), _) => None,
+                (_, Ways::StartTls | Ways::Both) => Some(site.servers),
+                (_, Ways::DirectTls) => Some(site.direct),
+            },
             process,
             trust: Trust::pem(&pem)?,
             _scratch: scratch,
@@ -149,6 +156,15 @@ impl Peer {
                 return Err(format!("{program:?} does not say {words:?}:\n{log}"));
             }
             std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// What a command line of our own server says, if it is one, and its exit code.
+    #[must_use]
+    pub fn outcome(&self, arguments: &[&str]) -> Option<Result<(i32, String), String>> {
+        match &self.process {
+            Process::Theirs { .. } => None,
+            Process::Ours(server) => Some(server.outcome(arguments)),
         }
     }
 
@@ -206,7 +222,13 @@ impl Peer {
 
     fn wait(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(self.clients).is_err() {
+        let places = [Some(self.clients), self.servers];
+        let mut places = places.into_iter().flatten().peekable();
+        while let Some(place) = places.peek() {
+            if TcpStream::connect(place).is_ok() {
+                places.next();
+                continue;
+            }
             let ended = match &mut self.process {
                 Process::Theirs { child, .. } => child.try_wait().map_err(|e| e.to_string())?,
                 Process::Ours(_) => None,

@@ -304,6 +304,7 @@ impl Accounts {
                 CommandReply::Archive(_)
                 | CommandReply::Disconnected { .. }
                 | CommandReply::Erased(_)
+                | CommandReply::Links(_)
                 | CommandReply::Reached(_)
                 | CommandReply::Trimmed { .. }
                 | CommandReply::User(_)

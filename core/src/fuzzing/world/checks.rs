@@ -179,6 +179,7 @@ impl World {
             | Command::Erase { .. }
             | Command::Enable { .. }
             | Command::Import { .. }
+            | Command::Links(_)
             | Command::List { .. }
             | Command::Reach { .. }
             | Command::Show { .. }

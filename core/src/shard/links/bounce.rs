@@ -14,11 +14,7 @@ impl Shard {
 
     /// It will not be.
     pub(super) fn bounce(&mut self, queued: &Queued, failure: &LinkFailure) {
-        // Where it is as if there was no such server, nothing more is said.
-        let condition = failure.condition();
-        let says_more = condition != Condition::RemoteServerNotFound;
-        let text = says_more.then(|| failure.bounce());
-        self.refuse_queued(queued, condition, text);
+        self.refuse_queued(queued, failure.condition(), failure.told());
     }
 
     /// The same, by this condition.

@@ -1,6 +1,7 @@
 //! Links: what is for another server finds its way there, proven as the policy wants it, or comes back.
 
 mod confirm;
+mod explain;
 mod verify;
 
 use alloc::borrow::ToOwned as _;

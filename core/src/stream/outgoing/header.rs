@@ -34,7 +34,7 @@ impl Sought {
         // RFC 6120 §4.7.1: a server says below TLS which one it is. `Choice:` of several hosts the first, where nothing is done in its name; a
         // link says so before TLS, too: it must be the same (`improper-addressing` with Prosody), and who has no TLS would never hear it.
         let from = match (&self.purpose, self.service, secured) {
-            (Purpose::Link(ours), ..) => Some(ours),
+            (Purpose::Explain(ours) | Purpose::Link(ours), ..) => Some(ours),
             (Purpose::Look, Protocol::XmppServer, Some(_)) => cx.config.hosts.keys().next(),
             (Purpose::Look, Protocol::XmppServer, None)
             | (Purpose::Look, Protocol::XmppClient, _) => None,
@@ -46,7 +46,7 @@ impl Sought {
             out.extend_from_slice(
                 b"' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' xml:lang='en'",
             );
-            if matches!(self.purpose, Purpose::Link(_)) {
+            if matches!(self.purpose, Purpose::Explain(_) | Purpose::Link(_)) {
                 // XEP-0220 §2.1.1.
                 out.extend_from_slice(b" xmlns:db='jabber:server:dialback'");
             }

@@ -2,6 +2,7 @@
 //! how the domain can be reached, and is closed in order; or it is a link (`proof.rs`), which asks about keys, proves who we are and carries
 //! stanzas. Whatever the peer says may be a lie, and costs no more than a stranger's.
 
+mod explain;
 mod features;
 mod header;
 mod proof;
@@ -38,6 +39,8 @@ pub(crate) struct Sought {
 pub(crate) enum Purpose {
     /// To find out how the domain is reached.
     Look,
+    /// To find out what would come of a link from this domain of ours.
+    Explain(Domain),
     /// To be a link from this domain of ours.
     Link(Domain),
 }
@@ -63,7 +66,7 @@ impl Sought {
             },
             ours: match &self.purpose {
                 Purpose::Look => None,
-                Purpose::Link(ours) => Some(ours.clone()),
+                Purpose::Explain(ours) | Purpose::Link(ours) => Some(ours.clone()),
             },
         }))
     }
@@ -278,6 +281,10 @@ impl Stream {
             let linked = Linked::new(cx, &outgoing.sought, ours.clone(), secured, opened.id);
             return self.begin_link(cx, outgoing, linked, element);
         }
+        if let Purpose::Explain(ours) = &outgoing.sought.purpose {
+            let ours = ours.clone();
+            return Some(self.weigh(cx, outgoing, (&ours, secured), element));
+        }
         let offered = features::starttls(element);
         if let (None, Some(starttls)) = (&secured, offered) {
             let offered = StarttlsOffer::from(Some(starttls));
@@ -287,7 +294,8 @@ impl Stream {
         // Where TLS came first it is not begun again (XEP-0368 §3), whatever is offered.
         cx.say(|out| out.extend_from_slice(CLOSING_TAG));
         self.state = State::Closing(Closing::Listening);
-        Some(Event::Reached(Box::new((secured, features::read(element)))))
+        let features = features::read(element);
+        Some(Event::Reached(Box::new((secured, features, None))))
     }
 
     fn ask_for_tls(

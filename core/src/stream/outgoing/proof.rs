@@ -140,13 +140,17 @@ impl Linked {
         matches!(self.proof, Proof::Done(_))
     }
 
+    pub(super) const fn secured(&self) -> Option<&Secured> {
+        self.secured.as_ref()
+    }
+
     pub(super) fn opened_anew(&mut self, id: &str) {
         self.id = id.into();
         self.proof = Proof::Features;
     }
 
     /// What is known of the stream.
-    fn facts(&self, cx: &Cx<'_>, starttls: StarttlsOffer) -> Facts {
+    pub(super) fn facts(&self, cx: &Cx<'_>, starttls: StarttlsOffer) -> Facts {
         facts(
             cx,
             (&self.ours, &self.theirs),
@@ -159,13 +163,13 @@ impl Linked {
     }
 }
 
-const UNTRIED: Tried = Tried {
+pub(super) const UNTRIED: Tried = Tried {
     starttls: Try::Untried,
     external: Try::Untried,
     dialback: Try::Untried,
 };
 
-fn facts(
+pub(super) fn facts(
     cx: &Cx<'_>,
     (ours, theirs): (&Domain, &Domain),
     tls: Tls,
@@ -189,7 +193,7 @@ fn facts(
     }
 }
 
-fn up(secured: &Secured, theirs: &Domain) -> Tls {
+pub(super) fn up(secured: &Secured, theirs: &Domain) -> Tls {
     Tls::Up {
         version: secured.version,
         opening: match secured.by {
@@ -209,7 +213,8 @@ fn up(secured: &Secured, theirs: &Domain) -> Tls {
 impl Outgoing {
     /// What comes of it that the peer says `<failure/>` to `<starttls/>` (RFC 6120 §5.4.2.2).
     pub(super) fn starttls_refused(&self, cx: &Cx<'_>) -> AttemptError {
-        let (super::Purpose::Link(ours), Phase::Starttls(offered)) =
+        use super::Purpose;
+        let (Purpose::Explain(ours) | Purpose::Link(ours), Phase::Starttls(offered)) =
             (&self.sought.purpose, &self.phase)
         else {
             return AttemptError::StarttlsRefused;
@@ -551,7 +556,7 @@ impl Stream {
 }
 
 /// By what the peer lets us prove who we are.
-fn methods(features: &Element) -> Methods {
+pub(super) fn methods(features: &Element) -> Methods {
     let offered = |is: bool| match is {
         true => Method::Offered,
         false => Method::Absent,

@@ -5,6 +5,7 @@ mod external;
 mod features;
 mod header;
 mod management;
+mod shown;
 mod stanzas;
 #[cfg(test)]
 mod tests;

@@ -76,6 +76,7 @@ pub(in crate::cli) fn leave_nothing(
                 CommandReply::Archive(_)
                 | CommandReply::Disconnected { .. }
                 | CommandReply::Done
+                | CommandReply::Links(_)
                 | CommandReply::Reached(_)
                 | CommandReply::Trimmed { .. }
                 | CommandReply::User(_)

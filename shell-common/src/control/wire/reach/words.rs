@@ -9,31 +9,31 @@ impl Became {
     /// For people.
     pub(crate) fn words(&self) -> String {
         match self {
-            Became::Abandoned => "given up with all of it".to_owned(),
-            Became::Reached => "reached".to_owned(),
-            Became::Overtaken => "another address was sooner".to_owned(),
-            Became::Broke(error) => format!("what it sent is wrong: {}", condition(error)),
-            Became::Ended(awaited) => {
+            Self::Abandoned => "given up with all of it".to_owned(),
+            Self::Reached => "reached".to_owned(),
+            Self::Overtaken => "another address was sooner".to_owned(),
+            Self::Broke(error) => format!("what it sent is wrong: {}", condition(error)),
+            Self::Ended(awaited) => {
                 format!("it hung up while we waited for {}", awaited_words(*awaited))
             }
-            Became::Evicted => "the server needed its place for somebody else".to_owned(),
-            Became::OtherHost(host) => format!("it says that it is {}", visible(host)),
-            Became::Plaintext => {
+            Self::Evicted => "the server needed its place for somebody else".to_owned(),
+            Self::OtherHost(host) => format!("it says that it is {}", visible(host)),
+            Self::Plaintext => {
                 "something came in the clear where TLS was to begin, and was not believed"
                     .to_owned()
             }
-            Became::Policy(why) => format!("refused by us: {why}"),
-            Became::Unproven(error) => {
+            Self::Policy(why) => format!("refused by us: {why}"),
+            Self::Unproven(error) => {
                 format!("it does not believe who we are: {}", condition(error))
             }
-            Became::Refused(error) => format!("it will not have us: {}", condition(error)),
-            Became::RefusedPlace(whose) => format!("not tried: {}", RefusedPlace::from(*whose)),
-            Became::StarttlsRefused => "it offers TLS and then refuses it".to_owned(),
-            Became::TimedOut(awaited) => {
+            Self::Refused(error) => format!("it will not have us: {}", condition(error)),
+            Self::RefusedPlace(whose) => format!("not tried: {}", RefusedPlace::from(*whose)),
+            Self::StarttlsRefused => "it offers TLS and then refuses it".to_owned(),
+            Self::TimedOut(awaited) => {
                 format!("{} did not come in time", awaited_words(*awaited))
             }
-            Became::TlsFailed => "TLS failed".to_owned(),
-            Became::Unconnected(error) => match error {
+            Self::TlsFailed => "TLS failed".to_owned(),
+            Self::Unconnected(error) => match error {
                 Unconnected::Exhausted => {
                     "no connection: this machine has no descriptor, port or memory for it"
                 }
