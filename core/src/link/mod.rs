@@ -136,6 +136,7 @@ impl Pair {
             confirm: Confirm::default(),
             unanswered: 0,
             max_bytes: None,
+            last_failure: None,
             failures: 0,
             up_since: Instant::default(),
         }

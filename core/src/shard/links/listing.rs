@@ -141,7 +141,7 @@ impl Shard {
                     pair.way = Way::Cold;
                     self.tend(now, key, &ours);
                 }
-                Way::Cold | Way::Opening(_) => {}
+                Way::Cold | Way::Turn | Way::Opening(_) => {}
             }
         }
         self.look_at_remote(now, key);
@@ -157,7 +157,7 @@ fn pair_shown(
     let until = |until: crate::time::Instant| until.since(now.mono);
     let (state, conn) = match &pair.way {
         Way::Cold => (LinkState::Cold, None),
-        Way::Opening(_) => (LinkState::Opening, None),
+        Way::Turn | Way::Opening(_) => (LinkState::Opening, None),
         Way::Ready(conn) => (LinkState::Unproven, Some(*conn)),
         Way::Up(conn) => (LinkState::Up, Some(*conn)),
         Way::Waiting(_, then) => (LinkState::Waiting(until(*then)), None),
