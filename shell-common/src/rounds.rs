@@ -35,7 +35,7 @@ pub fn remember(directory: &Path, config: &mut Config) -> Result<(), String> {
         }
     };
     let mut known = parse(&before);
-    for (host, Host::Accounts(config)) in &mut config.hosts {
+    for (host, config) in config.realms_mut() {
         let counts = known.entry(host.as_str().to_owned()).or_default();
         counts.retain(|count| *count != config.rounds);
         counts.insert(0, config.rounds);

@@ -349,7 +349,7 @@ fn held(deleted: UnixTime, until: Option<UnixTime>) -> CommandResult {
 }
 
 fn expiring(config: &mut Config, expiry: Expiry) {
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.tombstone_expiry = expiry;
     }
 }

@@ -31,7 +31,7 @@ fn jid(account: &str) -> BareJid {
 }
 
 fn ask(config: &mut Config, provider: Provider) {
-    for (name, Host::Accounts(host)) in &mut config.hosts {
+    for (name, host) in config.realms_mut() {
         if name.as_str() == "localhost" {
             host.provider = provider;
         }

@@ -209,7 +209,7 @@ fn who_hangs_up_while_its_account_goes_has_removed_it_all_the_same() -> Outcome 
 
 fn open_world(shards: u16) -> World {
     world(shards, |config| {
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.registration.by = WhoRegisters::Anybody;
         }
     })

@@ -48,7 +48,7 @@ fn a_resource_that_is_taken_is_resolved_as_configured() -> Outcome {
         ConflictResolve::Increment,
     ] {
         let mut world = world(3, |config| {
-            for Host::Accounts(host) in config.hosts.values_mut() {
+            for host in config.accounts_mut() {
                 host.conflict = conflict;
             }
         });
@@ -143,7 +143,7 @@ fn refuses_a_second_bind_of_the_same_stream_and_goes_on() -> Outcome {
 #[test]
 fn a_client_may_retry_to_bind_five_times() -> Outcome {
     let mut world = world(3, |config| {
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.conflict = ConflictResolve::KickNew;
         }
     });

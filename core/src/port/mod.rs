@@ -14,8 +14,8 @@ pub use command::{
     LastActivity, Line, Show, UserDetails, UserEntry,
 };
 pub use import::{ImportStep, Imported, ImportedProof};
-pub use input::{ClientCertificate, Closed, DeriveError, Input, Listener, TlsInfo};
-pub use note::{AccountChange, CloseReason, Note, PeerJudged};
+pub use input::{ClientCertificate, Closed, DeriveError, Expected, Input, Listener, TlsInfo};
+pub use note::{AccountChange, CloseReason, ComponentChange, Note, PeerJudged};
 
 pub use crate::federation::{
     Asked, Attempt, AttemptError, AttemptOutcome, Awaited, CertificateName, CertificateNames,

@@ -56,6 +56,7 @@ impl Stream {
             State::Client(client) => client.deadline(cx.config),
             State::Server(server) => server.deadline(),
             State::Outgoing(outgoing) => outgoing.deadline(),
+            State::Component(component) => component.deadline(),
             State::Closing(_) | State::Closed => Deadline::Close,
         }
     }

@@ -371,7 +371,9 @@ pub(crate) struct Asked<'a> {
     pub(crate) now: Now,
     /// The server's configuration.
     pub(crate) config: &'a Config,
-    /// That of the host that is named, if one is.
+    /// The domain that is named, if one is.
+    pub(crate) domain: Option<&'a str>,
+    /// The configuration of the host of that name.
     pub(crate) host: Option<&'a HostConfig>,
     /// `Get` or `Set`. To answer a result or an error with a refusal writes nothing (`Stanza::refusal`).
     pub(crate) iq: IqType,

@@ -176,7 +176,7 @@ impl Reload {
     /// A host goes on to have accounts, or guests: what is in memory of one would not be true of the other. Gives back those that were to change.
     fn keep_realms(&self, config: &mut Config) -> Vec<Domain> {
         let mut kept = Vec::new();
-        for (host, Host::Accounts(new)) in &mut config.hosts {
+        for (host, new) in config.realms_mut() {
             let Some(running) = self.running.config.accounts(host) else {
                 continue;
             };

@@ -60,7 +60,7 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
     let mut config = config();
     config.shards = shards;
     if case.is_about_archives() {
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.archive.policy = Policy::Always;
         }
     }
@@ -83,7 +83,7 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
     for user in ["juliet", "romeo"].into_iter().chain(more) {
         world.add_user(&account(user), "secret");
     }
-    for (name, Host::Accounts(host)) in &config.hosts {
+    for (name, host) in config.realms() {
         if host.provider == Provider::Ldap {
             world.know(&format!("juliet@{name}"), "secret");
         }

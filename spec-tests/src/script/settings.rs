@@ -31,7 +31,7 @@ pub(super) fn options(config: &mut Config, settings: &[Vec<String>]) -> Result<(
         return Ok(());
     }
     let shards = config.shards;
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         let rounds = host.rounds;
         let archive = host.archive.clone();
         *host = HostConfig {
@@ -190,7 +190,7 @@ pub(super) fn set(config: &mut Config, setting: &[String]) -> Result<(), String>
         }
         ["registration", "total", count] => config.limits.registrations = number(count)?,
         _ => {
-            for Host::Accounts(host) in config.hosts.values_mut() {
+            for host in config.accounts_mut() {
                 set_host(host, &words)?;
             }
         }

@@ -293,7 +293,7 @@ impl Simulation {
         }
         guesses::limit(&mut random, &mut config.limits);
         let max_contacts = random.pick(&[1000, 1000, 3]);
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.rounds = 1; // nothing here is secret, and time is spent better
             host.roster.max_contacts = max_contacts;
         }

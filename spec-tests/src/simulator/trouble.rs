@@ -211,7 +211,7 @@ impl Simulation {
                 self.config.hosts.insert(second, host);
             }
         }
-        for Host::Accounts(host) in self.config.hosts.values_mut() {
+        for host in self.config.accounts_mut() {
             host.conflict = conflict;
         }
         self.note(format_args!(

@@ -612,7 +612,7 @@ fn an_unlimited_account_and_who_is_no_longer_limited_do_not_wait() -> Outcome {
     let bot = BareJid::parse("nurse@localhost").map_err(|_| "no address")?;
     let mut world = world(|config| {
         config.limits.c2s_rate = Some(RATE);
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.unlimited_jids = vec![bot.clone()];
         }
     });

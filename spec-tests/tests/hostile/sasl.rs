@@ -432,7 +432,7 @@ fn what_fails_without_a_password_counts_for_nothing_but_itself() -> Outcome {
 #[test]
 fn a_mechanism_that_was_not_offered_is_refused_whatever_its_payload() -> Outcome {
     let mut scene = Scene::with(|config| {
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.sasl.disable.push("SCRAM-SHA-1".to_owned());
         }
     })?;

@@ -70,7 +70,7 @@ fn a_whole_sign_in_pipelined_in_clear_behind_starttls_does_not_exist_afterwards(
 fn plain_without_tls_is_refused() -> Outcome {
     for encryption in [Encryption::Required, Encryption::Optional] {
         let mut scene = Scene::with(|config| {
-            for Host::Accounts(host) in config.hosts.values_mut() {
+            for host in config.accounts_mut() {
                 host.sasl.encryption = encryption;
             }
         })?;

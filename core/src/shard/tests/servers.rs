@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::stage::{Stage, config};
 use crate::archive::Policy;
-use crate::config::{Config, Host, TlsAvailable};
+use crate::config::{Config, TlsAvailable};
 use crate::federation::{
     AllowEncryption, Allowed, PolicyOptions, RequireEncryption, Rules, SecureAuth,
 };
@@ -27,7 +27,7 @@ const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EX
 
 fn open_config(shards: u16) -> Config {
     let mut config = config(Policy::Always, shards);
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.tls = TlsAvailable::Yes;
     }
     config.federation.rules = Rules::new(PolicyOptions {

@@ -415,7 +415,7 @@ pub(super) fn bounds(random: &mut Random, config: &mut Config) -> Bounds {
         Some(minutes) => Expiry::After(Duration::from_secs(minutes * 60)),
         None => Expiry::Never,
     };
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.archive = ArchiveOptions {
             policy: policy.option(),
             max_results: page,

@@ -79,7 +79,7 @@ impl Management {
         let max_unacked = random.pick(&[0, 0, 3]);
         let held = random.pick(&[256, 256, 4]);
         let queue = random.pick(&[5000, 5000, 5000, 60]);
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.sm = SmOptions {
                 hibernation: Duration::from_secs(hibernation),
                 max_hibernated,
