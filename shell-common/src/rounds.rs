@@ -10,7 +10,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 
 use crate::limits::FORMER_ROUNDS;
 use crate::remedy::explain;
@@ -103,8 +103,9 @@ mod tests {
     fn former(directory: &Path, rounds: u32) -> Vec<u32> {
         let mut config = Settings::development(directory).config;
         let host = Domain::parse("localhost").unwrap();
-        let Host::Accounts(entry) = config.hosts.get_mut(&host).unwrap();
-        entry.rounds = rounds;
+        for entry in config.accounts_mut() {
+            entry.rounds = rounds;
+        }
         remember(directory, &mut config).unwrap();
         config.accounts(&host).unwrap().former_rounds.clone()
     }

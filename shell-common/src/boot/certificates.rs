@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use spondee_core::config::{Host, HostConfig, TlsAvailable};
+use spondee_core::config::{ComponentConfig, Host, HostConfig, TlsAvailable};
 use spondee_core::jid::Domain;
 use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
@@ -54,16 +54,35 @@ impl Certificates {
                 .tls
                 .reload(&settings.certificates, &names, &settings.tls),
         };
-        let Loaded { tls, hosts, unread } = loaded;
+        let Loaded {
+            mut tls,
+            mut hosts,
+            unread,
+        } = loaded;
+        let is_component = |name: &Domain| settings.config.component(name).is_some();
+        let (components, realms): (Vec<Domain>, Vec<Domain>) =
+            names.into_iter().partition(is_component);
+        tls.without_clients(components.into_iter().collect());
         let mut sentences = Sentences::default();
         let mut service = Service::NoneYet;
         for report in &hosts {
             let host = &report.host;
-            let Some(Host::Accounts(config)) = settings.config.hosts.get_mut(host) else {
-                continue;
+            let talks = !settings.config.federation.rules.are_isolated();
+            let config = match settings.config.hosts.get_mut(host) {
+                Some(Host::Accounts(config)) => config,
+                Some(Host::Component(component)) => {
+                    for remark in of_component(report, component, talks) {
+                        sentences.say(host, remark);
+                    }
+                    continue;
+                }
+                None => continue,
             };
             let before = running.and_then(|running| running.hosts.get(host));
-            let before = before.map(|Host::Accounts(before)| before);
+            let before = before.and_then(|before| match before {
+                Host::Accounts(before) => Some(before),
+                Host::Component(_) => None,
+            });
             for remark in remarks(report, config, before) {
                 sentences.say(host, remark);
             }
@@ -86,6 +105,11 @@ impl Certificates {
                 (_, false) => service,
             };
         }
+        // It may well have none, and is served all the same.
+        hosts.retain(|report| match report.state {
+            HostState::Missing { .. } => settings.config.component(&report.host).is_none(),
+            HostState::Found(_) | HostState::Kept(_) | HostState::Unusable => true,
+        });
         let mut sentences = sentences.write();
         let is_fault = |remark: &Remark| remark.severity == Severity::Fault;
         let is_told = sentences.iter().any(is_fault);
@@ -101,7 +125,7 @@ impl Certificates {
             .iter()
             .any(|listen| listen.listener.opening == Opening::Tls);
         let is_served = |host: &Domain| tls.serves(host, Opening::Tls);
-        if direct && !is_told && !names.is_empty() && !names.iter().any(is_served) {
+        if direct && !is_told && !realms.is_empty() && !realms.iter().any(is_served) {
             sentences.push(Remark {
                 severity: Severity::Warning,
                 text: "no host has a certificate: listeners for direct TLS refuse everybody"
@@ -276,6 +300,28 @@ fn remarks(
     };
     if let Some(last) = remarks.last_mut() {
         last.text.push_str(ending);
+    }
+    remarks
+}
+
+/// Settles whether a component has TLS, which it needs for other servers alone.
+fn of_component(report: &HostReport, component: &mut ComponentConfig, talks: bool) -> Vec<Remark> {
+    let warning = |text| Remark {
+        severity: Severity::Warning,
+        text,
+    };
+    let remarks = report.remarks.iter();
+    let mut remarks: Vec<_> = remarks.map(|remark| warning(remark.text.clone())).collect();
+    component.tls = match &report.state {
+        HostState::Found(_) | HostState::Kept(_) => TlsAvailable::Yes,
+        HostState::Missing { .. } | HostState::Unusable => TlsAvailable::No,
+    };
+    if let HostState::Missing { why } = &report.state
+        && talks
+    {
+        remarks.push(warning(format!(
+            "there is no certificate for the component ({why}): other servers that want one do not talk to it; its clients here do"
+        )));
     }
     remarks
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spondee_core::config::{Config, Host, HostConfig};
+use spondee_core::config::{Config, HostConfig};
 use spondee_core::jid::Domain;
 use spondee_core::sasl::Provider;
 
@@ -204,9 +204,7 @@ impl Reload {
         }
         for host in self.running.config.hosts.keys() {
             if !settings.config.hosts.contains_key(host) {
-                tracing::warn!(
-                    "host {host} is not served any more: the configuration does not name it"
-                );
+                tracing::warn!("{host} is not served any more: the configuration does not name it");
             }
         }
     }
