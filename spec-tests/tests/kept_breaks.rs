@@ -6,7 +6,7 @@ use spec_tests::element::Element;
 use spec_tests::memory::{Bounds, Peer, Step, StorePace, World, archiving};
 use spec_tests::talk::Talk;
 use spondee_core::archive::Policy;
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::{ENDINGS_PER_TICK, StoreCredit};
 use spondee_core::port::{Command, CommandId};

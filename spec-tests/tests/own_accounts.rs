@@ -6,7 +6,6 @@ mod stage;
 use spec_tests::element::Element;
 use spec_tests::memory::{Fate, StorePace, Workers, World};
 use spec_tests::talk::Talk;
-use spondee_core::config::Host;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::CARD_READS;
 use spondee_core::port::{Command, Opening};

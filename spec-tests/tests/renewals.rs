@@ -8,7 +8,7 @@ use spec_tests::element::SASL;
 use spec_tests::memory::{Fate, StorePace, Workers, World};
 use spec_tests::sasl::{Binding, Scram, decode};
 use spec_tests::talk::{Talk, plain_auth};
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::jid::BareJid;
 use spondee_core::port::{Command, CommandError, CommandReply, CommandResult, Opening};
 use spondee_core::sasl::{Form, Hash, Mechanism, Plus, Provider};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use spec_tests::element::{BIND, CLIENT, Element, Item, STREAMS};
 use spec_tests::memory::{Ended, Mesh, Peer, Step, StorePace, World, config};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
-use spondee_core::config::{Config, ConflictResolve, Host};
+use spondee_core::config::{Config, ConflictResolve};
 use spondee_core::jid::Domain;
 use spondee_core::limits::{FLOW_PATIENCE, Limits};
 use spondee_core::port::Opening;

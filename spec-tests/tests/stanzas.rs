@@ -5,7 +5,7 @@ mod stage;
 use spec_tests::element::{BIND, CLIENT, Element, Item, STANZA_ERRORS, STREAMS};
 use spec_tests::memory::World;
 use spec_tests::talk::{Talk, bind_request, plain_auth};
-use spondee_core::config::{ConflictResolve, Host};
+use spondee_core::config::ConflictResolve;
 use spondee_core::port::Opening;
 use stage::{Outcome, stream_error, world};
 

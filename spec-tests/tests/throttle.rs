@@ -10,7 +10,7 @@ use spec_tests::element::{Element, SASL};
 use spec_tests::memory::World;
 use spec_tests::sasl::{Binding, Scram, Signed};
 use spec_tests::talk::{Talk, header, plain_auth};
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::envelope::placement::Placement;
 use spondee_core::jid::BareJid;
 use spondee_core::port::{Command, Note, Opening};

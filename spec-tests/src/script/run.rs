@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use spondee_core::archive::Policy;
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{ClientCertificate, Command, Opening, TlsVersion};
 use spondee_core::sasl::{Mechanism, Provider};

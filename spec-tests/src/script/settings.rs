@@ -285,8 +285,8 @@ mod tests {
         let base = config();
         let made = with("option roster_max_contacts 3\noption max_sessions_per_account 2").unwrap();
         assert_eq!(made.limits.sessions_per_account, 2);
-        let hosts = made.hosts.values().zip(base.hosts.values());
-        for (Host::Accounts(made), Host::Accounts(base)) in hosts {
+        let hosts = made.realms().zip(base.realms());
+        for ((_, made), (_, base)) in hosts {
             assert_eq!(made.roster.max_contacts, 3);
             assert_eq!((made.rounds, &made.archive), (base.rounds, &base.archive));
         }

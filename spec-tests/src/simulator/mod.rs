@@ -38,7 +38,7 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::limits::{ACCOUNTS_IDLE_MAX, ENDINGS_PER_TICK, StoreCredit};
 use spondee_core::port::{CloseReason, CommandError, Note};
 use spondee_core::rate::Rate;
@@ -423,6 +423,7 @@ impl Simulation {
                 | Note::AddressHeldUp { .. }
                 | Note::Bound { .. }
                 | Note::Closed { .. }
+                | Note::Component { .. }
                 | Note::Disconnected { .. }
                 | Note::LinkFailed { .. }
                 | Note::LinkProven { .. }

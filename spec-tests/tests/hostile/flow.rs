@@ -9,7 +9,6 @@ use spec_tests::element::{CLIENT, Element};
 use spec_tests::memory::{Ended, World, config};
 use spec_tests::server::{Server, Setup};
 use spec_tests::talk::Talk;
-use spondee_core::config::Host;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::{FLOW_PATIENCE, Limits};
 use spondee_core::rate::Rate;

@@ -4,7 +4,6 @@ use spec_tests::element::SASL;
 use spec_tests::memory::tls_of;
 use spec_tests::sasl::{Binding, Scram, Signed, decode, encode};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
-use spondee_core::config::Host;
 use spondee_core::limits::{Limits, SASL_NEGOTIATIONS_MAX};
 use spondee_core::port::Note;
 use spondee_core::sasl::{Hash, Mechanism, Plus};

@@ -4,7 +4,6 @@ use spec_tests::element::{Item, SASL, TLS};
 use spec_tests::memory::Ended;
 use spec_tests::sasl::encode;
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
-use spondee_core::config::Host;
 use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
 

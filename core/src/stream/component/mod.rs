@@ -4,8 +4,6 @@
 //! the name may send in the name of everybody there.
 
 mod header;
-#[cfg(test)]
-mod tests;
 
 use alloc::boxed::Box;
 use alloc::format;

@@ -25,7 +25,7 @@ pub(super) use self::likely::Likely;
 pub(super) use self::prefs::Policy;
 use self::prefs::{Outcome, Place, Prefs};
 use spondee_core::archive::ArchiveOptions;
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::options::Expiry;
 
 use super::Moment;

@@ -13,7 +13,7 @@ mod returns;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::sm::SmOptions;
 use spondee_core::time::Instant;
 
