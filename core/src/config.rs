@@ -175,6 +175,10 @@ impl fmt::Debug for Config {
 
 /// What a host is. Rooms take their place here: the compiler then names everything that must tell them apart.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "hosts are few, and most of them have accounts"
+)]
 pub enum Host {
     /// A realm of accounts.
     Accounts(HostConfig),

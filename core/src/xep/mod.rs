@@ -115,6 +115,14 @@ pub const INDEX: &[Xep] = &[
         bearer: Bearer::Host,
     },
     Xep {
+        number: 114,
+        name: "Jabber Component Protocol",
+        version: "1.6",
+        file: "core/src/stream/component/mod.rs",
+        features: &[],
+        bearer: Bearer::Host,
+    },
+    Xep {
         number: 115,
         name: "Entity Capabilities",
         version: "1.6.0",

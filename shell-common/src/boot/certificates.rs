@@ -7,6 +7,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use spondee_core::config::{ComponentConfig, Host, HostConfig, TlsAvailable};
+use spondee_core::federation::Rules;
 use spondee_core::jid::Domain;
 use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
@@ -66,44 +67,23 @@ impl Certificates {
         let mut sentences = Sentences::default();
         let mut service = Service::NoneYet;
         for report in &hosts {
-            let host = &report.host;
-            let talks = !settings.config.federation.rules.are_isolated();
-            let config = match settings.config.hosts.get_mut(host) {
-                Some(Host::Accounts(config)) => config,
-                Some(Host::Component(component)) => {
-                    for remark in of_component(report, component, talks) {
-                        sentences.say(host, remark);
-                    }
-                    continue;
+            match settings.config.hosts.get_mut(&report.host) {
+                Some(Host::Accounts(config)) => {
+                    let before = running.and_then(|running| running.hosts.get(&report.host));
+                    let before = before.and_then(|before| match before {
+                        Host::Accounts(before) => Some(before),
+                        Host::Component(_) => None,
+                    });
+                    service = sentences.of_accounts(report, config, before, &tls, service);
                 }
-                None => continue,
-            };
-            let before = running.and_then(|running| running.hosts.get(host));
-            let before = before.and_then(|before| match before {
-                Host::Accounts(before) => Some(before),
-                Host::Component(_) => None,
-            });
-            for remark in remarks(report, config, before) {
-                sentences.say(host, remark);
+                Some(Host::Component(component)) => {
+                    let rules = &settings.config.federation.rules;
+                    for remark in of_component(report, component, rules) {
+                        sentences.say(&report.host, remark);
+                    }
+                }
+                None => {}
             }
-            for remark in &report.authorities {
-                sentences.say(host, remark.clone());
-            }
-            let direct = match tls.serves(host, Opening::Tls) {
-                true => TlsAvailable::Yes,
-                false => TlsAvailable::No,
-            };
-            for remark in of_direct(report, direct) {
-                sentences.say(host, remark);
-            }
-            let open = direct == TlsAvailable::Yes
-                || config.tls == TlsAvailable::Yes
-                || config.sasl.encryption == Encryption::Optional;
-            service = match (&report.state, open) {
-                (_, true) => Service::Some,
-                (HostState::Unusable, false) if service == Service::NoneYet => Service::None,
-                (_, false) => service,
-            };
         }
         // It may well have none, and is served all the same.
         hosts.retain(|report| match report.state {
@@ -305,7 +285,11 @@ fn remarks(
 }
 
 /// Settles whether a component has TLS, which it needs for other servers alone.
-fn of_component(report: &HostReport, component: &mut ComponentConfig, talks: bool) -> Vec<Remark> {
+fn of_component(
+    report: &HostReport,
+    component: &mut ComponentConfig,
+    rules: &Rules,
+) -> Vec<Remark> {
     let warning = |text| Remark {
         severity: Severity::Warning,
         text,
@@ -317,7 +301,7 @@ fn of_component(report: &HostReport, component: &mut ComponentConfig, talks: boo
         HostState::Missing { .. } | HostState::Unusable => TlsAvailable::No,
     };
     if let HostState::Missing { why } = &report.state
-        && talks
+        && !rules.are_isolated()
     {
         remarks.push(warning(format!(
             "there is no certificate for the component ({why}): other servers that want one do not talk to it; its clients here do"
@@ -338,6 +322,39 @@ struct Sentences(Vec<(Vec<Domain>, Remark)>);
 const NAMED_HOSTS: usize = 5;
 
 impl Sentences {
+    /// What there is to say of a host that has accounts. Whether anybody can sign in, with what is so of those before.
+    fn of_accounts(
+        &mut self,
+        report: &HostReport,
+        config: &mut HostConfig,
+        before: Option<&HostConfig>,
+        tls: &TlsHosts,
+        service: Service,
+    ) -> Service {
+        let host = &report.host;
+        for remark in remarks(report, config, before) {
+            self.say(host, remark);
+        }
+        for remark in &report.authorities {
+            self.say(host, remark.clone());
+        }
+        let direct = match tls.serves(host, Opening::Tls) {
+            true => TlsAvailable::Yes,
+            false => TlsAvailable::No,
+        };
+        for remark in of_direct(report, direct) {
+            self.say(host, remark);
+        }
+        let open = direct == TlsAvailable::Yes
+            || config.tls == TlsAvailable::Yes
+            || config.sasl.encryption == Encryption::Optional;
+        match (&report.state, open) {
+            (_, true) => Service::Some,
+            (HostState::Unusable, false) if service == Service::NoneYet => Service::None,
+            (_, false) => service,
+        }
+    }
+
     fn say(&mut self, host: &Domain, remark: Remark) {
         let mut said = self.0.iter_mut();
         match said.find(|(_, other)| *other == remark) {

@@ -73,10 +73,11 @@ impl Stage {
 
     fn told(&mut self) -> Vec<(String, ComponentChange)> {
         let notes = core::mem::take(&mut self.world.notes);
-        let told = notes.into_iter().filter_map(|note| match note {
-            Note::Component { name, change, .. } => Some((name.as_str().to_owned(), change)),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "others are of no component")]
-            _ => None,
+        let told = notes.into_iter().filter_map(|note| {
+            let Note::Component { name, change, .. } = note else {
+                return None;
+            };
+            Some((name.as_str().to_owned(), change))
         });
         told.collect()
     }
