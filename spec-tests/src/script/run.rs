@@ -7,6 +7,7 @@
 //! `prove MECHANISM USER HASH` is SCRAM up to the proof, by a client that wants this hash of what was offered (XEP-0474), or hears
 //! `instead:ANOTHER`, or none, `without`.
 //! `digest USER PASSWORD` is DIGEST-MD5 up to the client's response; the server then proves itself by `{PEER.proof}`.
+//! `component NAME SECRET` is a component (XEP-0114) up to its handshake.
 //! `guest HOST` is a session of a guest, and `{PEER.jid}` and `{PEER.bare}` are its addresses from then on.
 //! Orders of the administrator: `shut-down`, `start` (the server again, from what is on disk; all connections are gone, however it
 //! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`, `drop-host HOST`, `store
@@ -201,6 +202,10 @@ impl Stage {
         match words {
             ["connect", "tls"] => {
                 let talk = Talk::connect(&mut self.world, Opening::Tls);
+                self.connected(name, talk);
+            }
+            ["component", served, secret] => {
+                let talk = Talk::component(&mut self.world, served, secret)?;
                 self.connected(name, talk);
             }
             ["session", user, resource] => {

@@ -7,7 +7,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use spondee_core::archive::Policy;
-use spondee_core::config::{Config, ConflictResolve, Host, HostConfig, TlsAvailable};
+use spondee_core::config::{
+    ComponentConfig, Config, ConflictResolve, Host, HostConfig, TlsAvailable,
+};
 use spondee_core::jid::Domain;
 use spondee_core::limits::Limits;
 use spondee_core::options::{Description, Expiry, Item, Number, Source};
@@ -184,6 +186,14 @@ pub(super) fn set(config: &mut Config, setting: &[String]) -> Result<(), String>
         }
         ["limit", "sessions_per_account", count] => {
             config.limits.sessions_per_account = number(count)? as usize;
+        }
+        ["component", name, secret] => {
+            let name = Domain::parse(name).map_err(|e| format!("{e:?}"))?;
+            let component = ComponentConfig {
+                secret: Secret::new((*secret).into()),
+                tls: TlsAvailable::No,
+            };
+            config.hosts.insert(name, Host::Component(component));
         }
         ["registration", "throttle", count] => {
             config.limits.registrations_per_address = number(count)?;

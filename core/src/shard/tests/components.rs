@@ -20,7 +20,7 @@ const NAME: &str = "irc.localhost";
 const HEADER: &str = "<stream:stream xmlns='jabber:component:accept' \
      xmlns:stream='http://etherx.jabber.org/streams' to='irc.localhost'>";
 
-fn component(secret: &str) -> Host {
+pub(super) fn component(secret: &str) -> Host {
     Host::Component(ComponentConfig {
         secret: Secret::new(secret.into()),
         tls: TlsAvailable::No,
@@ -64,7 +64,7 @@ impl Stage {
     }
 
     /// One that serves the name.
-    fn serves(&mut self, shard: usize) -> Peer {
+    pub(super) fn serves(&mut self, shard: usize) -> Peer {
         let (peer, header) = self.comes(shard, HEADER);
         let said = self.says(peer, &shake(&header, "s3cret"));
         assert_eq!(said, "<handshake/>");
@@ -455,6 +455,21 @@ fn a_component_that_does_not_read_costs_its_own_senders_alone() {
     stage.says(client, &chat("a@irc.localhost", "3"));
     assert_eq!(body(&stage.heard(gateway)).as_deref(), Some("3"));
     stage.no_bugs();
+}
+
+/// A server that talks to no other says so to a component, too.
+#[test]
+fn what_it_says_to_nobody_comes_back() {
+    let mut stage = stage(3);
+    let gateway = stage.serves(0);
+    let said = stage.says(
+        gateway,
+        "<message from='a@irc.localhost' to='b@other.example' id='1'><body>x</body></message>\
+         <iq type='get' from='a@irc.localhost' to='nobody@localhost' id='2'><q xmlns='urn:q'/></iq>",
+    );
+    assert!(said.contains("<remote-server-not-found "), "{said}");
+    assert!(said.contains("<service-unavailable "), "{said}");
+    assert!(said.contains("to='a@irc.localhost'"), "{said}");
 }
 
 #[test]
