@@ -89,12 +89,7 @@ pub fn log(note: &Note) {
             tls,
         } => links::proven((ours, theirs), *peer, *by, *tls),
         Note::LinkFailed { ours, theirs, why } => links::failed((ours, theirs), why),
-        Note::Component {
-            conn: _,
-            peer,
-            name,
-            change,
-        } => component(*peer, name, *change),
+        Note::Component { .. } => component(note),
         Note::Disconnected { account, sessions } => {
             tracing::info!(%account, sessions, "sessions ended");
         }
@@ -134,7 +129,17 @@ pub fn log(note: &Note) {
     }
 }
 
-fn component(peer: IpAddr, component: &Domain, change: ComponentChange) {
+fn component(note: &Note) {
+    let Note::Component {
+        conn: _,
+        peer,
+        name: component,
+        change,
+    } = note
+    else {
+        return;
+    };
+    let (peer, change) = (*peer, *change);
     let address = peer.to_canonical();
     match change {
         ComponentChange::Connected => {
