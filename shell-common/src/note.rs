@@ -68,12 +68,10 @@ pub fn log(note: &Note) {
         }
         Note::Bound { conn, jid } => {
             // Without the resource, which may be any words, also those of another line.
-            let account = jid.bare();
-            tracing::debug!(account, ?conn, "session began");
+            tracing::debug!(account = jid.bare(), ?conn, "session began");
         }
         Note::Resumed { conn, jid } => {
-            let account = jid.bare();
-            tracing::debug!(account, ?conn, "session resumed");
+            tracing::debug!(account = jid.bare(), ?conn, "session resumed");
         }
         Note::Closed {
             conn,
