@@ -14,7 +14,7 @@ use crate::entropy::keyed_hash;
 use crate::federation::{DialbackKeys, FederationOptions, Permission};
 use crate::jid::{BareJid, Domain};
 use crate::limits::{ITERATION_COUNT, Limits, USER_TOMBSTONE_EXPIRY};
-use crate::options::{Expiry, Source, Unsaid, of_host};
+use crate::options::{Expiry, Source, Unsaid, of_component, of_host};
 use crate::private::PrivateOptions;
 use crate::registration::{RegistrationOptions, WhoRegisters};
 use crate::roster::RosterOptions;
@@ -69,7 +69,96 @@ impl Config {
     where
         Domain: Borrow<Q>,
     {
-        self.hosts.get(host).map(|Host::Accounts(host)| host)
+        match self.hosts.get(host)? {
+            Host::Accounts(host) => Some(host),
+            Host::Component(_) => None,
+        }
+    }
+
+    /// All hosts that have accounts.
+    pub fn realms(&self) -> impl Iterator<Item = (&Domain, &HostConfig)> {
+        self.hosts.iter().filter_map(|(name, host)| match host {
+            Host::Accounts(host) => Some((name, host)),
+            Host::Component(_) => None,
+        })
+    }
+
+    /// The same, to change them.
+    pub fn realms_mut(&mut self) -> impl Iterator<Item = (&Domain, &mut HostConfig)> {
+        self.hosts.iter_mut().filter_map(|(name, host)| match host {
+            Host::Accounts(host) => Some((name, host)),
+            Host::Component(_) => None,
+        })
+    }
+
+    /// What all hosts that have accounts are.
+    pub fn accounts_mut(&mut self) -> impl Iterator<Item = &mut HostConfig> {
+        self.realms_mut().map(|(_, host)| host)
+    }
+
+    /// The component of this name, if one may connect by it.
+    #[must_use]
+    pub fn component<Q: Ord + ?Sized>(&self, name: &Q) -> Option<&ComponentConfig>
+    where
+        Domain: Borrow<Q>,
+    {
+        match self.hosts.get(name)? {
+            Host::Accounts(_) => None,
+            Host::Component(component) => Some(component),
+        }
+    }
+
+    /// The components whose names are below that of a host, and of none between.
+    pub(crate) fn components_below<'a>(
+        &'a self,
+        host: &'a str,
+    ) -> impl Iterator<Item = &'a Domain> {
+        self.hosts
+            .iter()
+            .filter(move |(name, served)| match served {
+                Host::Accounts(_) => false,
+                Host::Component(_) => self.above(name.as_str()).is_some_and(|above| above == host),
+            })
+            .map(|(name, _)| name)
+    }
+
+    /// The host with accounts that a name is below of; the nearest.
+    fn above<'a>(&self, mut name: &'a str) -> Option<&'a str> {
+        while let Some((_, above)) = name.split_once('.') {
+            if self.accounts(above).is_some() {
+                return Some(above);
+            }
+            name = above;
+        }
+        None
+    }
+
+    /// Whether a name is served as before, and is something else: a component's that had accounts, or the other way round.
+    #[must_use]
+    pub(crate) fn has_become_other<Q: Ord + ?Sized>(&self, before: &Self, host: &Q) -> bool
+    where
+        Domain: Borrow<Q>,
+    {
+        match (before.hosts.get(host), self.hosts.get(host)) {
+            (Some(Host::Accounts(_)), Some(Host::Component(_)))
+            | (Some(Host::Component(_)), Some(Host::Accounts(_))) => true,
+            (Some(Host::Accounts(_)) | None, Some(Host::Accounts(_)))
+            | (Some(Host::Component(_)) | None, Some(Host::Component(_)))
+            | (_, None) => false,
+        }
+    }
+
+    /// Whether a name of ours has a certificate.
+    #[must_use]
+    pub fn tls_of<Q: Ord + ?Sized>(&self, host: &Q) -> TlsAvailable
+    where
+        Domain: Borrow<Q>,
+    {
+        match self.hosts.get(host) {
+            Some(Host::Accounts(host)) => host.tls,
+            Some(Host::Component(component)) => component.tls,
+            None => TlsAvailable::No,
+        }
     }
 }
 
@@ -84,11 +173,40 @@ impl fmt::Debug for Config {
     }
 }
 
-/// What a host is. Rooms and components take their places here: the compiler then names everything that must tell them apart.
+/// What a host is. Rooms take their place here: the compiler then names everything that must tell them apart.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "hosts are few, and most of them have accounts"
+)]
 pub enum Host {
     /// A realm of accounts.
     Accounts(HostConfig),
+    /// Another program's, which connects to serve it (XEP-0114).
+    Component(ComponentConfig),
+}
+
+/// A name that a component serves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ComponentConfig {
+    /// `component_secret`: by which it proves that it is the one. An empty one lets nobody in.
+    pub secret: Secret,
+    /// Whether there is a certificate for it, which other servers are shown. The component itself connects without TLS.
+    pub tls: TlsAvailable,
+}
+
+impl ComponentConfig {
+    /// What `from` says of one.
+    pub fn read(from: &mut impl Source) -> Option<Self> {
+        let secret = from.secret(&of_component(
+            "component_secret",
+            "By which the component proves who it is: what its own configuration has as secret or password.",
+        )
+        .shown_as("{ file = \"/etc/spondee/component_secret\" }"));
+        // Settled when the certificates have been looked for.
+        let tls = TlsAvailable::No;
+        secret.map(|secret| Self { secret, tls })
+    }
 }
 
 /// One host that has accounts.

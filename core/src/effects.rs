@@ -35,6 +35,8 @@ struct Out {
     bytes: Vec<u8>,
     /// How many of the bytes are sent. They are dropped when they are half of all, so that each byte moves once on average.
     sent: usize,
+    /// How much was sent before the bytes that are here.
+    before: u64,
     flush: Flush,
     /// Since more than half of a session's queue is owed.
     pressure: Option<Box<Pressure>>,
@@ -80,6 +82,12 @@ pub(crate) enum Then {
 impl Out {
     fn owed(&self) -> &[u8] {
         self.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    /// What was sent is not here any more.
+    const fn begin_anew(&mut self) {
+        self.before = self.before.saturating_add(self.sent as u64);
+        self.sent = 0;
     }
 
     /// Whether what is written needs no more attention than its length: nobody waits for it, and nobody is to acknowledge it.
@@ -237,6 +245,7 @@ impl Effects {
                 conn,
                 bytes,
                 sent: 0,
+                before: 0,
                 flush: Flush::Idle,
                 pressure: None,
                 unread: None,
@@ -344,6 +353,20 @@ impl Effects {
         }
     }
 
+    /// How much of all that was ever written to a connection was sent.
+    pub(crate) fn taken(&self, conn: ConnId) -> u64 {
+        match self.outs.get(conn.key().index()) {
+            Some(Some(out)) if out.conn == conn => out.before.saturating_add(out.sent as u64),
+            _ => 0,
+        }
+    }
+
+    /// How much was ever written to it.
+    pub(crate) fn end(&self, conn: ConnId) -> u64 {
+        let owed = self.outgoing(conn).len();
+        self.taken(conn).saturating_add(owed as u64)
+    }
+
     /// Retires a prefix. An empty buffer goes back to the shard's pool: an idle connection keeps none.
     pub(crate) fn sent(&mut self, conn: ConnId, count: usize) {
         let Some(Some(out)) = self.outs.get_mut(conn.key().index()) else {
@@ -370,11 +393,11 @@ impl Effects {
         if out.sent < out.bytes.len() {
             if out.sent >= out.bytes.len() / 2 {
                 out.bytes.drain(..out.sent);
-                out.sent = 0;
+                out.begin_anew();
             }
             return;
         }
-        out.sent = 0;
+        out.begin_anew();
         if out.drain == Drain::Watched {
             out.drain = Drain::Unwatched;
             self.drained.push(conn);

@@ -5,11 +5,13 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+mod component;
 mod federation;
 mod network;
 mod options;
 mod server;
 
+pub use component::*;
 pub use federation::{
     CONNECT_PATIENCE, LINKS_SHOWN, OPENING_PATIENCE, RACE_DELAY, RACE_RUNNERS, REACH_FEATURES_TOLD,
     REACH_RECORDS_TOLD, REACH_WORD_BYTES, REACHES, ROUND, ROUND_ADDRESSES, ROUND_CONNECTS,

@@ -38,6 +38,8 @@ pub enum Whose {
     /// In the section of a host, or above the sections for all hosts that say nothing. With what a second host could have, if that
     /// is worth an example.
     Host(Option<&'static str>),
+    /// In the section of a component alone.
+    Component,
 }
 
 /// What an example shows.
@@ -66,6 +68,17 @@ pub const fn of_host(name: &'static str, words: &'static str) -> Description {
     Description {
         name,
         whose: Whose::Host(None),
+        words,
+        shown: Shown::Default,
+    }
+}
+
+/// An option of a component.
+#[must_use]
+pub const fn of_component(name: &'static str, words: &'static str) -> Description {
+    Description {
+        name,
+        whose: Whose::Component,
         words,
         shown: Shown::Default,
     }

@@ -15,6 +15,9 @@
 //! | `not offered, because accounts that were imported have no keys for it: … host=H`, `all accounts have keys for all mechanisms: … host=H` | it was counted who could not sign in by what |
 //! | `link is up peer=P server=S host=H by=EXTERNAL\|dialback tls=VERSION\|none` | stanzas of host H go to server S |
 //! | `no link, by this server: … server=S host=H`, `by the other server: …` | why they do not, and who decided that |
+//! | `component connected peer=P component=C`, `component disconnected` | a component has shown that it serves the name C, or is gone |
+//! | `component replaced: … peer=P component=C` | it had a connection that was not known to be dead, or two programs serve one name |
+//! | `component refused: … peer=P component=C` | it does not know the secret, or nobody serves that name |
 //! | `account added account=A`, `account deleted`, `account disabled`, `account enabled`, `password set` | an administrator's command is done |
 //! | `password hashed account=A` | keys are kept of the password of this account, in place of itself or of keys of before |
 //! | `nobody can sign in for now, because the directory does not judge passwords: … host=H` | a directory that has the passwords of a host could not be asked, or did not say |
@@ -41,8 +44,8 @@ use std::net::IpAddr;
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::CENSUS_MAX;
 use spondee_core::port::{
-    AccountChange, CloseReason, ConnId, Decider, Note, PeerJudged, PeerProof, PeerStanding,
-    StreamError,
+    AccountChange, CloseReason, ComponentChange, ConnId, Decider, Note, PeerJudged, PeerProof,
+    PeerStanding, StreamError,
 };
 use spondee_core::sasl::{Failure, Hash, OfferEmpty, Tally};
 use tracing::Level;
@@ -65,12 +68,10 @@ pub fn log(note: &Note) {
         }
         Note::Bound { conn, jid } => {
             // Without the resource, which may be any words, also those of another line.
-            let account = jid.bare();
-            tracing::debug!(account, ?conn, "session began");
+            tracing::debug!(account = jid.bare(), ?conn, "session began");
         }
         Note::Resumed { conn, jid } => {
-            let account = jid.bare();
-            tracing::debug!(account, ?conn, "session resumed");
+            tracing::debug!(account = jid.bare(), ?conn, "session resumed");
         }
         Note::Closed {
             conn,
@@ -86,6 +87,7 @@ pub fn log(note: &Note) {
             tls,
         } => links::proven((ours, theirs), *peer, *by, *tls),
         Note::LinkFailed { ours, theirs, why } => links::failed((ours, theirs), why),
+        Note::Component { .. } => component(note),
         Note::Disconnected { account, sessions } => {
             tracing::info!(%account, sessions, "sessions ended");
         }
@@ -122,6 +124,47 @@ pub fn log(note: &Note) {
         }
         Note::Unkept { account, messages } => unkept(account, *messages),
         Note::Unreadable { account, why } => unreadable(account, why),
+    }
+}
+
+fn component(note: &Note) {
+    let Note::Component {
+        conn: _,
+        peer,
+        name: component,
+        change,
+    } = note
+    else {
+        return;
+    };
+    let (peer, change) = (*peer, *change);
+    let address = peer.to_canonical();
+    match change {
+        ComponentChange::Connected => {
+            tracing::info!(peer = %address, %component, "component connected");
+        }
+        ComponentChange::Gone => {
+            tracing::info!(peer = %address, %component, "component disconnected");
+        }
+        ComponentChange::Replaced => {
+            tracing::warn!(
+                peer = %address, %component,
+                "component replaced: another connection has shown its secret"
+            );
+        }
+        ComponentChange::WrongSecret if allows(Level::WARN, peer, Subject::Warning) => {
+            tracing::warn!(
+                peer = %address, %component,
+                "component refused: its secret is not that of `component_secret`"
+            );
+        }
+        ComponentChange::Unknown if allows(Level::WARN, peer, Subject::Warning) => {
+            tracing::warn!(
+                peer = %address, %component,
+                "component refused: the configuration has no section [component.\"{component}\"]"
+            );
+        }
+        ComponentChange::WrongSecret | ComponentChange::Unknown => {}
     }
 }
 

@@ -10,7 +10,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 
 use crate::limits::FORMER_ROUNDS;
 use crate::remedy::explain;
@@ -35,7 +35,7 @@ pub fn remember(directory: &Path, config: &mut Config) -> Result<(), String> {
         }
     };
     let mut known = parse(&before);
-    for (host, Host::Accounts(config)) in &mut config.hosts {
+    for (host, config) in config.realms_mut() {
         let counts = known.entry(host.as_str().to_owned()).or_default();
         counts.retain(|count| *count != config.rounds);
         counts.insert(0, config.rounds);
@@ -103,8 +103,9 @@ mod tests {
     fn former(directory: &Path, rounds: u32) -> Vec<u32> {
         let mut config = Settings::development(directory).config;
         let host = Domain::parse("localhost").unwrap();
-        let Host::Accounts(entry) = config.hosts.get_mut(&host).unwrap();
-        entry.rounds = rounds;
+        for entry in config.accounts_mut() {
+            entry.rounds = rounds;
+        }
         remember(directory, &mut config).unwrap();
         config.accounts(&host).unwrap().former_rounds.clone()
     }

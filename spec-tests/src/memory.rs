@@ -53,7 +53,7 @@ pub fn config() -> Config {
 #[must_use]
 pub fn archiving(change: impl Fn(&mut ArchiveOptions)) -> Config {
     let mut config = config();
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.archive = ArchiveOptions::default();
         change(&mut host.archive);
     }

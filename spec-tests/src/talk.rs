@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use sha1::{Digest as _, Sha1};
 use spondee_core::port::Opening;
 use spondee_core::sasl::{Hash, Mechanism, Plus};
 
@@ -41,6 +42,30 @@ impl Talk {
     ) -> Self {
         let peer = world.connect_from(address, shard, opening);
         Self::begin(world, peer, opening)
+    }
+
+    /// A component connects, says which name it wants to serve, and shows what it makes of the id and this secret.
+    ///
+    /// # Errors
+    /// Something else came than our header.
+    pub fn component(world: &mut World, name: &str, secret: &str) -> Result<Self, String> {
+        let peer = world.connect_component_to(0);
+        let mut talk = Self::begin(world, peer, Opening::Clear);
+        talk.send(
+            world,
+            &format!(
+                "<stream:stream xmlns='jabber:component:accept' xmlns:stream='{STREAMS}' to='{}'>",
+                escape(name)
+            ),
+        );
+        let id = match talk.poll(world)? {
+            Some(Item::Open(header)) => header.attribute("id").unwrap_or_default().to_owned(),
+            other => return Err(format!("expected a header, not {other:?}")),
+        };
+        let hash = Sha1::digest(format!("{id}{secret}"));
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        talk.send(world, &format!("<handshake>{hex}</handshake>"));
+        Ok(talk)
     }
 
     fn begin(world: &mut World, peer: Peer, opening: Opening) -> Self {

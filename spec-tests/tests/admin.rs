@@ -10,7 +10,7 @@ use spec_tests::element::{CLIENT, Element, SASL};
 use spec_tests::memory::{Drain, Fate, Mesh, StorePace, World};
 use spec_tests::sasl::{Binding, Scram};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::limits::PASSWORD_BYTES;
 use spondee_core::options::Expiry;
@@ -349,7 +349,7 @@ fn held(deleted: UnixTime, until: Option<UnixTime>) -> CommandResult {
 }
 
 fn expiring(config: &mut Config, expiry: Expiry) {
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.tombstone_expiry = expiry;
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use spec_tests::element::SASL;
 use spec_tests::memory::{Directory, Fate, StorePace, Workers, World};
 use spec_tests::talk::{Talk, plain_auth};
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::jid::{BareJid, Domain};
 use spondee_core::port::{
     AccountChange, Command, CommandError, CommandReply, CommandResult, ImportStep, Imported,
@@ -31,7 +31,7 @@ fn jid(account: &str) -> BareJid {
 }
 
 fn ask(config: &mut Config, provider: Provider) {
-    for (name, Host::Accounts(host)) in &mut config.hosts {
+    for (name, host) in config.realms_mut() {
         if name.as_str() == "localhost" {
             host.provider = provider;
         }

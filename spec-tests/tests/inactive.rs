@@ -156,7 +156,7 @@ fn who_becomes_active_is_told_the_last_of_each_at_once() -> Outcome {
 #[test]
 fn more_than_may_wait_is_told_in_bulk() -> Outcome {
     let mut world = world(1, |config| {
-        for spondee_core::config::Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.csi.max_held = 10;
         }
     });

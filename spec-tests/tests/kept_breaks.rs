@@ -6,7 +6,7 @@ use spec_tests::element::Element;
 use spec_tests::memory::{Bounds, Peer, Step, StorePace, World, archiving};
 use spec_tests::talk::Talk;
 use spondee_core::archive::Policy;
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::{ENDINGS_PER_TICK, StoreCredit};
 use spondee_core::port::{Command, CommandId};
@@ -114,7 +114,7 @@ fn what_was_to_be_kept_by_a_session_of_who_is_deleted_meanwhile_is_not() -> Resu
 #[test]
 fn nothing_is_written_of_an_account_behind_its_deletion() -> Result<(), String> {
     let mut config = keeping(Policy::Always);
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.archive.max_messages = 10;
     }
     let (mut world, mut romeo) = stage(config)?;

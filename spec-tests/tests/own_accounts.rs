@@ -6,7 +6,6 @@ mod stage;
 use spec_tests::element::Element;
 use spec_tests::memory::{Fate, StorePace, Workers, World};
 use spec_tests::talk::Talk;
-use spondee_core::config::Host;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::CARD_READS;
 use spondee_core::port::{Command, Opening};
@@ -209,7 +208,7 @@ fn who_hangs_up_while_its_account_goes_has_removed_it_all_the_same() -> Outcome 
 
 fn open_world(shards: u16) -> World {
     world(shards, |config| {
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.registration.by = WhoRegisters::Anybody;
         }
     })

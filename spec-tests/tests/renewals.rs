@@ -8,7 +8,7 @@ use spec_tests::element::SASL;
 use spec_tests::memory::{Fate, StorePace, Workers, World};
 use spec_tests::sasl::{Binding, Scram, decode};
 use spec_tests::talk::{Talk, plain_auth};
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::jid::BareJid;
 use spondee_core::port::{Command, CommandError, CommandReply, CommandResult, Opening};
 use spondee_core::sasl::{Form, Hash, Mechanism, Plus, Provider};
@@ -24,7 +24,7 @@ fn romeo() -> BareJid {
 }
 
 fn keeps(config: &mut Config, provider: Provider) {
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.provider = provider;
     }
 }
@@ -257,7 +257,7 @@ fn rounds_that_were_raised_are_so_by_the_next_sign_in_that_shows_the_password() 
         assert_eq!(rounds(&mut world)?, "16");
         reload(&mut world, |config| {
             keeps(config, provider);
-            for Host::Accounts(host) in config.hosts.values_mut() {
+            for host in config.accounts_mut() {
                 host.rounds = 20;
             }
         });
@@ -269,7 +269,7 @@ fn rounds_that_were_raised_are_so_by_the_next_sign_in_that_shows_the_password() 
         assert_eq!(form(&mut world), Form::Hashed);
         // They are never lowered.
         reload(&mut world, |config| {
-            for Host::Accounts(host) in config.hosts.values_mut() {
+            for host in config.accounts_mut() {
                 host.rounds = 17;
             }
         });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use spec_tests::element::{BIND, CLIENT, Element, Item, STREAMS};
 use spec_tests::memory::{Ended, Mesh, Peer, Step, StorePace, World, config};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
-use spondee_core::config::{Config, ConflictResolve, Host};
+use spondee_core::config::{Config, ConflictResolve};
 use spondee_core::jid::Domain;
 use spondee_core::limits::{FLOW_PATIENCE, Limits};
 use spondee_core::port::Opening;
@@ -48,7 +48,7 @@ fn a_resource_that_is_taken_is_resolved_as_configured() -> Outcome {
         ConflictResolve::Increment,
     ] {
         let mut world = world(3, |config| {
-            for Host::Accounts(host) in config.hosts.values_mut() {
+            for host in config.accounts_mut() {
                 host.conflict = conflict;
             }
         });
@@ -143,7 +143,7 @@ fn refuses_a_second_bind_of_the_same_stream_and_goes_on() -> Outcome {
 #[test]
 fn a_client_may_retry_to_bind_five_times() -> Outcome {
     let mut world = world(3, |config| {
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.conflict = ConflictResolve::KickNew;
         }
     });

@@ -5,7 +5,7 @@ mod stage;
 use spec_tests::element::{BIND, CLIENT, Element, Item, STANZA_ERRORS, STREAMS};
 use spec_tests::memory::World;
 use spec_tests::talk::{Talk, bind_request, plain_auth};
-use spondee_core::config::{ConflictResolve, Host};
+use spondee_core::config::ConflictResolve;
 use spondee_core::port::Opening;
 use stage::{Outcome, stream_error, world};
 
@@ -485,7 +485,7 @@ fn a_message_of_unknown_type_is_normal() -> Outcome {
 fn a_bind_is_refused_with_resource_constraint_or_conflict() -> Outcome {
     let mut world = world(3, |config| {
         config.limits.sessions_per_account = 2;
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.conflict = ConflictResolve::KickNew;
         }
     });

@@ -10,7 +10,7 @@ use spec_tests::element::{Element, SASL};
 use spec_tests::memory::World;
 use spec_tests::sasl::{Binding, Scram, Signed};
 use spec_tests::talk::{Talk, header, plain_auth};
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::envelope::placement::Placement;
 use spondee_core::jid::BareJid;
 use spondee_core::port::{Command, Note, Opening};
@@ -100,7 +100,7 @@ fn world_for(way: Way, shards: u16) -> World {
 
 /// So that there is every way.
 fn keep_passwords(config: &mut Config) {
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.provider = Provider::Plain;
         host.sasl.disable.clear();
     }
@@ -581,7 +581,7 @@ fn an_account_older_than_the_default_iteration_count_is_not_told_by_it() -> Outc
     let mut world = world(2, |_| {});
     let mut config = spec_tests::memory::config();
     config.shards = 2;
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.former_rounds = vec![host.rounds];
         host.rounds *= 2;
     }

@@ -15,10 +15,6 @@ const NOT_BY_CLIENTS_STREAM: &[(&str, &str)] = &[
     ),
     ("internal-server-error", "a fault of the server's own"),
     (
-        "invalid-from",
-        "what stands in `from` is overridden (RFC 6120 §8.1.2.1)",
-    ),
-    (
         "invalid-xml",
         "the server does not validate (RFC 6120 §11.4)",
     ),

@@ -290,9 +290,10 @@ impl Cx<'_> {
         self.spoken.said.push(said);
     }
 
-    /// Whether what is for this address goes on its way at all: not what is for a host itself, or where nobody may be talked to.
+    /// Whether what is for this address goes on its way at all: not what is for a host that has accounts itself, or where nobody may be talked to.
     pub(crate) fn is_routed(&self, to: &Jid) -> bool {
-        to.local().is_some() && self.config.routes_to(to.domain())
+        let is_host = to.local().is_none() && self.config.accounts(to.domain()).is_some();
+        !is_host && self.config.routes_to(to.domain())
     }
 
     /// Who is told if the changes of this call come to nothing.

@@ -4,6 +4,7 @@ use alloc::borrow::ToOwned;
 
 use super::Account;
 use crate::config::Config;
+use crate::jid::Jid;
 use crate::port::LastActivity;
 use crate::stanza::{IqType, Kind, Stanza};
 use crate::time::Now;
@@ -23,6 +24,7 @@ pub(crate) fn answer(now: Now, config: &Config, entity: Entity<'_>, iq: &Stanza)
     let asked = Asked {
         now,
         config,
+        domain: iq.to().map(Jid::domain),
         host: iq.to().and_then(|to| config.accounts(to.domain())),
         iq: kind,
         payload: &payload,

@@ -143,7 +143,30 @@ pub struct Listener {
     /// What comes first on the wire.
     pub opening: Opening,
     /// Who is expected.
-    pub protocol: Protocol,
+    pub expected: Expected,
+}
+
+/// Who connects at a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// Clients.
+    Clients,
+    /// Other servers.
+    Servers,
+    /// Components (XEP-0114). They know no TLS, so that stands in front of nothing they say.
+    Components,
+}
+
+impl Expected {
+    /// As what they speak where TLS comes first, if it can.
+    #[must_use]
+    pub const fn protocol(self) -> Option<Protocol> {
+        match self {
+            Self::Clients => Some(Protocol::XmppClient),
+            Self::Servers => Some(Protocol::XmppServer),
+            Self::Components => None,
+        }
+    }
 }
 
 impl Listener {
@@ -152,7 +175,7 @@ impl Listener {
     pub const fn of_clients(opening: Opening) -> Self {
         Self {
             opening,
-            protocol: Protocol::XmppClient,
+            expected: Expected::Clients,
         }
     }
 
@@ -161,7 +184,16 @@ impl Listener {
     pub const fn of_servers(opening: Opening) -> Self {
         Self {
             opening,
-            protocol: Protocol::XmppServer,
+            expected: Expected::Servers,
+        }
+    }
+
+    /// For components.
+    #[must_use]
+    pub const fn of_components() -> Self {
+        Self {
+            opening: Opening::Clear,
+            expected: Expected::Components,
         }
     }
 }

@@ -15,13 +15,13 @@ pub use command::{
     LastActivity, Line, Show, UserDetails, UserEntry,
 };
 pub use import::{ImportStep, Imported, ImportedProof};
-pub use input::{ClientCertificate, Closed, DeriveError, Input, Listener, TlsInfo};
+pub use input::{ClientCertificate, Closed, DeriveError, Expected, Input, Listener, TlsInfo};
 pub(crate) use links::last_error;
 pub use links::{
     Direction, Explained, LinkProof, LinkReply, LinkShown, LinkState, LinkTask, LinkTls,
     LinksClosed, QueueShown,
 };
-pub use note::{AccountChange, CloseReason, Note, PeerJudged};
+pub use note::{AccountChange, CloseReason, ComponentChange, Note, PeerJudged};
 
 pub use crate::federation::{
     Asked, Attempt, AttemptError, AttemptOutcome, Awaited, CertificateName, CertificateNames,

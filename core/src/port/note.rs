@@ -82,6 +82,17 @@ pub enum Note {
         /// Why.
         why: LinkFailure,
     },
+    /// A component has come, or has not, or has gone.
+    Component {
+        /// The connection.
+        conn: ConnId,
+        /// The peer's address.
+        peer: IpAddr,
+        /// The name that it serves, or wants to.
+        name: Domain,
+        /// Which of these.
+        change: ComponentChange,
+    },
     /// An administrator ended sessions.
     Disconnected {
         /// Of this account.
@@ -176,6 +187,21 @@ pub enum AccountChange {
     KeysMade,
     /// It has a new password.
     PasswordSet,
+}
+
+/// What has become of a component.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ComponentChange {
+    /// It serves its name.
+    Connected,
+    /// It does not any more: its stream or connection is over.
+    Gone,
+    /// Another connection has taken its place.
+    Replaced,
+    /// No component of this name is configured.
+    Unknown,
+    /// It does not know the secret.
+    WrongSecret,
 }
 
 /// What was decided of a server.

@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Shard;
-use crate::config::{Config, Host};
+use crate::config::Config;
 use crate::due::Due;
 use crate::envelope::{Body, Place};
 use crate::jid::{BareJid, Domain};
@@ -49,7 +49,7 @@ impl Shard {
 
     /// Hosts may have come, and what they keep of passwords may be another thing.
     pub(super) fn count_anew(&mut self, now: Now, before: &Config) {
-        for (host, Host::Accounts(options)) in &before.hosts {
+        for (host, options) in before.realms() {
             if options.provider == Provider::Plain {
                 // Until it is known better.
                 let tally = self.census.tallies.0.entry(host.clone()).or_default();
@@ -68,9 +68,9 @@ impl Shard {
             self.send(to, Body::Lacking(host, hashes));
         }
         let is_under_way = !self.census.left.is_empty();
-        self.census.left = self.config.hosts.keys().cloned().collect();
+        self.census.left = self.config.realms().map(|(host, _)| host.clone()).collect();
         let tallies = &mut self.census.tallies.0;
-        tallies.retain(|host, _| self.config.hosts.contains_key(host));
+        tallies.retain(|host, _| self.config.accounts(host).is_some());
         if !is_under_way {
             self.count_next(now);
         }

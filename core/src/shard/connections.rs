@@ -37,6 +37,7 @@ impl Connection {
             Role::Member(key) if self.stream.is_at_owner() => Some(*key),
             Role::Member(_)
             | Role::Server
+            | Role::Component(_)
             | Role::Stranger
             | Role::Leaving(_)
             | Role::Reaching(..)
@@ -73,6 +74,8 @@ pub(super) enum Role {
     Member(AccountKey),
     /// A server that has proven who it is.
     Server,
+    /// A component that serves this name.
+    Component(Domain),
     /// One of ours: this attempt of reaching a domain.
     Reaching(RoundKey, usize),
     /// One of ours: the link to a remote domain from this one.
@@ -117,6 +120,7 @@ impl Shard {
             Role::Stranger
             | Role::Member(_)
             | Role::Server
+            | Role::Component(_)
             | Role::Reaching(..)
             | Role::Link(..)
             | Role::Ending
@@ -146,9 +150,11 @@ impl Shard {
         } else if is_gone {
             self.fail(now, conn, Violation::HostGone);
         } else {
-            match self.connections.get(conn).map(|c| c.stream.registers()) {
-                Some(true) => self.register(now, conn, account),
-                Some(false) | None => self.look_up(now, conn, account),
+            let stream = self.connections.get(conn).map(|c| &c.stream);
+            match stream.map(|stream| (stream.arriving().cloned(), stream.registers())) {
+                Some((Some(name), _)) => self.component_arrived(now, conn, &name),
+                Some((None, true)) => self.register(now, conn, account),
+                Some((None, false)) | None => self.look_up(now, conn, account),
             }
         }
         self.settle(now);
@@ -356,6 +362,8 @@ impl Shard {
 
     pub(super) fn on_event(&mut self, now: Now, conn: ConnId, event: Event) {
         match event {
+            Event::Arrived(name) => self.component_arrived(now, conn, &name),
+            Event::Serves => self.component_serves(now, conn),
             // The next element waits if the owner is busy.
             Event::AtOwner => {}
             Event::Bind { resource, request } => {
@@ -448,6 +456,7 @@ impl Shard {
             self.act(conn, Action::Standing { conn, standing });
         }
         self.leave_server(conn);
+        self.leave_component(conn);
         if let Some(connection) = self.connections.get_mut(conn)
             && matches!(connection.role, Role::Leaving(_))
         {
@@ -461,13 +470,18 @@ impl Shard {
         }) = ending
         {
             let error = Box::new(violation.error());
-            let reason = match (violation.is_dismissal(), judged) {
-                (true, _) => CloseReason::Dismissed(error),
-                (false, Some(judged)) => {
+            let turned_away = violation.component_change().zip(account.as_ref());
+            let reason = match (violation.is_dismissal(), judged, turned_away) {
+                (true, _, _) => CloseReason::Dismissed(error),
+                (false, Some(judged), _) => {
                     self.note_judged(conn, *judged);
                     CloseReason::Judged(error)
                 }
-                (false, None) => CloseReason::Failed(error),
+                (false, None, Some((change, name))) => {
+                    self.note_component(conn, &name.to_domain(), change);
+                    CloseReason::Judged(error)
+                }
+                (false, None, None) => CloseReason::Failed(error),
             };
             self.ending(now, conn, account, reason);
         }
@@ -543,6 +557,7 @@ impl Shard {
         self.endings.forget(conn);
         self.part(now, conn);
         let account = self.named(conn);
+        self.leave_component(conn);
         self.end_session(now, conn, departure);
         let Some(connection) = self.connections.get_mut(conn) else {
             return;
@@ -550,7 +565,11 @@ impl Shard {
         match core::mem::replace(&mut connection.role, Role::Gone) {
             Role::Gone => return,
             Role::Reaching(..) | Role::Link(..) | Role::Ending => {}
-            Role::Stranger | Role::Leaving(_) | Role::Member(_) | Role::Server => {
+            Role::Stranger
+            | Role::Leaving(_)
+            | Role::Member(_)
+            | Role::Server
+            | Role::Component(_) => {
                 self.note_end(conn, account, reason);
             }
         }
@@ -672,6 +691,7 @@ impl Shard {
     pub(super) fn gone(&mut self, now: Now, conn: ConnId) {
         self.part(now, conn);
         let account = self.named(conn);
+        self.component_gone(conn);
         self.end_session(now, conn, Departure::Lost);
         let Some(connection) = self.connections.get(conn) else {
             return;
@@ -696,6 +716,7 @@ impl Shard {
             Role::Stranger
             | Role::Leaving(_)
             | Role::Server
+            | Role::Component(_)
             | Role::Reaching(..)
             | Role::Link(..)
             | Role::Ending

@@ -73,7 +73,11 @@ impl Shard {
         for (conn, connection) in self.connections.iter() {
             // The error that comes first is the one that a stream ends with.
             let ends = match connection.role {
-                Role::Stranger | Role::Leaving(_) | Role::Member(_) | Role::Server => true,
+                Role::Stranger
+                | Role::Leaving(_)
+                | Role::Member(_)
+                | Role::Server
+                | Role::Component(_) => true,
                 // A stream of ours ends with what it is for.
                 Role::Reaching(..) | Role::Link(..) | Role::Ending | Role::Gone => false,
             };

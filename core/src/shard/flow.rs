@@ -123,7 +123,7 @@ impl Shard {
         let owner = self.placement.owner(feeding.feeder.bare());
         if owner == self.place {
             self.slow(now, self.place, &feeding);
-        } else if self.config.hosts.contains_key(feeding.feeder.domain()) {
+        } else if self.config.accounts(feeding.feeder.domain()).is_some() {
             self.send(owner, Body::Slow(Box::new(feeding)));
         }
     }
@@ -133,7 +133,7 @@ impl Shard {
         let owner = self.placement.owner(feeding.feeder.bare());
         if owner == self.place {
             self.go(self.place, &feeding);
-        } else if self.config.hosts.contains_key(feeding.feeder.domain()) {
+        } else if self.config.accounts(feeding.feeder.domain()).is_some() {
             self.send(owner, Body::Go(Box::new(feeding)));
         }
     }

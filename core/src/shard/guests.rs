@@ -8,7 +8,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Shard;
-use crate::config::{Config, Host};
+use crate::config::Config;
 use crate::jid::{BareJid, Domain, Jid};
 use crate::port::Ticket;
 use crate::sasl::Provider;
@@ -25,8 +25,8 @@ pub(super) struct Guests {
 impl Guests {
     /// Of these hosts.
     pub(super) fn of(config: &Config) -> Self {
-        let hosts = config.hosts.iter();
-        let guests = hosts.filter(|(_, Host::Accounts(host))| host.provider == Provider::Anonymous);
+        let hosts = config.realms();
+        let guests = hosts.filter(|(_, host)| host.provider == Provider::Anonymous);
         Self {
             hosts: guests.map(|(host, _)| host.clone()).collect(),
             answers: VecDeque::new(),
@@ -41,7 +41,7 @@ impl Guests {
     /// Who has guests may have changed. Those of a host that is gone are guests until they are, too.
     pub(super) fn are_of(&mut self, config: &Config) {
         self.hosts
-            .retain(|host| !config.hosts.contains_key(host.as_str()));
+            .retain(|host| config.accounts(host.as_str()).is_none());
         self.hosts.extend(Self::of(config).hosts);
     }
 

@@ -282,6 +282,7 @@ impl Shard {
             | Role::Leaving(_)
             | Role::Member(_)
             | Role::Server
+            | Role::Component(_)
             | Role::Reaching(..)
             | Role::Ending
             | Role::Gone => None,

@@ -51,7 +51,11 @@ impl Departure {
             Violation::QueueFull => Self::Lost,
             Violation::Shutdown => Self::Stopped,
             Violation::AccountGone
+            | Violation::BeforeHandshake
             | Violation::BindRetries
+            | Violation::ComponentUnknown
+            | Violation::FromOfOthers
+            | Violation::Handshake
             | Violation::Bug
             | Violation::CertificateExpired
             | Violation::Conflict

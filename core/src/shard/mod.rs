@@ -5,6 +5,7 @@ mod archives;
 mod cards;
 mod census;
 mod commands;
+mod components;
 mod connections;
 mod credit;
 mod disconnect;
@@ -68,6 +69,7 @@ use crate::xep::Capabilities;
 use self::cards::Cards;
 use self::census::Census;
 use self::commands::Tasks;
+use self::components::Components;
 use self::credit::Credit;
 use self::endings::{Endings, is_gone};
 use self::flow::Slowed;
@@ -136,6 +138,7 @@ pub struct Shard {
     reaches: Arena<RoundKey, Reaching>,
     dialback: DialbackKeys,
     links: Links,
+    components: Components,
 }
 
 /// A fault of the shell: such an answer falls on the floor.
@@ -200,6 +203,7 @@ impl Shard {
             guests: Guests::of(&config),
             reaches: Arena::default(),
             dialback: config.dialback_keys(),
+            components: Components::default(),
             capabilities: Capabilities::of(&config),
             config,
             reloads: 0,
@@ -409,7 +413,7 @@ impl Shard {
                         .count(),
                 )
                 .min(1),
-            self.commands.len() + self.reaches.len() + self.links.len(),
+            self.commands.len() + self.reaches.len() + self.links.len() + self.components.len(),
             self.slowed.len(),
             self.credit.used(),
             self.sleepers.len(),
@@ -593,7 +597,10 @@ impl Shard {
         self.reloads = self.reloads.wrapping_add(1);
         self.count_anew(now, &before);
         let config = Arc::clone(&self.config);
-        self.end_all_of(Violation::HostGone, |host| is_gone(&config, host));
+        self.end_all_of(Violation::HostGone, |host| {
+            is_gone(&config, host)
+                || host.is_some_and(|host| config.has_become_other(&before, host))
+        });
         self.reload_links(now);
         self.judge_servers_again();
     }

@@ -197,7 +197,12 @@ impl Shard {
             Role::Reaching(key, attempt) => (key, attempt),
             // It was given up meanwhile.
             Role::Ending | Role::Gone => return,
-            Role::Stranger | Role::Leaving(_) | Role::Member(_) | Role::Server | Role::Link(..) => {
+            Role::Stranger
+            | Role::Leaving(_)
+            | Role::Member(_)
+            | Role::Server
+            | Role::Component(_)
+            | Role::Link(..) => {
                 return self
                     .fx
                     .bug("somebody else's connection is said to be one of ours");

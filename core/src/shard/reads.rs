@@ -117,6 +117,7 @@ impl Shard {
     /// A session has taken all that was written to it.
     pub(super) fn drained(&mut self, now: Now, conn: ConnId) {
         self.link_drained(now, conn);
+        self.component_drained(conn);
         let Some(key) = self.member(conn) else {
             return;
         };

@@ -11,7 +11,6 @@ use core::time::Duration;
 
 use super::Shard;
 use crate::archive::ARCHIVE;
-use crate::config::Host;
 use crate::due::Due;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{RETENTION_AGAIN, RETENTION_EVERY, RETENTION_FIRST, STORE_TRIM_ENTRIES};
@@ -99,7 +98,7 @@ impl Shard {
     /// What there is to do now, host by host.
     fn sweeps(&self, now: UnixTime) -> VecDeque<Sweep> {
         let mut sweeps = VecDeque::new();
-        for (host, Host::Accounts(config)) in &self.config.hosts {
+        for (host, config) in self.config.realms() {
             let mut add = |kept, before| {
                 sweeps.push_back(Sweep {
                     host: host.clone(),

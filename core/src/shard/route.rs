@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::Shard;
 use crate::account::{Manner, answer};
+use crate::config::Host;
 use crate::envelope::{Body, Delivery, Place, Receipt, Settled, To};
 use crate::jid::Jid;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
@@ -26,12 +27,14 @@ impl Shard {
         let Some(to) = delivery.stanza.to() else {
             return self.fx.bug("a stanza to nobody");
         };
-        if !self.config.hosts.contains_key(to.domain()) {
-            let owner = self.placement.owner(to.domain());
-            return match owner == self.place {
-                true => self.send_remote(now, delivery),
-                false => self.send_on(now, owner, delivery),
-            };
+        let of_domain = self.placement.owner(to.domain());
+        match self.config.hosts.get(to.domain()) {
+            Some(Host::Accounts(_)) => {}
+            Some(Host::Component(_)) if of_domain == self.place => {
+                return self.send_component(delivery);
+            }
+            None if of_domain == self.place => return self.send_remote(now, delivery),
+            Some(Host::Component(_)) | None => return self.send_on(now, of_domain, delivery),
         }
         if to.local().is_none() {
             self.serve(now, &delivery.stanza);
@@ -79,16 +82,22 @@ impl Shard {
     fn fan_out(&mut self, now: Now, stanza: &Arc<Stanza>, each: Vec<Jid>) {
         let mut elsewhere: BTreeMap<Place, Vec<Jid>> = BTreeMap::new();
         for to in each {
-            if !self.config.hosts.contains_key(to.domain()) {
-                let owner = self.placement.owner(to.domain());
-                match owner == self.place {
-                    true => self.send_remote(now, Delivery::each(Arc::clone(stanza), [to].into())),
-                    false => elsewhere.entry(owner).or_default().push(to),
+            let of_domain = self.placement.owner(to.domain());
+            match self.config.hosts.get(to.domain()) {
+                Some(Host::Accounts(_)) if to.local().is_none() => continue,
+                Some(Host::Accounts(_)) => {}
+                Some(Host::Component(_)) | None if of_domain != self.place => {
+                    elsewhere.entry(of_domain).or_default().push(to);
+                    continue;
                 }
-                continue;
-            }
-            if to.local().is_none() {
-                continue;
+                Some(Host::Component(_)) => {
+                    self.send_component(Delivery::each(Arc::clone(stanza), [to].into()));
+                    continue;
+                }
+                None => {
+                    self.send_remote(now, Delivery::each(Arc::clone(stanza), [to].into()));
+                    continue;
+                }
             }
             let owner = self.placement.owner(to.bare());
             match owner == self.place {

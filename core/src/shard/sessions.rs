@@ -161,6 +161,7 @@ impl Shard {
             Role::Stranger
             | Role::Leaving(_)
             | Role::Server
+            | Role::Component(_)
             | Role::Reaching(..)
             | Role::Link(..)
             | Role::Ending

@@ -2,6 +2,7 @@
 
 mod breaks;
 mod census;
+mod components;
 mod guests;
 mod links;
 mod managed;

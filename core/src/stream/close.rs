@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::component::write_component_header;
 use super::server::write_server_header;
 use super::{Cx, Event, Hearing, State, Stream, Violation, header};
 use crate::federation::Judged;
@@ -62,7 +63,11 @@ impl Stream {
             self.state = closing;
             return Event::Closing(None);
         }
-        if self.state.hearing() == Hearing::Header {
+        if let State::Component(component) = &self.state {
+            if component.owes_header() {
+                write_component_header(cx, from);
+            }
+        } else if self.state.hearing() == Hearing::Header {
             // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
             if matches!(self.state, State::Server(_)) {
                 write_server_header(cx, from, None, version);

@@ -56,6 +56,7 @@ impl Stream {
             State::Client(client) => client.deadline(cx.config),
             State::Server(server) => server.deadline(),
             State::Outgoing(outgoing) => outgoing.deadline(),
+            State::Component(component) => component.deadline(),
             State::Closing(_) | State::Closed => Deadline::Close,
         }
     }
@@ -94,7 +95,7 @@ impl Stream {
         let until = match &self.state {
             State::Server(server) => server.certified_until(),
             State::Outgoing(outgoing) => outgoing.certified_until(),
-            State::Client(_) | State::Closing(_) | State::Closed => None,
+            State::Client(_) | State::Component(_) | State::Closing(_) | State::Closed => None,
         };
         until.map_or(Duration::MAX, |until| {
             let left = until.0.saturating_sub(cx.now.wall.0);

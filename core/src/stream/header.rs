@@ -15,6 +15,9 @@ impl Stream {
             State::Client(Client::Header(awaited)) => awaited,
             State::Server(server) => return self.on_server_header(cx, *server, header),
             State::Outgoing(outgoing) => return self.on_peer_header(cx, outgoing, header),
+            State::Component(component) => {
+                return Some(self.on_component_header(cx, component, header));
+            }
             state @ (State::Client(_) | State::Closing(_) | State::Closed) => {
                 self.state = state;
                 return Some(self.fail(cx, Violation::StreamElement));
@@ -30,7 +33,7 @@ impl Stream {
                 self.state = State::Client(Client::Header(awaited));
                 // RFC 6120 §4.7.1: the response names one of our hosts; only without a known one is it empty (§4.9.1.3).
                 let host = header.to.as_deref().and_then(host_of);
-                let host = host.filter(|host| cx.config.hosts.contains_key(host));
+                let host = host.filter(|host| cx.config.accounts(host).is_some());
                 let from = host.as_ref().map_or("", Domain::as_str);
                 let version = Version::answering(header.version.as_deref());
                 return Some(self.fail_from(cx, from, version, violation));

@@ -5,6 +5,7 @@
 
 mod client;
 mod close;
+mod component;
 mod deadline;
 mod ground;
 mod header;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 
 use self::client::{Awaited, Client};
 use self::close::Closing;
+use self::component::Component;
 use self::outgoing::Outgoing;
 use self::server::Server;
 use crate::config::Config;
@@ -30,7 +32,7 @@ use crate::federation::VerifyAnswer;
 use crate::federation::{Claim, Judged, Weighed};
 use crate::jid::{BareJid, Domain, Resource};
 use crate::limits::S2S_UNPROVEN_BYTES;
-use crate::port::{AttemptError, Features, Listener, Protocol, Secured, TlsInfo, TlsSide};
+use crate::port::{AttemptError, Expected, Features, Listener, Secured, TlsInfo, TlsSide};
 use crate::rate::Bucket;
 use crate::sasl::{DeriveParams, Failure, SignIn};
 use crate::secret::Secret;
@@ -48,6 +50,10 @@ pub(crate) use violation::Violation;
 /// What a stream asks for or reports.
 #[derive(Debug)]
 pub(crate) enum Event {
+    /// A component wants to serve this name: bring it to the shard that owns it, then `welcome_component`.
+    Arrived(Domain),
+    /// It is the one: what is for its name is written to it.
+    Serves,
     /// From here on what the client sends is the business of the account's owner.
     AtOwner,
     /// Bind this resource, or one of the server's choosing; then `bound` or `bind_refused` with the request.
@@ -154,6 +160,8 @@ enum State {
     Server(Box<Server>),
     /// One of ours.
     Outgoing(Box<Outgoing>),
+    /// A component's.
+    Component(Component),
     /// Our closing tag is sent.
     Closing(Closing),
     /// Both tags are exchanged, or nothing more can be said.
@@ -181,6 +189,7 @@ impl State {
             Self::Client(client) => client.hearing(),
             Self::Server(server) => server.hearing(),
             Self::Outgoing(outgoing) => outgoing.hearing(),
+            Self::Component(component) => component.hearing(),
             Self::Closing(Closing::Listening) => Hearing::Elements,
             Self::Closing(Closing::Deaf) | Self::Closed => Hearing::Nothing,
         }
@@ -189,15 +198,16 @@ impl State {
 
 impl Stream {
     pub(crate) fn new(listener: Listener, now: Now, config: &Config) -> Self {
-        let (state, content) = match listener.protocol {
-            Protocol::XmppClient => {
+        let (state, content) = match listener.expected {
+            Expected::Clients => {
                 let client = Client::new(listener.opening);
                 (State::Client(client), Content::Client)
             }
-            Protocol::XmppServer => {
+            Expected::Servers => {
                 let server = Box::new(Server::new(listener.opening));
                 (State::Server(server), Content::Server)
             }
+            Expected::Components => (State::Component(Component::Header), Content::Component),
         };
         let mut stream = Self::of(state, content, now, config);
         if matches!(stream.state, State::Server(_)) {
@@ -240,8 +250,11 @@ impl Stream {
             State::Client(client) if client.is_signed_in() => return None,
             State::Server(server) if server.is_proven() => return None,
             State::Outgoing(outgoing) if outgoing.is_proven() => return None,
+            State::Component(component) if component.is_serving() => return None,
             State::Closing(_) | State::Closed => return None,
-            State::Client(_) | State::Outgoing(_) => limits.unauthenticated_stream_bytes,
+            State::Client(_) | State::Outgoing(_) | State::Component(_) => {
+                limits.unauthenticated_stream_bytes
+            }
             State::Server(_) => S2S_UNPROVEN_BYTES,
         };
         if self.state.hearing() == Hearing::Tls && !bytes.iter().all(is_white_space) {
@@ -326,7 +339,8 @@ impl Stream {
             }
             State::Server(server) => self.server_secured(cx, *server, tls),
             State::Outgoing(outgoing) => self.outgoing_secured(cx, outgoing, tls),
-            state @ (State::Client(_) | State::Closing(_) | State::Closed) => {
+            state
+            @ (State::Client(_) | State::Component(_) | State::Closing(_) | State::Closed) => {
                 self.state = state;
                 Some(self.bug(cx, "secured"))
             }
@@ -348,7 +362,11 @@ impl Stream {
         match self.state {
             State::Client(_) => {}
             // The rate is one of clients; and where we have ended, the closing tag is waited for.
-            State::Server(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => {
+            State::Server(_)
+            | State::Outgoing(_)
+            | State::Component(_)
+            | State::Closing(_)
+            | State::Closed => {
                 return Duration::ZERO;
             }
         }
@@ -371,7 +389,11 @@ impl Stream {
     const fn client(&self) -> Option<&Client> {
         match &self.state {
             State::Client(client) => Some(client),
-            State::Server(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => None,
+            State::Server(_)
+            | State::Outgoing(_)
+            | State::Component(_)
+            | State::Closing(_)
+            | State::Closed => None,
         }
     }
 
@@ -397,28 +419,34 @@ impl Stream {
     const fn server(&self) -> Option<&Server> {
         match &self.state {
             State::Server(server) => Some(server),
-            State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => None,
+            State::Client(_)
+            | State::Outgoing(_)
+            | State::Component(_)
+            | State::Closing(_)
+            | State::Closed => None,
         }
     }
 
-    /// Whether its server has proven a domain, and the stream is not over.
+    /// Whether its server has proven a domain, or it is that of a component that serves its name, and the stream is not over.
     pub(crate) fn is_proven(&self) -> bool {
-        self.server().is_some_and(Server::is_proven)
+        self.server().is_some_and(Server::is_proven) || self.is_serving()
     }
 
     /// The host it is to, as far as that is known and not void.
     pub(crate) fn host(&self) -> Option<&str> {
-        match self.server() {
-            Some(server) => server.host(),
-            None => self.client()?.host(),
+        match (self.server(), self.component()) {
+            (Some(server), _) => server.host(),
+            (None, Some(component)) => component.name().map(Domain::as_str),
+            (None, None) => self.client()?.host(),
         }
     }
 
-    /// The account it is of, or that a sign-in under way names; of a server's, the domain that its header names.
+    /// The account it is of, or that a sign-in under way names; of a server's or a component's, the domain that its header names.
     pub(crate) fn account(&self) -> Option<BareJid> {
-        match self.server() {
-            Some(server) => server.peer().map(BareJid::of_domain),
-            None => self.client()?.account(),
+        match (self.server(), self.component()) {
+            (Some(server), _) => server.peer().map(BareJid::of_domain),
+            (None, Some(component)) => component.wanted().map(BareJid::of_domain),
+            (None, None) => self.client()?.account(),
         }
     }
 
@@ -442,6 +470,7 @@ impl Stream {
             State::Client(client) => self.on_client_element(cx, client, element),
             State::Server(server) => self.on_server_element(cx, *server, element),
             State::Outgoing(outgoing) => self.on_peer_element(cx, outgoing, &element),
+            State::Component(component) => self.on_component_element(cx, component, element),
             State::Closing(closing) => {
                 self.state = State::Closing(closing);
                 // What is acknowledged behind our closing tag was there before it.

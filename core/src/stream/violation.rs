@@ -5,7 +5,7 @@ use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use crate::federation::Refusal;
-use crate::port::StreamError;
+use crate::port::{ComponentChange, StreamError};
 use crate::sm::TooHigh;
 use crate::xml::{Ns, Writer, XmlError};
 
@@ -14,12 +14,16 @@ use crate::xml::{Ns, Writer, XmlError};
 pub(crate) enum Violation {
     /// The account was deleted or disabled, or its last admission is void.
     AccountGone,
+    /// A component says something before it has shown that it knows the secret.
+    BeforeHandshake,
     /// More attempts to bind a resource than allowed (RFC 6120 §7.7.3).
     BindRetries,
     /// A program error of ours.
     Bug,
     /// A certificate that the stream rests on has expired (RFC 6120 §13.7.2.3).
     CertificateExpired,
+    /// No component of this name may connect.
+    ComponentUnknown,
     /// Another session took this one's resource (`conflict_resolve`).
     Conflict,
     /// A server says after a restart that it speaks for another domain, or to another.
@@ -32,6 +36,8 @@ pub(crate) enum Violation {
     Disconnected,
     /// A stranger's connection, whose place another one needs.
     Evicted,
+    /// A component sends in the name of another domain (XEP-0114).
+    FromOfOthers,
     /// A stanza is from a domain that this server has not proven (RFC 6120 §8.1.2.2).
     FromUnproven,
     /// `from` of a server's header is no domain.
@@ -40,6 +46,8 @@ pub(crate) enum Violation {
     NotAStream,
     /// The client has acknowledged more stanzas than it was sent (XEP-0198 §6).
     HandledTooHigh(TooHigh),
+    /// A component does not know the secret.
+    Handshake,
     /// The host is no longer served.
     HostGone,
     /// The host is not served here.
@@ -66,7 +74,7 @@ pub(crate) enum Violation {
     StanzaBeforeAuthentication,
     /// A stanza before the server has proven any domain (RFC 6120 §4.9.3.12).
     StanzaBeforeProof,
-    /// A stanza of a server without an address of whom it is from and to (RFC 6120 §8.1.1.2, §8.1.2.2).
+    /// A stanza of a server or a component without an address of whom it is from and to (RFC 6120 §8.1.1.2, §8.1.2.2).
     StanzaUnaddressed,
     /// The server stops.
     Shutdown,
@@ -102,6 +110,8 @@ impl Violation {
     pub(crate) const fn condition(self) -> &'static str {
         match self {
             Self::AccountGone
+            | Self::BeforeHandshake
+            | Self::Handshake
             | Self::StanzaBeforeAuthentication
             | Self::StanzaBeforeProof
             | Self::ToChanged
@@ -117,9 +127,9 @@ impl Violation {
             | Self::FromUnusable
             | Self::StanzaUnaddressed
             | Self::ToMissing => "improper-addressing",
-            Self::FromUnproven => "invalid-from",
+            Self::FromOfOthers | Self::FromUnproven => "invalid-from",
             Self::HostGone => "host-gone",
-            Self::HostUnknown | Self::ToUnproven => "host-unknown",
+            Self::ComponentUnknown | Self::HostUnknown | Self::ToUnproven => "host-unknown",
             Self::Peer(refusal) => match refusal.condition() {
                 Some(condition) => condition.name(),
                 None => "undefined-condition",
@@ -142,14 +152,18 @@ impl Violation {
     const fn text(self) -> Option<&'static str> {
         match self {
             Self::AccountGone => Some("The account was deleted or disabled"),
+            Self::BeforeHandshake => Some("The handshake comes first"),
             Self::BindRetries => Some("Too many attempts to bind a resource"),
             Self::CertificateExpired => Some("The certificate has expired, or one above it"),
+            Self::ComponentUnknown => Some("No component of this name is configured here"),
             Self::Conflict => Some("Replaced by new connection"),
             Self::Disconnected => Some("An administrator ended this session"),
             Self::DomainsChanged => Some("The domains of a stream cannot change"),
             Self::Evicted => Some("Too many connections"),
+            Self::FromOfOthers => Some("A component sends stanzas from its own domain alone"),
             Self::FromUnproven => Some("Your server has not proven this domain on this stream"),
             Self::FromUnusable => Some("This stream has no usable 'from' attribute"),
+            Self::Handshake => Some("The secret is wrong"),
             Self::HandledTooHigh(_) => Some("More stanzas were acknowledged than were sent"),
             Self::InboxFull => Some("Too much came for the account at a time"),
             Self::NothingOffered => Some("No stream features to proceed with"),
@@ -160,9 +174,7 @@ impl Violation {
             Self::SaslFailures => Some("Too many failed sign-ins"),
             Self::StanzaBeforeAuthentication => Some("Sign in and bind a resource first"),
             Self::StanzaBeforeProof => Some("Prove a domain first"),
-            Self::StanzaUnaddressed => {
-                Some("Stanzas between servers need usable 'from' and 'to' attributes")
-            }
+            Self::StanzaUnaddressed => Some("Stanzas need usable 'from' and 'to' attributes here"),
             Self::Store => Some("The account cannot be read or written at the moment"),
             Self::ToChanged => Some("The host cannot change after authentication"),
             Self::ToMissing => Some("This stream has no usable 'to' attribute"),
@@ -190,6 +202,17 @@ impl Violation {
         }
     }
 
+    /// What the log is told of a component that is turned away.
+    pub(crate) const fn component_change(self) -> Option<ComponentChange> {
+        if matches!(self, Self::ComponentUnknown) {
+            Some(ComponentChange::Unknown)
+        } else if matches!(self, Self::Handshake) {
+            Some(ComponentChange::WrongSecret)
+        } else {
+            None
+        }
+    }
+
     /// As the log is told of it.
     pub(crate) const fn error(self) -> StreamError {
         StreamError {
@@ -209,13 +232,17 @@ impl Violation {
             | Self::HostGone
             | Self::PasswordChanged
             | Self::Shutdown => true,
-            Self::BindRetries
+            Self::BeforeHandshake
+            | Self::BindRetries
             | Self::Bug
+            | Self::ComponentUnknown
             | Self::DomainsChanged
             | Self::Evicted
+            | Self::FromOfOthers
             | Self::FromUnproven
             | Self::FromUnusable
             | Self::HandledTooHigh(_)
+            | Self::Handshake
             | Self::NotAStream
             | Self::HostUnknown
             | Self::HandOffFull

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
 use super::disco::Info;
-use crate::config::{Config, Host};
+use crate::config::Config;
 use crate::jid::Domain;
 use crate::xml::{Ns, Writer};
 
@@ -29,8 +29,7 @@ pub(crate) struct Capabilities {
 impl Capabilities {
     /// Of the hosts served by this configuration.
     pub(crate) fn of(config: &Config) -> Self {
-        let hosts = config.hosts.iter();
-        let verifications = hosts.map(|(name, Host::Accounts(host))| {
+        let verifications = config.realms().map(|(name, host)| {
             let info = Info::of_host(config, Some(host));
             (name.clone(), verification(&info))
         });

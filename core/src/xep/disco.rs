@@ -1,13 +1,14 @@
 //! XEP-0030: Service Discovery, version 2.5.0.
 //!
 //! What the server says of its hosts and, to their owners and to contacts that see their presence (§8), of accounts. The features come
-//! from `INDEX`. There are no items yet, which is all that strangers learn of an account, and no nodes but that by which a host's
-//! capabilities are asked for (XEP-0115).
+//! from `INDEX`. Items of a host are the components below it; accounts have none, which is all that strangers learn of one. There are no
+//! nodes but that by which a host's capabilities are asked for (XEP-0115).
 
 use alloc::vec::Vec;
 
 use super::{Answer, Asked, ContactAddresses, Entity, INDEX, caps};
 use crate::config::{Config, HostConfig};
+use crate::jid::Domain;
 use crate::sasl::Provider;
 use crate::stanza::Condition;
 use crate::xml::{Ns, Writer};
@@ -106,8 +107,28 @@ pub(super) fn items(asked: &Asked<'_>) -> Answer {
     match asked.payload.attribute("node") {
         // XEP-0030 §7. That of capabilities is none for items (XEP-0115 §6.2).
         Some(_) => Answer::Refuse(Condition::ItemNotFound),
-        None => no_items(asked),
+        None => match asked.entity {
+            Entity::Host => components_of(asked),
+            Entity::Account(_) => no_items(asked),
+        },
     }
+}
+
+/// The components whose names are below that of the host, as in Prosody: so clients find gateways.
+fn components_of(asked: &Asked<'_>) -> Answer {
+    let host = asked.domain.into_iter();
+    let names = host.flat_map(|host| asked.config.components_below(host));
+    let names: Vec<&Domain> = names.collect();
+    if names.is_empty() {
+        return no_items(asked);
+    }
+    Answer::result(|w| {
+        w.open("query").attribute("xmlns", Ns::DiscoItems.uri());
+        for name in names {
+            w.open("item").attribute("jid", name.as_str()).close();
+        }
+        w.close();
+    })
 }
 
 /// XEP-0030 §4.1: "If there are no items [..] MUST return an empty query element"; §3.2: with the node that was asked for, which is

@@ -115,6 +115,14 @@ pub const INDEX: &[Xep] = &[
         bearer: Bearer::Host,
     },
     Xep {
+        number: 114,
+        name: "Jabber Component Protocol",
+        version: "1.6",
+        file: "core/src/stream/component/mod.rs",
+        features: &[],
+        bearer: Bearer::Host,
+    },
+    Xep {
         number: 115,
         name: "Entity Capabilities",
         version: "1.6.0",
@@ -371,7 +379,9 @@ pub(crate) struct Asked<'a> {
     pub(crate) now: Now,
     /// The server's configuration.
     pub(crate) config: &'a Config,
-    /// That of the host that is named, if one is.
+    /// The domain that is named, if one is.
+    pub(crate) domain: Option<&'a str>,
+    /// The configuration of the host of that name.
     pub(crate) host: Option<&'a HostConfig>,
     /// `Get` or `Set`. To answer a result or an error with a refusal writes nothing (`Stanza::refusal`).
     pub(crate) iq: IqType,

@@ -32,6 +32,7 @@ fn ask(entity: Entity<'_>, iq: IqType, payload: &str) -> Answer {
             wall: UnixTime(1_795_316_645_678),
         },
         config: &config,
+        domain: Some("localhost"),
         host: None,
         iq,
         payload: &stanza.payload().unwrap(),

@@ -6,7 +6,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use spondee_core::config::{Host, HostConfig, TlsAvailable};
+use spondee_core::config::{ComponentConfig, Host, HostConfig, TlsAvailable};
+use spondee_core::federation::Rules;
 use spondee_core::jid::Domain;
 use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
@@ -54,38 +55,41 @@ impl Certificates {
                 .tls
                 .reload(&settings.certificates, &names, &settings.tls),
         };
-        let Loaded { tls, hosts, unread } = loaded;
+        let Loaded {
+            mut tls,
+            mut hosts,
+            unread,
+        } = loaded;
+        let is_component = |name: &Domain| settings.config.component(name).is_some();
+        let (components, realms): (Vec<Domain>, Vec<Domain>) =
+            names.into_iter().partition(is_component);
+        tls.without_clients(components.into_iter().collect());
         let mut sentences = Sentences::default();
         let mut service = Service::NoneYet;
         for report in &hosts {
-            let host = &report.host;
-            let Some(Host::Accounts(config)) = settings.config.hosts.get_mut(host) else {
-                continue;
-            };
-            let before = running.and_then(|running| running.hosts.get(host));
-            let before = before.map(|Host::Accounts(before)| before);
-            for remark in remarks(report, config, before) {
-                sentences.say(host, remark);
+            match settings.config.hosts.get_mut(&report.host) {
+                Some(Host::Accounts(config)) => {
+                    let before = running.and_then(|running| running.hosts.get(&report.host));
+                    let before = before.and_then(|before| match before {
+                        Host::Accounts(before) => Some(before),
+                        Host::Component(_) => None,
+                    });
+                    service = sentences.of_accounts(report, config, before, &tls, service);
+                }
+                Some(Host::Component(component)) => {
+                    let rules = &settings.config.federation.rules;
+                    for remark in of_component(report, component, rules) {
+                        sentences.say(&report.host, remark);
+                    }
+                }
+                None => {}
             }
-            for remark in &report.authorities {
-                sentences.say(host, remark.clone());
-            }
-            let direct = match tls.serves(host, Opening::Tls) {
-                true => TlsAvailable::Yes,
-                false => TlsAvailable::No,
-            };
-            for remark in of_direct(report, direct) {
-                sentences.say(host, remark);
-            }
-            let open = direct == TlsAvailable::Yes
-                || config.tls == TlsAvailable::Yes
-                || config.sasl.encryption == Encryption::Optional;
-            service = match (&report.state, open) {
-                (_, true) => Service::Some,
-                (HostState::Unusable, false) if service == Service::NoneYet => Service::None,
-                (_, false) => service,
-            };
         }
+        // It may well have none, and is served all the same.
+        hosts.retain(|report| match report.state {
+            HostState::Missing { .. } => settings.config.component(&report.host).is_none(),
+            HostState::Found(_) | HostState::Kept(_) | HostState::Unusable => true,
+        });
         let mut sentences = sentences.write();
         let is_fault = |remark: &Remark| remark.severity == Severity::Fault;
         let is_told = sentences.iter().any(is_fault);
@@ -101,7 +105,7 @@ impl Certificates {
             .iter()
             .any(|listen| listen.listener.opening == Opening::Tls);
         let is_served = |host: &Domain| tls.serves(host, Opening::Tls);
-        if direct && !is_told && !names.is_empty() && !names.iter().any(is_served) {
+        if direct && !is_told && !realms.is_empty() && !realms.iter().any(is_served) {
             sentences.push(Remark {
                 severity: Severity::Warning,
                 text: "no host has a certificate: listeners for direct TLS refuse everybody"
@@ -280,6 +284,32 @@ fn remarks(
     remarks
 }
 
+/// Settles whether a component has TLS, which it needs for other servers alone.
+fn of_component(
+    report: &HostReport,
+    component: &mut ComponentConfig,
+    rules: &Rules,
+) -> Vec<Remark> {
+    let warning = |text| Remark {
+        severity: Severity::Warning,
+        text,
+    };
+    let remarks = report.remarks.iter();
+    let mut remarks: Vec<_> = remarks.map(|remark| warning(remark.text.clone())).collect();
+    component.tls = match &report.state {
+        HostState::Found(_) | HostState::Kept(_) => TlsAvailable::Yes,
+        HostState::Missing { .. } | HostState::Unusable => TlsAvailable::No,
+    };
+    if let HostState::Missing { why } = &report.state
+        && !rules.are_isolated()
+    {
+        remarks.push(warning(format!(
+            "there is no certificate for the component ({why}): other servers that want one do not talk to it; its clients here do"
+        )));
+    }
+    remarks
+}
+
 fn is_in_clear(config: &HostConfig) -> bool {
     config.tls == TlsAvailable::No && config.sasl.encryption == Encryption::Optional
 }
@@ -292,6 +322,39 @@ struct Sentences(Vec<(Vec<Domain>, Remark)>);
 const NAMED_HOSTS: usize = 5;
 
 impl Sentences {
+    /// What there is to say of a host that has accounts. Whether anybody can sign in, with what is so of those before.
+    fn of_accounts(
+        &mut self,
+        report: &HostReport,
+        config: &mut HostConfig,
+        before: Option<&HostConfig>,
+        tls: &TlsHosts,
+        service: Service,
+    ) -> Service {
+        let host = &report.host;
+        for remark in remarks(report, config, before) {
+            self.say(host, remark);
+        }
+        for remark in &report.authorities {
+            self.say(host, remark.clone());
+        }
+        let direct = match tls.serves(host, Opening::Tls) {
+            true => TlsAvailable::Yes,
+            false => TlsAvailable::No,
+        };
+        for remark in of_direct(report, direct) {
+            self.say(host, remark);
+        }
+        let open = direct == TlsAvailable::Yes
+            || config.tls == TlsAvailable::Yes
+            || config.sasl.encryption == Encryption::Optional;
+        match (&report.state, open) {
+            (_, true) => Service::Some,
+            (HostState::Unusable, false) if service == Service::NoneYet => Service::None,
+            (_, false) => service,
+        }
+    }
+
     fn say(&mut self, host: &Domain, remark: Remark) {
         let mut said = self.0.iter_mut();
         match said.find(|(_, other)| *other == remark) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spondee_core::config::{Config, Host, HostConfig};
+use spondee_core::config::{Config, HostConfig};
 use spondee_core::jid::Domain;
 use spondee_core::sasl::Provider;
 
@@ -176,7 +176,7 @@ impl Reload {
     /// A host goes on to have accounts, or guests: what is in memory of one would not be true of the other. Gives back those that were to change.
     fn keep_realms(&self, config: &mut Config) -> Vec<Domain> {
         let mut kept = Vec::new();
-        for (host, Host::Accounts(new)) in &mut config.hosts {
+        for (host, new) in config.realms_mut() {
             let Some(running) = self.running.config.accounts(host) else {
                 continue;
             };
@@ -204,9 +204,7 @@ impl Reload {
         }
         for host in self.running.config.hosts.keys() {
             if !settings.config.hosts.contains_key(host) {
-                tracing::warn!(
-                    "host {host} is not served any more: the configuration does not name it"
-                );
+                tracing::warn!("{host} is not served any more: the configuration does not name it");
             }
         }
     }

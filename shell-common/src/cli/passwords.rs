@@ -19,7 +19,13 @@ pub(super) fn perform(
 ) -> Result<(), Failure> {
     let PasswordsTask::Upgrade { host } = task;
     let one = host.is_some();
-    let all = || settings.config.hosts.keys().cloned().collect();
+    let all = || {
+        settings
+            .config
+            .realms()
+            .map(|(host, _)| host.clone())
+            .collect()
+    };
     let hosts = host.map_or_else(all, |host| vec![host]);
     let mut hashed = Vec::new();
     let mut others = Vec::new();

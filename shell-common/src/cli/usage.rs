@@ -256,9 +256,8 @@ fn host_missing(
     let settings = settings.ok()?;
     let hosts: Vec<&str> = settings
         .config
-        .hosts
-        .keys()
-        .map(|host| host.as_str())
+        .realms()
+        .map(|(host, _)| host.as_str())
         .collect();
     if hosts.contains(&name) {
         return Some(format!(

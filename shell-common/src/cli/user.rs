@@ -150,16 +150,22 @@ impl<'a> Office<'a> {
 
     /// All hosts of the configuration.
     pub(super) fn hosts(&self) -> Vec<Domain> {
-        self.settings.config.hosts.keys().cloned().collect()
+        let realms = self.settings.config.realms();
+        realms.map(|(host, _)| host.clone()).collect()
     }
 
     /// Whether the configuration has this host.
     pub(super) fn serves(&self, host: &str) -> Result<(), Failure> {
-        let hosts = &self.settings.config.hosts;
-        if hosts.contains_key(host) {
+        if self.settings.config.accounts(host).is_some() {
             return Ok(());
         }
-        let served: Vec<_> = hosts.keys().map(Domain::as_str).take(HOSTS_SHOWN).collect();
+        if self.settings.config.component(host).is_some() {
+            return Err(Failure::Refused(format!(
+                "{host} is served by a component, which has its own users: there are no accounts of it here"
+            )));
+        }
+        let hosts = self.hosts();
+        let served: Vec<_> = hosts.iter().map(Domain::as_str).take(HOSTS_SHOWN).collect();
         let more = match hosts.len().saturating_sub(HOSTS_SHOWN) {
             0 => String::new(),
             more => format!(" and {more} more"),

@@ -23,11 +23,19 @@ const HOSTS: &str = "# -- The hosts: one section for each domain that has accoun
                      [host.\"example.org\"]\n\n\
                      #[host.\"example.net\"]\n";
 
+const COMPONENTS: &str = "# -- Components: one section for each name that another program serves, such as a gateway to IRC (XEP-0114). It connects to\n\
+                          # one of `component_ports`. Its name belongs below that of a host, so that clients find it.\n\n\
+                          #[component.\"irc.example.org\"]\n";
+
 fn write(all: &[Asked]) -> String {
     let mut text = String::new();
     comment(&mut text, HEAD);
     let mut part = "";
     for asked in all {
+        match asked.option.whose {
+            Whose::Server | Whose::Host(_) => {}
+            Whose::Component => continue,
+        }
         if asked.part != part {
             part = asked.part;
             text.push('\n');
@@ -50,6 +58,16 @@ fn write(all: &[Asked]) -> String {
         if let Whose::Host(Some(value)) = asked.option.whose {
             let _ = writeln!(text, "#{} = {value}", asked.option.name);
         }
+    }
+    text.push('\n');
+    text.push_str(COMPONENTS);
+    for asked in all {
+        match asked.option.whose {
+            Whose::Component => {}
+            Whose::Server | Whose::Host(_) => continue,
+        }
+        comment(&mut text, asked.option.words);
+        let _ = writeln!(text, "#{}", asked.line);
     }
     text
 }

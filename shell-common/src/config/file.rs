@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use spondee_core::config::HostConfig;
+use spondee_core::config::{ComponentConfig, HostConfig};
+use spondee_core::options::Source as _;
 use toml::de::DeTable;
 
 use super::reader::{Asks, Reader};
@@ -10,7 +11,9 @@ use super::secret::Places;
 use super::sections::Hosts;
 use super::server::Server;
 use super::value::Faults;
-use super::{ConfigError, Settings, core_config, foreign, ldap, options, sections, ssl, syntax};
+use super::{
+    ConfigError, Settings, components, core_config, foreign, ldap, options, sections, ssl, syntax,
+};
 
 /// Reads the text of a file. Relative paths start where `places` says.
 ///
@@ -45,6 +48,9 @@ pub(super) fn read(source: &str, file: &Path, places: &Places) -> Result<Setting
     Err(faults.into_error(file, Some(rest)))
 }
 
+/// What the options of components stand below.
+pub(super) const COMPONENTS: &str = "Components";
+
 /// Asks for everything there is to say: of the server, and of all hosts.
 pub(super) fn ask(reader: &mut Reader<'_, '_, '_>) -> Server {
     let server = Server::read(reader);
@@ -53,6 +59,9 @@ pub(super) fn ask(reader: &mut Reader<'_, '_, '_>) -> Server {
     ssl::read(reader);
     HostConfig::read(reader);
     ldap::read(reader, None);
+    reader.on_behalf_of(Asks::Component(None));
+    reader.part(COMPONENTS);
+    ComponentConfig::read(reader);
     server
 }
 
@@ -65,10 +74,11 @@ fn settings(table: &DeTable<'_>, places: &Places, faults: &mut Faults<'_>) -> Se
     reader.doubt_missing(&["data_directory", "certificates"]);
     let mut warnings = reader.take_warnings();
     let Hosts {
-        hosts,
+        mut hosts,
         tls,
         directories,
     } = sections::hosts(table, &mut reader, &mut warnings);
+    components::read(table, &mut reader, &mut hosts, &mut warnings);
     if options::of_hosts().any(|option| !faults.trusts(option)) {
         // They might be of a default that nobody chose.
         warnings.clear();

@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use spondee_core::federation::FederationOptions;
 use spondee_core::options::{Item, Source as _, of_server};
-use spondee_core::port::{Listener, Opening, Protocol};
+use spondee_core::port::{Expected, Listener, Opening};
 
 use super::Listen;
 use super::reader::Reader;
+use super::sections::COMPONENT;
 
 /// The options of one kind of port.
 #[derive(Clone, Copy, Debug)]
@@ -54,14 +55,24 @@ const SERVERS_TLS: Ports = Ports {
     listener: Listener::of_servers(Opening::Tls),
 };
 
+/// `Choice:` on loopback unless told otherwise, as Prosody's: the protocol has no TLS.
+const COMPONENTS: Ports = Ports {
+    ports: "component_ports",
+    ports_words: "Ports where components connect (XEP-0114), such as gateways to other networks, once there is a section for one: see below.",
+    interfaces: "component_interfaces",
+    default: Some(5347),
+    listener: Listener::of_components(),
+};
+
 impl Ports {
     /// The options by which there is such a listener.
     pub(crate) const fn of(listener: Listener) -> Self {
-        match (listener.protocol, listener.opening) {
-            (Protocol::XmppClient, Opening::Clear) => CLEAR,
-            (Protocol::XmppClient, Opening::Tls) => TLS,
-            (Protocol::XmppServer, Opening::Clear) => SERVERS,
-            (Protocol::XmppServer, Opening::Tls) => SERVERS_TLS,
+        match (listener.expected, listener.opening) {
+            (Expected::Clients, Opening::Clear) => CLEAR,
+            (Expected::Clients, Opening::Tls) => TLS,
+            (Expected::Servers, Opening::Clear) => SERVERS,
+            (Expected::Servers, Opening::Tls) => SERVERS_TLS,
+            (Expected::Components, Opening::Clear | Opening::Tls) => COMPONENTS,
         }
     }
 }
@@ -114,6 +125,32 @@ impl Named {
         self.read(from, [SERVERS, SERVERS_TLS]);
     }
 
+    /// And where components do.
+    pub(super) fn components(&mut self, from: &mut Reader<'_, '_, '_>) {
+        let interfaces: Vec<Interface> = from.list(
+            &of_server(
+                COMPONENTS.interfaces,
+                "Addresses for them. A component speaks without TLS, so what it says and hears is for everybody to read who can listen on the way.",
+            ),
+            &["127.0.0.1", "::1"],
+        );
+        let addresses = addresses(from, COMPONENTS, &interfaces);
+        // Nobody may come in there before.
+        if !from.is_written(COMPONENT) {
+            return;
+        }
+        let public = addresses.iter().find(|at| !at.ip().is_loopback());
+        if let Some(public) = public {
+            from.warn(format!(
+                "components connect without TLS, and `{}` lets them do so at {}: whoever can listen on the way reads all of it. Let them connect \
+                 on loopback, or by a tunnel",
+                COMPONENTS.interfaces,
+                public.ip()
+            ));
+        }
+        self.each.push((COMPONENTS, addresses));
+    }
+
     fn read(&mut self, from: &mut Reader<'_, '_, '_>, [clear, tls]: [Ports; 2]) {
         let of_clear = from.list_if_any(
             &of_server(
@@ -125,16 +162,7 @@ impl Named {
         let of_tls = from.list_if_any(&of_server(tls.interfaces, "").shown_as("[\"*\", \"::\"]"));
         for (kind, interfaces) in [(clear, of_clear), (tls, of_tls)] {
             let interfaces = interfaces.as_ref().unwrap_or(&self.everywhere);
-            let ports = from.numbers(
-                &of_server(kind.ports, kind.ports_words),
-                kind.default,
-                1..=u16::MAX,
-            );
-            let addresses = ports.into_iter().flat_map(|port| {
-                let each = interfaces.iter();
-                each.map(move |Interface(address)| SocketAddr::new(*address, port))
-            });
-            let addresses = addresses.collect();
+            let addresses = addresses(from, kind, interfaces);
             self.each.push((kind, addresses));
         }
     }
@@ -147,7 +175,7 @@ impl Named {
     ) -> Vec<Listen> {
         if federation.rules.are_isolated() {
             self.each
-                .retain(|(kind, _)| kind.listener.protocol == Protocol::XmppClient);
+                .retain(|(kind, _)| kind.listener.expected != Expected::Servers);
         }
         let mut all: Vec<(Ports, SocketAddr)> = Vec::new();
         let mut twice: Vec<(u16, [Ports; 2])> = Vec::new();
@@ -175,7 +203,7 @@ impl Named {
             }
         }
         let is_of_clients =
-            |(kind, _): &(Ports, SocketAddr)| kind.listener.protocol == Protocol::XmppClient;
+            |(kind, _): &(Ports, SocketAddr)| kind.listener.expected == Expected::Clients;
         if trusts(from, &[CLEAR, TLS]) && !all.iter().any(is_of_clients) {
             let options = [
                 CLEAR.ports,
@@ -199,13 +227,32 @@ impl Named {
     }
 }
 
+/// Each interface with each port.
+fn addresses(
+    from: &mut Reader<'_, '_, '_>,
+    kind: Ports,
+    interfaces: &[Interface],
+) -> Vec<SocketAddr> {
+    let ports = from.numbers(
+        &of_server(kind.ports, kind.ports_words),
+        kind.default,
+        1..=u16::MAX,
+    );
+    let addresses = ports.into_iter().flat_map(|port| {
+        let each = interfaces.iter();
+        each.map(move |Interface(address)| SocketAddr::new(*address, port))
+    });
+    addresses.collect()
+}
+
 /// A port that would have two kinds of peers. Told at an option that the file has: the other one may be at its default.
 fn clash(from: &mut Reader<'_, '_, '_>, port: u16, [first, second]: [Ports; 2]) {
-    let what = |kind: &Ports| match (kind.listener.protocol, kind.listener.opening) {
-        (Protocol::XmppClient, Opening::Clear) => "a stream starts in clear",
-        (Protocol::XmppClient, Opening::Tls) => "TLS comes first",
-        (Protocol::XmppServer, Opening::Clear) => "other servers connect",
-        (Protocol::XmppServer, Opening::Tls) => "other servers connect by direct TLS",
+    let what = |kind: &Ports| match (kind.listener.expected, kind.listener.opening) {
+        (Expected::Clients, Opening::Clear) => "a stream starts in clear",
+        (Expected::Clients, Opening::Tls) => "TLS comes first",
+        (Expected::Servers, Opening::Clear) => "other servers connect",
+        (Expected::Servers, Opening::Tls) => "other servers connect by direct TLS",
+        (Expected::Components, Opening::Clear | Opening::Tls) => "components connect",
     };
     let has = |kind: &Ports| from.is_written(kind.ports);
     let (here, other) = match has(&second) {

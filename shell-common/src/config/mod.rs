@@ -1,5 +1,6 @@
 //! The configuration file: TOML in, the core's `Config` and the shell's settings out.
 
+mod components;
 mod example;
 mod file;
 mod foreign;

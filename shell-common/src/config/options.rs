@@ -46,8 +46,12 @@ impl Asked {
     const fn is_of_host(&self) -> bool {
         match self.option.whose {
             Whose::Host(_) => true,
-            Whose::Server => false,
+            Whose::Server | Whose::Component => false,
         }
+    }
+
+    fn is_of_component(&self) -> bool {
+        self.option.whose == Whose::Component
     }
 }
 
@@ -83,6 +87,14 @@ pub(super) fn of_hosts() -> impl Iterator<Item = &'static str> {
         .map(|asked| asked.option.name)
 }
 
+/// The options that can stand in the section of a component.
+fn of_components() -> impl Iterator<Item = &'static str> {
+    ASKED
+        .iter()
+        .filter(|asked| asked.is_of_component())
+        .map(|asked| asked.option.name)
+}
+
 /// Whether there is such an option.
 pub(super) fn is_known(name: &str) -> bool {
     asked(name).is_some()
@@ -105,11 +117,26 @@ pub(super) enum Section {
     Server,
     /// In the section of a host.
     Host,
+    /// In the section of a component.
+    Component,
 }
 
 /// What is wrong with this name in this section; `None` if nothing is.
 pub(super) fn fault_of(name: &str, section: Section) -> Option<String> {
     match (asked(name), section) {
+        (Some(asked), Section::Component) if asked.is_of_component() => return None,
+        (Some(_), Section::Component) => {
+            let own: Vec<String> = of_components().map(|name| format!("`{name}`")).collect();
+            return Some(format!(
+                "`{name}` is no option of a component, which has {} alone",
+                own.join(", ")
+            ));
+        }
+        (Some(asked), Section::Server | Section::Host) if asked.is_of_component() => {
+            return Some(format!(
+                "`{name}` is an option of one component; put it into its section, [component.\"irc.example.org\"]"
+            ));
+        }
         (Some(_), Section::Server) => return None,
         (Some(asked), Section::Host) if asked.is_of_host() => return None,
         (Some(_), Section::Host) => {
@@ -117,7 +144,7 @@ pub(super) fn fault_of(name: &str, section: Section) -> Option<String> {
                 "`{name}` is an option of the whole server; put it above the first [host] section"
             ));
         }
-        (None, Section::Server | Section::Host) => {}
+        (None, Section::Server | Section::Host | Section::Component) => {}
     }
     if let Some((_, advice)) = INSTEAD.iter().find(|(other, _)| *other == name) {
         return Some(format!("`{name}` is not an option here: {advice}"));
@@ -150,7 +177,11 @@ pub(super) fn is_prosodys(name: &str) -> bool {
 fn nearest(name: &str, section: Section) -> Option<&'static str> {
     ASKED
         .iter()
-        .filter(|asked| section == Section::Server || asked.is_of_host())
+        .filter(|asked| match section {
+            Section::Server => !asked.is_of_component(),
+            Section::Host => asked.is_of_host(),
+            Section::Component => asked.is_of_component(),
+        })
         .map(|asked| asked.option.name)
         .map(|known| (strsim::damerau_levenshtein(name, known), known))
         .filter(|(distance, known)| *distance <= known.len() / 3)
@@ -160,6 +191,12 @@ fn nearest(name: &str, section: Section) -> Option<&'static str> {
 
 /// Options of Prosody, and names that come to mind, for which there is something else, or no need.
 const INSTEAD: &[(&str, &str)] = &[
+    (
+        "Component",
+        "begin a section [component.\"irc.example.org\"] for each component",
+    ),
+    ("component_interface", "use `component_interfaces`"),
+    ("component_port", "use `component_ports`"),
     (
         "VirtualHost",
         "begin a section [host.\"example.org\"] for each host",
@@ -226,11 +263,9 @@ const INSTEAD: &[(&str, &str)] = &[
 
 /// Options of Prosody for features that are to come. Beside these, all with the prefixes below.
 const NOT_YET: &[&str] = &[
-    "Component",
     "admin_socket",
     "admins",
     "c2s_tcp_keepalives",
-    "component_ports",
     "cross_domain_bosh",
     "default_archive_policy",
     "disco_items",

@@ -39,6 +39,8 @@ pub(super) enum Asks<'a, 't> {
     Hosts,
     /// One host, by its section. What is wrong above the sections has been told.
     Host(&'a DeTable<'t>),
+    /// One component, by its section, in which alone its options stand; `None` for none, which asks for all of them.
+    Component(Option<&'a DeTable<'t>>),
 }
 
 /// Whether what is wrong with a value is to be told.
@@ -140,7 +142,7 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
         }
         let section = match self.asks {
             Asks::Host(section) => Some(section),
-            Asks::Server | Asks::Hosts => None,
+            Asks::Server | Asks::Hosts | Asks::Component(_) => None,
         };
         let own = options
             .iter()
@@ -287,12 +289,17 @@ impl<'a, 't, 'f> Reader<'a, 't, 'f> {
 
     /// Where an option may stand, the host's own section first.
     fn places(&self, option: &Description) -> [(Option<&'a Spanned<DeValue<'t>>>, Wrong); 2] {
+        if let (Whose::Component, Asks::Component(section)) = (option.whose, self.asks) {
+            let own = section.and_then(|section| section.get(option.name));
+            return [(own, Wrong::Untold), (None, Wrong::Untold)];
+        }
         let common = self.server.get(option.name);
         let (own, of_common) = match (option.whose, self.asks) {
             (Whose::Host(_), Asks::Host(section)) => (section.get(option.name), Wrong::Told),
-            (Whose::Host(_), Asks::Server | Asks::Hosts) | (Whose::Server, _) => {
-                (None, Wrong::Untold)
-            }
+            (Whose::Host(_), Asks::Server | Asks::Hosts | Asks::Component(_))
+            | (Whose::Server, _) => (None, Wrong::Untold),
+            // It stands nowhere else.
+            (Whose::Component, _) => return [(None, Wrong::Untold), (None, Wrong::Untold)],
         };
         [(own, Wrong::Untold), (common, of_common)]
     }
@@ -483,6 +490,7 @@ impl Source for Reader<'_, '_, '_> {
         }
         let written = |option: &&'static str| match self.asks {
             Asks::Host(section) => section.get(*option),
+            Asks::Component(section) => section.and_then(|section| section.get(*option)),
             Asks::Server | Asks::Hosts => self.server.get(*option),
         };
         // For a host of which no section says any of them, it has been told.
@@ -493,7 +501,7 @@ impl Source for Reader<'_, '_, '_> {
 
     fn warn(&mut self, sentence: String) {
         match self.asks {
-            Asks::Server | Asks::Host(_) => self.warnings.push(sentence),
+            Asks::Server | Asks::Host(_) | Asks::Component(_) => self.warnings.push(sentence),
             // Of each host by itself.
             Asks::Hosts => {}
         }

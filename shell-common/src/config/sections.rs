@@ -20,7 +20,13 @@ use crate::tls::{HostPolicy, Policies};
 /// The table of the hosts' sections.
 const HOSTS: &str = "host";
 
+/// The table of the components' sections.
+pub(super) const COMPONENT: &str = "component";
+
 /// What others call it.
+const OTHER_COMPONENTS: &[&str] = &["components", "service", "services", "ejabberd_service"];
+
+/// What others call that of hosts.
 const OTHER_HOSTS: &[&str] = &[
     "domain",
     "domains",
@@ -35,12 +41,12 @@ const OTHER_HOSTS: &[&str] = &[
 
 const EXAMPLE: &str = "[host.\"example.org\"]";
 
-type Key<'a> = Spanned<Cow<'a, str>>;
+pub(super) type Key<'a> = Spanned<Cow<'a, str>>;
 
 /// What has no place above the hosts' sections.
 pub(super) fn misplaced(table: &DeTable<'_>, faults: &mut Faults<'_>) {
     for (key, value) in table {
-        if key.get_ref() == HOSTS {
+        if [HOSTS, COMPONENT].contains(&key.get_ref().as_ref()) {
             continue;
         }
         let name = key.get_ref();
@@ -81,6 +87,19 @@ fn no_section(key: &Key<'_>, section: &DeTable<'_>) -> Vec<(Range<usize>, String
             })
             .collect();
     }
+    if lower == COMPONENT || OTHER_COMPONENTS.contains(&lower.as_str()) {
+        let mut names = leaves("", section);
+        if names.is_empty() {
+            names.push((key.span(), "irc.example.org".to_owned()));
+        }
+        let names = names.into_iter().map(|(span, component)| {
+            let fault = format!(
+                "there is no section [{name}]: the section of a component begins with [{COMPONENT}.\"{component}\"]"
+            );
+            (span, fault)
+        });
+        return names.collect();
+    }
     if let Some(fault) = fault_of(name, Section::Server).filter(|_| options::is_prosodys(name)) {
         return vec![(key.span(), fault)];
     }
@@ -104,7 +123,7 @@ fn no_section(key: &Key<'_>, section: &DeTable<'_>) -> Vec<(Range<usize>, String
 }
 
 /// The tables in a table that hold no tables, by the names that dots without quotes made of one name.
-fn leaves(name: &str, table: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
+pub(super) fn leaves(name: &str, table: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
     let mut found = Vec::new();
     let mut left = vec![(name.to_owned(), table)];
     while let Some((above, table)) = left.pop() {
@@ -131,7 +150,7 @@ fn leaves(name: &str, table: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
 }
 
 /// Whether this is a table that is no option.
-fn is_section((key, value): (&Key<'_>, &Spanned<DeValue<'_>>)) -> bool {
+pub(super) fn is_section((key, value): (&Key<'_>, &Spanned<DeValue<'_>>)) -> bool {
     value.get_ref().is_table() && !options::is_known(key.get_ref())
 }
 
@@ -258,7 +277,7 @@ fn host<'a, 't>(
 }
 
 /// What was probably meant.
-fn why(name: &str) -> String {
+pub(super) fn why(name: &str) -> String {
     let rest = |at: usize| name.get(at..).unwrap_or_default();
     if let Some(at) = name.find("://") {
         let host = rest(at + "://".len()).trim_end_matches('/');

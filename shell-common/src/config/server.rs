@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use spondee_core::federation::FederationOptions;
 use spondee_core::limits::Limits;
 use spondee_core::options::{Expiry, Source as _, of_server};
-use spondee_core::port::Protocol;
+use spondee_core::port::Expected;
 
 use super::reader::Reader;
 use super::{Connections, Listen, LogLevel, default_threads, listen};
@@ -121,6 +121,8 @@ impl Peers {
         let mut listen = listen::clients(from);
         let connections = Connections::read(from);
         let limits = Limits::read(from);
+        from.part("Where components connect");
+        listen.components(from);
         from.part("Other servers");
         let mut federation = FederationOptions::read(from);
         let authorities = from.file(
@@ -147,7 +149,7 @@ impl Peers {
 /// The addresses at which we listen for servers, as far as they are of one interface.
 fn own(listen: &[Listen]) -> Vec<SocketAddr> {
     let is_own = |listen: &&Listen| {
-        listen.listener.protocol == Protocol::XmppServer && !listen.address.ip().is_unspecified()
+        listen.listener.expected == Expected::Servers && !listen.address.ip().is_unspecified()
     };
     let own = listen.iter().filter(is_own);
     own.map(|listen| listen.address).collect()

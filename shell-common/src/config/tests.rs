@@ -1,3 +1,4 @@
+mod components;
 mod federation;
 mod ldap;
 mod mistakes;
@@ -82,7 +83,7 @@ fn the_example_names_every_option_and_its_other_values_are_valid() {
         .collect();
     // The only values that are not values but places, where there is nothing.
     let mut text = uncommented.clone();
-    for secret in ["ldap_password", "dialback_secret"] {
+    for secret in ["ldap_password", "dialback_secret", "component_secret"] {
         let place = format!("{{ file = \"/etc/spondee/{secret}\" }}");
         assert!(text.contains(&place));
         text = text.replace(&place, "\"secret\"");
@@ -211,9 +212,8 @@ fn reads_how_fast_clients_may_send_and_who_may_send_faster() {
     assert_eq!(settings.config.limits.c2s_rate, rate(3));
     let jids: Vec<_> = settings
         .config
-        .hosts
-        .values()
-        .map(|Host::Accounts(host)| &host.unlimited_jids)
+        .realms()
+        .map(|(_, host)| &host.unlimited_jids)
         .collect();
     assert_eq!(jids[0][0].as_str(), "bot@localhost");
     assert_eq!(jids[1][0].as_str(), "fast@x.example");

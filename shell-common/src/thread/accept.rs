@@ -85,9 +85,11 @@ impl<S: Sockets> Thread<S> {
                 let id = self.core.shard.accept(self.core.now, listener, peer);
                 self.core.actions = Actions::Due;
                 self.core.counters.accepted.add(1);
-                let link = match listener.opening {
-                    Opening::Clear => Link::accepted(),
-                    Opening::Tls => Link::accepted_tls(self.pump(None, listener)),
+                let link = match (listener.opening, listener.expected.protocol()) {
+                    (Opening::Tls, Some(protocol)) => {
+                        Link::accepted_tls(self.pump(None, Opening::Tls, protocol))
+                    }
+                    (Opening::Clear, _) | (Opening::Tls, None) => Link::accepted(),
                 };
                 permit.enter(self.core.now.mono, &self.mailbox, id);
                 self.admit(Conn::new(id, socket, link, permit));
@@ -107,11 +109,16 @@ impl<S: Sockets> Thread<S> {
         }
     }
 
-    pub(super) fn pump(&self, fallback: Option<Domain>, listener: Listener) -> Pump {
+    pub(super) fn pump(
+        &self,
+        fallback: Option<Domain>,
+        opening: Opening,
+        protocol: Protocol,
+    ) -> Pump {
         let tls = Arc::clone(&self.shared.tls);
-        match listener.protocol {
-            Protocol::XmppClient => Pump::new(tls, fallback, listener.opening),
-            Protocol::XmppServer => self.shared.outgoing.asked(tls, fallback, listener.opening),
+        match protocol {
+            Protocol::XmppClient => Pump::new(tls, fallback, opening),
+            Protocol::XmppServer => self.shared.outgoing.asked(tls, fallback, opening),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use spondee_core::port::{
-    Action, Closed, ConnId, ConnectError, Input, Listener, LookupError, Opening, Resolved, TlsSide,
+    Action, Closed, ConnId, ConnectError, Input, LookupError, Opening, Resolved, TlsSide,
 };
 use spondee_core::sasl::Judgement;
 
@@ -132,11 +132,7 @@ impl<S: Sockets> Thread<S> {
     fn secure(&mut self, conn: ConnId, side: TlsSide, behind: Vec<u8>) {
         let (pump, first) = match side {
             TlsSide::Server(server) => {
-                let listener = Listener {
-                    opening: Opening::Clear,
-                    protocol: server.protocol,
-                };
-                let pump = self.pump(Some(server.host), listener);
+                let pump = self.pump(Some(server.host), Opening::Clear, server.protocol);
                 (Ok(pump), First::Peer)
             }
             TlsSide::Client(client) => {

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CipherSuite, NamedGroup, ServerConfig, SignatureScheme, SupportedCipherSuite};
 use spondee_core::jid::Domain;
-use spondee_core::port::{Listener, Opening, Protocol};
+use spondee_core::port::{Opening, Protocol};
 
 use super::CertError;
 use super::binding::{ExporterSecret, tls_server_end_point};
@@ -31,6 +31,26 @@ pub struct TlsHosts {
     pub(super) hosts: BTreeMap<Domain, Served>,
     /// What is there for direct TLS alone; hosts that are not in it are served there as everywhere.
     pub(super) direct: BTreeMap<Domain, Served>,
+    /// Names among them that no client means: those of components.
+    clientless: BTreeSet<Domain>,
+}
+
+/// Where a handshake begins, and with whom.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Begun {
+    pub(super) opening: Opening,
+    pub(super) protocol: Protocol,
+}
+
+impl Begun {
+    /// With a client.
+    #[cfg(test)]
+    pub(super) const fn by_client(opening: Opening) -> Self {
+        Self {
+            opening,
+            protocol: Protocol::XmppClient,
+        }
+    }
 }
 
 /// What the clients of a host are served with.
@@ -81,7 +101,7 @@ struct Offers {
 
 /// What a client offers, as far as a certificate is chosen by it.
 pub(super) struct Offered<'a> {
-    pub(super) listener: Listener,
+    pub(super) begun: Begun,
     pub(super) suites: &'a [CipherSuite],
     pub(super) schemes: &'a [SignatureScheme],
 }
@@ -230,6 +250,11 @@ impl TlsHosts {
         self.hosts.contains_key(host)
     }
 
+    /// No client means these, and who names no host does not, either.
+    pub(crate) fn without_clients(&mut self, names: BTreeSet<Domain>) {
+        self.clientless = names;
+    }
+
     /// How many hosts ask clients for a certificate.
     #[cfg(test)]
     pub(crate) fn asking(&self) -> usize {
@@ -277,7 +302,8 @@ impl TlsHosts {
         };
         let others = direct.into_iter().flatten();
         let others = others.filter(|host| !self.hosts.contains_key(*host));
-        let mut all = self.hosts.keys().chain(others);
+        let all = self.hosts.keys().chain(others);
+        let mut all = all.filter(|host| !self.clientless.contains(*host));
         match (all.next(), all.next()) {
             (Some(only), None) => self.of(only, opening),
             (Some(_), Some(_)) | (None, _) => None,
@@ -295,8 +321,8 @@ impl TlsHosts {
         fallback: Option<&Domain>,
         offered: &Offered<'_>,
     ) -> Option<&HostTls> {
-        let opening = match offered.listener.protocol {
-            Protocol::XmppClient => offered.listener.opening,
+        let opening = match offered.begun.protocol {
+            Protocol::XmppClient => offered.begun.opening,
             // What is named for clients of direct TLS is for those.
             Protocol::XmppServer => Opening::Clear,
         };
@@ -344,18 +370,18 @@ impl HostTls {
 
     /// Whether such a client could agree with the key of this certificate.
     fn serves(&self, offered: &Offered<'_>) -> bool {
-        let preference = self.preference(offered.listener);
+        let preference = self.preference(offered.begun);
         self.certified.key.choose_scheme(offered.schemes).is_some()
             && preference.has_suite_for(offered.suites)
     }
 
     /// What it offers on such a port.
-    pub(super) const fn preference(&self, listener: Listener) -> &Preference {
-        let offers = match listener.protocol {
+    pub(super) const fn preference(&self, begun: Begun) -> &Preference {
+        let offers = match begun.protocol {
             Protocol::XmppClient => &self.clients,
             Protocol::XmppServer => &self.servers,
         };
-        match listener.opening {
+        match begun.opening {
             Opening::Clear => &offers.starttls,
             Opening::Tls => &offers.direct,
         }

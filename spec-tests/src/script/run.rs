@@ -7,6 +7,7 @@
 //! `prove MECHANISM USER HASH` is SCRAM up to the proof, by a client that wants this hash of what was offered (XEP-0474), or hears
 //! `instead:ANOTHER`, or none, `without`.
 //! `digest USER PASSWORD` is DIGEST-MD5 up to the client's response; the server then proves itself by `{PEER.proof}`.
+//! `component NAME SECRET` is a component (XEP-0114) up to its handshake.
 //! `guest HOST` is a session of a guest, and `{PEER.jid}` and `{PEER.bare}` are its addresses from then on.
 //! Orders of the administrator: `shut-down`, `start` (the server again, from what is on disk; all connections are gone, however it
 //! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`, `drop-host HOST`, `store
@@ -25,7 +26,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use spondee_core::archive::Policy;
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::jid::{BareJid, Domain, Resource};
 use spondee_core::port::{ClientCertificate, Command, Opening, TlsVersion};
 use spondee_core::sasl::{Mechanism, Provider};
@@ -60,7 +61,7 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
     let mut config = config();
     config.shards = shards;
     if case.is_about_archives() {
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.archive.policy = Policy::Always;
         }
     }
@@ -83,7 +84,7 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
     for user in ["juliet", "romeo"].into_iter().chain(more) {
         world.add_user(&account(user), "secret");
     }
-    for (name, Host::Accounts(host)) in &config.hosts {
+    for (name, host) in config.realms() {
         if host.provider == Provider::Ldap {
             world.know(&format!("juliet@{name}"), "secret");
         }
@@ -201,6 +202,10 @@ impl Stage {
         match words {
             ["connect", "tls"] => {
                 let talk = Talk::connect(&mut self.world, Opening::Tls);
+                self.connected(name, talk);
+            }
+            ["component", served, secret] => {
+                let talk = Talk::component(&mut self.world, served, secret)?;
                 self.connected(name, talk);
             }
             ["session", user, resource] => {

@@ -7,7 +7,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use spondee_core::archive::Policy;
-use spondee_core::config::{Config, ConflictResolve, Host, HostConfig, TlsAvailable};
+use spondee_core::config::{
+    ComponentConfig, Config, ConflictResolve, Host, HostConfig, TlsAvailable,
+};
 use spondee_core::jid::Domain;
 use spondee_core::limits::Limits;
 use spondee_core::options::{Description, Expiry, Item, Number, Source};
@@ -31,7 +33,7 @@ pub(super) fn options(config: &mut Config, settings: &[Vec<String>]) -> Result<(
         return Ok(());
     }
     let shards = config.shards;
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         let rounds = host.rounds;
         let archive = host.archive.clone();
         *host = HostConfig {
@@ -185,12 +187,20 @@ pub(super) fn set(config: &mut Config, setting: &[String]) -> Result<(), String>
         ["limit", "sessions_per_account", count] => {
             config.limits.sessions_per_account = number(count)? as usize;
         }
+        ["component", name, secret] => {
+            let name = Domain::parse(name).map_err(|e| format!("{e:?}"))?;
+            let component = ComponentConfig {
+                secret: Secret::new((*secret).into()),
+                tls: TlsAvailable::No,
+            };
+            config.hosts.insert(name, Host::Component(component));
+        }
         ["registration", "throttle", count] => {
             config.limits.registrations_per_address = number(count)?;
         }
         ["registration", "total", count] => config.limits.registrations = number(count)?,
         _ => {
-            for Host::Accounts(host) in config.hosts.values_mut() {
+            for host in config.accounts_mut() {
                 set_host(host, &words)?;
             }
         }
@@ -285,8 +295,8 @@ mod tests {
         let base = config();
         let made = with("option roster_max_contacts 3\noption max_sessions_per_account 2").unwrap();
         assert_eq!(made.limits.sessions_per_account, 2);
-        let hosts = made.hosts.values().zip(base.hosts.values());
-        for (Host::Accounts(made), Host::Accounts(base)) in hosts {
+        let hosts = made.realms().zip(base.realms());
+        for ((_, made), (_, base)) in hosts {
             assert_eq!(made.roster.max_contacts, 3);
             assert_eq!((made.rounds, &made.archive), (base.rounds, &base.archive));
         }

@@ -38,7 +38,7 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::limits::{ACCOUNTS_IDLE_MAX, ENDINGS_PER_TICK, StoreCredit};
 use spondee_core::port::{CloseReason, CommandError, Note};
 use spondee_core::rate::Rate;
@@ -293,7 +293,7 @@ impl Simulation {
         }
         guesses::limit(&mut random, &mut config.limits);
         let max_contacts = random.pick(&[1000, 1000, 3]);
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.rounds = 1; // nothing here is secret, and time is spent better
             host.roster.max_contacts = max_contacts;
         }
@@ -423,6 +423,7 @@ impl Simulation {
                 | Note::AddressHeldUp { .. }
                 | Note::Bound { .. }
                 | Note::Closed { .. }
+                | Note::Component { .. }
                 | Note::Disconnected { .. }
                 | Note::LinkFailed { .. }
                 | Note::LinkProven { .. }

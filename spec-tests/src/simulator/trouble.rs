@@ -185,7 +185,7 @@ impl Simulation {
         ]);
         let served = self.random.pick(&[Served::Yes, Served::Yes, Served::No]);
         let second = Domain::parse("other.test").expect("a domain");
-        let one = self.config.hosts.values().next();
+        let one = self.config.accounts_mut().next();
         let HostConfig {
             rounds,
             roster,
@@ -193,9 +193,7 @@ impl Simulation {
             sm,
             csi,
             ..
-        } = one
-            .map(|Host::Accounts(host)| host.clone())
-            .unwrap_or_default();
+        } = one.cloned().unwrap_or_default();
         let host = Host::Accounts(HostConfig {
             conflict,
             rounds,
@@ -211,7 +209,7 @@ impl Simulation {
                 self.config.hosts.insert(second, host);
             }
         }
-        for Host::Accounts(host) in self.config.hosts.values_mut() {
+        for host in self.config.accounts_mut() {
             host.conflict = conflict;
         }
         self.note(format_args!(

@@ -1,7 +1,7 @@
 //! The list itself: asked for, changed, and told to the devices that asked for it.
 
 use spec_tests::talk::Talk;
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 
 use super::stage::{Outcome, world};
 use super::{JULIET, NOTHING, ROMEO, arrive, ask, get, heard, hush, set};
@@ -100,8 +100,7 @@ fn a_request_that_is_none_is_refused() -> Outcome {
 #[test]
 fn who_blocks_as_many_as_may_be_is_refused_one_more() -> Outcome {
     let few = |config: &mut Config| {
-        for host in config.hosts.values_mut() {
-            let Host::Accounts(host) = host;
+        for host in config.accounts_mut() {
             host.blocking.max_items = 2;
         }
     };

@@ -9,7 +9,6 @@ use spec_tests::element::{CLIENT, Element};
 use spec_tests::memory::{Ended, World, config};
 use spec_tests::server::{Server, Setup};
 use spec_tests::talk::Talk;
-use spondee_core::config::Host;
 use spondee_core::jid::BareJid;
 use spondee_core::limits::{FLOW_PATIENCE, Limits};
 use spondee_core::rate::Rate;
@@ -612,7 +611,7 @@ fn an_unlimited_account_and_who_is_no_longer_limited_do_not_wait() -> Outcome {
     let bot = BareJid::parse("nurse@localhost").map_err(|_| "no address")?;
     let mut world = world(|config| {
         config.limits.c2s_rate = Some(RATE);
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.unlimited_jids = vec![bot.clone()];
         }
     });

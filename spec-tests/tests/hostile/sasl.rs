@@ -4,7 +4,6 @@ use spec_tests::element::SASL;
 use spec_tests::memory::tls_of;
 use spec_tests::sasl::{Binding, Scram, Signed, decode, encode};
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
-use spondee_core::config::Host;
 use spondee_core::limits::{Limits, SASL_NEGOTIATIONS_MAX};
 use spondee_core::port::Note;
 use spondee_core::sasl::{Hash, Mechanism, Plus};
@@ -432,7 +431,7 @@ fn what_fails_without_a_password_counts_for_nothing_but_itself() -> Outcome {
 #[test]
 fn a_mechanism_that_was_not_offered_is_refused_whatever_its_payload() -> Outcome {
     let mut scene = Scene::with(|config| {
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.sasl.disable.push("SCRAM-SHA-1".to_owned());
         }
     })?;

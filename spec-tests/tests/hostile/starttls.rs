@@ -4,7 +4,6 @@ use spec_tests::element::{Item, SASL, TLS};
 use spec_tests::memory::Ended;
 use spec_tests::sasl::encode;
 use spec_tests::talk::{Talk, bind_request, header, plain_auth};
-use spondee_core::config::Host;
 use spondee_core::port::Opening;
 use spondee_core::sasl::Encryption;
 
@@ -70,7 +69,7 @@ fn a_whole_sign_in_pipelined_in_clear_behind_starttls_does_not_exist_afterwards(
 fn plain_without_tls_is_refused() -> Outcome {
     for encryption in [Encryption::Required, Encryption::Optional] {
         let mut scene = Scene::with(|config| {
-            for Host::Accounts(host) in config.hosts.values_mut() {
+            for host in config.accounts_mut() {
                 host.sasl.encryption = encryption;
             }
         })?;

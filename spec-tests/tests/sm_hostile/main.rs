@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use spec_tests::element::{CLIENT, Element};
 use spec_tests::memory::World;
 use spec_tests::talk::{Talk, same};
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::sm::SmOptions;
 
 /// Every test tells what was not as expected by returning it.
@@ -41,10 +41,8 @@ fn world(config: Config) -> World {
 
 /// The same with other options.
 fn with(mut config: Config, change: impl Fn(&mut SmOptions)) -> Config {
-    for host in config.hosts.values_mut() {
-        match host {
-            Host::Accounts(host) => change(&mut host.sm),
-        }
+    for host in config.accounts_mut() {
+        change(&mut host.sm);
     }
     config
 }

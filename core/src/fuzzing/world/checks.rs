@@ -222,6 +222,7 @@ impl World {
             Note::AccountChanged { .. }
             | Note::AccountHeldUp { .. }
             | Note::AddressHeldUp { .. }
+            | Note::Component { .. }
             | Note::Disconnected { .. }
             | Note::LinkFailed { .. }
             | Note::LinkProven { .. }

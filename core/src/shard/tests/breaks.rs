@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use super::stage::{Counts, Stage, body, chat, config};
 use crate::archive::Policy;
-use crate::config::Host;
 use crate::testing::World;
 
 const ROSTER_SET: &str = "<iq type='set' id='s'><query xmlns='jabber:iq:roster'>\
@@ -148,7 +147,7 @@ fn what_others_say_of_delays_within_a_message_is_not_taken_for_its_own() {
 #[test]
 fn who_waits_to_hear_what_was_handled_hears_it_whoever_else_is_over() {
     let mut config = config(Policy::Never, 2);
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.sm.max_old = 1;
     }
     let mut stage = Stage {

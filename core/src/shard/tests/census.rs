@@ -8,7 +8,6 @@ use core::time::Duration;
 use super::Shard;
 use super::stage::{HEADER, Stage, config};
 use crate::archive::Policy;
-use crate::config::Host;
 use crate::entropy::Entropy;
 use crate::envelope::{Body, Envelope, Place};
 use crate::jid::{BareJid, Domain};
@@ -198,7 +197,7 @@ fn where_some_passwords_are_still_kept_all_wait_for_a_worker() {
     let mut config = config(Policy::Never, 1);
     let mut stage = Stage::new(Policy::Never, 1);
     let provide = |config: &mut crate::config::Config, provider| {
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.provider = provider;
         }
     };

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 
 use super::stage::{HEADER, Stage, chat, config};
 use crate::archive::Policy;
-use crate::config::Host;
 use crate::jid::BareJid;
 use crate::limits::ACCOUNT_IDLE;
 use crate::port::{Command, CommandError, CommandReply, Opening, Standing};
@@ -19,7 +18,7 @@ use crate::testing::{Peer, StorePace, World};
 /// A host of guests on so many shards, and a store that would never answer.
 fn stage(shards: u16) -> Stage {
     let mut config = config(Policy::Always, shards);
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         *host = host.clone().of_guests();
     }
     let mut stage = Stage {

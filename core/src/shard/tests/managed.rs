@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::stage::{Counts, Stage, chat, config, error_of};
 use crate::archive::Policy;
-use crate::config::{ConflictResolve, Host};
+use crate::config::ConflictResolve;
 use crate::limits::{FLOW_PATIENCE, STORE_BATCH_OPS};
 use crate::store::StoreError;
 use crate::testing::{Peer, StorePace, World};
@@ -173,7 +173,7 @@ fn who_sleeps_gives_its_resource_to_who_comes() {
         ConflictResolve::Increment,
     ] {
         let mut config = config(Policy::Never, 1);
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.conflict = conflict;
         }
         let world = World::new(config);

@@ -145,7 +145,7 @@ impl Server {
 
 fn expiring(archived: Expiry, owed: Expiry) -> impl FnOnce(&mut Config) {
     move |config| {
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.archive.expires_after = archived;
             host.archive.offline_expires_after = owed;
         }
@@ -207,12 +207,10 @@ fn what_never_ends_stays_but_what_was_delivered_goes() {
 #[test]
 fn each_host_has_ages_of_its_own() {
     let mut server = Server::new(0, |config| {
-        let mut host = config.hosts.values().next().cloned().unwrap();
-        let Host::Accounts(accounts) = &mut host;
-        accounts.archive.expires_after = Expiry::Never;
-        config
-            .hosts
-            .insert(Domain::parse("elsewhere.example").unwrap(), host);
+        let mut host = config.accounts_mut().next().cloned().unwrap();
+        host.archive.expires_after = Expiry::Never;
+        let elsewhere = Domain::parse("elsewhere.example").unwrap();
+        config.hosts.insert(elsewhere, Host::Accounts(host));
     });
     let batches = server.pass();
     let owners: Vec<&str> = batches.iter().map(|batch| batch.owner.as_str()).collect();

@@ -7,12 +7,14 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::components::component;
 use super::stage::{Stage, config};
 use crate::archive::Policy;
-use crate::config::{Config, Host, TlsAvailable};
+use crate::config::{Config, TlsAvailable};
 use crate::federation::{
     AllowEncryption, Allowed, PolicyOptions, RequireEncryption, Rules, SecureAuth,
 };
+use crate::jid::Domain;
 use crate::limits::{S2S_IDLE, S2S_REFUSED_FOR};
 use crate::port::{
     CertificateName, CertificateNames, Chain, CloseReason, NameConstraints, Note, Opening,
@@ -27,7 +29,7 @@ const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EX
 
 fn open_config(shards: u16) -> Config {
     let mut config = config(Policy::Always, shards);
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.tls = TlsAvailable::Yes;
     }
     config.federation.rules = Rules::new(PolicyOptions {
@@ -76,6 +78,17 @@ impl Stage {
         let peer = self.world.connect_server(Opening::Tls);
         self.world.secure(peer);
         self.server_says(peer, HEADER);
+        peer
+    }
+
+    /// The same, to a component.
+    fn proven_to(&mut self, name: &str) -> Peer {
+        let header = HEADER.replace("localhost", name);
+        let peer = self.world.connect_server(Opening::Tls);
+        self.world.secure(peer);
+        for words in [header.as_str(), AUTH, header.as_str()] {
+            self.server_says(peer, words);
+        }
         peer
     }
 
@@ -396,4 +409,25 @@ fn nothing_is_left_of_servers_that_were_there() {
     stage.world.advance(S2S_REFUSED_FOR);
     assert_eq!(stage.world.residue(), before);
     stage.no_bugs();
+}
+
+#[test]
+fn a_server_reaches_a_component_as_it_reaches_a_host() {
+    for shards in [1, 3] {
+        let mut config = open_config(shards);
+        let name = Domain::parse("irc.localhost").unwrap();
+        config.hosts.insert(name, component("s3cret"));
+        let mut stage = stage_of(config);
+        let gateway = stage.serves(0);
+        let server = stage.proven_to("irc.localhost");
+        let said = stage.server_says(
+            server,
+            "<message from='romeo@a.example/x' to='nurse@irc.localhost' id='1'><body>1</body></message>",
+        );
+        assert_eq!(said, "");
+        let heard = stage.heard(gateway);
+        assert!(heard.contains("from='romeo@a.example/x'"), "{heard}");
+        assert!(heard.contains("<body>1</body>"), "{heard}");
+        stage.no_bugs();
+    }
 }

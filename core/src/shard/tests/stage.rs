@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::account::{AccountKey, SessionKey};
 use crate::archive::{ARCHIVE, Policy};
-use crate::config::{Config, Host, of_localhost};
+use crate::config::{Config, of_localhost};
 use crate::jid::BareJid;
 use crate::port::Opening;
 use crate::sm::Inbound;
@@ -36,7 +36,7 @@ pub(super) const HEADER: &str = "<stream:stream to='localhost' version='1.0' xml
 pub(super) fn config(policy: Policy, shards: u16) -> Config {
     let mut config = of_localhost();
     config.shards = shards;
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.archive.policy = policy;
         host.rounds = 1;
     }

@@ -137,6 +137,7 @@ impl Stream {
             State::Client(_)
             | State::Server(_)
             | State::Outgoing(_)
+            | State::Component(_)
             | State::Closing(_)
             | State::Closed => None,
         }
@@ -161,6 +162,7 @@ impl Stream {
             state @ (State::Client(_)
             | State::Server(_)
             | State::Outgoing(_)
+            | State::Component(_)
             | State::Closing(_)
             | State::Closed) => state,
         };
@@ -173,6 +175,7 @@ impl Stream {
             state @ (State::Client(_)
             | State::Server(_)
             | State::Outgoing(_)
+            | State::Component(_)
             | State::Closing(_)
             | State::Closed) => state,
         };

@@ -283,6 +283,7 @@ impl Stream {
             state @ (State::Client(_)
             | State::Server(_)
             | State::Outgoing(_)
+            | State::Component(_)
             | State::Closing(_)
             | State::Closed) => state,
         };
@@ -366,7 +367,11 @@ impl Stream {
                 negotiation.failures.are_enough(&cx.config.limits)
             }
             State::Server(server) => server.has_failed_enough(),
-            State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => false,
+            State::Client(_)
+            | State::Outgoing(_)
+            | State::Component(_)
+            | State::Closing(_)
+            | State::Closed => false,
         }
     }
 }

@@ -375,7 +375,11 @@ impl Stream {
     pub(crate) fn awaited(&self) -> Option<Awaited> {
         match &self.state {
             State::Outgoing(outgoing) => Some(outgoing.awaited()),
-            State::Client(_) | State::Server(_) | State::Closing(_) | State::Closed => None,
+            State::Client(_)
+            | State::Server(_)
+            | State::Component(_)
+            | State::Closing(_)
+            | State::Closed => None,
         }
     }
 }

@@ -175,12 +175,12 @@ pub(super) fn facts(
     tls: Tls,
     (methods, tried): (Methods, Tried),
 ) -> Facts {
-    let own = cx.config.accounts(ours).map(|host| host.tls);
+    let own = cx.config.tls_of(ours);
     Facts {
         ours: ours.clone(),
         own: match own {
-            Some(TlsAvailable::Yes) => OwnCertificate::Present,
-            Some(TlsAvailable::No) | None => OwnCertificate::Absent,
+            TlsAvailable::Yes => OwnCertificate::Present,
+            TlsAvailable::No => OwnCertificate::Absent,
         },
         side: Side::Out(theirs.clone()),
         whose: match cx.config.hosts.contains_key(theirs) {

@@ -50,7 +50,11 @@ impl Stream {
                 Server::Open(talk) => talk.counted.as_deref_mut(),
                 Server::Header(..) | Server::Secure(..) => None,
             },
-            State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => None,
+            State::Client(_)
+            | State::Component(_)
+            | State::Outgoing(_)
+            | State::Closing(_)
+            | State::Closed => None,
         }
     }
 
@@ -61,7 +65,11 @@ impl Stream {
                 Server::Open(talk) => talk.counted.as_ref().is_some_and(|c| c.holds_up()),
                 Server::Header(..) | Server::Secure(..) => false,
             },
-            State::Client(_) | State::Outgoing(_) | State::Closing(_) | State::Closed => false,
+            State::Client(_)
+            | State::Component(_)
+            | State::Outgoing(_)
+            | State::Closing(_)
+            | State::Closed => false,
         }
     }
 }

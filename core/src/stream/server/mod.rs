@@ -292,9 +292,9 @@ impl Protection {
 
 /// Whether there is one that can be shown for this domain.
 fn own_certificate(config: &Config, ours: &Domain) -> OwnCertificate {
-    match config.accounts(ours).map(|host| host.tls) {
-        Some(TlsAvailable::Yes) => OwnCertificate::Present,
-        Some(TlsAvailable::No) | None => OwnCertificate::Absent,
+    match config.tls_of(ours) {
+        TlsAvailable::Yes => OwnCertificate::Present,
+        TlsAvailable::No => OwnCertificate::Absent,
     }
 }
 

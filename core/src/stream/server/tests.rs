@@ -132,7 +132,7 @@ impl Stage {
         let mut config = of_localhost();
         let other = Host::Accounts(HostConfig::default());
         config.hosts.insert(domain("other.test"), other);
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.tls = TlsAvailable::Yes;
         }
         config.federation.rules = Rules::new(options).unwrap();

@@ -322,12 +322,20 @@ impl World {
         self.connect_at(address, shard, Listener::of_servers(opening))
     }
 
+    /// A component connects to this shard.
+    pub fn connect_component_to(&mut self, shard: usize) -> Peer {
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        self.connect_at(address, shard, Listener::of_components())
+    }
+
     fn connect_at(&mut self, address: IpAddr, shard: usize, listener: Listener) -> Peer {
         let peer = Peer(self.pipes.len());
         let address = SocketAddr::new(address, 40_000);
         let conn = self.logs[shard].accept(&mut self.shards[shard], self.now, listener, address);
         let mut pipe = Pipe::new((shard, conn), listener.opening);
-        pipe.origin = Origin::Accepted(listener.protocol);
+        // A component never comes to TLS.
+        let protocol = listener.expected.protocol();
+        pipe.origin = Origin::Accepted(protocol.unwrap_or(Protocol::XmppServer));
         self.pipes.push(pipe);
         self.seats.insert(shard, conn, peer);
         self.undrained.insert(shard);

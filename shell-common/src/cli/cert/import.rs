@@ -71,7 +71,10 @@ pub(super) fn import(
     let stock = Stock::of(from, now()).map_err(|error| Failure::Refused(error.message))?;
     let hosts: Vec<&Domain> = match (hosts.is_empty(), why) {
         (false, _) => hosts.iter().collect(),
-        (true, Why::Asked) => served.keys().collect(),
+        (true, Why::Asked) => served
+            .keys()
+            .filter(|host| settings.config.accounts(*host).is_some() || stock.names(host))
+            .collect(),
         (true, Why::Renewed) => served.keys().filter(|host| stock.names(host)).collect(),
     };
     if hosts.is_empty() && *why == Why::Renewed && !stock.is_unreadable() {

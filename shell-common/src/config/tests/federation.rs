@@ -3,7 +3,7 @@
 use spondee_core::federation::{Encryption, Listed, Need, Permission};
 use spondee_core::limits::{S2S_RETRY_FOR, S2S_STANZA_BYTES, S2S_TIMEOUT};
 
-use spondee_core::port::Protocol;
+use spondee_core::port::Expected;
 
 use super::*;
 use crate::tls::Versions;
@@ -31,7 +31,7 @@ fn warning(text: &str) -> String {
 
 fn of_servers(settings: &Settings) -> Vec<String> {
     let listen = settings.listen.iter();
-    let is_it = |listen: &&Listen| listen.listener.protocol == Protocol::XmppServer;
+    let is_it = |listen: &&Listen| listen.listener.expected == Expected::Servers;
     let each = listen.filter(is_it);
     each.map(|listen| listen.address.to_string()).collect()
 }

@@ -241,7 +241,7 @@ fn the_same_is_asked_for_whatever_the_answers_are() {
         .collect();
     let elsewhere = ASKED.iter().filter_map(|asked| match asked.option.whose {
         Whose::Host(Some(value)) => Some(format!("{} = {value}\n", asked.option.name)),
-        Whose::Host(None) | Whose::Server => None,
+        Whose::Host(None) | Whose::Server | Whose::Component => None,
     });
     let own: String = elsewhere.collect();
     let (shown, own) = (
@@ -272,6 +272,17 @@ fn every_option_is_read() {
     for asked in ASKED.iter() {
         let name = asked.option.name;
         let wrong = format!("{name} = 1979-05-27\n");
+        if asked.option.whose == Whose::Component {
+            let misplaced = fault(&wrong);
+            assert!(misplaced.contains("one component"), "{misplaced}");
+            let told = fault(&format!("[component.\"c.example\"]\n{wrong}"));
+            assert!(
+                told.starts_with(&format!("spondee.toml:2: `{name}` must ")),
+                "{told}"
+            );
+            assert_eq!(fault_of(name, options::Section::Component), None);
+            continue;
+        }
         let begin = format!("spondee.toml:1: `{name}` must ");
         let told = fault(&wrong);
         assert!(told.starts_with(&begin), "{told}");
@@ -279,7 +290,9 @@ fn every_option_is_read() {
         let told = faults(&format!("[host.\"a.example\"]\n\n{wrong}"));
         let begin = match asked.option.whose {
             Whose::Host(_) => format!("spondee.toml:3: `{name}` must "),
-            Whose::Server => format!("spondee.toml:3: `{name}` is an option of the whole server"),
+            Whose::Server | Whose::Component => {
+                format!("spondee.toml:3: `{name}` is an option of the whole server")
+            }
         };
         let told_once = told.iter().filter(|told| told.starts_with(&begin)).count();
         assert_eq!(told_once, 1, "{told:?}");

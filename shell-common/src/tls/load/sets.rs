@@ -11,9 +11,9 @@ use std::thread;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::geteuid;
-use spondee_core::port::Listener;
 
 use super::*;
+use crate::tls::hosts::Begun;
 use crate::tls::made::{Authority, Certs, Made, domain, params};
 use crate::tls::probe::{Roots, probe};
 use tables::{CHAINS, ENCODINGS, JOINS, KEYS, LINKS, MODES};
@@ -107,9 +107,7 @@ fn pipe(path: &Path) {
 /// How many certificates a client gets, behind a handshake that the key signed.
 fn sent(tls: &TlsHosts) -> usize {
     let host = &tls.hosts.get(&domain("a.example")).unwrap().first;
-    let (config, _) = host
-        .preference(Listener::of_clients(Opening::Tls))
-        .of(&[], &[]);
+    let (config, _) = host.preference(Begun::by_client(Opening::Tls)).of(&[], &[]);
     let config = Arc::clone(config);
     let (mut ours, mut theirs) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || {

@@ -1,8 +1,7 @@
 use std::fs;
 
-use spondee_core::port::Listener;
-
 use super::*;
+use crate::tls::hosts::Begun;
 use crate::tls::made::{Certs, Made, domain, lasts, params, self_made};
 
 fn made(names: &[&str], days: i64) -> Made {
@@ -374,7 +373,7 @@ fn who_has_none_is_told_what_was_overlooked() {
 fn a_host_that_keeps_its_certificate_takes_over_what_is_said_of_its_tls() {
     use crate::tls::{Policy, Versions};
     let (certs, before) = two();
-    let clear = Listener::of_clients(Opening::Clear);
+    let clear = Begun::by_client(Opening::Clear);
     let versions = |tls: &TlsHosts, host: &str| {
         let tls = &tls.hosts.get(&domain(host)).unwrap().first;
         let suites = &tls

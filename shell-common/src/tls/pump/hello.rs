@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use rustls::server::{Acceptor, ClientHello, UnbufferedServerConnection};
 use spondee_core::jid::Domain;
-use spondee_core::port::{Listener, Opening, Protocol};
+use spondee_core::port::{Opening, Protocol};
 use spondee_core::sasl::ChannelBindings;
 
 use super::TlsError;
 use super::session::{Regard, Session};
 use crate::limits::TLS_UNCONSUMED_BYTES;
 use crate::tls::TlsHosts;
-use crate::tls::hosts::Offered;
+use crate::tls::hosts::{Begun, Offered};
 use crate::tls::judge::Judge;
 
 /// Before the client's hello is complete.
@@ -114,7 +114,7 @@ impl AwaitingHello {
     ) -> Result<(Box<Session>, ChannelBindings), TlsError> {
         let name = hello.server_name();
         let groups = hello.named_groups().unwrap_or_default();
-        let listener = Listener {
+        let begun = Begun {
             opening: self.opening,
             protocol: match &self.asker {
                 Asker::Client => Protocol::XmppClient,
@@ -122,7 +122,7 @@ impl AwaitingHello {
             },
         };
         let offered = Offered {
-            listener,
+            begun,
             suites: hello.cipher_suites(),
             schemes: hello.signature_schemes(),
         };
@@ -135,7 +135,7 @@ impl AwaitingHello {
                 ),
             });
         };
-        let preference = host.preference(listener);
+        let preference = host.preference(begun);
         let (config, cost) = preference.of(hello.cipher_suites(), groups);
         let conn = UnbufferedServerConnection::new(Arc::clone(config))?;
         let regard = match self.asker {

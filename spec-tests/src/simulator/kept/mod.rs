@@ -25,7 +25,7 @@ pub(super) use self::likely::Likely;
 pub(super) use self::prefs::Policy;
 use self::prefs::{Outcome, Place, Prefs};
 use spondee_core::archive::ArchiveOptions;
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::options::Expiry;
 
 use super::Moment;
@@ -415,7 +415,7 @@ pub(super) fn bounds(random: &mut Random, config: &mut Config) -> Bounds {
         Some(minutes) => Expiry::After(Duration::from_secs(minutes * 60)),
         None => Expiry::Never,
     };
-    for Host::Accounts(host) in config.hosts.values_mut() {
+    for host in config.accounts_mut() {
         host.archive = ArchiveOptions {
             policy: policy.option(),
             max_results: page,

@@ -13,7 +13,7 @@ mod returns;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use spondee_core::config::{Config, Host};
+use spondee_core::config::Config;
 use spondee_core::sm::SmOptions;
 use spondee_core::time::Instant;
 
@@ -79,7 +79,7 @@ impl Management {
         let max_unacked = random.pick(&[0, 0, 3]);
         let held = random.pick(&[256, 256, 4]);
         let queue = random.pick(&[5000, 5000, 5000, 60]);
-        for Host::Accounts(host) in config.hosts.values_mut() {
+        for host in config.accounts_mut() {
             host.sm = SmOptions {
                 hibernation: Duration::from_secs(hibernation),
                 max_hibernated,

@@ -398,7 +398,7 @@ fn starttls_is_refused_where_it_is_not_offered() {
     proven.verify(&claim, Verified::Valid);
     assert_eq!(proven.hear(starttls), ["no TLS"]);
     let mut without = Stage::new(Needed::Nothing, Opening::Clear);
-    for Host::Accounts(host) in without.config.hosts.values_mut() {
+    for host in without.config.accounts_mut() {
         host.tls = TlsAvailable::No;
     }
     without.hear(&header("a.example"));
