@@ -12,6 +12,7 @@ mod client;
 mod content;
 mod csi;
 mod faults;
+pub mod federation;
 mod guesses;
 mod judge;
 mod kept;

@@ -1,0 +1,144 @@
+//! What is seen on the wires between servers: which message went by which, and how far; who was proven before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use spondee_core::testing::{Arrival, Carried};
+
+use super::Simulation;
+use super::sites::{Shown, Wants};
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Taps(BTreeMap<usize, Tap>);
+
+/// One.
+#[derive(Debug, Default)]
+struct Tap {
+    /// What each side has written.
+    written: [Text; 2],
+    /// What of it has arrived.
+    arrived: [Text; 2],
+    encrypted: bool,
+    /// Whether the network broke it, or a server at one end died: what was written may not be there, and nobody knows.
+    lost: bool,
+}
+
+/// What was seen in one direction.
+#[derive(Debug, Default)]
+struct Text {
+    text: Vec<u8>,
+    /// How far it was looked through.
+    seen: usize,
+    messages: BTreeSet<usize>,
+}
+
+impl Text {
+    fn push(&mut self, bytes: &[u8]) {
+        self.text.extend_from_slice(bytes);
+        while let Some(at) = find(&self.text[self.seen..], b"<body>m") {
+            let start = self.seen + at + b"<body>m".len();
+            let Some(end) = find(&self.text[start..], b"</body></message>") else {
+                self.seen += at;
+                return;
+            };
+            let number = std::str::from_utf8(&self.text[start..start + end]);
+            if let Some(number) = number.ok().and_then(|number| number.parse().ok()) {
+                self.messages.insert(number);
+            }
+            self.seen = start + end;
+        }
+    }
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    memchr::memmem::find(text, what)
+}
+
+impl Taps {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn arrived(&mut self, carried: &Carried) {
+        if let Arrival::Clear(bytes) | Arrival::Encrypted(bytes) = &carried.what {
+            let tap = self.0.entry(carried.wire).or_default();
+            tap.arrived[carried.side].push(bytes);
+        }
+    }
+
+    /// The network broke this one.
+    pub(super) fn lose(&mut self, wire: usize) {
+        self.0.entry(wire).or_default().lost = true;
+    }
+
+    /// Whether this message was written to a connection that was lost then.
+    pub(super) fn is_unsure(&self, message: usize) -> bool {
+        let unsure = |tap: &Tap| tap.lost && tap.written[0].messages.contains(&message);
+        self.0.values().any(unsure)
+    }
+
+    /// On how many it arrived whole.
+    #[expect(dead_code, reason = "what a failure is looked at with")]
+    pub(super) fn arrivals(&self, message: usize) -> usize {
+        let whole = |tap: &&Tap| tap.arrived[0].messages.contains(&message);
+        self.0.values().filter(whole).count()
+    }
+}
+
+impl Simulation {
+    /// Looks at what servers have written to each other.
+    pub(super) fn tap(&mut self) -> Result<(), String> {
+        for Carried { wire, side, what } in self.net.take_written() {
+            let tap = self.taps.0.entry(wire).or_default();
+            let bytes = match what {
+                Arrival::Clear(bytes) => bytes,
+                Arrival::Encrypted(bytes) => {
+                    tap.encrypted = true;
+                    bytes
+                }
+                Arrival::Hello | Arrival::Eof => continue,
+            };
+            tap.written[side].push(&bytes);
+            if is_stanza(&bytes) {
+                self.judge_stanza(wire, side)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Something is written to a wire that others will believe.
+    fn judge_stanza(&self, wire: usize, side: usize) -> Result<(), String> {
+        let Some(tap) = self.taps.0.get(&wire) else {
+            return Ok(());
+        };
+        let [(opener, _), (other, _)] = self.net.ends(wire);
+        let (from, to) = (&self.sites[opener], &self.sites[other]);
+        let (a, b) = (&from.domain, &to.domain);
+        if side == 1 {
+            return Err(format!("{b} sends a stanza back on a stream of {a}"));
+        }
+        let answers = &tap.written[1].text;
+        let external = find(answers, b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'");
+        let valid = find(answers, b"type='valid'");
+        if external.or(valid).is_none() {
+            return Err(format!("{a} sends a stanza to {b} without proof"));
+        }
+        let fits = |wants: Wants, shown: Shown| match wants {
+            Wants::Certificate => tap.encrypted && shown == Shown::Good,
+            Wants::Tls => tap.encrypted,
+            Wants::Nothing => true,
+        };
+        match fits(from.wants, to.shown) && fits(to.wants, from.shown) {
+            true => Ok(()),
+            false => Err(format!(
+                "{a} sends a stanza to {b} against the policy of one of them"
+            )),
+        }
+    }
+}
+
+/// Whether a stanza begins in this.
+fn is_stanza(bytes: &[u8]) -> bool {
+    let starts: [&[u8]; 3] = [b"<message ", b"<iq ", b"<presence "];
+    starts.into_iter().any(|start| find(bytes, start).is_some())
+}
