@@ -6,7 +6,7 @@
 
 use super::{Account, AccountKey, Cx, SessionKey, Watch};
 use crate::arena::ArenaKey as _;
-use crate::envelope::{Place, Sent};
+use crate::envelope::{Place, Sender, Sent};
 use crate::port::ConnId;
 use crate::sm::Inbound;
 
@@ -21,8 +21,10 @@ impl Account {
         let session = self.session(key);
         if let Some(inbound) = session.and_then(|session| session.inbound.as_mut()) {
             let sent = Sent {
-                account: account.key(),
-                session: key.number(),
+                by: Sender::Session {
+                    account: account.key(),
+                    session: key.number(),
+                },
                 number: inbound.begin(),
                 place,
             };
@@ -32,7 +34,10 @@ impl Account {
 
     /// What the session of a stanza has counted, as long as anybody wants to know.
     pub(crate) fn inbound_of(&mut self, sent: Sent) -> Option<(SessionKey, &mut Inbound)> {
-        let key = SessionKey::of_number(sent.session);
+        let key = match sent.by {
+            Sender::Session { session, .. } => SessionKey::of_number(session),
+            Sender::Server(_) => return None,
+        };
         match self.find_key(key) {
             Some(at) => {
                 let session = self.sessions.get_mut(at)?;

@@ -57,6 +57,8 @@ pub enum Body {
     /// A session of the receiving shard writes to a connection of the sending one faster than that is read, or has more answered than the
     /// way back takes: it is to wait.
     Slow(Box<Feeding>),
+    /// A domain of the receiving shard has answered something, perhaps a ping. One that gets lost costs that it is pinged again.
+    Pong(Box<Pong>),
     /// A key that was shown to a stream of the sending shard, for a domain of the receiving one: its servers are to be asked. What comes back is
     /// answered for.
     Verify(Box<(Asker, Claim)>),
@@ -75,6 +77,17 @@ pub struct Delivery {
     pub to: To,
     /// By which its sender hears what became of it, if it wants to know.
     pub receipt: Option<Receipt>,
+}
+
+/// An answer of a remote domain itself to one of ours.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pong {
+    /// The domain of ours.
+    pub ours: Domain,
+    /// The one that answers.
+    pub theirs: Domain,
+    /// The id of what was asked.
+    pub id: Box<str>,
 }
 
 /// A stream that other servers opened, to which a key was shown.
@@ -99,18 +112,30 @@ pub enum Receipt {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Told(pub u64);
 
-/// One stanza of a session with stream management, by what its shard finds it with. Whoever has one answers for a part of what becomes
+/// One stanza of a session with stream management, or of another server, by what its shard finds it with. Whoever has one answers for a part of what becomes
 /// of the stanza, and says once that it is done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Sent {
-    /// The account in the memory of its shard: dead once that is dropped.
-    pub account: Key,
-    /// The session, among all that this account has and had in memory.
-    pub session: u64,
-    /// Which of the stanzas it was that the session sent.
+    /// Who sent it.
+    pub by: Sender,
+    /// Which of the stanzas it was that the sender sent.
     pub number: u32,
     /// The shard.
     pub place: Place,
+}
+
+/// Who counts what it sends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sender {
+    /// A session.
+    Session {
+        /// Its account in the memory of its shard: dead once that is dropped.
+        account: Key,
+        /// The session, among all that this account has and had in memory.
+        session: u64,
+    },
+    /// Another server, on this connection.
+    Server(Key),
 }
 
 /// That a stanza has done what it does.
@@ -188,6 +213,7 @@ impl Body {
             | Self::SignInFailed(_)
             | Self::Slow(_)
             | Self::Taken(_) => size_of::<Feeding>(),
+            Self::Pong(pong) => size_of::<Pong>() + pong.id.len(),
             Self::Verify(asked) => size_of::<(Asker, Claim)>() + asked.1.size(),
             Self::Verified(told) => size_of::<(Asker, Claim, Verified)>() + told.1.size(),
             Self::Handled(handled) => size_of_val(handled.as_slice()),
@@ -211,6 +237,7 @@ impl Body {
             | Self::Settled(_)
             | Self::SignInFailed(_)
             | Self::Slow(_)
+            | Self::Pong(_)
             | Self::Verify(_)
             | Self::Verified(_)
             | Self::Taken(_) => 0,

@@ -76,3 +76,12 @@ pub const S2S_PRESENCE_LOOKED_BACK: usize = 256;
 
 /// A stream of ours that has lived so long may end as it likes, and another is opened at once; before, it is a failure, and waited behind.
 pub const S2S_LIVED: Duration = Duration::from_secs(30);
+
+/// A peer that does not say for so long what it has, though it was asked, is dead.
+pub const S2S_ANSWER: Duration = Duration::from_secs(60);
+
+/// A peer that has not had all is asked again after so long.
+pub const S2S_ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// A peer without stream management is pinged so often at most, while something is not confirmed.
+pub const S2S_PING_EVERY: Duration = Duration::from_secs(5);

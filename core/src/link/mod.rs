@@ -12,12 +12,14 @@
 //!
 //! A queue is first in, first out, whatever happens to the streams; only one stream at a time takes from it.
 
+mod confirm;
 mod queue;
 mod verification;
 
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
+pub(crate) use confirm::{Acked, Confirm, Question, Silence};
 pub(crate) use queue::{Queue, Queued, Urgency};
 pub(crate) use verification::{Answered, Verifications};
 
@@ -26,6 +28,7 @@ use crate::federation::RoundKey;
 use crate::jid::Domain;
 use crate::limits::{S2S_BACKOFF, S2S_BACKOFF_MAX, S2S_REFUSED_FOR};
 use crate::port::{ConnId, LinkFailure};
+use crate::sm::Counts;
 use crate::time::Instant;
 
 arena_key! {
@@ -46,6 +49,11 @@ pub(crate) struct Remote {
 pub(crate) struct Pair {
     pub(crate) way: Way,
     pub(crate) queue: Queue,
+    pub(crate) confirm: Confirm,
+    /// Pings that were not answered, one after the other.
+    pub(crate) unanswered: u8,
+    /// The longest stanza that the peer takes, if it says so (XEP-0478).
+    pub(crate) max_bytes: Option<u32>,
     /// Rounds that came to nothing, or to nothing that lasted, one after the other.
     failures: u32,
     /// When the last stream was proven.
@@ -120,9 +128,16 @@ impl Pair {
         }
     }
 
-    /// A stream is proven.
-    pub(crate) const fn came_up(&mut self, now: Instant) {
+    /// A stream is proven, whose peer says this.
+    pub(crate) fn came_up(&mut self, now: Instant, counts: Counts, max_bytes: Option<u32>) {
         self.up_since = now;
+        self.confirm = Confirm::new(counts, self.unanswered);
+        self.max_bytes = max_bytes;
+    }
+
+    /// Whether something is written and not confirmed.
+    pub(crate) fn is_unconfirmed(&self) -> bool {
+        self.queue.unconfirmed() > 0
     }
 
     /// How long the last proven stream has lived.
@@ -172,7 +187,7 @@ impl Pair {
         };
         let queue = match self.way {
             // What is written in time is answered for by the stream.
-            Way::Up(_) => None,
+            Way::Up(_) => self.confirm.next(self.queue.unconfirmed()),
             Way::Cold | Way::Opening(_) | Way::Ready(_) | Way::Waiting(..) | Way::Refused(..) => {
                 self.queue.gives_up()
             }

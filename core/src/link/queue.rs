@@ -61,6 +61,18 @@ impl Queued {
         }
     }
 
+    /// Whether it is longer than so many bytes, as it goes to the other server; about.
+    pub(crate) fn is_over(&self, max: u32) -> bool {
+        let addresses = [self.stanza.from(), self.to()];
+        let addresses: usize = addresses
+            .iter()
+            .flatten()
+            .map(|jid| jid.as_str().len())
+            .sum();
+        let most = usize::try_from(max).unwrap_or(usize::MAX);
+        self.stanza.size().saturating_add(addresses) > most
+    }
+
     /// Whom it is for.
     pub(crate) fn to(&self) -> Option<&Jid> {
         self.to.as_ref().or_else(|| self.stanza.to())
@@ -111,6 +123,13 @@ impl Queue {
         let queued = self.waiting.pop_front()?;
         self.sent.push_back(queued);
         self.sent.back()
+    }
+
+    /// The last that was to be written is not.
+    pub(crate) fn take_back(&mut self) -> Option<Queued> {
+        let queued = self.sent.pop_back()?;
+        self.bytes = self.bytes.saturating_sub(queued.size());
+        Some(queued)
     }
 
     /// The first of those that were written is there.

@@ -337,7 +337,8 @@ impl Shard {
         let connection = self.connections.get(conn);
         let key = connection.and_then(Connection::owner);
         let owner = key.and_then(|key| self.owners.get(key));
-        self.slowed.holds(conn) || owner.is_some_and(waits)
+        let counts = connection.is_some_and(|connection| connection.stream.waits_for_receipts());
+        self.slowed.holds(conn) || counts || owner.is_some_and(waits)
     }
 
     /// Whether what came of a client waits: what it has acknowledged may be behind that.
@@ -364,8 +365,8 @@ impl Shard {
             Event::Claimed(claim) => self.claimed(now, conn, *claim),
             Event::Judged(judged) => self.judged_peer(now, conn, *judged),
             Event::Finished(judged) => self.finished(now, conn, judged),
-            Event::Remote(stanza) => self.route_remote(stanza),
-            Event::RemoteRefused(error) => self.refuse_remote(error),
+            Event::Remote(stanza, number) => self.route_remote(conn, stanza, number),
+            Event::RemoteRefused(error, number) => self.refuse_remote(conn, error, number),
             Event::Closing(ending) => self.closing(now, conn, ending),
             Event::CutOff(account) => {
                 self.cut_off(conn, account);
@@ -379,6 +380,7 @@ impl Shard {
             Event::Nonza(nonza) => self.nonza(now, conn, nonza),
             Event::Refused(error) => self.refused(now, conn, error),
             Event::Linked => self.linked(now, conn),
+            Event::LinkNonza(nonza) => self.link_nonza(now, conn, nonza),
             Event::Ready => self.way_found(now, conn),
             Event::VerifyAnswered(answer) => self.verify_answered(now, conn, &answer),
             Event::Reached(came) => self.reached(now, conn, *came),

@@ -1,10 +1,12 @@
 //! Links to other servers: what is for remote domains waits in `link::Remote`s of the shard that owns each; here a way is found for it.
 
 mod bounce;
+mod confirm;
 mod verify;
 mod ways;
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use super::Shard;
 use super::connections::Role;
@@ -19,6 +21,9 @@ use crate::map::{Keyed, Map};
 use crate::port::{ConnId, LinkFailure, Unreached};
 use crate::stanza::{Condition, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Now;
+
+/// What an author hears of a stanza that the other server does not take.
+const TOO_LONG: &str = "The other server takes no stanza of this length";
 
 /// All of a shard.
 #[derive(Debug)]
@@ -215,32 +220,35 @@ impl Shard {
             return;
         };
         let mut wrote = 0_usize;
+        let mut too_long = Vec::new();
         while pair.queue.unconfirmed() < S2S_UNCONFIRMED
             && self.fx.outgoing(conn).len() < S2S_AHEAD_BYTES
             && let Some(queued) = pair.queue.send()
         {
+            // XEP-0478 §4: it would cost the stream, and be sent again on the next.
+            if pair.max_bytes.is_some_and(|max| queued.is_over(max)) {
+                too_long.extend(pair.queue.take_back());
+                continue;
+            }
             self.fx.out(conn, |out| queued.write(out));
             wrote = wrote.saturating_add(1);
+        }
+        for queued in too_long {
+            self.refuse_queued(&queued, Condition::PolicyViolation, Some(TOO_LONG));
         }
         if wrote > 0 {
             self.fx.watch(conn);
             self.with(now, conn, |s, cx| s.used(cx));
         }
+        self.ask_what_is_there(now, key, ours, conn);
     }
 
-    /// A stream has taken all that was written to it: so it is confirmed, and there is room for more.
+    /// A stream has taken all that was written to it: there is room for more.
     pub(super) fn link_drained(&mut self, now: Now, conn: ConnId) {
-        let Some((key, ours)) = self.link_on(conn) else {
-            return;
-        };
-        while let Some(pair) = self
-            .pair(key, &ours)
-            .filter(|pair| pair.way == Way::Up(conn))
-            && let Some(queued) = pair.queue.confirm()
-        {
-            self.arrived(&queued);
+        if let Some((key, ours)) = self.link_on(conn) {
+            self.taken_by_socket(key, &ours, conn);
+            self.tend(now, key, &ours);
         }
-        self.tend(now, key, &ours);
     }
 
     pub(super) fn pair(&mut self, key: RemoteKey, ours: &Domain) -> Option<&mut crate::link::Pair> {
@@ -283,9 +291,9 @@ impl Shard {
     pub(super) fn remote_on(&mut self, now: Now, key: RemoteKey) {
         self.verifications_expired(now, key);
         let pairs = self.links.remotes.get(key).map(|remote| &remote.pairs);
-        let pairs: alloc::vec::Vec<Domain> =
-            pairs.into_iter().flat_map(|p| p.keys().cloned()).collect();
+        let pairs: Vec<Domain> = pairs.into_iter().flat_map(|p| p.keys().cloned()).collect();
         for ours in pairs {
+            self.hear_silence(now, key, &ours);
             let Some(pair) = self.pair(key, &ours) else {
                 continue;
             };
@@ -302,7 +310,7 @@ impl Shard {
                 }
             };
             let expired = match pair.way {
-                Way::Up(_) => alloc::vec::Vec::new(),
+                Way::Up(_) => Vec::new(),
                 Way::Cold
                 | Way::Opening(_)
                 | Way::Ready(_)

@@ -270,6 +270,7 @@ impl Shard {
                 .into_iter()
                 .for_each(|sent| self.handled(now, sent)),
             Body::Taken(bytes) => self.taken(envelope.from, bytes),
+            Body::Pong(pong) => self.ponged(now, &pong),
             Body::Verify(asked) => {
                 let (asker, claim) = *asked;
                 self.verify_here(now, asker, claim);
@@ -290,7 +291,11 @@ impl Shard {
             }
             Body::Taken(bytes) => self.took_in_vain(envelope.to, bytes),
             // It counts here all the same; and nobody waits for ever.
-            Body::Registration(_) | Body::SignInFailed(_) | Body::Slow(_) | Body::Go(_) => {}
+            Body::Pong(_)
+            | Body::Registration(_)
+            | Body::SignInFailed(_)
+            | Body::Slow(_)
+            | Body::Go(_) => {}
             Body::Lacking(host, hashes) => {
                 self.lacking_came_back(now, envelope.to, host, hashes);
             }

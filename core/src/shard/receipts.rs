@@ -11,9 +11,10 @@ use super::Shard;
 use crate::account::{AccountKey, SessionKey};
 use crate::arena::ArenaKey as _;
 use crate::due::Due;
-use crate::envelope::{Place, Receipt, Sent};
+use crate::envelope::{Place, Receipt, Sender, Sent};
 use crate::limits::RECEIPTS_AGAIN;
-use crate::sm::Handled;
+use crate::port::ConnId;
+use crate::sm::{Handled, Inbound};
 use crate::stanza::{Condition, Stanza};
 use crate::time::Now;
 
@@ -24,6 +25,8 @@ pub(super) struct Receipts {
     returned: BTreeMap<Place, Vec<Sent>>,
     /// Sessions of ours whose clients are to hear in this turn that more is settled.
     due: Vec<(AccountKey, SessionKey)>,
+    /// Servers of which the same is true.
+    due_servers: Vec<ConnId>,
 }
 
 impl Shard {
@@ -61,7 +64,12 @@ impl Shard {
 
     /// A part of what a session of ours sent is done. One that is over need not know.
     pub(super) fn handled(&mut self, now: Now, sent: Sent) {
-        let key = AccountKey::from_key(sent.account);
+        let key = match sent.by {
+            Sender::Session { account, .. } => AccountKey::from_key(account),
+            Sender::Server(conn) => {
+                return self.handled_remote(ConnId::from_key(conn), sent.number);
+            }
+        };
         let Some(owner) = self.owners.get_mut(key) else {
             return;
         };
@@ -93,12 +101,42 @@ impl Shard {
     #[inline]
     pub(super) fn acknowledge_all(&mut self) {
         // Asked for each action, and hardly ever so.
-        if !self.receipts.due.is_empty() {
+        if !self.receipts.due.is_empty() || !self.receipts.due_servers.is_empty() {
             self.acknowledge_those_due();
         }
     }
 
+    /// A part of what another server sent is done. One that is gone need not know.
+    fn handled_remote(&mut self, conn: ConnId, number: u32) {
+        let connection = self.connections.get_mut(conn);
+        let Some(inbound) = connection.and_then(|connection| connection.stream.counted()) else {
+            return;
+        };
+        let held_up = inbound.holds_up();
+        match inbound.handled(number) {
+            Handled::Stray => self
+                .fx
+                .bug("a stanza of a server has come to its end twice"),
+            Handled::Waits => {}
+            Handled::Moved => {
+                if inbound.falls_due() {
+                    self.receipts.due_servers.push(conn);
+                }
+                if held_up && !inbound.holds_up() {
+                    self.freed.push_back(conn);
+                }
+            }
+        }
+    }
+
     fn acknowledge_those_due(&mut self) {
+        for conn in core::mem::take(&mut self.receipts.due_servers) {
+            let connection = self.connections.get_mut(conn);
+            let counted = connection.and_then(|connection| connection.stream.counted());
+            if let Some(settled) = counted.and_then(Inbound::tell) {
+                self.fx.acknowledge(conn, settled);
+            }
+        }
         for (key, session) in core::mem::take(&mut self.receipts.due) {
             let Some(owner) = self.owners.get_mut(key) else {
                 continue;

@@ -9,7 +9,7 @@ use super::Shard;
 use crate::account::{Manner, answer};
 use crate::envelope::{Body, Delivery, Place, Receipt, Settled, To};
 use crate::jid::Jid;
-use crate::stanza::{Condition, Kind, Stanza};
+use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::time::Now;
 use crate::xep::Entity;
 
@@ -173,6 +173,7 @@ impl Shard {
             return self.fx.bug("a stanza to nobody");
         };
         match stanza.kind() {
+            Kind::Iq(IqType::Result | IqType::Error) => self.heard_answer(now, stanza),
             Kind::Iq(_) if to.resource().is_none() => {
                 if let Some(reply) = answer(now, &self.config, Entity::Host, stanza) {
                     self.fx.route(Delivery::named(reply));

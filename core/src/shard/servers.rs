@@ -6,11 +6,12 @@ use alloc::sync::Arc;
 use super::Shard;
 use super::connections::Role;
 use super::managed::Departure;
-use crate::envelope::Delivery;
+use crate::arena::ArenaKey as _;
+use crate::envelope::{Delivery, Receipt, Sender, Sent, To};
 use crate::federation::{Claim, Judged, Verified};
 use crate::jid::BareJid;
 use crate::port::{Action, CloseReason, ConnId, Note, PeerJudged, Standing};
-use crate::stanza::Stanza;
+use crate::stanza::{Kind, Stanza};
 use crate::stream::{Stream, Violation};
 use crate::time::Now;
 
@@ -88,14 +89,42 @@ impl Shard {
     }
 
     /// A stanza of a domain that was proven, to a domain of ours to which it was.
-    pub(super) fn route_remote(&mut self, stanza: Arc<Stanza>) {
-        self.fx.route(Delivery::named(stanza));
+    ///
+    /// A message is settled where it comes to its end; with all else that is when it is on its way, since nobody keeps it.
+    pub(super) fn route_remote(&mut self, conn: ConnId, stanza: Arc<Stanza>, number: Option<u32>) {
+        let sent = number.map(|number| self.sent_by(conn, number));
+        let is_kept = matches!(stanza.kind(), Kind::Message(_));
+        self.fx.route(Delivery {
+            stanza,
+            to: To::Named,
+            receipt: sent.filter(|_| is_kept).map(Receipt::Sent),
+        });
+        if !is_kept && let Some(sent) = sent {
+            self.fx.handled(sent);
+        }
+    }
+
+    fn sent_by(&self, conn: ConnId, number: u32) -> Sent {
+        Sent {
+            by: Sender::Server(conn.key()),
+            number,
+            place: self.place,
+        }
     }
 
     /// What such a server sent, and is no stanza to be routed, is answered over a stream of ours.
-    pub(super) fn refuse_remote(&mut self, error: Option<Stanza>) {
+    pub(super) fn refuse_remote(
+        &mut self,
+        conn: ConnId,
+        error: Option<Stanza>,
+        number: Option<u32>,
+    ) {
         if let Some(error) = error {
             self.fx.route(Delivery::named(error));
+        }
+        if let Some(number) = number {
+            let sent = self.sent_by(conn, number);
+            self.fx.handled(sent);
         }
     }
 

@@ -64,6 +64,39 @@ impl Nonza {
     }
 }
 
+/// Whether a peer counts what it is sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Counts {
+    No,
+    Yes,
+}
+
+/// What a server says on a stream of ours, beside dialback.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LinkNonza {
+    /// It has handled so many stanzas.
+    Ack(u32),
+    /// It counts from here on.
+    Enabled,
+    /// It does not count.
+    Failed,
+    /// It wants to know how many of its own were handled.
+    Request,
+}
+
+impl LinkNonza {
+    /// What an element is, if it is one of these.
+    pub(crate) fn parse(element: &Element) -> Option<Self> {
+        match (element.ns(), element.name()) {
+            (Ns::StreamManagement, "a") => Some(Self::Ack(number(element, "h").flatten()?)),
+            (Ns::StreamManagement, "enabled") => Some(Self::Enabled),
+            (Ns::StreamManagement, "failed") => Some(Self::Failed),
+            (Ns::StreamManagement, "r") => Some(Self::Request),
+            _ => None,
+        }
+    }
+}
+
 /// The value of an attribute that is to be an `xs:unsignedInt`; none if it is none.
 fn number(element: &Element, name: &str) -> Option<Option<u32>> {
     let text = element.attribute(name)?;

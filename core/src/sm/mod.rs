@@ -9,7 +9,8 @@ mod options;
 mod outbound;
 
 pub(crate) use element::{
-    Enable, Nonza, Promise, Resume, Wish, enabled, failed, resumed, write_ack, write_request,
+    Counts, Enable, LinkNonza, Nonza, Promise, Resume, Wish, enabled, failed, resumed, write_ack,
+    write_request,
 };
 pub(crate) use inbound::{Handled, Inbound};
 pub use old::SM_OLD;

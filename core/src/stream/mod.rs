@@ -34,7 +34,7 @@ use crate::port::{AttemptError, Features, Listener, Protocol, Secured, TlsInfo, 
 use crate::rate::Bucket;
 use crate::sasl::{DeriveParams, Failure, SignIn};
 use crate::secret::Secret;
-use crate::sm::{Nonza, Resume};
+use crate::sm::{LinkNonza, Nonza, Resume};
 use crate::stanza::Stanza;
 use crate::time::{Instant, Now};
 use crate::xml::{Content, Element, ScanLimits, Scanner, Token};
@@ -93,6 +93,8 @@ pub(crate) enum Event {
     StarttlsRefused,
     /// A stream of ours is proven: stanzas may be written to it.
     Linked,
+    /// What the peer of a proven stream of ours says of what it was sent.
+    LinkNonza(LinkNonza),
     /// A stream of ours has come so far that it may ask about keys, and prove who we are (`prove_us`).
     Ready,
     /// The peer of a stream of ours says whether a key is good.
@@ -102,9 +104,9 @@ pub(crate) enum Event {
     /// A server has proven, or has not, that it speaks for a domain. The stream goes on.
     Judged(Box<Judged>),
     /// A stanza of a domain that its server has proven, `from` and `to` as it says.
-    Remote(Arc<Stanza>),
+    Remote(Arc<Stanza>, Option<u32>),
     /// What a server sent for a domain that it has proven is answered with this, if anything may answer it.
-    RemoteRefused(Option<Stanza>),
+    RemoteRefused(Option<Stanza>, Option<u32>),
     /// A stanza of the session, `from` set.
     Stanza(Arc<Stanza>),
     /// Nothing can be offered at this host.

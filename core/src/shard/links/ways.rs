@@ -82,9 +82,10 @@ impl Shard {
         let Some((key, ours)) = self.link_on(conn) else {
             return self.fx.bug("a proven stream that is no link");
         };
-        if let Some(pair) = self.pair(key, &ours) {
+        let terms = self.connections.get(conn).map(|c| c.stream.link_terms());
+        if let (Some(pair), Some((counts, max_bytes))) = (self.pair(key, &ours), terms) {
             pair.way = Way::Up(conn);
-            pair.came_up(now.mono);
+            pair.came_up(now.mono, counts, max_bytes);
         }
         self.note_proven(conn, key, &ours);
         self.look_again(now, conn);

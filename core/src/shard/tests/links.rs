@@ -32,6 +32,7 @@ const EXTERNAL: &str = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:
      <mechanism>EXTERNAL</mechanism></mechanisms><dialback xmlns='urn:xmpp:features:dialback'/>\
      </stream:features>";
 const SUCCESS: &str = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+const REQUEST: &str = "<r xmlns='urn:xmpp:sm:3'/>";
 const END: &str = "</stream:stream>";
 const AT: &str = "192.0.2.1:5269";
 
@@ -168,8 +169,24 @@ impl Links {
         self.say(at, HEADER)
     }
 
-    /// Up to proven, by EXTERNAL.
+    /// Up to proven, by EXTERNAL, to a server that counts.
     fn link(&mut self, at: usize) -> String {
+        let said = self.link_without(at, "<sm xmlns='urn:xmpp:sm:3'/>");
+        let said = said
+            .strip_prefix("<enable xmlns='urn:xmpp:sm:3'/>")
+            .unwrap()
+            .to_owned();
+        assert_eq!(self.say(at, "<enabled xmlns='urn:xmpp:sm:3'/>"), "");
+        said
+    }
+
+    /// It has so many stanzas; what it hears.
+    fn ack(&mut self, at: usize, h: u32) -> String {
+        self.say(at, &format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"))
+    }
+
+    /// The same, to one whose features are these.
+    fn link_without(&mut self, at: usize, features: &str) -> String {
         self.secure(at);
         let auth = self.say(at, EXTERNAL);
         assert!(
@@ -179,7 +196,10 @@ impl Links {
         let header = self.say(at, SUCCESS);
         assert!(header.contains("to='b.example'"), "{header}");
         self.say(at, HEADER);
-        self.say(at, "<stream:features/>")
+        self.say(
+            at,
+            &format!("<stream:features>{features}</stream:features>"),
+        )
     }
 
     fn end(mut self) {
@@ -200,17 +220,27 @@ fn what_is_for_another_server_goes_there_by_external_in_its_order() {
         assert_eq!(links.send("2"), "");
         let first = links.link(0);
         assert!(
-            first.contains("<body>1</body>") && first.ends_with("<body>2</body></message>"),
+            first.starts_with("<message to='juliet@b.example/x' from='user"),
             "{first}"
         );
-        assert!(
-            first.contains("to='juliet@b.example/x' from='user"),
-            "{first}"
-        );
+        let (one, two) = (first.find("<body>1</body>"), first.find("<body>2</body>"));
+        assert!(one.is_some() && one < two, "{first}");
+        assert!(first.ends_with(REQUEST), "{first}");
+        // It is handled when it is there (XEP-0198 §4).
+        let asked = "<r xmlns='urn:xmpp:sm:3'/>";
+        assert!(links.client(asked).contains("h='0'"));
+        assert_eq!(links.ack(0, 1), "");
+        assert!(links.stage.heard(links.client).contains("h='1'"));
+        assert_eq!(links.ack(0, 2), "");
         links.send("3");
-        assert!(links.heard(0).contains("<body>3</body>"));
+        let third = links.heard(0);
+        assert!(
+            third.contains("<body>3</body>") && third.ends_with(REQUEST),
+            "{third}"
+        );
+        links.ack(0, 3);
+        assert!(links.client(asked).contains("h='3'"));
         assert_eq!(links.connections(), 1);
-        assert!(links.client("<r xmlns='urn:xmpp:sm:3'/>").contains("h='3'"));
         links.end();
     }
 }
@@ -400,6 +430,7 @@ fn what_was_on_a_stream_that_broke_goes_by_the_next() {
     let mut links = Links::easy();
     links.send("1");
     links.link(0);
+    links.ack(0, 1);
     links.stage.world.advance(Duration::from_secs(40));
     let peer = links.peer(0);
     links.stage.world.stop_taking(peer);
@@ -420,6 +451,7 @@ fn a_link_that_says_nothing_for_an_hour_is_closed_in_order_and_opened_again() {
     let mut links = Links::easy();
     links.send("1");
     links.link(0);
+    links.ack(0, 1);
     links.stage.world.advance(Duration::from_secs(3700));
     assert_eq!(links.heard(0), END);
     let said = links.client("<presence to='juliet@b.example'/>");
@@ -603,5 +635,150 @@ fn what_an_administrator_changes_is_asked_of_the_links_that_there_are() {
     links.stage.world.reload(config);
     let bounce = links.stage.heard(links.client);
     assert!(bounce.contains("<service-unavailable "), "{bounce}");
+    links.end();
+}
+
+#[test]
+fn who_says_nothing_of_what_it_has_is_dead_and_gets_it_again() {
+    let mut links = Links::easy();
+    links.send("1");
+    links.link(0);
+    links.stage.world.advance(Duration::from_secs(61));
+    assert!(links.heard(0).contains("<connection-timeout "));
+    let again = links.link(1);
+    assert!(again.contains("<body>1</body>"), "{again}");
+    links.end();
+}
+
+#[test]
+fn who_has_more_than_it_was_sent_is_no_honest_server() {
+    let mut links = Links::easy();
+    links.send("1");
+    links.link(0);
+    let said = links.ack(0, 2);
+    assert!(
+        said.contains("<handled-count-too-high xmlns='urn:xmpp:sm:3' h='2' send-count='1'/>"),
+        "{said}"
+    );
+    links.end();
+}
+
+/// b.example, proven by its certificate, says this on a stream of its own.
+fn from_b(links: &mut Links, words: &str) {
+    let peer = links.stage.world.connect_server_to(0, Opening::Tls);
+    links.stage.world.secure(peer);
+    let header = "<stream:stream xmlns='jabber:server' version='1.0' \
+         xmlns:stream='http://etherx.jabber.org/streams' from='b.example' to='localhost'>";
+    let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
+    for words in [header, auth, header, words] {
+        links.stage.write(peer, words);
+        links.stage.world.run();
+    }
+    let heard = links.stage.heard(peer);
+    assert!(
+        heard.contains("<success ") && !heard.contains("<stream:error>"),
+        "{heard}"
+    );
+    links.stage.world.hang_up(peer);
+    links.stage.world.run();
+}
+
+#[test]
+fn who_does_not_count_is_pinged_and_its_answer_proves_what_was_before_it() {
+    for shards in [1, 3] {
+        let mut links = Links::with(SecureAuth::Yes, RequireEncryption::Yes, shards, Counts::Yes);
+        links.send("1");
+        let said = links.link_without(0, "");
+        let (message, ping) = said.split_once("</message>").unwrap();
+        assert!(message.contains("<body>1</body>"), "{said}");
+        assert!(
+            ping.starts_with("<iq type='get' from='localhost' to='b.example' id='"),
+            "{said}"
+        );
+        links.send("2");
+        assert!(links.heard(0).ends_with("</message>"));
+        let pong =
+            |id: &str| format!("<iq type='result' from='b.example' to='localhost' id='{id}'/>");
+        from_b(&mut links, &pong("another"));
+        assert!(links.client("<r xmlns='urn:xmpp:sm:3'/>").contains("h='0'"));
+        from_b(&mut links, &pong(id_of(ping)));
+        assert!(links.stage.heard(links.client).contains("h='1'"));
+        links.stage.world.advance(Duration::from_secs(6));
+        let ping = links.heard(0);
+        from_b(&mut links, &pong(id_of(&ping)));
+        assert!(links.client("<r xmlns='urn:xmpp:sm:3'/>").contains("h='2'"));
+        links.end();
+    }
+}
+
+#[test]
+fn who_answers_no_ping_is_believed_by_what_it_takes() {
+    let mut links = Links::with(SecureAuth::Yes, RequireEncryption::Yes, 1, Counts::No);
+    links.send("1");
+    links.link_without(0, "");
+    links.stage.world.advance(Duration::from_secs(200));
+    let pings = links.heard(0);
+    assert_eq!(pings.matches("<ping ").count(), 1, "{pings}");
+    links.send("2");
+    assert!(links.heard(0).ends_with("</message>"));
+    assert_eq!(links.connections(), 1);
+    links.end();
+}
+
+/// XEP-0478 §4.
+#[test]
+fn what_is_longer_than_the_other_server_takes_comes_back_and_nothing_else() {
+    let mut links = Links::easy();
+    links.send("1");
+    let limits = "<sm xmlns='urn:xmpp:sm:3'/><limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>1000</max-bytes></limits>";
+    links.link_without(0, limits);
+    links.say(0, "<enabled xmlns='urn:xmpp:sm:3'/>");
+    links.ack(0, 1);
+    let bounce = links.client(&chat("juliet@b.example/x", &"long".repeat(300)));
+    assert!(bounce.contains("<policy-violation "), "{bounce}");
+    assert!(!bounce.contains(" by="), "{bounce}");
+    links.send("2");
+    let heard = links.heard(0);
+    assert!(
+        heard.contains("<body>2</body>") && !heard.contains("longlong"),
+        "{heard}"
+    );
+    assert_eq!(links.ack(0, 2), "");
+    links.end();
+}
+
+/// XEP-0198 §4, of what others send us.
+#[test]
+fn another_server_hears_what_is_settled_of_what_it_sent() {
+    let mut links = Links::easy();
+    let peer = links.stage.world.connect_server_to(0, Opening::Tls);
+    links.stage.world.secure(peer);
+    let header = "<stream:stream xmlns='jabber:server' version='1.0' \
+         xmlns:stream='http://etherx.jabber.org/streams' from='b.example' to='localhost'>";
+    let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
+    let say = |links: &mut Links, words: &str| {
+        links.stage.write(peer, words);
+        links.stage.world.run();
+        links.stage.heard(peer)
+    };
+    say(&mut links, header);
+    let early = say(&mut links, "<enable xmlns='urn:xmpp:sm:3'/>");
+    assert!(
+        early.contains("<failed ") && early.contains("<unexpected-request "),
+        "{early}"
+    );
+    say(&mut links, auth);
+    assert!(say(&mut links, header).contains("<sm xmlns='urn:xmpp:sm:3'/>"));
+    let enabled = say(&mut links, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    assert_eq!(enabled, "<enabled xmlns='urn:xmpp:sm:3'/>");
+    let message = "<message from='juliet@b.example/x' to='user0@localhost' type='chat'><body>x</body></message>";
+    let presence = "<presence from='juliet@b.example/x' to='user0@localhost'/>";
+    let nonsense = "<presence type='odd' from='juliet@b.example/x' to='user0@localhost'/>";
+    let words = format!("{message}{presence}{nonsense}{message}<r xmlns='urn:xmpp:sm:3'/>");
+    let said = say(&mut links, &words);
+    assert!(said.ends_with("h='4'/>"), "{said}");
+    links.stage.world.hang_up(peer);
+    links.stage.world.run();
+    links.stage.world.advance(Duration::from_secs(70));
     links.end();
 }

@@ -19,6 +19,7 @@ use crate::jid::Domain;
 use crate::port::{
     AttemptError, Opening, PeerError, ProvenBy, Secured, SecuredBy, TlsVersion, Unproven,
 };
+use crate::sm::{Counts, LinkNonza};
 use crate::stream::client::misplaced;
 use crate::stream::deadline::Deadline;
 use crate::stream::{Cx, Event, Hearing, State, Stream, Violation};
@@ -35,6 +36,18 @@ pub(super) struct Linked {
     methods: Methods,
     tried: Tried,
     proof: Proof,
+    management: Management,
+    /// The longest stanza that the peer takes (XEP-0478), if it says so.
+    max_bytes: Option<u32>,
+}
+
+/// Whether the peer counts what it is sent (XEP-0198).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Management {
+    Absent,
+    Offered,
+    /// `<enable/>` is out.
+    Enabled,
 }
 
 /// How far the proof of who we are has come.
@@ -74,6 +87,26 @@ impl Linked {
             },
             tried: UNTRIED,
             proof: Proof::Unbegun,
+            management: Management::Absent,
+            max_bytes: None,
+        }
+    }
+
+    /// What features say beside how to prove who we are.
+    fn note_features(&mut self, features: &Element) {
+        let has_sm = |feature: crate::xml::Node<'_>| feature.is(Ns::StreamManagement, "sm");
+        if features.children().any(has_sm) {
+            self.management = Management::Offered;
+        }
+        let mut children = features.children();
+        let limits = children.find(|feature| feature.is(Ns::Limits, "limits"));
+        let max = limits.and_then(|limits| {
+            limits
+                .children()
+                .find(|limit| limit.is(Ns::Limits, "max-bytes"))
+        });
+        if let Some(max) = max {
+            self.max_bytes = max.text().trim().parse().ok();
         }
     }
 
@@ -208,6 +241,7 @@ impl Stream {
         features: &Element,
     ) -> Option<Event> {
         linked.methods = methods(features);
+        linked.note_features(features);
         let offered = StarttlsOffer::from(starttls(features));
         let facts = linked.facts(cx, offered);
         let verdict = decide(&cx.config.federation.rules, &facts);
@@ -351,12 +385,40 @@ impl Stream {
                 linked.proof = Proof::Unbegun;
                 self.go_on(cx, outgoing, linked)
             }
-            (Proof::Features, Ns::Streams, "features") => Some(self.proven(cx, outgoing, linked)),
+            (Proof::Features, Ns::Streams, "features") => {
+                linked.note_features(element);
+                Some(self.proven(cx, outgoing, linked))
+            }
+            (Proof::Done(_), Ns::StreamManagement, _) => {
+                self.on_link_nonza(cx, outgoing, linked, element)
+            }
             (_, ns, name) => {
                 outgoing.phase = Phase::Linked(linked);
                 self.state = State::Outgoing(outgoing);
                 Some(self.fail(cx, misplaced(ns, name)))
             }
+        }
+    }
+
+    /// What the peer says of what it was sent.
+    fn on_link_nonza(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut outgoing: Box<Outgoing>,
+        linked: Box<Linked>,
+        element: &Element,
+    ) -> Option<Event> {
+        let counts = linked.management == Management::Enabled;
+        outgoing.phase = Phase::Linked(linked);
+        self.state = State::Outgoing(outgoing);
+        match LinkNonza::parse(element).filter(|_| counts) {
+            // It has sent us nothing on a stream of ours.
+            Some(LinkNonza::Request) => {
+                cx.fx.acknowledge(cx.conn, 0);
+                None
+            }
+            Some(nonza) => Some(Event::LinkNonza(nonza)),
+            None => Some(self.fail(cx, Violation::UnsupportedElement)),
         }
     }
 
@@ -387,10 +449,18 @@ impl Stream {
 
     fn proven(
         &mut self,
-        cx: &Cx<'_>,
+        cx: &mut Cx<'_>,
         mut outgoing: Box<Outgoing>,
         mut linked: Box<Linked>,
     ) -> Event {
+        if linked.management == Management::Offered {
+            linked.management = Management::Enabled;
+            cx.say(|out| {
+                let mut w = Writer::new(out);
+                let xmlns = Ns::StreamManagement.uri();
+                w.open("enable").attribute("xmlns", xmlns).close();
+            });
+        }
         linked.proof = Proof::Done(match linked.proof {
             Proof::Dialback => ProvenBy::Dialback,
             Proof::Unbegun | Proof::External | Proof::Header | Proof::Features | Proof::Done(_) => {
@@ -431,6 +501,21 @@ impl Stream {
             true => Some(Refusal::Unencrypted),
             false => verdict.rule.refusal(),
         }
+    }
+
+    /// Whether the peer counts what it is sent, and the longest stanza that it takes.
+    pub(crate) fn link_terms(&self) -> (Counts, Option<u32>) {
+        let State::Outgoing(outgoing) = &self.state else {
+            return (Counts::No, None);
+        };
+        let Phase::Linked(linked) = &outgoing.phase else {
+            return (Counts::No, None);
+        };
+        let counts = match linked.management {
+            Management::Enabled => Counts::Yes,
+            Management::Absent | Management::Offered => Counts::No,
+        };
+        (counts, linked.max_bytes)
     }
 
     /// How it is proven, and below which TLS.

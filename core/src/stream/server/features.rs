@@ -30,12 +30,15 @@ impl Stream {
                 w.open("mechanisms").attribute("xmlns", Ns::Sasl.uri());
                 w.leaf("mechanism", "EXTERNAL").close();
             }
-            // Bidirectional streams (XEP-0288) and stream management (XEP-0198) would be offered here.
+            // Bidirectional streams (XEP-0288) would be offered here.
             if offer.dialback == Method::Offered {
                 // XEP-0220 §2.4.2.
                 let xmlns = Ns::DialbackFeature.uri();
                 w.open("dialback").attribute("xmlns", xmlns);
                 w.open("errors").close().close();
+                // XEP-0198 §3: for behind the proof, as the limits are. No features follow dialback.
+                let xmlns = Ns::StreamManagement.uri();
+                w.open("sm").attribute("xmlns", xmlns).close();
             }
             write_limits(&mut w, max, idle);
             w.close();

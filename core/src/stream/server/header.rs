@@ -59,6 +59,7 @@ impl Stream {
         };
         let id = write_server_header(cx, names.ours.as_str(), names.from.as_ref(), version);
         let talk = Talk {
+            counted: None,
             names,
             protection,
             id: id.into_boxed_str(),

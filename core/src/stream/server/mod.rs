@@ -4,6 +4,7 @@ mod dialback;
 mod external;
 mod features;
 mod header;
+mod management;
 mod stanzas;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,7 @@ use crate::limits::S2S_SIGN_IN_FAILURES;
 use crate::port::{
     Opening, Protocol, ServerCertificate, Starttls, TlsInfo, TlsServer, TlsSide, TlsVersion,
 };
-use crate::sm::Nonza;
-use crate::stanza::Condition;
+use crate::sm::{Inbound, Nonza};
 use crate::xml::{Content, Element, Ns, ScanLimits, Writer};
 
 /// Where it stands.
@@ -107,6 +107,8 @@ pub(super) struct Talk {
     /// What is claimed and asked about: `S2S_CLAIMS` at most.
     claims: Vec<Claim>,
     purpose: Purpose,
+    /// The stanzas that came since stream management was enabled (XEP-0198), if it was.
+    counted: Option<Box<Inbound>>,
 }
 
 /// How far SASL has come.
@@ -336,7 +338,7 @@ impl Stream {
                 return Some(self.bug(cx, "an element where none was wanted"));
             }
         };
-        // Bidirectional streams (XEP-0288) and stream management (XEP-0198) take their places here, once they are offered.
+        // Bidirectional streams (XEP-0288) take their place here, once they are offered.
         match (element.ns(), element.name()) {
             (Ns::Client, "iq" | "message" | "presence") => self.on_peer_stanza(cx, talk, element),
             (Ns::Dialback, "result") => self.on_claim(cx, talk, &element),
@@ -347,9 +349,8 @@ impl Stream {
                 self.state = open(talk);
                 Some(self.on_end(cx))
             }
-            (Ns::StreamManagement, _) if Nonza::parse(&element).is_some() => {
-                self.state = open(talk);
-                Self::fail_nonza(cx, Condition::UnexpectedRequest, None);
+            (Ns::StreamManagement, _) if let Some(nonza) = Nonza::parse(&element) => {
+                self.on_server_nonza(cx, talk, &nonza);
                 None
             }
             (ns, name) => {

@@ -12,10 +12,12 @@ impl Stream {
     pub(super) fn on_peer_stanza(
         &mut self,
         cx: &mut Cx<'_>,
-        talk: Talk,
+        mut talk: Talk,
         element: Element,
     ) -> Option<Event> {
         let sender = talk.sender(cx, &element);
+        let counted = talk.counted.as_mut().filter(|_| sender.is_ok());
+        let number = counted.map(|counted| counted.begin());
         self.state = open(talk);
         let from = match sender {
             Ok(from) => from,
@@ -24,11 +26,14 @@ impl Stream {
         match Stanza::parse(element, self.lang.as_ref()) {
             Ok(mut stanza) => {
                 stanza.set_from(from);
-                Some(Event::Remote(Arc::new(stanza)))
+                Some(Event::Remote(Arc::new(stanza), number))
             }
             Err(ParseError::Refuse(mut stanza, condition)) => {
                 stanza.set_from(from);
-                Some(Event::RemoteRefused(stanza.refusal(condition, None)))
+                Some(Event::RemoteRefused(
+                    stanza.refusal(condition, None),
+                    number,
+                ))
             }
             Err(ParseError::NotAStanza) => Some(self.bug(cx, "a stanza that is none")),
         }

@@ -267,12 +267,12 @@ fn words(event: &Event) -> String {
             claim.key
         ),
         Event::Judged(judged) => judgement(judged),
-        Event::Remote(stanza) => format!(
+        Event::Remote(stanza, _) => format!(
             "{} to {}",
             stanza.from().unwrap().as_str(),
             stanza.to().unwrap().as_str()
         ),
-        Event::RemoteRefused(error) => {
+        Event::RemoteRefused(error, _) => {
             let mut out = Vec::new();
             error.as_ref().unwrap().write(&mut out);
             String::from_utf8(out).unwrap()
@@ -689,7 +689,7 @@ fn the_language_of_the_stream_is_that_of_its_stanzas() {
     stage.hear(&header("a.example").replace(" version", " xml:lang='de' version"));
     stage.hear(&result("a.example", "localhost", "key"));
     let events = stage.events(message("a.example", "localhost").as_bytes());
-    let Some(Event::Remote(stanza)) = events.first() else {
+    let Some(Event::Remote(stanza, _)) = events.first() else {
         panic!("{events:?}");
     };
     let mut out = Vec::new();
