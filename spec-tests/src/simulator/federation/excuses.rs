@@ -4,34 +4,28 @@
 use super::Simulation;
 use super::book::Sent;
 
-/// Why a message need not have come to a good end.
+/// Why nobody need have heard of a message that was not acknowledged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Excuse {
-    /// It was written to a connection that broke. For now what the socket took counts as arrived: to be removed once links are confirmed by
-    /// stream management or pings, from when on it is sent again.
-    Unconfirmed,
-    /// The server of its sender fell while it waited there. For now it waits in memory: to be removed, for what was acknowledged, once queues of
-    /// links are on disk.
+    /// The server of its sender fell while it waited there, in memory. To be narrowed, once queues of links are on disk, to what had not come to
+    /// the server yet.
     QueueForgotten,
-    /// The server of its sender stopped: it is refused, and the session that would hear that is over.
+    /// The server of its sender stopped: it is refused, and the session that would hear that is over. To be narrowed in the same way.
     NobodyToTell,
-    /// The server of its receiver stopped or fell with it in memory. To be removed once that acknowledges no more than what it has settled.
-    ReceiverForgot,
 }
 
 impl Simulation {
     /// Why neither its receiver nor its sender need have heard of a message.
-    pub(super) fn excuse(&self, number: usize, sent: &Sent) -> Option<Excuse> {
-        let (from, to) = (self.users[sent.from].site, self.users[sent.to].site);
+    pub(super) fn excuse(&self, sent: &Sent) -> Option<Excuse> {
+        if sent.acknowledged {
+            return None;
+        }
+        let site = &self.sites[self.users[sent.from].site];
         let since = |moment: Option<u64>| moment.is_some_and(|at| at >= sent.at);
-        if self.taps.is_unsure(number) {
-            Some(Excuse::Unconfirmed)
-        } else if since(self.sites[from].fell) {
+        if since(site.fell) {
             Some(Excuse::QueueForgotten)
-        } else if since(self.sites[from].ended) {
+        } else if since(site.ended) {
             Some(Excuse::NobodyToTell)
-        } else if since(self.sites[to].ended) {
-            Some(Excuse::ReceiverForgot)
         } else {
             None
         }

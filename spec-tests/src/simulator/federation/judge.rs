@@ -59,7 +59,7 @@ impl Simulation {
             let (came, back) = (sent.delivered, sent.bounced);
             let repeats = self.may_repeat(number, &sent);
             if came + back == 0 {
-                match self.excuse(number, &sent) {
+                match self.excuse(&sent) {
                     Some(excuse) => {
                         self.counts.lost += 1;
                         self.note(format_args!("m{number} is lost: {excuse:?}"));

@@ -193,27 +193,28 @@ impl Simulation {
     }
 
     fn hear(&mut self, index: usize) -> Result<(), String> {
-        loop {
-            let user = &mut self.users[index];
-            let world = &mut self.net.worlds[user.site];
-            let Some(session) = &mut user.session else {
-                return Ok(());
-            };
-            let peer = session.talk.peer();
-            if !world.has_received(peer) && world.ended(peer).is_none() {
-                return Ok(());
-            }
-            match session.talk.poll(world)? {
-                Some(Item::Element(element)) => self.hears(index, &element)?,
-                Some(Item::Open(_) | Item::Close) => {}
-                None if world.ended(peer).is_some() => {
-                    user.session = None;
-                    self.note(format_args!("user {index} is out"));
-                    return Ok(());
-                }
-                None => return Ok(()),
+        let user = &self.users[index];
+        let (site, peer) = match &user.session {
+            Some(session) => (user.site, session.talk.peer()),
+            None => return Ok(()),
+        };
+        let world = &self.net.worlds[site];
+        let is_over = world.ended(peer).is_some();
+        if !is_over && !world.has_received(peer) {
+            return Ok(());
+        }
+        while let Some(session) = &mut self.users[index].session
+            && let Some(item) = session.talk.poll(&mut self.net.worlds[site])?
+        {
+            if let Item::Element(element) = item {
+                self.hears(index, &element)?;
             }
         }
+        if is_over {
+            self.users[index].session = None;
+            self.note(format_args!("user {index} is out"));
+        }
+        Ok(())
     }
 
     fn hears(&mut self, index: usize, element: &Element) -> Result<(), String> {
