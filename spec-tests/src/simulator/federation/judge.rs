@@ -34,16 +34,18 @@ impl Simulation {
             }
         }
         self.heal();
-        self.sign_in_all()?;
         self.wait(REST)
     }
 
     /// Time passes, and users answer what they are asked.
     fn wait(&mut self, all: Duration) -> Result<(), String> {
         let mut waited = Duration::ZERO;
+        self.observe()?;
+        self.sign_in_all()?;
         while waited < all {
             self.net.advance(STEP);
             self.observe()?;
+            self.sign_in_all()?;
             self.liar_answers();
             waited += STEP;
         }

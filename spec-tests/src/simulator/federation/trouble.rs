@@ -115,6 +115,7 @@ impl Simulation {
             self.note(format_args!("site {site} is to stop"));
             self.sites[site].state = State::Stopping;
             self.sites[site].ended = Some(self.now);
+            self.lose_wires(site);
             self.net.worlds[site].post_shutdown();
         }
     }
@@ -140,12 +141,17 @@ impl Simulation {
     fn is_over(&mut self, site: usize) {
         self.sites[site].state = State::Down;
         self.sites[site].ended = Some(self.now);
-        for wire in self.net.live().to_vec() {
-            if self.net.ends(wire).iter().any(|(at, _)| *at == site) {
-                self.taps.lose(wire);
+        self.lose_wires(site);
+        self.net.fell(site);
+    }
+
+    /// What is under way to or from it, and not confirmed, nobody can be sure of.
+    fn lose_wires(&mut self, site: usize) {
+        for wire in self.net.live() {
+            if self.net.ends(*wire).iter().any(|(at, _)| *at == site) {
+                self.taps.lose(*wire);
             }
         }
-        self.net.fell(site);
     }
 
     pub(super) fn start(&mut self, site: usize) {
