@@ -71,19 +71,47 @@ impl Taps {
         self.0.entry(wire).or_default().lost = true;
     }
 
-    /// Whether this message was written to a connection that was lost then.
+    /// Whether this message was written to a connection that was lost then, or whose other side never said that it has it.
     pub(super) fn is_unsure(&self, message: usize) -> bool {
-        let unsure = |tap: &Tap| tap.lost && tap.written[0].messages.contains(&message);
+        let unsure = |tap: &Tap| {
+            tap.written[0].messages.contains(&message) && (tap.lost || !tap.is_confirmed(message))
+        };
         self.0.values().any(unsure)
     }
+}
 
-    /// On how many it arrived whole.
-    #[expect(dead_code, reason = "what a failure is looked at with")]
-    pub(super) fn arrivals(&self, message: usize) -> usize {
-        let whole = |tap: &&Tap| tap.arrived[0].messages.contains(&message);
-        self.0.values().filter(whole).count()
+impl Tap {
+    /// Whether who accepted the stream has said that it has this message (XEP-0198 §4), and that has arrived.
+    fn is_confirmed(&self, message: usize) -> bool {
+        let text = &self.written[0].text;
+        let enabled = find(text, b"<enable ").unwrap_or_default();
+        let body = format!("<body>m{message}</body>");
+        let Some(at) = find(&text[enabled..], body.as_bytes()) else {
+            return false;
+        };
+        let before = &text[enabled..enabled + at];
+        let count: usize = STANZAS
+            .iter()
+            .map(|start| memchr::memmem::find_iter(before, start).count())
+            .sum();
+        let answers = &self.arrived[1].text;
+        let acks = memchr::memmem::find_iter(answers, b"<a xmlns='urn:xmpp:sm:3' h='");
+        let Some(last) = acks.last() else {
+            return false;
+        };
+        let digits = answers[last..].iter().skip_while(|b| !b.is_ascii_digit());
+        // The namespace has one, too.
+        let h: String = digits
+            .skip(1)
+            .skip_while(|b| !b.is_ascii_digit())
+            .take_while(|b| b.is_ascii_digit())
+            .map(|b| char::from(*b))
+            .collect();
+        h.parse().is_ok_and(|h: usize| h >= count)
     }
 }
+
+const STANZAS: [&[u8]; 3] = [b"<message ", b"<iq ", b"<presence "];
 
 impl Simulation {
     /// Looks at what servers have written to each other.
@@ -139,6 +167,5 @@ impl Simulation {
 
 /// Whether a stanza begins in this.
 fn is_stanza(bytes: &[u8]) -> bool {
-    let starts: [&[u8]; 3] = [b"<message ", b"<iq ", b"<presence "];
-    starts.into_iter().any(|start| find(bytes, start).is_some())
+    STANZAS.iter().any(|start| find(bytes, start).is_some())
 }
