@@ -154,6 +154,7 @@ impl World {
             pipe.tell_outside(Arrival::Eof);
         }
         pipe.ended.get_or_insert(ended);
+        pipe.dropped |= !pipe.inbox.is_empty();
         pipe.inbox.clear();
         let link = pipe.link;
         if let Some((shard, conn)) = pipe.seat.take() {

@@ -153,6 +153,12 @@ impl World {
         self.pipes[peer.0].shown = Some(certificate);
     }
 
+    /// Whether a connection ended before its shard had read all that had come.
+    #[must_use]
+    pub fn has_dropped(&self, peer: Peer) -> bool {
+        self.pipes[peer.0].dropped
+    }
+
     /// Whether TLS is up.
     #[must_use]
     pub fn is_encrypted(&self, peer: Peer) -> bool {

@@ -56,6 +56,8 @@ pub(super) struct Pipe {
     pub(super) link: Option<Peer>,
     /// What its shard has written, where another world is to read it.
     pub(super) outside: Option<VecDeque<Arrival>>,
+    /// Whether it ended before all that had come was read.
+    pub(super) dropped: bool,
     /// Which certificate the other server shows on it, if not what all show.
     pub(super) shown: Option<Option<Box<ServerCertificate>>>,
 }
@@ -131,6 +133,7 @@ impl Pipe {
             origin: Origin::Accepted(Protocol::XmppClient),
             link: None,
             outside: None,
+            dropped: false,
             shown: None,
         }
     }

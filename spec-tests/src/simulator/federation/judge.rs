@@ -66,11 +66,17 @@ impl Simulation {
                         self.counts.lost += 1;
                         self.note(format_args!("m{number} is lost: {excuse:?}"));
                     }
-                    None => return Err(format!("m{number} is lost: {sent:?}")),
+                    None => {
+                        let ways = self.taps.ways(number);
+                        return Err(format!("m{number} is lost: {sent:?}{ways}"));
+                    }
                 }
             }
             if came + back > 1 && !repeats {
-                return Err(format!("m{number} came {came} times and back {back} times"));
+                let ways = self.taps.ways(number);
+                return Err(format!(
+                    "m{number} came {came} times and back {back} times{ways}"
+                ));
             }
             if came > 1 {
                 self.counts.twice += 1;

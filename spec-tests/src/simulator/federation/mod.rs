@@ -271,6 +271,7 @@ impl Simulation {
             if !self.one_move() {
                 break;
             }
+            self.tap()?;
         }
         self.observe()
     }

@@ -62,6 +62,10 @@ impl Taps {
     pub(super) fn arrived(&mut self, carried: &Carried) {
         if let Arrival::Clear(bytes) | Arrival::Encrypted(bytes) = &carried.what {
             let tap = self.0.entry(carried.wire).or_default();
+            // Who has ended the stream listens to nothing more.
+            if carried.side == 1 && find(&tap.written[0].text, b"</stream:stream>").is_some() {
+                return;
+            }
             tap.arrived[carried.side].push(bytes);
         }
     }
@@ -77,6 +81,19 @@ impl Taps {
             tap.written[0].messages.contains(&message) && (tap.lost || !tap.is_confirmed(message))
         };
         self.0.values().any(unsure)
+    }
+}
+
+impl Taps {
+    /// By which connections it went, for who looks at a failure.
+    pub(super) fn ways(&self, message: usize) -> String {
+        let went = |(_, tap): &(&usize, &Tap)| tap.written[0].messages.contains(&message);
+        let way = |(wire, tap): (&usize, &Tap)| {
+            let arrived = tap.arrived[0].messages.contains(&message);
+            let (lost, confirmed) = (tap.lost, tap.is_confirmed(message));
+            format!("; wire {wire}: arrived {arrived}, confirmed {confirmed}, lost {lost}")
+        };
+        self.0.iter().filter(went).map(way).collect()
     }
 }
 
@@ -124,7 +141,13 @@ impl Simulation {
                     tap.encrypted = true;
                     bytes
                 }
-                Arrival::Hello | Arrival::Eof => continue,
+                Arrival::Hello => continue,
+                Arrival::Eof => {
+                    // What it had not read may have been what it waited for.
+                    let [(opener, peer), _] = self.net.ends(wire);
+                    tap.lost |= self.net.worlds[opener].has_dropped(peer);
+                    continue;
+                }
             };
             tap.written[side].push(&bytes);
             if is_stanza(&bytes) {
