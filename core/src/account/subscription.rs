@@ -205,6 +205,7 @@ impl Account {
         }
         let blocked = self.blocks_sender(stanza);
         let before = kept.state(contact.as_str());
+        let is_ours = cx.config.hosts.contains_key(contact.domain());
         let (after, inbound) = match (act, kept.unsaid.asking(contact.as_str())) {
             _ if contact == self.jid => (before, Inbound::Ignored),
             // XEP-0191 §3.3. But who is subscribed already may not have heard it: what answered an earlier request crossed this one.
@@ -213,7 +214,8 @@ impl Account {
             (Act::Unsubscribed, Some(Act::Subscribe)) if before.standing.subscription.is_to() => {
                 (before.asking_anew(), Inbound::Delivered)
             }
-            (Act::Subscribed | Act::Unsubscribed, Some(_)) => (before, Inbound::Ignored),
+            // Another server says that it has heard of it a while after its user has answered.
+            (Act::Subscribed | Act::Unsubscribed, Some(_)) if is_ours => (before, Inbound::Ignored),
             (_, _) => before.inbound(act),
         };
         match act {

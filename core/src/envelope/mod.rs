@@ -59,9 +59,10 @@ pub enum Body {
     Slow(Box<Feeding>),
     /// A domain of the receiving shard has answered something, perhaps a ping. One that gets lost costs that it is pinged again.
     Pong(Box<Pong>),
-    /// A key that was shown to a stream of the sending shard, for a domain of the receiving one: its servers are to be asked. What comes back is
+    /// A key that was shown to a stream of the sending shard, for a domain of the receiving one: its servers are to be asked, by whoever is
+    /// at that address. What comes back is
     /// answered for.
-    Verify(Box<(Asker, Claim)>),
+    Verify(Box<(Asker, Claim, Option<AddressPrint>)>),
     /// What is known of a key that a stream of the receiving shard asked about. What comes back is said again.
     Verified(Box<(Asker, Claim, Verified)>),
     /// So many bytes of what the receiving shard has sent were taken in. If it gets lost, they are said with the next.
@@ -214,7 +215,9 @@ impl Body {
             | Self::Slow(_)
             | Self::Taken(_) => size_of::<Feeding>(),
             Self::Pong(pong) => size_of::<Pong>() + pong.id.len(),
-            Self::Verify(asked) => size_of::<(Asker, Claim)>() + asked.1.size(),
+            Self::Verify(asked) => {
+                size_of::<(Asker, Claim, Option<AddressPrint>)>() + asked.1.size()
+            }
             Self::Verified(told) => size_of::<(Asker, Claim, Verified)>() + told.1.size(),
             Self::Handled(handled) => size_of_val(handled.as_slice()),
             Self::Settled(settled) => {

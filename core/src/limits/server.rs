@@ -85,3 +85,12 @@ pub const S2S_ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// A peer without stream management is pinged so often at most, while something is not confirmed.
 pub const S2S_PING_EVERY: Duration = Duration::from_secs(5);
+
+/// Domains of which nothing is known that all together may name in a minute, on each shard: as many as a large server meets after a restart.
+pub const S2S_NEW_DOMAINS: u32 = 600;
+
+/// Those that one account may. Who joins rooms of many servers is done with it in a minute or two.
+pub const S2S_NEW_DOMAINS_OF_ACCOUNT: u32 = 20;
+
+/// Those that may be named by keys which are shown from one address, an IPv6 /64 being one: each has us connect to where its DNS says.
+pub const S2S_NEW_DOMAINS_OF_ADDRESS: u32 = 10;

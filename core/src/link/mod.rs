@@ -13,6 +13,7 @@
 //! A queue is first in, first out, whatever happens to the streams; only one stream at a time takes from it.
 
 mod confirm;
+mod newcomers;
 mod queue;
 mod verification;
 
@@ -20,6 +21,7 @@ use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 pub(crate) use confirm::{Acked, Confirm, Question, Silence};
+pub(crate) use newcomers::{Admitted, NamedBy, Newcomers};
 pub(crate) use queue::{Queue, Queued, Urgency};
 pub(crate) use verification::{Answered, Verifications};
 

@@ -16,7 +16,7 @@ use crate::envelope::{Delivery, Receipt, To};
 use crate::federation::{Permission, Refusal, roll};
 use crate::jid::{Domain, Jid};
 use crate::limits::{S2S_AHEAD_BYTES, S2S_REMOTES, S2S_REQUEST_PATIENCE, S2S_UNCONFIRMED};
-use crate::link::{Need, Queued, Remote, RemoteKey, Urgency, Way};
+use crate::link::{Admitted, NamedBy, Need, Newcomers, Queued, Remote, RemoteKey, Urgency, Way};
 use crate::map::{Keyed, Map};
 use crate::port::{ConnId, LinkFailure, Unreached};
 use crate::stanza::{Condition, Kind, MessageType, PresenceType, Stanza};
@@ -32,6 +32,7 @@ pub(super) struct Links {
     by_domain: Map<Domain, RemoteKey>,
     /// Those who look for a way.
     opening: usize,
+    newcomers: Newcomers,
     /// Those whose turn to do so is to come.
     turns: VecDeque<(RemoteKey, Domain)>,
     /// Answers to other shards that found no way there.
@@ -42,6 +43,7 @@ impl Links {
     pub(super) fn new(key: Keyed) -> Self {
         Self {
             remotes: Arena::default(),
+            newcomers: Newcomers::new(&key),
             by_domain: Map::with_hasher(key),
             opening: 0,
             turns: VecDeque::new(),
@@ -136,7 +138,8 @@ impl Shard {
                 &LinkFailure::Unreached(Unreached::Policy(refusal), None),
             );
         }
-        let Some(key) = self.remote_of(&theirs) else {
+        let by = queued.stanza.cause().map_or("", Jid::bare);
+        let Some(key) = self.remote_of(now, &theirs, NamedBy::Account(by)) else {
             return self.refuse_queued(&queued, Condition::ResourceConstraint, None);
         };
         let most = self.config.federation.send_queue_size;
@@ -163,12 +166,19 @@ impl Shard {
         }
     }
 
-    /// What is known of a domain. `None`: there is no room for one more.
-    pub(super) fn remote_of(&mut self, theirs: &Domain) -> Option<RemoteKey> {
+    /// What is known of a domain. `None`: there is no room for one more, or too many are named.
+    pub(super) fn remote_of(
+        &mut self,
+        now: Now,
+        theirs: &Domain,
+        by: NamedBy<'_>,
+    ) -> Option<RemoteKey> {
         if let Some(key) = self.links.by_domain.get(theirs) {
             return Some(*key);
         }
-        if self.links.remotes.len() >= S2S_REMOTES {
+        if self.links.remotes.len() >= S2S_REMOTES
+            || self.links.newcomers.admit(now.mono, by) == Admitted::No
+        {
             return None;
         }
         let key = self.links.remotes.insert(Remote::new(theirs.clone()));

@@ -272,8 +272,8 @@ impl Shard {
             Body::Taken(bytes) => self.taken(envelope.from, bytes),
             Body::Pong(pong) => self.ponged(now, &pong),
             Body::Verify(asked) => {
-                let (asker, claim) = *asked;
-                self.verify_here(now, asker, claim);
+                let (asker, claim, address) = *asked;
+                self.verify_here(now, asker, claim, address);
             }
             Body::Verified(told) => {
                 let (asker, claim, verified) = *told;
@@ -302,7 +302,7 @@ impl Shard {
             // It is said again, and settled then.
             Body::Settled(_) => {}
             Body::Verify(asked) => {
-                let (asker, claim) = *asked;
+                let (asker, claim, _) = *asked;
                 let busy = Verified::Unknown(Unverified::Busy);
                 self.tell_asker(now, asker, claim, busy);
             }

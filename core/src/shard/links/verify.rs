@@ -10,8 +10,9 @@ use crate::envelope::{Asker, Body, Place};
 use crate::federation::{Claim, Unverified, Verified, VerifyAnswer};
 use crate::jid::Domain;
 use crate::limits::{RECEIPTS_AGAIN, S2S_VERIFY_PATIENCE};
-use crate::link::{Answered, RemoteKey, Way};
+use crate::link::{Answered, NamedBy, RemoteKey, Way};
 use crate::port::{AttemptError, ConnId, LinkFailure, Unreached};
+use crate::sasl::AddressPrint;
 use crate::shard::Shard;
 use crate::stream::{Stream, Violation};
 use crate::time::Now;
@@ -26,17 +27,31 @@ impl Shard {
             place: self.place,
             conn: conn.key(),
         };
+        let address = self.peer(conn).and_then(|peer| {
+            let attempt = self.throttle.attempt(&self.config.limits, peer, None);
+            attempt.counted_address()
+        });
         let owner = self.placement.owner(claim.originating.as_str());
         match owner == self.place {
-            true => self.verify_here(now, asker, claim),
-            false => self.send(owner, Body::Verify(Box::new((asker, claim)))),
+            true => self.verify_here(now, asker, claim, address),
+            false => {
+                let asked = Box::new((asker, claim, address));
+                self.send(owner, Body::Verify(asked));
+            }
         }
     }
 
-    /// The same, for a domain of this shard.
-    pub(in crate::shard) fn verify_here(&mut self, now: Now, asker: Asker, claim: Claim) {
+    /// The same, for a domain of this shard; by a server at this address.
+    pub(in crate::shard) fn verify_here(
+        &mut self,
+        now: Now,
+        asker: Asker,
+        claim: Claim,
+        address: Option<AddressPrint>,
+    ) {
         let ours = claim.receiving.clone();
-        let Some(key) = self.remote_of(&claim.originating) else {
+        let by = NamedBy::Address(address);
+        let Some(key) = self.remote_of(now, &claim.originating, by) else {
             return self.tell_asker(now, asker, claim, Verified::Unknown(Unverified::Busy));
         };
         let Some(remote) = self.links.remotes.get_mut(key) else {

@@ -782,3 +782,58 @@ fn another_server_hears_what_is_settled_of_what_it_sent() {
     links.stage.world.advance(Duration::from_secs(70));
     links.end();
 }
+
+#[test]
+fn a_contact_elsewhere_answers_before_its_server_says_that_it_has_the_request() {
+    let mut links = Links::easy();
+    links.client("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>");
+    links.client("<presence type='subscribe' to='juliet@b.example'/>");
+    let asked = links.link(0);
+    assert!(
+        asked.contains("<presence to='juliet@b.example' from='user0@localhost' type='subscribe'"),
+        "{asked}"
+    );
+    from_b(
+        &mut links,
+        "<presence type='subscribed' from='juliet@b.example' to='user0@localhost'/>",
+    );
+    let heard = links.stage.heard(links.client);
+    assert!(heard.contains("subscription='to'"), "{heard}");
+    assert!(heard.contains("type='subscribed'"), "{heard}");
+    links.ack(0, 1);
+    from_b(
+        &mut links,
+        "<presence from='juliet@b.example/x' to='user0@localhost'/>",
+    );
+    let heard = links.stage.heard(links.client);
+    assert!(heard.contains("from='juliet@b.example/x'"), "{heard}");
+    links.end();
+}
+
+#[test]
+fn who_names_domain_after_domain_has_to_wait_and_nobody_else() {
+    let mut links = Links::easy();
+    let mut refused = 0;
+    for n in 0..40 {
+        let heard = links.client(&chat(&format!("juliet@d{n}.example"), "x"));
+        refused += heard.matches("<resource-constraint ").count();
+    }
+    assert_eq!(refused, 20);
+    // Of what is known nobody has to wait.
+    assert!(
+        links
+            .client(&chat("juliet@d1.example", "x"))
+            .contains("remote-server-not-found")
+    );
+    let other = links.stage.account(0, 1);
+    let other = links.stage.session(&other, "o", Counts::No);
+    links.stage.write(other, &chat("juliet@e.example", "x"));
+    links.stage.world.run();
+    assert!(links.stage.heard(other).contains("remote-server-not-found"));
+    links.stage.world.advance(Duration::from_secs(4));
+    let heard = links.client(&chat("juliet@d39.example", "x"));
+    assert!(heard.contains("remote-server-not-found"), "{heard}");
+    links.stage.world.hang_up(other);
+    links.stage.world.run();
+    links.end();
+}
