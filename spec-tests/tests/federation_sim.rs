@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use spec_tests::simulator::federation::{Counts, Failure, Report, run};
+use spondee_core::planted::{Fault, plant};
 
 /// How many seeds run when nobody asks for more: some seconds.
 const SEEDS: u64 = 60;
@@ -78,5 +79,26 @@ fn one_seed() {
     match outcome {
         Ok(Report { digest, counts, .. }) => println!("it holds: {digest} {counts:?}"),
         Err(failure) => panic!("{failure}"),
+    }
+}
+
+/// Each is done wrong in every server of a run, and seen from outside.
+#[test]
+fn faults_that_are_planted_are_found() {
+    let all = [
+        (Fault::ResentBehind, 0..60),
+        (Fault::NotResent, 0..60),
+        (Fault::ConfirmedUnasked, 0..60),
+        (Fault::AnsweredAnywhere, 0..60),
+        (Fault::FromUnchecked, 0..60),
+    ];
+    for (fault, seeds) in all {
+        plant(Some(fault));
+        let found: Vec<_> = seeds.filter_map(|seed| run(seed).err()).collect();
+        plant(None);
+        println!("{fault:?}: {} found", found.len());
+        for failure in found.iter().take(3) {
+            println!("{failure}");
+        }
     }
 }

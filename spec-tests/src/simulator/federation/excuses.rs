@@ -34,8 +34,8 @@ impl Simulation {
     /// Whether it may have come twice, or been refused although it came: it was written and never confirmed, or the session that had it ended
     /// before it said so.
     pub(super) fn may_repeat(&self, number: usize, sent: &Sent) -> bool {
-        let to = self.users[sent.to].site;
-        let ended = self.sites[to].ended;
-        self.taps.is_unsure(number) || ended.is_some_and(|at| at >= sent.at)
+        let to = &self.users[sent.to];
+        let since = |moment: Option<u64>| moment.is_some_and(|at| at >= sent.at);
+        self.taps.is_unsure(number) || since(to.left) || since(self.sites[to.site].ended)
     }
 }

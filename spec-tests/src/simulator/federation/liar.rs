@@ -178,7 +178,12 @@ impl Simulation {
         } = self.liar.streams[at];
         let (id, name) = (id.clone(), name.clone());
         let site_name = self.sites[site].domain.clone();
-        let other = self.other_than(site);
+        let claimed = self.liar.claims.iter().rev();
+        let mut claimed = claimed.filter(|claim| claim.1 == site_name && claim.0 != DOMAIN);
+        let other = match claimed.next().cloned() {
+            Some((claimed, ..)) if self.random.percent(60) => claimed,
+            Some(_) | None => self.other_than(site),
+        };
         let user = self.random.below(2);
         let words = match (side, self.random.below(6)) {
             (Side::Caller, 0 | 1) => {
@@ -186,9 +191,11 @@ impl Simulation {
                     0 => name,
                     _ => other,
                 };
-                self.liar
-                    .claims
-                    .push((claimed.clone(), site_name.clone(), id));
+                let claim = (claimed.clone(), site_name.clone(), id);
+                if claimed != DOMAIN && self.random.percent(60) {
+                    self.confirm_itself(site, &claim);
+                }
+                self.liar.claims.push(claim);
                 format!("<db:result from='{claimed}' to='{site_name}'>0123456789abcdef</db:result>")
             }
             (Side::Caller, 2) => {
@@ -217,6 +224,16 @@ impl Simulation {
         };
         self.note(format_args!("the liar says {words}"));
         self.net.worlds[site].write(peer, words.as_bytes());
+    }
+
+    /// It answers what another will be asked, on whichever streams it was called.
+    fn confirm_itself(&mut self, site: usize, (claimed, to, id): &(String, String, String)) {
+        let words = format!("<db:verify from='{claimed}' to='{to}' id='{id}' type='valid'/>");
+        for stream in &self.liar.streams {
+            if stream.side == Side::Called && stream.site == site {
+                self.net.worlds[site].write(stream.peer, words.as_bytes());
+            }
+        }
     }
 
     /// It is polite where that gets it further.

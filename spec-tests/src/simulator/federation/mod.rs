@@ -193,6 +193,10 @@ struct Simulation {
     weather: Weather,
     /// Whether nothing bad has happened yet.
     undisturbed: bool,
+    /// Whether messages may be long: sockets are full sooner.
+    plump: bool,
+    /// How often, in a hundred, the liar does something.
+    boldness: usize,
     sites: Vec<Site>,
     users: Vec<User>,
     book: Book,
@@ -208,17 +212,19 @@ impl Simulation {
         let (net, sites) = sites::build(&mut random, plan, size.sites, seed);
         let mut simulation = Self {
             net,
-            random,
             trace: Trace::default(),
             now: 1,
             plan,
             weather: Weather::Fair,
             undisturbed: true,
+            plump: random.percent(20),
+            boldness: random.pick(&[0, 8, 8, 50]),
             users: users::all(&sites, size.users),
             sites,
             book: Book::default(),
             taps: Taps::default(),
             liar: Liar::default(),
+            random,
             counts: Counts::default(),
         };
         for user in &simulation.users {
@@ -259,10 +265,12 @@ impl Simulation {
     /// One thing happens, and what comes of it by and by.
     fn act(&mut self) -> Result<(), String> {
         self.now += 1;
+        if self.random.percent(self.boldness) {
+            self.liar_acts();
+        }
         match self.random.below(100) {
-            0..45 => self.user_acts(),
-            45..55 => self.liar_acts(),
-            55..70 => self.time_passes(),
+            0..50 => self.user_acts(),
+            50..68 => self.time_passes(),
             _ if self.weather == Weather::Foul => self.trouble()?,
             _ => {}
         }
@@ -273,6 +281,7 @@ impl Simulation {
             }
             self.tap()?;
         }
+        self.liar_answers();
         self.observe()
     }
 

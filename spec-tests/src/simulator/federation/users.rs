@@ -1,6 +1,6 @@
 //! Users: they sign in, write to each other, answer, and look at what they hear.
 
-use super::Simulation;
+use super::{Moment, Simulation};
 use super::book::{Request, Sent};
 use super::sites::Site;
 use crate::element::{CLIENT, Element, Item, STANZA_ERRORS};
@@ -16,6 +16,8 @@ pub(super) struct User {
     pub(super) bare: String,
     pub(super) full: String,
     pub(super) session: Option<Session>,
+    /// When its last session was over.
+    pub(super) left: Option<Moment>,
 }
 
 /// A session of one.
@@ -39,6 +41,7 @@ pub(super) fn all(sites: &[Site], each: usize) -> Vec<User> {
             bare: format!("u{number}@{domain}"),
             full: format!("u{number}@{domain}/r"),
             session: None,
+            left: None,
         })
     };
     sites.iter().enumerate().flat_map(of).collect()
@@ -110,8 +113,12 @@ impl Simulation {
                 _ => self.users[to].bare.clone(),
             };
             self.note(format_args!("user {from} sends m{number} to {address}"));
+            let filling = match self.plump && self.random.percent(50) {
+                true => format!("<x xmlns='urn:example:filling'>{}</x>", "x".repeat(30_000)),
+                false => String::new(),
+            };
             let words = format!(
-                "<message to='{address}' type='chat' id='m{number}'><body>m{number}</body></message>"
+                "<message to='{address}' type='chat' id='m{number}'>{filling}<body>m{number}</body></message>"
             );
             self.book.messages.push(Sent {
                 from,
@@ -212,6 +219,7 @@ impl Simulation {
         }
         if is_over {
             self.users[index].session = None;
+            self.users[index].left = Some(self.now);
             self.note(format_args!("user {index} is out"));
         }
         Ok(())
@@ -337,7 +345,7 @@ impl Simulation {
         self.counts.answers += 1;
         match request.answers {
             1 => Ok(()),
-            _ if !request.undisturbed => Ok(()),
+            _ if !request.undisturbed || !self.undisturbed => Ok(()),
             many => Err(format!("q{number} is answered {many} times")),
         }
     }
