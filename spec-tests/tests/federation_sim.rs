@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use spec_tests::simulator::federation::{Counts, Failure, Report, run};
+use spec_tests::simulator::federation::{Counts, Failure, Report, Size, run, run_sized};
 use spondee_core::planted::{Fault, plant};
 
 /// How many seeds run when nobody asks for more: some seconds.
@@ -82,23 +82,56 @@ fn one_seed() {
     }
 }
 
-/// Each is done wrong in every server of a run, and seen from outside.
+/// Each is done wrong in every server of a run, and seen from outside. `SPONDEE_FAULT=ResentBehind SPONDEE_SEEDS=100` looks for others that see it.
 #[test]
 fn faults_that_are_planted_are_found() {
-    let all = [
-        (Fault::ResentBehind, 0..60),
-        (Fault::NotResent, 0..60),
-        (Fault::ConfirmedUnasked, 0..60),
-        (Fault::AnsweredAnywhere, 0..60),
-        (Fault::FromUnchecked, 0..60),
-    ];
-    for (fault, seeds) in all {
+    let wanted = std::env::var("SPONDEE_FAULT").ok();
+    for (fault, seed, seen) in FAULTS {
         plant(Some(fault));
-        let found: Vec<_> = seeds.filter_map(|seed| run(seed).err()).collect();
+        if wanted
+            .as_ref()
+            .is_some_and(|name| *name == format!("{fault:?}"))
+        {
+            let first = number("SPONDEE_FIRST_SEED").unwrap_or(0);
+            let seeds = first..first + number("SPONDEE_SEEDS").unwrap_or(SEEDS);
+            for failure in seeds.filter_map(|seed| run(seed).err()) {
+                println!("{fault:?}: {failure}");
+            }
+        }
+        let named = run(seed);
         plant(None);
-        println!("{fault:?}: {} found", found.len());
-        for failure in found.iter().take(3) {
-            println!("{failure}");
+        let failure = named.expect_err("a fault that is found");
+        assert!(failure.fault.contains(seen), "{fault:?}: {failure}");
+        let without = run(seed);
+        assert!(without.is_ok(), "{without:?}");
+    }
+}
+
+/// What is planted, a seed that finds it, and what that says.
+const FAULTS: [(Fault, u64, &str); 5] = [
+    (Fault::ResentBehind, 13, "comes behind"),
+    (Fault::NotResent, 2, "is lost"),
+    (Fault::ConfirmedUnasked, 2, "is lost"),
+    (Fault::AnsweredAnywhere, 60, "believes"),
+    (Fault::FromUnchecked, 6, "believes"),
+];
+
+/// Ten servers, thirty users each, one seed: `cargo test -p spec-tests --test federation_sim ten_servers -- --nocapture`.
+#[test]
+fn ten_servers_with_three_hundred_users() {
+    let seed = number("SPONDEE_SEED").unwrap_or(10);
+    let size = Size {
+        sites: 10,
+        users: 30,
+        epochs: 3,
+        acts: 1200,
+        moves: 200,
+    };
+    match run_sized(seed, size) {
+        Ok(Report { digest, counts, .. }) => println!("{digest}\n{counts:#?}"),
+        Err(failure) => {
+            failure.trace.iter().for_each(|line| println!("{line}"));
+            panic!("{failure}");
         }
     }
 }

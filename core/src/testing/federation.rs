@@ -446,7 +446,9 @@ impl Federation {
     /// The earliest deadline of all who run.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.up().filter_map(|(_, world)| world.next_timeout()).min()
+        self.up()
+            .filter_map(|(_, world)| world.next_timeout())
+            .min()
     }
 
     /// Lets everything happen that can happen without time passing.

@@ -618,7 +618,10 @@ impl World {
         let now = self.now.mono;
         let mut busy = false;
         for shard in 0..self.shards.len() {
-            if self.shards[shard].poll_timeout().is_some_and(|at| at <= now) {
+            if self.shards[shard]
+                .poll_timeout()
+                .is_some_and(|at| at <= now)
+            {
                 self.tell(shard, Input::Tick);
                 busy = true;
             }

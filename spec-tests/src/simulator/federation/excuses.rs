@@ -10,7 +10,8 @@ pub(super) enum Excuse {
     /// The server of its sender fell while it waited there, in memory. To be narrowed, once queues of links are on disk, to what had not come to
     /// the server yet.
     QueueForgotten,
-    /// The server of its sender stopped: it is refused, and the session that would hear that is over. To be narrowed in the same way.
+    /// The session of its sender is over, perhaps because the server stopped: it is refused, and nobody hears that. Where a server stops, to be
+    /// narrowed in the same way.
     NobodyToTell,
 }
 
@@ -24,7 +25,7 @@ impl Simulation {
         let since = |moment: Option<u64>| moment.is_some_and(|at| at >= sent.at);
         if since(site.fell) {
             Some(Excuse::QueueForgotten)
-        } else if since(site.ended) {
+        } else if since(site.ended) || since(self.users[sent.from].left) {
             Some(Excuse::NobodyToTell)
         } else {
             None

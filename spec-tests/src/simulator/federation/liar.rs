@@ -142,7 +142,9 @@ impl Simulation {
             (Shown::Good, false) => certificate(Shown::Good, DOMAIN),
             (shown, _) => certificate(shown, &name),
         };
-        self.note(format_args!("the liar calls site {site} as {name}, {shown:?}"));
+        self.note(format_args!(
+            "the liar calls site {site} as {name}, {shown:?}"
+        ));
         let world = &mut self.net.worlds[site];
         let peer = world.connect_server(Opening::Tls);
         world.show(peer, certificate);
@@ -294,10 +296,7 @@ impl Simulation {
         self.liar.gone = true;
         let at: SocketAddr = AT.parse().expect("an address");
         for world in &mut self.net.worlds {
-            world.set_door(
-                at,
-                Door::Refuses(spondee_core::port::ConnectError::Refused),
-            );
+            world.set_door(at, Door::Refuses(spondee_core::port::ConnectError::Refused));
         }
         for stream in std::mem::take(&mut self.liar.streams) {
             self.net.worlds[stream.site].hang_up(stream.peer);

@@ -42,6 +42,8 @@ pub struct Size {
     pub epochs: usize,
     /// Things that happen in each.
     pub acts: usize,
+    /// What comes of them by and by, behind each: so many steps at most.
+    pub moves: usize,
 }
 
 /// A run that held.
@@ -150,6 +152,7 @@ pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
         users: 2 + random.below(5),
         epochs: 1 + random.below(3),
         acts: 60 + random.below(140),
+        moves: 60,
     };
     run_sized(seed, size)
 }
@@ -254,7 +257,7 @@ impl Simulation {
             let weather = self.weather;
             self.note(format_args!("{weather:?} weather"));
             for _ in 0..size.acts {
-                self.act()?;
+                self.act(size.moves)?;
             }
             self.come_to_rest()?;
             self.judge()?;
@@ -263,7 +266,7 @@ impl Simulation {
     }
 
     /// One thing happens, and what comes of it by and by.
-    fn act(&mut self) -> Result<(), String> {
+    fn act(&mut self, most: usize) -> Result<(), String> {
         self.now += 1;
         if self.random.percent(self.boldness) {
             self.liar_acts();
@@ -274,7 +277,7 @@ impl Simulation {
             _ if self.weather == Weather::Foul => self.trouble()?,
             _ => {}
         }
-        let moves = self.random.below(60);
+        let moves = self.random.below(most);
         for _ in 0..moves {
             if !self.one_move() {
                 break;

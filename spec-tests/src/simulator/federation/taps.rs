@@ -169,7 +169,10 @@ impl Simulation {
             return Err(format!("{b} sends a stanza back on a stream of {a}"));
         }
         let answers = &tap.written[1].text;
-        let external = find(answers, b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'");
+        let external = find(
+            answers,
+            b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'",
+        );
         let valid = find(answers, b"type='valid'");
         if external.or(valid).is_none() {
             return Err(format!("{a} sends a stanza to {b} without proof"));

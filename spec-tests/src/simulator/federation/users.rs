@@ -1,8 +1,8 @@
 //! Users: they sign in, write to each other, answer, and look at what they hear.
 
-use super::{Moment, Simulation};
 use super::book::{Request, Sent};
 use super::sites::Site;
+use super::{Moment, Simulation};
 use crate::element::{CLIENT, Element, Item, STANZA_ERRORS};
 use crate::talk::Talk;
 
