@@ -196,8 +196,8 @@ struct Simulation {
     weather: Weather,
     /// Whether nothing bad has happened yet.
     undisturbed: bool,
-    /// Whether messages may be long: sockets are full sooner.
-    plump: bool,
+    /// How long messages may be: sockets are full sooner.
+    filling: usize,
     /// How often, in a hundred, the liar does something.
     boldness: usize,
     sites: Vec<Site>,
@@ -220,7 +220,10 @@ impl Simulation {
             plan,
             weather: Weather::Fair,
             undisturbed: true,
-            plump: random.percent(20),
+            filling: match random.percent(20) {
+                true => 30_000,
+                false => 0,
+            },
             boldness: random.pick(&[0, 8, 8, 50]),
             users: users::all(&sites, size.users),
             sites,

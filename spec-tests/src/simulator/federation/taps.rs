@@ -19,8 +19,16 @@ struct Tap {
     /// What of it has arrived.
     arrived: [Text; 2],
     encrypted: bool,
-    /// Whether the network broke it, or a server at one end died: what was written may not be there, and nobody knows.
-    lost: bool,
+    fate: Fate,
+}
+
+/// What became of one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Fate {
+    #[default]
+    Whole,
+    /// The network broke it, or a server at one end died: what was written may not be there, and nobody knows.
+    Lost,
 }
 
 /// What was seen in one direction.
@@ -72,13 +80,14 @@ impl Taps {
 
     /// The network broke this one.
     pub(super) fn lose(&mut self, wire: usize) {
-        self.0.entry(wire).or_default().lost = true;
+        self.0.entry(wire).or_default().fate = Fate::Lost;
     }
 
     /// Whether this message was written to a connection that was lost then, or whose other side never said that it has it.
     pub(super) fn is_unsure(&self, message: usize) -> bool {
         let unsure = |tap: &Tap| {
-            tap.written[0].messages.contains(&message) && (tap.lost || !tap.is_confirmed(message))
+            tap.written[0].messages.contains(&message)
+                && (tap.fate == Fate::Lost || !tap.is_confirmed(message))
         };
         self.0.values().any(unsure)
     }
@@ -90,8 +99,8 @@ impl Taps {
         let went = |(_, tap): &(&usize, &Tap)| tap.written[0].messages.contains(&message);
         let way = |(wire, tap): (&usize, &Tap)| {
             let arrived = tap.arrived[0].messages.contains(&message);
-            let (lost, confirmed) = (tap.lost, tap.is_confirmed(message));
-            format!("; wire {wire}: arrived {arrived}, confirmed {confirmed}, lost {lost}")
+            let (fate, confirmed) = (tap.fate, tap.is_confirmed(message));
+            format!("; wire {wire}: arrived {arrived}, confirmed {confirmed}, {fate:?}")
         };
         self.0.iter().filter(went).map(way).collect()
     }
@@ -145,7 +154,9 @@ impl Simulation {
                 Arrival::Eof => {
                     // What it had not read may have been what it waited for.
                     let [(opener, peer), _] = self.net.ends(wire);
-                    tap.lost |= self.net.worlds[opener].has_dropped(peer);
+                    if self.net.worlds[opener].has_dropped(peer) {
+                        tap.fate = Fate::Lost;
+                    }
                     continue;
                 }
             };

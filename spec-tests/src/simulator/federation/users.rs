@@ -113,9 +113,11 @@ impl Simulation {
                 _ => self.users[to].bare.clone(),
             };
             self.note(format_args!("user {from} sends m{number} to {address}"));
-            let filling = match self.plump && self.random.percent(50) {
-                true => format!("<x xmlns='urn:example:filling'>{}</x>", "x".repeat(30_000)),
-                false => String::new(),
+            let filling = match self.filling {
+                many if many > 0 && self.random.percent(50) => {
+                    format!("<x xmlns='urn:example:filling'>{}</x>", "x".repeat(many))
+                }
+                _ => String::new(),
             };
             let words = format!(
                 "<message to='{address}' type='chat' id='m{number}'>{filling}<body>m{number}</body></message>"
