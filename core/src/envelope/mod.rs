@@ -57,6 +57,8 @@ pub enum Body {
     /// A session of the receiving shard writes to a connection of the sending one faster than that is read, or has more answered than the
     /// way back takes: it is to wait.
     Slow(Box<Feeding>),
+    /// A domain of the receiving shard has proven itself to this one of ours. One that gets lost costs the rest of a wait.
+    Heard(Box<(Domain, Domain)>),
     /// A domain of the receiving shard has answered something, perhaps a ping. One that gets lost costs that it is pinged again.
     Pong(Box<Pong>),
     /// A key that was shown to a stream of the sending shard, for a domain of the receiving one: its servers are to be asked, by whoever is
@@ -214,6 +216,9 @@ impl Body {
             | Self::SignInFailed(_)
             | Self::Slow(_)
             | Self::Taken(_) => size_of::<Feeding>(),
+            Self::Heard(heard) => {
+                size_of::<(Domain, Domain)>() + heard.0.as_str().len() + heard.1.as_str().len()
+            }
             Self::Pong(pong) => size_of::<Pong>() + pong.id.len(),
             Self::Verify(asked) => {
                 size_of::<(Asker, Claim, Option<AddressPrint>)>() + asked.1.size()
@@ -240,6 +245,7 @@ impl Body {
             | Self::Settled(_)
             | Self::SignInFailed(_)
             | Self::Slow(_)
+            | Self::Heard(_)
             | Self::Pong(_)
             | Self::Verify(_)
             | Self::Verified(_)

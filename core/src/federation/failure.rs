@@ -30,6 +30,12 @@ impl LinkFailure {
     #[must_use]
     pub fn is_for_good(&self) -> bool {
         match self {
+            // An administrator's word is missing, or somebody's records are wrong.
+            Self::Unreached(Unreached::Unsuccessful, Some(last))
+                if matches!(**last, AttemptError::RefusedPlace(_)) =>
+            {
+                true
+            }
             Self::Unreached(why, _) => match why {
                 Unreached::NoAddresses
                 | Unreached::NoService

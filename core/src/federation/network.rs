@@ -156,6 +156,22 @@ pub enum Chain {
     Unreadable,
 }
 
+impl Chain {
+    /// The last moment at which it is good, if it is.
+    #[must_use]
+    pub const fn valid_until(self) -> Option<UnixTime> {
+        match self {
+            Self::Valid { until } => Some(until),
+            Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::SelfSigned
+            | Self::Untrusted
+            | Self::WrongUse
+            | Self::Unreadable => None,
+        }
+    }
+}
+
 /// Whom a certificate names, in the forms that count between servers (RFC 6120 §13.7.1.2.1).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateNames {

@@ -68,6 +68,8 @@ pub(crate) enum Way {
     /// There is none, and nothing needs one.
     #[default]
     Cold,
+    /// It is to be looked for once fewer others are.
+    Turn,
     /// It is looked for.
     Opening(RoundKey),
     /// There is a stream, by which keys may be asked about, and on which it is not proven yet who we are.
@@ -126,7 +128,7 @@ impl Pair {
             Way::Cold => Need::Open,
             Way::Ready(conn) => Need::Prove(*conn),
             Way::Up(conn) => Need::Write(*conn),
-            Way::Opening(_) | Way::Waiting(..) | Way::Refused(..) => Need::Wait,
+            Way::Turn | Way::Opening(_) | Way::Waiting(..) | Way::Refused(..) => Need::Wait,
         }
     }
 
@@ -145,6 +147,19 @@ impl Pair {
     /// How long the last proven stream has lived.
     pub(crate) const fn lived(&self, now: Instant) -> Duration {
         now.since(self.up_since)
+    }
+
+    /// The remote domain has spoken to us, so it is there: whether it is to be looked for again at once.
+    pub(crate) fn is_heard_of(&mut self) -> bool {
+        let by_network = match &self.way {
+            Way::Waiting(..) => true,
+            Way::Refused(failure, _) => failure.refusal().is_none(),
+            Way::Cold | Way::Turn | Way::Opening(_) | Way::Ready(_) | Way::Up(_) => false,
+        };
+        if by_network {
+            self.way = Way::Cold;
+        }
+        by_network
     }
 
     /// All is well: the next failure is the first.
@@ -174,7 +189,8 @@ impl Pair {
         self.queue.is_empty()
             && match self.way {
                 Way::Cold => true,
-                Way::Opening(_)
+                Way::Turn
+                | Way::Opening(_)
                 | Way::Ready(_)
                 | Way::Up(_)
                 | Way::Waiting(..)
@@ -185,14 +201,17 @@ impl Pair {
     fn next(&self) -> Option<Instant> {
         let way = match &self.way {
             Way::Waiting(_, until) | Way::Refused(_, until) => Some(*until),
-            Way::Cold | Way::Opening(_) | Way::Ready(_) | Way::Up(_) => None,
+            Way::Cold | Way::Turn | Way::Opening(_) | Way::Ready(_) | Way::Up(_) => None,
         };
         let queue = match self.way {
             // What is written in time is answered for by the stream.
             Way::Up(_) => self.confirm.next(self.queue.unconfirmed()),
-            Way::Cold | Way::Opening(_) | Way::Ready(_) | Way::Waiting(..) | Way::Refused(..) => {
-                self.queue.gives_up()
-            }
+            Way::Cold
+            | Way::Turn
+            | Way::Opening(_)
+            | Way::Ready(_)
+            | Way::Waiting(..)
+            | Way::Refused(..) => self.queue.gives_up(),
         };
         way.into_iter().chain(queue).min()
     }

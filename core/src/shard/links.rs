@@ -30,7 +30,7 @@ const TOO_LONG: &str = "The other server takes no stanza of this length";
 #[derive(Debug)]
 pub(super) struct Links {
     pub(super) remotes: Arena<RemoteKey, Remote>,
-    by_domain: Map<Domain, RemoteKey>,
+    pub(super) by_domain: Map<Domain, RemoteKey>,
     /// Those who look for a way.
     opening: usize,
     newcomers: Newcomers,
@@ -319,13 +319,14 @@ impl Shard {
                     }
                     failure
                 }
-                Way::Cold | Way::Opening(_) | Way::Ready(_) | Way::Up(_) => {
+                Way::Cold | Way::Turn | Way::Opening(_) | Way::Ready(_) | Way::Up(_) => {
                     LinkFailure::Unreached(Unreached::TimedOut, None)
                 }
             };
             let expired = match pair.way {
                 Way::Up(_) => Vec::new(),
                 Way::Cold
+                | Way::Turn
                 | Way::Opening(_)
                 | Way::Ready(_)
                 | Way::Waiting(..)

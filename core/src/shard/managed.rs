@@ -53,6 +53,7 @@ impl Departure {
             Violation::AccountGone
             | Violation::BindRetries
             | Violation::Bug
+            | Violation::CertificateExpired
             | Violation::Conflict
             | Violation::Disconnected
             | Violation::DomainsChanged

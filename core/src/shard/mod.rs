@@ -270,6 +270,7 @@ impl Shard {
                 .into_iter()
                 .for_each(|sent| self.handled(now, sent)),
             Body::Taken(bytes) => self.taken(envelope.from, bytes),
+            Body::Heard(heard) => self.heard_of(now, &heard.0, &heard.1),
             Body::Pong(pong) => self.ponged(now, &pong),
             Body::Verify(asked) => {
                 let (asker, claim, address) = *asked;
@@ -291,7 +292,8 @@ impl Shard {
             }
             Body::Taken(bytes) => self.took_in_vain(envelope.to, bytes),
             // It counts here all the same; and nobody waits for ever.
-            Body::Pong(_)
+            Body::Heard(_)
+            | Body::Pong(_)
             | Body::Registration(_)
             | Body::SignInFailed(_)
             | Body::Slow(_)

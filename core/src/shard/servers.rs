@@ -35,6 +35,9 @@ impl Shard {
     /// A server has proven that it speaks for a domain, or has not. The first that it proves gives its connection a claim to its place.
     pub(super) fn judged_peer(&mut self, now: Now, conn: ConnId, judged: Judged) {
         let is_proven = judged.outcome.is_proven();
+        if is_proven {
+            self.heard_of(now, &judged.ours, &judged.theirs);
+        }
         self.note_judged(conn, judged);
         if is_proven
             && let Some(connection) = self.connections.get_mut(conn)

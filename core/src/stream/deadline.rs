@@ -44,7 +44,7 @@ pub(super) enum Deadline {
     Proof,
     /// A server that has proven a domain: for silence, from the last word.
     Quiet,
-    /// A server that asks for keys alone: for its end, from the connection.
+    /// A stream, of whichever side, by which keys are asked about and nothing else: for its end, from the connection.
     Questions,
     /// For the request for TLS, from the first, where nothing goes on without.
     Tls,
@@ -69,11 +69,13 @@ impl Stream {
             Deadline::Close => limits.close,
             Deadline::Connection => CONNECT_PATIENCE.saturating_sub(since),
             Deadline::Opening => OPENING_PATIENCE.saturating_sub(since),
-            Deadline::Link => S2S_IDLE.saturating_sub(now.since(self.heard)),
             Deadline::Proof | Deadline::Questions => {
                 cx.config.federation.timeout.saturating_sub(since)
             }
-            Deadline::Quiet => S2S_IDLE.saturating_sub(now.since(self.heard)),
+            Deadline::Link | Deadline::Quiet => {
+                let idle = S2S_IDLE.saturating_sub(now.since(self.heard));
+                idle.min(self.certificate_left(cx))
+            }
             Deadline::Idle => limits.idle.saturating_sub(now.since(self.heard)),
             Deadline::Handshake | Deadline::Tls => limits.until_tls.saturating_sub(since),
             Deadline::HeldUp(held_up) => {
@@ -83,6 +85,21 @@ impl Stream {
             }
             Deadline::Negotiation => limits.negotiation.saturating_sub(since),
         }
+    }
+
+    /// For how long what the peer has shown of itself is good.
+    ///
+    /// RFC 6120 §13.7.2.3: "a long-lived connection" does not outlive it. A clock may be set, so it is looked at anew each time.
+    fn certificate_left(&self, cx: &Cx<'_>) -> Duration {
+        let until = match &self.state {
+            State::Server(server) => server.certified_until(),
+            State::Outgoing(outgoing) => outgoing.certified_until(),
+            State::Client(_) | State::Closing(_) | State::Closed => None,
+        };
+        until.map_or(Duration::MAX, |until| {
+            let left = until.0.saturating_sub(cx.now.wall.0);
+            Duration::from_millis(u64::try_from(left).unwrap_or(0))
+        })
     }
 
     /// For how long nothing came from the peer.
@@ -115,12 +132,17 @@ impl Stream {
             {
                 Expiry::Said(self.let_go(cx))
             }
-            Deadline::Link => {
+            Deadline::Link | Deadline::Quiet if self.certificate_left(cx).is_zero() => {
+                Expiry::Fail(Violation::CertificateExpired)
+            }
+            Deadline::Link | Deadline::Questions if matches!(self.state, State::Outgoing(_)) => {
                 self.finish_link(cx);
                 Expiry::Finished
             }
             // RFC 6120 §4.6.3, "Idle Peer".
-            Deadline::Quiet | Deadline::Questions => Expiry::Said(Some(self.finish(cx, None))),
+            Deadline::Link | Deadline::Quiet | Deadline::Questions => {
+                Expiry::Said(Some(self.finish(cx, None)))
+            }
             Deadline::Connection
             | Deadline::HeldUp(_)
             | Deadline::Negotiation

@@ -18,6 +18,8 @@ pub(crate) enum Violation {
     BindRetries,
     /// A program error of ours.
     Bug,
+    /// A certificate that the stream rests on has expired (RFC 6120 §13.7.2.3).
+    CertificateExpired,
     /// Another session took this one's resource (`conflict_resolve`).
     Conflict,
     /// A server says after a restart that it speaks for another domain, or to another.
@@ -127,7 +129,7 @@ impl Violation {
             }
             Self::Namespace => "invalid-namespace",
             Self::HandledTooHigh(_) | Self::NothingOffered => "undefined-condition",
-            Self::PasswordChanged => "reset",
+            Self::CertificateExpired | Self::PasswordChanged => "reset",
             Self::Shutdown => "system-shutdown",
             Self::Timeout => "connection-timeout",
             Self::UnsupportedElement => "unsupported-stanza-type",
@@ -141,6 +143,7 @@ impl Violation {
         match self {
             Self::AccountGone => Some("The account was deleted or disabled"),
             Self::BindRetries => Some("Too many attempts to bind a resource"),
+            Self::CertificateExpired => Some("The certificate has expired, or one above it"),
             Self::Conflict => Some("Replaced by new connection"),
             Self::Disconnected => Some("An administrator ended this session"),
             Self::DomainsChanged => Some("The domains of a stream cannot change"),
@@ -200,6 +203,7 @@ impl Violation {
     pub(crate) const fn is_dismissal(self) -> bool {
         match self {
             Self::AccountGone
+            | Self::CertificateExpired
             | Self::Conflict
             | Self::Disconnected
             | Self::HostGone

@@ -4,11 +4,11 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::envelope::{Delivery, To};
+use crate::envelope::{Body, Delivery, To};
 use crate::federation::Round;
 use crate::jid::Domain;
 use crate::limits::{S2S_LIVED, S2S_OPENING};
-use crate::link::{RemoteKey, Way};
+use crate::link::{Pair, RemoteKey, Way};
 use crate::port::{AttemptError, Closed, ConnId, LinkFailure, Note, Protocol, Unreached};
 use crate::shard::Shard;
 use crate::shard::connections::Role;
@@ -28,9 +28,9 @@ impl Shard {
             );
         }
         if self.links.opening >= S2S_OPENING {
-            let turn = (key, ours.clone());
-            if !self.links.turns.contains(&turn) {
-                self.links.turns.push_back(turn);
+            if let Some(pair) = self.pair(key, ours) {
+                pair.way = Way::Turn;
+                self.links.turns.push_back((key, ours.clone()));
             }
             return;
         }
@@ -54,8 +54,30 @@ impl Shard {
     /// Whoever looked for a way has come to an end of that: others may.
     fn opened(&mut self, now: Now) {
         self.links.opening = self.links.opening.saturating_sub(1);
-        if let Some((key, ours)) = self.links.turns.pop_front() {
-            self.tend(now, key, &ours);
+        while self.links.opening < S2S_OPENING
+            && let Some((key, ours)) = self.links.turns.pop_front()
+        {
+            // It may have nothing to say any more, or be gone.
+            if let Some(pair) = self.pair(key, &ours).filter(|pair| pair.way == Way::Turn) {
+                pair.way = Way::Cold;
+                self.tend(now, key, &ours);
+            }
+        }
+    }
+
+    /// A remote domain was proven on a stream of its own: who talks to us is there.
+    pub(in crate::shard) fn heard_of(&mut self, now: Now, ours: &Domain, theirs: &Domain) {
+        let owner = self.placement.owner(theirs.as_str());
+        if owner != self.place {
+            let heard = Box::new((ours.clone(), theirs.clone()));
+            return self.send(owner, Body::Heard(heard));
+        }
+        let Some(key) = self.links.by_domain.get(theirs).copied() else {
+            return;
+        };
+        let pair = self.pair(key, ours);
+        if pair.is_some_and(Pair::is_heard_of) {
+            self.tend(now, key, ours);
         }
     }
 
@@ -202,6 +224,7 @@ impl Shard {
                 self.way_failed(now, key, &ours, LinkFailure::Broke(Box::new(failure)));
             }
             Way::Cold
+            | Way::Turn
             | Way::Opening(_)
             | Way::Ready(_)
             | Way::Up(_)
@@ -274,7 +297,7 @@ impl Shard {
                 self.opened(now);
             }
             Way::Ready(conn) | Way::Up(conn) => self.fail_now(now, conn, Violation::HostGone),
-            Way::Cold | Way::Waiting(..) | Way::Refused(..) => {}
+            Way::Cold | Way::Turn | Way::Waiting(..) | Way::Refused(..) => {}
         }
         if let Some(remote) = self.links.remotes.get_mut(key) {
             remote.pairs.remove(ours);
@@ -295,7 +318,7 @@ impl Shard {
                     return self.fail_now(now, conn, Violation::Peer(refusal));
                 }
             }
-            Way::Cold | Way::Opening(_) => {}
+            Way::Cold | Way::Turn | Way::Opening(_) => {}
         }
         self.tend(now, key, ours);
     }

@@ -1,5 +1,8 @@
 //! Links: what is for another server finds its way there, proven as the policy wants it, or comes back.
 
+mod confirm;
+mod verify;
+
 use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -16,7 +19,7 @@ use crate::federation::{
 use crate::jid::Domain;
 use crate::port::{
     CertificateName, CertificateNames, Chain, ConnectError, Lookup, LookupError, NameConstraints,
-    Opening, Resolved, ServerCertificate, Service, Source, Verdict,
+    Resolved, ServerCertificate, Service, Source, Verdict,
 };
 use crate::testing::{Door, Peer, World};
 use crate::time::UnixTime;
@@ -471,140 +474,9 @@ fn a_server_that_stops_returns_what_waits_and_closes_its_links() {
     assert!(heard.contains("remote-server-timeout"), "{heard}");
 }
 
-/// b.example connects to this shard, and claims to be itself by this key.
-fn claim(links: &mut Links, shard: usize, key: &str) -> Peer {
-    let peer = links.stage.world.connect_server_to(shard, Opening::Tls);
-    links.stage.world.secure(peer);
-    links.stage.write(
-        peer,
-        "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' version='1.0' \
-         xmlns:stream='http://etherx.jabber.org/streams' from='b.example' to='localhost'>",
-    );
-    links.stage.world.run();
-    links.stage.write(
-        peer,
-        &format!("<db:result from='b.example' to='localhost'>{key}</db:result>"),
-    );
-    links.stage.world.run();
-    peer
-}
-
 fn id_of(header: &str) -> &str {
     let (_, id) = header.split_once(" id='").unwrap();
     id.split_once('\'').unwrap().0
-}
-
-#[test]
-fn a_key_that_is_shown_is_asked_about_where_its_domain_is_and_believed_as_that_says() {
-    for shards in [1, 3] {
-        for (answer, expected) in [
-            (
-                "valid",
-                "<db:result from='localhost' to='b.example' type='valid'/>",
-            ),
-            ("invalid", "type='invalid'/>"),
-        ] {
-            for shard in 0..usize::from(shards) {
-                let mut links = Links::new(SecureAuth::No, RequireEncryption::Yes, shards);
-                links.stage.world.server = Some(certificate(Chain::SelfSigned));
-                let peer = claim(&mut links, shard, "k&lt;y");
-                let heard = links.stage.heard(peer);
-                assert!(!heard.contains("<db:result"), "{heard}");
-                let id = id_of(&heard).to_owned();
-                links.secure(0);
-                let asked = links.say(0, DIALBACK);
-                // It is not proven who we are: there is nothing to be sent.
-                assert_eq!(
-                    asked,
-                    format!(
-                        "<db:verify from='localhost' to='b.example' id='{id}'>k&lt;y</db:verify>"
-                    )
-                );
-                let words = format!(
-                    "<db:verify from='b.example' to='localhost' id='{id}' type='{answer}'/>"
-                );
-                assert_eq!(links.say(0, &words), "");
-                let heard = links.stage.heard(peer);
-                assert!(
-                    heard.contains(expected),
-                    "{shards} {shard} {answer}: {heard}"
-                );
-                // The same once more is no answer to anything.
-                assert!(links.say(0, &words).contains("<stream:error>"));
-                links.stage.world.hang_up(peer);
-                links.end();
-            }
-        }
-    }
-}
-
-#[test]
-fn both_may_show_their_keys_at_once_since_questions_never_wait_for_a_proof() {
-    let mut links = Links::easy();
-    links.stage.world.server = Some(certificate(Chain::SelfSigned));
-    links.send("1");
-    let peer = claim(&mut links, 0, "key");
-    let id = id_of(&links.stage.heard(peer)).to_owned();
-    links.secure(0);
-    let said = links.say(0, DIALBACK);
-    let (asked, shown) = (said.find("<db:verify"), said.find("<db:result"));
-    assert!(asked.is_some() && asked < shown, "{said}");
-    // They ask about ours first, as well.
-    let (_, key) = said
-        .split_once("<db:result from='localhost' to='b.example'>")
-        .unwrap();
-    let (key, _) = key.split_once('<').unwrap();
-    links.stage.write(
-        peer,
-        &format!("<db:verify from='b.example' to='localhost' id='x1'>{key}</db:verify>"),
-    );
-    links.stage.world.run();
-    let heard = links.stage.heard(peer);
-    assert!(heard.contains("id='x1' type='valid'/>"), "{heard}");
-    links.say(
-        0,
-        "<db:result from='b.example' to='localhost' type='valid'/>",
-    );
-    links.say(
-        0,
-        &format!("<db:verify from='b.example' to='localhost' id='{id}' type='valid'/>"),
-    );
-    let heard = links.stage.heard(peer);
-    assert!(heard.contains("type='valid'"), "{heard}");
-    links.stage.world.hang_up(peer);
-    links.end();
-}
-
-#[test]
-fn who_cannot_be_asked_is_not_believed_and_a_late_answer_is_no_fault() {
-    let mut links = Links::easy();
-    links.stage.world.server = Some(certificate(Chain::SelfSigned));
-    let peer = claim(&mut links, 0, "key");
-    let id = id_of(&links.stage.heard(peer)).to_owned();
-    links.secure(0);
-    links.say(0, DIALBACK);
-    links.stage.world.advance(Duration::from_secs(31));
-    let heard = links.stage.heard(peer);
-    assert!(heard.contains("<remote-server-timeout "), "{heard}");
-    assert_eq!(
-        links.say(
-            0,
-            &format!("<db:verify from='b.example' to='localhost' id='{id}' type='valid'/>")
-        ),
-        ""
-    );
-    assert_eq!(links.stage.heard(peer), "");
-    links.stage.world.hang_up(peer);
-    links.end();
-    let mut links = Links::easy();
-    links.stage.world.server = Some(certificate(Chain::SelfSigned));
-    let door = Door::Refuses(ConnectError::Refused);
-    links.stage.world.set_door(AT.parse().unwrap(), door);
-    let peer = claim(&mut links, 0, "key");
-    let heard = links.stage.heard(peer);
-    assert!(heard.contains("type='error'"), "{heard}");
-    links.stage.world.hang_up(peer);
-    links.end();
 }
 
 #[test]
@@ -639,178 +511,6 @@ fn what_an_administrator_changes_is_asked_of_the_links_that_there_are() {
 }
 
 #[test]
-fn who_says_nothing_of_what_it_has_is_dead_and_gets_it_again() {
-    let mut links = Links::easy();
-    links.send("1");
-    links.link(0);
-    links.stage.world.advance(Duration::from_secs(61));
-    assert!(links.heard(0).contains("<connection-timeout "));
-    let again = links.link(1);
-    assert!(again.contains("<body>1</body>"), "{again}");
-    links.end();
-}
-
-#[test]
-fn who_has_more_than_it_was_sent_is_no_honest_server() {
-    let mut links = Links::easy();
-    links.send("1");
-    links.link(0);
-    let said = links.ack(0, 2);
-    assert!(
-        said.contains("<handled-count-too-high xmlns='urn:xmpp:sm:3' h='2' send-count='1'/>"),
-        "{said}"
-    );
-    links.end();
-}
-
-/// b.example, proven by its certificate, says this on a stream of its own.
-fn from_b(links: &mut Links, words: &str) {
-    let peer = links.stage.world.connect_server_to(0, Opening::Tls);
-    links.stage.world.secure(peer);
-    let header = "<stream:stream xmlns='jabber:server' version='1.0' \
-         xmlns:stream='http://etherx.jabber.org/streams' from='b.example' to='localhost'>";
-    let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
-    for words in [header, auth, header, words] {
-        links.stage.write(peer, words);
-        links.stage.world.run();
-    }
-    let heard = links.stage.heard(peer);
-    assert!(
-        heard.contains("<success ") && !heard.contains("<stream:error>"),
-        "{heard}"
-    );
-    links.stage.world.hang_up(peer);
-    links.stage.world.run();
-}
-
-#[test]
-fn who_does_not_count_is_pinged_and_its_answer_proves_what_was_before_it() {
-    for shards in [1, 3] {
-        let mut links = Links::with(SecureAuth::Yes, RequireEncryption::Yes, shards, Counts::Yes);
-        links.send("1");
-        let said = links.link_without(0, "");
-        let (message, ping) = said.split_once("</message>").unwrap();
-        assert!(message.contains("<body>1</body>"), "{said}");
-        assert!(
-            ping.starts_with("<iq type='get' from='localhost' to='b.example' id='"),
-            "{said}"
-        );
-        links.send("2");
-        assert!(links.heard(0).ends_with("</message>"));
-        let pong =
-            |id: &str| format!("<iq type='result' from='b.example' to='localhost' id='{id}'/>");
-        from_b(&mut links, &pong("another"));
-        assert!(links.client("<r xmlns='urn:xmpp:sm:3'/>").contains("h='0'"));
-        from_b(&mut links, &pong(id_of(ping)));
-        assert!(links.stage.heard(links.client).contains("h='1'"));
-        links.stage.world.advance(Duration::from_secs(6));
-        let ping = links.heard(0);
-        from_b(&mut links, &pong(id_of(&ping)));
-        assert!(links.client("<r xmlns='urn:xmpp:sm:3'/>").contains("h='2'"));
-        links.end();
-    }
-}
-
-#[test]
-fn who_answers_no_ping_is_believed_by_what_it_takes() {
-    let mut links = Links::with(SecureAuth::Yes, RequireEncryption::Yes, 1, Counts::No);
-    links.send("1");
-    links.link_without(0, "");
-    links.stage.world.advance(Duration::from_secs(200));
-    let pings = links.heard(0);
-    assert_eq!(pings.matches("<ping ").count(), 1, "{pings}");
-    links.send("2");
-    assert!(links.heard(0).ends_with("</message>"));
-    assert_eq!(links.connections(), 1);
-    links.end();
-}
-
-/// XEP-0478 §4.
-#[test]
-fn what_is_longer_than_the_other_server_takes_comes_back_and_nothing_else() {
-    let mut links = Links::easy();
-    links.send("1");
-    let limits = "<sm xmlns='urn:xmpp:sm:3'/><limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>1000</max-bytes></limits>";
-    links.link_without(0, limits);
-    links.say(0, "<enabled xmlns='urn:xmpp:sm:3'/>");
-    links.ack(0, 1);
-    let bounce = links.client(&chat("juliet@b.example/x", &"long".repeat(300)));
-    assert!(bounce.contains("<policy-violation "), "{bounce}");
-    assert!(!bounce.contains(" by="), "{bounce}");
-    links.send("2");
-    let heard = links.heard(0);
-    assert!(
-        heard.contains("<body>2</body>") && !heard.contains("longlong"),
-        "{heard}"
-    );
-    assert_eq!(links.ack(0, 2), "");
-    links.end();
-}
-
-/// XEP-0198 §4, of what others send us.
-#[test]
-fn another_server_hears_what_is_settled_of_what_it_sent() {
-    let mut links = Links::easy();
-    let peer = links.stage.world.connect_server_to(0, Opening::Tls);
-    links.stage.world.secure(peer);
-    let header = "<stream:stream xmlns='jabber:server' version='1.0' \
-         xmlns:stream='http://etherx.jabber.org/streams' from='b.example' to='localhost'>";
-    let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
-    let say = |links: &mut Links, words: &str| {
-        links.stage.write(peer, words);
-        links.stage.world.run();
-        links.stage.heard(peer)
-    };
-    say(&mut links, header);
-    let early = say(&mut links, "<enable xmlns='urn:xmpp:sm:3'/>");
-    assert!(
-        early.contains("<failed ") && early.contains("<unexpected-request "),
-        "{early}"
-    );
-    say(&mut links, auth);
-    assert!(say(&mut links, header).contains("<sm xmlns='urn:xmpp:sm:3'/>"));
-    let enabled = say(&mut links, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
-    assert_eq!(enabled, "<enabled xmlns='urn:xmpp:sm:3'/>");
-    let message = "<message from='juliet@b.example/x' to='user0@localhost' type='chat'><body>x</body></message>";
-    let presence = "<presence from='juliet@b.example/x' to='user0@localhost'/>";
-    let nonsense = "<presence type='odd' from='juliet@b.example/x' to='user0@localhost'/>";
-    let words = format!("{message}{presence}{nonsense}{message}<r xmlns='urn:xmpp:sm:3'/>");
-    let said = say(&mut links, &words);
-    assert!(said.ends_with("h='4'/>"), "{said}");
-    links.stage.world.hang_up(peer);
-    links.stage.world.run();
-    links.stage.world.advance(Duration::from_secs(70));
-    links.end();
-}
-
-#[test]
-fn a_contact_elsewhere_answers_before_its_server_says_that_it_has_the_request() {
-    let mut links = Links::easy();
-    links.client("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>");
-    links.client("<presence type='subscribe' to='juliet@b.example'/>");
-    let asked = links.link(0);
-    assert!(
-        asked.contains("<presence to='juliet@b.example' from='user0@localhost' type='subscribe'"),
-        "{asked}"
-    );
-    from_b(
-        &mut links,
-        "<presence type='subscribed' from='juliet@b.example' to='user0@localhost'/>",
-    );
-    let heard = links.stage.heard(links.client);
-    assert!(heard.contains("subscription='to'"), "{heard}");
-    assert!(heard.contains("type='subscribed'"), "{heard}");
-    links.ack(0, 1);
-    from_b(
-        &mut links,
-        "<presence from='juliet@b.example/x' to='user0@localhost'/>",
-    );
-    let heard = links.stage.heard(links.client);
-    assert!(heard.contains("from='juliet@b.example/x'"), "{heard}");
-    links.end();
-}
-
-#[test]
 fn who_names_domain_after_domain_has_to_wait_and_nobody_else() {
     let mut links = Links::easy();
     let mut refused = 0;
@@ -835,5 +535,148 @@ fn who_names_domain_after_domain_has_to_wait_and_nobody_else() {
     assert!(heard.contains("remote-server-not-found"), "{heard}");
     links.stage.world.hang_up(other);
     links.stage.world.run();
+    links.end();
+}
+
+#[test]
+fn a_stream_ends_with_the_certificate_that_it_rests_on_and_another_is_opened() {
+    let mut links = Links::easy();
+    let until = UnixTime(links.stage.world.now().wall.0 + 60_000);
+    links.stage.world.server = Some(certificate(Chain::Valid { until }));
+    links.send("1");
+    links.link(0);
+    links.ack(0, 1);
+    links.stage.world.advance(Duration::from_secs(50));
+    assert_eq!(links.heard(0), "");
+    links.send("2");
+    links.heard(0);
+    links.stage.world.advance(Duration::from_secs(11));
+    let heard = links.heard(0);
+    assert!(heard.contains("<reset "), "{heard}");
+    links.stage.world.server = Some(certificate(VALID));
+    let again = links.link(1);
+    assert!(again.contains("<body>2</body>"), "{again}");
+    links.end();
+}
+
+#[test]
+fn a_stream_that_was_for_a_question_alone_is_closed_in_order_and_no_failure() {
+    let mut links = Links::easy();
+    links.stage.world.server = Some(certificate(Chain::SelfSigned));
+    let peer = verify::claim(&mut links, 0, "key");
+    links.stage.heard(peer);
+    links.secure(0);
+    links.say(0, DIALBACK);
+    links.stage.world.hang_up(peer);
+    links.stage.world.run();
+    links.stage.world.advance(Duration::from_secs(95));
+    assert_eq!(links.heard(0), END);
+    // Nothing is waited for.
+    links.send("1");
+    assert_eq!(links.connections(), 2);
+    links.end();
+}
+
+#[test]
+fn who_talks_to_us_is_there_and_is_not_waited_for_any_longer() {
+    for shards in [1, 3] {
+        let mut links = Links::new(SecureAuth::Yes, RequireEncryption::Yes, shards);
+        let door = Door::Refuses(ConnectError::Refused);
+        links.stage.world.set_door(AT.parse().unwrap(), door);
+        links.send("1");
+        assert_eq!(links.connections(), 1);
+        links.stage.world.set_door(AT.parse().unwrap(), Door::Opens);
+        links.send("2");
+        assert_eq!(links.connections(), 1);
+        confirm::from_b(
+            &mut links,
+            "<presence from='juliet@b.example' to='user0@localhost'/>",
+        );
+        assert_eq!(links.connections(), 2);
+        let sent = links.link(1);
+        assert!(
+            sent.contains("<body>1</body>") && sent.contains("<body>2</body>"),
+            "{sent}"
+        );
+        links.end();
+    }
+}
+
+#[test]
+fn contacts_elsewhere_hear_of_a_user_and_are_asked_where_they_are() {
+    let mut links = Links::easy();
+    links.client("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>");
+    links.client("<presence type='subscribe' to='juliet@b.example'/>");
+    links.link(0);
+    links.ack(0, 1);
+    confirm::from_b(
+        &mut links,
+        "<presence type='subscribed' from='juliet@b.example' to='user0@localhost'/>\
+         <presence type='subscribe' from='juliet@b.example' to='user0@localhost'/>",
+    );
+    links.client("<presence type='subscribed' to='juliet@b.example'/>");
+    let heard = links.heard(0);
+    assert!(heard.contains("type='subscribed'"), "{heard}");
+    assert!(
+        heard.contains("<presence to='juliet@b.example' from='user0@localhost/r'"),
+        "{heard}"
+    );
+    links.ack(0, 3);
+    links.client("<presence type='unavailable'/>");
+    let heard = links.heard(0);
+    assert!(heard.contains("type='unavailable'"), "{heard}");
+    links.client("<presence><status>back</status></presence>");
+    let heard = links.heard(0);
+    assert!(
+        heard.contains("<status>back</status>") && heard.contains("type='probe'"),
+        "{heard}"
+    );
+    // And the other way round.
+    confirm::from_b(
+        &mut links,
+        "<presence type='probe' from='juliet@b.example/x' to='user0@localhost'/>",
+    );
+    let heard = links.heard(0);
+    assert!(
+        heard.contains("to='juliet@b.example/x'") && heard.contains("back"),
+        "{heard}"
+    );
+    links.end();
+}
+
+#[test]
+fn where_dns_leads_into_our_own_network_nobody_is_looked_for_unless_that_is_allowed() {
+    let publish = |links: &mut Links| {
+        let addresses = [
+            "127.0.0.1",
+            "::1",
+            "10.1.2.3",
+            "169.254.1.1",
+            "::ffff:192.168.1.1",
+        ];
+        let addresses = addresses.map(|address| address.parse().unwrap());
+        links.stage.world.publish(
+            Lookup::Addresses("x.example".into()),
+            Resolved::Addresses(addresses.to_vec(), Source::Dns),
+        );
+    };
+    let mut links = Links::easy();
+    publish(&mut links);
+    let bounce = links.send("1");
+    assert!(bounce.contains("<remote-server-timeout "), "{bounce}");
+    assert_eq!(links.connections(), 0);
+    links.end();
+
+    let mut links = Links::easy();
+    let mut config = links.stage.world.config().clone();
+    config.federation.private_networks = vec!["10.0.0.0/8".parse().unwrap()];
+    links.stage.world.reload(config);
+    publish(&mut links);
+    links
+        .stage
+        .world
+        .set_door("10.1.2.3:5269".parse().unwrap(), Door::Opens);
+    assert_eq!(links.send("1"), "");
+    assert_eq!(links.connections(), 1);
     links.end();
 }

@@ -21,6 +21,7 @@ use crate::port::{
     AttemptError, Awaited, Opening, Protocol, Secured, SecuredBy, Starttls, TlsClient, TlsInfo,
     TlsSide,
 };
+use crate::time::UnixTime;
 use crate::xml::{Content, Element, Ns, Writer};
 
 /// Whom a stream of ours is to.
@@ -136,6 +137,18 @@ impl Outgoing {
             Phase::Header(_) => Awaited::Header,
             Phase::Features(..) => Awaited::Features,
             Phase::Starttls(_) => Awaited::Proceed,
+        }
+    }
+
+    /// Until when what the peer of a link has shown is good, if it is.
+    pub(super) fn certified_until(&self) -> Option<UnixTime> {
+        match &self.phase {
+            Phase::Linked(linked) => linked.certified_until(),
+            Phase::Connecting
+            | Phase::Handshake(_)
+            | Phase::Header(_)
+            | Phase::Features(..)
+            | Phase::Starttls(_) => None,
         }
     }
 

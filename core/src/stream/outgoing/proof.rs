@@ -23,6 +23,7 @@ use crate::sm::{Counts, LinkNonza};
 use crate::stream::client::misplaced;
 use crate::stream::deadline::Deadline;
 use crate::stream::{Cx, Event, Hearing, State, Stream, Violation};
+use crate::time::UnixTime;
 use crate::xml::{Element, Ns, Writer};
 
 /// See the module.
@@ -124,12 +125,15 @@ impl Linked {
     pub(super) const fn deadline(&self) -> Deadline {
         match self.proof {
             Proof::Done(_) => Deadline::Link,
-            Proof::Unbegun
-            | Proof::External
-            | Proof::Header
-            | Proof::Features
-            | Proof::Dialback => Deadline::Proof,
+            Proof::Unbegun => Deadline::Questions,
+            Proof::External | Proof::Header | Proof::Features | Proof::Dialback => Deadline::Proof,
         }
+    }
+
+    /// Until when what the peer has shown is good, if it is.
+    pub(super) fn certified_until(&self) -> Option<UnixTime> {
+        let certificate = self.secured.as_ref()?.certificate.as_ref()?;
+        certificate.chain.valid_until()
     }
 
     pub(super) const fn is_proven(&self) -> bool {

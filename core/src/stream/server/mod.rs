@@ -30,6 +30,7 @@ use crate::port::{
     Opening, Protocol, ServerCertificate, Starttls, TlsInfo, TlsServer, TlsSide, TlsVersion,
 };
 use crate::sm::{Inbound, Nonza};
+use crate::time::UnixTime;
 use crate::xml::{Content, Element, Ns, ScanLimits, Writer};
 
 /// Where it stands.
@@ -159,6 +160,19 @@ impl Server {
                 (true, _, Purpose::Questions) => Deadline::Questions,
                 (true, _, Purpose::Unknown) => Deadline::Proof,
             },
+        }
+    }
+
+    /// Until when what it has shown is good, if it is.
+    pub(super) fn certified_until(&self) -> Option<UnixTime> {
+        let protection = match self {
+            Self::Open(talk) => &talk.protection,
+            Self::Header(protection, _) => protection,
+            Self::Secure(..) => return None,
+        };
+        match protection {
+            Protection::Clear => None,
+            Protection::Tls { certificate, .. } => certificate.as_ref()?.chain.valid_until(),
         }
     }
 

@@ -77,6 +77,7 @@ impl World {
             | Body::Settled(_)
             | Body::SignInFailed(_)
             | Body::Slow(_)
+            | Body::Heard(_)
             | Body::Pong(_)
             | Body::Verify(_)
             | Body::Verified(_)
