@@ -125,6 +125,8 @@ fn faults_that_are_planted_are_found() {
             for failure in seeds.filter_map(|seed| found(fault, seed)) {
                 println!("{fault:?}: {failure}");
             }
+        } else if wanted.is_some() {
+            continue;
         }
         // Seeds mean something else once the simulator grows.
         let sees = |seed| found(fault, seed).filter(|failure| failure.fault.contains(seen));
@@ -153,7 +155,7 @@ const SEARCHED: u64 = 400;
 
 /// What is planted, a seed that finds it, and what that says.
 const FAULTS: [(Fault, u64, &str); 5] = [
-    (Fault::ResentBehind, 13, "comes behind"),
+    (Fault::ResentBehind, 50, "comes behind"),
     (Fault::NotResent, 2, "is lost"),
     (Fault::ConfirmedUnasked, 2, "is lost"),
     (Fault::AnsweredAnywhere, 167, "believes"),
