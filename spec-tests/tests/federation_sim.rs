@@ -158,7 +158,7 @@ const FAULTS: [(Fault, u64, &str); 5] = [
     (Fault::ResentBehind, 50, "comes behind"),
     (Fault::NotResent, 2, "is lost"),
     (Fault::ConfirmedUnasked, 2, "is lost"),
-    (Fault::AnsweredAnywhere, 167, "believes"),
+    (Fault::AnsweredAnywhere, 322, "believes"),
     (Fault::FromUnchecked, 6, "believes"),
 ];
 
