@@ -82,6 +82,7 @@ pub mod limits;
 mod link;
 pub mod map;
 pub mod options;
+pub mod planted;
 pub mod port;
 pub mod private;
 mod rare;

@@ -15,8 +15,8 @@ use spec_tests::server::Scratch;
 /// The modules of the core from the bottom up. A module may name those of lower layers.
 const LAYERS: &[&[&str]] = &[
     &[
-        "arena", "entropy", "limits", "map", "options", "rare", "rate", "secret", "time", "timer",
-        "work",
+        "arena", "entropy", "limits", "map", "options", "planted", "rare", "rate", "secret",
+        "time", "timer", "work",
     ],
     &["jid", "xml"],
     &[

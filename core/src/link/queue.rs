@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::envelope::Receipt;
 use crate::jid::Jid;
 use crate::limits::{S2S_PRESENCE_LOOKED_BACK, S2S_QUEUE_BYTES, S2S_QUEUES_BYTES};
+use crate::planted::{Fault, is_planted};
 use crate::stanza::Stanza;
 use crate::time::Instant;
 
@@ -189,6 +190,12 @@ impl Queue {
     /// The stream is lost: what is not confirmed stands at the head again. Says how many those are.
     pub(crate) fn lose(&mut self) -> usize {
         let lost = self.sent.len();
+        if is_planted(Fault::ResentBehind) {
+            self.waiting.extend(self.sent.drain(..));
+        }
+        if is_planted(Fault::NotResent) {
+            self.sent.clear();
+        }
         while let Some(queued) = self.sent.pop_back() {
             self.soonest = self.soonest.map(|soonest| soonest.min(queued.gives_up));
             self.waiting.push_front(queued);

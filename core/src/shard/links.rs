@@ -21,6 +21,7 @@ use crate::link::{
     Admitted, NamedBy, Need, Newcomers, Queued, Remote, RemoteKey, Total, Urgency, Way,
 };
 use crate::map::{Keyed, Map};
+use crate::planted::{Fault, is_planted};
 use crate::port::{ConnId, LinkFailure, Unreached};
 use crate::stanza::{Condition, Kind, MessageType, PresenceType, Stanza};
 use crate::time::Now;
@@ -258,6 +259,9 @@ impl Shard {
         if wrote > 0 {
             self.fx.watch(conn);
             self.with(now, conn, |s, cx| s.used(cx));
+        }
+        if is_planted(Fault::ConfirmedUnasked) {
+            self.confirm(key, ours, wrote);
         }
         self.ask_what_is_there(now, key, ours, conn);
     }

@@ -12,6 +12,7 @@ mod client;
 mod content;
 mod csi;
 mod faults;
+pub mod federation;
 mod guesses;
 mod judge;
 mod kept;
@@ -370,6 +371,42 @@ impl Simulation {
         self.observe()
     }
 
+    /// What the server has to say of itself.
+    fn read_notes(&mut self) -> Result<(), String> {
+        for note in std::mem::take(&mut self.world.notes) {
+            match note {
+                Note::Bug(what) => {
+                    return Err(format!("the server holds this impossible: {what}"));
+                }
+                Note::Unreadable { account, why } => {
+                    return Err(format!("{account} cannot be read: {why}"));
+                }
+                Note::Closed {
+                    reason: CloseReason::Failed(error),
+                    ..
+                } if error.condition == "resource-constraint" => self.counts.overflows += 1,
+                Note::AccountChanged { .. }
+                | Note::AccountHeldUp { .. }
+                | Note::AddressHeldUp { .. }
+                | Note::Bound { .. }
+                | Note::Closed { .. }
+                | Note::Component { .. }
+                | Note::Disconnected { .. }
+                | Note::LinkFailed { .. }
+                | Note::LinkProven { .. }
+                | Note::KeysMissing { .. }
+                | Note::NothingOffered { .. }
+                | Note::PeerJudged { .. }
+                | Note::Resumed { .. }
+                | Note::SignInCutOff { .. }
+                | Note::SignInFailed { .. }
+                | Note::Unkept { .. }
+                | Note::SignedIn { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
     /// What is to be looked at after everything that happens.
     fn observe(&mut self) -> Result<(), String> {
         if self.world.store_pace == StorePace::Busy || self.world.workers == Workers::Busy {
@@ -406,37 +443,7 @@ impl Simulation {
             self.note(format_args!("the way is full for {returned:?}"));
             self.faults.returned(returned);
         }
-        for note in std::mem::take(&mut self.world.notes) {
-            match note {
-                Note::Bug(what) => {
-                    return Err(format!("the server holds this impossible: {what}"));
-                }
-                Note::Unreadable { account, why } => {
-                    return Err(format!("{account} cannot be read: {why}"));
-                }
-                Note::Closed {
-                    reason: CloseReason::Failed(error),
-                    ..
-                } if error.condition == "resource-constraint" => self.counts.overflows += 1,
-                Note::AccountChanged { .. }
-                | Note::AccountHeldUp { .. }
-                | Note::AddressHeldUp { .. }
-                | Note::Bound { .. }
-                | Note::Closed { .. }
-                | Note::Component { .. }
-                | Note::Disconnected { .. }
-                | Note::LinkFailed { .. }
-                | Note::LinkProven { .. }
-                | Note::KeysMissing { .. }
-                | Note::NothingOffered { .. }
-                | Note::PeerJudged { .. }
-                | Note::Resumed { .. }
-                | Note::SignInCutOff { .. }
-                | Note::SignInFailed { .. }
-                | Note::Unkept { .. }
-                | Note::SignedIn { .. } => {}
-            }
-        }
+        self.read_notes()?;
         for index in self.active.clone() {
             let owed = self.world.owed(self.clients[index].peer);
             let client = &mut self.clients[index];

@@ -24,7 +24,7 @@ impl Shard {
     }
 
     /// So many of the stanzas that were written are there.
-    fn confirm(&mut self, key: RemoteKey, ours: &Domain, count: usize) {
+    pub(super) fn confirm(&mut self, key: RemoteKey, ours: &Domain, count: usize) {
         for _ in 0..count {
             let Some(queued) = self.pair(key, ours).and_then(|pair| pair.queue.confirm()) else {
                 return;

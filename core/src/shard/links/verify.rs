@@ -11,6 +11,7 @@ use crate::federation::{Claim, Unverified, Verified, VerifyAnswer};
 use crate::jid::Domain;
 use crate::limits::{RECEIPTS_AGAIN, S2S_VERIFY_PATIENCE};
 use crate::link::{Answered, NamedBy, RemoteKey, Way};
+use crate::planted::{Fault, is_planted};
 use crate::port::{AttemptError, ConnId, LinkFailure, Unreached};
 use crate::sasl::AddressPrint;
 use crate::shard::Shard;
@@ -91,6 +92,14 @@ impl Shard {
         let found = link.as_ref().and_then(|(key, _)| {
             let remote = self.links.remotes.get_mut(*key)?;
             remote.verifications.answered(conn, answer)
+        });
+        let found = found.or_else(|| {
+            let all = self.links.remotes.keys().into_iter();
+            let mut all = all.filter(|_| is_planted(Fault::AnsweredAnywhere));
+            all.find_map(|key| {
+                let remote = self.links.remotes.get_mut(key)?;
+                remote.verifications.answered(conn, answer)
+            })
         });
         match found {
             Some(Answered::Asker(asker, claim)) => {

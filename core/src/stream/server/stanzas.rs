@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::{Talk, open};
 use crate::jid::Jid;
+use crate::planted::{Fault, is_planted};
 use crate::stanza::{ParseError, Stanza};
 use crate::stream::{Cx, Event, Stream, Violation};
 use crate::xml::Element;
@@ -52,6 +53,9 @@ impl Talk {
             jid.ok_or(Violation::StanzaUnaddressed)
         };
         let (from, to) = (address("from")?, address("to")?);
+        if is_planted(Fault::FromUnchecked) {
+            return Ok(from);
+        }
         let mut proven = self
             .pairs
             .iter()

@@ -80,6 +80,7 @@ impl World {
         let Some(peer) = self.peer(shard, conn) else {
             return;
         };
+        self.flush_outside(peer);
         match self.closing {
             Closing::AtOnce => self.end(peer, Ended::Closed, Closed::Eof),
             Closing::WhenTold => {
@@ -110,7 +111,11 @@ impl World {
             let owed = self.shards[shard].outgoing(conn);
             let count = count.min(owed.len());
             let pipe = &mut self.pipes[peer.0];
-            if let Some(link) = pipe.link {
+            if let Some(outside) = &mut pipe.outside {
+                if count > 0 {
+                    outside.push_back(pipe.layer.arrival(&owed[..count]));
+                }
+            } else if let Some(link) = pipe.link {
                 let layer = pipe.layer;
                 self.pipes[link.0].pass_on(&owed[..count], layer);
             } else if pipe.taking != Taking::Counted {
@@ -127,6 +132,7 @@ impl World {
         let Some(peer) = self.peer(shard, conn) else {
             return;
         };
+        self.flush_outside(peer);
         self.pipes[peer.0].layer = Layer::Handshake;
         if self.handshakes == Handshakes::Spoken && !is_white_space(behind) {
             self.end(peer, Ended::TlsFailed, Closed::Tls);
@@ -144,7 +150,11 @@ impl World {
     /// The connection is over, and its shard will hear it.
     pub(super) fn end(&mut self, peer: Peer, ended: Ended, how: Closed) {
         let pipe = &mut self.pipes[peer.0];
+        if pipe.ended.is_none() || pipe.seat.is_some() {
+            pipe.tell_outside(Arrival::Eof);
+        }
         pipe.ended.get_or_insert(ended);
+        pipe.dropped |= !pipe.inbox.is_empty();
         pipe.inbox.clear();
         let link = pipe.link;
         if let Some((shard, conn)) = pipe.seat.take() {

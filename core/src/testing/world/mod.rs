@@ -44,9 +44,9 @@ use crate::store::{Batch, Class, Expect, Op, Reply, Row, StoreError, Table};
 use crate::time::{Instant, Now, UnixTime};
 use crate::work::{self, Done};
 
-use self::pipe::{Arrival, Layer, Origin, Pipe, Reading, Seats, is_white_space};
+use self::pipe::{Layer, Origin, Pipe, Reading, Seats, is_white_space};
 use self::questions::Question;
-pub use pipe::{Ended, Peer, tls_of};
+pub use pipe::{Arrival, Ended, Peer, tls_of};
 pub use policy::{
     Bounds, Closing, Directory, Door, Drain, Fate, Handshakes, Mesh, Recording, Resolver,
     StorePace, Taking, Workers,
@@ -159,6 +159,12 @@ impl World {
     #[must_use]
     pub fn unrecorded(config: Arc<Config>) -> Self {
         Self::build(config, 0, Recording::Off, None)
+    }
+
+    /// One of several worlds: as `with_seed`, but what it is told is not kept.
+    #[must_use]
+    pub fn one_of_many(config: Config, seed: u64) -> Self {
+        Self::build(Arc::new(config), seed, Recording::Off, None)
     }
 
     fn build(config: Arc<Config>, seed: u64, recording: Recording, bounds: Option<Bounds>) -> Self {
@@ -615,6 +621,22 @@ impl World {
         busy || self.tick_at_once() || self.answer_next()
     }
 
+    /// Shards whose deadlines are over hear so. Whether there were any.
+    pub fn tick_due(&mut self) -> bool {
+        let now = self.now.mono;
+        let mut busy = false;
+        for shard in 0..self.shards.len() {
+            if self.shards[shard]
+                .poll_timeout()
+                .is_some_and(|at| at <= now)
+            {
+                self.tell(shard, Input::Tick);
+                busy = true;
+            }
+        }
+        busy
+    }
+
     /// Lets those go on who waited for what was sent. Whether there were any.
     pub fn tick_at_once(&mut self) -> bool {
         let mut busy = false;
@@ -708,8 +730,12 @@ impl World {
         match &pipe.origin {
             Origin::Accepted(Protocol::XmppClient) => tls.client.clone_from(&self.client),
             Origin::Accepted(Protocol::XmppServer) | Origin::Opened(_) => {
-                tls.server.clone_from(&self.server);
+                tls.server
+                    .clone_from(pipe.shown.as_ref().unwrap_or(&self.server));
             }
+        }
+        if matches!(pipe.origin, Origin::Accepted(_)) {
+            pipe.tell_outside(Arrival::Hello);
         }
         if let Some((shard, conn)) = pipe.seat {
             pipe.layer = Layer::Tls;

@@ -3,13 +3,16 @@
 //! A connection of a shard is a pipe as that of a client is, with the other side at the user's end of it (`write`, `secure`, `take_received`), or one
 //! end of two, of which the other is a listener's.
 
-use core::net::SocketAddr;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use core::net::{IpAddr, SocketAddr};
 
 use super::World;
 use super::pipe::{Arrival, Ended, Layer, Origin, Peer, Pipe, Reading};
 use super::policy::Door;
 use crate::port::{
-    Closed, ConnId, ConnectError, Input, Listener, Lookup, Opening, Resolved, TlsClient,
+    Closed, ConnId, ConnectError, Input, Listener, Lookup, Opening, Resolved, ServerCertificate,
+    TlsClient,
 };
 
 impl World {
@@ -99,6 +102,7 @@ impl World {
     pub(super) fn say_hello(&mut self, peer: Peer, asked: TlsClient) {
         let pipe = &mut self.pipes[peer.0];
         pipe.origin = Origin::Opened(Some(asked));
+        pipe.tell_outside(Arrival::Hello);
         let Some(link) = pipe.link else {
             return;
         };
@@ -114,6 +118,57 @@ impl World {
         match &self.pipes[peer.0].origin {
             Origin::Opened(asked) => asked.as_ref(),
             Origin::Accepted(_) => None,
+        }
+    }
+
+    /// What is written on this connection is for another world from now on (`take_written`), and what comes, too (`arrive`).
+    pub fn lead_outside(&mut self, peer: Peer) {
+        self.pipes[peer.0].outside.get_or_insert_default();
+    }
+
+    /// A server of another world connects.
+    pub fn accept_outside(&mut self, from: IpAddr, opening: Opening) -> Peer {
+        let shard = self.pipes.len() % self.shards.len();
+        let peer = self.connect_at(from, shard, Listener::of_servers(opening));
+        self.lead_outside(peer);
+        peer
+    }
+
+    /// What is for another world, since this was last asked.
+    pub fn take_written(&mut self, peer: Peer) -> VecDeque<Arrival> {
+        let outside = self.pipes[peer.0].outside.as_mut();
+        outside.map(core::mem::take).unwrap_or_default()
+    }
+
+    /// This comes from one.
+    pub fn arrive(&mut self, peer: Peer, arrival: Arrival) {
+        let pipe = &mut self.pipes[peer.0];
+        if pipe.seat.is_some() {
+            pipe.inbox.push_back(arrival);
+        }
+    }
+
+    /// The certificate that the server at the other end of this connection shows, if it does.
+    pub fn show(&mut self, peer: Peer, certificate: Option<Box<ServerCertificate>>) {
+        self.pipes[peer.0].shown = Some(certificate);
+    }
+
+    /// Whether a connection ended before its shard had read all that had come.
+    #[must_use]
+    pub fn has_dropped(&self, peer: Peer) -> bool {
+        self.pipes[peer.0].dropped
+    }
+
+    /// Whether TLS is up.
+    #[must_use]
+    pub fn is_encrypted(&self, peer: Peer) -> bool {
+        self.pipes[peer.0].layer == Layer::Tls
+    }
+
+    /// The socket takes all that is owed to another world: who closes lingers, and who begins TLS waits for that.
+    pub(super) fn flush_outside(&mut self, peer: Peer) {
+        if self.pipes[peer.0].outside.is_some() {
+            self.take(peer, usize::MAX);
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Connections: what each client has written, what it takes, and where the server has it.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::policy::Taking;
 use crate::arena::ArenaKey as _;
-use crate::port::{ConnId, Opening, Protocol, Standing, TlsClient, TlsInfo, TlsVersion};
+use crate::port::{
+    ConnId, Opening, Protocol, ServerCertificate, Standing, TlsClient, TlsInfo, TlsVersion,
+};
 use crate::sasl::ChannelBindings;
 
 /// About what one read brings.
@@ -51,6 +54,12 @@ pub(super) struct Pipe {
     pub(super) origin: Origin,
     /// The pipe that is the other side of this one, where both are of shards.
     pub(super) link: Option<Peer>,
+    /// What its shard has written, where another world is to read it.
+    pub(super) outside: Option<VecDeque<Arrival>>,
+    /// Whether it ended before all that had come was read.
+    pub(super) dropped: bool,
+    /// Which certificate the other server shows on it, if not what all show.
+    pub(super) shown: Option<Option<Box<ServerCertificate>>>,
 }
 
 /// Who wanted the connection.
@@ -83,12 +92,27 @@ pub(super) enum Layer {
     Tls,
 }
 
-#[derive(Debug)]
-pub(super) enum Arrival {
+/// What comes by a connection.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Arrival {
+    /// Bytes in the clear.
     Clear(Vec<u8>),
+    /// One side's part of a TLS handshake.
     Hello,
+    /// Bytes below TLS.
     Encrypted(Vec<u8>),
+    /// Its end.
     Eof,
+}
+
+impl Layer {
+    /// What is written on it.
+    pub(super) fn arrival(self, bytes: &[u8]) -> Arrival {
+        match self {
+            Self::Tls => Arrival::Encrypted(bytes.to_vec()),
+            Self::Clear | Self::Handshake => Arrival::Clear(bytes.to_vec()),
+        }
+    }
 }
 
 impl Pipe {
@@ -108,6 +132,9 @@ impl Pipe {
             ended: None,
             origin: Origin::Accepted(Protocol::XmppClient),
             link: None,
+            outside: None,
+            dropped: false,
+            shown: None,
         }
     }
 
@@ -124,10 +151,14 @@ impl Pipe {
 
     /// The shard at the other side of it writes, below TLS if that is up there.
     pub(super) fn pass_on(&mut self, bytes: &[u8], layer: Layer) {
-        self.inbox.push_back(match layer {
-            Layer::Tls => Arrival::Encrypted(bytes.to_vec()),
-            Layer::Clear | Layer::Handshake => Arrival::Clear(bytes.to_vec()),
-        });
+        self.inbox.push_back(layer.arrival(bytes));
+    }
+
+    /// Another world is to hear of this.
+    pub(super) fn tell_outside(&mut self, arrival: Arrival) {
+        if let Some(outside) = &mut self.outside {
+            outside.push_back(arrival);
+        }
     }
 
     /// What the client has written so far arrives together, to be read at once.

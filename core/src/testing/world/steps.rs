@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::pipe::{Ended, Peer, Turn};
+use super::pipe::{Arrival, Ended, Peer, Turn};
 use super::policy::{Bounds, Recording};
 use super::{Log, World};
 use crate::config::Config;
@@ -246,6 +246,7 @@ impl World {
     pub fn crash(&mut self) {
         for pipe in &mut self.pipes {
             if pipe.seat.take().is_some() {
+                pipe.tell_outside(Arrival::Eof);
                 pipe.inbox.clear();
                 pipe.ended.get_or_insert(Ended::Closed);
             }
