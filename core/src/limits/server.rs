@@ -97,3 +97,6 @@ pub const S2S_NEW_DOMAINS_OF_ADDRESS: u32 = 10;
 
 /// Bytes of all that waits for other servers, on each shard. Who sends as fast as a client may (`limits`) fills a part of it before it comes back.
 pub const S2S_QUEUES_BYTES: usize = 64 * 1024 * 1024;
+
+/// Who looks for an answer so much later than it is due has slept itself, and waits as long once more before a peer is dead.
+pub const S2S_LATE: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@
 
 use alloc::boxed::Box;
 
-use crate::limits::{S2S_ANSWER, S2S_ASK_AGAIN, S2S_PING_EVERY};
+use crate::limits::{S2S_ANSWER, S2S_ASK_AGAIN, S2S_LATE, S2S_PING_EVERY};
 use crate::sm::Counts;
 use crate::time::Instant;
 
@@ -39,6 +39,9 @@ pub(crate) enum Asked {
     At(Instant),
     /// It has answered, and not had all; it is asked again then.
     Again(Instant),
+    /// It was, and the time for its answer was over before anybody here looked: a machine that slept. What it has said may not be read yet, so
+    /// it has until then.
+    Overslept(Instant),
 }
 
 /// A ping that is not answered.
@@ -84,6 +87,17 @@ pub(crate) enum Acked {
     Stray,
 }
 
+impl Asked {
+    /// Whether the time for an answer is over.
+    fn is_over(self, now: Instant) -> bool {
+        match self {
+            Self::At(at) => at + S2S_ANSWER <= now,
+            Self::Overslept(until) => until <= now,
+            Self::No | Self::Again(_) => false,
+        }
+    }
+}
+
 impl Confirm {
     /// Of a stream that is proven. Who did not answer pings before is not asked again.
     pub(crate) const fn new(counts: Counts, unanswered: u8) -> Self {
@@ -112,7 +126,7 @@ impl Confirm {
                     *asked = Asked::At(now);
                     Question::Request
                 }
-                Asked::At(_) | Asked::Again(_) => Question::None,
+                Asked::At(_) | Asked::Again(_) | Asked::Overslept(_) => Question::None,
             },
             Self::Pinged { ping: None, last } if last.is_none_or(|l| l + S2S_PING_EVERY <= now) => {
                 Question::Ping
@@ -175,10 +189,13 @@ impl Confirm {
     /// What is to be thought of it now, where so many are not confirmed.
     pub(crate) fn silence(&mut self, now: Instant, unconfirmed: usize) -> Silence {
         match self {
-            Self::Counted {
-                asked: Asked::At(at),
-                ..
-            } if *at + S2S_ANSWER <= now => Silence::Dead,
+            Self::Counted { asked, .. } if asked.is_over(now) => match *asked {
+                Asked::At(at) if at + S2S_ANSWER + S2S_LATE < now => {
+                    *asked = Asked::Overslept(now + S2S_LATE);
+                    Silence::Fine
+                }
+                Asked::At(_) | Asked::Overslept(_) | Asked::No | Asked::Again(_) => Silence::Dead,
+            },
             Self::Counted {
                 asked: Asked::Again(at),
                 ..
@@ -210,6 +227,7 @@ impl Confirm {
             Self::Counted { asked, .. } => match asked {
                 Asked::At(at) => Some(*at + S2S_ANSWER),
                 Asked::Again(at) => (unconfirmed > 0).then_some(*at),
+                Asked::Overslept(until) => Some(*until),
                 Asked::No => None,
             },
             Self::Pinged {
