@@ -99,12 +99,14 @@ impl Account {
     }
 
     /// RFC 6121 §4.2.2: "presence probes to the user's contacts". Within one server they come from the resource that wants to know and has
-    /// the only need to.
+    /// the only need to; to others' contacts they are from the bare address (§4.3).
     fn probe_contacts(&self, cx: &mut Cx<'_>, key: SessionKey) {
         let session = self.session_by_key(key);
         if let (Some(kept), Some(session)) = (self.kept.sound(), session) {
-            let probe = probe(session.jid.clone());
-            cx.fan_out(probe.into(), kept.subscriptions());
+            let is_here = |jid: &Jid| cx.config.hosts.contains_key(jid.domain());
+            let (here, elsewhere) = kept.subscriptions().into_iter().partition(is_here);
+            cx.fan_out(probe(session.jid.clone()).into(), here);
+            cx.fan_out(probe(self.jid.clone().into()).into(), elsewhere);
         }
     }
 
