@@ -30,7 +30,7 @@ const TOPICS: &[(&str, &str)] = &[
         "components",
         "services of others under domains of their own (XEP-0114)",
     ),
-    ("federation", "links to other servers"),
+    ("federation", "limits on how fast other servers write"),
 ];
 
 const LEVELS: &[&str] = &["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "says"];

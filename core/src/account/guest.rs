@@ -1,10 +1,11 @@
 //! What guests (XEP-0175) may not do: nothing is kept of them, so what asks for that is refused, and no contact is made who would have to be
-//! told of the end of an account that nobody ends.
+//! told of the end of an account that nobody ends. Nor do they begin to talk to other servers, where nobody could be held to account for it.
 
 use super::{Account, Cx, SessionKey};
+use crate::jid::Jid;
 use crate::roster::Act;
 use crate::sasl::Provider;
-use crate::stanza::{Condition, IqType, Kind, Stanza};
+use crate::stanza::{Condition, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::xml::Ns;
 
 impl Account {
@@ -15,7 +16,8 @@ impl Account {
         session: SessionKey,
         stanza: &Stanza,
     ) -> bool {
-        let refused = cx.host.provider == Provider::Anonymous && self.asks_to_keep(stanza);
+        let refused = cx.host.provider == Provider::Anonymous
+            && (self.asks_to_keep(stanza) || goes_elsewhere(cx, stanza));
         if refused {
             cx.refuse(session, stanza, Condition::NotAllowed);
         }
@@ -43,4 +45,16 @@ impl Account {
             _ => false,
         }
     }
+}
+
+/// Whether it is for another server, and no answer (XEP-0175 §3).
+fn goes_elsewhere(cx: &Cx<'_>, stanza: &Stanza) -> bool {
+    let is_answer = matches!(
+        stanza.kind(),
+        Kind::Iq(IqType::Result | IqType::Error)
+            | Kind::Message(MessageType::Error)
+            | Kind::Presence(PresenceType::Error)
+    );
+    let is_elsewhere = |to: &Jid| !cx.config.hosts.contains_key(to.domain());
+    !is_answer && stanza.to().is_some_and(is_elsewhere)
 }

@@ -98,20 +98,22 @@ impl Account {
         }
     }
 
-    /// RFC 6121 §4.2.2: "presence probes to the user's contacts". Within one server they come from the resource that wants to know and has
-    /// the only need to.
+    /// RFC 6121 §4.2.2: "presence probes to the user's contacts", from the bare address (§4.3). `Deviation:` within one server they come from
+    /// the resource that wants to know and has the only need to.
     fn probe_contacts(&self, cx: &mut Cx<'_>, key: SessionKey) {
         let session = self.session_by_key(key);
         if let (Some(kept), Some(session)) = (self.kept.sound(), session) {
-            let probe = probe(session.jid.clone());
-            cx.fan_out(probe.into(), kept.subscriptions());
+            let is_here = |jid: &Jid| cx.config.hosts.contains_key(jid.domain());
+            let (here, elsewhere) = kept.subscriptions().into_iter().partition(is_here);
+            cx.fan_out(probe(session.jid.clone()).into(), here);
+            cx.fan_out(probe(self.jid.clone().into()).into(), elsewhere);
         }
     }
 
     /// Somebody asks how available the account is (RFC 6121 §4.3.2).
     ///
     /// `Deviation:` who may not know hears nothing, and so does who may where nobody is available: §4.3.2 would have `unsubscribed` and
-    /// `unavailable`. Between accounts of one server the first would tell who exists, and the second tells nothing new.
+    /// `unavailable`. No account is loaded for a probe: the first would tell which are in memory, and the second tells nothing new.
     pub(super) fn probed(&self, cx: &mut Cx<'_>, probe: &Stanza, to: &Jid) {
         let (Some(from), Some(kept)) = (probe.from(), self.kept.sound()) else {
             return;

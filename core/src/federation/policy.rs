@@ -156,6 +156,7 @@ impl Refusal {
             | Self::NoOwnCertificate
             | Self::StarttlsAbsent
             | Self::StarttlsForbidden => (Some(Condition::PolicyViolation), Lasting::ForGood),
+            // `Deviation:` RFC 6120 §6.4.5 has `policy-violation`, and other servers say this.
             Self::Certificate(_) => (Some(Condition::NotAuthorized), Lasting::ForGood),
             // RFC 6120 §5.4.2.2, §5.4.3.2: there is no stream any more on which to say anything.
             Self::StarttlsFailed | Self::TlsFailed => (None, Lasting::ForNow),

@@ -70,9 +70,12 @@ impl Stream {
             Deadline::Close => limits.close,
             Deadline::Connection => CONNECT_PATIENCE.saturating_sub(since),
             Deadline::Opening => OPENING_PATIENCE.saturating_sub(since),
-            Deadline::Proof | Deadline::Questions => {
-                cx.config.federation.timeout.saturating_sub(since)
+            // The timer stays when the stream of a peer that has proven itself begins anew: it is for its certificate's end, too.
+            Deadline::Proof => {
+                let left = cx.config.federation.timeout.saturating_sub(since);
+                left.min(self.certificate_left(cx))
             }
+            Deadline::Questions => cx.config.federation.timeout.saturating_sub(since),
             Deadline::Link | Deadline::Quiet => {
                 let idle = S2S_IDLE.saturating_sub(now.since(self.heard));
                 idle.min(self.certificate_left(cx))
@@ -133,7 +136,9 @@ impl Stream {
             {
                 Expiry::Said(self.let_go(cx))
             }
-            Deadline::Link | Deadline::Quiet if self.certificate_left(cx).is_zero() => {
+            Deadline::Link | Deadline::Proof | Deadline::Quiet
+                if self.certificate_left(cx).is_zero() =>
+            {
                 Expiry::Fail(Violation::CertificateExpired)
             }
             Deadline::Link | Deadline::Questions if matches!(self.state, State::Outgoing(_)) => {

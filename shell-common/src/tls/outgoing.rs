@@ -162,6 +162,7 @@ fn config(
     let protocol = protocol.map(|protocol| protocol.name().as_bytes().to_vec());
     config.alpn_protocols = protocol.into_iter().collect();
     // Nothing of a connection is good for the next: links live for hours, and each has its certificate judged.
+    // `Deviation:` RFC 6120 §3.3 recommends resumption.
     config.resumption = Resumption::disabled();
     config.key_log = Arc::new(ExporterSecret);
     Ok(config)

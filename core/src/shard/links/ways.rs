@@ -213,6 +213,7 @@ impl Shard {
             Way::Up(of) if of == conn => {
                 pair.queue.lose();
                 // What lived for a while may end as it likes; who ends every stream at once is not asked again and again.
+                // `Deviation:` RFC 6120 §3.3 has a wait before every attempt; here somebody has just written, and the next one waits.
                 if pair.lived(now.mono) >= S2S_LIVED || !pair.queue.waits() {
                     pair.is_well();
                     pair.way = Way::Cold;

@@ -76,6 +76,28 @@ fn the_store_is_never_asked_about_guests() {
     }
 }
 
+/// XEP-0175 §3.
+#[test]
+fn a_guest_does_not_begin_to_talk_to_other_servers() {
+    let mut stage = stage(1);
+    let (peer, _) = guest(&mut stage);
+    for words in [
+        chat("juliet@b.example", "x"),
+        "<presence to='juliet@b.example/x'/>".to_owned(),
+        "<iq type='get' id='q' to='b.example'><q xmlns='x'/></iq>".to_owned(),
+    ] {
+        stage.write(peer, &words);
+        stage.world.run();
+        let heard = stage.heard(peer);
+        assert!(heard.contains("<not-allowed "), "{words}: {heard}");
+    }
+    // Who is asked may answer.
+    stage.write(peer, "<iq type='result' id='q' to='b.example'/>");
+    stage.world.run();
+    assert_eq!(stage.heard(peer), "");
+    stage.no_bugs();
+}
+
 #[test]
 fn a_guest_leaves_where_places_are_short_as_a_stranger_does() {
     let mut stage = stage(1);

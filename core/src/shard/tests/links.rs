@@ -2,6 +2,7 @@
 
 mod confirm;
 mod explain;
+mod standards;
 mod verify;
 
 use alloc::borrow::ToOwned as _;

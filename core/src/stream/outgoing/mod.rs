@@ -227,6 +227,7 @@ impl Stream {
         Some(match (outgoing.phase, element.ns(), element.name()) {
             (phase, Ns::Streams, "error") => {
                 // RFC 6120 §4.9.1.1: who hears of an error closes its stream, too.
+                // `Deviation:` RFC 6120 §4.9.3.19: a redirection is an error like others, as records say where a server is.
                 // Who does not know what it was asked for has none.
                 let unknown = matches!(phase, Phase::Starttls(StarttlsOffer::Absent));
                 outgoing.phase = phase;

@@ -306,6 +306,7 @@ impl Stream {
             NextStep::External => {
                 linked.proof = Proof::External;
                 // XEP-0178 §3: some want the name here, some in the header; it is the same.
+                // `Deviation:` RFC 6120 §6.3.8 has it only where it is another; that XEP asks for it for the sake of older servers.
                 let authzid = STANDARD.encode(linked.ours.as_str());
                 cx.say(|out| {
                     Writer::new(out)
