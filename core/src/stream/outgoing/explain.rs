@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 
 use super::features::{read, starttls};
-use super::proof::{UNTRIED, facts, methods, up};
+use super::linked::{UNTRIED, facts, methods, up};
 use super::{Outgoing, Phase};
 use crate::federation::{Facts, NextStep, StarttlsOffer, Tls, Verdict, Weighed, decide};
 use crate::jid::Domain;

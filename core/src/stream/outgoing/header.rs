@@ -35,7 +35,9 @@ impl Sought {
         // link says so before TLS, too: it must be the same (`improper-addressing` with Prosody), and who has no TLS would never hear it.
         let from = match (&self.purpose, self.service, secured) {
             (Purpose::Explain(ours) | Purpose::Link(ours), ..) => Some(ours),
-            (Purpose::Look, Protocol::XmppServer, Some(_)) => cx.config.hosts.keys().next(),
+            (Purpose::Look, Protocol::XmppServer, Some(_)) => {
+                cx.config.realms().map(|(host, _)| host).next()
+            }
             (Purpose::Look, Protocol::XmppServer, None)
             | (Purpose::Look, Protocol::XmppClient, _) => None,
         };

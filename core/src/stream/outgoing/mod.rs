@@ -5,13 +5,14 @@
 mod explain;
 mod features;
 mod header;
+mod linked;
 mod proof;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use self::header::{From, Opened};
-use self::proof::Linked;
+use self::linked::Linked;
 use super::client::misplaced;
 use super::close::{CLOSING_TAG, Closing};
 use super::deadline::Deadline;
