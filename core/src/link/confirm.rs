@@ -35,10 +35,10 @@ pub(crate) enum Confirm {
 pub(crate) enum Asked {
     /// It was not since something was written, or has answered.
     No,
-    /// Then.
-    At(Instant),
-    /// It has answered, and not had all; it is asked again then.
-    Again(Instant),
+    /// Then, when so many were written in all.
+    At(Instant, u32),
+    /// It has answered, and not had all that it was asked about, which were so many. It is asked again then, unless it says more by itself.
+    Again(Instant, u32),
     /// It was, and the time for its answer was over before anybody here looked: a machine that slept. What it has said may not be read yet, so
     /// it has until then.
     Overslept(Instant),
@@ -91,9 +91,9 @@ impl Asked {
     /// Whether the time for an answer is over.
     fn is_over(self, now: Instant) -> bool {
         match self {
-            Self::At(at) => at + S2S_ANSWER <= now,
+            Self::At(at, _) => at + S2S_ANSWER <= now,
             Self::Overslept(until) => until <= now,
-            Self::No | Self::Again(_) => false,
+            Self::No | Self::Again(..) => false,
         }
     }
 }
@@ -115,18 +115,16 @@ impl Confirm {
     }
 
     /// What is to be asked, where something is not confirmed.
-    pub(crate) fn question(&mut self, now: Instant) -> Question {
+    pub(crate) fn question(&mut self, now: Instant, unconfirmed: usize) -> Question {
         match self {
-            Self::Counted { asked, .. } => match asked {
-                Asked::No => {
-                    *asked = Asked::At(now);
+            Self::Counted { acked, asked } => match asked {
+                Asked::Again(at, _) if *at > now => Question::None,
+                Asked::No | Asked::Again(..) => {
+                    let unconfirmed = u32::try_from(unconfirmed).unwrap_or(u32::MAX);
+                    *asked = Asked::At(now, acked.wrapping_add(unconfirmed));
                     Question::Request
                 }
-                Asked::Again(at) if *at <= now => {
-                    *asked = Asked::At(now);
-                    Question::Request
-                }
-                Asked::At(_) | Asked::Again(_) | Asked::Overslept(_) => Question::None,
+                Asked::At(..) | Asked::Overslept(_) => Question::None,
             },
             Self::Pinged { ping: None, last } if last.is_none_or(|l| l + S2S_PING_EVERY <= now) => {
                 Question::Ping
@@ -173,11 +171,16 @@ impl Confirm {
                 sent: acked.wrapping_add(unconfirmed),
             };
         }
-        *acked = h;
-        *asked = match more == unconfirmed {
-            true => Asked::No,
-            false => Asked::Again(now + S2S_ASK_AGAIN),
+        // What was written since it was asked is asked about at once: a busy link would fill its window else, and wait.
+        *asked = match *asked {
+            Asked::At(_, written) | Asked::Again(_, written)
+                if written.wrapping_sub(*acked) > more =>
+            {
+                Asked::Again(now + S2S_ASK_AGAIN, written)
+            }
+            Asked::No | Asked::At(..) | Asked::Again(..) | Asked::Overslept(_) => Asked::No,
         };
+        *acked = h;
         usize::try_from(more).map_or(Acked::Stray, Acked::More)
     }
 
@@ -190,14 +193,14 @@ impl Confirm {
     pub(crate) fn silence(&mut self, now: Instant, unconfirmed: usize) -> Silence {
         match self {
             Self::Counted { asked, .. } if asked.is_over(now) => match *asked {
-                Asked::At(at) if at + S2S_ANSWER + S2S_LATE < now => {
+                Asked::At(at, _) if at + S2S_ANSWER + S2S_LATE < now => {
                     *asked = Asked::Overslept(now + S2S_LATE);
                     Silence::Fine
                 }
-                Asked::At(_) | Asked::Overslept(_) | Asked::No | Asked::Again(_) => Silence::Dead,
+                Asked::At(..) | Asked::Overslept(_) | Asked::No | Asked::Again(..) => Silence::Dead,
             },
             Self::Counted {
-                asked: Asked::Again(at),
+                asked: Asked::Again(at, _),
                 ..
             } if unconfirmed > 0 && *at <= now => Silence::Ask,
             Self::Pinged {
@@ -225,8 +228,8 @@ impl Confirm {
     pub(crate) fn next(&self, unconfirmed: usize) -> Option<Instant> {
         match self {
             Self::Counted { asked, .. } => match asked {
-                Asked::At(at) => Some(*at + S2S_ANSWER),
-                Asked::Again(at) => (unconfirmed > 0).then_some(*at),
+                Asked::At(at, _) => Some(*at + S2S_ANSWER),
+                Asked::Again(at, _) => (unconfirmed > 0).then_some(*at),
                 Asked::Overslept(until) => Some(*until),
                 Asked::No => None,
             },

@@ -44,7 +44,7 @@ impl Shard {
         let Some(pair) = self.pair(key, ours).filter(|pair| pair.is_unconfirmed()) else {
             return;
         };
-        match pair.confirm.question(now.mono) {
+        match pair.confirm.question(now.mono, pair.queue.unconfirmed()) {
             Question::None => {}
             Question::Request => self.fx.out(conn, write_request),
             Question::Ping => self.ping(now, key, ours, conn),

@@ -3,7 +3,7 @@
 use alloc::format;
 use core::time::Duration;
 
-use super::{Counts, Links, chat, id_of};
+use super::{Counts, Links, REQUEST, chat, id_of};
 use crate::federation::{RequireEncryption, SecureAuth};
 use crate::port::Opening;
 
@@ -176,5 +176,27 @@ fn a_contact_elsewhere_answers_before_its_server_says_that_it_has_the_request() 
     );
     let heard = links.stage.heard(links.client);
     assert!(heard.contains("from='juliet@b.example/x'"), "{heard}");
+    links.end();
+}
+
+#[test]
+fn a_busy_link_asks_again_as_soon_as_all_that_it_asked_about_is_there() {
+    let mut links = Links::easy();
+    links.send("1");
+    links.link(0);
+    for n in 2..5 {
+        links.send(&format!("{n}"));
+    }
+    // Of four stanzas, of which the first was asked about.
+    assert!(!links.heard(0).contains(REQUEST));
+    assert_eq!(links.ack(0, 1), REQUEST);
+    for n in 5..9 {
+        links.send(&format!("{n}"));
+    }
+    links.heard(0);
+    // Not all that it was asked about, and then all, while more was written.
+    assert_eq!(links.ack(0, 3), "");
+    assert_eq!(links.ack(0, 4), REQUEST);
+    assert_eq!(links.ack(0, 8), "");
     links.end();
 }
