@@ -22,7 +22,12 @@
 //! CPU time the server's process tree used for it. That quotient depends less on how busy the machine is than the wall
 //! rate next to it. Beside the server stand its peers (`--target`) and floors, servers that do the least that can be done; all take
 //! turns. Progress goes to stderr, Markdown tables of medians to stdout, a plot into a file.
+//!
+//! # Two running servers
+//!
+//! `cargo run --release -p benches --bin federation` has two servers forward to each other ([`federation`]), beside two of each peer's.
 
+pub mod federation;
 pub mod load;
 pub mod scenarios;
 pub mod scram;

@@ -436,6 +436,17 @@ impl Client {
         Ok((from, body.unwrap_or_default()))
     }
 
+    /// The connection itself, for who reads more than can be parsed: of one without TLS, whose server has said nothing that was not read.
+    ///
+    /// # Errors
+    /// It has TLS.
+    pub fn into_socket(self) -> Result<TcpStream, String> {
+        match self.transport {
+            Transport::Clear(socket) => Ok(socket),
+            Transport::Tls(_) => Err("there is TLS around it".to_owned()),
+        }
+    }
+
     /// Closes the stream and waits for the server's own close and its end of the connection (RFC 6120 §4.4).
     ///
     /// # Errors

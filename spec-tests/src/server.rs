@@ -149,6 +149,18 @@ impl Server {
         Self::prepare_program(scratch, binary_of(shell)?, "", options)
     }
 
+    /// The same of this program.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub fn prepare_binary(
+        scratch: Scratch,
+        binary: &Path,
+        options: &str,
+    ) -> Result<Stopped, String> {
+        Self::prepare_program(scratch, binary, "", options)
+    }
+
     /// `options` are lines of configuration for the whole server, `host_options` for its host.
     fn prepare_program(
         scratch: Scratch,

@@ -60,7 +60,7 @@ pub use resume::Resumptions;
 pub use roster::{RosterChanges, RosterSignIns};
 pub use rush::RushArguments;
 pub use signin::SignIns;
-pub use spondee::Spondee;
+pub use spondee::{Spondee, build};
 pub use strangers::StrangersArguments;
 pub use target::{
     Archive, By, Progress, Provider, Role, Running, Scenario, Setting, Stopwatch, Storage, Target,

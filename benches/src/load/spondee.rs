@@ -255,7 +255,11 @@ impl Target for Spondee {
     }
 }
 
-fn build(shell: Shell) -> Result<PathBuf, String> {
+/// Builds the program of this shell, with optimisation, and says where it is.
+///
+/// # Errors
+/// It cannot be built.
+pub fn build(shell: Shell) -> Result<PathBuf, String> {
     let built = cargo()
         .args(["build", "--release", "--quiet", "-p", shell.package()])
         .status()

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::peer::{PASSWORD, Place};
-use super::plan::{Encryption, Plan, Proof, Ways};
+use super::plan::{Encryption, Logging, Plan, Proof, Ways};
 use crate::client::PATIENCE;
 use crate::server::free_addresses;
 
@@ -127,8 +127,12 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
         Encryption::Offered => "optional",
         Encryption::Required => "required",
     };
+    let level = match plan.logging {
+        Logging::All => "debug",
+        Logging::Warnings => "warning",
+    };
     let mut text = format!(
-        "loglevel: debug\n\
+        "loglevel: {level}\n\
          log_rotate_count: 0\n\
          hosts:\n  - {domain}\n\
          certfiles:\n  - {both:?}\n\

@@ -45,6 +45,14 @@ impl<const COUNT: usize> World<COUNT> {
     /// # Errors
     /// What failed, in words.
     pub fn begin(plans: [Plan; COUNT]) -> Result<Self, String> {
+        Self::begin_with(plans, &ACCOUNTS)
+    }
+
+    /// The same, with these accounts on every server.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub fn begin_with(plans: [Plan; COUNT], accounts: &[&str]) -> Result<Self, String> {
         let fault = |e: std::io::Error| e.to_string();
         let scratch = Scratch::new().map_err(fault)?;
         let authorities = Authorities::new(scratch.path()).map_err(fault)?;
@@ -53,7 +61,7 @@ impl<const COUNT: usize> World<COUNT> {
         let names = Names::begin(&plans, &sites, scratch.path())?;
         let peers = plans.iter().zip(sites);
         let peers =
-            peers.map(|(plan, site)| Peer::start(plan, site, &authorities, &names, &ACCOUNTS));
+            peers.map(|(plan, site)| Peer::start(plan, site, &authorities, &names, accounts));
         let peers: Vec<Peer> = peers.collect::<Result<_, String>>()?;
         let peers = peers.try_into();
         Ok(Self {

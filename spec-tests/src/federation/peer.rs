@@ -127,6 +127,15 @@ impl Peer {
         &self.plan.domain
     }
 
+    /// Its process; ejabberd's is the first of a few.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        match &self.process {
+            Process::Theirs { child, .. } => child.id(),
+            Process::Ours(server) => server.id(),
+        }
+    }
+
     /// What it has logged so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -1,6 +1,7 @@
 //! What is wanted of a server before it runs: its program and name, what it shows, what it asks of others, how it is found.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::authority::Paper;
@@ -85,6 +86,15 @@ impl List {
     }
 }
 
+/// How much a server writes down.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Logging {
+    /// Everything, stanzas too, for tests that read it; ours as it always does.
+    All,
+    /// What is wrong, as where it is measured.
+    Warnings,
+}
+
 /// See the module. As made by `new` all is good: certificates of the authority, required of others, and TLS, by STARTTLS over IPv4.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -108,6 +118,10 @@ pub struct Plan {
     pub modules: Vec<String>,
     /// Lines of configuration in its own language, for the whole server.
     pub more: String,
+    /// What it logs.
+    pub logging: Logging,
+    /// Its program, if it is ours and shall not be the one that belongs to the tests.
+    pub binary: Option<PathBuf>,
 }
 
 impl Plan {
@@ -125,6 +139,8 @@ impl Plan {
             lists: Vec::new(),
             modules: Vec::new(),
             more: String::new(),
+            logging: Logging::All,
+            binary: None,
         }
     }
 
@@ -174,6 +190,20 @@ impl Plan {
     #[must_use]
     pub fn having(mut self, module: &str) -> Self {
         self.modules.push(module.to_owned());
+        self
+    }
+
+    /// Logging little, and keeping no copy of a message: as one whose speed is measured.
+    #[must_use]
+    pub const fn quietly(mut self) -> Self {
+        self.logging = Logging::Warnings;
+        self
+    }
+
+    /// With this program, if it is ours.
+    #[must_use]
+    pub fn run_by(mut self, binary: PathBuf) -> Self {
+        self.binary = Some(binary);
         self
     }
 

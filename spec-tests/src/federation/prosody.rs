@@ -7,11 +7,11 @@ use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
 
 use super::peer::{PASSWORD, Place};
-use super::plan::{Encryption, List, Plan, Proof, Ways};
+use super::plan::{Encryption, List, Logging, Plan, Proof, Ways};
 
 /// `mod_limits`, which is Debian's, too, would slow tests down.
 const MODULES: &str = "\"disco\"; \"roster\"; \"saslauth\"; \"blocklist\"; \"carbons\"; \"pep\"; \"private\"; \"smacks\"; \
-    \"vcard4\"; \"vcard_legacy\"; \"csi_simple\"; \"ping\"; \"time\"; \"uptime\"; \"version\"; \"posix\"; \"stanza_debug\";";
+    \"vcard4\"; \"vcard_legacy\"; \"csi_simple\"; \"ping\"; \"time\"; \"uptime\"; \"version\"; \"posix\";";
 
 /// Starts it. It runs as whoever runs the test.
 ///
@@ -44,18 +44,11 @@ pub(super) fn start(plan: &Plan, place: &Place<'_>) -> Result<Child, String> {
 }
 
 fn text(plan: &Plan, place: &Place<'_>) -> String {
-    let mut modules = MODULES.to_owned();
-    for module in &plan.modules {
-        // Writing to a String cannot fail.
-        let _ = write!(modules, " \"{module}\";");
-    }
-    if plan.encryption != Encryption::Never {
-        modules.push_str(" \"tls\";");
-    }
-    let takes_dialback = |list: &(List, String)| list.0 == List::Insecure;
-    if plan.proof != Proof::Certificate || plan.lists.iter().any(takes_dialback) {
-        modules.push_str(" \"dialback\";");
-    }
+    let modules = modules(plan);
+    let level = match plan.logging {
+        Logging::All => "debug",
+        Logging::Warnings => "warn",
+    };
     // Its default is dialback, too; without certificates it can trust, nothing else is left.
     let authority = match plan.proof {
         Proof::Certificate | Proof::CertificateOrDialback => {
@@ -93,7 +86,7 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
          https_ports = {{ }}\n\
          s2s_require_encryption = {encryption}\n\
          s2s_secure_auth = {secure}\n\
-         log = {{ debug = {log:?} }}\n\
+         log = {{ {level} = {log:?} }}\n\
          ssl = {{ {authority} capath = {nothing:?} }}\n\
          {lists}{more}\n\
          VirtualHost \"{domain}\"\n\
@@ -115,6 +108,25 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
         // Instead of the system's authorities: a directory that is not there.
         nothing = place.directory.join("nothing"),
     )
+}
+
+fn modules(plan: &Plan) -> String {
+    let mut modules = MODULES.to_owned();
+    for module in &plan.modules {
+        // Writing to a String cannot fail.
+        let _ = write!(modules, " \"{module}\";");
+    }
+    if plan.logging == Logging::All {
+        modules.push_str(" \"stanza_debug\";");
+    }
+    if plan.encryption != Encryption::Never {
+        modules.push_str(" \"tls\";");
+    }
+    let takes_dialback = |list: &(List, String)| list.0 == List::Insecure;
+    if plan.proof != Proof::Certificate || plan.lists.iter().any(takes_dialback) {
+        modules.push_str(" \"dialback\";");
+    }
+    modules
 }
 
 fn lists(plan: &Plan) -> String {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::authority::{Authorities, Files};
 use super::peer::{PASSWORD, Place};
-use super::plan::{Encryption, Plan, Proof, Site, Ways};
+use super::plan::{Encryption, Logging, Plan, Proof, Site, Ways};
 use crate::server::{Scratch, Server, Shell};
 
 /// Prepares it where it likes, and starts it. Its log is its harness's, and its clients come where that one listens.
@@ -24,8 +24,14 @@ pub(super) fn start(
     }
     let fault = |e: std::io::Error| e.to_string();
     let scratch = Scratch::new().map_err(fault)?;
-    let host = format!("\n[host.\"{}\"]\n", plan.domain);
-    let stopped = Server::prepare_shell(scratch, shell, &host)?;
+    let mut host = format!("\n[host.\"{}\"]\n", plan.domain);
+    if plan.logging == Logging::Warnings {
+        host.push_str("default_archive_policy = \"never\"\n");
+    }
+    let stopped = match &plan.binary {
+        Some(binary) => Server::prepare_binary(scratch, binary, &host)?,
+        None => Server::prepare_shell(scratch, shell, &host)?,
+    };
     let certificates = stopped.scratch().join("certs");
     let Files { both, .. } = authorities
         .issue(plan.paper, &plan.domain, &certificates)

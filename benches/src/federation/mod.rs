@@ -1,0 +1,123 @@
+//! Two servers of one make that forward to each other, beside two of another: what a message from an account of the one to an account of the
+//! other costs both.
+//!
+//! The servers are those of `spec_tests::federation`: under names of their own on loopback, found by a name server of the test's, with
+//! certificates of one authority that both require of each other, so that they prove themselves by EXTERNAL over STARTTLS. They log
+//! warnings alone and keep no message. Clients have no TLS: what is measured is between the servers.
+//!
+//! `flow` is the messages, `table` what is told of them. Linux only: CPU time is read from /proc.
+
+mod flow;
+mod table;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use spec_tests::federation::World;
+use spec_tests::federation::plan::{Plan, Program};
+use spec_tests::server::Shell;
+
+use crate::load::{Ejabberd, Prosody, Spondee, build};
+
+pub use flow::{Flow, Outcome};
+pub use table::Table;
+
+/// As the other measurements of it have it: its default, the incremental one, does half as much.
+const GENERATIONAL: &str = "gc = { mode = \"generational\" }";
+
+/// Whose servers they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Make {
+    /// Ours.
+    Spondee,
+    /// As Debian has it.
+    Prosody,
+    /// As Debian has it.
+    Ejabberd,
+}
+
+impl Make {
+    /// As the table names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Spondee => "Spondee",
+            Self::Prosody => "Prosody",
+            Self::Ejabberd => "ejabberd",
+        }
+    }
+}
+
+/// Who is measured, and how much.
+#[derive(Debug)]
+pub struct Measurement {
+    /// Whose servers, in this order.
+    pub makes: Vec<Make>,
+    /// How often each, in turn.
+    pub runs: usize,
+    /// What they do.
+    pub flow: Flow,
+    /// Our program, if it is not to be built.
+    pub binary: Option<PathBuf>,
+}
+
+impl Measurement {
+    /// Everything, with `say` told how far it is.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub fn run(mut self, say: impl Fn(&str)) -> Result<Table, String> {
+        self.prepare()?;
+        let names: Vec<String> = (0..self.flow.pairs).map(|n| format!("user{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut table = Table::new(&self.makes);
+        for run in 1..=self.runs {
+            let mut makes = self.makes.clone();
+            // Who comes first is not always the same.
+            if run % 2 == 0 {
+                makes.reverse();
+            }
+            for make in makes {
+                let outcome = self.one(make, &names)?;
+                say(&format!("{} {run}: {outcome}", make.name()));
+                table.add(make, outcome);
+            }
+        }
+        Ok(table)
+    }
+
+    fn one(&self, make: Make, names: &[&str]) -> Result<Outcome, String> {
+        let plans = ["a.example", "b.example"].map(|domain| self.plan(make, domain));
+        let world = World::begin_with(plans, names)?;
+        self.flow.measure(&world, names)
+    }
+
+    fn plan(&self, make: Make, domain: &str) -> Plan {
+        let program = match make {
+            Make::Spondee => Program::Spondee(Shell::Mio),
+            Make::Prosody => Program::Prosody,
+            Make::Ejabberd => Program::Ejabberd,
+        };
+        let plan = Plan::new(program, domain).quietly();
+        match (make, &self.binary) {
+            (Make::Spondee, Some(binary)) => plan.run_by(binary.clone()),
+            (Make::Prosody, _) => plan.with(GENERATIONAL),
+            (Make::Spondee | Make::Ejabberd, _) => plan,
+        }
+    }
+
+    /// Everything that can be known to fail, before anything is measured.
+    fn prepare(&mut self) -> Result<(), String> {
+        for make in &self.makes {
+            match make {
+                Make::Spondee => Spondee::check(self.binary.as_deref())?,
+                Make::Prosody => Prosody::check()?,
+                Make::Ejabberd => drop(Ejabberd::check()?),
+            }
+        }
+        if self.makes.contains(&Make::Spondee) && self.binary.is_none() {
+            self.binary = Some(build(Shell::Mio)?);
+        }
+        Ok(())
+    }
+}
