@@ -17,7 +17,7 @@ mod newcomers;
 mod queue;
 mod verification;
 
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(crate) use confirm::{Acked, Confirm, Question, Silence};
@@ -42,9 +42,50 @@ arena_key! {
 #[derive(Debug)]
 pub(crate) struct Remote {
     pub(crate) domain: Domain,
-    pub(crate) pairs: BTreeMap<Domain, Pair>,
+    pub(crate) pairs: Pairs,
     pub(crate) verifications: Verifications,
     total: Total,
+}
+
+/// Those of a remote domain, by the domain of ours. Mostly there is one: a map's node has room for eleven.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs(Vec<(Domain, Pair)>);
+
+impl Pairs {
+    fn at(&self, ours: &Domain) -> Result<usize, usize> {
+        self.0.binary_search_by(|(of, _)| of.cmp(ours))
+    }
+
+    pub(crate) fn get(&self, ours: &Domain) -> Option<&Pair> {
+        let at = self.at(ours).ok()?;
+        self.0.get(at).map(|(_, pair)| pair)
+    }
+
+    pub(crate) fn get_mut(&mut self, ours: &Domain) -> Option<&mut Pair> {
+        let at = self.at(ours).ok()?;
+        self.0.get_mut(at).map(|(_, pair)| pair)
+    }
+
+    pub(crate) fn remove(&mut self, ours: &Domain) {
+        self.0.retain(|(of, _)| of != ours);
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Domain> {
+        self.0.iter().map(|(of, _)| of)
+    }
+
+    fn values(&self) -> impl Iterator<Item = &Pair> {
+        self.0.iter().map(|(_, pair)| pair)
+    }
+
+    fn entry(&mut self, ours: &Domain, new: impl FnOnce() -> Pair) -> Option<&mut Pair> {
+        let at = self.at(ours).unwrap_or_else(|at| {
+            self.0.reserve_exact(1);
+            self.0.insert(at, (ours.clone(), new()));
+            at
+        });
+        self.0.get_mut(at).map(|(_, pair)| pair)
+    }
 }
 
 /// One domain of ours and a remote one.
@@ -103,17 +144,16 @@ impl Remote {
     pub(crate) fn new(domain: Domain, total: Total) -> Self {
         Self {
             domain,
-            pairs: BTreeMap::new(),
+            pairs: Pairs::default(),
             verifications: Verifications::default(),
             total,
         }
     }
 
     /// The pair with this domain of ours.
-    pub(crate) fn pair(&mut self, ours: &Domain) -> &mut Pair {
+    pub(crate) fn pair(&mut self, ours: &Domain) -> Option<&mut Pair> {
         let total = &self.total;
-        let pair = || Pair::new(total.clone());
-        self.pairs.entry(ours.clone()).or_insert_with(pair)
+        self.pairs.entry(ours, || Pair::new(total.clone()))
     }
 
     /// Whether nothing of it needs to be known.

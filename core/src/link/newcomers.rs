@@ -25,6 +25,8 @@ pub(crate) struct Newcomers {
 pub(crate) enum NamedBy<'a> {
     /// An account, by its bare address.
     Account(&'a str),
+    /// One of our hosts, which answers who has spoken to it: that one's own server is counted already.
+    Host,
     /// A server at this address, if it is one of those that are counted.
     Address(Option<AddressPrint>),
 }
@@ -56,6 +58,7 @@ impl Newcomers {
             return Admitted::No;
         }
         let (counts, key, max) = match by {
+            NamedBy::Host => (&mut self.addresses, None, S2S_NEW_DOMAINS_OF_ADDRESS),
             NamedBy::Account(account) => {
                 let key = self.key.hash_one(account);
                 (&mut self.accounts, Some(key), S2S_NEW_DOMAINS_OF_ACCOUNT)

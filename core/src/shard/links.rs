@@ -145,15 +145,20 @@ impl Shard {
                 &LinkFailure::Unreached(Unreached::Policy(refusal), None),
             );
         }
-        let by = queued.stanza.cause().map_or("", Jid::bare);
-        let Some(key) = self.remote_of(now, &theirs, NamedBy::Account(by)) else {
+        let by = match queued.stanza.cause() {
+            Some(cause) if cause.local().is_some() => NamedBy::Account(cause.bare()),
+            Some(_) | None => NamedBy::Host,
+        };
+        let Some(key) = self.remote_of(now, &theirs, by) else {
             return self.refuse_queued(&queued, Condition::ResourceConstraint, None);
         };
         let most = self.config.federation.send_queue_size;
         let Some(remote) = self.links.remotes.get_mut(key) else {
             return;
         };
-        let pair = remote.pair(&ours);
+        let Some(pair) = remote.pair(&ours) else {
+            return;
+        };
         if let Way::Refused(failure, _) = &pair.way {
             let failure = failure.clone();
             return self.bounce(&queued, &failure);

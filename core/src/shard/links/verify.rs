@@ -58,7 +58,7 @@ impl Shard {
         let Some(remote) = self.links.remotes.get_mut(key) else {
             return;
         };
-        if let Way::Refused(failure, _) = &remote.pair(&ours).way {
+        if let Some(Way::Refused(failure, _)) = remote.pair(&ours).map(|pair| &pair.way) {
             let why = unverified(failure);
             return self.tell_asker(now, asker, claim, Verified::Unknown(why));
         }
