@@ -94,11 +94,15 @@ fn fifty_who_ask_for_pages_and_read_none_take_what_one_account_may() -> Outcome 
     let mut romeo = door.device("romeo", "x")?;
     let mut worst = 0;
     let mut left = 0;
-    // Streams that are told to end may take some seconds to do so.
-    for _ in 0..300 {
+    let most = before + 48 * 1024;
+    // Streams that are told to end may take some seconds to do so, and longer on a busy machine.
+    for round in 0..1_200 {
         ask(&mut romeo, "p", &ping("p"), |_| Ok(()))?;
         left = server.pss_kib()?;
         worst = worst.max(left);
+        if round >= 300 && left < most {
+            break;
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
     println!("{before} KiB before, {worst} at most, {left} left");
@@ -107,10 +111,7 @@ fn fifty_who_ask_for_pages_and_read_none_take_what_one_account_may() -> Outcome 
         worst < before + 160 * 1024,
         "{before} KiB before, {worst} at most"
     );
-    assert!(
-        left < before + 48 * 1024,
-        "{before} KiB before, {left} left"
-    );
+    assert!(left < most, "{before} KiB before, {left} left");
     Ok(())
 }
 
