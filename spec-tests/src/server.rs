@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use spondee_shell_common::control::SOCKET_NAME;
 use spondee_shell_common::limits::log::GATHER;
 
 use crate::ca::Authority;
@@ -418,6 +419,12 @@ impl Server {
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
+        }
+        // What administrators speak to it opens behind what clients do. Where it cannot, that is not a fault of its start.
+        let socket = self.place.data().join(SOCKET_NAME);
+        let soon = Instant::now() + Duration::from_secs(5);
+        while !socket.exists() && Instant::now() < soon {
+            std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
     }
