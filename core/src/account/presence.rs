@@ -104,9 +104,17 @@ impl Account {
         let session = self.session_by_key(key);
         if let (Some(kept), Some(session)) = (self.kept.sound(), session) {
             let is_here = |jid: &Jid| cx.config.hosts.contains_key(jid.domain());
-            let (here, elsewhere) = kept.subscriptions().into_iter().partition(is_here);
-            cx.fan_out(probe(session.jid.clone()).into(), here);
-            cx.fan_out(probe(self.jid.clone().into()).into(), elsewhere);
+            let (here, elsewhere): (Vec<_>, Vec<_>) =
+                kept.subscriptions().into_iter().partition(is_here);
+            for (from, asked) in [
+                (session.jid.clone(), here),
+                (self.jid.clone().into(), elsewhere),
+            ] {
+                // Mostly all are here: nothing is written for nobody.
+                if !asked.is_empty() {
+                    cx.fan_out(probe(from).into(), asked);
+                }
+            }
         }
     }
 

@@ -27,14 +27,18 @@ impl Shard {
         let Some(to) = delivery.stanza.to() else {
             return self.fx.bug("a stanza to nobody");
         };
-        let of_domain = self.placement.owner(to.domain());
         match self.config.hosts.get(to.domain()) {
             Some(Host::Accounts(_)) => {}
-            Some(Host::Component(_)) if of_domain == self.place => {
-                return self.send_component(delivery);
+            other @ (Some(Host::Component(_)) | None) => {
+                let is_component = other.is_some();
+                // A hash: of what goes to an account here it is that of the account alone.
+                let owner = self.placement.owner(to.domain());
+                return match (owner == self.place, is_component) {
+                    (true, true) => self.send_component(delivery),
+                    (true, false) => self.send_remote(now, delivery),
+                    (false, _) => self.send_on(now, owner, delivery),
+                };
             }
-            None if of_domain == self.place => return self.send_remote(now, delivery),
-            Some(Host::Component(_)) | None => return self.send_on(now, of_domain, delivery),
         }
         if to.local().is_none() {
             self.serve(now, &delivery.stanza);
@@ -82,20 +86,21 @@ impl Shard {
     fn fan_out(&mut self, now: Now, stanza: &Arc<Stanza>, each: Vec<Jid>) {
         let mut elsewhere: BTreeMap<Place, Vec<Jid>> = BTreeMap::new();
         for to in each {
-            let of_domain = self.placement.owner(to.domain());
             match self.config.hosts.get(to.domain()) {
                 Some(Host::Accounts(_)) if to.local().is_none() => continue,
                 Some(Host::Accounts(_)) => {}
-                Some(Host::Component(_)) | None if of_domain != self.place => {
-                    elsewhere.entry(of_domain).or_default().push(to);
-                    continue;
-                }
-                Some(Host::Component(_)) => {
-                    self.send_component(Delivery::each(Arc::clone(stanza), [to].into()));
-                    continue;
-                }
-                None => {
-                    self.send_remote(now, Delivery::each(Arc::clone(stanza), [to].into()));
+                other @ (Some(Host::Component(_)) | None) => {
+                    let is_component = other.is_some();
+                    let owner = self.placement.owner(to.domain());
+                    if owner != self.place {
+                        elsewhere.entry(owner).or_default().push(to);
+                        continue;
+                    }
+                    let delivery = Delivery::each(Arc::clone(stanza), [to].into());
+                    match is_component {
+                        true => self.send_component(delivery),
+                        false => self.send_remote(now, delivery),
+                    }
                     continue;
                 }
             }
