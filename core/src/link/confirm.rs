@@ -203,10 +203,12 @@ impl Confirm {
                 asked: Asked::Again(at, _),
                 ..
             } if unconfirmed > 0 && *at <= now => Silence::Ask,
-            Self::Pinged {
-                ping: Some(ping), ..
-            } if ping.at + S2S_ANSWER <= now => {
-                let _ = self.ponged_nothing();
+            Self::Pinged { ping, .. }
+                if ping
+                    .as_ref()
+                    .is_some_and(|ping| ping.at + S2S_ANSWER <= now) =>
+            {
+                *ping = None;
                 Silence::Unanswered
             }
             Self::Pinged {
@@ -214,13 +216,6 @@ impl Confirm {
                 last: Some(last),
             } if unconfirmed > 0 && *last + S2S_PING_EVERY <= now => Silence::Ask,
             Self::Counted { .. } | Self::Pinged { .. } | Self::Mute => Silence::Fine,
-        }
-    }
-
-    fn ponged_nothing(&mut self) -> Option<Ping> {
-        match self {
-            Self::Pinged { ping, .. } => ping.take(),
-            Self::Counted { .. } | Self::Mute => None,
         }
     }
 

@@ -225,7 +225,7 @@ impl Shard {
             }
             Need::Open | Need::Wait => {}
         }
-        self.look_at_remote(now, key);
+        self.look_at_remote(key);
     }
 
     fn prove_us(&mut self, now: Now, conn: ConnId) {
@@ -299,7 +299,7 @@ impl Shard {
     }
 
     /// Sets the timer for what is known of a domain, or forgets it.
-    pub(super) fn look_at_remote(&mut self, _now: Now, key: RemoteKey) {
+    pub(super) fn look_at_remote(&mut self, key: RemoteKey) {
         let Some(remote) = self.links.remotes.get(key) else {
             return;
         };
@@ -352,7 +352,7 @@ impl Shard {
             }
             self.tend(now, key, &ours);
         }
-        self.look_at_remote(now, key);
+        self.look_at_remote(key);
     }
 
     /// A part of 1,000, for waits that are not to end together.

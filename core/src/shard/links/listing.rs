@@ -144,7 +144,7 @@ impl Shard {
                 Way::Cold | Way::Turn | Way::Opening(_) => {}
             }
         }
-        self.look_at_remote(now, key);
+        self.look_at_remote(key);
     }
 }
 

@@ -110,7 +110,7 @@ impl Shard {
             None => return self.fail_now(now, conn, Violation::Unsolicited),
         }
         if let Some((key, _)) = link {
-            self.look_at_remote(now, key);
+            self.look_at_remote(key);
         }
     }
 

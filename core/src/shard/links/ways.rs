@@ -164,7 +164,7 @@ impl Shard {
             self.bounce(&queued, &failure);
         }
         self.unverified(now, key, ours, &failure);
-        self.look_at_remote(now, key);
+        self.look_at_remote(key);
     }
 
     /// The stream of a link is over, or its last tag is out.
@@ -270,7 +270,7 @@ impl Shard {
                     false => self.judge_again(now, key, &ours),
                 }
             }
-            self.look_at_remote(now, key);
+            self.look_at_remote(key);
         }
     }
 
