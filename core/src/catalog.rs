@@ -6,6 +6,7 @@
 
 use crate::archive::{ARCHIVE, ARCHIVE_PREFS, ARCHIVE_RULE, SPOOL};
 use crate::blocking::BLOCKLIST;
+use crate::link::LINK_QUEUE;
 use crate::private::PRIVATE;
 use crate::roster::{ROSTER, ROSTER_REQUESTS, ROSTER_UNSAID, ROSTER_VERSION};
 use crate::sasl::{CREDENTIALS, IMPORTS, TALLIED, TOMBSTONES};
@@ -23,6 +24,7 @@ pub static CATALOG: Catalog = Catalog {
         &BLOCKLIST,
         &CREDENTIALS,
         &IMPORTS,
+        &LINK_QUEUE,
         &PRIVATE,
         &ROSTER,
         &ROSTER_REQUESTS,

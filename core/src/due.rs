@@ -17,6 +17,8 @@ pub(crate) enum Due {
     Appends(Ticket),
     /// What accounts lack to sign in: it is counted, or told where it could not be.
     Census,
+    /// What was kept for other servers: the next is looked for.
+    Kept,
     /// An account that is being deleted, of which not all contacts have heard: they are told again.
     Leave(AccountKey),
     /// An account that a busy store did not tell what waits: it is asked again.

@@ -13,6 +13,7 @@ use crate::envelope::{Receipt, Sent};
 use crate::federation::RoundKey;
 use crate::jid::{BareJid, Domain, Jid, Resource};
 use crate::limits::{STORE_BATCH_BYTES, STORE_BATCH_OPS};
+use crate::link::{RemoteKey, Written};
 use crate::port::{ArchiveTask, CommandId, ConnId, Imported, Lookup};
 use crate::sasl::{Dates, Hashes, SignIn, Status, Tombstones, Verifier};
 use crate::secret::Secret;
@@ -56,6 +57,12 @@ pub(crate) enum Wait {
     Newcomer(Box<Newcomer>),
     /// Messages are with the store.
     Append(Box<Appended>),
+    /// What waits for another server is with the store.
+    LinkKept(Box<LinkKept>),
+    /// What was kept for another server is to be read.
+    LinkRows(RemoteKey, Domain),
+    /// The next server for which something was kept is looked for.
+    LinkScan,
     /// Nobody waits for what went to the store.
     Quiet,
     /// Whoever reaches a domain wants this of DNS.
@@ -86,6 +93,14 @@ pub(crate) struct Newcomer {
     pub(crate) sign_in: SignIn,
     /// How many changes of credentials the shard has made with this one.
     pub(crate) as_of: u64,
+}
+
+/// What waits for another server, of one domain of ours, and is to be on disk.
+#[derive(Debug)]
+pub(crate) struct LinkKept {
+    pub(crate) key: RemoteKey,
+    pub(crate) ours: Domain,
+    pub(crate) written: Written,
 }
 
 /// Messages of an account that are to be on disk.

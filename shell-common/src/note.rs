@@ -59,13 +59,7 @@ pub fn log(note: &Note) {
         Note::AccountChanged { .. } => account_changed(note),
         Note::AccountHeldUp { account, peer } => account_held_up(account, *peer),
         Note::AddressHeldUp { peer } => address_held_up(*peer),
-        Note::Bug(what) => {
-            if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
-                tracing::error!(
-                    "an error of this program, please report it: {what}; the stream was closed"
-                );
-            }
-        }
+        Note::Bug(what) => bug(what),
         Note::Bound { conn, jid } => {
             // Without the resource, which may be any words, also those of another line.
             tracing::debug!(account = jid.bare(), ?conn, "session began");
@@ -122,6 +116,11 @@ pub fn log(note: &Note) {
             let (peer, mechanism) = (peer.to_canonical(), mechanism.name());
             tracing::info!(%account, %mechanism, %peer, "signed in");
         }
+        Note::LinkQueue {
+            ours,
+            theirs,
+            trouble,
+        } => links::queue((ours, theirs), *trouble),
         Note::Unkept { account, messages } => unkept(account, *messages),
         Note::Unreadable { account, why } => unreadable(account, why),
     }
@@ -182,6 +181,14 @@ fn address_held_up(peer: IpAddr) {
     if allows(Level::WARN, peer, Subject::Warning) {
         let peer = peer.to_canonical();
         tracing::warn!(%peer, "too many failed sign-ins: for a while nobody signs in from this address to an account that did not before");
+    }
+}
+
+fn bug(what: &str) {
+    if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+        tracing::error!(
+            "an error of this program, please report it: {what}; the stream was closed"
+        );
     }
 }
 

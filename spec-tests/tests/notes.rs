@@ -102,6 +102,7 @@ fn words(note: Note) -> String {
         }
         Note::LinkProven { ours, theirs, .. } => format!("link {ours} to {theirs}"),
         Note::LinkFailed { ours, theirs, .. } => format!("no link {ours} to {theirs}"),
+        Note::LinkQueue { ours, theirs, .. } => format!("queue {ours} to {theirs}"),
         Note::Component { name, change, .. } => format!("component {name} {change:?}"),
         Note::Disconnected { account, sessions } => format!("{sessions} disconnected {account}"),
         Note::NothingOffered { host, peer, .. } => format!("nothing {host} {}", who(peer, None)),

@@ -97,6 +97,7 @@ const EDGES: &[(&str, &str)] = &[
     ("stream", "xep"),
     ("due", "account"),
     ("wait", "account"),
+    ("wait", "link"),
 ];
 
 /// Code lines of each shell: neither blank nor comment. What is not about waiting belongs to shell-common.

@@ -11,7 +11,7 @@ use super::choose::{Recipients, Unreached};
 use super::redeliver::bounce;
 use super::session::Telling;
 use super::{Account, Addressed, Cx, Read, Saying, SessionKey};
-use crate::archive::{self, ARCHIVE};
+use crate::archive::ARCHIVE;
 use crate::effects::Stored;
 use crate::jid::Jid;
 use crate::limits::{
@@ -20,7 +20,7 @@ use crate::limits::{
 };
 use crate::port::ConnId;
 use crate::sm::Piece;
-use crate::stanza::{Kind, Stanza, write_stored_message};
+use crate::stanza::{self, Kind, Stanza, write_stored_message};
 use crate::store::{Class, Entry, Kept, Op, Order, Owed, Page, Pick, Reply, StoreError};
 use crate::time::Now;
 
@@ -368,7 +368,7 @@ impl Account {
     /// With the time since when it waited (XEP-0160 §2, XEP-0203), and its id if it is in the archive.
     fn write_entry(&self, cx: &Cx<'_>, entry: &Entry, xml: &mut Vec<u8>) {
         let mut more = Vec::with_capacity(256);
-        archive::delay(&mut more, Some(self.jid.domain()), entry.key);
+        stanza::delay(&mut more, Some(self.jid.domain()), entry.key);
         if entry.kept.meets(Kept::Archived) {
             more.extend_from_slice(&self.stanza_id(cx, entry.key));
         }

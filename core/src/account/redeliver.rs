@@ -11,10 +11,10 @@ use bytes::Bytes;
 
 use super::choose::{Recipients, Unreached, choose};
 use super::{Account, Addressed, Cx, SessionKey};
-use crate::archive::{self, Storing, Worth};
+use crate::archive::{Storing, Worth};
 use crate::jid::Jid;
 use crate::sm::{Due, Piece, Written};
-use crate::stanza::{Condition, IqType, Kind, MessageType, Stanza};
+use crate::stanza::{self, Condition, IqType, Kind, MessageType, Stanza};
 use crate::store::{Entry, Kept};
 use crate::time::UnixTime;
 use crate::xml::Ns;
@@ -116,7 +116,7 @@ impl Account {
             false => {
                 let mut more = Vec::with_capacity(128);
                 let us = archived.unwrap_or_else(|| at.0.saturating_mul(1000));
-                archive::delay(&mut more, Some(self.jid.domain()), us);
+                stanza::delay(&mut more, Some(self.jid.domain()), us);
                 Arc::new(message.with(&more))
             }
         };

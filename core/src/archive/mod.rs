@@ -22,4 +22,4 @@ pub(crate) use prefs::{Party, Prefs};
 pub(crate) use query::{Flipped, Query, Scope, Wanted};
 pub use rows::{ARCHIVE, ARCHIVE_PREFS, ARCHIVE_RULE, SPOOL, Spool};
 pub(crate) use worth::{Copying, Storing, Worth, tells_of_server};
-pub(crate) use write::{Rest, Results, delay, fin, form, metadata, stanza_id};
+pub(crate) use write::{Rest, Results, fin, form, metadata, stanza_id};

@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use super::Ids;
-use super::write::{delay, stanza_id};
+use super::write::stanza_id;
 use crate::jid::BareJid;
-use crate::stanza::{write_stored_forwarded, write_stored_message};
+use crate::stanza::{delay, write_stored_forwarded, write_stored_message};
 use crate::store::{Entry, Kept};
 use crate::xml::{Ns, Writer};
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::id::Id;
 use crate::jid::{BareJid, Jid};
-use crate::stanza::write_stored_forwarded;
+use crate::stanza::{delay, write_stored_forwarded};
 use crate::time::to_xep0082;
 use crate::xml::{Ns, Writer, quote};
 
@@ -18,16 +18,6 @@ pub(crate) fn stanza_id(archive: &BareJid, id: Id) -> Vec<u8> {
         .attribute("id", id.as_str())
         .close();
     xml
-}
-
-/// `<delay/>` (XEP-0203 §2): who kept it until now, since when, in microseconds.
-pub(crate) fn delay(out: &mut Vec<u8>, from: Option<&str>, us: i64) {
-    let mut w = Writer::new(out);
-    w.open("delay").attribute("xmlns", Ns::Delay.uri());
-    if let Some(from) = from {
-        w.attribute("from", from);
-    }
-    w.attribute("stamp", &to_xep0082(us)).close();
 }
 
 /// Writes entries as the results of one query (XEP-0313 §4.2).

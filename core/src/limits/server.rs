@@ -100,3 +100,19 @@ pub const S2S_QUEUES_BYTES: usize = 64 * 1024 * 1024;
 
 /// Who looks for an answer so much later than it is due has slept itself, and waits as long once more before a peer is dead.
 pub const S2S_LATE: Duration = Duration::from_secs(5);
+
+/// How long somebody waits for a peer to confirm what was sent there, before the disk answers for it. Over a link that is well it takes one round
+/// trip, and nothing is written.
+pub const S2S_KEPT_AFTER: Duration = Duration::from_secs(2);
+
+/// A store that did not serve a queue is asked again after so long.
+pub const S2S_KEPT_AGAIN: Duration = Duration::from_secs(5);
+
+/// Rows of a queue that are read at a time.
+pub const S2S_KEPT_PAGE: u32 = 64;
+
+/// Between the looking for one queue that was kept and for the next: twenty domains a second are connected to after a start.
+pub const S2S_KEPT_PACE: Duration = Duration::from_millis(50);
+
+/// A message that has waited for more than so many microseconds says since when: a minute, in which nobody wonders.
+pub const S2S_DELAYED: i64 = 60_000_000;

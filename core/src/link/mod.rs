@@ -13,6 +13,7 @@
 //! A queue is first in, first out, whatever happens to the streams; only one stream at a time takes from it.
 
 mod confirm;
+mod kept;
 mod newcomers;
 mod queue;
 mod verification;
@@ -21,6 +22,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(crate) use confirm::{Acked, Confirm, Question, Silence};
+pub(crate) use kept::{
+    Kept, LINK_QUEUE, Pace, Tail, Written, forget, next_remote, page, place_of, remote_of, survives,
+};
 pub(crate) use newcomers::{Admitted, NamedBy, Newcomers};
 pub(crate) use queue::{Queue, Queued, Total, Urgency};
 pub(crate) use verification::{Answered, Verifications};
@@ -150,10 +154,10 @@ impl Remote {
         }
     }
 
-    /// The pair with this domain of ours.
-    pub(crate) fn pair(&mut self, ours: &Domain) -> Option<&mut Pair> {
+    /// The pair with this domain of ours. One that is new may have this on disk.
+    pub(crate) fn pair(&mut self, ours: &Domain, tail: Tail) -> Option<&mut Pair> {
         let total = &self.total;
-        self.pairs.entry(ours, || Pair::new(total.clone()))
+        self.pairs.entry(ours, || Pair::new(total.clone(), tail))
     }
 
     /// Whether nothing of it needs to be known.
@@ -169,10 +173,10 @@ impl Remote {
 }
 
 impl Pair {
-    fn new(total: Total) -> Self {
+    fn new(total: Total, tail: Tail) -> Self {
         Self {
             way: Way::Cold,
-            queue: Queue::new(total),
+            queue: Queue::new(total, tail),
             confirm: Confirm::default(),
             unanswered: 0,
             max_bytes: None,
@@ -202,6 +206,19 @@ impl Pair {
     /// Whether something is written and not confirmed.
     pub(crate) fn is_unconfirmed(&self) -> bool {
         self.queue.unconfirmed() > 0
+    }
+
+    /// How soon what waits is to be on disk.
+    pub(crate) const fn pace(&self) -> Pace {
+        match self.way {
+            Way::Up(_) => Pace::InTime,
+            Way::Cold
+            | Way::Turn
+            | Way::Opening(_)
+            | Way::Ready(_)
+            | Way::Waiting(..)
+            | Way::Refused(..) => Pace::AtOnce,
+        }
     }
 
     /// Why there was no way at last.
@@ -279,6 +296,7 @@ impl Pair {
             | Way::Waiting(..)
             | Way::Refused(..) => self.queue.gives_up(),
         };
-        way.into_iter().chain(queue).min()
+        let disk = self.queue.next_disk(self.pace());
+        [way, queue, disk].into_iter().flatten().min()
     }
 }

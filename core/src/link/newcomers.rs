@@ -27,6 +27,8 @@ pub(crate) enum NamedBy<'a> {
     Account(&'a str),
     /// One of our hosts, which answers who has spoken to it: that one's own server is counted already.
     Host,
+    /// Nobody now: something was kept for it.
+    Kept,
     /// A server at this address, if it is one of those that are counted.
     Address(Option<AddressPrint>),
 }
@@ -54,10 +56,11 @@ impl Newcomers {
     /// One more, if it may be.
     pub(crate) fn admit(&mut self, now: Instant, by: NamedBy<'_>) -> Admitted {
         let all = S2S_NEW_DOMAINS;
-        if self.all.is_spent(EVERYBODY, now, all, each(all)) {
+        if self.all.is_spent(EVERYBODY, now, all, each(all)) && !matches!(by, NamedBy::Kept) {
             return Admitted::No;
         }
         let (counts, key, max) = match by {
+            NamedBy::Kept => return Admitted::Yes,
             NamedBy::Host => (&mut self.addresses, None, S2S_NEW_DOMAINS_OF_ADDRESS),
             NamedBy::Account(account) => {
                 let key = self.key.hash_one(account);

@@ -6,12 +6,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use super::kept::{Disk, Kept, Tail};
 use crate::envelope::Receipt;
 use crate::jid::Jid;
-use crate::limits::{S2S_PRESENCE_LOOKED_BACK, S2S_QUEUE_BYTES, S2S_QUEUES_BYTES};
+use crate::limits::{S2S_DELAYED, S2S_PRESENCE_LOOKED_BACK, S2S_QUEUE_BYTES, S2S_QUEUES_BYTES};
 use crate::planted::{Fault, is_planted};
-use crate::stanza::Stanza;
-use crate::time::Instant;
+use crate::stanza::{Kind, Stanza, delay as write_delay};
+use crate::time::{Instant, Now};
+use crate::xml::Ns;
 
 /// One stanza for a remote domain.
 #[derive(Clone, Debug)]
@@ -21,8 +23,14 @@ pub(crate) struct Queued {
     pub(crate) to: Option<Jid>,
     pub(crate) receipt: Option<Receipt>,
     pub(crate) urgency: Urgency,
+    /// When it was said, in microseconds since 1970-01-01T00:00:00Z, or one more than the one before it where that is no more: its place in the
+    /// queue, also on disk.
+    pub(crate) at: i64,
+    /// The same by the other clock, or since when it is in memory.
+    pub(crate) since: Instant,
     /// When its author is told that it could not be sent.
     pub(crate) gives_up: Instant,
+    pub(crate) kept: Kept,
 }
 
 /// Who waits for it.
@@ -62,12 +70,14 @@ impl Total {
 pub(crate) struct Queue {
     total: Total,
     /// Written to a stream, and not confirmed.
-    sent: VecDeque<Queued>,
-    waiting: VecDeque<Queued>,
+    pub(super) sent: VecDeque<Queued>,
+    pub(super) waiting: VecDeque<Queued>,
     /// Of both.
     bytes: usize,
     /// Nobody's patience ends before.
     soonest: Option<Instant>,
+    /// What of it is on disk.
+    pub(super) disk: Disk,
 }
 
 impl Queued {
@@ -75,12 +85,25 @@ impl Queued {
         size_of::<Self>() + self.stanza.size()
     }
 
-    /// Appends it, as it goes to the other server.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        match &self.to {
-            Some(to) => self.stanza.write_to(Some(to), out),
-            None => self.stanza.write(out),
+    /// Appends it, as it is kept.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.stanza.write_to(self.to(), out);
+    }
+
+    /// Appends it, as it goes to the other server: a message that has waited says so (XEP-0203 §3).
+    pub(crate) fn send(&self, now: Now, out: &mut Vec<u8>) {
+        let waited = now.wall.0.saturating_mul(1000).saturating_sub(self.at);
+        let from = self.stanza.from().map(Jid::domain);
+        let is_late = waited > S2S_DELAYED && matches!(self.stanza.kind(), Kind::Message(_));
+        let says = |child: &crate::xml::Node<'_>| {
+            child.is(Ns::Delay, "delay") && child.attribute("from").as_deref() == from
+        };
+        if !is_late || self.stanza.children().any(|child| says(&child)) {
+            return self.write(out);
         }
+        let mut delay = Vec::with_capacity(128);
+        write_delay(&mut delay, from, self.at);
+        self.stanza.with(&delay).write_to(self.to(), out);
     }
 
     /// Whether it is longer than so many bytes, as it goes to the other server; about.
@@ -111,13 +134,14 @@ impl Queued {
 }
 
 impl Queue {
-    pub(crate) const fn new(total: Total) -> Self {
+    pub(crate) fn new(total: Total, tail: Tail) -> Self {
         Self {
             total,
             sent: VecDeque::new(),
             waiting: VecDeque::new(),
             bytes: 0,
             soonest: None,
+            disk: Disk::new(tail),
         }
     }
 
@@ -134,7 +158,7 @@ impl Queue {
     }
 
     /// One more, behind all others.
-    pub(crate) fn push(&mut self, queued: Queued, most: usize) -> Result<(), Box<Full>> {
+    pub(crate) fn push(&mut self, mut queued: Queued, most: usize) -> Result<(), Box<Full>> {
         let size = queued.size();
         let is_over = |bytes: usize, most: usize| bytes.saturating_add(size) > most;
         if self.len() >= most
@@ -145,10 +169,24 @@ impl Queue {
         }
         self.replace_by(&queued);
         self.grow(size);
-        let soonest = self.soonest.unwrap_or(queued.gives_up);
-        self.soonest = Some(soonest.min(queued.gives_up));
+        self.is_awaited_until(queued.gives_up);
+        queued.at = self.disk.place_of(queued.at);
+        self.disk.comes(&queued);
         self.waiting.push_back(queued);
         Ok(())
+    }
+
+    /// One that was kept, behind those that were and before those that came since. No bound holds it up: all that is kept was in some memory.
+    pub(super) fn put_back(&mut self, queued: Queued) {
+        self.grow(queued.size());
+        self.is_awaited_until(queued.gives_up);
+        let behind = self.waiting.partition_point(|of| of.kept == Kept::Yes);
+        self.waiting.insert(behind, queued);
+    }
+
+    fn is_awaited_until(&mut self, until: Instant) {
+        let soonest = self.soonest.unwrap_or(until);
+        self.soonest = Some(soonest.min(until));
     }
 
     /// Of availability that the server tells the last is enough, at its own place: in that of the earlier one it would overtake messages.
@@ -162,12 +200,12 @@ impl Queue {
             return;
         };
         if let Some(earlier) = self.waiting.remove(from.saturating_add(at)) {
-            self.shrink(earlier.size());
+            self.leaves(&earlier);
         }
     }
 
     /// The first that waits is written now.
-    pub(crate) fn send(&mut self) -> Option<&Queued> {
+    pub(crate) fn next_sent(&mut self) -> Option<&Queued> {
         let queued = self.waiting.pop_front()?;
         self.sent.push_back(queued);
         self.sent.back()
@@ -176,14 +214,25 @@ impl Queue {
     /// The last that was to be written is not.
     pub(crate) fn take_back(&mut self) -> Option<Queued> {
         let queued = self.sent.pop_back()?;
-        self.shrink(queued.size());
+        self.leaves(&queued);
         Some(queued)
+    }
+
+    /// It is in the queue no more.
+    fn leaves(&mut self, queued: &Queued) {
+        self.forget(queued);
+        self.disk.leaves(queued);
+    }
+
+    /// The same, and if it is on disk it stays there.
+    pub(super) fn forget(&mut self, queued: &Queued) {
+        self.shrink(queued.size());
     }
 
     /// The first of those that were written is there.
     pub(crate) fn confirm(&mut self) -> Option<Queued> {
         let queued = self.sent.pop_front()?;
-        self.shrink(queued.size());
+        self.leaves(&queued);
         Some(queued)
     }
 
@@ -206,9 +255,12 @@ impl Queue {
     /// All of them.
     pub(crate) fn take(&mut self) -> VecDeque<Queued> {
         self.lose();
-        self.shrink(self.bytes);
         self.soonest = None;
-        core::mem::take(&mut self.waiting)
+        let all = core::mem::take(&mut self.waiting);
+        for queued in &all {
+            self.leaves(queued);
+        }
+        all
     }
 
     /// Those that wait and whose patience is over.
@@ -220,12 +272,11 @@ impl Queue {
         self.soonest = None;
         for queued in core::mem::take(&mut self.waiting) {
             if queued.gives_up <= now {
-                self.shrink(queued.size());
+                self.leaves(&queued);
                 expired.push(queued);
                 continue;
             }
-            let soonest = self.soonest.unwrap_or(queued.gives_up);
-            self.soonest = Some(soonest.min(queued.gives_up));
+            self.is_awaited_until(queued.gives_up);
             self.waiting.push_back(queued);
         }
         expired
@@ -236,9 +287,9 @@ impl Queue {
         self.soonest
     }
 
-    /// Whether something waits to be written.
+    /// Whether something waits that can be written: not before what was kept is read, which goes first.
     pub(crate) fn waits(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() && self.disk.tail == Tail::Read
     }
 
     /// How many are written and not confirmed.
@@ -246,8 +297,9 @@ impl Queue {
         self.sent.len()
     }
 
+    /// Whether nothing of it needs to be known.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.sent.is_empty()
+        self.waiting.is_empty() && self.sent.is_empty() && self.disk.is_done()
     }
 
     /// In memory.

@@ -21,7 +21,7 @@ pub use links::{
     Direction, Explained, LinkProof, LinkReply, LinkShown, LinkState, LinkTask, LinkTls,
     LinksClosed, QueueShown,
 };
-pub use note::{AccountChange, CloseReason, ComponentChange, Note, PeerJudged};
+pub use note::{AccountChange, CloseReason, ComponentChange, Note, PeerJudged, QueueTrouble};
 
 pub use crate::federation::{
     Asked, Attempt, AttemptError, AttemptOutcome, Awaited, CertificateName, CertificateNames,

@@ -156,6 +156,15 @@ pub enum Note {
         /// How many.
         tally: Tally,
     },
+    /// What waits for another server could not be kept, or not be read again.
+    LinkQueue {
+        /// The domain of ours that it is from.
+        ours: Domain,
+        /// The domain that it is for.
+        theirs: Domain,
+        /// What, and how much.
+        trouble: QueueTrouble,
+    },
     /// Messages of an account could not be kept. Those that nobody has were refused to their senders.
     Unkept {
         /// The account.
@@ -187,6 +196,15 @@ pub enum AccountChange {
     KeysMade,
     /// It has a new password.
     PasswordSet,
+}
+
+/// What is wrong with what waits for another server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum QueueTrouble {
+    /// So many stanzas could not be written: as long as the server runs they wait in memory; when it stops they are returned.
+    Unkept(usize),
+    /// So many rows make no sense: they stay where they are, and are not sent.
+    Unreadable(usize),
 }
 
 /// What has become of a component.

@@ -49,6 +49,9 @@ impl Shard {
                 | Wait::Commit(_)
                 | Wait::Credentials(..)
                 | Wait::Derive(_)
+                | Wait::LinkKept(_)
+                | Wait::LinkRows(..)
+                | Wait::LinkScan
                 | Wait::Load(_)
                 | Wait::Newcomer(_)
                 | Wait::Pretence(_)

@@ -2,7 +2,9 @@
 
 mod bounce;
 mod confirm;
+mod keep;
 mod listing;
+mod restart;
 mod verify;
 mod ways;
 
@@ -18,12 +20,13 @@ use crate::federation::{Permission, Refusal, roll};
 use crate::jid::{Domain, Jid};
 use crate::limits::{S2S_AHEAD_BYTES, S2S_REMOTES, S2S_REQUEST_PATIENCE, S2S_UNCONFIRMED};
 use crate::link::{
-    Admitted, NamedBy, Need, Newcomers, Queued, Remote, RemoteKey, Total, Urgency, Way,
+    Admitted, Kept, NamedBy, Need, Newcomers, Queued, Remote, RemoteKey, Total, Urgency, Way,
+    survives,
 };
 use crate::map::{Keyed, Map};
 use crate::planted::{Fault, is_planted};
 use crate::port::{ConnId, LinkFailure, Unreached};
-use crate::stanza::{Condition, Kind, MessageType, PresenceType, Stanza};
+use crate::stanza::{Condition, Stanza};
 use crate::time::Now;
 
 /// What an author hears of a stanza that the other server does not take.
@@ -43,6 +46,8 @@ pub(super) struct Links {
     turns: VecDeque<(RemoteKey, Domain)>,
     /// Answers to other shards that found no way there.
     returned: verify::Returned,
+    /// What was kept, and is not read yet.
+    restart: restart::Restart,
 }
 
 impl Links {
@@ -55,6 +60,7 @@ impl Links {
             opening: 0,
             turns: VecDeque::new(),
             returned: verify::Returned::default(),
+            restart: restart::Restart::default(),
         }
     }
 
@@ -81,7 +87,10 @@ impl Shard {
                     to: None,
                     receipt,
                     urgency: Urgency::Directed,
+                    at: now.wall.0.saturating_mul(1000),
+                    since: now.mono,
                     gives_up: now.mono + patience,
+                    kept: Kept::No,
                 };
                 self.queue(now, queued);
             }
@@ -92,7 +101,10 @@ impl Shard {
                         to: Some(to),
                         receipt: None,
                         urgency: Urgency::FanOut,
+                        at: now.wall.0.saturating_mul(1000),
+                        since: now.mono,
                         gives_up: now.mono + S2S_REQUEST_PATIENCE,
+                        kept: Kept::No,
                     };
                     self.queue(now, queued);
                 }
@@ -102,29 +114,10 @@ impl Shard {
 
     /// For how long a stanza waits for a server that cannot be reached.
     fn patience_of(&self, stanza: &Stanza, receipt: Option<Receipt>) -> core::time::Duration {
-        match (stanza.kind(), receipt) {
-            (_, Some(Receipt::Said(_)))
-            | (
-                Kind::Message(MessageType::Chat | MessageType::Groupchat | MessageType::Normal)
-                | Kind::Presence(
-                    PresenceType::Subscribe
-                    | PresenceType::Subscribed
-                    | PresenceType::Unsubscribe
-                    | PresenceType::Unsubscribed,
-                ),
-                _,
-            ) => self.config.federation.retry_for,
-            (
-                Kind::Iq(_)
-                | Kind::Message(MessageType::Error | MessageType::Headline)
-                | Kind::Presence(
-                    PresenceType::Available
-                    | PresenceType::Unavailable
-                    | PresenceType::Error
-                    | PresenceType::Probe,
-                ),
-                _,
-            ) => S2S_REQUEST_PATIENCE,
+        match receipt {
+            Some(Receipt::Said(_)) => self.config.federation.retry_for,
+            Some(Receipt::Sent(_)) | None if survives(stanza) => self.config.federation.retry_for,
+            Some(Receipt::Sent(_)) | None => S2S_REQUEST_PATIENCE,
         }
     }
 
@@ -153,15 +146,32 @@ impl Shard {
             return self.refuse_queued(&queued, Condition::ResourceConstraint, None);
         };
         let most = self.config.federation.send_queue_size;
+        let (tail, course) = (self.links.restart.tail_of(&ours), self.is_stopping());
         let Some(remote) = self.links.remotes.get_mut(key) else {
             return;
         };
-        let Some(pair) = remote.pair(&ours) else {
+        let Some(pair) = remote.pair(&ours, tail) else {
             return;
         };
-        if let Way::Refused(failure, _) = &pair.way {
-            let failure = failure.clone();
-            return self.bounce(&queued, &failure);
+        let refused = match (&pair.way, course, survives(&queued.stanza)) {
+            // The next start finds it.
+            (_, true, true) => None,
+            (_, true, false) => Some(LinkFailure::Unreached(Unreached::Stopped, None)),
+            (Way::Refused(failure, _), false, _) => Some(failure.clone()),
+            (
+                Way::Cold
+                | Way::Turn
+                | Way::Opening(_)
+                | Way::Ready(_)
+                | Way::Up(_)
+                | Way::Waiting(..),
+                false,
+                _,
+            ) => None,
+        };
+        if let Some(failure) = refused {
+            self.bounce(&queued, &failure);
+            return self.look_at_remote(key);
         }
         match pair.queue.push(queued, most) {
             Ok(()) => self.tend(now, key, &ours),
@@ -225,6 +235,8 @@ impl Shard {
             }
             Need::Open | Need::Wait => {}
         }
+        self.read_kept(now, key, ours);
+        self.keep_queue(now, key, ours);
         self.look_at_remote(key);
     }
 
@@ -248,14 +260,14 @@ impl Shard {
         let mut too_long = Vec::new();
         while pair.queue.unconfirmed() < S2S_UNCONFIRMED
             && self.fx.outgoing(conn).len() < S2S_AHEAD_BYTES
-            && let Some(queued) = pair.queue.send()
+            && let Some(queued) = pair.queue.next_sent()
         {
             // XEP-0478 §4: it would cost the stream, and be sent again on the next.
             if pair.max_bytes.is_some_and(|max| queued.is_over(max)) {
                 too_long.extend(pair.queue.take_back());
                 continue;
             }
-            self.fx.out(conn, |out| queued.write(out));
+            self.fx.out(conn, |out| queued.send(now, out));
             wrote = wrote.saturating_add(1);
         }
         for queued in too_long {

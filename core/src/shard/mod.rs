@@ -208,6 +208,7 @@ impl Shard {
             config,
             reloads: 0,
         };
+        shard.begin_links();
         shard.begin_retention();
         shard.begin_census();
         shard
@@ -397,7 +398,7 @@ impl Shard {
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn residue(&self) -> [usize; 9] {
-        let upkeep = [Due::Census, Due::Retention];
+        let upkeep = [Due::Census, Due::Kept, Due::Retention];
         [
             self.connections.len(),
             self.owners.len().saturating_sub(self.idle.len()),
@@ -440,6 +441,9 @@ impl Shard {
                 | Wait::Commit(_)
                 | Wait::Credentials(..)
                 | Wait::Judge(_)
+                | Wait::LinkKept(_)
+                | Wait::LinkRows(..)
+                | Wait::LinkScan
                 | Wait::Load(_)
                 | Wait::Newcomer(_)
                 | Wait::Pretence(_)
@@ -472,6 +476,9 @@ impl Shard {
                     stream.credentials(cx, record, as_of)
                 });
             }
+            Wait::LinkKept(kept) => self.link_kept(now, &kept, outcome.map(drop)),
+            Wait::LinkRows(key, ours) => self.link_rows(now, key, &ours, outcome),
+            Wait::LinkScan => self.link_found(now, outcome),
             Wait::Load(account) => self.loaded(now, account, outcome),
             Wait::Pretence(asked) => self.pretended(now, &asked, &outcome),
             Wait::Card(asked) => self.card_came(&asked, outcome),
@@ -550,6 +557,7 @@ impl Shard {
                 Some(Due::Ack(conn)) => self.judge_asked(now, conn),
                 Some(Due::Appends(ticket)) => self.append_again(ticket),
                 Some(Due::Census) => self.take_census(now),
+                Some(Due::Kept) => self.look_for_kept(now),
                 Some(Due::Leave(key)) => self.leave_again(now, key),
                 Some(Due::Owed(key)) => self.read_owed_again(now, key),
                 Some(Due::Reach(key)) => self.reach_on(now, key),
@@ -601,6 +609,11 @@ impl Shard {
             is_gone(&config, host)
                 || host.is_some_and(|host| config.has_become_other(&before, host))
         });
+        let new = config
+            .hosts
+            .keys()
+            .filter(|host| !before.hosts.contains_key(*host));
+        self.look_for_kept_of(now, new.cloned().collect());
         self.reload_links(now);
         self.judge_servers_again();
     }

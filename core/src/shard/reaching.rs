@@ -131,6 +131,9 @@ impl Shard {
                 | Wait::Credentials(..)
                 | Wait::Derive(_)
                 | Wait::Judge(_)
+                | Wait::LinkKept(_)
+                | Wait::LinkRows(..)
+                | Wait::LinkScan
                 | Wait::Load(_)
                 | Wait::Newcomer(_)
                 | Wait::Pretence(_)

@@ -22,7 +22,7 @@ use core::time::Duration;
 
 use super::credit::Credit;
 use super::{Now, Shard};
-use crate::config::of_localhost;
+use crate::config::{Config, of_localhost};
 use crate::due::Due;
 use crate::envelope::Place;
 use crate::jid::BareJid;
@@ -35,9 +35,15 @@ const RECORD: [u8; 32] = [7; 32];
 
 /// Which does not count what accounts lack to sign in.
 fn shard() -> Shard {
-    let config = of_localhost();
-    let mut shard = Shard::new(Arc::new(config), Place { node: 0, shard: 0 }, [0; 32]);
+    let mut shard = begun(of_localhost(), 0);
     shard.timers.stop(Due::Census);
+    shard
+}
+
+/// One that has found nothing that was kept for other servers.
+fn begun(config: Config, shard: u16) -> Shard {
+    let mut shard = Shard::new(Arc::new(config), Place { node: 0, shard }, [0; 32]);
+    shard.timers.stop(Due::Kept);
     shard
 }
 

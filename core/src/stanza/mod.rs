@@ -5,6 +5,7 @@
 
 mod build;
 mod condition;
+mod delay;
 mod kind;
 mod latest;
 mod parse;
@@ -17,6 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use condition::{Condition, ErrorType};
+pub(crate) use delay::delay;
 pub use kind::{IqType, Kind, MessageType, PresenceType};
 pub(crate) use latest::Latest;
 pub use parse::ParseError;

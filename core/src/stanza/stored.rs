@@ -70,6 +70,12 @@ impl Stanza {
         Self::read(xml, u32::try_from(STORED_BYTES).unwrap_or(u32::MAX))
     }
 
+    /// The same of one that may be as long as any.
+    #[must_use]
+    pub(crate) fn from_whole_xml(xml: &[u8]) -> Option<Self> {
+        Self::read(xml, u32::MAX)
+    }
+
     fn read(xml: &[u8], most: u32) -> Option<Self> {
         // It may have some more of these than a client may send: what the server wrote into it, and what it took from the stream header.
         let limits = ScanLimits {

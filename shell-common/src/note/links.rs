@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use spondee_core::jid::Domain;
-use spondee_core::port::{LinkFailure, ProvenBy, TlsVersion};
+use spondee_core::port::{LinkFailure, ProvenBy, QueueTrouble, TlsVersion};
 use tracing::Level;
 
 use crate::control::linking::decided;
@@ -33,5 +33,20 @@ pub(super) fn failed((ours, theirs): (&Domain, &Domain), why: &LinkFailure) {
         let (by, words) = decided(why);
         let by = by.words();
         tracing::info!(server = %theirs, host = %ours, "no link, {by}: {words}");
+    }
+}
+
+pub(super) fn queue((ours, theirs): (&Domain, &Domain), trouble: QueueTrouble) {
+    if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
+        match trouble {
+            QueueTrouble::Unkept(stanzas) => tracing::error!(
+                server = %theirs, host = %ours, stanzas,
+                "what waits for another server could not be kept on disk: it stays in memory"
+            ),
+            QueueTrouble::Unreadable(rows) => tracing::error!(
+                server = %theirs, host = %ours, rows,
+                "what was kept for another server cannot be read, and is not sent (table link_queue)"
+            ),
+        }
     }
 }

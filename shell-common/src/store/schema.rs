@@ -42,13 +42,15 @@ enum Step {
 }
 
 /// Beginning with the empty database.
-const MIGRATIONS: [Step; 6] = [
+const MIGRATIONS: [Step; 7] = [
     Step::Say(first::SCHEMA),
     Step::Convert(second::convert),
     Step::Convert(third::convert),
     Step::Say(fourth::SCHEMA),
     Step::Say(fifth::SCHEMA),
     // The indexes by which is found who lacks keys, and whose password is kept.
+    Step::Say(""),
+    // What waits for other servers.
     Step::Say(""),
 ];
 

@@ -400,6 +400,7 @@ impl Simulation {
                 | Note::Resumed { .. }
                 | Note::SignInCutOff { .. }
                 | Note::SignInFailed { .. }
+                | Note::LinkQueue { .. }
                 | Note::Unkept { .. }
                 | Note::SignedIn { .. } => {}
             }

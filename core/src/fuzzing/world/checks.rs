@@ -231,6 +231,7 @@ impl World {
             | Note::PeerJudged { .. }
             | Note::SignInCutOff { .. }
             | Note::SignInFailed { .. }
+            | Note::LinkQueue { .. }
             | Note::Unkept { .. } => {}
         }
     }

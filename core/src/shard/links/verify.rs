@@ -55,10 +55,11 @@ impl Shard {
         let Some(key) = self.remote_of(now, &claim.originating, by) else {
             return self.tell_asker(now, asker, claim, Verified::Unknown(Unverified::Busy));
         };
+        let tail = self.links.restart.tail_of(&ours);
         let Some(remote) = self.links.remotes.get_mut(key) else {
             return;
         };
-        if let Some(Way::Refused(failure, _)) = remote.pair(&ours).map(|pair| &pair.way) {
+        if let Some(Way::Refused(failure, _)) = remote.pair(&ours, tail).map(|pair| &pair.way) {
             let why = unverified(failure);
             return self.tell_asker(now, asker, claim, Verified::Unknown(why));
         }

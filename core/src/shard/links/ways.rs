@@ -1,14 +1,13 @@
 //! The way to a remote domain: looked for by a `federation::Round`, and lost.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::envelope::{Body, Delivery, To};
 use crate::federation::Round;
 use crate::jid::Domain;
 use crate::limits::{S2S_LIVED, S2S_OPENING};
-use crate::link::{Pair, RemoteKey, Way};
+use crate::link::{Pair, Queued, RemoteKey, Way};
 use crate::port::{AttemptError, Closed, ConnId, LinkFailure, Note, Protocol, Unreached};
 use crate::shard::Shard;
 use crate::shard::connections::Role;
@@ -155,15 +154,24 @@ impl Shard {
             return;
         };
         pair.failed(now.mono, failure.clone(), share);
-        let is_over = is_stopping || matches!(pair.way, Way::Refused(..));
-        let bounced = match is_over {
-            true => pair.queue.take(),
-            false => VecDeque::new(),
+        let bounced: Vec<Queued> = match (&pair.way, is_stopping) {
+            (_, true) => pair.queue.take_mortal(),
+            (Way::Refused(..), false) => pair.queue.take().into(),
+            (
+                Way::Cold
+                | Way::Turn
+                | Way::Opening(_)
+                | Way::Ready(_)
+                | Way::Up(_)
+                | Way::Waiting(..),
+                false,
+            ) => Vec::new(),
         };
         for queued in bounced {
             self.bounce(&queued, &failure);
         }
         self.unverified(now, key, ours, &failure);
+        self.keep_queue(now, key, ours);
         self.look_at_remote(key);
     }
 
@@ -275,12 +283,18 @@ impl Shard {
     }
 
     /// One of its two domains is not where it was: what waits is routed anew, as far as anybody is there who wrote it.
-    fn end_pair(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
+    pub(super) fn end_pair(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
         let Some(pair) = self.pair(key, ours) else {
             return;
         };
         let way = core::mem::take(&mut pair.way);
-        for queued in pair.queue.take() {
+        let queue = pair.queue.take();
+        let places = pair.queue.take_gone();
+        if let Some(remote) = self.links.remotes.get(key).filter(|_| !places.is_empty()) {
+            let theirs = remote.domain.clone();
+            self.forget_kept(&theirs, ours, &places);
+        }
+        for queued in queue {
             self.fx.route(Delivery {
                 to: match queued.to {
                     None => To::Named,
@@ -324,7 +338,7 @@ impl Shard {
         self.tend(now, key, ours);
     }
 
-    /// The server stops: what waits for others is returned, and all links end.
+    /// The server stops: of what waits for others messages are kept for the next start, all else is returned, and all links end.
     pub(in crate::shard) fn end_all_links(&mut self, now: Now) {
         let links = self.connections.iter().filter_map(|(conn, connection)| {
             matches!(connection.role, Role::Link(..)).then_some(conn)

@@ -7,11 +7,10 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Now, Shard, asked, jid};
+use super::{Now, Shard, asked, begun, jid};
 use crate::archive::{ARCHIVE, Spool};
 use crate::config::{Config, Host, of_localhost};
 use crate::due::Due;
-use crate::envelope::Place;
 use crate::jid::{BareJid, Domain};
 use crate::limits::{RETENTION_AGAIN, RETENTION_EVERY, RETENTION_FIRST, STORE_TRIM_ENTRIES};
 use crate::options::Expiry;
@@ -36,7 +35,7 @@ impl Server {
         let mut config = of_localhost();
         config.shards = 2;
         change(&mut config);
-        let mut shard = Shard::new(Arc::new(config), Place { node: 0, shard }, [0; 32]);
+        let mut shard = begun(config, shard);
         shard.timers.stop(Due::Census);
         Self {
             shard,

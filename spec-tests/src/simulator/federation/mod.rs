@@ -353,6 +353,7 @@ impl Simulation {
                     | Note::SignInCutOff { .. }
                     | Note::SignInFailed { .. }
                     | Note::SignedIn { .. }
+                    | Note::LinkQueue { .. }
                     | Note::Unkept { .. }
                     | Note::Unreadable { .. } => {}
                 }
