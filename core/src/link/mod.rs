@@ -13,6 +13,7 @@
 //! A queue is first in, first out, whatever happens to the streams; only one stream at a time takes from it.
 
 mod confirm;
+mod disk;
 mod kept;
 mod newcomers;
 mod queue;
@@ -22,9 +23,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(crate) use confirm::{Acked, Confirm, Question, Silence};
-pub(crate) use kept::{
-    Kept, LINK_QUEUE, Pace, Tail, Written, forget, next_remote, page, place_of, remote_of, survives,
-};
+pub(crate) use disk::{Pace, Tail, Written};
+pub(crate) use kept::{Kept, LINK_QUEUE, forget, next_remote, page, place_of, remote_of, survives};
 pub(crate) use newcomers::{Admitted, NamedBy, Newcomers};
 pub(crate) use queue::{Queue, Queued, Total, Urgency};
 pub(crate) use verification::{Answered, Verifications};

@@ -6,10 +6,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::kept::{Disk, Kept, Tail};
+use super::Kept;
+use super::disk::{Disk, Tail};
 use crate::envelope::Receipt;
 use crate::jid::Jid;
-use crate::limits::{S2S_DELAYED, S2S_PRESENCE_LOOKED_BACK, S2S_QUEUE_BYTES, S2S_QUEUES_BYTES};
+use crate::limits::{
+    S2S_DELAYED, S2S_PRESENCE_LOOKED_BACK, S2S_QUEUE_BYTES, S2S_QUEUES_BYTES, S2S_REQUEST_PATIENCE,
+};
 use crate::planted::{Fault, is_planted};
 use crate::stanza::{Kind, Stanza, delay as write_delay};
 use crate::time::{Instant, Now};
@@ -38,6 +41,8 @@ pub(crate) struct Queued {
 pub(crate) enum Urgency {
     /// Its author, who is told if it cannot be sent.
     Directed,
+    /// The same, but the author was cut off when the server ended, and is told no sooner than it can be back.
+    Kept,
     /// Nobody: the server tells it to many, and a later one takes its place.
     FanOut,
 }
@@ -191,8 +196,9 @@ impl Queue {
 
     /// Of availability that the server tells the last is enough, at its own place: in that of the earlier one it would overtake messages.
     fn replace_by(&mut self, queued: &Queued) {
-        if queued.urgency == Urgency::Directed {
-            return;
+        match queued.urgency {
+            Urgency::Directed | Urgency::Kept => return,
+            Urgency::FanOut => {}
         }
         let from = self.waiting.len().saturating_sub(S2S_PRESENCE_LOOKED_BACK);
         let mut recent = self.waiting.range(from..);
@@ -250,6 +256,28 @@ impl Queue {
             self.waiting.push_front(queued);
         }
         lost
+    }
+
+    /// Those whose authors can hear that they come back. Others wait for that a little longer.
+    pub(crate) fn take_for_good(&mut self) -> Vec<Queued> {
+        self.lose();
+        self.soonest = None;
+        let mut back = Vec::new();
+        for mut queued in core::mem::take(&mut self.waiting) {
+            match queued.urgency {
+                Urgency::Directed | Urgency::FanOut => {
+                    self.leaves(&queued);
+                    back.push(queued);
+                }
+                Urgency::Kept => {
+                    let soon = queued.since + S2S_REQUEST_PATIENCE;
+                    queued.gives_up = queued.gives_up.min(soon);
+                    self.is_awaited_until(queued.gives_up);
+                    self.waiting.push_back(queued);
+                }
+            }
+        }
+        back
     }
 
     /// All of them.

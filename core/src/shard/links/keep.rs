@@ -1,4 +1,4 @@
-//! What waits for other servers goes to the disk, and from it once it is there (`link/kept.rs`).
+//! What waits for other servers goes to the disk, and from it once it is there (`link/kept.rs`, `link/disk.rs`).
 
 use alloc::boxed::Box;
 

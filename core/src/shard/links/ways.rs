@@ -7,7 +7,7 @@ use crate::envelope::{Body, Delivery, To};
 use crate::federation::Round;
 use crate::jid::Domain;
 use crate::limits::{S2S_LIVED, S2S_OPENING};
-use crate::link::{Pair, Queued, RemoteKey, Way};
+use crate::link::{Pair, RemoteKey, Way};
 use crate::port::{AttemptError, Closed, ConnId, LinkFailure, Note, Protocol, Unreached};
 use crate::shard::Shard;
 use crate::shard::connections::Role;
@@ -154,9 +154,9 @@ impl Shard {
             return;
         };
         pair.failed(now.mono, failure.clone(), share);
-        let bounced: Vec<Queued> = match (&pair.way, is_stopping) {
+        let bounced = match (&pair.way, is_stopping) {
             (_, true) => pair.queue.take_mortal(),
-            (Way::Refused(..), false) => pair.queue.take().into(),
+            (Way::Refused(..), false) => pair.queue.take_for_good(),
             (
                 Way::Cold
                 | Way::Turn

@@ -4,13 +4,12 @@
 use super::Simulation;
 use super::book::Sent;
 
-/// Why nobody need have heard of a message.
+/// Why nobody need have heard of a message that was not acknowledged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Excuse {
     /// The server of its sender fell before it was on disk there: it was not acknowledged.
     QueueForgotten,
-    /// The session of its sender is over: it is refused, and nobody hears that. Where it was acknowledged, only if such a server is refused for
-    /// good, as what can be reached in time is.
+    /// The session of its sender is over: it is refused, and nobody hears that.
     NobodyToTell,
 }
 
@@ -20,10 +19,8 @@ impl Simulation {
         let site = &self.sites[self.users[sent.from].site];
         let since = |moment: Option<u64>| moment.is_some_and(|at| at >= sent.at);
         if sent.acknowledged {
-            let is_gone = since(self.users[sent.from].left) && !self.plan.is_sociable();
-            return is_gone.then_some(Excuse::NobodyToTell);
-        }
-        if since(site.fell) {
+            None
+        } else if since(site.fell) {
             Some(Excuse::QueueForgotten)
         } else if since(site.ended) || since(self.users[sent.from].left) {
             Some(Excuse::NobodyToTell)
@@ -33,7 +30,7 @@ impl Simulation {
     }
 
     /// Whether it may have come twice, or been refused although it came: it was written and never confirmed, or the session that had it ended
-    /// before it said so, or the server of its sender fell before it had on disk that it was confirmed or returned.
+    /// before it said so, or the server of its sender was over before it heard, or had on disk, that it was confirmed or returned.
     pub(super) fn may_repeat(&self, number: usize, sent: &Sent) -> bool {
         let to = &self.users[sent.to];
         let since = |moment: Option<u64>| moment.is_some_and(|at| at >= sent.at);
@@ -41,6 +38,6 @@ impl Simulation {
         self.taps.is_unsure(number)
             || since(to.left)
             || since(self.sites[to.site].ended)
-            || since(from.fell)
+            || since(from.ended)
     }
 }

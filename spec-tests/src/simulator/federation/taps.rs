@@ -45,7 +45,7 @@ impl Text {
         self.text.extend_from_slice(bytes);
         while let Some(at) = find(&self.text[self.seen..], b"<body>m") {
             let start = self.seen + at + b"<body>m".len();
-            let Some(end) = find(&self.text[start..], b"</body></message>") else {
+            let Some(end) = find(&self.text[start..], b"</body>") else {
                 self.seen += at;
                 return;
             };

@@ -330,3 +330,34 @@ fn much_is_kept_and_read_again_in_parts() {
     assert_eq!(bodies, all);
     links.end();
 }
+
+/// Who wrote it was cut off by the restart, and could not hear it.
+#[test]
+fn what_is_refused_for_good_right_after_a_start_comes_back_half_a_minute_later() {
+    let mut links = Links::counted(1);
+    links.send("1");
+    for service in [
+        "_xmpp-server._tcp.b.example",
+        "_xmpps-server._tcp.b.example",
+    ] {
+        links
+            .stage
+            .world
+            .publish(Lookup::Services(service.into()), Resolved::NoName);
+    }
+    links
+        .stage
+        .world
+        .publish(Lookup::Addresses("b.example".into()), Resolved::NoName);
+    links.stage.world.crash();
+    links.wait(Duration::from_secs(10));
+    links.come_back();
+    assert_eq!(links.rows(), 1);
+    // What is said now needs not wait.
+    assert!(links.send("2").contains("id='2'"));
+    links.wait(Duration::from_secs(25));
+    let heard = links.stage.heard(links.client);
+    assert!(heard.contains("remote-server-not-found"), "{heard}");
+    assert_eq!(links.rows(), 0);
+    links.end();
+}
