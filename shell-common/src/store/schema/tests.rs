@@ -122,7 +122,7 @@ fn a_database_of_the_first_schema_is_migrated_with_every_account() {
     check_migrated(&mut open_sqlite(directory.path(), History::Unknown).unwrap());
     // And opened as what it is now.
     check_migrated(&mut open_sqlite(directory.path(), History::Unknown).unwrap());
-    assert_eq!(version(&directory.path().join(FILE_NAME)), 6);
+    assert_eq!(version(&directory.path().join(FILE_NAME)), 7);
 }
 
 #[test]
@@ -498,7 +498,7 @@ fn a_database_of_the_second_schema_gets_the_tables_that_came_later() {
     drop(connection);
     let store = open_sqlite(directory.path(), History::Unknown).unwrap();
     check_shapes(&store, &CATALOG);
-    assert_eq!(version(&in_file(&directory)), 6);
+    assert_eq!(version(&in_file(&directory)), 7);
 }
 
 fn load(store: &mut Sqlite, owner: &str) -> Loaded {
@@ -513,7 +513,7 @@ fn load(store: &mut Sqlite, owner: &str) -> Loaded {
 fn a_database_of_the_third_schema_keeps_all_it_had_and_can_keep_messages() {
     let directory = written(THIRD);
     let mut store = open_sqlite(directory.path(), History::Unknown).unwrap();
-    assert_eq!(version(&in_file(&directory)), 6);
+    assert_eq!(version(&in_file(&directory)), 7);
     let romeo = credentials(&mut store, "romeo@example.org").unwrap();
     assert_eq!(romeo.status, Status::Disabled);
     assert_eq!(credentials(&mut store, "gone@example.org"), None);
