@@ -500,13 +500,15 @@ impl Shard {
         }
         self.note_end(conn, account, reason);
         self.timers
-            .set(Due::Stream(conn), now.mono, self.until_closed(now));
+            .set(Due::Stream(conn), now.mono, self.until_closed(now, conn));
     }
 
     /// How long a peer has for its closing tag. When the server stops the time is one for all, so that it does not stop the later the more
     /// there are.
-    fn until_closed(&self, now: Now) -> Duration {
-        let close = self.config.limits.close;
+    fn until_closed(&self, now: Now, conn: ConnId) -> Duration {
+        let connection = self.connections.get(conn);
+        let close = connection.map(|c| c.stream.close_timeout(&self.config));
+        let close = close.unwrap_or_default();
         match self.course {
             Course::Running => close,
             Course::Stopping(since) => close.saturating_sub(now.mono.since(since)),

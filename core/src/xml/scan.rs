@@ -165,6 +165,12 @@ impl Scanner {
         }
     }
 
+    /// What its peer sends.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        self.content
+    }
+
     /// New bounds, from the next item on. For use between items.
     pub const fn set_limits(&mut self, limits: ScanLimits) {
         self.limits = limits;

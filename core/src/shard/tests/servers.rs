@@ -1,5 +1,7 @@
 //! Servers that connect: what reaches accounts, what is noted, who may stay, and that nothing is left.
 
+mod bounds;
+
 use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
