@@ -38,6 +38,11 @@ pub const DIALBACK_KEY_BYTES: usize = 1024;
 /// Sign-ins of one stream that may fail. Which method a certificate is good for does not change by trying.
 pub const S2S_SIGN_IN_FAILURES: u8 = 3;
 
+/// Streams on which one remote domain has proven itself to one of ours, on each shard. A server has one, and for a while those that it has lost
+/// and does not know of; of more than these the one goes that was silent for longest. A stream stays on the shard that accepted it, so of all
+/// together there are as many on each.
+pub const S2S_STREAMS: usize = 10;
+
 /// How long the server of a domain has to say whether a key is its own.
 pub const S2S_VERIFY_PATIENCE: Duration = Duration::from_secs(30);
 

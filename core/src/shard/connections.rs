@@ -559,6 +559,7 @@ impl Shard {
         self.endings.forget(conn);
         self.part(now, conn);
         let account = self.named(conn);
+        self.proven.forget(conn);
         self.leave_component(conn);
         self.end_session(now, conn, departure);
         let Some(connection) = self.connections.get_mut(conn) else {
@@ -693,6 +694,7 @@ impl Shard {
     pub(super) fn gone(&mut self, now: Now, conn: ConnId) {
         self.part(now, conn);
         let account = self.named(conn);
+        self.proven.forget(conn);
         self.component_gone(conn);
         self.end_session(now, conn, Departure::Lost);
         let Some(connection) = self.connections.get(conn) else {

@@ -118,8 +118,8 @@ impl Stream {
     }
 
     /// For how long nothing came from the peer.
-    pub(crate) fn silence(&self, cx: &Cx<'_>) -> Duration {
-        cx.now.mono.since(self.heard)
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
+        now.since(self.heard)
     }
 
     /// A deadline was reached, perhaps one that has moved since.

@@ -3,8 +3,80 @@
 use core::time::Duration;
 
 use super::*;
+use crate::limits::S2S_STREAMS;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn of_too_many_streams_of_one_domain_the_longest_idle_is_closed_in_order() {
+    let mut stage = stage(1);
+    let before = stage.world.residue();
+    let mut peers = Vec::new();
+    for _ in 0..S2S_STREAMS {
+        peers.push(stage.proven());
+        stage.world.advance(SECOND);
+    }
+    // The first has spoken since.
+    stage.server_says(peers[0], " ");
+    stage.noted();
+    let newest = stage.proven();
+    for (at, peer) in peers.iter().enumerate() {
+        let heard = stage.heard(*peer);
+        match at {
+            1 => assert_eq!(heard, "</stream:stream>"),
+            _ => assert_eq!(heard, "", "{at}"),
+        }
+    }
+    assert_eq!(stage.world.standing(peers[1]), Standing::Stranger);
+    assert_eq!(stage.world.standing(newest), Standing::Member);
+    assert_eq!(
+        stage.noted(),
+        ["a.example to localhost: Certificate", "nobody ended"]
+    );
+    // One that ends makes room.
+    stage.server_says(peers[2], "</stream:stream>");
+    let last = stage.proven();
+    for peer in &peers[3..] {
+        assert_eq!(stage.heard(*peer), "");
+    }
+    for peer in peers.into_iter().chain([newest, last]) {
+        stage.world.hang_up(peer);
+    }
+    stage.world.run();
+    stage.world.advance(S2S_IDLE);
+    assert_eq!(stage.world.residue(), before);
+    stage.no_bugs();
+}
+
+#[test]
+fn one_that_goes_on_with_nothing_behind_its_sign_in_has_no_claim_to_its_place() {
+    let mut stage = stage(1);
+    let stuck = stage.server();
+    let heard = stage.server_says(stuck, AUTH);
+    assert!(heard.contains("<success "), "{heard}");
+    for _ in 0..S2S_STREAMS {
+        stage.world.advance(SECOND);
+        stage.proven();
+    }
+    let heard = stage.heard(stuck);
+    assert!(heard.contains("<resource-constraint "), "{heard}");
+    stage.no_bugs();
+}
+
+#[test]
+fn streams_to_another_domain_of_ours_are_counted_for_themselves() {
+    let mut config = open_config(1);
+    config
+        .hosts
+        .insert(Domain::parse("irc.localhost").unwrap(), component("s3cret"));
+    let mut stage = stage_of(config);
+    let first = stage.proven();
+    for _ in 0..S2S_STREAMS {
+        stage.world.advance(SECOND);
+        stage.proven_to("irc.localhost");
+    }
+    assert_eq!(stage.heard(first), "");
+}
 
 #[test]
 fn a_server_has_its_own_time_for_its_closing_tag() {
