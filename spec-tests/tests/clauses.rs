@@ -30,7 +30,6 @@ const TOPICS: &[(&str, &str)] = &[
         "components",
         "services of others under domains of their own (XEP-0114)",
     ),
-    ("federation", "limits on how fast other servers write"),
 ];
 
 const LEVELS: &[&str] = &["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "says"];

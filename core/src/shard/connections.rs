@@ -227,7 +227,7 @@ impl Shard {
             self.on_event(now, conn, event);
         }
         self.feed(now, conn, bytes);
-        if self.config.limits.c2s_rate.is_some() && !self.rest(now, conn).is_zero() {
+        if !self.rest(now, conn).is_zero() {
             self.pause(conn);
             self.look_again(now, conn);
         }

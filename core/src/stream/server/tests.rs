@@ -252,6 +252,11 @@ impl Stage {
         self.now.mono = self.now.mono + time;
     }
 
+    /// How long it is not to be read.
+    fn rest(&mut self) -> Duration {
+        self.call(|s, cx| s.rest(cx))
+    }
+
     fn expire(&mut self) -> Expiry {
         self.call(|s, cx| s.expire(cx))
     }

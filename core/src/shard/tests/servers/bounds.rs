@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::*;
 use crate::limits::S2S_STREAMS;
+use crate::rate::Rate;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -76,6 +77,65 @@ fn streams_to_another_domain_of_ours_are_counted_for_themselves() {
         stage.proven_to("irc.localhost");
     }
     assert_eq!(stage.heard(first), "");
+}
+
+#[test]
+fn a_server_that_sends_faster_than_it_may_waits_and_loses_nothing() {
+    let mut config = open_config(1);
+    config.limits.s2s_rate = Some(Rate {
+        bytes_per_second: 1000,
+        burst: SECOND,
+    });
+    let mut stage = stage_of(config);
+    let account = stage.account(0, 0);
+    let juliet = stage.available(&account, "balcony");
+    let peer = stage.proven();
+    stage.world.advance(10 * SECOND);
+    for n in 0..40 {
+        stage.write(
+            peer,
+            &format!(
+                "<message from='romeo@a.example/x' to='{account}' type='chat'><body>n{n}.</body></message>"
+            ),
+        );
+    }
+    stage.world.run();
+    assert!(!stage.world.reads(peer));
+    let mut heard = String::new();
+    let mut waited = 0;
+    while !stage.world.reads(peer) {
+        assert!(waited < 10, "{heard}");
+        waited += 1;
+        stage.world.advance(SECOND);
+        stage.world.run();
+        heard.push_str(&stage.heard(juliet));
+    }
+    assert!(waited > 1, "{waited}");
+    let bodies: Vec<_> = heard.match_indices("<body>n").collect();
+    assert_eq!(bodies.len(), 40, "{heard}");
+    assert!(heard.contains("n39."), "{heard}");
+    stage.no_bugs();
+}
+
+#[test]
+fn who_asks_about_too_many_keys_is_read_no_more_for_a_while() {
+    let mut stage = stage(1);
+    let peer = stage.server();
+    let question = "<db:verify from='a.example' to='localhost' id='1'>x</db:verify>";
+    stage.server_says(peer, &question.repeat(20));
+    assert!(stage.world.reads(peer));
+    stage.server_says(peer, &question.repeat(20));
+    assert!(!stage.world.reads(peer));
+    stage.write(peer, question);
+    stage.world.run();
+    assert_eq!(stage.heard(peer), "");
+    stage.world.advance(SECOND);
+    stage.world.run();
+    assert!(stage.heard(peer).contains(" type='invalid'"));
+    stage.world.advance(SECOND);
+    stage.world.run();
+    assert!(stage.world.reads(peer));
+    stage.no_bugs();
 }
 
 #[test]
