@@ -363,6 +363,7 @@ impl Shard {
     pub(super) fn on_event(&mut self, now: Now, conn: ConnId, event: Event) {
         match event {
             Event::Arrived(name) => self.component_arrived(now, conn, &name),
+            Event::Handshake(shown) => self.component_shows(now, conn, shown),
             Event::Serves => self.component_serves(now, conn),
             // The next element waits if the owner is busy.
             Event::AtOwner => {}

@@ -56,6 +56,7 @@ impl Departure {
             | Violation::ComponentUnknown
             | Violation::FromOfOthers
             | Violation::Handshake
+            | Violation::HandshakeHeldUp
             | Violation::Bug
             | Violation::CertificateExpired
             | Violation::Conflict

@@ -42,6 +42,7 @@ use crate::time::{Instant, Now};
 use crate::xml::{Content, Element, ScanLimits, Scanner, Token};
 
 pub(crate) use close::Ending;
+pub(crate) use component::Shown;
 pub(crate) use deadline::Expiry;
 pub(crate) use ground::Cx;
 pub(crate) use outgoing::{Purpose, Sought};
@@ -52,6 +53,8 @@ pub(crate) use violation::Violation;
 pub(crate) enum Event {
     /// A component wants to serve this name: bring it to the shard that owns it, then `welcome_component`.
     Arrived(Domain),
+    /// A component has shown that it knows the secret, or does not, which is not the last word: `serve`, or `fail`.
+    Handshake(Shown),
     /// It is the one: what is for its name is written to it.
     Serves,
     /// From here on what the client sends is the business of the account's owner.
