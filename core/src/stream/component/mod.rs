@@ -20,6 +20,7 @@ use super::deadline::Deadline;
 use super::{Cx, Event, Hearing, State, Stream, Violation};
 use crate::config::Config;
 use crate::jid::{Domain, Jid};
+use crate::limits::S2S_STANZA_BYTES;
 use crate::secret::Secret;
 use crate::stanza::{ParseError, Stanza};
 use crate::xml::{Element, Ns, ScanLimits, Writer};
@@ -204,7 +205,9 @@ impl Stream {
         cx.say(|out| {
             Writer::new(out).open("handshake").close();
         });
-        self.scan.set_limits(ScanLimits::server(&cx.config.limits));
+        // Prosody's default for components, for which there is no option.
+        let limits = ScanLimits::server(&cx.config.limits, S2S_STANZA_BYTES);
+        self.scan.set_limits(limits);
         self.state = State::Component(Component::Serving(name));
         Some(Event::Serves)
     }

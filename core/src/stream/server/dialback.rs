@@ -174,7 +174,9 @@ impl Stream {
         outcome: Outcome,
     ) -> Event {
         answer_claim(cx, &pair, Answer::Valid);
-        self.scan.set_limits(ScanLimits::server(&cx.config.limits));
+        let bytes = cx.config.federation.stanza_bytes;
+        let limits = ScanLimits::server(&cx.config.limits, bytes);
+        self.scan.set_limits(limits);
         let judged = pair.judged(verdict, outcome);
         talk.pairs.push(pair);
         self.state = open(talk);

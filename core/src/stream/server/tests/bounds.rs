@@ -46,6 +46,28 @@ fn an_element_is_small_before_anything_is_proven_and_large_then() {
 }
 
 #[test]
+fn an_administrator_says_how_large_a_stanza_may_be() {
+    let limited = |certificate: &[&str]| {
+        let mut stage = Stage::secured(Needed::Tls, Some(good(certificate)));
+        stage.config.federation.stanza_bytes = 20_000;
+        stage.hear(&header("a.example"));
+        let said = stage.said();
+        assert!(said.contains("<max-bytes>20000</max-bytes>"), "{said}");
+        stage
+    };
+    let mut external = limited(&["a.example"]);
+    external.hear(&auth("="));
+    external.hear(&header("a.example"));
+    let mut claimed = limited(&["b.example"]);
+    let claim = claimed.claim(&result("a.example", "localhost", "key"));
+    claimed.verify(&claim, Verified::Valid);
+    for mut stage in [external, claimed] {
+        assert_eq!(stage.hear(&of_size(20_000)), ["a.example to localhost"]);
+        assert_eq!(stage.hear(&of_size(20_001)), ["policy-violation"]);
+    }
+}
+
+#[test]
 fn all_that_comes_before_anything_is_proven_is_bounded() {
     let mut stage = Stage::below_tls(Needed::Tls, "a.example", None);
     let question = "<db:verify from='a.example' to='localhost' id='1'>x</db:verify>".repeat(64);
