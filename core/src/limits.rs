@@ -373,6 +373,9 @@ pub struct Limits {
     pub account_queue_bytes: usize,
     /// How fast a client may send (`limits`); `None` is as fast as it can. Counted below TLS and not before it, from the first byte to the last.
     pub c2s_rate: Option<Rate>,
+    /// The same of another server, on each stream that it opened, once it has proven a domain (`limits`). Before that all that it sends is
+    /// bounded.
+    pub s2s_rate: Option<Rate>,
     /// Sessions of one account (`max_sessions_per_account`, RFC 6120 §13.12). More than anybody has devices; bounds the cost of a
     /// message to a bare JID.
     pub sessions_per_account: usize,
@@ -409,6 +412,7 @@ impl Default for Limits {
             session_queue_bytes: SESSION_QUEUE_BYTES,
             account_queue_bytes: ACCOUNT_QUEUE_BYTES,
             c2s_rate: None,
+            s2s_rate: None,
             sessions_per_account: 50,
             directed_presence: 1000,
         }

@@ -188,8 +188,13 @@ pub trait Source {
     /// credentials. Empty where a command asks for one that only the service has; where the server itself asks, never.
     fn secret(&mut self, option: &Description) -> Option<Secret>;
 
-    /// How fast connections of this kind may send: an option that has a part for each kind. Without it, as fast as they can.
-    fn rate(&mut self, option: &Description, kind: &'static str) -> Option<Rate>;
+    /// How fast connections of each of these kinds may send: an option that has a part for each kind, its name and who they are. Those
+    /// without one send as fast as they can.
+    fn rates<const N: usize>(
+        &mut self,
+        option: &Description,
+        kinds: [(&'static str, &'static str); N],
+    ) -> [Option<Rate>; N];
 
     /// These options cannot have their values together, says this sentence. For the source to tell where the first of them stands
     /// that was written; of one whose value was wrong and is not known, nothing is said.
@@ -282,8 +287,12 @@ impl Source for Unsaid {
         None
     }
 
-    fn rate(&mut self, _: &Description, _: &'static str) -> Option<Rate> {
-        None
+    fn rates<const N: usize>(
+        &mut self,
+        _: &Description,
+        _: [(&'static str, &'static str); N],
+    ) -> [Option<Rate>; N] {
+        [None; N]
     }
 
     fn contradiction(&mut self, _: &[&'static str], _: String) {}
@@ -311,7 +320,7 @@ mod tests {
         assert_eq!(from.text::<String>(&list), None);
         assert_eq!(from.lists::<String>(&list, &["a"]), []);
         assert_eq!(from.secret(&list), None);
-        assert_eq!(from.rate(&number, "c2s"), None);
+        assert_eq!(from.rates(&number, [("c2s", "clients")]), [None]);
     }
 
     #[test]

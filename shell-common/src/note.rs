@@ -163,7 +163,13 @@ fn component(note: &Note) {
                 "component refused: the configuration has no section [component.\"{component}\"]"
             );
         }
-        ComponentChange::WrongSecret | ComponentChange::Unknown => {}
+        ComponentChange::HeldUp if allows(Level::WARN, peer, Subject::Warning) => {
+            tracing::warn!(
+                peer = %address, %component,
+                "component refused: too many sign-ins have failed at its address; unlimited_addresses excepts it"
+            );
+        }
+        ComponentChange::HeldUp | ComponentChange::WrongSecret | ComponentChange::Unknown => {}
     }
 }
 

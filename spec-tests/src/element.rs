@@ -14,6 +14,8 @@ use rxml::{Event, Parse as _, Parser};
 pub const STREAMS: &str = "http://etherx.jabber.org/streams";
 /// The content namespace of clients (RFC 6120 §4.8.2).
 pub const CLIENT: &str = "jabber:client";
+/// The content namespace of servers (RFC 6120 §4.8.2).
+pub const SERVER: &str = "jabber:server";
 /// STARTTLS (RFC 6120 §5.2).
 pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 /// SASL (RFC 6120 §6.2).

@@ -8,8 +8,8 @@ use spondee_core::jid::Domain;
 use spondee_core::limits::Limits;
 
 pub use spondee_core::testing::{
-    Bounds, Directory, Drain, Ended, Fate, Log, Mesh, Peer, Returned, Step, StorePace, Taking,
-    Workers, World, tls_of,
+    Bounds, Directory, Door, Drain, Ended, Fate, Log, Mesh, Peer, Returned, Step, StorePace,
+    Taking, Workers, World, tls_of,
 };
 
 /// PBKDF2 rounds of passwords in memory: what they protect is public.

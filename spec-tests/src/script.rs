@@ -23,6 +23,7 @@ mod archive;
 mod client;
 mod fill;
 mod run;
+mod servers;
 mod settings;
 
 pub use run::{Cut, run};

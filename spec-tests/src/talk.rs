@@ -72,6 +72,12 @@ impl Talk {
         if opening == Opening::Tls {
             world.secure(peer);
         }
+        Self::at(peer)
+    }
+
+    /// At this end of a connection that is there.
+    #[must_use]
+    pub fn at(peer: Peer) -> Self {
         Self {
             peer,
             reader: Reader::new(),

@@ -42,7 +42,6 @@ const NOT_BY_CLIENTS_STANZA: &[(&str, &str)] = &[
     ("recipient-unavailable", "service-unavailable tells less"),
     ("redirect", "no redirection"),
     ("registration-required", "no rooms or gateways yet"),
-    ("remote-server-timeout", "no links to other servers yet"),
     (
         "subscription-required",
         "service-unavailable tells less (XEP-0030 §8)",

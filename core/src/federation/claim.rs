@@ -2,8 +2,9 @@
 
 use alloc::boxed::Box;
 
-use super::policy::Verdict;
+use super::policy::{NextStep, Verdict};
 use crate::jid::Domain;
+use crate::port::LinkProof;
 
 /// What a server claims by a key on a stream that it opened.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -97,6 +98,31 @@ impl Outcome {
 }
 
 impl Judged {
+    /// How it is proven, if it is. Of who signs in it is decided what is offered, and of who claims a domain that it is taken at its certificate.
+    #[must_use]
+    pub const fn proof(&self) -> Option<LinkProof> {
+        match (self.outcome, &self.verdict.step) {
+            (Outcome::Certificate, NextStep::Offer(_)) => Some(LinkProof::External),
+            (
+                Outcome::Certificate,
+                NextStep::StartTls
+                | NextStep::External
+                | NextStep::Dialback
+                | NextStep::AcceptByCertificate
+                | NextStep::DialBack
+                | NextStep::Refuse { .. },
+            ) => Some(LinkProof::Certificate),
+            (Outcome::Dialback, _) => Some(LinkProof::Dialback),
+            (
+                Outcome::Refused
+                | Outcome::Unproven(_)
+                | Outcome::NotSignedIn(_)
+                | Outcome::Crowded,
+                _,
+            ) => None,
+        }
+    }
+
     /// For the log: who has decided what, and why.
     #[must_use]
     pub const fn standing(&self) -> PeerStanding {

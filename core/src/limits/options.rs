@@ -138,14 +138,18 @@ impl Limits {
         from.part("What a client may do");
         limits.read_streams(from);
         limits.read_queues(from);
-        limits.c2s_rate = from.rate(
+        // `Choice:` none unless it is said. Prosody's configuration has 10kb/s for clients and 30kb/s for servers, and less than one busy room
+        // of another server sends in a burst: that speaks for as many people as it has, and no number is right for all.
+        [limits.c2s_rate, limits.s2s_rate] = from.rates(
             &of_server(
                 "limits",
-                "How fast a client may send, and for how long it may be ahead of that: beyond it the server reads no more from it \
-                 for a while. Without this a client may send as fast as it can.",
+                "How fast a client (c2s) may send, and a server on a stream that it opened (s2sin), and for how long it may be ahead of that: \
+                 beyond it no more is read from there for a while. Without this both may send as fast as they can.",
             )
-            .shown_as("{ c2s = { rate = \"10kb/s\", burst = \"2s\" } }"),
-            "c2s",
+            .shown_as(
+                "{ c2s = { rate = \"10kb/s\", burst = \"2s\" }, s2sin = { rate = \"1mb/s\" } }",
+            ),
+            [("c2s", "clients"), ("s2sin", "other servers, as they open streams")],
         );
         limits.sessions_per_account = from.number(
             &of_server(

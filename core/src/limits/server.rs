@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::rate::Rate;
+
 /// Prosody's `s2s_timeout`: from the connection to the first domain that is proven.
 pub const S2S_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -35,11 +37,23 @@ pub const S2S_CLAIMS: usize = 5;
 /// Bytes of a key, and of the id of a stream that it is for. Keys are 64 as XEP-0185 makes them, and those of others not much longer.
 pub const DIALBACK_KEY_BYTES: usize = 1024;
 
+/// Streams on which one remote domain has proven itself to one of ours, on each shard. A server has one, and for a while those that it has lost
+/// and does not know of; of more than these the one goes that was silent for longest. A stream stays on the shard that accepted it, so of all
+/// together there are as many on each.
+pub const S2S_STREAMS: usize = 10;
+
 /// Sign-ins of one stream that may fail. Which method a certificate is good for does not change by trying.
 pub const S2S_SIGN_IN_FAILURES: u8 = 3;
 
 /// How long the server of a domain has to say whether a key is its own.
 pub const S2S_VERIFY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Questions about keys that one stream may ask, in place of bytes, and for how long it may be ahead of that: a server asks one for each domain
+/// that is shown to it. Beyond it the stream is read no more for a while, so that who makes us hash has the pace of who asks in earnest.
+pub const S2S_QUESTIONS: Rate = Rate {
+    bytes_per_second: 20,
+    burst: Duration::from_secs(1),
+};
 
 /// Silence after which a stream is closed in order.
 pub const S2S_IDLE: Duration = Duration::from_secs(3600);

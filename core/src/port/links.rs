@@ -166,7 +166,9 @@ pub enum LinkState {
 /// How it is proven who opened a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LinkProof {
-    /// By a certificate: ours by EXTERNAL, theirs by EXTERNAL or as dialback without dialling back (XEP-0344).
+    /// By a certificate, in SASL (XEP-0178).
+    External,
+    /// By a certificate, as dialback without dialling back (XEP-0344 §2.4).
     Certificate,
     /// By a key (XEP-0220).
     Dialback,
@@ -177,6 +179,8 @@ pub enum LinkProof {
 pub struct LinkTls {
     /// Its version.
     pub version: TlsVersion,
+    /// What its cipher suite is called.
+    pub suite: &'static str,
     /// What the other side has shown.
     pub certificate: Option<Box<ServerCertificate>>,
 }

@@ -218,6 +218,8 @@ pub enum ComponentChange {
     Replaced,
     /// No component of this name is configured.
     Unknown,
+    /// Whether it knows the secret was not looked at: too many sign-ins have failed at its address.
+    HeldUp,
     /// It does not know the secret.
     WrongSecret,
 }

@@ -14,8 +14,9 @@ use crate::envelope::{Delivery, Receipt, To};
 use crate::jid::{BareJid, Domain, Jid};
 use crate::limits::{COMPONENT_AHEAD_BYTES, COMPONENT_QUEUE_BYTES};
 use crate::port::{Action, ComponentChange, ConnId, Note, Standing};
+use crate::sasl::Verdict;
 use crate::stanza::{Condition, Stanza};
-use crate::stream::{Stream, Violation};
+use crate::stream::{Shown, Stream, Violation};
 use crate::time::Now;
 
 /// Those of a shard.
@@ -97,6 +98,24 @@ impl Shard {
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.role = Role::Leaving(BareJid::of_domain(name));
             self.fx.act(Action::HandOff { conn, to });
+        }
+    }
+
+    /// A component knows the secret of its name, or does not. `Choice:` a wrong one counts as a wrong password from its address does, and
+    /// beyond as many of those nobody there is told whether a secret is right: a stream has one try, and its address would have any number
+    /// of streams. It does not count for the name, or anybody could keep its component out.
+    pub(super) fn component_shows(&mut self, now: Now, conn: ConnId, shown: Shown) {
+        let Some(attempt) = self.attempt(conn, None) else {
+            return;
+        };
+        let limits = &self.config.limits;
+        match (self.throttle.verdict(now.mono, limits, &attempt), shown) {
+            (Verdict::HoldUp, _) => self.fail(now, conn, Violation::HandshakeHeldUp),
+            (Verdict::Answer, Shown::Right) => self.answered(now, conn, Stream::serve),
+            (Verdict::Answer, Shown::Wrong) => {
+                self.count_failure(now, conn, &attempt, None);
+                self.fail(now, conn, Violation::Handshake);
+            }
         }
     }
 

@@ -227,7 +227,7 @@ impl Shard {
             self.on_event(now, conn, event);
         }
         self.feed(now, conn, bytes);
-        if self.config.limits.c2s_rate.is_some() && !self.rest(now, conn).is_zero() {
+        if !self.rest(now, conn).is_zero() {
             self.pause(conn);
             self.look_again(now, conn);
         }
@@ -363,6 +363,7 @@ impl Shard {
     pub(super) fn on_event(&mut self, now: Now, conn: ConnId, event: Event) {
         match event {
             Event::Arrived(name) => self.component_arrived(now, conn, &name),
+            Event::Handshake(shown) => self.component_shows(now, conn, shown),
             Event::Serves => self.component_serves(now, conn),
             // The next element waits if the owner is busy.
             Event::AtOwner => {}
@@ -500,13 +501,15 @@ impl Shard {
         }
         self.note_end(conn, account, reason);
         self.timers
-            .set(Due::Stream(conn), now.mono, self.until_closed(now));
+            .set(Due::Stream(conn), now.mono, self.until_closed(now, conn));
     }
 
     /// How long a peer has for its closing tag. When the server stops the time is one for all, so that it does not stop the later the more
     /// there are.
-    fn until_closed(&self, now: Now) -> Duration {
-        let close = self.config.limits.close;
+    fn until_closed(&self, now: Now, conn: ConnId) -> Duration {
+        let connection = self.connections.get(conn);
+        let close = connection.map(|c| c.stream.close_timeout(&self.config));
+        let close = close.unwrap_or_default();
         match self.course {
             Course::Running => close,
             Course::Stopping(since) => close.saturating_sub(now.mono.since(since)),
@@ -557,6 +560,7 @@ impl Shard {
         self.endings.forget(conn);
         self.part(now, conn);
         let account = self.named(conn);
+        self.proven.forget(conn);
         self.leave_component(conn);
         self.end_session(now, conn, departure);
         let Some(connection) = self.connections.get_mut(conn) else {
@@ -691,6 +695,7 @@ impl Shard {
     pub(super) fn gone(&mut self, now: Now, conn: ConnId) {
         self.part(now, conn);
         let account = self.named(conn);
+        self.proven.forget(conn);
         self.component_gone(conn);
         self.end_session(now, conn, Departure::Lost);
         let Some(connection) = self.connections.get(conn) else {

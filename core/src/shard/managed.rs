@@ -56,6 +56,7 @@ impl Departure {
             | Violation::ComponentUnknown
             | Violation::FromOfOthers
             | Violation::Handshake
+            | Violation::HandshakeHeldUp
             | Violation::Bug
             | Violation::CertificateExpired
             | Violation::Conflict
@@ -607,7 +608,8 @@ impl Shard {
             return self.timers.set(Due::Ack(conn), now.mono, SM_ACK_AGAIN);
         }
         let delay = self.ack_delay(conn);
-        let silent = self.with(now, conn, |stream, cx| stream.silence(cx));
+        let connection = self.connections.get(conn);
+        let silent = connection.map(|c| c.stream.silence(now.mono));
         let silent = silent.unwrap_or_default().min(now.mono.since(since));
         let left = delay.saturating_sub(silent);
         match left.is_zero() {

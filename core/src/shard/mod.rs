@@ -21,6 +21,7 @@ mod loads;
 mod managed;
 mod owner;
 mod owners;
+mod proven;
 mod reaching;
 mod reads;
 mod receipts;
@@ -78,6 +79,7 @@ use self::links::Links;
 use self::loads::Idle;
 use self::managed::Sleepers;
 use self::owner::Owner;
+use self::proven::Proven;
 use self::reaching::Reaching;
 use self::receipts::Receipts;
 use self::retention::Retention;
@@ -139,6 +141,7 @@ pub struct Shard {
     dialback: DialbackKeys,
     links: Links,
     components: Components,
+    proven: Proven,
 }
 
 /// A fault of the shell: such an answer falls on the floor.
@@ -204,6 +207,7 @@ impl Shard {
             reaches: Arena::default(),
             dialback: config.dialback_keys(),
             components: Components::default(),
+            proven: Proven::default(),
             capabilities: Capabilities::of(&config),
             config,
             reloads: 0,
@@ -414,7 +418,11 @@ impl Shard {
                         .count(),
                 )
                 .min(1),
-            self.commands.len() + self.reaches.len() + self.links.len() + self.components.len(),
+            self.commands.len()
+                + self.reaches.len()
+                + self.links.len()
+                + self.components.len()
+                + self.proven.len(),
             self.slowed.len(),
             self.credit.used(),
             self.sleepers.len(),

@@ -278,7 +278,8 @@ impl Shard {
         match connection.is_some_and(|connection| connection.stream.is_over()) {
             true => self.hang_up(now, conn, CloseReason::Ended),
             false => {
-                let close = self.config.limits.close;
+                let close = connection.map(|c| c.stream.close_timeout(&self.config));
+                let close = close.unwrap_or_default();
                 self.timers.set(Due::Stream(conn), now.mono, close);
             }
         }

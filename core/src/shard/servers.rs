@@ -35,6 +35,8 @@ impl Shard {
     /// A server has proven that it speaks for a domain, or has not. The first that it proves gives its connection a claim to its place.
     pub(super) fn judged_peer(&mut self, now: Now, conn: ConnId, judged: Judged) {
         let is_proven = judged.outcome.is_proven();
+        let proof = judged.proof();
+        let pair = (judged.ours.clone(), judged.theirs.clone());
         if is_proven {
             self.heard_of(now, &judged.ours, &judged.theirs);
         }
@@ -47,6 +49,9 @@ impl Shard {
             let standing = Standing::Member;
             self.act(conn, Action::Standing { conn, standing });
             self.look_again(now, conn);
+        }
+        if let Some(proof) = proof {
+            self.make_room_for(now, conn, pair, proof);
         }
         let failed = self.with(now, conn, |stream, cx| stream.has_failed_enough(cx));
         if failed == Some(true) {
@@ -69,6 +74,7 @@ impl Shard {
 
     /// Its stream is over: another may need its place.
     pub(super) fn leave_server(&mut self, conn: ConnId) {
+        self.proven.forget(conn);
         if let Some(connection) = self.connections.get_mut(conn)
             && matches!(connection.role, Role::Server)
         {

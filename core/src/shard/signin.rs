@@ -112,12 +112,24 @@ impl Shard {
         let Some(attempt) = self.weigh(now, conn, account) else {
             return;
         };
+        self.count_failure(now, conn, &attempt, account);
+        self.answered(now, conn, |stream, cx| stream.reject(cx));
+    }
+
+    /// A sign-in fails by what was shown for it.
+    pub(super) fn count_failure(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        attempt: &Attempt,
+        account: Option<&BareJid>,
+    ) {
         let limits = &self.config.limits;
         let Reached {
             address: by_address,
             account: by_account,
             news,
-        } = self.throttle.failed(now.mono, limits, &attempt);
+        } = self.throttle.failed(now.mono, limits, attempt);
         if by_address == Limit::Reached
             && let Some(peer) = self.peer(conn)
         {
@@ -132,7 +144,6 @@ impl Shard {
         if let Some(address) = news {
             self.tell_others(&Body::SignInFailed(address));
         }
-        self.answered(now, conn, |stream, cx| stream.reject(cx));
     }
 
     /// A sign-in has come to nothing, for whatever reason.
@@ -185,7 +196,7 @@ impl Shard {
         }
     }
 
-    fn attempt(&self, conn: ConnId, account: Option<&BareJid>) -> Option<Attempt> {
+    pub(super) fn attempt(&self, conn: ConnId, account: Option<&BareJid>) -> Option<Attempt> {
         let peer = self.peer(conn)?;
         Some(self.throttle.attempt(&self.config.limits, peer, account))
     }

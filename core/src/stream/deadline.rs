@@ -3,8 +3,10 @@
 use core::time::Duration;
 
 use super::{Cx, Event, State, Stream, Violation};
+use crate::config::Config;
 use crate::limits::{CONNECT_PATIENCE, OPENING_PATIENCE, S2S_IDLE};
 use crate::time::Instant;
+use crate::xml::Content;
 
 /// What a stream's deadline came to.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl Stream {
         let now = cx.now.mono;
         let since = now.since(self.accepted);
         match self.deadline(cx) {
-            Deadline::Close => limits.close,
+            Deadline::Close => self.close_timeout(cx.config),
             Deadline::Connection => CONNECT_PATIENCE.saturating_sub(since),
             Deadline::Opening => OPENING_PATIENCE.saturating_sub(since),
             // The timer stays when the stream of a peer that has proven itself begins anew: it is for its certificate's end, too.
@@ -91,6 +93,15 @@ impl Stream {
         }
     }
 
+    /// How long its peer has for its closing tag.
+    pub(crate) const fn close_timeout(&self, config: &Config) -> Duration {
+        match self.scan.content() {
+            Content::Server => config.federation.close_timeout,
+            // `Choice:` Prosody has no option for components.
+            Content::Client | Content::Component => config.limits.close,
+        }
+    }
+
     /// For how long what the peer has shown of itself is good.
     ///
     /// RFC 6120 §13.7.2.3: "a long-lived connection" does not outlive it. A clock may be set, so it is looked at anew each time.
@@ -107,8 +118,8 @@ impl Stream {
     }
 
     /// For how long nothing came from the peer.
-    pub(crate) fn silence(&self, cx: &Cx<'_>) -> Duration {
-        cx.now.mono.since(self.heard)
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
+        now.since(self.heard)
     }
 
     /// A deadline was reached, perhaps one that has moved since.

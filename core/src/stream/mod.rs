@@ -10,6 +10,7 @@ mod deadline;
 mod ground;
 mod header;
 mod outgoing;
+mod rates;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,6 @@ mod violation;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -42,6 +42,7 @@ use crate::time::{Instant, Now};
 use crate::xml::{Content, Element, ScanLimits, Scanner, Token};
 
 pub(crate) use close::Ending;
+pub(crate) use component::Shown;
 pub(crate) use deadline::Expiry;
 pub(crate) use ground::Cx;
 pub(crate) use outgoing::{Purpose, Sought};
@@ -52,6 +53,8 @@ pub(crate) use violation::Violation;
 pub(crate) enum Event {
     /// A component wants to serve this name: bring it to the shard that owns it, then `welcome_component`.
     Arrived(Domain),
+    /// A component has shown that it knows the secret, or does not, which is not the last word: `serve`, or `fail`.
+    Handshake(Shown),
     /// It is the one: what is for its name is written to it.
     Serves,
     /// From here on what the client sends is the business of the account's owner.
@@ -242,9 +245,7 @@ impl Stream {
     /// to be heard.
     pub(crate) fn hear(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Option<Event> {
         self.heard = cx.now.mono;
-        if let Some(rate) = &cx.config.limits.c2s_rate {
-            self.bucket.pour(cx.now.mono, rate, bytes.len());
-        }
+        self.pour(cx, bytes.len());
         let limits = &cx.config.limits;
         let bound = match &self.state {
             State::Client(client) if client.is_signed_in() => return None,
@@ -352,37 +353,6 @@ impl Stream {
         self.scan = Scanner::of(content, ScanLimits::unauthenticated(&cx.config.limits));
         self.lang = None;
         self.channel = Channel::Tls;
-    }
-
-    /// How long the peer is not to be read, having sent faster than it may.
-    pub(crate) fn rest(&self, cx: &Cx<'_>) -> Duration {
-        let Some(rate) = &cx.config.limits.c2s_rate else {
-            return Duration::ZERO;
-        };
-        match self.state {
-            State::Client(_) => {}
-            // The rate is one of clients; and where we have ended, the closing tag is waited for.
-            State::Server(_)
-            | State::Outgoing(_)
-            | State::Component(_)
-            | State::Closing(_)
-            | State::Closed => {
-                return Duration::ZERO;
-            }
-        }
-        let signed_in = self.client().and_then(Client::signed_in);
-        let unlimited = signed_in.is_some_and(|account| {
-            let host = self.host().and_then(|host| cx.config.accounts(host));
-            host.is_some_and(|host| {
-                host.unlimited_jids
-                    .iter()
-                    .any(|one| one.as_str() == account)
-            })
-        });
-        match unlimited {
-            true => Duration::ZERO,
-            false => self.bucket.rest(cx.now.mono, rate),
-        }
     }
 
     /// The client whose it is, while it lasts.

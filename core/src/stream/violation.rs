@@ -48,6 +48,8 @@ pub(crate) enum Violation {
     HandledTooHigh(TooHigh),
     /// A component does not know the secret.
     Handshake,
+    /// Whether a component knows the secret is not told: too many at its address did not.
+    HandshakeHeldUp,
     /// The host is no longer served.
     HostGone,
     /// The host is not served here.
@@ -118,6 +120,7 @@ impl Violation {
             | Self::Unsolicited => "not-authorized",
             Self::BindRetries
             | Self::Disconnected
+            | Self::HandshakeHeldUp
             | Self::SaslFailures
             | Self::UnauthenticatedBytes => "policy-violation",
             Self::Bug | Self::Store => "internal-server-error",
@@ -164,6 +167,9 @@ impl Violation {
             Self::FromUnproven => Some("Your server has not proven this domain on this stream"),
             Self::FromUnusable => Some("This stream has no usable 'from' attribute"),
             Self::Handshake => Some("The secret is wrong"),
+            Self::HandshakeHeldUp => {
+                Some("Too many have failed to sign in at this address: try again later")
+            }
             Self::HandledTooHigh(_) => Some("More stanzas were acknowledged than were sent"),
             Self::InboxFull => Some("Too much came for the account at a time"),
             Self::NothingOffered => Some("No stream features to proceed with"),
@@ -208,6 +214,8 @@ impl Violation {
             Some(ComponentChange::Unknown)
         } else if matches!(self, Self::Handshake) {
             Some(ComponentChange::WrongSecret)
+        } else if matches!(self, Self::HandshakeHeldUp) {
+            Some(ComponentChange::HeldUp)
         } else {
             None
         }
@@ -243,6 +251,7 @@ impl Violation {
             | Self::FromUnusable
             | Self::HandledTooHigh(_)
             | Self::Handshake
+            | Self::HandshakeHeldUp
             | Self::NotAStream
             | Self::HostUnknown
             | Self::HandOffFull

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::item::{Around, Empty, Form, Found, Item, Kind};
 use super::scope::Context;
 use super::{Content, Element, Ns, XmlError, chars, head, rewrite};
-use crate::limits::{Limits, S2S_STANZA_BYTES, S2S_UNPROVEN_ELEMENT_BYTES};
+use crate::limits::{Limits, S2S_UNPROVEN_ELEMENT_BYTES};
 use crate::work;
 
 /// The bounds of one scanner; exceeding one is an error at the byte that exceeds it.
@@ -57,9 +57,9 @@ impl ScanLimits {
 
     /// What it may send then.
     #[must_use]
-    pub const fn server(limits: &Limits) -> Self {
+    pub const fn server(limits: &Limits, stanza_bytes: u32) -> Self {
         Self {
-            element_bytes: S2S_STANZA_BYTES,
+            element_bytes: stanza_bytes,
             ..Self::client(limits)
         }
     }
@@ -163,6 +163,12 @@ impl Scanner {
             context: Context::None,
             partial: None,
         }
+    }
+
+    /// What its peer sends.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        self.content
     }
 
     /// New bounds, from the next item on. For use between items.

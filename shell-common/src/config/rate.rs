@@ -13,35 +13,45 @@ use crate::limits::{RATE, RATE_BURST};
 /// As in Prosody.
 const DEFAULT_BURST: Duration = Duration::from_secs(2);
 
-/// What the option says of connections of one kind; `None` where it says nothing, or something wrong.
-pub(super) fn read(
+/// What the option says of connections of these kinds, each with who they are; `None` where it says nothing, or something wrong.
+pub(super) fn read<const N: usize>(
     option: &str,
-    wanted: &str,
+    wanted: &[(&'static str, &'static str); N],
     value: &Spanned<DeValue<'_>>,
     wrongs: &mut Wrongs,
-) -> Option<Rate> {
+) -> Option<[Option<Rate>; N]> {
     let Some(kinds) = value.get_ref().as_table() else {
+        let first = wanted.first().map_or("", |(name, _)| name);
         let wrong = format!(
-            "`{option}` must name a kind of connection: {option} = {{ {wanted} = {{ rate = \"10kb/s\", burst = \"2s\" }} }}"
+            "`{option}` must name a kind of connection: {option} = {{ {first} = {{ rate = \"10kb/s\", burst = \"2s\" }} }}"
         );
         wrongs.push((value.span(), wrong));
         return None;
     };
-    let mut found = None;
+    let mut found = [None; N];
     for (kind, value) in kinds {
-        match kind.get_ref().as_ref() {
-            kind if kind == wanted => found = one(&format!("{option}.{kind}"), value, wrongs),
-            other => {
-                let what = match other {
-                    "s2sin" | "s2sout" | "component" => "there are no such connections yet",
+        let name = kind.get_ref().as_ref();
+        let place = wanted.iter().position(|(wanted, _)| *wanted == name);
+        match place.and_then(|at| found.get_mut(at)) {
+            Some(place) => *place = one(&format!("{option}.{name}"), value, wrongs),
+            None => {
+                let what = match name {
+                    "s2sout" | "component" => "there is no limit on such connections",
                     _ => "there is no such kind of connection",
                 };
-                let wrong = format!("`{option}.{other}`: {what}; `{wanted}` are those of clients");
+                let known: Vec<String> = wanted
+                    .iter()
+                    .map(|(name, whose)| format!("`{name}` ({whose})"))
+                    .collect();
+                let wrong = format!(
+                    "`{option}.{name}`: {what}; there are {}",
+                    known.join(" and ")
+                );
                 wrongs.push((kind.span(), wrong));
             }
         }
     }
-    found
+    Some(found)
 }
 
 fn one(name: &str, value: &Spanned<DeValue<'_>>, wrongs: &mut Wrongs) -> Option<Rate> {

@@ -477,11 +477,16 @@ impl Source for Reader<'_, '_, '_> {
         }
     }
 
-    fn rate(&mut self, option: &Description, kind: &'static str) -> Option<Rate> {
+    fn rates<const N: usize>(
+        &mut self,
+        option: &Description,
+        kinds: [(&'static str, &'static str); N],
+    ) -> [Option<Rate>; N] {
         self.remember(option, Kind::Table, String::new);
-        self.find(option, |value, wrongs| {
-            rate::read(option.name, kind, value, wrongs)
-        })
+        let found = self.find(option, |value, wrongs| {
+            rate::read(option.name, &kinds, value, wrongs)
+        });
+        found.unwrap_or([None; N])
     }
 
     fn contradiction(&mut self, options: &[&'static str], sentence: String) {

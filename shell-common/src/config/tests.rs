@@ -219,10 +219,21 @@ fn reads_how_fast_clients_may_send_and_who_may_send_faster() {
     assert_eq!(jids[1][0].as_str(), "fast@x.example");
     let short = read("limits = { c2s = { rate = \"10kb/s\" } }\n[host.localhost]\n").unwrap();
     assert_eq!(short.config.limits.c2s_rate, rate(2));
-    assert_eq!(
-        read("[host.localhost]\n").unwrap().config.limits.c2s_rate,
-        None
+    assert_eq!(short.config.limits.s2s_rate, None);
+    let servers = read(
+        "limits = { c2s = { rate = \"10kb/s\" }, s2sin = { rate = \"30kb/s\", burst = \"4s\" } }\n[host.localhost]\n",
     );
+    let limits = servers.unwrap().config.limits;
+    assert_eq!(limits.c2s_rate, rate(2));
+    assert_eq!(
+        limits.s2s_rate,
+        Some(Rate {
+            bytes_per_second: 30_000,
+            burst: Duration::from_secs(4),
+        })
+    );
+    let limits = read("[host.localhost]\n").unwrap().config.limits;
+    assert_eq!((limits.c2s_rate, limits.s2s_rate), (None, None));
 }
 
 #[test]
@@ -367,8 +378,12 @@ fn refuses_values_out_of_bounds_and_of_the_wrong_type() {
             "there is no option `limits.c2s.rust`",
         ),
         (
-            "limits = { s2sin = { rate = \"1kb/s\" } }",
-            "there are no such connections yet",
+            "limits = { s2sout = { rate = \"1kb/s\" } }",
+            "there is no limit on such connections; there are `c2s` (clients) and `s2sin` (",
+        ),
+        (
+            "limits = { s2sin = { rate = \"slow\" } }",
+            "`limits.s2sin.rate` must be a number of bytes per second",
         ),
         ("unlimited_jids = [\"localhost\"]", "no account's address"),
         (

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::element::{CLIENT, Element, Item};
+use crate::element::{CLIENT, Element, Item, SERVER};
 use crate::memory::World;
 use crate::talk::Talk;
 
@@ -29,6 +29,8 @@ pub(super) struct Client {
     pub(super) handled: u32,
     /// What was read before the transcript asked for it.
     read: VecDeque<Item>,
+    /// What its stream is of: the default namespace of what is expected there.
+    pub(super) content: &'static str,
 }
 
 impl Client {
@@ -38,6 +40,15 @@ impl Client {
             requests: Requests::Shown,
             handled: 0,
             read: VecDeque::new(),
+            content: CLIENT,
+        }
+    }
+
+    /// Another server's.
+    pub(super) fn of_server(talk: Talk) -> Self {
+        Self {
+            content: SERVER,
+            ..Self::new(talk)
         }
     }
 

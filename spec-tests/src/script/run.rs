@@ -9,6 +9,7 @@
 //! `digest USER PASSWORD` is DIGEST-MD5 up to the client's response; the server then proves itself by `{PEER.proof}`.
 //! `component NAME SECRET` is a component (XEP-0114) up to its handshake.
 //! `guest HOST` is a session of a guest, and `{PEER.jid}` and `{PEER.bare}` are its addresses from then on.
+//! Those of other servers are in `servers`.
 //! Orders of the administrator: `shut-down`, `start` (the server again, from what is on disk; all connections are gone, however it
 //! ended), `passwd ACCOUNT PASSWORD`, `disable ACCOUNT`, `enable ACCOUNT`, `delete ACCOUNT`, `add ACCOUNT`, `drop-host HOST`, `store
 //! busy|slow|fails` (the next batch), `mesh full|free` (between shards), and `befriend USER USER to|from|both`, by stanzas of sessions
@@ -36,9 +37,10 @@ use spondee_core::store::StoreError;
 use super::archive::{Page, query};
 use super::client::{Client, Requests};
 use super::fill::{Names, compare, each, expand};
+use super::servers::Others;
 use super::settings::{options, set};
 use super::{Act, Case, Step};
-use crate::element::{CLIENT, Element, Item, Reader, SASL, STREAMS};
+use crate::element::{Element, Item, Reader, SASL, STREAMS};
 use crate::memory::{Ended, Fate, Mesh, StorePace, World, config};
 use crate::talk::Talk;
 
@@ -69,18 +71,24 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
     let mut tls = TlsVersion::V1_3;
     let mut more = Vec::new();
     let mut named = None;
+    let mut others = Others::default();
     for setting in &case.settings {
         match setting.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["tls", "1.2"] => tls = TlsVersion::V1_2,
             ["account", user] => more.push(user),
             ["certificate", ..] => named = certificate(&setting[1..]),
             ["option", ..] => {}
+            ref words
+                if others
+                    .set(&mut config, words)
+                    .map_err(|e| format!("{}: {e}: {setting:?}", case.at))? => {}
             _ => set(&mut config, setting).map_err(|e| format!("{}: {e}: {setting:?}", case.at))?,
         }
     }
     let mut world = World::new(config.clone());
     world.tls = tls;
     world.client = named;
+    others.settle_in(&mut world);
     for user in ["juliet", "romeo"].into_iter().chain(more) {
         world.add_user(&account(user), "secret");
     }
@@ -95,6 +103,7 @@ pub fn run(case: &Case, cut: Cut, shards: u16) -> Result<(), String> {
         cut,
         clients: BTreeMap::new(),
         names: Names::new(),
+        others,
     };
     let file = case.at.split(':').next().unwrap_or_default();
     for step in &case.steps {
@@ -120,6 +129,7 @@ struct Stage {
     cut: Cut,
     clients: BTreeMap<String, Client>,
     names: Names,
+    others: Others,
 }
 
 impl Stage {
@@ -196,7 +206,7 @@ impl Stage {
     }
 
     fn order(&mut self, name: &str, words: &[&str]) -> Result<(), String> {
-        if self.command(words)? {
+        if self.command(words)? || self.order_of_server(name, words)? {
             return Ok(());
         }
         match words {
@@ -263,6 +273,45 @@ impl Stage {
             words => return self.order_of_talk(name, words),
         }
         Ok(())
+    }
+
+    /// Whether it was one of another server.
+    fn order_of_server(&mut self, name: &str, words: &[&str]) -> Result<bool, String> {
+        let id = format!("its-{name}");
+        match words {
+            ["server", opening @ ..] => {
+                let opening = match opening {
+                    ["tls"] => Opening::Tls,
+                    _ => Opening::Clear,
+                };
+                let client = Client::server(&mut self.world, opening);
+                self.clients.insert(name.to_owned(), client);
+            }
+            ["greet", from, to @ ..] => {
+                let to = to.first().unwrap_or(&"localhost");
+                let id = self.with(name, |client, world| client.greet(world, from, to))?;
+                self.names.insert(format!("{name}.id"), id);
+            }
+            ["accept", address] => {
+                let talk = self.others.accept(&self.world, address)?;
+                self.clients
+                    .insert(name.to_owned(), Client::of_server(talk));
+            }
+            ["welcome", from] => {
+                self.with(name, |client, world| client.welcome(world, from, &id))?;
+            }
+            ["encrypt", from] => {
+                self.with(name, |client, world| client.encrypt(world, from, &id))?;
+            }
+            ["dialled", count] => {
+                let dialled = self.world.outgoing().len();
+                if dialled.to_string() != *count {
+                    return Err(format!("{dialled} connections were made"));
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     fn order_of_talk(&mut self, name: &str, words: &[&str]) -> Result<(), String> {
@@ -430,7 +479,7 @@ impl Stage {
     /// As `expect`, in any order.
     fn expect_all(&mut self, name: &str, text: &str) -> Result<(), String> {
         let client = self.clients.get_mut(name).ok_or("no such connection")?;
-        let mut wanted = patterns(text)?;
+        let mut wanted = patterns(text, client.content)?;
         while !wanted.is_empty() {
             let item = match client.poll(&mut self.world)? {
                 Some(Item::Element(element)) => element,
@@ -466,7 +515,7 @@ impl Stage {
     fn expect(&mut self, name: &str, text: &str) -> Result<(), String> {
         let world = &mut self.world;
         let client = self.clients.get_mut(name).ok_or("no such connection")?;
-        for pattern in patterns(&each(text)?)? {
+        for pattern in patterns(&each(text)?, client.content)? {
             let item = client.poll(world)?;
             match (&pattern, &item) {
                 (Item::Open(want), Some(Item::Open(have)))
@@ -583,13 +632,15 @@ fn account(user: &str) -> String {
     }
 }
 
-/// The items of a pattern: one that begins with a header stands for itself, others for children of a client's stream.
-fn patterns(text: &str) -> Result<Vec<Item>, String> {
+/// The items of a pattern: one that begins with a header stands for itself, others for children of a stream of this content.
+fn patterns(text: &str, content: &str) -> Result<Vec<Item>, String> {
     let mut reader = Reader::new();
     let begins_stream = text.starts_with("<?xml") || text.starts_with("<stream:stream");
     if !begins_stream {
-        reader
-            .push(format!("<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAMS}'>").as_bytes());
+        let header = format!(
+            "<stream:stream xmlns='{content}' xmlns:db='jabber:server:dialback' xmlns:stream='{STREAMS}'>"
+        );
+        reader.push(header.as_bytes());
         reader.next_item()?;
     }
     reader.push(text.as_bytes());

@@ -162,8 +162,12 @@ impl Source for Said<'_> {
         })
     }
 
-    fn rate(&mut self, _: &Description, _: &'static str) -> Option<Rate> {
-        None
+    fn rates<const N: usize>(
+        &mut self,
+        _: &Description,
+        _: [(&'static str, &'static str); N],
+    ) -> [Option<Rate>; N] {
+        [None; N]
     }
 
     fn contradiction(&mut self, _: &[&'static str], sentence: String) {

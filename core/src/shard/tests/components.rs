@@ -4,6 +4,8 @@ use alloc::borrow::ToOwned as _;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use core::time::Duration;
 
 use sha1::{Digest as _, Sha1};
 
@@ -12,7 +14,7 @@ use crate::archive::Policy;
 use crate::config::{ComponentConfig, Config, Host, TlsAvailable};
 use crate::jid::Domain;
 use crate::limits::COMPONENT_QUEUE_BYTES;
-use crate::port::{ComponentChange, Note, Standing};
+use crate::port::{ComponentChange, Note, Opening, Standing};
 use crate::secret::Secret;
 use crate::testing::{Ended, Peer, World};
 
@@ -120,6 +122,69 @@ fn who_does_not_know_it_is_turned_away() {
     stage.no_bugs();
 }
 
+#[test]
+fn who_tries_many_secrets_is_not_told_any_more_which_is_right() {
+    for shards in [1, 2] {
+        let mut config = served(shards);
+        config.limits.sasl_failures_per_address = 4;
+        config.limits.sasl_failure_forgiven_after = Duration::from_secs(15);
+        let mut stage = Stage {
+            world: World::new(config),
+        };
+        for n in 0..4 {
+            let (peer, header) = stage.comes(n % usize::from(shards), HEADER);
+            let said = stage.says(peer, &shake(&header, "wrong"));
+            assert!(said.contains("<not-authorized "), "{n}: {said}");
+        }
+        stage.told();
+        // Neither of another name, nor by the right secret, nor for a client by its password.
+        for (header, secret) in [
+            (HEADER.to_owned(), "wrong"),
+            (HEADER.to_owned(), "s3cret"),
+            (HEADER.replace("irc.", "sms."), "s3cret"),
+        ] {
+            let (peer, header) = stage.comes(0, &header);
+            let said = stage.says(peer, &shake(&header, secret));
+            assert!(said.contains("<policy-violation "), "{said}");
+        }
+        assert!(
+            stage
+                .told()
+                .iter()
+                .all(|(_, change)| *change == ComponentChange::HeldUp)
+        );
+        // What was held up was not counted, and one is forgiven in a while.
+        stage.world.advance(Duration::from_secs(15));
+        stage.serves(0);
+        stage.no_bugs();
+    }
+}
+
+#[test]
+fn wrong_passwords_count_too_and_nothing_does_from_where_nobody_is_counted() {
+    for (exempt, is_served) in [("192.0.2.0/24", false), ("127.0.0.0/8", true)] {
+        let mut config = served(1);
+        config.limits.sasl_failures_per_address = 1;
+        config.limits.unlimited_addresses = [exempt.parse().unwrap()].into();
+        let mut stage = Stage {
+            world: World::new(config),
+        };
+        let client = stage
+            .world
+            .connect_from(Ipv4Addr::LOCALHOST.into(), 0, Opening::Tls);
+        stage.world.secure(client);
+        stage.says(client, super::stage::HEADER);
+        let said = stage.says(
+            client,
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>",
+        );
+        assert!(said.contains("<not-authorized/>"), "{said}");
+        let (peer, header) = stage.comes(0, HEADER);
+        let said = stage.says(peer, &shake(&header, "s3cret"));
+        assert_eq!(said == "<handshake/>", is_served, "{said}");
+    }
+}
+
 /// A command that lacks the secret never serves; if it did, nobody would come in by having none.
 #[test]
 fn nobody_comes_in_by_an_empty_secret() {
@@ -187,7 +252,7 @@ fn nothing_is_heard_before_the_handshake() {
 #[test]
 fn clients_do_not_sign_in_to_a_component() {
     let mut stage = stage(1);
-    let peer = stage.world.connect(crate::port::Opening::Clear);
+    let peer = stage.world.connect(Opening::Clear);
     let said = stage.says(peer, &super::stage::HEADER.replace("localhost", NAME));
     assert!(said.contains("<host-unknown "), "{said}");
 }

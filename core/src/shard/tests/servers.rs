@@ -1,5 +1,7 @@
 //! Servers that connect: what reaches accounts, what is noted, who may stay, and that nothing is left.
 
+mod bounds;
+
 use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -350,7 +352,7 @@ fn who_reads_no_answers_is_read_no_more() {
     let mut stage = stage_of(config);
     let peer = stage.proven();
     stage.world.stop_taking(peer);
-    let question = "<db:verify from='a.example' to='localhost' id='1'>x</db:verify>";
+    let question = "<db:result from='a.example' to='localhost'>x</db:result>";
     let mut written = 0;
     while stage.world.reads(peer) {
         assert!(written < 1024 * 1024);

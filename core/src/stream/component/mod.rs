@@ -18,7 +18,9 @@ pub(super) use header::write_component_header;
 use super::client::misplaced;
 use super::deadline::Deadline;
 use super::{Cx, Event, Hearing, State, Stream, Violation};
+use crate::config::Config;
 use crate::jid::{Domain, Jid};
+use crate::limits::S2S_STANZA_BYTES;
 use crate::secret::Secret;
 use crate::stanza::{ParseError, Stanza};
 use crate::xml::{Element, Ns, ScanLimits, Writer};
@@ -36,6 +38,15 @@ pub(super) enum Component {
     Handshake(Domain, Box<str>),
     /// It does: stanzas both ways.
     Serving(Domain),
+}
+
+/// What came of a handshake.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Shown {
+    /// It knows the secret.
+    Right,
+    /// It does not.
+    Wrong,
 }
 
 impl Component {
@@ -134,7 +145,9 @@ impl Stream {
         match component {
             Component::Handshake(name, id) => {
                 Some(match (element.ns(), element.name()) {
-                    (Ns::Client, "handshake") => self.on_handshake(cx, name, &id, &element.text()),
+                    (Ns::Client, "handshake") => {
+                        self.on_handshake(cx.config, name, &id, &element.text())
+                    }
                     _ => {
                         self.state = State::Component(Component::Handshake(name, id));
                         match is_error {
@@ -166,20 +179,37 @@ impl Stream {
     }
 
     /// XEP-0114 §3, "handshake".
-    fn on_handshake(&mut self, cx: &mut Cx<'_>, name: Domain, id: &str, shown: &str) -> Event {
-        let component = cx.config.component(&name);
+    fn on_handshake(&mut self, config: &Config, name: Domain, id: &str, shown: &str) -> Event {
+        let component = config.component(&name);
         let is_right = component.is_some_and(|component| knows(&component.secret, id, shown));
-        if !is_right {
-            self.state = State::Component(Component::Handshake(name, id.into()));
-            return self.fail(cx, Violation::Handshake);
-        }
+        self.state = State::Component(Component::Handshake(name, id.into()));
+        Event::Handshake(match is_right {
+            true => Shown::Right,
+            false => Shown::Wrong,
+        })
+    }
+
+    /// What it has shown is good, and worth something.
+    pub(crate) fn serve(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
+        let name = match self.component() {
+            Some(Component::Handshake(name, _)) => name.clone(),
+            Some(
+                Component::Header
+                | Component::Unknown(_)
+                | Component::Arriving(_)
+                | Component::Serving(_),
+            )
+            | None => return Some(self.bug(cx, "a component that has not shown anything")),
+        };
         // In its own namespace, which is that of the stream.
         cx.say(|out| {
             Writer::new(out).open("handshake").close();
         });
-        self.scan.set_limits(ScanLimits::server(&cx.config.limits));
+        // Prosody's default for components, for which there is no option.
+        let limits = ScanLimits::server(&cx.config.limits, S2S_STANZA_BYTES);
+        self.scan.set_limits(limits);
         self.state = State::Component(Component::Serving(name));
-        Event::Serves
+        Some(Event::Serves)
     }
 
     /// A stanza of it: XEP-0114 §3 has both addresses, and that it is from its domain, whoever is meant there.

@@ -8,7 +8,7 @@ use crate::federation::{
     Claim, NextStep, Outcome, Rule, Side, Unverified, Verdict, Verified, Whose,
 };
 use crate::jid::Domain;
-use crate::limits::{DIALBACK_KEY_BYTES, S2S_CLAIMS, S2S_PAIRS};
+use crate::limits::{DIALBACK_KEY_BYTES, S2S_CLAIMS, S2S_PAIRS, S2S_QUESTIONS};
 use crate::stanza::{Condition, ErrorType};
 use crate::stream::{Cx, Event, State, Stream, Violation};
 use crate::xml::{Element, ScanLimits, Writer};
@@ -174,7 +174,9 @@ impl Stream {
         outcome: Outcome,
     ) -> Event {
         answer_claim(cx, &pair, Answer::Valid);
-        self.scan.set_limits(ScanLimits::server(&cx.config.limits));
+        let bytes = cx.config.federation.stanza_bytes;
+        let limits = ScanLimits::server(&cx.config.limits, bytes);
+        self.scan.set_limits(limits);
         let judged = pair.judged(verdict, outcome);
         talk.pairs.push(pair);
         self.state = open(talk);
@@ -229,6 +231,8 @@ impl Stream {
         mut talk: Talk,
         element: &Element,
     ) -> Option<Event> {
+        // Each costs a hash and an answer, also one about nobody.
+        talk.questions.pour(cx.now.mono, &S2S_QUESTIONS, 1);
         let Asked { pair, whose } = match asked(cx, element) {
             Ok(asked) => asked,
             Err(violation) => {

@@ -91,7 +91,8 @@ impl Stream {
             let mut w = Writer::new(out);
             w.open("success").attribute("xmlns", Ns::Sasl.uri()).close();
         });
-        let limits = ScanLimits::server(&cx.config.limits);
+        let bytes = cx.config.federation.stanza_bytes;
+        let limits = ScanLimits::server(&cx.config.limits, bytes);
         self.scan = Scanner::of(Content::Server, limits);
         let judged = pair.judged(verdict, Outcome::Certificate);
         let server = Server::Header(talk.protection, Expected::AfterSasl(pair));

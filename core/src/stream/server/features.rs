@@ -1,7 +1,7 @@
 //! What another server's headers are answered with: stream features (RFC 6120 §4.3.2).
 
 use crate::federation::{Method, Offer};
-use crate::limits::{S2S_IDLE, S2S_STANZA_BYTES, S2S_UNPROVEN_ELEMENT_BYTES};
+use crate::limits::{S2S_IDLE, S2S_UNPROVEN_ELEMENT_BYTES};
 use crate::port::Starttls;
 use crate::stream::client::write_limits;
 use crate::stream::{Cx, Stream};
@@ -13,7 +13,7 @@ impl Stream {
         // `Choice:` the bounds of who has proven a domain, where one can be proven by dialback: no features follow that, and a stanza
         // that would be too large before it is refused then for another reason.
         let (max, idle) = match offer.dialback {
-            Method::Offered => (S2S_STANZA_BYTES, S2S_IDLE),
+            Method::Offered => (cx.config.federation.stanza_bytes, S2S_IDLE),
             Method::Absent => (S2S_UNPROVEN_ELEMENT_BYTES, cx.config.limits.until_tls),
         };
         cx.say(|out| {

@@ -9,6 +9,7 @@ use crate::federation::{Claim, Method, NextStep, Offer, Outcome, Refusal, Rule, 
 use crate::jid::Domain;
 use crate::limits::STREAM_LANG_BYTES;
 use crate::port::Starttls;
+use crate::rate::Bucket;
 use crate::stream::header::{Version, host_of, is_1_0_or_later, is_language};
 use crate::stream::{Cx, Event, State, Stream, Violation};
 use crate::xml::{Header, Ns, escape_attribute};
@@ -73,6 +74,7 @@ impl Stream {
             pairs: Vec::<Pair>::new(),
             claims: Vec::<Claim>::new(),
             purpose: Purpose::Unknown,
+            questions: Bucket::default(),
         };
         match expected {
             Expected::First | Expected::AfterTls(_) => self.welcome(cx, talk, age),

@@ -12,6 +12,7 @@ mod tests;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 pub(super) use header::write_server_header;
 
@@ -26,12 +27,13 @@ use crate::federation::{
     match_names,
 };
 use crate::jid::Domain;
-use crate::limits::S2S_SIGN_IN_FAILURES;
+use crate::limits::{S2S_QUESTIONS, S2S_SIGN_IN_FAILURES};
 use crate::port::{
     Opening, Protocol, ServerCertificate, Starttls, TlsInfo, TlsServer, TlsSide, TlsVersion,
 };
+use crate::rate::Bucket;
 use crate::sm::{Inbound, Nonza};
-use crate::time::UnixTime;
+use crate::time::{Instant, UnixTime};
 use crate::xml::{Content, Element, Ns, ScanLimits, Writer};
 
 /// Where it stands.
@@ -88,6 +90,7 @@ pub(super) enum Protection {
     Clear,
     Tls {
         version: TlsVersion,
+        suite: &'static str,
         opening: Opening,
         certificate: Option<Box<ServerCertificate>>,
     },
@@ -109,6 +112,8 @@ pub(super) struct Talk {
     /// What is claimed and asked about: `S2S_CLAIMS` at most.
     claims: Vec<Claim>,
     purpose: Purpose,
+    /// The questions about keys that it has asked of late.
+    questions: Bucket,
     /// The stanzas that came since stream management was enabled (XEP-0198), if it was.
     counted: Option<Box<Inbound>>,
 }
@@ -186,6 +191,14 @@ impl Server {
         }
     }
 
+    /// How long it is not to be read, having asked about more keys than it may.
+    pub(super) fn rest(&self, now: Instant) -> Duration {
+        match self {
+            Self::Open(talk) => talk.questions.rest(now, &S2S_QUESTIONS),
+            Self::Header(..) | Self::Secure(..) => Duration::ZERO,
+        }
+    }
+
     /// Whether no more sign-ins may fail.
     pub(super) const fn has_failed_enough(&self) -> bool {
         match self {
@@ -242,6 +255,7 @@ impl Protection {
             Self::Clear => Tls::Clear(StarttlsOffer::Absent),
             Self::Tls {
                 version,
+                suite: _,
                 opening,
                 certificate,
             } => {
@@ -331,6 +345,7 @@ impl Stream {
             .set_limits(ScanLimits::unproven(&cx.config.limits));
         let protection = Protection::Tls {
             version: tls.version,
+            suite: tls.suite,
             opening,
             certificate: tls.server,
         };

@@ -185,6 +185,7 @@ impl Stage {
     fn secure(&mut self, certificate: Option<ServerCertificate>) {
         let tls = TlsInfo {
             version: TlsVersion::V1_3,
+            suite: "TLS_AES_128_GCM_SHA256",
             bindings: ChannelBindings::default(),
             client: None,
             server: certificate.map(Box::new),
@@ -250,6 +251,11 @@ impl Stage {
 
     fn wait(&mut self, time: Duration) {
         self.now.mono = self.now.mono + time;
+    }
+
+    /// How long it is not to be read.
+    fn rest(&mut self) -> Duration {
+        self.call(|s, cx| s.rest(cx))
     }
 
     fn expire(&mut self) -> Expiry {

@@ -218,9 +218,9 @@ pub(crate) enum State {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Method {
-    /// Ours, by SASL.
+    /// By a certificate, in SASL.
     External,
-    /// Theirs, by SASL or as dialback without dialling back.
+    /// By a certificate, as dialback without dialling back.
     Certificate,
     Dialback,
 }
@@ -229,6 +229,7 @@ pub(crate) enum Method {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Tls {
     pub(crate) version: Version,
+    pub(crate) suite: String,
     pub(crate) certificate: Option<Certificate>,
 }
 
@@ -357,10 +358,10 @@ impl From<port::LinkShown> for Link {
                 Direction::Out => Way::Out,
                 Direction::In => Way::In,
             },
-            method: link.proof.map(|proof| match (proof, link.direction) {
-                (LinkProof::Certificate, Direction::Out) => Method::External,
-                (LinkProof::Certificate, Direction::In) => Method::Certificate,
-                (LinkProof::Dialback, Direction::Out | Direction::In) => Method::Dialback,
+            method: link.proof.map(|proof| match proof {
+                LinkProof::External => Method::External,
+                LinkProof::Certificate => Method::Certificate,
+                LinkProof::Dialback => Method::Dialback,
             }),
             ours: link.ours.as_str().to_owned(),
             theirs: link.theirs.as_str().to_owned(),
@@ -387,6 +388,7 @@ impl From<port::LinkTls> for Tls {
                 TlsVersion::V1_2 => Version::V1_2,
                 TlsVersion::V1_3 => Version::V1_3,
             },
+            suite: tls.suite.to_owned(),
             certificate: tls.certificate.map(|certificate| (*certificate).into()),
         }
     }

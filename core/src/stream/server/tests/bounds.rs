@@ -5,9 +5,11 @@ use crate::limits::{
     DIALBACK_KEY_BYTES, S2S_CLAIMS, S2S_IDLE, S2S_PAIRS, S2S_STANZA_BYTES, S2S_UNPROVEN_BYTES,
     S2S_UNPROVEN_ELEMENT_BYTES,
 };
+use crate::rate::Rate;
 use crate::stream::Violation;
 
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn of_size(size: u32) -> String {
     let message = message("a.example", "localhost");
@@ -44,6 +46,28 @@ fn an_element_is_small_before_anything_is_proven_and_large_then() {
 }
 
 #[test]
+fn an_administrator_says_how_large_a_stanza_may_be() {
+    let limited = |certificate: &[&str]| {
+        let mut stage = Stage::secured(Needed::Tls, Some(good(certificate)));
+        stage.config.federation.stanza_bytes = 20_000;
+        stage.hear(&header("a.example"));
+        let said = stage.said();
+        assert!(said.contains("<max-bytes>20000</max-bytes>"), "{said}");
+        stage
+    };
+    let mut external = limited(&["a.example"]);
+    external.hear(&auth("="));
+    external.hear(&header("a.example"));
+    let mut claimed = limited(&["b.example"]);
+    let claim = claimed.claim(&result("a.example", "localhost", "key"));
+    claimed.verify(&claim, Verified::Valid);
+    for mut stage in [external, claimed] {
+        assert_eq!(stage.hear(&of_size(20_000)), ["a.example to localhost"]);
+        assert_eq!(stage.hear(&of_size(20_001)), ["policy-violation"]);
+    }
+}
+
+#[test]
 fn all_that_comes_before_anything_is_proven_is_bounded() {
     let mut stage = Stage::below_tls(Needed::Tls, "a.example", None);
     let question = "<db:verify from='a.example' to='localhost' id='1'>x</db:verify>".repeat(64);
@@ -59,6 +83,7 @@ fn all_that_comes_before_anything_is_proven_is_bounded() {
     assert!(said <= bound + question.len(), "{said}");
     let mut proven = Stage::signed_in(&[]);
     for _ in 0..40 {
+        proven.wait(MINUTE);
         assert_eq!(proven.hear(&question), [""; 0]);
         proven.said();
     }
@@ -182,11 +207,59 @@ fn silence_ends_a_stream_as_its_state_has_it() {
     assert_eq!(stage.said(), "</stream:stream>");
 }
 
+const SLOW: Option<Rate> = Some(Rate {
+    bytes_per_second: 1024,
+    burst: SECOND,
+});
+
 #[test]
 fn the_rate_of_clients_does_not_hold_servers() {
     let mut stage = Stage::signed_in(&[]);
+    stage.config.limits.c2s_rate = SLOW;
     for _ in 0..8 {
         stage.hear(&of_size(S2S_STANZA_BYTES));
     }
-    assert_eq!(stage.call(|s, cx| s.rest(cx)), Duration::ZERO);
+    assert_eq!(stage.rest(), Duration::ZERO);
+}
+
+#[test]
+fn a_server_that_is_faster_than_it_may_be_is_waited_for_once_it_has_proven_something() {
+    let mut stage = Stage::below_tls(Needed::Tls, "a.example", None);
+    stage.config.limits.s2s_rate = SLOW;
+    let claim = stage.claim(&result(
+        "a.example",
+        "localhost",
+        &format!("key{}", " ".repeat(10_000)),
+    ));
+    assert_eq!(stage.rest(), Duration::ZERO);
+    stage.verify(&claim, Verified::Valid);
+    stage.said();
+    assert_eq!(
+        stage.hear(&of_size(8 * 1024)),
+        ["a.example to localhost"],
+        "what came at once is taken"
+    );
+    assert_eq!(stage.rest(), 7 * SECOND);
+    stage.wait(7 * SECOND);
+    assert_eq!(stage.rest(), Duration::ZERO);
+}
+
+#[test]
+fn so_many_questions_about_keys_are_answered_in_a_second() {
+    let question = "<db:verify from='a.example' to='localhost' id='1'>x</db:verify>";
+    for mut stage in [
+        Stage::below_tls(Needed::Tls, "a.example", None),
+        Stage::signed_in(&[]),
+    ] {
+        stage.hear(&question.repeat(20));
+        assert_eq!(stage.rest(), Duration::ZERO);
+        stage.hear(&question.repeat(10));
+        assert_eq!(stage.said().matches(" type='invalid'").count(), 30);
+        assert_eq!(stage.rest(), SECOND / 2);
+        // Those about nobody count as well.
+        stage.hear(&question.replace("localhost", "nobody.example").repeat(10));
+        assert_eq!(stage.rest(), SECOND);
+        stage.wait(SECOND);
+        assert_eq!(stage.rest(), Duration::ZERO);
+    }
 }
