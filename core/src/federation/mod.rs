@@ -43,7 +43,7 @@ pub use network::{
     Opening, Protocol, Resolved, ServerCertificate, Service, Source, TlsClient, TlsServer, TlsSide,
     TlsVersion, Verdict as NamedVerdict,
 };
-pub use options::FederationOptions;
+pub use options::{Bidi, FederationOptions};
 pub use places::{Places, refusal};
 pub use policy::{Condition, Lasting, NextStep, Offer, Verdict, decide};
 pub use reach::{

@@ -115,6 +115,8 @@ pub(crate) fn last_error(attempts: &[super::Attempt]) -> Option<AttemptError> {
 pub struct LinkShown {
     /// Who opened it.
     pub direction: Direction,
+    /// What may go on it.
+    pub ways: Ways,
     /// The domain of ours.
     pub ours: Domain,
     /// The other one.
@@ -144,6 +146,15 @@ pub enum Direction {
     Out,
     /// The other server did; what comes from it comes on it.
     In,
+}
+
+/// Which stanzas may go on a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ways {
+    /// Those of the server that opened it.
+    One,
+    /// Those of both (XEP-0288).
+    Both,
 }
 
 /// How a link stands.

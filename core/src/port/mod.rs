@@ -19,7 +19,7 @@ pub use input::{ClientCertificate, Closed, DeriveError, Expected, Input, Listene
 pub(crate) use links::last_error;
 pub use links::{
     Direction, Explained, LinkProof, LinkReply, LinkShown, LinkState, LinkTask, LinkTls,
-    LinksClosed, QueueShown,
+    LinksClosed, QueueShown, Ways,
 };
 pub use note::{AccountChange, CloseReason, ComponentChange, Note, PeerJudged};
 

@@ -37,6 +37,7 @@ impl Connection {
             Role::Member(key) if self.stream.is_at_owner() => Some(*key),
             Role::Member(_)
             | Role::Server
+            | Role::BothWays(..)
             | Role::Component(_)
             | Role::Stranger
             | Role::Leaving(_)
@@ -74,6 +75,8 @@ pub(super) enum Role {
     Member(AccountKey),
     /// A server that has proven who it is.
     Server,
+    /// The same, and its stream is the link to that remote domain from this one, too.
+    BothWays(RemoteKey, Domain),
     /// A component that serves this name.
     Component(Domain),
     /// One of ours: this attempt of reaching a domain.
@@ -120,6 +123,7 @@ impl Shard {
             Role::Stranger
             | Role::Member(_)
             | Role::Server
+            | Role::BothWays(..)
             | Role::Component(_)
             | Role::Reaching(..)
             | Role::Link(..)
@@ -151,7 +155,11 @@ impl Shard {
             self.fail(now, conn, Violation::HostGone);
         } else {
             let stream = self.connections.get(conn).map(|c| &c.stream);
+            let of_server = stream.and_then(Stream::arriving_from).cloned();
             match stream.map(|stream| (stream.arriving().cloned(), stream.registers())) {
+                Some(_) if let Some(theirs) = of_server => {
+                    self.bring_home(now, conn, &theirs, Stream::welcome_server);
+                }
                 Some((Some(name), _)) => self.component_arrived(now, conn, &name),
                 Some((None, true)) => self.register(now, conn, account),
                 Some((None, false)) | None => self.look_up(now, conn, account),
@@ -363,6 +371,10 @@ impl Shard {
     pub(super) fn on_event(&mut self, now: Now, conn: ConnId, event: Event) {
         match event {
             Event::Arrived(name) => self.component_arrived(now, conn, &name),
+            Event::BothWays => self.goes_both_ways(now, conn),
+            Event::ServerArrived(theirs) => {
+                self.bring_home(now, conn, &theirs, Stream::welcome_server);
+            }
             Event::Serves => self.component_serves(now, conn),
             // The next element waits if the owner is busy.
             Event::AtOwner => {}
@@ -455,7 +467,7 @@ impl Shard {
             let standing = Standing::Stranger;
             self.act(conn, Action::Standing { conn, standing });
         }
-        self.leave_server(conn);
+        self.leave_server(now, conn);
         self.leave_component(conn);
         if let Some(connection) = self.connections.get_mut(conn)
             && matches!(connection.role, Role::Leaving(_))
@@ -558,6 +570,7 @@ impl Shard {
         self.part(now, conn);
         let account = self.named(conn);
         self.leave_component(conn);
+        self.leave_theirs(now, conn);
         self.end_session(now, conn, departure);
         let Some(connection) = self.connections.get_mut(conn) else {
             return;
@@ -569,6 +582,7 @@ impl Shard {
             | Role::Leaving(_)
             | Role::Member(_)
             | Role::Server
+            | Role::BothWays(..)
             | Role::Component(_) => {
                 self.note_end(conn, account, reason);
             }
@@ -595,6 +609,13 @@ impl Shard {
 
     /// The shell's last word. What came before it comes first.
     pub(super) fn closed(&mut self, now: Now, conn: ConnId, how: Closed) {
+        if self
+            .connections
+            .get(conn)
+            .is_some_and(|c| c.stream.may_return())
+        {
+            self.finish_input(now, conn);
+        }
         self.lose_link(now, conn, how);
         let attempt = self.lose_attempt(conn, how);
         self.finish_closed(now, conn);
@@ -643,7 +664,7 @@ impl Shard {
         if !connection.stream.holds() {
             return;
         }
-        if connection.stream.is_proven() {
+        if connection.stream.is_proven() || connection.stream.may_return() {
             return self.finish_remote_input(now, conn);
         }
         if !connection.stream.is_signed_in() {
@@ -692,6 +713,7 @@ impl Shard {
         self.part(now, conn);
         let account = self.named(conn);
         self.component_gone(conn);
+        self.leave_theirs(now, conn);
         self.end_session(now, conn, Departure::Lost);
         let Some(connection) = self.connections.get(conn) else {
             return;
@@ -716,6 +738,7 @@ impl Shard {
             Role::Stranger
             | Role::Leaving(_)
             | Role::Server
+            | Role::BothWays(..)
             | Role::Component(_)
             | Role::Reaching(..)
             | Role::Link(..)

@@ -601,7 +601,7 @@ impl Shard {
             is_gone(&config, host)
                 || host.is_some_and(|host| config.has_become_other(&before, host))
         });
-        self.reload_links(now);
         self.judge_servers_again();
+        self.reload_links(now);
     }
 }

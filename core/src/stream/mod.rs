@@ -9,6 +9,7 @@ mod component;
 mod deadline;
 mod ground;
 mod header;
+mod limits;
 mod outgoing;
 mod server;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub(crate) use close::Ending;
 pub(crate) use deadline::Expiry;
 pub(crate) use ground::Cx;
 pub(crate) use outgoing::{Purpose, Sought};
+pub(crate) use server::PairShown;
 pub(crate) use violation::Violation;
 
 /// What a stream asks for or reports.
@@ -52,6 +54,10 @@ pub(crate) use violation::Violation;
 pub(crate) enum Event {
     /// A component wants to serve this name: bring it to the shard that owns it, then `welcome_component`.
     Arrived(Domain),
+    /// A server says that it is of this domain: bring its stream to the shard that owns that, then `welcome_server`.
+    ServerArrived(Domain),
+    /// On a stream that another server opened stanzas may go both ways from here on, between the domains that `both_ways` says.
+    BothWays,
     /// It is the one: what is for its name is written to it.
     Serves,
     /// From here on what the client sends is the business of the account's owner.
@@ -469,7 +475,7 @@ impl Stream {
         match core::mem::replace(&mut self.state, State::Closed) {
             State::Client(client) => self.on_client_element(cx, client, element),
             State::Server(server) => self.on_server_element(cx, *server, element),
-            State::Outgoing(outgoing) => self.on_peer_element(cx, outgoing, &element),
+            State::Outgoing(outgoing) => self.on_peer_element(cx, outgoing, element),
             State::Component(component) => self.on_component_element(cx, component, element),
             State::Closing(closing) => {
                 self.state = State::Closing(closing);

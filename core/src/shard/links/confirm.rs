@@ -113,7 +113,7 @@ impl Shard {
         }
     }
 
-    /// What the peer of a stream of ours says of what it was sent.
+    /// What the peer of a stream that carries ours says of what it was sent.
     pub(in crate::shard) fn link_nonza(&mut self, now: Now, conn: ConnId, nonza: LinkNonza) {
         let Some((key, ours)) = self.link_on(conn) else {
             return;
@@ -125,7 +125,8 @@ impl Shard {
             return;
         };
         match nonza {
-            LinkNonza::Enabled | LinkNonza::Request => {}
+            LinkNonza::Request => {}
+            LinkNonza::Enabled => pair.confirm.counts(pair.queue.unconfirmed()),
             LinkNonza::Failed => {
                 let unanswered = pair.unanswered;
                 pair.confirm.does_not_count(unanswered);

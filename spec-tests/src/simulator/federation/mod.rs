@@ -65,6 +65,8 @@ pub struct Counts {
     pub users: usize,
     pub wires: usize,
     pub links: usize,
+    /// Connections that carried messages both ways.
+    pub both_ways: usize,
     pub messages: usize,
     pub acknowledged: usize,
     pub delivered: usize,
@@ -96,6 +98,7 @@ impl AddAssign for Counts {
         self.users += more.users;
         self.wires += more.wires;
         self.links += more.links;
+        self.both_ways += more.both_ways;
         self.messages += more.messages;
         self.acknowledged += more.acknowledged;
         self.delivered += more.delivered;
@@ -375,6 +378,7 @@ impl Simulation {
             sites: self.sites.len(),
             users: self.users.len(),
             wires: self.taps.len(),
+            both_ways: self.taps.both_ways(),
             ..self.counts
         }
     }
