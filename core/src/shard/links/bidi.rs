@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use crate::jid::{BareJid, Domain};
 use crate::limits::S2S_BACKOFF;
 use crate::link::{RemoteKey, Way};
-use crate::port::{Action, ConnId, LinkFailure};
+use crate::port::{Action, ConnId, LinkFailure, Note};
 use crate::shard::Shard;
 use crate::shard::connections::Role;
 use crate::stream::{Cx, Event, Stream, Violation};
@@ -156,6 +156,11 @@ impl Shard {
             return;
         };
         connection.role = Role::BothWays(key, ours.clone());
+        self.fx.note(Note::LinkTaken {
+            ours: ours.clone(),
+            theirs: remote.domain.clone(),
+            peer: connection.peer.ip(),
+        });
         let (counts, max_bytes) = connection.stream.link_terms();
         let Some(pair) = remote.pairs.get_mut(ours) else {
             return;

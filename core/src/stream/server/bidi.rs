@@ -148,7 +148,8 @@ impl Arriving {
     ///
     /// What we would send on it needs no verdict of its own: of a domain whose stream is let in nothing more is asked where we open one
     /// (`federation::decide`: rows I1 and F2 refuse what O2 does, I5 and F2 what O5 does, and A1 is one for all; and by keys we dial back to
-    /// where DNS says its servers are, as a stream of ours would go there). But in the clear, a stream of ours might have found TLS (row O1).
+    /// where DNS says its servers are, as a stream of ours would go there). `Deviation:` XEP-0288 §2.1 has it offered in the clear, too; but there
+    /// a stream of ours might have found TLS (row O1).
     fn wants_both_ways(&self, cx: &Cx<'_>) -> Option<Domain> {
         let from = self.names.from.clone()?;
         let is_protected = match self.protection {

@@ -440,7 +440,7 @@ fn a_key_is_never_asked_about_on_a_stream_of_theirs() {
 }
 
 #[test]
-fn who_proves_itself_by_a_key_is_asked_about_on_a_stream_of_ours_and_answered_on_its_own() {
+fn who_proves_itself_by_a_key_is_asked_about_on_a_stream_of_ours() {
     for shards in [1, 3] {
         let mut links = Links::new(SecureAuth::No, RequireEncryption::Yes, shards);
         links.stage.world.server = Some(certificate(Chain::SelfSigned));

@@ -21,8 +21,7 @@ fn forbidden() -> PolicyOptions {
 }
 
 #[test]
-fn it_is_offered_before_the_proof_to_who_says_who_it_is_and_nothing_unencrypted_goes_that_way_that_need_not()
- {
+fn it_is_offered_before_the_proof_to_who_says_who_it_is() {
     let good = || Some(good(&["a.example"]));
     for certificate in [good(), None] {
         let said = offered(Stage::secured(Needed::Tls, certificate), "a.example");
