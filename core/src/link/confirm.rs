@@ -41,8 +41,8 @@ pub(crate) enum Asked {
     At(Instant, u32),
     /// It has answered, and not had all that it was asked about, which were so many. It is asked again then, unless it says more by itself.
     Again(Instant, u32),
-    /// It was, and the time for its answer was over before anybody here looked: a machine that slept. What it has said may not be read yet, so
-    /// it has until then.
+    /// It was, and the time for its answer was over before anybody here looked, a machine that slept, or could read it. What it has said may not
+    /// be read yet, so it has until then.
     Overslept(Instant),
 }
 
@@ -199,6 +199,13 @@ impl Confirm {
         usize::try_from(more).map_or(Acked::Stray, |more| {
             Acked::More(more.saturating_add(before))
         })
+    }
+
+    /// What the peer has said was not read: it has a little longer.
+    pub(crate) fn was_not_read(&mut self, now: Instant) {
+        if let Self::Counted { asked, .. } = self {
+            *asked = Asked::Overslept(now + S2S_LATE);
+        }
     }
 
     /// The peer counts from here on (XEP-0198 §4), so many being written and not confirmed.

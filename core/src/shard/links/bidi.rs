@@ -12,7 +12,7 @@ use crate::limits::S2S_BACKOFF;
 use crate::link::{RemoteKey, Way};
 use crate::port::{Action, ConnId, LinkFailure, Note};
 use crate::shard::Shard;
-use crate::shard::connections::Role;
+use crate::shard::connections::{Reading, Role};
 use crate::stream::{Cx, Event, Stream, Violation};
 use crate::time::Now;
 
@@ -134,11 +134,14 @@ impl Shard {
             Way::Refused(failure, _) => failure.refusal().is_none(),
             Way::Up(_) => false,
         };
+        if !is_free {
+            return false;
+        }
         let streams = self.links.theirs.by_domain.get(&remote.domain);
         let mut streams = streams.into_iter().flatten();
         // What is to end is nobody's way.
         let found = streams.find(|(of, conn)| of == ours && !self.endings.holds(*conn));
-        match found.map(|(_, conn)| *conn).filter(|_| is_free) {
+        match found.map(|(_, conn)| *conn) {
             Some(conn) => {
                 self.go_by_theirs(now, key, ours, conn);
                 true
@@ -251,6 +254,12 @@ impl Shard {
             };
             self.tend(now, key, &ours);
         }
+    }
+
+    /// Whether what the peer says on a stream waits to be read: stanzas that came on it must be settled first, or others have to read them.
+    pub(super) fn is_behind(&self, conn: ConnId) -> bool {
+        let connection = self.connections.get(conn);
+        connection.is_some_and(|connection| connection.reading == Reading::Paused)
     }
 
     /// Whether another server opened the stream of a link.

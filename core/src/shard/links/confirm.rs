@@ -145,16 +145,19 @@ impl Shard {
 
     /// Time has passed for a pair whose peer may have been asked what it has.
     pub(super) fn hear_silence(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
-        let Some(pair) = self.pair(key, ours) else {
+        let way = self.pair(key, ours).map(|pair| pair.way.clone());
+        let Some(Way::Up(conn)) = way else {
             return;
         };
-        let Way::Up(conn) = pair.way else {
+        let is_behind = self.is_behind(conn);
+        let Some(pair) = self.pair(key, ours) else {
             return;
         };
         let unconfirmed = pair.queue.unconfirmed();
         match pair.confirm.silence(now.mono, unconfirmed) {
             // `tend` asks.
             Silence::Fine | Silence::Ask => {}
+            Silence::Dead if is_behind => pair.confirm.was_not_read(now.mono),
             Silence::Dead => self.fail_now(now, conn, Violation::Timeout),
             Silence::Unanswered => {
                 pair.unanswered = pair.unanswered.saturating_add(1);

@@ -8,9 +8,8 @@ use super::bidi::{Arriving, BothWays};
 use super::{Expected, Names, Pair, Purpose, Server, SignIn, Talk, open};
 use crate::federation::{Claim, Method, NextStep, Offer, Outcome, Refusal, Rule, Side, Verdict};
 use crate::jid::Domain;
-use crate::limits::STREAM_LANG_BYTES;
 use crate::port::Starttls;
-use crate::stream::header::{Version, host_of, is_1_0_or_later, is_language};
+use crate::stream::header::{Version, host_of, is_1_0_or_later, lang};
 use crate::stream::{Cx, Event, State, Stream, Violation};
 use crate::xml::{Header, Ns, escape_attribute};
 
@@ -51,9 +50,7 @@ impl Stream {
                 return Some(self.fail_from(cx, from, version, violation));
             }
         };
-        let lang = header.lang.as_deref();
-        let lang = lang.filter(|lang| lang.len() <= STREAM_LANG_BYTES && is_language(lang));
-        self.lang = lang.map(Into::into);
+        self.lang = lang(header);
         let age = match header.version.as_deref().is_some_and(is_1_0_or_later) {
             true => Age::Modern,
             false => Age::Old,

@@ -25,6 +25,11 @@ const THEIR_HEADER: &str = "<stream:stream xmlns='jabber:server' xmlns:db='jabbe
 const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
 const MESSAGE: &str = "<message from='juliet@b.example/x' to='user0@localhost/r' type='chat'><body>back</body></message>";
 
+/// The features of a server that has it.
+fn offering() -> String {
+    EXTERNAL.replace("<dialback", &format!("{FEATURE}<dialback"))
+}
+
 impl Links {
     /// A server says this on a stream of its own, and hears that.
     fn theirs(&mut self, peer: Peer, words: &str) -> String {
@@ -55,10 +60,7 @@ impl Links {
     /// Up to proven on a stream of ours whose peer offers it; what it hears then.
     fn link_both_ways(&mut self, at: usize) -> String {
         self.secure(at);
-        let auth = self.say(
-            at,
-            &EXTERNAL.replace("<dialback", &format!("{FEATURE}<dialback")),
-        );
+        let auth = self.say(at, &offering());
         assert!(
             auth.starts_with("<bidi xmlns='urn:xmpp:bidi'><limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>524288<"),
             "{auth}"
@@ -357,10 +359,7 @@ fn who_was_not_asked_for_stanzas_or_sends_those_of_others_is_told_so() {
     links.stage.world.reload(config);
     links.send("1");
     links.secure(0);
-    let said = links.say(
-        0,
-        &EXTERNAL.replace("<dialback", &format!("{FEATURE}<dialback")),
-    );
+    let said = links.say(0, &offering());
     assert!(said.starts_with("<auth "), "{said}");
     links.say(0, SUCCESS);
     links.say(0, HEADER);
@@ -375,10 +374,7 @@ fn nothing_may_come_back_before_it_is_proven_who_we_are() {
     let mut links = Links::easy();
     links.send("1");
     links.secure(0);
-    links.say(
-        0,
-        &EXTERNAL.replace("<dialback", &format!("{FEATURE}<dialback")),
-    );
+    links.say(0, &offering());
     let said = links.say(0, MESSAGE);
     assert!(said.contains("<not-authorized "), "{said}");
     links.end();
@@ -591,6 +587,40 @@ fn a_domain_that_comes_to_be_ours_takes_its_links_with_it() {
     let bounce = links.stage.heard(links.client);
     assert!(bounce.contains("<service-unavailable "), "{bounce}");
     links.end();
+}
+
+/// RFC 6120 §4.7.4.
+#[test]
+fn what_comes_back_is_in_the_language_of_its_stream() {
+    let mut links = Links::easy();
+    links.send("1");
+    links.secure(0);
+    links.say(0, &offering());
+    links.say(0, SUCCESS);
+    links.say(0, &HEADER.replace(" id=", " xml:lang='de' id="));
+    links.say(0, "<stream:features/>");
+    links.say(0, MESSAGE);
+    let heard = links.stage.heard(links.client);
+    assert!(heard.contains("xml:lang='de'"), "{heard}");
+    links.end();
+}
+
+#[test]
+fn who_is_not_read_is_not_taken_for_dead() {
+    use crate::link::{Acked, Confirm, Silence};
+    use crate::sm;
+    use crate::time::Instant;
+    let at = |seconds| Instant::default() + Duration::from_secs(seconds);
+    let mut confirm = Confirm::new(sm::Counts::Yes, 0);
+    confirm.question(at(0), 1);
+    assert_eq!(confirm.silence(at(61), 1), Silence::Dead);
+    confirm.was_not_read(at(61));
+    assert_eq!(confirm.silence(at(61), 1), Silence::Fine);
+    assert!(confirm.next(1) > Some(at(61)));
+    assert_eq!(confirm.acked(at(62), 1, 1), Acked::More(1));
+    // It is asked again, of what comes then.
+    confirm.question(at(63), 1);
+    assert_eq!(confirm.silence(at(124), 1), Silence::Dead);
 }
 
 #[test]
