@@ -80,6 +80,7 @@ pub fn log(note: &Note) {
             by,
             tls,
         } => links::proven((ours, theirs), *peer, *by, *tls),
+        Note::LinkTaken { ours, theirs, peer } => links::taken((ours, theirs), *peer),
         Note::LinkFailed { ours, theirs, why } => links::failed((ours, theirs), why),
         Note::Component { .. } => component(note),
         Note::Disconnected { account, sessions } => {

@@ -19,8 +19,8 @@ use spec_tests::script::parse;
 const DOCUMENTS: &[&str] = &[
     "RFC 6120", "RFC 6121", "XEP-0012", "XEP-0049", "XEP-0054", "XEP-0059", "XEP-0077", "XEP-0114",
     "XEP-0115", "XEP-0157", "XEP-0160", "XEP-0175", "XEP-0178", "XEP-0191", "XEP-0198", "XEP-0199",
-    "XEP-0202", "XEP-0203", "XEP-0280", "XEP-0297", "XEP-0313", "XEP-0334", "XEP-0352", "XEP-0359",
-    "XEP-0441", "XEP-0474",
+    "XEP-0202", "XEP-0203", "XEP-0280", "XEP-0288", "XEP-0297", "XEP-0313", "XEP-0334", "XEP-0352",
+    "XEP-0359", "XEP-0441", "XEP-0474",
 ];
 
 /// What may be open, and the work that it waits for.

@@ -7,8 +7,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use spec_tests::federation::World;
 use spec_tests::federation::cases::{CASES, Case, ours_takes_part};
-use spec_tests::federation::plan::Program;
+use spec_tests::federation::exchange::{Outcome, converse};
+use spec_tests::federation::plan::{Plan, Program};
 use spec_tests::program::left_out;
 use spec_tests::server::Shell;
 
@@ -85,5 +87,64 @@ fn ours_meets_its_own_kind_on_either_shell_as_the_table_has_it() {
     if let Some(ours) = ours() {
         run(ours, Program::Spondee(Shell::Mio));
         run(ours, Program::Spondee(Shell::Smol));
+    }
+}
+
+/// Ours and a peer, of which this one speaks first, and where it is known which of them has opened the one stream that there is.
+fn one_stream(peer: Program, speaks: usize) {
+    let ours = Program::Spondee(Shell::of_environment().unwrap());
+    let plans = [
+        Plan::new(ours, "first.example"),
+        Plan::new(peer, "second.example").having("s2s_bidi"),
+    ];
+    let world = World::begin(plans).unwrap();
+    let [one, other] = &world.peers;
+    let outcomes = match speaks {
+        0 => converse(one, "romeo", other, "juliet").unwrap(),
+        _ => converse(other, "juliet", one, "romeo").unwrap(),
+    };
+    let logs = || format!("{}\n---\n{}", one.log(), other.log());
+    assert!(
+        outcomes.iter().all(Outcome::is_well),
+        "{outcomes:#?}\n{}",
+        logs()
+    );
+    let listed = one.outcome(&["s2s", "list", "--json"]).unwrap();
+    let (_, said) = listed.unwrap();
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let links = json["links"].as_array().unwrap();
+    let [link] = &links[..] else {
+        panic!("{said}\n{}", logs());
+    };
+    let opened = ["out", "in"][speaks];
+    assert_eq!(link["direction"], opened, "{said}");
+    assert_eq!(link["both_ways"], true, "{said}");
+    assert_eq!(link["state"], "up", "{said}");
+    if peer == Program::Prosody {
+        let words = [
+            "Requested bidirectional stream",
+            "Requesting bidirectional stream",
+        ];
+        let log = other.log();
+        assert!(log.contains(words[speaks]), "{log}");
+        assert!(!log.contains(words[1 - speaks]), "{log}");
+    }
+}
+
+#[test]
+fn one_stream_goes_both_ways_with_prosody_whoever_opens_it() {
+    if ours().is_some() {
+        for speaks in 0..2 {
+            one_stream(Program::Prosody, speaks);
+        }
+    }
+}
+
+#[test]
+fn one_stream_goes_both_ways_with_its_own_kind() {
+    if ours().is_some() {
+        for speaks in 0..2 {
+            one_stream(Program::Spondee(Shell::Mio), speaks);
+        }
     }
 }

@@ -101,6 +101,7 @@ fn words(note: Note) -> String {
             }
         }
         Note::LinkProven { ours, theirs, .. } => format!("link {ours} to {theirs}"),
+        Note::LinkTaken { ours, theirs, .. } => format!("link {ours} by {theirs}"),
         Note::LinkFailed { ours, theirs, .. } => format!("no link {ours} to {theirs}"),
         Note::LinkQueue { ours, theirs, .. } => format!("queue {ours} to {theirs}"),
         Note::Component { name, change, .. } => format!("component {name} {change:?}"),

@@ -4,7 +4,17 @@ use alloc::boxed::Box;
 
 use super::policy::{NextStep, Verdict};
 use crate::jid::Domain;
-use crate::port::LinkProof;
+
+/// How it is proven who opened a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LinkProof {
+    /// By a certificate, in SASL (XEP-0178).
+    External,
+    /// By a certificate, as dialback without dialling back (XEP-0344 §2.4).
+    Certificate,
+    /// By a key (XEP-0220).
+    Dialback,
+}
 
 /// What a server claims by a key on a stream that it opened.
 #[derive(Clone, Debug, Eq, PartialEq)]

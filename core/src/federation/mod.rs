@@ -28,7 +28,8 @@ mod tests;
 use crate::arena::arena_key;
 
 pub use claim::{
-    Claim, Decider, Judged, Outcome, PeerProof, PeerStanding, Unverified, Verified, VerifyAnswer,
+    Claim, Decider, Judged, LinkProof, Outcome, PeerProof, PeerStanding, Unverified, Verified,
+    VerifyAnswer,
 };
 pub use explain::{Conclusion, Weighed, conclude};
 pub use facts::{
@@ -43,7 +44,7 @@ pub use network::{
     Opening, Protocol, Resolved, ServerCertificate, Service, Source, TlsClient, TlsServer, TlsSide,
     TlsVersion, Verdict as NamedVerdict,
 };
-pub use options::FederationOptions;
+pub use options::{Bidi, FederationOptions};
 pub use places::{Places, refusal};
 pub use policy::{Condition, Lasting, NextStep, Offer, Verdict, decide};
 pub use reach::{

@@ -20,11 +20,22 @@ use crate::limits::{
 use crate::options::{Item, Source, of_server};
 use crate::secret::Secret;
 
+/// `s2s_bidi`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bidi {
+    /// Where both servers can, stanzas go both ways on one stream.
+    Yes,
+    /// Each sends on its own.
+    No,
+}
+
 /// All of it.
 #[derive(Clone, Debug)]
 pub struct FederationOptions {
     /// How much is needed of whom, and who may be talked to.
     pub rules: Rules,
+    /// `s2s_bidi`: whether stanzas may go both ways on one stream (XEP-0288).
+    pub bidi: Bidi,
     /// `dialback_secret`, where several servers of one domain share it; else it is made of the server's own.
     pub dialback_secret: Option<Secret>,
     /// `s2s_retry_for`: how long messages wait for a server that cannot be reached.
@@ -49,6 +60,7 @@ impl FederationOptions {
     pub fn isolated() -> Self {
         Self {
             rules: Rules::isolated(),
+            bidi: Bidi::Yes,
             dialback_secret: None,
             retry_for: S2S_RETRY_FOR,
             send_queue_size: S2S_SEND_QUEUE_SIZE,
@@ -98,8 +110,18 @@ impl FederationOptions {
             )
             .shown_as("{ file = \"/etc/spondee/dialback_secret\" }"),
         );
+        let bidi = from.either(
+            &of_server(
+                "s2s_bidi",
+                "Where the other server can do it, too, stanzas go both ways on one connection (XEP-0288). False: each server opens one for what it \
+                 sends itself, as in Prosody without `mod_s2s_bidi`.",
+            ),
+            Bidi::Yes,
+            [Bidi::Yes, Bidi::No],
+        );
         let mut options = Self {
             rules,
+            bidi,
             dialback_secret,
             private_networks,
             ..Self::isolated()

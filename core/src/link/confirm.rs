@@ -18,6 +18,8 @@ pub(crate) enum Confirm {
         /// So many it has said to have.
         acked: u32,
         asked: Asked,
+        /// So many more were written before it began to count: they are there as soon as it says anything.
+        before: usize,
     },
     /// It is pinged.
     Pinged {
@@ -39,8 +41,8 @@ pub(crate) enum Asked {
     At(Instant, u32),
     /// It has answered, and not had all that it was asked about, which were so many. It is asked again then, unless it says more by itself.
     Again(Instant, u32),
-    /// It was, and the time for its answer was over before anybody here looked: a machine that slept. What it has said may not be read yet, so
-    /// it has until then.
+    /// It was, and the time for its answer was over before anybody here looked, a machine that slept, or could read it. What it has said may not
+    /// be read yet, so it has until then.
     Overslept(Instant),
 }
 
@@ -105,6 +107,7 @@ impl Confirm {
             (Counts::Yes, _) => Self::Counted {
                 acked: 0,
                 asked: Asked::No,
+                before: 0,
             },
             (Counts::No, 0 | 1) => Self::Pinged {
                 ping: None,
@@ -117,9 +120,14 @@ impl Confirm {
     /// What is to be asked, where something is not confirmed.
     pub(crate) fn question(&mut self, now: Instant, unconfirmed: usize) -> Question {
         match self {
-            Self::Counted { acked, asked } => match asked {
+            Self::Counted {
+                acked,
+                asked,
+                before,
+            } => match asked {
                 Asked::Again(at, _) if *at > now => Question::None,
                 Asked::No | Asked::Again(..) => {
+                    let unconfirmed = unconfirmed.saturating_sub(*before);
                     let unconfirmed = u32::try_from(unconfirmed).unwrap_or(u32::MAX);
                     *asked = Asked::At(now, acked.wrapping_add(unconfirmed));
                     Question::Request
@@ -161,10 +169,16 @@ impl Confirm {
 
     /// The peer has so many, of which so many are not known to be there.
     pub(crate) fn acked(&mut self, now: Instant, h: u32, unconfirmed: usize) -> Acked {
-        let Self::Counted { acked, asked } = self else {
+        let Self::Counted {
+            acked,
+            asked,
+            before,
+        } = self
+        else {
             return Acked::Stray;
         };
         let more = h.wrapping_sub(*acked);
+        let unconfirmed = unconfirmed.saturating_sub(*before);
         let unconfirmed = u32::try_from(unconfirmed).unwrap_or(u32::MAX);
         if more > unconfirmed {
             return Acked::TooHigh {
@@ -181,7 +195,31 @@ impl Confirm {
             Asked::No | Asked::At(..) | Asked::Again(..) | Asked::Overslept(_) => Asked::No,
         };
         *acked = h;
-        usize::try_from(more).map_or(Acked::Stray, Acked::More)
+        let before = core::mem::take(before);
+        usize::try_from(more).map_or(Acked::Stray, |more| {
+            Acked::More(more.saturating_add(before))
+        })
+    }
+
+    /// What the peer has said was not read: it has a little longer.
+    pub(crate) fn was_not_read(&mut self, now: Instant) {
+        if let Self::Counted { asked, .. } = self {
+            *asked = Asked::Overslept(now + S2S_LATE);
+        }
+    }
+
+    /// The peer counts from here on (XEP-0198 §4), so many being written and not confirmed.
+    pub(crate) fn counts(&mut self, unconfirmed: usize) {
+        match self {
+            Self::Counted { .. } => {}
+            Self::Pinged { .. } | Self::Mute => {
+                *self = Self::Counted {
+                    acked: 0,
+                    asked: Asked::No,
+                    before: unconfirmed,
+                };
+            }
+        }
     }
 
     /// The peer has said that it does not count.

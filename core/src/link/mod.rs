@@ -96,6 +96,9 @@ impl Pairs {
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) way: Way,
+    /// Where stanzas go by a stream that the other server opened: the one of ours beside it, by which keys are asked about. It is no further
+    /// than `Ready`.
+    pub(crate) aside: Way,
     pub(crate) queue: Queue,
     pub(crate) confirm: Confirm,
     /// Pings that were not answered, one after the other.
@@ -176,6 +179,7 @@ impl Pair {
     fn new(total: Total, tail: Tail) -> Self {
         Self {
             way: Way::Cold,
+            aside: Way::Cold,
             queue: Queue::new(total, tail),
             confirm: Confirm::default(),
             unanswered: 0,
@@ -194,6 +198,31 @@ impl Pair {
             Way::Up(conn) => Need::Write(*conn),
             Way::Turn | Way::Opening(_) | Way::Waiting(..) | Way::Refused(..) => Need::Wait,
         }
+    }
+
+    /// A stream of ours has come to its features.
+    pub(crate) fn is_ready(&mut self, conn: ConnId) {
+        let ready = Way::Ready(conn);
+        match self.way {
+            Way::Up(_) => self.aside = ready,
+            Way::Cold
+            | Way::Turn
+            | Way::Opening(_)
+            | Way::Ready(_)
+            | Way::Waiting(..)
+            | Way::Refused(..) => self.way = ready,
+        }
+    }
+
+    /// Others are fewer: whether it waited for that.
+    pub(crate) fn takes_turn(&mut self) -> bool {
+        for way in [&mut self.way, &mut self.aside] {
+            if *way == Way::Turn {
+                *way = Way::Cold;
+                return true;
+            }
+        }
+        false
     }
 
     /// A stream is proven, whose peer says this.

@@ -6,7 +6,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::{
-    AttemptError, AttemptOutcome, LinkFailure, Reach, ServerCertificate, TlsVersion, Unreached,
+    AttemptError, AttemptOutcome, LinkFailure, LinkProof, Reach, ServerCertificate, TlsVersion,
+    Unreached,
 };
 use crate::federation::{Conclusion, Verdict, Weighed};
 use crate::jid::Domain;
@@ -115,6 +116,8 @@ pub(crate) fn last_error(attempts: &[super::Attempt]) -> Option<AttemptError> {
 pub struct LinkShown {
     /// Who opened it.
     pub direction: Direction,
+    /// What may go on it.
+    pub ways: Ways,
     /// The domain of ours.
     pub ours: Domain,
     /// The other one.
@@ -146,6 +149,15 @@ pub enum Direction {
     In,
 }
 
+/// Which stanzas may go on a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ways {
+    /// Those of the server that opened it.
+    One,
+    /// Those of both (XEP-0288).
+    Both,
+}
+
 /// How a link stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LinkState {
@@ -161,17 +173,6 @@ pub enum LinkState {
     Waiting(Duration),
     /// There is none, and it is not looked for until this time has passed: what is for it is returned.
     Refused(Duration),
-}
-
-/// How it is proven who opened a stream.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LinkProof {
-    /// By a certificate, in SASL (XEP-0178).
-    External,
-    /// By a certificate, as dialback without dialling back (XEP-0344 §2.4).
-    Certificate,
-    /// By a key (XEP-0220).
-    Dialback,
 }
 
 /// What protects a stream.

@@ -18,14 +18,14 @@ pub use import::{ImportStep, Imported, ImportedProof};
 pub use input::{ClientCertificate, Closed, DeriveError, Expected, Input, Listener, TlsInfo};
 pub(crate) use links::last_error;
 pub use links::{
-    Direction, Explained, LinkProof, LinkReply, LinkShown, LinkState, LinkTask, LinkTls,
-    LinksClosed, QueueShown,
+    Direction, Explained, LinkReply, LinkShown, LinkState, LinkTask, LinkTls, LinksClosed,
+    QueueShown, Ways,
 };
 pub use note::{AccountChange, CloseReason, ComponentChange, Note, PeerJudged, QueueTrouble};
 
 pub use crate::federation::{
     Asked, Attempt, AttemptError, AttemptOutcome, Awaited, CertificateName, CertificateNames,
-    Chain, ConnectError, Decider, Feature, Features, LinkFailure, Lookup, LookupError,
+    Chain, ConnectError, Decider, Feature, Features, LinkFailure, LinkProof, Lookup, LookupError,
     NameConstraints, NamedVerdict as Verdict, Opening, PeerError, PeerProof, PeerStanding,
     Protocol, ProvenBy, Reach, Reached, RefusedPlace, Resolved, Secured, SecuredBy,
     ServerCertificate, Service, Source, Starttls, StreamError, Target, TlsClient, TlsServer,

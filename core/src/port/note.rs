@@ -73,6 +73,15 @@ pub enum Note {
         /// TLS, if there is any.
         tls: Option<TlsVersion>,
     },
+    /// A link to a remote domain goes by a stream that its server has opened (XEP-0288).
+    LinkTaken {
+        /// From this domain of ours.
+        ours: Domain,
+        /// To this one.
+        theirs: Domain,
+        /// From there.
+        peer: IpAddr,
+    },
     /// There is no way to a remote domain, or it broke before it was of use.
     LinkFailed {
         /// From this domain of ours.

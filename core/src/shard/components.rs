@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use super::Shard;
 use super::connections::Role;
 use crate::envelope::{Delivery, Receipt, To};
-use crate::jid::{BareJid, Domain, Jid};
+use crate::jid::{Domain, Jid};
 use crate::limits::{COMPONENT_AHEAD_BYTES, COMPONENT_QUEUE_BYTES};
 use crate::port::{Action, ComponentChange, ConnId, Note, Standing};
 use crate::sasl::Verdict;
@@ -91,14 +91,7 @@ impl Queue {
 impl Shard {
     /// A component wants to serve a name: it is brought to the shard that owns it, and answered there.
     pub(super) fn component_arrived(&mut self, now: Now, conn: ConnId, name: &Domain) {
-        let to = self.placement.owner(name.as_str());
-        if to == self.place {
-            return self.answered(now, conn, Stream::welcome_component);
-        }
-        if let Some(connection) = self.connections.get_mut(conn) {
-            connection.role = Role::Leaving(BareJid::of_domain(name));
-            self.fx.act(Action::HandOff { conn, to });
-        }
+        self.bring_home(now, conn, name, Stream::welcome_component);
     }
 
     /// A component knows the secret of its name, or does not. `Choice:` a wrong one counts as a wrong password from its address does, and

@@ -37,6 +37,7 @@ impl Connection {
             Role::Member(key) if self.stream.is_at_owner() => Some(*key),
             Role::Member(_)
             | Role::Server
+            | Role::BothWays(..)
             | Role::Component(_)
             | Role::Stranger
             | Role::Leaving(_)
@@ -74,6 +75,8 @@ pub(super) enum Role {
     Member(AccountKey),
     /// A server that has proven who it is.
     Server,
+    /// The same, and its stream is the link to that remote domain from this one, too.
+    BothWays(RemoteKey, Domain),
     /// A component that serves this name.
     Component(Domain),
     /// One of ours: this attempt of reaching a domain.
@@ -120,6 +123,7 @@ impl Shard {
             Role::Stranger
             | Role::Member(_)
             | Role::Server
+            | Role::BothWays(..)
             | Role::Component(_)
             | Role::Reaching(..)
             | Role::Link(..)
@@ -151,7 +155,11 @@ impl Shard {
             self.fail(now, conn, Violation::HostGone);
         } else {
             let stream = self.connections.get(conn).map(|c| &c.stream);
+            let of_server = stream.and_then(Stream::arriving_from).cloned();
             match stream.map(|stream| (stream.arriving().cloned(), stream.registers())) {
+                Some(_) if let Some(theirs) = of_server => {
+                    self.bring_home(now, conn, &theirs, Stream::welcome_server);
+                }
                 Some((Some(name), _)) => self.component_arrived(now, conn, &name),
                 Some((None, true)) => self.register(now, conn, account),
                 Some((None, false)) | None => self.look_up(now, conn, account),
@@ -364,6 +372,10 @@ impl Shard {
         match event {
             Event::Arrived(name) => self.component_arrived(now, conn, &name),
             Event::Handshake(shown) => self.component_shows(now, conn, shown),
+            Event::BothWays => self.goes_both_ways(now, conn),
+            Event::ServerArrived(theirs) => {
+                self.bring_home(now, conn, &theirs, Stream::welcome_server);
+            }
             Event::Serves => self.component_serves(now, conn),
             // The next element waits if the owner is busy.
             Event::AtOwner => {}
@@ -456,7 +468,7 @@ impl Shard {
             let standing = Standing::Stranger;
             self.act(conn, Action::Standing { conn, standing });
         }
-        self.leave_server(conn);
+        self.leave_server(now, conn);
         self.leave_component(conn);
         if let Some(connection) = self.connections.get_mut(conn)
             && matches!(connection.role, Role::Leaving(_))
@@ -562,6 +574,7 @@ impl Shard {
         let account = self.named(conn);
         self.proven.forget(conn);
         self.leave_component(conn);
+        self.leave_theirs(now, conn);
         self.end_session(now, conn, departure);
         let Some(connection) = self.connections.get_mut(conn) else {
             return;
@@ -573,6 +586,7 @@ impl Shard {
             | Role::Leaving(_)
             | Role::Member(_)
             | Role::Server
+            | Role::BothWays(..)
             | Role::Component(_) => {
                 self.note_end(conn, account, reason);
             }
@@ -599,6 +613,13 @@ impl Shard {
 
     /// The shell's last word. What came before it comes first.
     pub(super) fn closed(&mut self, now: Now, conn: ConnId, how: Closed) {
+        if self
+            .connections
+            .get(conn)
+            .is_some_and(|c| c.stream.may_return())
+        {
+            self.finish_input(now, conn);
+        }
         self.lose_link(now, conn, how);
         let attempt = self.lose_attempt(conn, how);
         self.finish_closed(now, conn);
@@ -647,7 +668,7 @@ impl Shard {
         if !connection.stream.holds() {
             return;
         }
-        if connection.stream.is_proven() {
+        if connection.stream.is_proven() || connection.stream.may_return() {
             return self.finish_remote_input(now, conn);
         }
         if !connection.stream.is_signed_in() {
@@ -697,6 +718,7 @@ impl Shard {
         let account = self.named(conn);
         self.proven.forget(conn);
         self.component_gone(conn);
+        self.leave_theirs(now, conn);
         self.end_session(now, conn, Departure::Lost);
         let Some(connection) = self.connections.get(conn) else {
             return;
@@ -721,6 +743,7 @@ impl Shard {
             Role::Stranger
             | Role::Leaving(_)
             | Role::Server
+            | Role::BothWays(..)
             | Role::Component(_)
             | Role::Reaching(..)
             | Role::Link(..)

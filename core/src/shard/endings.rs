@@ -77,6 +77,7 @@ impl Shard {
                 | Role::Leaving(_)
                 | Role::Member(_)
                 | Role::Server
+                | Role::BothWays(..)
                 | Role::Component(_) => true,
                 // A stream of ours ends with what it is for.
                 Role::Reaching(..) | Role::Link(..) | Role::Ending | Role::Gone => false,

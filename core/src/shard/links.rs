@@ -1,5 +1,6 @@
 //! Links to other servers: what is for remote domains waits in `link::Remote`s of the shard that owns each; here a way is found for it.
 
+mod bidi;
 mod bounce;
 mod confirm;
 mod keep;
@@ -44,6 +45,8 @@ pub(super) struct Links {
     total: Total,
     /// Those whose turn to do so is to come.
     turns: VecDeque<(RemoteKey, Domain)>,
+    /// Streams that other servers opened, and that may be ways of ours.
+    theirs: bidi::Theirs,
     /// Answers to other shards that found no way there.
     returned: verify::Returned,
     /// What was kept, and is not read yet.
@@ -59,6 +62,7 @@ impl Links {
             by_domain: Map::with_hasher(key),
             opening: 0,
             turns: VecDeque::new(),
+            theirs: bidi::Theirs::default(),
             returned: verify::Returned::default(),
             restart: restart::Restart::default(),
         }
@@ -67,7 +71,11 @@ impl Links {
     /// How much is in memory.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn len(&self) -> usize {
-        self.remotes.len() + self.by_domain.len() + self.opening + self.total.bytes()
+        self.remotes.len()
+            + self.by_domain.len()
+            + self.opening
+            + self.total.bytes()
+            + self.theirs.len()
     }
 }
 
@@ -213,6 +221,9 @@ impl Shard {
 
     /// Does what a pair needs, and looks when it needs something again.
     pub(super) fn tend(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
+        if self.takes_theirs(now, key, ours) {
+            return;
+        }
         let Some(remote) = self.links.remotes.get_mut(key) else {
             return;
         };
@@ -230,7 +241,7 @@ impl Shard {
                 }
             }
             Need::Write(conn) => {
-                self.ask_about_all(now, key, ours, conn);
+                self.ask_beside(now, key, ours, conn);
                 self.write_link(now, key, ours, conn);
             }
             Need::Open | Need::Wait => {}
@@ -298,7 +309,7 @@ impl Shard {
     /// Which link a connection is.
     pub(super) fn link_on(&self, conn: ConnId) -> Option<(RemoteKey, Domain)> {
         match &self.connections.get(conn)?.role {
-            Role::Link(key, ours) => Some((*key, ours.clone())),
+            Role::Link(key, ours) | Role::BothWays(key, ours) => Some((*key, ours.clone())),
             Role::Stranger
             | Role::Leaving(_)
             | Role::Member(_)

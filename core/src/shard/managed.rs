@@ -79,6 +79,7 @@ impl Departure {
             | Violation::SaslFailures
             | Violation::StanzaBeforeAuthentication
             | Violation::StanzaBeforeProof
+            | Violation::StanzaUnasked
             | Violation::StanzaUnaddressed
             | Violation::Store
             | Violation::StreamElement

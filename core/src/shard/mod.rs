@@ -622,7 +622,7 @@ impl Shard {
             .keys()
             .filter(|host| !before.hosts.contains_key(*host));
         self.look_for_kept_of(now, new.cloned().collect());
-        self.reload_links(now);
         self.judge_servers_again();
+        self.reload_links(now);
     }
 }

@@ -204,6 +204,7 @@ impl Shard {
             | Role::Leaving(_)
             | Role::Member(_)
             | Role::Server
+            | Role::BothWays(..)
             | Role::Component(_)
             | Role::Link(..) => {
                 return self

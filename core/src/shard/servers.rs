@@ -12,7 +12,7 @@ use crate::federation::{Claim, Judged, Verified};
 use crate::jid::BareJid;
 use crate::port::{Action, CloseReason, ConnId, Note, PeerJudged, Standing};
 use crate::stanza::{Kind, Stanza};
-use crate::stream::{Stream, Violation};
+use crate::stream::Violation;
 use crate::time::Now;
 
 impl Shard {
@@ -37,9 +37,6 @@ impl Shard {
         let is_proven = judged.outcome.is_proven();
         let proof = judged.proof();
         let pair = (judged.ours.clone(), judged.theirs.clone());
-        if is_proven {
-            self.heard_of(now, &judged.ours, &judged.theirs);
-        }
         self.note_judged(conn, judged);
         if is_proven
             && let Some(connection) = self.connections.get_mut(conn)
@@ -51,7 +48,10 @@ impl Shard {
             self.look_again(now, conn);
         }
         if let Some(proof) = proof {
-            self.make_room_for(now, conn, pair, proof);
+            self.make_room_for(now, conn, pair.clone(), proof);
+        }
+        if is_proven {
+            self.heard_from(now, conn, (&pair.0, &pair.1));
         }
         let failed = self.with(now, conn, |stream, cx| stream.has_failed_enough(cx));
         if failed == Some(true) {
@@ -73,8 +73,9 @@ impl Shard {
     }
 
     /// Its stream is over: another may need its place.
-    pub(super) fn leave_server(&mut self, conn: ConnId) {
+    pub(super) fn leave_server(&mut self, now: Now, conn: ConnId) {
         self.proven.forget(conn);
+        self.leave_theirs(now, conn);
         if let Some(connection) = self.connections.get_mut(conn)
             && matches!(connection.role, Role::Server)
         {
@@ -87,7 +88,7 @@ impl Shard {
     /// Our closing tag is sent, in order.
     pub(super) fn finished(&mut self, now: Now, conn: ConnId, judged: Option<Box<Judged>>) {
         self.end_session(now, conn, Departure::Ended);
-        self.leave_server(conn);
+        self.leave_server(now, conn);
         let account = judged
             .as_ref()
             .map(|judged| BareJid::of_domain(&judged.theirs));
@@ -144,7 +145,7 @@ impl Shard {
         };
         let held = connection.stream.take_held();
         let mut input = held.as_slice();
-        while self.is_proven(conn)
+        while self.may_send(conn)
             && let Some(Some(event)) = self.with(now, conn, |s, cx| s.poll(cx, &mut input))
         {
             self.on_event(now, conn, event);
@@ -152,11 +153,9 @@ impl Shard {
         }
     }
 
-    fn is_proven(&self, conn: ConnId) -> bool {
-        let stream = self
-            .connections
-            .get(conn)
-            .map(|connection| &connection.stream);
-        stream.is_some_and(Stream::is_proven)
+    /// Whether stanzas of another server, or a component, may come on it.
+    fn may_send(&self, conn: ConnId) -> bool {
+        let connection = self.connections.get(conn);
+        connection.is_some_and(|c| c.stream.is_proven() || c.stream.may_return())
     }
 }

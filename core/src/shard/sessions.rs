@@ -161,6 +161,7 @@ impl Shard {
             Role::Stranger
             | Role::Leaving(_)
             | Role::Server
+            | Role::BothWays(..)
             | Role::Component(_)
             | Role::Reaching(..)
             | Role::Link(..)

@@ -67,13 +67,13 @@ impl Stream {
             if component.owes_header() {
                 write_component_header(cx, from);
             }
+        } else if let State::Server(server) = &self.state {
+            if server.owes_header() {
+                write_server_header(cx, from, None, version);
+            }
         } else if self.state.hearing() == Hearing::Header {
             // RFC 6120 §4.9.1.2: an error during setup still needs the opening tag.
-            if matches!(self.state, State::Server(_)) {
-                write_server_header(cx, from, None, version);
-            } else {
-                self.write_header(cx, from, None, version);
-            }
+            self.write_header(cx, from, None, version);
         }
         cx.say(|out| violation.write(out));
         cx.say(|out| out.extend_from_slice(CLOSING_TAG));

@@ -1,6 +1,7 @@
 //! The opening tags, theirs and ours (RFC 6120 §4.2, §4.7).
 
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::client::{Awaited, Client};
@@ -40,9 +41,7 @@ impl Stream {
             }
         };
         // `Choice:` what is longer, or has other characters than RFC 5646 §2.1, is no language (RFC 6120 §4.7.4) and not heard.
-        let lang = header.lang.as_deref();
-        let lang = lang.filter(|lang| lang.len() <= STREAM_LANG_BYTES && is_language(lang));
-        self.lang = lang.map(Into::into);
+        self.lang = lang(header);
         match awaited {
             Awaited::First(transport, failures) => self.open(cx, addressed, transport, failures),
             Awaited::AfterSasl(account) => self.reopen(cx, &addressed, account),
@@ -77,8 +76,15 @@ impl Stream {
     }
 }
 
+/// The language of what comes on a stream (RFC 6120 §4.7.4), if its header says one.
+pub(super) fn lang(header: &Header) -> Option<Arc<str>> {
+    let lang = header.lang.as_deref();
+    let lang = lang.filter(|lang| lang.len() <= STREAM_LANG_BYTES && is_language(lang));
+    lang.map(Into::into)
+}
+
 /// Letters, digits and hyphens: nothing that would have to be escaped in every stanza.
-pub(super) fn is_language(lang: &str) -> bool {
+fn is_language(lang: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     lang.bytes().all(fits)
 }

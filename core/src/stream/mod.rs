@@ -9,6 +9,7 @@ mod component;
 mod deadline;
 mod ground;
 mod header;
+mod limits;
 mod outgoing;
 mod rates;
 mod server;
@@ -46,6 +47,7 @@ pub(crate) use component::Shown;
 pub(crate) use deadline::Expiry;
 pub(crate) use ground::Cx;
 pub(crate) use outgoing::{Purpose, Sought};
+pub(crate) use server::PairShown;
 pub(crate) use violation::Violation;
 
 /// What a stream asks for or reports.
@@ -55,6 +57,10 @@ pub(crate) enum Event {
     Arrived(Domain),
     /// A component has shown that it knows the secret, or does not, which is not the last word: `serve`, or `fail`.
     Handshake(Shown),
+    /// A server says that it is of this domain: bring its stream to the shard that owns that, then `welcome_server`.
+    ServerArrived(Domain),
+    /// On a stream that another server opened stanzas may go both ways from here on, between the domains that `both_ways` says.
+    BothWays,
     /// It is the one: what is for its name is written to it.
     Serves,
     /// From here on what the client sends is the business of the account's owner.
@@ -439,7 +445,7 @@ impl Stream {
         match core::mem::replace(&mut self.state, State::Closed) {
             State::Client(client) => self.on_client_element(cx, client, element),
             State::Server(server) => self.on_server_element(cx, *server, element),
-            State::Outgoing(outgoing) => self.on_peer_element(cx, outgoing, &element),
+            State::Outgoing(outgoing) => self.on_peer_element(cx, outgoing, element),
             State::Component(component) => self.on_component_element(cx, component, element),
             State::Closing(closing) => {
                 self.state = State::Closing(closing);

@@ -76,6 +76,8 @@ pub(crate) enum Violation {
     StanzaBeforeAuthentication,
     /// A stanza before the server has proven any domain (RFC 6120 §4.9.3.12).
     StanzaBeforeProof,
+    /// A stanza came back on a stream of ours where none was asked for (XEP-0288), or before it was proven who we are.
+    StanzaUnasked,
     /// A stanza of a server or a component without an address of whom it is from and to (RFC 6120 §8.1.1.2, §8.1.2.2).
     StanzaUnaddressed,
     /// The server stops.
@@ -116,6 +118,7 @@ impl Violation {
             | Self::Handshake
             | Self::StanzaBeforeAuthentication
             | Self::StanzaBeforeProof
+            | Self::StanzaUnasked
             | Self::ToChanged
             | Self::Unsolicited => "not-authorized",
             Self::BindRetries
@@ -180,6 +183,7 @@ impl Violation {
             Self::SaslFailures => Some("Too many failed sign-ins"),
             Self::StanzaBeforeAuthentication => Some("Sign in and bind a resource first"),
             Self::StanzaBeforeProof => Some("Prove a domain first"),
+            Self::StanzaUnasked => Some("Stanzas to here need a stream of your own"),
             Self::StanzaUnaddressed => Some("Stanzas need usable 'from' and 'to' attributes here"),
             Self::Store => Some("The account cannot be read or written at the moment"),
             Self::ToChanged => Some("The host cannot change after authentication"),
@@ -267,6 +271,7 @@ impl Violation {
             | Self::StanzaBeforeAuthentication
             | Self::StanzaBeforeProof
             | Self::StanzaUnaddressed
+            | Self::StanzaUnasked
             | Self::Timeout
             | Self::ToMissing
             | Self::ToChanged

@@ -36,6 +36,10 @@ macro_rules! namespaces {
 }
 
 namespaces! {
+    /// XEP-0288 §2.2.
+    Bidi = "urn:xmpp:bidi";
+    /// XEP-0288 §2.1.
+    BidiFeature = "urn:xmpp:features:bidi";
     /// RFC 6120 §7.4.
     Bind = "urn:ietf:params:xml:ns:xmpp-bind";
     /// XEP-0191.

@@ -30,8 +30,8 @@
 //!     "192.0.2.7:5222","tls":{"by":"starttls","version":"1.3","certificate":{"verdict":"good","sha256":"…"}},"mechanisms":["SCRAM-SHA-1"],
 //!     "features":[{"name":"mechanisms","namespace":"urn:ietf:params:xml:ns:xmpp-sasl"}]}}}}
 //! {"command":"links","task":{"list":{}}}      of all shards; with {"domain":"example.org"} of that one alone, each with its "verdict"
-//!     {"result":"links","links":{"listed":{"links":[{"direction":"out","ours":"example.org","theirs":"example.com","state":"up","seconds":60,
-//!     "seconds_left":null,"peer":"192.0.2.7:5269","method":"external","tls":{"version":"1.3","certificate":{"chain":{"valid":{"until":"…"}},
+//!     {"result":"links","links":{"listed":{"links":[{"direction":"out","both_ways":false,"ours":"example.org","theirs":"example.com","state":"up",
+//!     "seconds":60,"seconds_left":null,"peer":"192.0.2.7:5269","method":"external","tls":{"version":"1.3","certificate":{"chain":{"valid":{"until":"…"}},
 //!     "names":["example.com"],"sha256":"…"}},"queue":{"stanzas":0,"bytes":0,"unconfirmed":0},"failure":null}],"more":false}}}
 //! {"command":"links","task":{"close":{"domain":"example.com"}}}     {"result":"links","links":{"closed":{"links":1,"streams":1,"cleared":0}}}
 //! {"command":"links","task":{"explain":{"domain":"example.com","from":"example.org"}}}      what would come of a link (`wire/links.rs`)

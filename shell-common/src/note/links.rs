@@ -28,6 +28,11 @@ pub(super) fn proven(
     tracing::info!(%peer, server = %theirs, host = %ours, by, tls, "link is up");
 }
 
+pub(super) fn taken((ours, theirs): (&Domain, &Domain), peer: IpAddr) {
+    let peer = peer.to_canonical();
+    tracing::info!(%peer, server = %theirs, host = %ours, "link goes by a stream that the other server opened");
+}
+
 pub(super) fn failed((ours, theirs): (&Domain, &Domain), why: &LinkFailure) {
     if may_write(Level::INFO, Cause::Server, Subject::Failure) {
         let (by, words) = decided(why);

@@ -312,6 +312,31 @@ pub const CASES: &[Case] = &[
         second: |plan| plan.at(Family::V6),
         ..GOOD
     },
+    // XEP-0288. Ours has it anyway.
+    Case {
+        name: "both ways on one stream",
+        with: With::NotEjabberd,
+        first: |plan, _| plan.having("s2s_bidi"),
+        second: |plan| plan.having("s2s_bidi"),
+        prosody_says: &["Requested bidirectional stream"],
+        ..GOOD
+    },
+    Case {
+        name: "both ways on one stream, by dialback",
+        with: With::NotEjabberd,
+        first: |plan, _| {
+            plan.showing(Paper::SelfSigned)
+                .asking(Proof::CertificateOrDialback)
+                .having("s2s_bidi")
+        },
+        second: |plan| {
+            plan.showing(Paper::SelfSigned)
+                .asking(Proof::CertificateOrDialback)
+                .having("s2s_bidi")
+        },
+        prosody_says: &["Requested bidirectional stream"],
+        ..GOOD
+    },
     // A1.
     Case {
         name: "a peer that the list of those allowed does not have",

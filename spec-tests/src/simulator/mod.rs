@@ -394,6 +394,7 @@ impl Simulation {
                 | Note::Disconnected { .. }
                 | Note::LinkFailed { .. }
                 | Note::LinkProven { .. }
+                | Note::LinkTaken { .. }
                 | Note::KeysMissing { .. }
                 | Note::NothingOffered { .. }
                 | Note::PeerJudged { .. }

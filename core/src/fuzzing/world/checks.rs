@@ -226,6 +226,7 @@ impl World {
             | Note::Disconnected { .. }
             | Note::LinkFailed { .. }
             | Note::LinkProven { .. }
+            | Note::LinkTaken { .. }
             | Note::KeysMissing { .. }
             | Note::NothingOffered { .. }
             | Note::PeerJudged { .. }

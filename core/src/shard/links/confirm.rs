@@ -113,7 +113,7 @@ impl Shard {
         }
     }
 
-    /// What the peer of a stream of ours says of what it was sent.
+    /// What the peer of a stream that carries ours says of what it was sent.
     pub(in crate::shard) fn link_nonza(&mut self, now: Now, conn: ConnId, nonza: LinkNonza) {
         let Some((key, ours)) = self.link_on(conn) else {
             return;
@@ -125,7 +125,8 @@ impl Shard {
             return;
         };
         match nonza {
-            LinkNonza::Enabled | LinkNonza::Request => {}
+            LinkNonza::Request => {}
+            LinkNonza::Enabled => pair.confirm.counts(pair.queue.unconfirmed()),
             LinkNonza::Failed => {
                 let unanswered = pair.unanswered;
                 pair.confirm.does_not_count(unanswered);
@@ -144,16 +145,19 @@ impl Shard {
 
     /// Time has passed for a pair whose peer may have been asked what it has.
     pub(super) fn hear_silence(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
-        let Some(pair) = self.pair(key, ours) else {
+        let way = self.pair(key, ours).map(|pair| pair.way.clone());
+        let Some(Way::Up(conn)) = way else {
             return;
         };
-        let Way::Up(conn) = pair.way else {
+        let is_behind = self.is_behind(conn);
+        let Some(pair) = self.pair(key, ours) else {
             return;
         };
         let unconfirmed = pair.queue.unconfirmed();
         match pair.confirm.silence(now.mono, unconfirmed) {
             // `tend` asks.
             Silence::Fine | Silence::Ask => {}
+            Silence::Dead if is_behind => pair.confirm.was_not_read(now.mono),
             Silence::Dead => self.fail_now(now, conn, Violation::Timeout),
             Silence::Unanswered => {
                 pair.unanswered = pair.unanswered.saturating_add(1);

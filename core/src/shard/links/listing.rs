@@ -8,9 +8,11 @@ use crate::limits::LINKS_SHOWN;
 use crate::link::{Pair, RemoteKey, Way};
 use crate::port::{
     CommandReply, ConnId, Direction, LinkProof, LinkReply, LinkShown, LinkState, LinkTask,
-    LinksClosed, ProvenBy, QueueShown,
+    LinksClosed, ProvenBy, QueueShown, Ways,
 };
 use crate::shard::Shard;
+use crate::shard::connections::Role;
+use crate::stream::PairShown;
 use crate::time::Now;
 use crate::wait::Requester;
 
@@ -41,8 +43,10 @@ impl Shard {
             });
             let each: Vec<_> = each.collect();
             for (mut one, conn) in each {
-                if let Some(conn) = conn {
-                    self.show_stream(now, conn, &mut one);
+                match conn {
+                    Some(conn) if self.is_theirs(conn) => self.show_theirs(conn, &mut one),
+                    Some(conn) => self.show_stream(now, conn, &mut one),
+                    None => {}
                 }
                 shown.push(one);
             }
@@ -60,7 +64,11 @@ impl Shard {
 
     /// What is known of the stream of a link.
     fn show_stream(&mut self, now: Now, conn: ConnId, one: &mut LinkShown) {
-        one.peer = self.connections.get(conn).map(|c| c.peer);
+        let connection = self.connections.get(conn);
+        one.peer = connection.map(|c| c.peer);
+        if connection.is_some_and(|c| c.stream.may_return()) {
+            one.ways = Ways::Both;
+        }
         let shown = self.with(now, conn, |s, cx| (s.link_shown(cx), s.link_proof()));
         let Some((Some((tls, verdict)), proof)) = shown else {
             return;
@@ -73,7 +81,26 @@ impl Shard {
         });
     }
 
-    /// Those that other servers opened.
+    /// The same, where the other server opened it.
+    fn show_theirs(&self, conn: ConnId, one: &mut LinkShown) {
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        one.direction = Direction::In;
+        one.ways = Ways::Both;
+        one.peer = Some(connection.peer);
+        let Some((pairs, tls)) = connection.stream.pairs_shown(&self.config) else {
+            return;
+        };
+        one.tls = tls;
+        let mut pairs = pairs.into_iter();
+        if let Some(pair) = pairs.find(|p| p.ours == one.ours && p.theirs == one.theirs) {
+            one.proof = self.proven.proof(conn, &pair.ours, &pair.theirs);
+            one.verdict = Some(Box::new(pair.verdict));
+        }
+    }
+
+    /// Those that other servers opened, but what is shown already: ours go by it, too.
     fn list_streams(&self, now: Now, domain: Option<&Domain>, shown: &mut Vec<LinkShown>) {
         for (conn, connection) in self.connections.iter() {
             if shown.len() > LINKS_SHOWN {
@@ -82,15 +109,22 @@ impl Shard {
             let Some((pairs, tls)) = connection.stream.pairs_shown(&self.config) else {
                 continue;
             };
-            let pairs = pairs
-                .into_iter()
-                .filter(|pair| domain.is_none_or(|domain| *domain == pair.theirs));
+            let both_ways = connection.stream.both_ways();
+            let is_both = |pair: &PairShown| both_ways == Some((&pair.ours, &pair.theirs));
+            let is_shown = matches!(connection.role, Role::BothWays(..));
+            let pairs = pairs.into_iter().filter(|pair| {
+                domain.is_none_or(|domain| *domain == pair.theirs) && !(is_shown && is_both(pair))
+            });
             let pairs = pairs.map(|pair| {
                 let proof = self.proven.proof(conn, &pair.ours, &pair.theirs);
                 (proof, pair)
             });
             shown.extend(pairs.map(|(proof, pair)| LinkShown {
                 direction: Direction::In,
+                ways: match is_both(&pair) {
+                    true => Ways::Both,
+                    false => Ways::One,
+                },
                 ours: pair.ours,
                 theirs: pair.theirs,
                 state: match proof {
@@ -110,6 +144,7 @@ impl Shard {
 
     fn close_links(&mut self, now: Now, domain: &Domain) -> LinksClosed {
         let mut closed = LinksClosed::default();
+        self.links.theirs.remove_all(domain);
         for conn in self.connections.keys() {
             let event = self.with(now, conn, |s, cx| s.finish_with(cx, domain));
             if let Some(Some(event)) = event {
@@ -169,6 +204,7 @@ fn pair_shown(
     };
     let shown = LinkShown {
         direction: Direction::Out,
+        ways: Ways::One,
         ours: ours.clone(),
         theirs: theirs.clone(),
         since: (state == LinkState::Up).then(|| pair.lived(now.mono)),

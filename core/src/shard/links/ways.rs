@@ -26,9 +26,20 @@ impl Shard {
                 LinkFailure::Unreached(Unreached::Stopped, None),
             );
         }
+        self.begin_round(now, key, ours, |pair, way| pair.way = way);
+    }
+
+    /// The same; where it stands is noted by `set`.
+    pub(super) fn begin_round(
+        &mut self,
+        now: Now,
+        key: RemoteKey,
+        ours: &Domain,
+        set: fn(&mut Pair, Way),
+    ) {
         if self.links.opening >= S2S_OPENING {
             if let Some(pair) = self.pair(key, ours) {
-                pair.way = Way::Turn;
+                set(pair, Way::Turn);
                 self.links.turns.push_back((key, ours.clone()));
             }
             return;
@@ -44,21 +55,20 @@ impl Shard {
             .reaches
             .insert(Reaching::new(by, domain, service, round));
         if let Some(pair) = self.pair(key, ours) {
-            pair.way = Way::Opening(reach);
+            set(pair, Way::Opening(reach));
             self.links.opening = self.links.opening.saturating_add(1);
         }
         self.step(now, reach, steps);
     }
 
     /// Whoever looked for a way has come to an end of that: others may.
-    fn opened(&mut self, now: Now) {
+    pub(super) fn opened(&mut self, now: Now) {
         self.links.opening = self.links.opening.saturating_sub(1);
         while self.links.opening < S2S_OPENING
             && let Some((key, ours)) = self.links.turns.pop_front()
         {
             // It may have nothing to say any more, or be gone.
-            if let Some(pair) = self.pair(key, &ours).filter(|pair| pair.way == Way::Turn) {
-                pair.way = Way::Cold;
+            if self.pair(key, &ours).is_some_and(Pair::takes_turn) {
                 self.tend(now, key, &ours);
             }
         }
@@ -91,7 +101,7 @@ impl Shard {
             connection.role = Role::Link(key, ours.clone());
         }
         if let Some(pair) = self.pair(key, &ours) {
-            pair.way = Way::Ready(conn);
+            pair.is_ready(conn);
         }
         self.opened(now);
         self.look_again(now, conn);
@@ -122,7 +132,14 @@ impl Shard {
     ) {
         self.opened(now);
         let failure = LinkFailure::Unreached(why, last.map(Box::new));
-        self.way_failed(now, key, &ours, failure);
+        let pair = self.pair(key, &ours);
+        match pair.is_some_and(|pair| matches!(pair.way, Way::Up(_))) {
+            true => self.lose_aside(now, key, &ours, failure),
+            false => {
+                self.way_failed(now, key, &ours, failure);
+                self.takes_theirs(now, key, &ours);
+            }
+        }
     }
 
     fn note_proven(&mut self, conn: ConnId, key: RemoteKey, ours: &Domain) {
@@ -189,6 +206,10 @@ impl Shard {
 
     /// The shell has said its last word about a connection.
     pub(in crate::shard) fn lose_link(&mut self, now: Now, conn: ConnId, how: Closed) {
+        if self.is_theirs(conn) {
+            // What it had sent before is heard first.
+            return;
+        }
         let Some((key, ours)) = self.link_on(conn) else {
             return;
         };
@@ -217,6 +238,9 @@ impl Shard {
         let Some(pair) = self.pair(key, &ours) else {
             return;
         };
+        if pair.aside == Way::Ready(conn) {
+            return self.lose_aside(now, key, &ours, LinkFailure::Broke(Box::new(failure)));
+        }
         match pair.way {
             Way::Up(of) if of == conn => {
                 pair.queue.lose();
@@ -228,9 +252,11 @@ impl Shard {
                     return self.tend(now, key, &ours);
                 }
                 self.way_failed(now, key, &ours, LinkFailure::Broke(Box::new(failure)));
+                self.takes_theirs(now, key, &ours);
             }
             Way::Ready(of) if of == conn => {
                 self.way_failed(now, key, &ours, LinkFailure::Broke(Box::new(failure)));
+                self.takes_theirs(now, key, &ours);
             }
             Way::Cold
             | Way::Turn
@@ -261,6 +287,11 @@ impl Shard {
             pair.queue.lose();
             pair.way = Way::Cold;
         }
+        if let Some(pair) = self.pair(key, &ours)
+            && pair.aside == Way::Ready(conn)
+        {
+            pair.aside = Way::Cold;
+        }
         self.tend(now, key, &ours);
     }
 
@@ -287,7 +318,7 @@ impl Shard {
         let Some(pair) = self.pair(key, ours) else {
             return;
         };
-        let way = core::mem::take(&mut pair.way);
+        let ways = [&mut pair.way, &mut pair.aside].map(core::mem::take);
         let queue = pair.queue.take();
         let places = pair.queue.take_gone();
         if let Some(remote) = self.links.remotes.get(key).filter(|_| !places.is_empty()) {
@@ -306,13 +337,15 @@ impl Shard {
         }
         let failure = LinkFailure::Unreached(Unreached::Stopped, None);
         self.unverified(now, key, ours, &failure);
-        match way {
-            Way::Opening(reach) => {
-                self.forget_reach(now, reach, Violation::HostGone);
-                self.opened(now);
+        for way in ways {
+            match way {
+                Way::Opening(reach) => {
+                    self.forget_reach(now, reach, Violation::HostGone);
+                    self.opened(now);
+                }
+                Way::Ready(conn) | Way::Up(conn) => self.fail_now(now, conn, Violation::HostGone),
+                Way::Cold | Way::Turn | Way::Waiting(..) | Way::Refused(..) => {}
             }
-            Way::Ready(conn) | Way::Up(conn) => self.fail_now(now, conn, Violation::HostGone),
-            Way::Cold | Way::Turn | Way::Waiting(..) | Way::Refused(..) => {}
         }
         if let Some(remote) = self.links.remotes.get_mut(key) {
             remote.pairs.remove(ours);
@@ -326,6 +359,10 @@ impl Shard {
         match pair.way {
             Way::Waiting(..) | Way::Refused(..) => pair.way = Way::Cold,
             Way::Ready(conn) | Way::Up(conn) => {
+                if self.endings.holds(conn) {
+                    // A stream of theirs, which was judged with all others of other servers.
+                    return self.leave_theirs(now, conn);
+                }
                 let refusal = self
                     .with(now, conn, |s, cx| s.link_refused_now(cx))
                     .flatten();

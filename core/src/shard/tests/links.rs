@@ -1,5 +1,6 @@
 //! Links: what is for another server finds its way there, proven as the policy wants it, or comes back.
 
+mod bidi;
 mod confirm;
 mod explain;
 mod kept;

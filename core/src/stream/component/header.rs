@@ -2,8 +2,7 @@
 
 use super::Component;
 use crate::jid::Domain;
-use crate::limits::STREAM_LANG_BYTES;
-use crate::stream::header::is_language;
+use crate::stream::header::lang;
 use crate::stream::{Cx, Event, State, Stream, Violation};
 use crate::xml::{Header, Ns, escape_attribute};
 
@@ -34,9 +33,7 @@ impl Stream {
             self.state = State::Component(Component::Unknown(name));
             return self.fail(cx, Violation::ComponentUnknown);
         }
-        let lang = header.lang.as_deref();
-        let lang = lang.filter(|lang| lang.len() <= STREAM_LANG_BYTES && is_language(lang));
-        self.lang = lang.map(Into::into);
+        self.lang = lang(header);
         self.state = State::Component(Component::Arriving(name.clone()));
         Event::Arrived(name)
     }

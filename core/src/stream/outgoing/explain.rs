@@ -2,9 +2,9 @@
 
 use alloc::boxed::Box;
 
+use super::Outgoing;
 use super::features::{read, starttls};
 use super::linked::{UNTRIED, facts, methods, up};
-use super::{Outgoing, Phase};
 use crate::federation::{Facts, NextStep, StarttlsOffer, Tls, Verdict, Weighed, decide};
 use crate::jid::Domain;
 use crate::port::{LinkTls, Secured};
@@ -43,12 +43,7 @@ impl Stream {
 
     /// What protects a link, and what the rules say of it now.
     pub(crate) fn link_shown(&self, cx: &Cx<'_>) -> Option<(Option<LinkTls>, Verdict)> {
-        let State::Outgoing(outgoing) = &self.state else {
-            return None;
-        };
-        let Phase::Linked(linked) = &outgoing.phase else {
-            return None;
-        };
+        let linked = self.linked()?;
         let tls = linked.secured().map(|secured| LinkTls {
             version: secured.version,
             suite: secured.suite,

@@ -6,7 +6,7 @@ use super::features::cut;
 use super::{Outgoing, Phase, Purpose, Sought};
 use crate::jid::Domain;
 use crate::port::{Protocol, Secured};
-use crate::stream::header::is_1_0_or_later;
+use crate::stream::header::{is_1_0_or_later, lang};
 use crate::stream::{Cx, Event, Hearing, State, Stream, Violation};
 use crate::xml::{Header, Ns, escape_attribute};
 
@@ -113,6 +113,7 @@ impl Stream {
                 return Some(self.fail(cx, violation));
             }
         };
+        self.lang = lang(header);
         let id = header.id.as_deref().unwrap_or_default();
         match &mut outgoing.phase {
             Phase::Header(secured) => {

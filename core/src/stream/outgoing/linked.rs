@@ -2,7 +2,8 @@
 
 use alloc::boxed::Box;
 
-use super::{Phase, Sought};
+use super::Sought;
+use super::bidi::BothWays;
 use crate::config::TlsAvailable;
 use crate::federation::{
     Facts, Method, Methods, NextStep, OwnCertificate, PeerCertificate, Refusal, Side,
@@ -10,9 +11,10 @@ use crate::federation::{
 };
 use crate::jid::Domain;
 use crate::port::{Opening, ProvenBy, Secured, SecuredBy, TlsVersion};
-use crate::sm::Counts;
+use crate::sm::{Counts, Inbound};
 use crate::stream::deadline::Deadline;
-use crate::stream::{Cx, Hearing, State, Stream};
+use crate::stream::limits::max_bytes;
+use crate::stream::{Cx, Hearing, Stream};
 use crate::time::UnixTime;
 use crate::xml::{Element, Node, Ns};
 
@@ -30,6 +32,9 @@ pub(super) struct Linked {
     pub(super) management: Management,
     /// The longest stanza that the peer takes (XEP-0478), if it says so.
     pub(super) max_bytes: Option<u32>,
+    pub(super) both_ways: BothWays,
+    /// The stanzas that came back since the peer counts them (XEP-0198), if it does.
+    pub(super) counted: Option<Box<Inbound>>,
 }
 
 /// Whether the peer counts what it is sent (XEP-0198).
@@ -80,6 +85,8 @@ impl Linked {
             proof: Proof::Unbegun,
             management: Management::Absent,
             max_bytes: None,
+            both_ways: BothWays::No,
+            counted: None,
         }
     }
 
@@ -89,15 +96,8 @@ impl Linked {
         if features.children().any(has_sm) {
             self.management = Management::Offered;
         }
-        let mut children = features.children();
-        let limits = children.find(|feature| feature.is(Ns::Limits, "limits"));
-        let max = limits.and_then(|limits| {
-            limits
-                .children()
-                .find(|limit| limit.is(Ns::Limits, "max-bytes"))
-        });
-        if let Some(max) = max {
-            self.max_bytes = max.text().trim().parse().ok();
+        if let Some(max) = max_bytes(features.children()) {
+            self.max_bytes = Some(max);
         }
     }
 
@@ -128,6 +128,11 @@ impl Linked {
 
     pub(super) const fn is_proven(&self) -> bool {
         matches!(self.proof, Proof::Done(_))
+    }
+
+    /// Whether nothing was done yet to prove who we are.
+    pub(super) const fn is_unbegun(&self) -> bool {
+        matches!(self.proof, Proof::Unbegun)
     }
 
     pub(super) const fn secured(&self) -> Option<&Secured> {
@@ -203,12 +208,7 @@ pub(super) fn up(secured: &Secured, theirs: &Domain) -> Tls {
 impl Stream {
     /// By what the administrator says now, a link must not go on.
     pub(crate) fn link_refused_now(&self, cx: &Cx<'_>) -> Option<Refusal> {
-        let State::Outgoing(outgoing) = &self.state else {
-            return None;
-        };
-        let Phase::Linked(linked) = &outgoing.phase else {
-            return None;
-        };
+        let linked = self.linked()?;
         // Behind the proof, what was tried for it says nothing of the peer.
         let facts = Facts {
             tried: UNTRIED,
@@ -224,10 +224,10 @@ impl Stream {
 
     /// Whether the peer counts what it is sent, and the longest stanza that it takes.
     pub(crate) fn link_terms(&self) -> (Counts, Option<u32>) {
-        let State::Outgoing(outgoing) = &self.state else {
-            return (Counts::No, None);
-        };
-        let Phase::Linked(linked) = &outgoing.phase else {
+        if let Some(terms) = self.terms_of_theirs() {
+            return terms;
+        }
+        let Some(linked) = self.linked() else {
             return (Counts::No, None);
         };
         let counts = match linked.management {
@@ -239,23 +239,14 @@ impl Stream {
 
     /// How it is proven, and below which TLS.
     pub(crate) fn link_proof(&self) -> Option<(ProvenBy, Option<TlsVersion>)> {
-        let State::Outgoing(outgoing) = &self.state else {
-            return None;
-        };
-        match &outgoing.phase {
-            Phase::Linked(linked) => match linked.proof {
-                Proof::Done(by) => Some((by, linked.secured.as_ref().map(|s| s.version))),
-                Proof::Unbegun
-                | Proof::External
-                | Proof::Header
-                | Proof::Features
-                | Proof::Dialback => None,
-            },
-            Phase::Connecting
-            | Phase::Handshake(_)
-            | Phase::Header(_)
-            | Phase::Features(..)
-            | Phase::Starttls(_) => None,
+        let linked = self.linked()?;
+        match linked.proof {
+            Proof::Done(by) => Some((by, linked.secured.as_ref().map(|s| s.version))),
+            Proof::Unbegun
+            | Proof::External
+            | Proof::Header
+            | Proof::Features
+            | Proof::Dialback => None,
         }
     }
 }

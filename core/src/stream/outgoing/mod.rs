@@ -2,6 +2,7 @@
 //! how the domain can be reached, and is closed in order; or it is a link (`proof.rs`), which asks about keys, proves who we are and carries
 //! stanzas. Whatever the peer says may be a lie, and costs no more than a stranger's.
 
+mod bidi;
 mod explain;
 mod features;
 mod header;
@@ -224,7 +225,7 @@ impl Stream {
         &mut self,
         cx: &mut Cx<'_>,
         mut outgoing: Box<Outgoing>,
-        element: &Element,
+        element: Element,
     ) -> Option<Event> {
         Some(match (outgoing.phase, element.ns(), element.name()) {
             (phase, Ns::Streams, "error") => {
@@ -235,13 +236,13 @@ impl Stream {
                 outgoing.phase = phase;
                 let refused = match unknown {
                     true => outgoing.starttls_refused(cx),
-                    false => AttemptError::Refused(features::error(element)),
+                    false => AttemptError::Refused(features::error(&element)),
                 };
                 self.give_up(cx, &outgoing, None, refused)
             }
             (Phase::Features(secured, opened), Ns::Streams, "features") => {
                 outgoing.phase = Phase::Features(None, Opened::default());
-                return self.on_features(cx, outgoing, (secured, opened), element);
+                return self.on_features(cx, outgoing, (secured, opened), &element);
             }
             (Phase::Linked(linked), ..) => {
                 outgoing.phase = Phase::Connecting;

@@ -1,12 +1,13 @@
 //! What a link does (`linked.rs`): it may ask whether keys are good (XEP-0220 §2.1.3), which proves nothing of us and needs no
 //! proof; when there is something to be sent it proves who we are, by EXTERNAL (XEP-0178 §3) or by dialback (XEP-0220 §2.1.1), as
-//! `federation::decide` says; and then stanzas may be written to it. None may come back on it (RFC 6120 §4.5).
+//! `federation::decide` says; and then stanzas may be written to it. None come back on it but where both sides have agreed to that (`bidi.rs`).
 
 use alloc::boxed::Box;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::bidi;
 use super::features::{cut, starttls};
 use super::linked::{Linked, Management, Proof, UNTRIED, facts, methods};
 use super::{Outgoing, Phase};
@@ -62,6 +63,7 @@ impl Stream {
     ) -> Option<Event> {
         linked.methods = methods(features);
         linked.note_features(features);
+        linked.both_ways = bidi::offered(cx, features);
         let offered = StarttlsOffer::from(starttls(features));
         let facts = linked.facts(cx, offered);
         let verdict = decide(&cx.config.federation.rules, &facts);
@@ -86,13 +88,12 @@ impl Stream {
 
     /// Proves who we are, since there is something to be sent. Does nothing if that is begun.
     pub(crate) fn prove_us(&mut self, cx: &mut Cx<'_>) -> Option<Event> {
-        let unbegun = |linked: &Linked| linked.proof == Proof::Unbegun;
+        if !self.is_unbegun() {
+            return None;
+        }
         let State::Outgoing(outgoing) = &mut self.state else {
             return None;
         };
-        if !matches!(&outgoing.phase, Phase::Linked(linked) if unbegun(linked)) {
-            return None;
-        }
         let phase = core::mem::replace(&mut outgoing.phase, Phase::Connecting);
         match (core::mem::replace(&mut self.state, State::Closed), phase) {
             (State::Outgoing(outgoing), Phase::Linked(linked)) => self.go_on(cx, outgoing, linked),
@@ -115,6 +116,7 @@ impl Stream {
         let verdict = decide(&cx.config.federation.rules, &facts);
         match verdict.step {
             NextStep::External => {
+                linked.ask_for_both_ways(cx);
                 linked.proof = Proof::External;
                 // XEP-0178 §3: some want the name here, some in the header; it is the same.
                 // `Deviation:` RFC 6120 §6.3.8 has it only where it is another; that XEP asks for it for the sake of older servers.
@@ -129,6 +131,7 @@ impl Stream {
                 });
             }
             NextStep::Dialback => {
+                linked.ask_for_both_ways(cx);
                 linked.proof = Proof::Dialback;
                 let key = cx.dialback.key(&linked.theirs, &linked.ours, &linked.id);
                 cx.say(|out| {
@@ -173,20 +176,23 @@ impl Stream {
         cx: &mut Cx<'_>,
         mut outgoing: Box<Outgoing>,
         mut linked: Box<Linked>,
-        element: &Element,
+        element: Element,
     ) -> Option<Event> {
         match (linked.proof, element.ns(), element.name()) {
+            (_, Ns::Client, "iq" | "message" | "presence") => {
+                self.on_returned_stanza(cx, outgoing, linked, element)
+            }
             (_, Ns::Dialback, "verify") => {
                 outgoing.phase = Phase::Linked(linked);
                 self.state = State::Outgoing(outgoing);
-                Some(match verify_answer(element) {
+                Some(match verify_answer(&element) {
                     Some(answer) => Event::VerifyAnswered(Box::new(answer)),
                     // XEP-0220 §2.1.2: keys are shown and asked about on streams of who shows them.
                     None => self.fail(cx, Violation::Unsolicited),
                 })
             }
-            (Proof::Dialback, Ns::Dialback, "result") if is_of(element, &linked) => {
-                self.on_result(cx, outgoing, linked, element)
+            (Proof::Dialback, Ns::Dialback, "result") if is_of(&element, &linked) => {
+                self.on_result(cx, outgoing, linked, &element)
             }
             (_, Ns::Dialback, _) => {
                 outgoing.phase = Phase::Linked(linked);
@@ -207,11 +213,11 @@ impl Stream {
                 self.go_on(cx, outgoing, linked)
             }
             (Proof::Features, Ns::Streams, "features") => {
-                linked.note_features(element);
+                linked.note_features(&element);
                 Some(self.proven(cx, outgoing, linked))
             }
             (Proof::Done(_), Ns::StreamManagement, _) => {
-                self.on_link_nonza(cx, outgoing, linked, element)
+                self.on_link_nonza(cx, outgoing, linked, &element)
             }
             (_, ns, name) => {
                 outgoing.phase = Phase::Linked(linked);
@@ -226,16 +232,25 @@ impl Stream {
         &mut self,
         cx: &mut Cx<'_>,
         mut outgoing: Box<Outgoing>,
-        linked: Box<Linked>,
+        mut linked: Box<Linked>,
         element: &Element,
     ) -> Option<Event> {
         let counts = linked.management == Management::Enabled;
+        let nonza = LinkNonza::parse(element).filter(|_| counts);
+        let settled = match &nonza {
+            // Where nothing may come back, nothing has.
+            Some(LinkNonza::Request) => linked.counted.as_mut().map_or(0, |c| c.asked()),
+            Some(LinkNonza::Enabled) => {
+                bidi::begin_to_count(&mut linked);
+                0
+            }
+            Some(LinkNonza::Ack(_) | LinkNonza::Failed) | None => 0,
+        };
         outgoing.phase = Phase::Linked(linked);
         self.state = State::Outgoing(outgoing);
-        match LinkNonza::parse(element).filter(|_| counts) {
-            // It has sent us nothing on a stream of ours.
+        match nonza {
             Some(LinkNonza::Request) => {
-                cx.fx.acknowledge(cx.conn, 0);
+                cx.fx.acknowledge(cx.conn, settled);
                 None
             }
             Some(nonza) => Some(Event::LinkNonza(nonza)),
@@ -288,6 +303,7 @@ impl Stream {
                 ProvenBy::External
             }
         });
+        self.hear_stanzas(cx, &linked);
         outgoing.phase = Phase::Linked(linked);
         self.state = State::Outgoing(outgoing);
         self.heard = cx.now.mono;

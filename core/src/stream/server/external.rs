@@ -95,7 +95,8 @@ impl Stream {
         let limits = ScanLimits::server(&cx.config.limits, bytes);
         self.scan = Scanner::of(Content::Server, limits);
         let judged = pair.judged(verdict, Outcome::Certificate);
-        let server = Server::Header(talk.protection, Expected::AfterSasl(pair));
+        let both_ways = talk.both_ways;
+        let server = Server::Header(talk.protection, Expected::AfterSasl(pair, both_ways));
         self.state = State::Server(Box::new(server));
         Event::Judged(judged)
     }

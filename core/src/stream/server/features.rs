@@ -1,5 +1,6 @@
 //! What another server's headers are answered with: stream features (RFC 6120 §4.3.2).
 
+use super::bidi::{BothWays, write_feature};
 use crate::federation::{Method, Offer};
 use crate::limits::{S2S_IDLE, S2S_UNPROVEN_ELEMENT_BYTES};
 use crate::port::Starttls;
@@ -9,7 +10,7 @@ use crate::xml::{Ns, Writer};
 
 impl Stream {
     /// What policy lets there be.
-    pub(super) fn write_server_features(cx: &mut Cx<'_>, offer: &Offer) {
+    pub(super) fn write_server_features(cx: &mut Cx<'_>, offer: &Offer, both_ways: BothWays) {
         // `Choice:` the bounds of who has proven a domain, where one can be proven by dialback: no features follow that, and a stanza
         // that would be too large before it is refused then for another reason.
         let (max, idle) = match offer.dialback {
@@ -30,7 +31,7 @@ impl Stream {
                 w.open("mechanisms").attribute("xmlns", Ns::Sasl.uri());
                 w.leaf("mechanism", "EXTERNAL").close();
             }
-            // Bidirectional streams (XEP-0288) would be offered here.
+            write_feature(&mut w, both_ways);
             if offer.dialback == Method::Offered {
                 // XEP-0220 §2.4.2.
                 let xmlns = Ns::DialbackFeature.uri();

@@ -4,19 +4,19 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::bidi::{Arriving, BothWays};
 use super::{Expected, Names, Pair, Purpose, Server, SignIn, Talk, open};
 use crate::federation::{Claim, Method, NextStep, Offer, Outcome, Refusal, Rule, Side, Verdict};
 use crate::jid::Domain;
-use crate::limits::STREAM_LANG_BYTES;
 use crate::port::Starttls;
 use crate::rate::Bucket;
-use crate::stream::header::{Version, host_of, is_1_0_or_later, is_language};
+use crate::stream::header::{Version, host_of, is_1_0_or_later, lang};
 use crate::stream::{Cx, Event, State, Stream, Violation};
 use crate::xml::{Header, Ns, escape_attribute};
 
 /// Whether the peer knows of stream features (RFC 6120 §4.7.5).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Age {
+pub(super) enum Age {
     /// Since 1.0.
     Modern,
     /// It has dialback alone.
@@ -33,7 +33,7 @@ impl Stream {
     ) -> Option<Event> {
         let (protection, expected) = match server {
             Server::Header(protection, expected) => (protection, expected),
-            other @ (Server::Open(_) | Server::Secure(..)) => {
+            other @ (Server::Open(_) | Server::Arriving(_) | Server::Secure(..)) => {
                 self.state = State::Server(Box::new(other));
                 return Some(self.fail(cx, Violation::StreamElement));
             }
@@ -51,15 +51,44 @@ impl Stream {
                 return Some(self.fail_from(cx, from, version, violation));
             }
         };
-        let lang = header.lang.as_deref();
-        let lang = lang.filter(|lang| lang.len() <= STREAM_LANG_BYTES && is_language(lang));
-        self.lang = lang.map(Into::into);
+        self.lang = lang(header);
         let age = match header.version.as_deref().is_some_and(is_1_0_or_later) {
             true => Age::Modern,
             false => Age::Old,
         };
+        let arriving = Arriving {
+            protection,
+            names,
+            version,
+        };
+        let arriving = match (age, &expected) {
+            (Age::Modern, Expected::First | Expected::AfterTls(_)) => {
+                match self.arrive(cx, arriving) {
+                    Ok(event) => return Some(event),
+                    Err(arriving) => arriving,
+                }
+            }
+            (Age::Modern | Age::Old, _) => arriving,
+        };
+        self.answer_header(cx, arriving, BothWays::No, (expected, age))
+    }
+
+    /// Our own.
+    pub(super) fn answer_header(
+        &mut self,
+        cx: &mut Cx<'_>,
+        arriving: Arriving,
+        both_ways: BothWays,
+        (expected, age): (Expected, Age),
+    ) -> Option<Event> {
+        let Arriving {
+            protection,
+            names,
+            version,
+        } = arriving;
         let id = write_server_header(cx, names.ours.as_str(), names.from.as_ref(), version);
         let talk = Talk {
+            both_ways,
             counted: None,
             names,
             protection,
@@ -78,9 +107,8 @@ impl Stream {
         };
         match expected {
             Expected::First | Expected::AfterTls(_) => self.welcome(cx, talk, age),
-            Expected::AfterSasl(pair) => {
-                self.welcome_back(cx, talk, pair);
-                None
+            Expected::AfterSasl(pair, both_ways) => {
+                self.welcome_back(cx, Talk { both_ways, ..talk }, pair)
             }
         }
     }
@@ -119,17 +147,22 @@ impl Stream {
         }
         talk.offer = offer;
         if age == Age::Modern {
-            Self::write_server_features(cx, &offer);
+            Self::write_server_features(cx, &offer, talk.both_ways);
         }
         self.state = open(talk);
         None
     }
 
     /// Our header is sent, after SASL.
-    fn welcome_back(&mut self, cx: &mut Cx<'_>, mut talk: Talk, pair: Pair) {
-        Self::write_server_features(cx, &talk.offer);
+    fn welcome_back(&mut self, cx: &mut Cx<'_>, mut talk: Talk, pair: Pair) -> Option<Event> {
+        let both_ways = talk.both_ways;
+        Self::write_server_features(cx, &talk.offer, both_ways);
         talk.pairs.push(pair);
         self.state = open(talk);
+        match both_ways {
+            BothWays::Agreed(_) => Some(Event::BothWays),
+            BothWays::No | BothWays::Offered => None,
+        }
     }
 
     /// Behind the headers, before features.
@@ -192,12 +225,12 @@ fn check(cx: &Cx<'_>, header: &Header, expected: &Expected) -> Result<Names, Vio
     let (before, from_before) = match expected {
         Expected::First => (None, None),
         Expected::AfterTls(names) => (Some(&names.ours), names.from.as_ref()),
-        Expected::AfterSasl(pair) => (Some(&pair.ours), Some(&pair.theirs)),
+        Expected::AfterSasl(pair, _) => (Some(&pair.ours), Some(&pair.theirs)),
     };
     let ours = match (header.to.as_deref(), expected) {
         (Some(to), _) => Domain::parse(to).map_err(|_| Violation::ToMissing)?,
         // RFC 6120 §4.7.2: be liberal in accepting headers without `to`; here it is known whose stream it is.
-        (None, Expected::AfterSasl(pair)) => pair.ours.clone(),
+        (None, Expected::AfterSasl(pair, _)) => pair.ours.clone(),
         (None, Expected::First | Expected::AfterTls(_)) => return Err(Violation::ToMissing),
     };
     if !cx.config.hosts.contains_key(&ours) {
@@ -205,7 +238,7 @@ fn check(cx: &Cx<'_>, header: &Header, expected: &Expected) -> Result<Names, Vio
     }
     let from = match (header.from.as_deref(), expected) {
         (Some(from), _) => Some(Domain::parse(from).map_err(|_| Violation::FromUnusable)?),
-        (None, Expected::AfterSasl(pair)) => Some(pair.theirs.clone()),
+        (None, Expected::AfterSasl(pair, _)) => Some(pair.theirs.clone()),
         // RFC 6120 §4.7.1: what was said in the clear is not to be relied on.
         (None, Expected::First | Expected::AfterTls(_)) => None,
     };

@@ -4,26 +4,31 @@
 use alloc::boxed::Box;
 
 use super::{Server, Talk, open};
-use crate::sm::{Inbound, Nonza, enabled};
+use crate::sm::{Inbound, LinkNonza, Nonza, enabled};
 use crate::stanza::Condition;
-use crate::stream::{Cx, State, Stream};
+use crate::stream::{Cx, Event, State, Stream};
 
 impl Stream {
-    pub(super) fn on_server_nonza(&mut self, cx: &mut Cx<'_>, mut talk: Talk, nonza: &Nonza) {
+    pub(super) fn on_server_nonza(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut talk: Talk,
+        nonza: &Nonza,
+    ) -> Option<Event> {
         let said = match (nonza, talk.counted.as_mut()) {
             // XEP-0198 §3: after authentication, and once.
             (Nonza::Enable(Ok(_)), None) if !talk.pairs.is_empty() => {
                 talk.counted = Some(Box::default());
                 cx.fx.answer(cx.conn, |out| enabled(out, None));
-                Ok(())
+                Ok(Some(LinkNonza::Enabled))
             }
             (Nonza::Request, Some(counted)) => {
                 let settled = counted.asked();
                 cx.fx.acknowledge(cx.conn, settled);
-                Ok(())
+                Ok(None)
             }
-            // We have sent it nothing on its stream.
-            (Nonza::Ack(_), Some(_)) => Ok(()),
+            // It may have been sent something on its stream (XEP-0288).
+            (Nonza::Ack(h), Some(_)) => Ok(h.map(LinkNonza::Ack)),
             (Nonza::Enable(Err(condition)), None) => Err(*condition),
             // XEP-0198 §5: there is nothing to go on with.
             (Nonza::Resume(_), None) if !talk.pairs.is_empty() => Err(Condition::ItemNotFound),
@@ -38,8 +43,12 @@ impl Stream {
             ) => Err(Condition::UnexpectedRequest),
         };
         self.state = open(talk);
-        if let Err(condition) = said {
-            Self::fail_nonza(cx, condition, None);
+        match said {
+            Ok(nonza) => nonza.map(Event::LinkNonza),
+            Err(condition) => {
+                Self::fail_nonza(cx, condition, None);
+                None
+            }
         }
     }
 
@@ -48,13 +57,10 @@ impl Stream {
         match &mut self.state {
             State::Server(server) => match &mut **server {
                 Server::Open(talk) => talk.counted.as_deref_mut(),
-                Server::Header(..) | Server::Secure(..) => None,
+                Server::Header(..) | Server::Arriving(_) | Server::Secure(..) => None,
             },
-            State::Client(_)
-            | State::Component(_)
-            | State::Outgoing(_)
-            | State::Closing(_)
-            | State::Closed => None,
+            State::Outgoing(outgoing) => outgoing.counted(),
+            State::Client(_) | State::Component(_) | State::Closing(_) | State::Closed => None,
         }
     }
 
@@ -63,13 +69,10 @@ impl Stream {
         match &self.state {
             State::Server(server) => match &**server {
                 Server::Open(talk) => talk.counted.as_ref().is_some_and(|c| c.holds_up()),
-                Server::Header(..) | Server::Secure(..) => false,
+                Server::Header(..) | Server::Arriving(_) | Server::Secure(..) => false,
             },
-            State::Client(_)
-            | State::Component(_)
-            | State::Outgoing(_)
-            | State::Closing(_)
-            | State::Closed => false,
+            State::Outgoing(outgoing) => outgoing.waits_for_receipts(),
+            State::Client(_) | State::Component(_) | State::Closing(_) | State::Closed => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A stream from another server (RFC 6120 §4, XEP-0220 §2): who it speaks for, proven for each domain, and stanzas of those alone.
 
+mod bidi;
 mod dialback;
 mod external;
 mod features;
@@ -15,7 +16,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(super) use header::write_server_header;
+pub(crate) use shown::PairShown;
 
+use self::bidi::{Arriving, BothWays};
 use super::client::misplaced;
 use super::close::CLOSING_TAG;
 use super::deadline::Deadline;
@@ -55,6 +58,8 @@ pub(super) enum Server {
     Secure(Opening, Option<Names>),
     /// Its header is awaited.
     Header(Protection, Expected),
+    /// It is here, and is answered where the domain is owned that it is from: stanzas may go both ways then.
+    Arriving(Box<Arriving>),
     /// It was answered: any domain may be proven, and who has proven one sends stanzas.
     Open(Talk),
 }
@@ -66,8 +71,8 @@ pub(super) enum Expected {
     First,
     /// The one behind TLS; with what it said before.
     AfterTls(Names),
-    /// The one behind SASL, which has proven this.
-    AfterSasl(Pair),
+    /// The one behind SASL, which has proven this; and whether stanzas go both ways then.
+    AfterSasl(Pair, BothWays),
 }
 
 /// Whom the header is to, and from whom.
@@ -114,6 +119,7 @@ pub(super) struct Talk {
     purpose: Purpose,
     /// The questions about keys that it has asked of late.
     questions: Bucket,
+    both_ways: BothWays,
     /// The stanzas that came since stream management was enabled (XEP-0198), if it was.
     counted: Option<Box<Inbound>>,
 }
@@ -150,6 +156,7 @@ impl Server {
         match self {
             Self::Secure(..) => Hearing::Tls,
             Self::Header(..) => Hearing::Header,
+            Self::Arriving(_) => Hearing::Later,
             Self::Open(_) => Hearing::Elements,
         }
     }
@@ -159,7 +166,7 @@ impl Server {
         match self {
             Self::Secure(..) => Deadline::Handshake,
             Self::Header(Protection::Clear, _) => Deadline::Tls,
-            Self::Header(Protection::Tls { .. }, _) => Deadline::Proof,
+            Self::Header(Protection::Tls { .. }, _) | Self::Arriving(_) => Deadline::Proof,
             Self::Open(talk) => match (talk.pairs.is_empty(), talk.offer.starttls, talk.purpose) {
                 (false, _, _) => Deadline::Quiet,
                 (true, Some(Starttls::Required), _) => Deadline::Tls,
@@ -174,6 +181,7 @@ impl Server {
         let protection = match self {
             Self::Open(talk) => &talk.protection,
             Self::Header(protection, _) => protection,
+            Self::Arriving(arriving) => &arriving.protection,
             Self::Secure(..) => return None,
         };
         match protection {
@@ -185,9 +193,11 @@ impl Server {
     /// Whether it has proven any domain.
     pub(super) const fn is_proven(&self) -> bool {
         match self {
-            Self::Header(_, Expected::AfterSasl(_)) => true,
+            Self::Header(_, Expected::AfterSasl(..)) => true,
             Self::Open(talk) => !talk.pairs.is_empty(),
-            Self::Header(_, Expected::First | Expected::AfterTls(_)) | Self::Secure(..) => false,
+            Self::Header(_, Expected::First | Expected::AfterTls(_))
+            | Self::Arriving(_)
+            | Self::Secure(..) => false,
         }
     }
 
@@ -195,7 +205,7 @@ impl Server {
     pub(super) fn rest(&self, now: Instant) -> Duration {
         match self {
             Self::Open(talk) => talk.questions.rest(now, &S2S_QUESTIONS),
-            Self::Header(..) | Self::Secure(..) => Duration::ZERO,
+            Self::Header(..) | Self::Arriving(_) | Self::Secure(..) => Duration::ZERO,
         }
     }
 
@@ -203,18 +213,28 @@ impl Server {
     pub(super) const fn has_failed_enough(&self) -> bool {
         match self {
             Self::Open(talk) => talk.failures >= S2S_SIGN_IN_FAILURES,
-            Self::Header(..) | Self::Secure(..) => false,
+            Self::Header(..) | Self::Arriving(_) | Self::Secure(..) => false,
+        }
+    }
+
+    /// Whether our opening tag is still to be sent.
+    pub(super) const fn owes_header(&self) -> bool {
+        match self {
+            Self::Header(..) | Self::Arriving(_) => true,
+            Self::Secure(..) | Self::Open(_) => false,
         }
     }
 
     /// Why something that it has proven would not be let be now, by what is known of it since.
     fn is_refused_now(&self, config: &Config) -> Option<Refusal> {
         let (protection, pairs) = match self {
-            Self::Header(protection, Expected::AfterSasl(pair)) => {
+            Self::Header(protection, Expected::AfterSasl(pair, _)) => {
                 (protection, core::slice::from_ref(pair))
             }
             Self::Open(talk) => (&talk.protection, talk.pairs.as_slice()),
-            Self::Header(_, Expected::First | Expected::AfterTls(_)) | Self::Secure(..) => {
+            Self::Header(_, Expected::First | Expected::AfterTls(_))
+            | Self::Arriving(_)
+            | Self::Secure(..) => {
                 return None;
             }
         };
@@ -227,7 +247,8 @@ impl Server {
     /// The domain of ours that its header is to.
     pub(super) fn host(&self) -> Option<&str> {
         match self {
-            Self::Header(_, Expected::AfterSasl(pair)) => Some(pair.ours.as_str()),
+            Self::Header(_, Expected::AfterSasl(pair, _)) => Some(pair.ours.as_str()),
+            Self::Arriving(arriving) => Some(arriving.names.ours.as_str()),
             Self::Open(talk) => Some(talk.names.ours.as_str()),
             Self::Secure(_, names) => names.as_ref().map(|names| names.ours.as_str()),
             Self::Header(_, Expected::AfterTls(names)) => Some(names.ours.as_str()),
@@ -238,7 +259,8 @@ impl Server {
     /// The domain that it says it is.
     pub(super) const fn peer(&self) -> Option<&Domain> {
         match self {
-            Self::Header(_, Expected::AfterSasl(pair)) => Some(&pair.theirs),
+            Self::Header(_, Expected::AfterSasl(pair, _)) => Some(&pair.theirs),
+            Self::Arriving(arriving) => arriving.names.from.as_ref(),
             Self::Open(talk) => talk.names.from.as_ref(),
             Self::Secure(_, Some(names)) | Self::Header(_, Expected::AfterTls(names)) => {
                 names.from.as_ref()
@@ -335,7 +357,7 @@ impl Stream {
     ) -> Option<Event> {
         let (opening, names) = match server {
             Server::Secure(opening, names) => (opening, names),
-            other @ (Server::Header(..) | Server::Open(_)) => {
+            other @ (Server::Header(..) | Server::Arriving(_) | Server::Open(_)) => {
                 self.state = State::Server(Box::new(other));
                 return Some(self.bug(cx, "secured"));
             }
@@ -363,14 +385,14 @@ impl Stream {
     ) -> Option<Event> {
         let talk = match server {
             Server::Open(talk) => talk,
-            other @ (Server::Header(..) | Server::Secure(..)) => {
+            other @ (Server::Header(..) | Server::Arriving(_) | Server::Secure(..)) => {
                 self.state = State::Server(Box::new(other));
                 return Some(self.bug(cx, "an element where none was wanted"));
             }
         };
-        // Bidirectional streams (XEP-0288) take their place here, once they are offered.
         match (element.ns(), element.name()) {
             (Ns::Client, "iq" | "message" | "presence") => self.on_peer_stanza(cx, talk, element),
+            (Ns::Bidi, "bidi") => self.on_bidi(cx, talk, &element),
             (Ns::Dialback, "result") => self.on_claim(cx, talk, &element),
             (Ns::Dialback, "verify") => self.on_question(cx, talk, &element),
             (Ns::Tls, "starttls") => Some(self.on_server_starttls(cx, talk)),
@@ -380,8 +402,7 @@ impl Stream {
                 Some(self.on_end(cx))
             }
             (Ns::StreamManagement, _) if let Some(nonza) = Nonza::parse(&element) => {
-                self.on_server_nonza(cx, talk, &nonza);
-                None
+                self.on_server_nonza(cx, talk, &nonza)
             }
             (ns, name) => {
                 self.state = open(talk);

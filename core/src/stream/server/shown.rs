@@ -24,7 +24,7 @@ impl Stream {
     pub(crate) fn pairs_shown(&self, config: &Config) -> Option<(Vec<PairShown>, Option<LinkTls>)> {
         let server = self.server()?;
         let (protection, names) = match server {
-            Server::Secure(..) => return None,
+            Server::Secure(..) | Server::Arriving(_) => return None,
             Server::Header(protection, _) => (protection, None),
             Server::Open(talk) => (&talk.protection, Some(&talk.names)),
         };
@@ -65,7 +65,7 @@ impl Server {
         match self {
             Self::Open(talk) => &talk.pairs,
             // A new header is awaited from who has just signed in: it is shown, and ended, once that is here.
-            Self::Secure(..) | Self::Header(..) => &[],
+            Self::Secure(..) | Self::Header(..) | Self::Arriving(_) => &[],
         }
     }
 }

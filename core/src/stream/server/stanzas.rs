@@ -20,10 +20,20 @@ impl Stream {
         let counted = talk.counted.as_mut().filter(|_| sender.is_ok());
         let number = counted.map(|counted| counted.begin());
         self.state = open(talk);
-        let from = match sender {
-            Ok(from) => from,
-            Err(violation) => return Some(self.fail(cx, violation)),
-        };
+        match sender {
+            Ok(from) => self.on_stanza_from(cx, from, element, number),
+            Err(violation) => Some(self.fail(cx, violation)),
+        }
+    }
+
+    /// A stanza that another server may send, the one of this number, if that is counted.
+    pub(in crate::stream) fn on_stanza_from(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: Jid,
+        element: Element,
+        number: Option<u32>,
+    ) -> Option<Event> {
         match Stanza::parse(element, self.lang.as_ref()) {
             Ok(mut stanza) => {
                 stanza.set_from(from);

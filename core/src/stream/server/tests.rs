@@ -28,6 +28,7 @@ use crate::time::{Instant, Now, UnixTime};
 use crate::xep::Capabilities;
 
 mod attacks;
+mod bidi;
 mod bounds;
 
 const FEATURES_OF_DIALBACK: &str =
@@ -216,7 +217,12 @@ impl Stage {
         let bytes = input;
         let mut events: Vec<_> = self.call(|s, cx| s.hear(cx, bytes)).into_iter().collect();
         while let Some(event) = self.call(|s, cx| s.poll(cx, &mut input)) {
-            events.push(event);
+            if matches!(event, Event::ServerArrived(_)) {
+                // It is where it belongs.
+                events.extend(self.call(Stream::welcome_server));
+            } else {
+                events.push(event);
+            }
         }
         events
     }
@@ -292,6 +298,8 @@ fn words(event: &Event) -> String {
         Event::Secure(_, behind) => format!("TLS with {} bytes", behind.len()),
         Event::Close => "closed".to_owned(),
         Event::StarttlsRefused => "no TLS".to_owned(),
+        Event::BothWays => "both ways".to_owned(),
+        Event::LinkNonza(nonza) => format!("{nonza:?}"),
         other => panic!("{other:?}"),
     }
 }

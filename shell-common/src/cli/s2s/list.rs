@@ -37,6 +37,10 @@ pub(super) fn tree(link: &Link) -> Tree {
         Way::Out => format!("out  {ours} to {theirs}: {}", state(link)),
         Way::In => format!("in   {theirs} to {ours}: {}", state(link)),
     };
+    let head = match link.both_ways {
+        true => format!("{head}, both ways"),
+        false => head,
+    };
     let mut tree = Tree::of(head, Vec::new());
     if let Some(peer) = link.peer {
         let tls = link.tls.as_ref().map_or_else(

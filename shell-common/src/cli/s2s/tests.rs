@@ -128,7 +128,7 @@ fn links_are_listed_as_they_are_and_nothing_of_another_servers_words_reaches_the
         "queue": {"stanzas": 3, "bytes": 900, "unconfirmed": 2}}),
     );
     let coming = link(
-        json!({"direction": "in", "state": "up", "seconds": 10, "peer": "[2001:db8::1]:40000", "method": "dialback"}),
+        json!({"direction": "in", "both_ways": true, "state": "up", "seconds": 10, "peer": "[2001:db8::1]:40000", "method": "dialback"}),
     );
     let waiting = link(
         json!({"state": "waiting", "seconds_left": 130, "failure": {"by": "other-server", "rule": null,
@@ -142,7 +142,7 @@ out  example.org to example.com: up for 2 h
   192.0.2.1:5269, TLS 1.3 with TLS_AES_128_GCM_SHA256, proven by EXTERNAL
   certificate: signed by itself, for example.com, \\u{1b}[2J
   queue: 3 stanzas of 900 bytes, 2 of them sent and not confirmed
-in   example.com to example.org: up for 10 s
+in   example.com to example.org: up for 10 s, both ways
   [2001:db8::1]:40000, no TLS, proven by dialback
 out  example.org to example.com: none, tried again in 2 min
   last error: by the other server: it hung up while we waited for its stream features

@@ -1,6 +1,6 @@
 //! What is said of other servers.
 
-use spondee_core::federation::{Encryption, Listed, Need, Permission};
+use spondee_core::federation::{Bidi, Encryption, Listed, Need, Permission};
 use spondee_core::limits::{S2S_RETRY_FOR, S2S_STANZA_BYTES, S2S_TIMEOUT};
 
 use spondee_core::port::Expected;
@@ -79,6 +79,7 @@ fn every_option_of_links_is_taken_over() {
          s2s_retry_for = \"1 hour\"\n\
          s2s_send_queue_size = 10\n\
          s2s_stanza_size_limit = 20000\n\
+         s2s_bidi = false\n\
          s2s_private_networks = [\"127.0.0.0/8\", \"fd00::7\"]\n\
          dialback_secret = \"shared\"",
     );
@@ -94,6 +95,7 @@ fn every_option_of_links_is_taken_over() {
     assert_eq!(options.retry_for, Duration::from_secs(3600));
     assert_eq!(options.send_queue_size, 10);
     assert_eq!(options.stanza_bytes, 20_000);
+    assert_eq!(options.bidi, Bidi::No);
     assert_eq!(options.private_networks.len(), 2);
     assert!(options.dialback_secret.is_some());
 }

@@ -162,6 +162,7 @@ fn what_is_explained_comes_from_the_shard_of_the_domain_as_it_is() {
 fn shown(theirs: &str) -> LinkShown {
     LinkShown {
         direction: Direction::Out,
+        ways: port::Ways::Both,
         ours: domain("x.example"),
         theirs: domain(theirs),
         state: LinkState::Waiting(Duration::from_secs(7)),

@@ -178,6 +178,8 @@ pub(crate) struct Reason {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Link {
     pub(crate) direction: Way,
+    #[serde(default)]
+    pub(crate) both_ways: bool,
     pub(crate) ours: String,
     pub(crate) theirs: String,
     pub(crate) state: State,
@@ -358,6 +360,7 @@ impl From<port::LinkShown> for Link {
                 Direction::Out => Way::Out,
                 Direction::In => Way::In,
             },
+            both_ways: link.ways == port::Ways::Both,
             method: link.proof.map(|proof| match proof {
                 LinkProof::External => Method::External,
                 LinkProof::Certificate => Method::Certificate,

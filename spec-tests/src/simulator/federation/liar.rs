@@ -187,7 +187,8 @@ impl Simulation {
             Some(_) | None => self.other_than(site),
         };
         let user = self.random.below(2);
-        let words = match (side, self.random.below(6)) {
+        let words = match (side, self.random.below(7)) {
+            (Side::Caller, 6) => "<bidi xmlns='urn:xmpp:bidi'/>".to_owned(),
             (Side::Caller, 0 | 1) => {
                 let claimed = match self.random.below(2) {
                     0 => name,
@@ -219,7 +220,7 @@ impl Simulation {
             (Side::Caller, 4) | (Side::Called, 3) => format!(
                 "<presence from='u{user}@{other}/r' to='u0@{site_name}/r'><status>lie</status></presence>"
             ),
-            (Side::Caller, _) => format!(
+            (Side::Caller, _) | (Side::Called, 4) => format!(
                 "<message from='u{user}@{other}/r' to='u0@{site_name}/r' type='chat'><body>lie</body></message>"
             ),
             (Side::Called, _) => return,
@@ -352,7 +353,7 @@ fn called(stream: &mut Lying, site: &str) -> Vec<Words> {
             false => "",
         };
         say(format!(
-            "<stream:features>{starttls}<dialback xmlns='urn:xmpp:features:dialback'/></stream:features>"
+            "<stream:features>{starttls}<bidi xmlns='urn:xmpp:features:bidi'/><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>"
         ));
     }
     if heard.contains("<db:result") {

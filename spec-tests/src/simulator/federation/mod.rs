@@ -65,6 +65,10 @@ pub struct Counts {
     pub users: usize,
     pub wires: usize,
     pub links: usize,
+    /// Links that went by a stream of the other server.
+    pub taken: usize,
+    /// Connections that carried messages both ways.
+    pub both_ways: usize,
     pub messages: usize,
     pub acknowledged: usize,
     pub delivered: usize,
@@ -96,6 +100,8 @@ impl AddAssign for Counts {
         self.users += more.users;
         self.wires += more.wires;
         self.links += more.links;
+        self.taken += more.taken;
+        self.both_ways += more.both_ways;
         self.messages += more.messages;
         self.acknowledged += more.acknowledged;
         self.delivered += more.delivered;
@@ -336,6 +342,7 @@ impl Simulation {
                 match note {
                     Note::Bug(what) => return Err(format!("site {site}: impossible: {what}")),
                     Note::LinkProven { .. } => self.counts.links += 1,
+                    Note::LinkTaken { .. } => self.counts.taken += 1,
                     Note::LinkFailed { ours, theirs, why } => {
                         self.note(format_args!("{ours} does not reach {theirs}: {why:?}"));
                     }
@@ -376,6 +383,7 @@ impl Simulation {
             sites: self.sites.len(),
             users: self.users.len(),
             wires: self.taps.len(),
+            both_ways: self.taps.both_ways(),
             ..self.counts
         }
     }

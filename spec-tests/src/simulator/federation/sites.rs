@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use spondee_core::config::{Host, TlsAvailable};
 use spondee_core::federation::{
-    AllowEncryption, Allowed, PolicyOptions, RequireEncryption, Rules, SecureAuth,
+    AllowEncryption, Allowed, Bidi, PolicyOptions, RequireEncryption, Rules, SecureAuth,
 };
 use spondee_core::jid::Domain;
 use spondee_core::port::{
@@ -77,6 +77,8 @@ pub(super) struct Site {
     pub(super) shown: Shown,
     pub(super) wants: Wants,
     pub(super) shards: u16,
+    /// Whether stanzas may go both ways on one stream.
+    pub(super) bidi: Bidi,
     /// Whether it is offered by direct TLS, too.
     direct: bool,
     /// Which of its addresses is in use.
@@ -97,12 +99,13 @@ impl fmt::Display for Site {
             shown,
             wants,
             shards,
+            bidi,
             direct,
             ..
         } = self;
         write!(
             f,
-            "{domain}: shows {shown:?}, wants {wants:?}, {shards} shards, direct TLS: {direct}"
+            "{domain}: shows {shown:?}, wants {wants:?}, {shards} shards, direct TLS: {direct}, both ways: {bidi:?}"
         )
     }
 }
@@ -250,6 +253,7 @@ pub(super) fn build(
             shown,
             wants,
             shards: random.pick(&[1, 2, 3]),
+            bidi: random.pick(&[Bidi::Yes, Bidi::Yes, Bidi::No]),
             direct: shown != Shown::None && random.percent(30),
             at: 0,
             number,
@@ -283,6 +287,7 @@ fn world(random: &mut Random, site: &Site, seed: u64) -> World {
     config.server_secret = [0; 32];
     config.server_secret[..8].copy_from_slice(&random.next().to_le_bytes());
     config.federation.rules = rules(site.wants);
+    config.federation.bidi = site.bidi;
     let number = u64::try_from(site.number).unwrap_or(0);
     let mut world = World::one_of_many(config, seed.wrapping_mul(64).wrapping_add(number));
     world.resolver = Resolver::Late;

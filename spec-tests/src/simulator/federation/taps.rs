@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use spondee_core::federation::Bidi;
 use spondee_core::testing::{Arrival, Carried};
 
 use super::Simulation;
@@ -71,7 +72,7 @@ impl Taps {
         if let Arrival::Clear(bytes) | Arrival::Encrypted(bytes) = &carried.what {
             let tap = self.0.entry(carried.wire).or_default();
             // Who has ended the stream listens to nothing more.
-            if carried.side == 1 && find(&tap.written[0].text, b"</stream:stream>").is_some() {
+            if find(&tap.written[1 - carried.side].text, b"</stream:stream>").is_some() {
                 return;
             }
             tap.arrived[carried.side].push(bytes);
@@ -86,41 +87,59 @@ impl Taps {
     /// Whether this message was written to a connection that was lost then, or whose other side never said that it has it.
     pub(super) fn is_unsure(&self, message: usize) -> bool {
         let unsure = |tap: &Tap| {
-            tap.written[0].messages.contains(&message)
-                && (tap.fate == Fate::Lost || !tap.is_confirmed(message))
+            (0..2).any(|side| {
+                tap.written[side].messages.contains(&message)
+                    && (tap.fate == Fate::Lost || !tap.is_confirmed(side, message))
+            })
         };
         self.0.values().any(unsure)
+    }
+
+    /// How many connections carried messages both ways.
+    pub(super) fn both_ways(&self) -> usize {
+        let is_both = |tap: &&Tap| tap.written.iter().all(|text| !text.messages.is_empty());
+        self.0.values().filter(is_both).count()
     }
 }
 
 impl Taps {
     /// By which connections it went, for who looks at a failure.
     pub(super) fn ways(&self, message: usize) -> String {
-        let went = |(_, tap): &(&usize, &Tap)| tap.written[0].messages.contains(&message);
-        let way = |(wire, tap): (&usize, &Tap)| {
-            let arrived = tap.arrived[0].messages.contains(&message);
-            let (fate, confirmed) = (tap.fate, tap.is_confirmed(message));
-            format!("; wire {wire}: arrived {arrived}, confirmed {confirmed}, {fate:?}")
+        let sides = self
+            .0
+            .iter()
+            .flat_map(|(wire, tap)| [(wire, tap, 0), (wire, tap, 1)]);
+        let went =
+            |(_, tap, side): &(&usize, &Tap, usize)| tap.written[*side].messages.contains(&message);
+        let way = |(wire, tap, side): (&usize, &Tap, usize)| {
+            let arrived = tap.arrived[side].messages.contains(&message);
+            let (fate, confirmed) = (tap.fate, tap.is_confirmed(side, message));
+            format!("; wire {wire} by {side}: arrived {arrived}, confirmed {confirmed}, {fate:?}")
         };
-        self.0.iter().filter(went).map(way).collect()
+        sides.filter(went).map(way).collect()
     }
 }
 
 impl Tap {
-    /// Whether who accepted the stream has said that it has this message (XEP-0198 §4), and that has arrived.
-    fn is_confirmed(&self, message: usize) -> bool {
-        let text = &self.written[0].text;
-        let enabled = find(text, b"<enable ").unwrap_or_default();
+    /// Whether the other side has said that it has this message of this one (XEP-0198 §4), and that has arrived.
+    fn is_confirmed(&self, side: usize, message: usize) -> bool {
+        let text = &self.written[side].text;
+        // What was written before it counts was there before it began to.
+        let counts: &[u8] = match side {
+            0 => b"<enable ",
+            _ => b"<enabled ",
+        };
+        let enabled = find(text, counts).unwrap_or_default();
         let body = format!("<body>m{message}</body>");
-        let Some(at) = find(&text[enabled..], body.as_bytes()) else {
+        let Some(at) = find(text, body.as_bytes()) else {
             return false;
         };
-        let before = &text[enabled..enabled + at];
+        let before = text.get(enabled..at).unwrap_or_default();
         let count: usize = STANZAS
             .iter()
             .map(|start| memchr::memmem::find_iter(before, start).count())
             .sum();
-        let answers = &self.arrived[1].text;
+        let answers = &self.arrived[1 - side].text;
         let acks = memchr::memmem::find_iter(answers, b"<a xmlns='urn:xmpp:sm:3' h='");
         let Some(last) = acks.last() else {
             return false;
@@ -177,7 +196,11 @@ impl Simulation {
         let (from, to) = (&self.sites[opener], &self.sites[other]);
         let (a, b) = (&from.domain, &to.domain);
         if side == 1 {
-            return Err(format!("{b} sends a stanza back on a stream of {a}"));
+            let is_asked = find(&tap.written[0].text, b"<bidi xmlns='urn:xmpp:bidi'").is_some();
+            let is_wanted = [from, to].iter().all(|site| site.bidi == Bidi::Yes);
+            if !is_asked || !is_wanted {
+                return Err(format!("{b} sends a stanza back on a stream of {a}"));
+            }
         }
         let answers = &tap.written[1].text;
         let external = find(

@@ -510,3 +510,50 @@ fn every_refusal_has_words_for_all_and_nothing_else_has() {
         }
     }
 }
+
+/// What XEP-0288 needs: what may come from a domain on a stream may go to it there, and the other way round.
+#[test]
+fn a_domain_that_is_let_in_would_be_sought_and_one_that_is_sought_let_in() {
+    let world = World::new();
+    let offered = Methods {
+        external: Method::Offered,
+        dialback: Method::Offered,
+    };
+    let mut compared = 0;
+    for rules in (0..OPTIONS).filter_map(|number| Rules::new(options(number)).ok()) {
+        for number in 0..world.len() {
+            let facts = world.facts(number);
+            let is_clear = matches!(facts.tls, Tls::Clear(_));
+            // In the clear, a stream of ours would have TLS begun, if the peer had it; a stream of theirs had its chance.
+            if is_clear && rules.encryption() != Encryption::Forbidden {
+                continue;
+            }
+            let side = match &facts.side {
+                Side::Claim(domain) | Side::Further(domain) => Side::Out(domain.clone()),
+                Side::Out(domain) => Side::Claim(domain.clone()),
+                Side::In(_) => continue,
+            };
+            if refuses(&decide(&rules, &facts)) {
+                continue;
+            }
+            let other = Facts {
+                side,
+                tls: match facts.tls {
+                    Tls::Clear(_) => Tls::Clear(StarttlsOffer::Absent),
+                    tls @ (Tls::Up { .. } | Tls::Failed) => tls,
+                },
+                methods: offered,
+                tried: Tried {
+                    starttls: Try::Untried,
+                    external: Try::Untried,
+                    dialback: Try::Untried,
+                },
+                ..facts.clone()
+            };
+            let verdict = decide(&rules, &other);
+            assert!(!refuses(&verdict), "{facts:#?}\n{verdict:#?}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 10_000, "{compared}");
+}

@@ -35,7 +35,7 @@ impl Links {
         }
     }
 
-    fn list(&mut self, domain: Option<&str>) -> Vec<LinkShown> {
+    pub(super) fn list(&mut self, domain: Option<&str>) -> Vec<LinkShown> {
         let domain = domain.map(|domain| Domain::parse(domain).unwrap());
         self.ask(LinkTask::List { domain });
         match self.answer() {
@@ -44,7 +44,7 @@ impl Links {
         }
     }
 
-    fn close(&mut self) -> LinksClosed {
+    pub(super) fn close(&mut self) -> LinksClosed {
         let domain = Domain::parse("b.example").unwrap();
         self.ask(LinkTask::Close { domain });
         match self.answer() {

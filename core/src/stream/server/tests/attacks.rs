@@ -376,7 +376,10 @@ fn what_has_no_place_ends_the_stream() {
             "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
             "unsupported-stanza-type",
         ),
-        ("<bidi xmlns='urn:xmpp:bidi'/>", "unsupported-stanza-type"),
+        (
+            "<bidi xmlns='urn:xmpp:features:bidi'/>",
+            "unsupported-stanza-type",
+        ),
     ] {
         for mut stage in [
             Stage::below_tls(Needed::Tls, "a.example", None),
