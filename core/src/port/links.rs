@@ -166,7 +166,9 @@ pub enum LinkState {
 /// How it is proven who opened a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LinkProof {
-    /// By a certificate: ours by EXTERNAL, theirs by EXTERNAL or as dialback without dialling back (XEP-0344).
+    /// By a certificate, in SASL (XEP-0178).
+    External,
+    /// By a certificate, as dialback without dialling back (XEP-0344 §2.4).
     Certificate,
     /// By a key (XEP-0220).
     Dialback,

@@ -4,9 +4,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::Shard;
+use crate::federation::{Judged, NextStep, Outcome};
 use crate::jid::Domain;
 use crate::limits::S2S_STREAMS;
-use crate::port::ConnId;
+use crate::port::{ConnId, LinkProof};
 use crate::stream::Violation;
 use crate::time::Now;
 
@@ -17,7 +18,7 @@ type Pair = (Domain, Domain);
 #[derive(Debug, Default)]
 pub(super) struct Proven {
     by_pair: BTreeMap<Pair, Vec<ConnId>>,
-    by_conn: BTreeMap<ConnId, Vec<Pair>>,
+    by_conn: BTreeMap<ConnId, Vec<(Pair, LinkProof)>>,
 }
 
 impl Proven {
@@ -27,18 +28,26 @@ impl Proven {
     }
 
     /// All that have proven this pair, with this one.
-    fn add(&mut self, conn: ConnId, pair: Pair) -> &[ConnId] {
+    fn add(&mut self, conn: ConnId, pair: Pair, proof: LinkProof) -> &[ConnId] {
         let conns = self.by_pair.entry(pair.clone()).or_default();
         if !conns.contains(&conn) {
             conns.push(conn);
-            self.by_conn.entry(conn).or_default().push(pair);
+            let pairs = self.by_conn.entry(conn).or_default();
+            pairs.push((pair, proof));
         }
         conns
     }
 
+    /// How it was proven on this stream that it speaks for their domain to ours, if it was.
+    pub(super) fn proof(&self, conn: ConnId, ours: &Domain, theirs: &Domain) -> Option<LinkProof> {
+        let mut pairs = self.by_conn.get(&conn)?.iter();
+        let found = pairs.find(|((of_ours, of_theirs), _)| (of_ours, of_theirs) == (ours, theirs));
+        found.map(|(_, proof)| *proof)
+    }
+
     /// It is over, or about to be.
     pub(super) fn forget(&mut self, conn: ConnId) {
-        for pair in self.by_conn.remove(&conn).unwrap_or_default() {
+        for (pair, _) in self.by_conn.remove(&conn).unwrap_or_default() {
             if let Some(conns) = self.by_pair.get_mut(&pair) {
                 conns.retain(|one| *one != conn);
                 if conns.is_empty() {
@@ -49,11 +58,33 @@ impl Proven {
     }
 }
 
+/// How a server has proven what it says, if it has. Of who signs in it is decided what is offered, and of who claims a domain that it is taken
+/// at its certificate.
+pub(super) const fn proof_of(judged: &Judged) -> Option<LinkProof> {
+    match (judged.outcome, &judged.verdict.step) {
+        (Outcome::Certificate, NextStep::Offer(_)) => Some(LinkProof::External),
+        (
+            Outcome::Certificate,
+            NextStep::StartTls
+            | NextStep::External
+            | NextStep::Dialback
+            | NextStep::AcceptByCertificate
+            | NextStep::DialBack
+            | NextStep::Refuse { .. },
+        ) => Some(LinkProof::Certificate),
+        (Outcome::Dialback, _) => Some(LinkProof::Dialback),
+        (
+            Outcome::Refused | Outcome::Unproven(_) | Outcome::NotSignedIn(_) | Outcome::Crowded,
+            _,
+        ) => None,
+    }
+}
+
 impl Shard {
     /// A stream has proven a pair. Where there are too many of those, the one that was silent for longest is closed in order.
-    pub(super) fn make_room_for(&mut self, now: Now, conn: ConnId, pair: Pair) {
+    pub(super) fn make_room_for(&mut self, now: Now, conn: ConnId, pair: Pair, proof: LinkProof) {
         let theirs = pair.1.clone();
-        let conns = self.proven.add(conn, pair);
+        let conns = self.proven.add(conn, pair, proof);
         if conns.len() <= S2S_STREAMS {
             return;
         }

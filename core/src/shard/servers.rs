@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use super::Shard;
 use super::connections::Role;
 use super::managed::Departure;
+use super::proven::proof_of;
 use crate::arena::ArenaKey as _;
 use crate::envelope::{Delivery, Receipt, Sender, Sent, To};
 use crate::federation::{Claim, Judged, Verified};
@@ -35,6 +36,7 @@ impl Shard {
     /// A server has proven that it speaks for a domain, or has not. The first that it proves gives its connection a claim to its place.
     pub(super) fn judged_peer(&mut self, now: Now, conn: ConnId, judged: Judged) {
         let is_proven = judged.outcome.is_proven();
+        let proof = proof_of(&judged);
         let pair = (judged.ours.clone(), judged.theirs.clone());
         if is_proven {
             self.heard_of(now, &judged.ours, &judged.theirs);
@@ -49,8 +51,8 @@ impl Shard {
             self.act(conn, Action::Standing { conn, standing });
             self.look_again(now, conn);
         }
-        if is_proven {
-            self.make_room_for(now, conn, pair);
+        if let Some(proof) = proof {
+            self.make_room_for(now, conn, pair, proof);
         }
         let failed = self.with(now, conn, |stream, cx| stream.has_failed_enough(cx));
         if failed == Some(true) {

@@ -68,14 +68,14 @@ impl Shard {
         one.tls = tls;
         one.verdict = Some(Box::new(verdict));
         one.proof = proof.map(|(by, _)| match by {
-            ProvenBy::External => LinkProof::Certificate,
+            ProvenBy::External => LinkProof::External,
             ProvenBy::Dialback => LinkProof::Dialback,
         });
     }
 
     /// Those that other servers opened.
     fn list_streams(&self, now: Now, domain: Option<&Domain>, shown: &mut Vec<LinkShown>) {
-        for (_, connection) in self.connections.iter() {
+        for (conn, connection) in self.connections.iter() {
             if shown.len() > LINKS_SHOWN {
                 return;
             }
@@ -85,17 +85,21 @@ impl Shard {
             let pairs = pairs
                 .into_iter()
                 .filter(|pair| domain.is_none_or(|domain| *domain == pair.theirs));
-            shown.extend(pairs.map(|pair| LinkShown {
+            let pairs = pairs.map(|pair| {
+                let proof = self.proven.proof(conn, &pair.ours, &pair.theirs);
+                (proof, pair)
+            });
+            shown.extend(pairs.map(|(proof, pair)| LinkShown {
                 direction: Direction::In,
                 ours: pair.ours,
                 theirs: pair.theirs,
-                state: match pair.proof {
+                state: match proof {
                     Some(_) => LinkState::Up,
                     None => LinkState::Unproven,
                 },
                 since: Some(now.mono.since(connection.stream.accepted())),
                 peer: Some(connection.peer),
-                proof: pair.proof,
+                proof,
                 tls: tls.clone(),
                 queue: QueueShown::default(),
                 failure: None,

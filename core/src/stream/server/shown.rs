@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 
 use super::{Pair, Protection, Server};
 use crate::config::Config;
-use crate::federation::{NextStep, Side, Verdict};
+use crate::federation::{Side, Verdict};
 use crate::jid::Domain;
-use crate::port::{LinkProof, LinkTls};
+use crate::port::LinkTls;
 use crate::stream::{Cx, Event, Stream};
 use crate::time::Instant;
 
@@ -15,8 +15,6 @@ use crate::time::Instant;
 pub(crate) struct PairShown {
     pub(crate) ours: Domain,
     pub(crate) theirs: Domain,
-    /// How it is proven, if it is.
-    pub(crate) proof: Option<LinkProof>,
     /// What the rules say now of who claims that domain on it.
     pub(crate) verdict: Verdict,
 }
@@ -35,16 +33,7 @@ impl Stream {
             .iter()
             .map(|pair| {
                 let verdict = pair.verdict(protection, config);
-                let proof = match verdict.step {
-                    NextStep::AcceptByCertificate => LinkProof::Certificate,
-                    NextStep::StartTls
-                    | NextStep::Offer(_)
-                    | NextStep::External
-                    | NextStep::Dialback
-                    | NextStep::DialBack
-                    | NextStep::Refuse { .. } => LinkProof::Dialback,
-                };
-                pair.shown(Some(proof), verdict)
+                pair.shown(verdict)
             })
             .collect();
         if let (true, Some(names)) = (shown.is_empty(), names)
@@ -52,7 +41,7 @@ impl Stream {
         {
             let ours = names.ours.clone();
             let pair = Pair { ours, theirs };
-            shown.push(pair.shown(None, pair.verdict(protection, config)));
+            shown.push(pair.shown(pair.verdict(protection, config)));
         }
         Some((shown, protection.shown()))
     }
@@ -87,11 +76,10 @@ impl Pair {
         protection.decide(config, &self.ours, side)
     }
 
-    fn shown(&self, proof: Option<LinkProof>, verdict: Verdict) -> PairShown {
+    fn shown(&self, verdict: Verdict) -> PairShown {
         PairShown {
             ours: self.ours.clone(),
             theirs: self.theirs.clone(),
-            proof,
             verdict,
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn tree(link: &Link) -> Tree {
         let method = match link.method {
             None => "",
             Some(Method::External) => ", proven by EXTERNAL",
-            Some(Method::Certificate) => ", proven by its certificate",
+            Some(Method::Certificate) => ", proven by its certificate, without dialling back",
             Some(Method::Dialback) => ", proven by dialback",
         };
         tree.push(Tree::leaf(format!("{peer}, {tls}{method}")));

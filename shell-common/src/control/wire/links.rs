@@ -218,9 +218,9 @@ pub(crate) enum State {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Method {
-    /// Ours, by SASL.
+    /// By a certificate, in SASL.
     External,
-    /// Theirs, by SASL or as dialback without dialling back.
+    /// By a certificate, as dialback without dialling back.
     Certificate,
     Dialback,
 }
@@ -357,10 +357,10 @@ impl From<port::LinkShown> for Link {
                 Direction::Out => Way::Out,
                 Direction::In => Way::In,
             },
-            method: link.proof.map(|proof| match (proof, link.direction) {
-                (LinkProof::Certificate, Direction::Out) => Method::External,
-                (LinkProof::Certificate, Direction::In) => Method::Certificate,
-                (LinkProof::Dialback, Direction::Out | Direction::In) => Method::Dialback,
+            method: link.proof.map(|proof| match proof {
+                LinkProof::External => Method::External,
+                LinkProof::Certificate => Method::Certificate,
+                LinkProof::Dialback => Method::Dialback,
             }),
             ours: link.ours.as_str().to_owned(),
             theirs: link.theirs.as_str().to_owned(),

@@ -204,7 +204,7 @@ fn a_link_is_listed_with_all_that_is_known_of_it_and_closed_in_order() {
         ("localhost", "b.example")
     );
     assert_eq!(link.state, LinkState::Up);
-    assert_eq!(link.proof, Some(LinkProof::Certificate));
+    assert_eq!(link.proof, Some(LinkProof::External));
     assert_eq!(link.peer, Some(AT.parse().unwrap()));
     let certificate = link.tls.as_ref().unwrap().certificate.as_ref().unwrap();
     assert_eq!(certificate.chain, VALID);
@@ -267,10 +267,43 @@ fn closing_sends_what_waits_by_a_new_link() {
     links.end();
 }
 
+const THEIR_HEADER: &str = "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' \
+     xmlns:stream='http://etherx.jabber.org/streams' from='b.example' to='localhost' version='1.0'>";
+
+/// What the rules say of it now is another matter: the certificate is good only since, or no longer.
+#[test]
+fn how_a_server_has_proven_a_domain_is_kept() {
+    for (shown, answered, proof) in [
+        (Some(certificate(VALID)), None, LinkProof::Certificate),
+        (None, Some("valid"), LinkProof::Dialback),
+    ] {
+        let mut links = Links::easy();
+        let peer = links.stage.world.connect_server(Opening::Tls);
+        links.stage.world.show(peer, shown);
+        links.stage.world.secure(peer);
+        let claim = "<db:result from='b.example' to='localhost'>key</db:result>";
+        links.stage.write(peer, &format!("{THEIR_HEADER}{claim}"));
+        links.stage.world.run();
+        let heard = links.stage.heard(peer);
+        if let Some(answer) = answered {
+            let id = heard.split_once(" id='").unwrap().1;
+            let id = id.split_once('\'').unwrap().0.to_owned();
+            links.secure(0);
+            links.say(0, DIALBACK);
+            links.say(
+                0,
+                &format!("<db:verify from='b.example' to='localhost' id='{id}' type='{answer}'/>"),
+            );
+        }
+        let shown = links.list(None);
+        let inbound = shown.iter().find(|one| one.direction == Direction::In);
+        assert_eq!(inbound.unwrap().proof, Some(proof), "{shown:?}");
+        links.end();
+    }
+}
+
 #[test]
 fn a_stream_of_another_server_is_listed_and_closed() {
-    const THEIR_HEADER: &str = "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' \
-         xmlns:stream='http://etherx.jabber.org/streams' from='b.example' to='localhost' version='1.0'>";
     const AUTH: &str =
         "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
     let mut links = Links::easy();
@@ -290,7 +323,7 @@ fn a_stream_of_another_server_is_listed_and_closed() {
     assert_eq!(shown.len(), 1, "{shown:?}");
     assert_eq!(shown[0].direction, Direction::In);
     assert_eq!(shown[0].state, LinkState::Up);
-    assert_eq!(shown[0].proof, Some(LinkProof::Certificate));
+    assert_eq!(shown[0].proof, Some(LinkProof::External));
     assert_eq!(
         links.close(),
         LinksClosed {
