@@ -68,6 +68,7 @@ impl Shell {
             let client = None;
             let tls = Box::new(TlsInfo {
                 version,
+                suite: "TLS_AES_128_GCM_SHA256",
                 bindings,
                 client,
                 server: None,

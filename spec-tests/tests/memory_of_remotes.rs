@@ -169,6 +169,7 @@ impl Shell {
     fn secure(&mut self, conn: ConnId, domain: &str) {
         let tls = Box::new(TlsInfo {
             version: TlsVersion::V1_3,
+            suite: "TLS_AES_128_GCM_SHA256",
             bindings: ChannelBindings {
                 exporter: Some([1; 32]),
                 end_point: Some(vec![2; 32]),

@@ -171,6 +171,8 @@ pub struct Secured {
     pub by: SecuredBy,
     /// Its version.
     pub version: TlsVersion,
+    /// What its cipher suite is called.
+    pub suite: &'static str,
     /// What the server's certificate says; `None` if it showed none.
     pub certificate: Option<Box<ServerCertificate>>,
 }

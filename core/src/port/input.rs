@@ -115,6 +115,8 @@ pub enum Closed {
 pub struct TlsInfo {
     /// The version.
     pub version: TlsVersion,
+    /// What the cipher suite is called.
+    pub suite: &'static str,
     /// What SASL can bind to. Whether it may is not the shell's business.
     pub bindings: ChannelBindings,
     /// The client's certificate, if an authority signed it that the host trusts with that.

@@ -179,6 +179,8 @@ pub enum LinkProof {
 pub struct LinkTls {
     /// Its version.
     pub version: TlsVersion,
+    /// What its cipher suite is called.
+    pub suite: &'static str,
     /// What the other side has shown.
     pub certificate: Option<Box<ServerCertificate>>,
 }

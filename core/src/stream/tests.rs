@@ -65,6 +65,7 @@ impl Stage {
         let mut stage = Self::new(Opening::Tls);
         let tls = TlsInfo {
             version: TlsVersion::V1_3,
+            suite: "TLS_AES_128_GCM_SHA256",
             bindings: ChannelBindings::default(),
             client: None,
             server: None,

@@ -156,7 +156,11 @@ fn write_tls(tls: &Tls, out: &mut dyn Write) -> io::Result<()> {
         Version::V1_2 => "TLS 1.2",
         Version::V1_3 => "TLS 1.3",
     };
-    row(out, "TLS", &format!("{version} by {by}"))?;
+    row(
+        out,
+        "TLS",
+        &format!("{version} with {} by {by}", visible(&tls.suite)),
+    )?;
     if let Some(Certificate { verdict, sha256 }) = &tls.certificate {
         row(out, "certificate", verdict_words(*verdict))?;
         row(out, "SHA-256", &colons(sha256).to_uppercase())?;

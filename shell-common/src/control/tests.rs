@@ -515,6 +515,7 @@ fn what_came_of_reaching_a_domain_comes_as_it_is() {
             tls: Some(Secured {
                 by: SecuredBy::DirectTls,
                 version: TlsVersion::V1_2,
+                suite: "ECDHE-RSA-AES128-GCM-SHA256",
                 certificate: Some(Box::new(ServerCertificate {
                     verdict: Some(Verdict::OtherName),
                     chain: Chain::Untrusted,

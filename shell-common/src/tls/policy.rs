@@ -229,7 +229,7 @@ impl Policy {
     }
 
     /// What a suite is called, if it is one that is there.
-    pub(super) fn name_of_suite(suite: CipherSuite) -> Option<&'static str> {
+    pub(crate) fn name_of_suite(suite: CipherSuite) -> Option<&'static str> {
         let mut known = names::TLS13.iter().chain(names::TLS12);
         known
             .find(|known| known.suite == suite)

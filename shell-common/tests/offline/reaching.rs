@@ -85,6 +85,7 @@ fn told(verdict: Verdict) -> Reach {
             tls: Some(Secured {
                 by: SecuredBy::DirectTls,
                 version: TlsVersion::V1_3,
+                suite: "TLS_AES_128_GCM_SHA256",
                 certificate: Some(Box::new(certificate)),
             }),
             features: Features::default(),
@@ -103,7 +104,10 @@ fn a_domain_that_is_reached_as_it_should_be_is_code_0() {
     let (done, seen) = beside(&place, "spondee reach example.com --server", good.clone());
     let shown = &done.is_done().out;
     assert!(shown.starts_with("example.com, as a server\n"), "{shown}");
-    assert!(shown.contains("TLS 1.3 by direct TLS\n"), "{shown}");
+    assert!(
+        shown.contains("TLS 1.3 with TLS_AES_128_GCM_SHA256 by direct TLS\n"),
+        "{shown}"
+    );
     let [Command::Reach { domain, service }] = &seen[..] else {
         panic!("{seen:?}");
     };

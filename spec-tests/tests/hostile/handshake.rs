@@ -100,6 +100,7 @@ impl Alone {
 fn secured(conn: ConnId) -> Input<'static> {
     let tls = Box::new(TlsInfo {
         version: TlsVersion::V1_3,
+        suite: "TLS_AES_128_GCM_SHA256",
         bindings: ChannelBindings {
             exporter: Some([1; 32]),
             end_point: Some(vec![2; 32]),

@@ -51,6 +51,7 @@ impl Stream {
         };
         let tls = linked.secured().map(|secured| LinkTls {
             version: secured.version,
+            suite: secured.suite,
             certificate: secured.certificate.clone(),
         });
         // Behind the proof, what was tried for it says nothing of the peer.

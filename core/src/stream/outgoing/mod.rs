@@ -210,6 +210,7 @@ impl Stream {
         let secured = Secured {
             by,
             version: tls.version,
+            suite: tls.suite,
             certificate: tls.server,
         };
         outgoing.sought.write_header(cx, Some(&secured));

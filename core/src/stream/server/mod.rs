@@ -90,6 +90,7 @@ pub(super) enum Protection {
     Clear,
     Tls {
         version: TlsVersion,
+        suite: &'static str,
         opening: Opening,
         certificate: Option<Box<ServerCertificate>>,
     },
@@ -254,6 +255,7 @@ impl Protection {
             Self::Clear => Tls::Clear(StarttlsOffer::Absent),
             Self::Tls {
                 version,
+                suite: _,
                 opening,
                 certificate,
             } => {
@@ -343,6 +345,7 @@ impl Stream {
             .set_limits(ScanLimits::unproven(&cx.config.limits));
         let protection = Protection::Tls {
             version: tls.version,
+            suite: tls.suite,
             opening,
             certificate: tls.server,
         };

@@ -91,10 +91,12 @@ impl Protection {
             Self::Clear => None,
             Self::Tls {
                 version,
+                suite,
                 opening: _,
                 certificate,
             } => Some(LinkTls {
                 version: *version,
+                suite,
                 certificate: certificate.clone(),
             }),
         }

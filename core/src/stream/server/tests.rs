@@ -185,6 +185,7 @@ impl Stage {
     fn secure(&mut self, certificate: Option<ServerCertificate>) {
         let tls = TlsInfo {
             version: TlsVersion::V1_3,
+            suite: "TLS_AES_128_GCM_SHA256",
             bindings: ChannelBindings::default(),
             client: None,
             server: certificate.map(Box::new),

@@ -231,6 +231,7 @@ pub fn tls_of(peer: Peer) -> TlsInfo {
     let octet = u8::try_from(peer.0 % 256).unwrap_or(0);
     TlsInfo {
         version: TlsVersion::V1_3,
+        suite: "TLS_AES_128_GCM_SHA256",
         bindings: ChannelBindings {
             exporter: Some([octet; 32]),
             end_point: Some(vec![0xce; 32]),

@@ -34,7 +34,7 @@ fn reached(tls: serde_json::Value) -> Reach {
 
 fn tls(verdict: &str) -> serde_json::Value {
     let certificate = json!({"verdict": verdict, "sha256": "ab".repeat(32)});
-    json!({"by": "required-starttls", "version": "1.3", "certificate": certificate})
+    json!({"by": "required-starttls", "version": "1.3", "suite": "TLS_AES_128_GCM_SHA256", "certificate": certificate})
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn all_that_was_asked_and_tried_is_shown_in_order() {
   tried        [2001:db8::1]:5222 of xmpp.example.org, STARTTLS: no connection: nobody listens there
   tried        192.0.2.1:5222 of xmpp.example.org, STARTTLS: reached
   reached      192.0.2.1:5222 of xmpp.example.org
-  TLS          TLS 1.3 by STARTTLS, which it says is required
+  TLS          TLS 1.3 with TLS_AES_128_GCM_SHA256 by STARTTLS, which it says is required
   certificate  good
   SHA-256      {}
   mechanisms   SCRAM-SHA-1, PLAIN
@@ -72,7 +72,7 @@ fn whoever_is_reached_without_a_good_certificate_is_not_well_reached() {
             "reached, but without TLS, which it does not offer",
         ),
         (
-            json!({"by": "direct-tls", "version": "1.2", "certificate": null}),
+            json!({"by": "direct-tls", "version": "1.2", "suite": "ECDHE-RSA-AES128-GCM-SHA256", "certificate": null}),
             "reached, but its server showed no certificate",
         ),
     ] {

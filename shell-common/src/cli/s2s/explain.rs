@@ -178,7 +178,9 @@ impl Report {
         if !reach.attempts.is_empty() {
             let attempts = reach.attempts.iter().enumerate().map(|(at, attempt)| {
                 let known = explained.known.iter().filter(|known| known.attempt == at);
-                Tree::of(attempt_line(attempt), known.map(known_tree).collect())
+                let suite = suite_of(explained, at);
+                let known = known.map(|known| known_tree(known, suite));
+                Tree::of(attempt_line(attempt), known.collect())
             });
             tree.push(Tree::of("targets, in their order", attempts.collect()));
         }
@@ -201,10 +203,20 @@ impl Report {
     }
 }
 
+/// The cipher suite of the attempt that came to features.
+fn suite_of(explained: &Explained, attempt: usize) -> Option<&str> {
+    let is_last = attempt.checked_add(1) == Some(explained.reach.attempts.len());
+    let Outcome::Reached(reached) = &explained.reach.outcome else {
+        return None;
+    };
+    let tls = reached.tls.as_ref().filter(|_| is_last)?;
+    Some(&tls.suite)
+}
+
 /// What was known at one time, and decided by that.
-fn known_tree(known: &Known) -> Tree {
+fn known_tree(known: &Known, suite: Option<&str>) -> Tree {
     let facts = &known.facts;
-    let mut tree = Tree::of(tls_line(&facts.tls), Vec::new());
+    let mut tree = Tree::of(tls_line(&facts.tls, suite), Vec::new());
     if let Tls::Up { certificate, .. } = &facts.tls {
         match certificate {
             None => tree.push(Tree::leaf("chain: there is no certificate")),
@@ -234,7 +246,7 @@ fn known_tree(known: &Known) -> Tree {
     tree
 }
 
-fn tls_line(tls: &Tls) -> String {
+fn tls_line(tls: &Tls, suite: Option<&str>) -> String {
     match tls {
         Tls::Clear(Starttls::Absent) => "in the clear, STARTTLS not offered".to_owned(),
         Tls::Clear(Starttls::Offered) => "in the clear, STARTTLS offered".to_owned(),
@@ -251,7 +263,10 @@ fn tls_line(tls: &Tls) -> String {
                 Begins::DirectTls => "at once",
                 Begins::Starttls => "by STARTTLS",
             };
-            format!("{version} {by}")
+            match suite {
+                Some(suite) => format!("{version} {by}, with {}", visible(suite)),
+                None => format!("{version} {by}"),
+            }
         }
     }
 }

@@ -39,11 +39,16 @@ pub(super) fn tree(link: &Link) -> Tree {
     };
     let mut tree = Tree::of(head, Vec::new());
     if let Some(peer) = link.peer {
-        let tls = match link.tls.as_ref().map(|tls| tls.version) {
-            None => "no TLS",
-            Some(Version::V1_2) => "TLS 1.2",
-            Some(Version::V1_3) => "TLS 1.3",
-        };
+        let tls = link.tls.as_ref().map_or_else(
+            || "no TLS".to_owned(),
+            |tls| {
+                let version = match tls.version {
+                    Version::V1_2 => "TLS 1.2",
+                    Version::V1_3 => "TLS 1.3",
+                };
+                format!("{version} with {}", visible(&tls.suite))
+            },
+        );
         let method = match link.method {
             None => "",
             Some(Method::External) => ", proven by EXTERNAL",

@@ -28,13 +28,14 @@ fn known(conclusion: &Value, failure: &Value) -> Report {
     let certificate =
         json!({"chain": {"valid": {"until": "2027-01-02T03:04:05Z"}}, "names": "dns-name"});
     let up = json!({"up": {"version": "1.3", "opening": "starttls", "certificate": certificate}});
+    let secured = json!({"by": "starttls", "version": "1.3", "suite": "TLS_AES_128_GCM_SHA256", "certificate": null});
     let starttls = "STARTTLS is offered and begun";
     let explained = json!({
         "from": "example.org",
         "reach": {
             "asked": [{"name": "_xmpp-server._tcp.example.com", "answer": "no-name"}],
             "attempts": [{"target": "example.com", "address": "192.0.2.1:5269", "opening": "starttls", "outcome": "reached"}],
-            "outcome": {"reached": {"target": "example.com", "address": "192.0.2.1:5269", "tls": null, "mechanisms": [], "features": []}}},
+            "outcome": {"reached": {"target": "example.com", "address": "192.0.2.1:5269", "tls": secured, "mechanisms": [], "features": []}}},
         "known": [
             {"attempt": 0, "facts": facts(json!({"clear": "offered"}), false), "verdict": verdict("starttls", "starttls-offered", starttls)},
             {"attempt": 0, "facts": facts(up, true), "verdict": verdict("external", "external", "by EXTERNAL")}],
@@ -66,7 +67,7 @@ example.com, from example.org
         decided: STARTTLS is offered and begun
           a certificate is needed, as of all servers (`s2s_secure_auth`): in neither list
           STARTTLS is offered and begun: offered
-      TLS 1.3 by STARTTLS
+      TLS 1.3 by STARTTLS, with TLS_AES_128_GCM_SHA256
         chain: valid until 2027-01-02T03:04:05Z
         names: it names the domain by dNSName
         methods offered: EXTERNAL
@@ -121,7 +122,7 @@ fn link(more: Value) -> Link {
 
 #[test]
 fn links_are_listed_as_they_are_and_nothing_of_another_servers_words_reaches_the_terminal() {
-    let tls = json!({"version": "1.3", "certificate": {"chain": "self-signed", "names": ["example.com", "\u{1b}[2J"], "sha256": "ab"}});
+    let tls = json!({"version": "1.3", "suite": "TLS_AES_128_GCM_SHA256", "certificate": {"chain": "self-signed", "names": ["example.com", "\u{1b}[2J"], "sha256": "ab"}});
     let up = link(
         json!({"state": "up", "seconds": 7300, "peer": "192.0.2.1:5269", "method": "external", "tls": tls,
         "queue": {"stanzas": 3, "bytes": 900, "unconfirmed": 2}}),
@@ -138,7 +139,7 @@ fn links_are_listed_as_they_are_and_nothing_of_another_servers_words_reaches_the
     list::write(&list::Listed { links, more: true }, &mut out).unwrap();
     let expected = "\
 out  example.org to example.com: up for 2 h
-  192.0.2.1:5269, TLS 1.3, proven by EXTERNAL
+  192.0.2.1:5269, TLS 1.3 with TLS_AES_128_GCM_SHA256, proven by EXTERNAL
   certificate: signed by itself, for example.com, \\u{1b}[2J
   queue: 3 stanzas of 900 bytes, 2 of them sent and not confirmed
 in   example.com to example.org: up for 10 s

@@ -167,9 +167,10 @@ fn shown(theirs: &str) -> LinkShown {
         state: LinkState::Waiting(Duration::from_secs(7)),
         since: None,
         peer: Some("192.0.2.1:5269".parse().unwrap()),
-        proof: Some(LinkProof::Certificate),
+        proof: Some(LinkProof::External),
         tls: Some(LinkTls {
             version: TlsVersion::V1_3,
+            suite: "TLS_AES_128_GCM_SHA256",
             certificate: Some(Box::new(ServerCertificate {
                 verdict: None,
                 chain: CHAINS[0],

@@ -229,6 +229,7 @@ pub(crate) enum Method {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Tls {
     pub(crate) version: Version,
+    pub(crate) suite: String,
     pub(crate) certificate: Option<Certificate>,
 }
 
@@ -387,6 +388,7 @@ impl From<port::LinkTls> for Tls {
                 TlsVersion::V1_2 => Version::V1_2,
                 TlsVersion::V1_3 => Version::V1_3,
             },
+            suite: tls.suite.to_owned(),
             certificate: tls.certificate.map(|certificate| (*certificate).into()),
         }
     }

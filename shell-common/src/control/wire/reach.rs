@@ -208,6 +208,7 @@ pub(crate) struct Reached {
 pub(crate) struct Tls {
     pub(crate) by: Began,
     pub(crate) version: Version,
+    pub(crate) suite: String,
     pub(crate) certificate: Option<Certificate>,
 }
 
@@ -475,6 +476,7 @@ impl From<port::Secured> for Tls {
                 TlsVersion::V1_2 => Version::V1_2,
                 TlsVersion::V1_3 => Version::V1_3,
             },
+            suite: secured.suite.to_owned(),
             certificate: secured.certificate.map(|certificate| Certificate {
                 // Who reaches asks for a name, so there is always one.
                 verdict: certificate

@@ -10,6 +10,7 @@ use super::session::{Found, Session};
 use super::{Received, State, TlsError};
 use crate::tls::binding::{take_exporter_secret, tls_exporter};
 use crate::tls::hosts::Cost;
+use crate::tls::policy::Policy;
 
 /// A step of a handshake that costs milliseconds: what the client sent, and the connection that takes it.
 pub struct Step {
@@ -125,8 +126,12 @@ fn handshake(
             bindings.end_point = end_point.or(bindings.end_point);
         }
     }
+    let suite = session.common().negotiated_cipher_suite();
+    let suite = suite.and_then(|suite| Policy::name_of_suite(suite.suite()));
     let secured = Some(TlsInfo {
         version,
+        // Only what has a name is offered.
+        suite: suite.unwrap_or_default(),
         bindings,
         client,
         server,
