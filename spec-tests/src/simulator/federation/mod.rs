@@ -28,6 +28,7 @@ use self::users::User;
 use super::random::Random;
 use super::trace::Trace;
 
+use super::seeds::{Failure, Outcome, Report};
 /// Counts what happened: one number for each thing.
 type Moment = u64;
 
@@ -44,17 +45,6 @@ pub struct Size {
     pub acts: usize,
     /// What comes of them by and by, behind each: so many steps at most.
     pub moves: usize,
-}
-
-/// A run that held.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Report {
-    /// Of everything that happened: the same for every run of the seed.
-    pub digest: String,
-    /// What happened.
-    pub trace: Vec<String>,
-    /// How much of what there was.
-    pub counts: Counts,
 }
 
 /// How often things happened.
@@ -119,33 +109,11 @@ impl AddAssign for Counts {
     }
 }
 
-/// A run in which an oracle was offended.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// The seed of the run.
-    pub seed: u64,
-    /// What is wrong.
-    pub fault: String,
-    /// What happened until then.
-    pub trace: Vec<String>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, fault, .. } = self;
-        writeln!(f, "seed {seed}: {fault}")?;
-        write!(
-            f,
-            "to see the run: SPONDEE_SEED={seed} cargo test -p spec-tests --test federation_sim one_seed -- --nocapture"
-        )
-    }
-}
-
 /// Runs one seed.
 ///
 /// # Errors
 /// An oracle was offended: a server is at fault, or the oracle.
-pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
+pub fn run(seed: u64) -> Outcome<Counts> {
     let mut random = Random::new(seed);
     let size = Size {
         sites: random.pick(&[2, 2, 3, 4]),
@@ -161,7 +129,7 @@ pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
 ///
 /// # Errors
 /// As `run`.
-pub fn run_sized(seed: u64, size: Size) -> Result<Report, Box<Failure>> {
+pub fn run_sized(seed: u64, size: Size) -> Outcome<Counts> {
     let mut simulation = Simulation::new(seed, size);
     let outcome = simulation.play(size);
     let counts = simulation.counts();
@@ -173,7 +141,12 @@ pub fn run_sized(seed: u64, size: Size) -> Result<Report, Box<Failure>> {
             trace,
             counts,
         }),
-        Err(fault) => Err(Box::new(Failure { seed, fault, trace })),
+        Err(fault) => Err(Box::new(Failure {
+            test: "federation_sim",
+            seed,
+            fault,
+            trace,
+        })),
     }
 }
 
