@@ -8,6 +8,7 @@ mod book;
 mod excuses;
 mod judge;
 mod liar;
+mod rosters;
 mod sites;
 mod taps;
 mod trouble;
@@ -22,13 +23,14 @@ use spondee_core::testing::{Federation, Presence};
 
 use self::book::Book;
 use self::liar::Liar;
+use self::rosters::Rosters;
 use self::sites::{Plan, Site};
 use self::taps::Taps;
 use self::users::User;
 use super::random::Random;
+use super::seeds::{Failure, Outcome, Report};
 use super::trace::Trace;
 
-use super::seeds::{Failure, Outcome, Report};
 /// Counts what happened: one number for each thing.
 type Moment = u64;
 
@@ -68,6 +70,14 @@ pub struct Counts {
     pub requests: usize,
     pub answers: usize,
     pub presences: usize,
+    /// Both sides of a pair of servers sent at once, with no connection between them.
+    pub met: usize,
+    /// Subscriptions of which both sides knew.
+    pub agreed: usize,
+    /// Those that were said again, since one side did not.
+    pub said_again: usize,
+    /// Those that never can be, between servers that may not talk to each other.
+    pub apart: usize,
     pub cuts: usize,
     pub half_cuts: usize,
     pub stalls: usize,
@@ -96,6 +106,10 @@ impl AddAssign for Counts {
         self.requests += more.requests;
         self.answers += more.answers;
         self.presences += more.presences;
+        self.met += more.met;
+        self.agreed += more.agreed;
+        self.said_again += more.said_again;
+        self.apart += more.apart;
         self.cuts += more.cuts;
         self.half_cuts += more.half_cuts;
         self.stalls += more.stalls;
@@ -176,6 +190,7 @@ struct Simulation {
     sites: Vec<Site>,
     users: Vec<User>,
     book: Book,
+    rosters: Rosters,
     taps: Taps,
     liar: Liar,
     counts: Counts,
@@ -201,6 +216,7 @@ impl Simulation {
             users: users::all(&sites, size.users),
             sites,
             book: Book::default(),
+            rosters: Rosters::default(),
             taps: Taps::default(),
             liar: Liar::default(),
             random,
@@ -237,6 +253,7 @@ impl Simulation {
             }
             self.come_to_rest()?;
             self.judge()?;
+            self.agree()?;
         }
         self.finale()
     }
