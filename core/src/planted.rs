@@ -13,6 +13,10 @@ pub enum Fault {
     FromUnchecked,
     /// What a stream has not confirmed when it is lost is dropped.
     NotResent,
+    /// A pair that has a way takes another one beside it, and goes on there.
+    TwoWays,
+    /// What is on disk goes from there when it is written to a stream, and not when it has arrived.
+    ForgottenEarly,
 }
 
 #[cfg(any(test, feature = "counting"))]

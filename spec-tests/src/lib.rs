@@ -29,7 +29,7 @@
 //! | who never acknowledges, guesses, sleeps or fills sleepers is bounded; a store that fails at any step of a session's end loses nothing untold | `tests/sm_hostile` |
 //! | a stanza is from whom it says, for whom it says, and no larger than what came allows | `simulator/ledger.rs`, `scales.rs`, `core/src/fuzzing/world/checks.rs` |
 //! | servers that are set up well, badly and otherwise meet as the policy has it, and the other one says why | `federation/cases.rs`; what Prosody and ejabberd do in `peers.md` |
-//! | between servers: what a user sent is there or came back, in order, twice only where it was written and never confirmed; `from` true, no stanza without proof or against a policy, no name in a bounce, nothing left | `simulator/federation/judge.rs`, `taps.rs`, `users.rs`; what is excused `excuses.rs` |
+//! | between servers: what a user sent is there or came back, in order, twice only where it was written and never confirmed; `from` true, no stanza without proof or against a policy, no name in a bounce, subscriptions that both sides know, nothing left | `simulator/federation/judge.rs`, `taps.rs`, `users.rs`, `rosters.rs`; what is excused `excuses.rs` |
 //! | nothing reaches the unauthenticated | `simulator/client.rs`, `core/src/fuzzing/stream.rs` |
 //! | who is held up has failed, and who is refused has a reason | `simulator/guesses.rs`, `accounts.rs` |
 //! | residue zero: nothing stays of those who left, no account, nothing in an inbox, no credit | `simulator/rest.rs`, `core/src/fuzzing/world/answers.rs` |

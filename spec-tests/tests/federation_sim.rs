@@ -4,66 +4,17 @@
 
 #![expect(clippy::print_stdout, reason = "a trace is there to be read")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-
-use spec_tests::simulator::federation::{Counts, Failure, Report, Size, run, run_sized};
+use spec_tests::simulator::federation::{Counts, Size, run, run_sized};
+use spec_tests::simulator::seeds::{self, Failure, Report, number};
 use spondee_core::planted::{Fault, plant};
 
 /// How many seeds run when nobody asks for more: some seconds.
 const SEEDS: u64 = 60;
 
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().expect("a number"))
-}
-
-/// Runs seeds on every processor; each run is a federation of its own.
-fn run_all(first: u64, count: u64) -> (Counts, Vec<Failure>) {
-    let next = AtomicU64::new(first);
-    let work = || {
-        let mut counts = Counts::default();
-        let mut failures = Vec::new();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + count {
-                return (counts, failures);
-            }
-            match run(seed) {
-                Ok(report) => counts += report.counts,
-                Err(failure) => {
-                    println!("{failure}");
-                    failures.push(*failure);
-                }
-            }
-        }
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let mut all = (Counts::default(), Vec::new());
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            let (counts, failures) = thread.join().expect("a run that ends");
-            all.0 += counts;
-            all.1.extend(failures);
-        }
-    });
-    all.1.sort_by_key(|failure| failure.seed);
-    all
-}
-
 #[test]
 fn seeds_hold() {
-    let first = number("SPONDEE_FIRST_SEED").unwrap_or(0);
-    let count = number("SPONDEE_SEEDS").unwrap_or(SEEDS);
-    let (counts, failures) = run_all(first, count);
-    println!("{count} seeds: {counts:?}");
-    if let Some(failure) = failures.first() {
-        let failed = failures.len();
-        panic!("{failed} of {count} seeds failed; the first: {failure}");
-    }
     // A run in which nothing happens proves nothing.
-    if count >= SEEDS {
+    if let Some(counts) = seeds::hold(SEEDS, run) {
         let Counts {
             delivered,
             bounced,
@@ -76,6 +27,9 @@ fn seeds_hold() {
             twice,
             liar_proven,
             both_ways,
+            met,
+            agreed,
+            said_again,
             ..
         } = counts;
         let all = [
@@ -90,6 +44,9 @@ fn seeds_hold() {
             twice,
             liar_proven,
             both_ways,
+            met,
+            agreed,
+            said_again,
         ];
         assert!(all.into_iter().all(|count| count > 0), "{counts:?}");
     }
@@ -98,19 +55,7 @@ fn seeds_hold() {
 /// Shows a run: `SPONDEE_SEED=7 cargo test -p spec-tests --test federation_sim one_seed -- --nocapture`.
 #[test]
 fn one_seed() {
-    let asked = number("SPONDEE_SEED");
-    let outcome = run(asked.unwrap_or(0));
-    if asked.is_some() {
-        let trace = match &outcome {
-            Ok(report) => &report.trace,
-            Err(failure) => &failure.trace,
-        };
-        trace.iter().for_each(|line| println!("{line}"));
-    }
-    match outcome {
-        Ok(Report { digest, counts, .. }) => println!("it holds: {digest} {counts:?}"),
-        Err(failure) => panic!("{failure}"),
-    }
+    seeds::show(run);
 }
 
 /// Each is done wrong in every server of a run, and seen from outside. `SPONDEE_FAULT=ResentBehind SPONDEE_SEEDS=100` looks for seeds that see it.
@@ -156,12 +101,14 @@ fn found(fault: Fault, seed: u64) -> Option<Box<Failure>> {
 const SEARCHED: u64 = 400;
 
 /// What is planted, a seed that finds it, and what that says.
-const FAULTS: [(Fault, u64, &str); 5] = [
+const FAULTS: [(Fault, u64, &str); 7] = [
     (Fault::ResentBehind, 287, "comes behind"),
     (Fault::NotResent, 1, "is lost"),
     (Fault::ConfirmedUnasked, 1, "is lost"),
     (Fault::AnsweredAnywhere, 174, "believes"),
     (Fault::FromUnchecked, 0, "believes"),
+    (Fault::TwoWays, 0, "comes behind"),
+    (Fault::ForgottenEarly, 0, "is lost"),
 ];
 
 /// Ten servers, thirty users each, one seed: `cargo test -p spec-tests --test federation_sim ten_servers -- --nocapture`.
@@ -186,12 +133,5 @@ fn ten_servers_with_three_hundred_users() {
 
 #[test]
 fn a_seed_gives_the_same_run_to_the_byte() {
-    let digest = |seed| match run(seed) {
-        Ok(report) => report.digest,
-        Err(failure) => panic!("{failure}"),
-    };
-    for seed in 0..3 {
-        assert_eq!(digest(seed), digest(seed), "seed {seed}");
-    }
-    assert_ne!(digest(0), digest(1));
+    seeds::repeat(3, run);
 }

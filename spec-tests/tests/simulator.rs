@@ -3,67 +3,15 @@
 //! `SPONDEE_SEEDS=1000` runs that many, beginning at `SPONDEE_FIRST_SEED`; `SPONDEE_SEED=7` with `one_seed` and `--nocapture`
 //! shows one.
 
-#![expect(clippy::print_stdout, reason = "a trace is there to be read")]
-
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-
-use spec_tests::simulator::{Counts, Failure, Report, run};
+use spec_tests::simulator::{Counts, run, seeds};
 
 /// How many seeds run when nobody asks for more: a few seconds.
 const SEEDS: u64 = 80;
 
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().expect("a number"))
-}
-
-/// Runs seeds on every processor; each run is a world of its own.
-fn run_all(first: u64, count: u64) -> (Counts, Vec<Failure>) {
-    let next = AtomicU64::new(first);
-    let work = || {
-        let mut counts = Counts::default();
-        let mut failures = Vec::new();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + count {
-                return (counts, failures);
-            }
-            match run(seed) {
-                Ok(report) => counts += report.counts,
-                Err(failure) => {
-                    println!("{failure}");
-                    failures.push(*failure);
-                }
-            }
-        }
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let mut all = (Counts::default(), Vec::new());
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            let (counts, failures) = thread.join().expect("a run that ends");
-            all.0 += counts;
-            all.1.extend(failures);
-        }
-    });
-    all.1.sort_by_key(|failure| failure.seed);
-    all
-}
-
 #[test]
 fn seeds_hold() {
-    let first = number("SPONDEE_FIRST_SEED").unwrap_or(0);
-    let count = number("SPONDEE_SEEDS").unwrap_or(SEEDS);
-    let (counts, failures) = run_all(first, count);
-    println!("{count} seeds: {counts:?}");
-    if let Some(failure) = failures.first() {
-        let failed = failures.len();
-        panic!("{failed} of {count} seeds failed; the first: {failure}");
-    }
     // A run in which nothing happens proves nothing.
-    if count >= SEEDS {
+    if let Some(counts) = seeds::hold(SEEDS, run) {
         assert!(least(counts) > 0, "{counts:?}");
     }
 }
@@ -107,29 +55,10 @@ fn least(counts: Counts) -> usize {
 /// Shows a run: `SPONDEE_SEED=7 cargo test -p spec-tests --test simulator one_seed -- --nocapture`.
 #[test]
 fn one_seed() {
-    let asked = number("SPONDEE_SEED");
-    let outcome = run(asked.unwrap_or(0));
-    if asked.is_some() {
-        let trace = match &outcome {
-            Ok(report) => &report.trace,
-            Err(failure) => &failure.trace,
-        };
-        trace.iter().for_each(|line| println!("{line}"));
-    }
-    match outcome {
-        Ok(Report { digest, counts, .. }) => println!("it holds: {digest} {counts:?}"),
-        Err(failure) => panic!("{failure}"),
-    }
+    seeds::show(run);
 }
 
 #[test]
 fn a_seed_gives_the_same_run_to_the_byte() {
-    let digest = |seed| match run(seed) {
-        Ok(report) => report.digest,
-        Err(failure) => panic!("{failure}"),
-    };
-    for seed in 0..4 {
-        assert_eq!(digest(seed), digest(seed), "seed {seed}");
-    }
-    assert_ne!(digest(0), digest(1));
+    seeds::repeat(4, run);
 }

@@ -213,6 +213,9 @@ impl Queue {
     /// The first that waits is written now.
     pub(crate) fn next_sent(&mut self) -> Option<&Queued> {
         let queued = self.waiting.pop_front()?;
+        if is_planted(Fault::ForgottenEarly) {
+            self.disk.leaves(&queued);
+        }
         self.sent.push_back(queued);
         self.sent.back()
     }

@@ -23,6 +23,7 @@ mod random;
 mod rest;
 mod rosters;
 mod scales;
+pub mod seeds;
 mod seeing;
 mod sight;
 mod sm;
@@ -54,6 +55,7 @@ use self::ledger::Ledger;
 use self::random::Random;
 use self::rosters::Rosters;
 use self::scales::Scales;
+use self::seeds::{Failure, Outcome, Report};
 use self::sight::Watches;
 use self::sm::Management;
 use self::subscriptions::Subscriptions;
@@ -80,17 +82,6 @@ const FATES: usize = 8;
 
 /// What may come on top of the bound: one stanza and the end of the stream.
 const QUEUE_SLACK: usize = 4 * 1024;
-
-/// A run that held.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Report {
-    /// Of everything that happened: the same for every run of the seed.
-    pub digest: String,
-    /// What happened.
-    pub trace: Vec<String>,
-    /// How much of what there was, to see that the run was worth it.
-    pub counts: Counts,
-}
 
 /// How often things happened.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -171,33 +162,11 @@ impl AddAssign for Counts {
     }
 }
 
-/// A run in which an oracle was offended.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// The seed of the run.
-    pub seed: u64,
-    /// What is wrong.
-    pub fault: String,
-    /// What happened until then.
-    pub trace: Vec<String>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, fault, .. } = self;
-        writeln!(f, "seed {seed}: {fault}")?;
-        write!(
-            f,
-            "to see the run: SPONDEE_SEED={seed} cargo test -p spec-tests --test simulator one_seed -- --nocapture"
-        )
-    }
-}
-
 /// Runs one seed.
 ///
 /// # Errors
 /// An oracle was offended: the server is at fault, or the oracle.
-pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
+pub fn run(seed: u64) -> Outcome<Counts> {
     let mut simulation = Simulation::new(seed);
     let outcome = simulation.play();
     let counts = simulation.counts();
@@ -209,7 +178,12 @@ pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
             trace,
             counts,
         }),
-        Err(fault) => Err(Box::new(Failure { seed, fault, trace })),
+        Err(fault) => Err(Box::new(Failure {
+            test: "simulator",
+            seed,
+            fault,
+            trace,
+        })),
     }
 }
 

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use crate::jid::{BareJid, Domain};
 use crate::limits::S2S_BACKOFF;
 use crate::link::{RemoteKey, Way};
+use crate::planted::{Fault, is_planted};
 use crate::port::{Action, ConnId, LinkFailure, Note};
 use crate::shard::Shard;
 use crate::shard::connections::{Reading, Role};
@@ -132,7 +133,7 @@ impl Shard {
             }
             Way::Waiting(..) => true,
             Way::Refused(failure, _) => failure.refusal().is_none(),
-            Way::Up(_) => false,
+            Way::Up(way) => is_planted(Fault::TwoWays) && !self.is_theirs(*way),
         };
         if !is_free {
             return false;

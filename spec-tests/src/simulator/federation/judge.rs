@@ -8,6 +8,9 @@ use super::{Simulation, Weather};
 /// More than the patience of messages, and all that was tried meanwhile.
 const REST: Duration = Duration::from_secs(12 * 60);
 
+/// Whoever manages a server's process gives it longer to stop.
+const STOP_SECONDS: usize = 30;
+
 /// In such steps, between which users answer.
 const STEP: Duration = Duration::from_secs(20);
 
@@ -21,6 +24,7 @@ impl Simulation {
         self.note(format_args!("all comes to rest"));
         self.net.run();
         self.observe()?;
+        self.let_stop()?;
         for site in 0..self.sites.len() {
             if self.sites[site].state == State::Stopping {
                 self.stopped(site);
@@ -35,6 +39,20 @@ impl Simulation {
         }
         self.heal();
         self.wait(REST)
+    }
+
+    /// Servers that are to stop do so in order: they wait a while for what their clients still acknowledge.
+    fn let_stop(&mut self) -> Result<(), String> {
+        for _ in 0..STOP_SECONDS {
+            let stopping = |site: &usize| self.sites[*site].state == State::Stopping;
+            let mut stopping = (0..self.sites.len()).filter(stopping);
+            if stopping.all(|site| self.net.worlds[site].is_at_rest()) {
+                return Ok(());
+            }
+            self.net.advance(Duration::from_secs(1));
+            self.observe()?;
+        }
+        Ok(())
     }
 
     /// Time passes, and users answer what they are asked.

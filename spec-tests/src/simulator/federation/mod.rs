@@ -8,6 +8,7 @@ mod book;
 mod excuses;
 mod judge;
 mod liar;
+mod rosters;
 mod sites;
 mod taps;
 mod trouble;
@@ -22,10 +23,12 @@ use spondee_core::testing::{Federation, Presence};
 
 use self::book::Book;
 use self::liar::Liar;
+use self::rosters::Rosters;
 use self::sites::{Plan, Site};
 use self::taps::Taps;
 use self::users::User;
 use super::random::Random;
+use super::seeds::{Failure, Outcome, Report};
 use super::trace::Trace;
 
 /// Counts what happened: one number for each thing.
@@ -44,17 +47,6 @@ pub struct Size {
     pub acts: usize,
     /// What comes of them by and by, behind each: so many steps at most.
     pub moves: usize,
-}
-
-/// A run that held.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Report {
-    /// Of everything that happened: the same for every run of the seed.
-    pub digest: String,
-    /// What happened.
-    pub trace: Vec<String>,
-    /// How much of what there was.
-    pub counts: Counts,
 }
 
 /// How often things happened.
@@ -82,6 +74,14 @@ pub struct Counts {
     pub requests: usize,
     pub answers: usize,
     pub presences: usize,
+    /// Both sides of a pair of servers sent at once, with no connection between them.
+    pub met: usize,
+    /// Subscriptions of which both sides knew.
+    pub agreed: usize,
+    /// Those that were said again, since one side did not.
+    pub said_again: usize,
+    /// Those that never can be, between servers that may not talk to each other.
+    pub apart: usize,
     pub cuts: usize,
     pub half_cuts: usize,
     pub stalls: usize,
@@ -112,6 +112,10 @@ impl AddAssign for Counts {
         self.requests += more.requests;
         self.answers += more.answers;
         self.presences += more.presences;
+        self.met += more.met;
+        self.agreed += more.agreed;
+        self.said_again += more.said_again;
+        self.apart += more.apart;
         self.cuts += more.cuts;
         self.half_cuts += more.half_cuts;
         self.stalls += more.stalls;
@@ -125,33 +129,11 @@ impl AddAssign for Counts {
     }
 }
 
-/// A run in which an oracle was offended.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// The seed of the run.
-    pub seed: u64,
-    /// What is wrong.
-    pub fault: String,
-    /// What happened until then.
-    pub trace: Vec<String>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, fault, .. } = self;
-        writeln!(f, "seed {seed}: {fault}")?;
-        write!(
-            f,
-            "to see the run: SPONDEE_SEED={seed} cargo test -p spec-tests --test federation_sim one_seed -- --nocapture"
-        )
-    }
-}
-
 /// Runs one seed.
 ///
 /// # Errors
 /// An oracle was offended: a server is at fault, or the oracle.
-pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
+pub fn run(seed: u64) -> Outcome<Counts> {
     let mut random = Random::new(seed);
     let size = Size {
         sites: random.pick(&[2, 2, 3, 4]),
@@ -167,7 +149,7 @@ pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
 ///
 /// # Errors
 /// As `run`.
-pub fn run_sized(seed: u64, size: Size) -> Result<Report, Box<Failure>> {
+pub fn run_sized(seed: u64, size: Size) -> Outcome<Counts> {
     let mut simulation = Simulation::new(seed, size);
     let outcome = simulation.play(size);
     let counts = simulation.counts();
@@ -179,7 +161,12 @@ pub fn run_sized(seed: u64, size: Size) -> Result<Report, Box<Failure>> {
             trace,
             counts,
         }),
-        Err(fault) => Err(Box::new(Failure { seed, fault, trace })),
+        Err(fault) => Err(Box::new(Failure {
+            test: "federation_sim",
+            seed,
+            fault,
+            trace,
+        })),
     }
 }
 
@@ -209,6 +196,7 @@ struct Simulation {
     sites: Vec<Site>,
     users: Vec<User>,
     book: Book,
+    rosters: Rosters,
     taps: Taps,
     liar: Liar,
     counts: Counts,
@@ -234,6 +222,7 @@ impl Simulation {
             users: users::all(&sites, size.users),
             sites,
             book: Book::default(),
+            rosters: Rosters::default(),
             taps: Taps::default(),
             liar: Liar::default(),
             random,
@@ -270,6 +259,7 @@ impl Simulation {
             }
             self.come_to_rest()?;
             self.judge()?;
+            self.agree()?;
         }
         self.finale()
     }

@@ -2,7 +2,7 @@
 
 use super::book::{Request, Sent};
 use super::sites::Site;
-use super::{Moment, Simulation};
+use super::{Moment, Simulation, Weather};
 use crate::element::{CLIENT, Element, Item, STANZA_ERRORS};
 use crate::talk::Talk;
 
@@ -89,7 +89,7 @@ impl Simulation {
         if self.users[from].session.is_none() || self.users[from].site == self.users[to].site {
             return;
         }
-        match self.random.below(20) {
+        match self.random.below(22) {
             0..14 => self.send_messages(from, to),
             14 | 15 => self.request(from, to),
             16 | 17 => self.direct(from, to),
@@ -99,6 +99,7 @@ impl Simulation {
                 let words = format!("<presence type='subscribe' to='{to_}'/>");
                 self.say(from, &words, None);
             }
+            19 | 20 => self.meet(from, to),
             _ => self.say_to_liar(from),
         }
     }
@@ -137,6 +138,31 @@ impl Simulation {
         if self.random.percent(40) {
             self.tell(from, &format!("<r xmlns='{MANAGED}'/>"));
         }
+    }
+
+    /// Both servers look for each other at once: nothing is between them, and each has something for the other.
+    fn meet(&mut self, from: usize, to: usize) {
+        if self.users[to].session.is_none() {
+            return;
+        }
+        let sites = [self.users[from].site, self.users[to].site];
+        let live = self.net.live().to_vec();
+        let between = |wire: &usize| {
+            let ends = self.net.ends(*wire).map(|(site, _)| site);
+            ends.iter().all(|site| sites.contains(site))
+        };
+        let between: Vec<usize> = live.into_iter().filter(between).collect();
+        if !between.is_empty() && self.weather == Weather::Fair {
+            return;
+        }
+        for wire in between {
+            self.undisturbed = false;
+            self.taps.lose(wire);
+            self.net.cut(wire);
+        }
+        self.counts.met += 1;
+        self.send_messages(from, to);
+        self.send_messages(to, from);
     }
 
     fn request(&mut self, from: usize, to: usize) {
@@ -330,6 +356,10 @@ impl Simulation {
                 false => format!(" to='{from}'"),
             };
             self.say(index, &format!("<iq type='result' id='{id}'{to}/>"), None);
+            return Ok(());
+        }
+        if id == "roster" {
+            self.rosters.take(index, element);
             return Ok(());
         }
         let Some(number) = number(&id, 'q') else {
