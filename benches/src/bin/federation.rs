@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use benches::federation::{Flow, Make, Measurement};
+use benches::federation::{Flow, Links, Make, Measurement, Subject};
 use benches::load::load_average;
 use clap::Parser;
 
 #[derive(Debug, Parser)]
 #[command(
-    about = "What messages from one server to another cost both, beside Prosody to Prosody and ejabberd to ejabberd",
+    about = "What messages from one server to another cost both, or the links that they go by, beside Prosody to Prosody and ejabberd to ejabberd",
     after_help = "Starts two servers of each make on loopback, with unbound as their name server and certificates of an authority of its own; \
         needs unbound, and for the peers Prosody with lua-unbound, and ejabberd with libnss-wrapper, all of Debian."
 )]
@@ -34,6 +34,9 @@ struct Options {
     /// Messages of a pair that are under way.
     #[arg(long, default_value_t = 50)]
     window: usize,
+    /// Instead of messages: the second server has so many hosts, all of which are pinged at once, and links to and from them set up.
+    #[arg(long, value_name = "HOSTS", value_parser = clap::value_parser!(u16).range(1..=300), conflicts_with_all = ["seconds", "warm_up", "pairs", "window"])]
+    links: Option<u16>,
     /// Our program, instead of the one built from here.
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -43,15 +46,21 @@ fn main() -> ExitCode {
     let options = Options::parse();
     // Nobody may be listening, here and below.
     let say = |what: &str| drop(writeln!(std::io::stderr(), "federation: {what}"));
-    let measurement = Measurement {
-        makes: options.target,
-        runs: usize::from(options.runs),
-        flow: Flow {
+    let subject = match options.links {
+        Some(hosts) => Subject::Links(Links {
+            hosts: usize::from(hosts),
+        }),
+        None => Subject::Flow(Flow {
             pairs: options.pairs,
             window: options.window,
             warm_up: Duration::from_secs_f64(options.warm_up),
             lasts: Duration::from_secs_f64(options.seconds),
-        },
+        }),
+    };
+    let measurement = Measurement {
+        makes: options.target,
+        runs: usize::from(options.runs),
+        subject,
         binary: options.binary,
     };
     let before = load_average();

@@ -4,7 +4,6 @@
 //! One thread for each pair, which does nothing but read, count ends of messages, and write: each message in a write of its own, so that
 //! what a server gathers is its own doing.
 
-use std::fmt;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,6 +14,7 @@ use spec_tests::client::PATIENCE;
 use spec_tests::federation::World;
 use spec_tests::federation::peer::Peer;
 
+use super::outcome::{Outcome, Unit};
 use crate::load::Cpu;
 
 const MESSAGE_END: &[u8] = b"</message>";
@@ -22,9 +22,6 @@ const MESSAGE_END: &[u8] = b"</message>";
 /// A hundred bytes.
 const BODY: &str = "But soft, what light through yonder window breaks? It is the east, \
     and Juliet is the sun. Arise, so.";
-
-/// How much of what a server says last is shown with a fault.
-const TAIL: usize = 2000;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -39,48 +36,6 @@ pub struct Flow {
     pub lasts: Duration,
 }
 
-/// What came of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Outcome {
-    /// Messages that arrived.
-    pub messages: usize,
-    /// CPU time of both servers.
-    pub cpu: Duration,
-    /// How long it took.
-    pub wall: Duration,
-}
-
-impl Outcome {
-    /// Messages for each second of CPU time of both servers together.
-    #[must_use]
-    pub fn per_cpu_second(&self) -> f64 {
-        self.messages as f64 / self.cpu.as_secs_f64()
-    }
-
-    /// Messages for each second.
-    #[must_use]
-    pub fn per_second(&self) -> f64 {
-        self.messages as f64 / self.wall.as_secs_f64()
-    }
-
-    /// Microseconds of CPU time that a message takes of both servers together.
-    #[must_use]
-    pub fn micros(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.messages as f64
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:.0} messages for each CPU second of both servers, {:.0} for each second",
-            self.per_cpu_second(),
-            self.per_second()
-        )
-    }
-}
-
 /// Both ends of a pair.
 struct Pair {
     from: TcpStream,
@@ -93,20 +48,8 @@ impl Flow {
     /// Between these servers, on which there are these accounts.
     ///
     /// # Errors
-    /// What failed, in words, with the end of what each server logged.
+    /// What failed, in words.
     pub fn measure(&self, world: &World<2>, names: &[&str]) -> Result<Outcome, String> {
-        self.try_to_measure(world, names).map_err(|fault| {
-            let [first, second] = &world.peers;
-            let logs = [first, second].map(|peer| {
-                let log = peer.log();
-                let from = log.floor_char_boundary(log.len().saturating_sub(TAIL));
-                format!("\n--- {} has logged\n{}", peer.domain(), &log[from..])
-            });
-            fault + &logs.concat()
-        })
-    }
-
-    fn try_to_measure(&self, world: &World<2>, names: &[&str]) -> Result<Outcome, String> {
         let [first, second] = &world.peers;
         let mut pairs = Vec::new();
         for (at, name) in names.iter().take(self.pairs).enumerate() {
@@ -143,7 +86,8 @@ impl Flow {
             }
             let cpu = after.iter().zip(&before);
             Ok(Outcome {
-                messages: to - from,
+                unit: Unit::Messages,
+                count: to - from,
                 cpu: cpu.map(|(after, before)| after.since(before)).sum(),
                 wall,
             })

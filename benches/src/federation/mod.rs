@@ -1,13 +1,15 @@
 //! Two servers of one make that forward to each other, beside two of another: what a message from an account of the one to an account of the
-//! other costs both.
+//! other costs both, or what it costs to set up the links for that.
 //!
 //! The servers are those of `spec_tests::federation`: under names of their own on loopback, found by a name server of the test's, with
 //! certificates of one authority that both require of each other, so that they prove themselves by EXTERNAL over STARTTLS. They log
 //! warnings alone and keep no message. Clients have no TLS: what is measured is between the servers.
 //!
-//! `flow` is the messages, `table` what is told of them. Linux only: CPU time is read from /proc.
+//! `flow` is the messages, `links` the setting up, `table` what is told of them. Linux only: CPU time is read from /proc.
 
 mod flow;
+mod links;
+mod outcome;
 mod table;
 
 use std::path::PathBuf;
@@ -19,7 +21,9 @@ use spec_tests::server::Shell;
 
 use crate::load::{Ejabberd, Prosody, Spondee, build};
 
-pub use flow::{Flow, Outcome};
+pub use flow::Flow;
+pub use links::Links;
+pub use outcome::{Outcome, Unit};
 pub use table::Table;
 
 /// As the other measurements of it have it: its default, the incremental one, does half as much.
@@ -48,6 +52,58 @@ impl Make {
     }
 }
 
+/// How much of what a server says last is shown with a fault.
+const TAIL: usize = 2000;
+
+/// What they do.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject {
+    /// Messages over links that are up.
+    Flow(Flow),
+    /// Links.
+    Links(Links),
+}
+
+impl Subject {
+    const fn unit(self) -> Unit {
+        match self {
+            Self::Flow(_) => Unit::Messages,
+            Self::Links(_) => Unit::Links,
+        }
+    }
+
+    const fn accounts(self) -> usize {
+        match self {
+            Self::Flow(flow) => flow.pairs,
+            Self::Links(links) => links.accounts(),
+        }
+    }
+
+    /// Hosts of the second server beside its domain.
+    const fn hosts(self) -> usize {
+        match self {
+            Self::Flow(_) => 0,
+            Self::Links(links) => links.hosts,
+        }
+    }
+
+    /// What comes of it, or what failed, with the end of what each server logged.
+    fn measure(self, world: &World<2>, names: &[&str]) -> Result<Outcome, String> {
+        let outcome = match self {
+            Self::Flow(flow) => flow.measure(world, names),
+            Self::Links(links) => links.measure(world, names),
+        };
+        outcome.map_err(|fault| {
+            let logs = world.peers.each_ref().map(|peer| {
+                let log = peer.log();
+                let from = log.floor_char_boundary(log.len().saturating_sub(TAIL));
+                format!("\n--- {} has logged\n{}", peer.domain(), &log[from..])
+            });
+            fault + &logs.concat()
+        })
+    }
+}
+
 /// Who is measured, and how much.
 #[derive(Debug)]
 pub struct Measurement {
@@ -56,7 +112,7 @@ pub struct Measurement {
     /// How often each, in turn.
     pub runs: usize,
     /// What they do.
-    pub flow: Flow,
+    pub subject: Subject,
     /// Our program, if it is not to be built.
     pub binary: Option<PathBuf>,
 }
@@ -68,9 +124,11 @@ impl Measurement {
     /// What failed, in words.
     pub fn run(mut self, say: impl Fn(&str)) -> Result<Table, String> {
         self.prepare()?;
-        let names: Vec<String> = (0..self.flow.pairs).map(|n| format!("user{n}")).collect();
+        let names: Vec<String> = (0..self.subject.accounts())
+            .map(|n| format!("user{n}"))
+            .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut table = Table::new(&self.makes);
+        let mut table = Table::new(self.subject.unit(), &self.makes);
         for run in 1..=self.runs {
             let mut makes = self.makes.clone();
             // Who comes first is not always the same.
@@ -87,9 +145,13 @@ impl Measurement {
     }
 
     fn one(&self, make: Make, names: &[&str]) -> Result<Outcome, String> {
-        let plans = ["a.example", "b.example"].map(|domain| self.plan(make, domain));
-        let world = World::begin_with(plans, names)?;
-        self.flow.measure(&world, names)
+        let [first, second] = ["a.example", "b.example"].map(|domain| self.plan(make, domain));
+        let second = match self.subject.hosts() {
+            0 => second,
+            below => second.hosting(below),
+        };
+        let world = World::begin_with([first, second], names)?;
+        self.subject.measure(&world, names)
     }
 
     fn plan(&self, make: Make, domain: &str) -> Plan {

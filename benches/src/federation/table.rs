@@ -3,11 +3,12 @@
 use std::fmt;
 
 use super::Make;
-use super::flow::Outcome;
+use super::outcome::{Outcome, Unit};
 
 /// See the module.
 #[derive(Debug)]
 pub struct Table {
+    unit: Unit,
     makes: Vec<(Make, Vec<Outcome>)>,
 }
 
@@ -33,8 +34,9 @@ impl Spread {
 impl Table {
     /// Of nothing yet.
     #[must_use]
-    pub fn new(makes: &[Make]) -> Self {
+    pub fn new(unit: Unit, makes: &[Make]) -> Self {
         Self {
+            unit,
             makes: makes.iter().map(|make| (*make, Vec::new())).collect(),
         }
     }
@@ -57,12 +59,21 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ours = self.median_of(Make::Spondee);
+        let unit = self.unit.name();
+        let (what, more) = match self.unit {
+            Unit::Messages => ("from one to the other", ["", ""]),
+            Unit::Links => (
+                "pings to many hosts, two links each: there, and back for the answer",
+                [" proven by | links |", "---|---:|"],
+            ),
+        };
+        let [names, lines] = more;
         writeln!(
             f,
-            "| from one to the other | messages for each CPU second of both | least to most | Spondee does so many times as much | \
-             CPU us each | messages a second |"
+            "| {what} |{names} {unit} for each CPU second of both | least to most | Spondee does so many times as much | \
+             CPU us each | {unit} a second |"
         )?;
-        writeln!(f, "|---|---:|---:|---:|---:|---:|")?;
+        writeln!(f, "|---|{lines}---:|---:|---:|---:|---:|")?;
         for (make, outcomes) in &self.makes {
             let of = |figure| Spread::of(outcomes, figure);
             let (Some(by_cpu), Some(each), Some(by_wall)) = (
@@ -74,9 +85,17 @@ impl fmt::Display for Table {
             };
             let ratio =
                 ours.map_or_else(String::new, |ours| format!("{:.1}", ours / by_cpu.median));
+            let more = match self.unit {
+                Unit::Messages => String::new(),
+                // No server has another method here, see `links`.
+                Unit::Links => format!(
+                    " EXTERNAL | {} |",
+                    outcomes.iter().map(|one| one.count).max().unwrap_or(0)
+                ),
+            };
             writeln!(
                 f,
-                "| {} | {:.0} | {:.0} to {:.0} | {ratio} | {:.1} | {:.0} |",
+                "| {} |{more} {:.0} | {:.0} to {:.0} | {ratio} | {:.1} | {:.0} |",
                 make.name(),
                 by_cpu.median,
                 by_cpu.least,

@@ -16,6 +16,8 @@ pub enum Paper {
     Full,
     /// Good, with the dNSName alone, as public authorities give them.
     DnsOnly,
+    /// The same, and with a dNSName for all names right below that one.
+    Wildcard,
     /// Good, with the dNSName alone, and by its extended key usage for servers alone, as they will give them soon.
     ServerUse,
     /// Ended yesterday.
@@ -30,9 +32,10 @@ pub enum Paper {
 
 impl Paper {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Full,
         Self::DnsOnly,
+        Self::Wildcard,
         Self::ServerUse,
         Self::Expired,
         Self::WrongName,
@@ -44,7 +47,7 @@ impl Paper {
     #[must_use]
     pub const fn is_good(self) -> bool {
         match self {
-            Self::Full | Self::DnsOnly | Self::ServerUse => true,
+            Self::Full | Self::DnsOnly | Self::Wildcard | Self::ServerUse => true,
             Self::Expired | Self::WrongName | Self::SelfSigned | Self::Untrusted => false,
         }
     }
@@ -55,6 +58,7 @@ impl Paper {
             Self::WrongName => "somebody.else.example",
             Self::Full
             | Self::DnsOnly
+            | Self::Wildcard
             | Self::ServerUse
             | Self::Expired
             | Self::SelfSigned
@@ -64,6 +68,7 @@ impl Paper {
         params.distinguished_name.push(DnType::CommonName, domain);
         let names = match self {
             Self::Full => vec![xmpp_addr(domain), srv_name(domain), dns_name(domain)],
+            Self::Wildcard => vec![dns_name(domain), dns_name(&format!("*.{domain}"))],
             Self::WrongName
             | Self::DnsOnly
             | Self::ServerUse
@@ -78,6 +83,7 @@ impl Paper {
             Self::ServerUse => vec![ExtendedKeyUsagePurpose::ServerAuth],
             Self::Full
             | Self::DnsOnly
+            | Self::Wildcard
             | Self::Expired
             | Self::WrongName
             | Self::SelfSigned
@@ -91,6 +97,7 @@ impl Paper {
             Self::Expired => (now - 30 * DAY, now - DAY),
             Self::Full
             | Self::DnsOnly
+            | Self::Wildcard
             | Self::ServerUse
             | Self::WrongName
             | Self::SelfSigned
@@ -142,9 +149,12 @@ impl Authorities {
                 own.map_err(std::io::Error::other)?.pem()
             }
             Paper::Untrusted => self.stranger.vouch(&params, &key)?,
-            Paper::Full | Paper::DnsOnly | Paper::ServerUse | Paper::Expired | Paper::WrongName => {
-                self.trusted.vouch(&params, &key)?
-            }
+            Paper::Full
+            | Paper::DnsOnly
+            | Paper::Wildcard
+            | Paper::ServerUse
+            | Paper::Expired
+            | Paper::WrongName => self.trusted.vouch(&params, &key)?,
         };
         let path = |kind: &str| directory.join(format!("{domain}.{kind}"));
         let files = Files {

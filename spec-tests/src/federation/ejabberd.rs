@@ -134,14 +134,17 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
     let mut text = format!(
         "loglevel: {level}\n\
          log_rotate_count: 0\n\
-         hosts:\n  - {domain}\n\
+         hosts:\n{hosts}\
          certfiles:\n  - {both:?}\n\
          s2s_use_starttls: {starttls}\n\
          s2s_protocol_options:\n  - no_sslv3\n  - no_tlsv1\n  - no_tlsv1_1\n\
          auth_password_format: plain\n\
          disable_sasl_mechanisms:\n  - digest-md5\n  - X-OAUTH2\n\
          listen:\n  -\n    port: {clients}\n    ip: \"{own}\"\n    module: ejabberd_c2s\n    starttls: false\n",
-        domain = plan.domain,
+        hosts = plan
+            .hosts()
+            .map(|host| format!("  - {host}\n"))
+            .collect::<String>(),
         both = place.files.both,
         clients = place.site.clients.port(),
         own = place.site.clients.ip(),

@@ -102,6 +102,8 @@ pub struct Plan {
     pub program: Program,
     /// Its domain, below `example`.
     pub domain: String,
+    /// So many other hosts right below that one: `h0.DOMAIN`, `h1.DOMAIN` and so on, found at the same place and without accounts.
+    pub below: usize,
     /// What it shows.
     pub paper: Paper,
     /// What it does about TLS.
@@ -131,6 +133,7 @@ impl Plan {
         Self {
             program,
             domain: domain.to_owned(),
+            below: 0,
             paper: Paper::DnsOnly,
             encryption: Encryption::Required,
             proof: Proof::Certificate,
@@ -142,6 +145,20 @@ impl Plan {
             logging: Logging::All,
             binary: None,
         }
+    }
+
+    /// With so many hosts below its domain, and a certificate that is good for all of them.
+    #[must_use]
+    pub const fn hosting(mut self, below: usize) -> Self {
+        self.below = below;
+        self.paper = Paper::Wildcard;
+        self
+    }
+
+    /// All that it serves: its domain, and the hosts below it.
+    pub fn hosts(&self) -> impl Iterator<Item = String> {
+        let below = (0..self.below).map(|number| host_below(&self.domain, number));
+        std::iter::once(self.domain.clone()).chain(below)
     }
 
     /// With this certificate.
@@ -214,6 +231,12 @@ impl Plan {
         self.more.push('\n');
         self
     }
+}
+
+/// The name of one of them.
+#[must_use]
+pub fn host_below(domain: &str, number: usize) -> String {
+    format!("h{number}.{domain}")
 }
 
 /// Where a server listens.

@@ -89,8 +89,7 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
          log = {{ {level} = {log:?} }}\n\
          ssl = {{ {authority} capath = {nothing:?} }}\n\
          {lists}{more}\n\
-         VirtualHost \"{domain}\"\n\
-         certificate = {certificate:?}\n",
+         {hosts}",
         data = place.directory.join("data"),
         pid = place.directory.join("pid"),
         port = place.resolver.port(),
@@ -102,12 +101,19 @@ fn text(plan: &Plan, place: &Place<'_>) -> String {
         log = place.log,
         lists = lists(plan),
         more = plan.more,
-        domain = plan.domain,
-        // Its key lies beside it. As a part of `ssl`, direct TLS would not find it.
-        certificate = place.files.certificate,
+        hosts = hosts(plan, place),
         // Instead of the system's authorities: a directory that is not there.
         nothing = place.directory.join("nothing"),
     )
+}
+
+fn hosts(plan: &Plan, place: &Place<'_>) -> String {
+    // Its key lies beside it. As a part of `ssl`, direct TLS would not find it.
+    let certificate = &place.files.certificate;
+    let hosts = plan.hosts();
+    hosts
+        .map(|host| format!("VirtualHost {host:?}\ncertificate = {certificate:?}\n"))
+        .collect()
 }
 
 fn modules(plan: &Plan) -> String {

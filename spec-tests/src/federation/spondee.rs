@@ -24,13 +24,10 @@ pub(super) fn start(
     }
     let fault = |e: std::io::Error| e.to_string();
     let scratch = Scratch::new().map_err(fault)?;
-    let mut host = format!("\n[host.\"{}\"]\n", plan.domain);
-    if plan.logging == Logging::Warnings {
-        host.push_str("default_archive_policy = \"never\"\n");
-    }
+    let hosts = hosts(plan);
     let stopped = match &plan.binary {
-        Some(binary) => Server::prepare_binary(scratch, binary, &host)?,
-        None => Server::prepare_shell(scratch, shell, &host)?,
+        Some(binary) => Server::prepare_binary(scratch, binary, &hosts)?,
+        None => Server::prepare_shell(scratch, shell, &hosts)?,
     };
     let certificates = stopped.scratch().join("certs");
     let Files { both, .. } = authorities
@@ -53,6 +50,17 @@ pub(super) fn start(
     }
     let binary = stopped.binary().to_owned();
     stopped.begin(Command::new(binary))
+}
+
+fn hosts(plan: &Plan) -> String {
+    let keeping = match plan.logging {
+        Logging::All => "",
+        Logging::Warnings => "default_archive_policy = \"never\"\n",
+    };
+    let hosts = plan.hosts();
+    hosts
+        .map(|host| format!("\n[host.\"{host}\"]\n{keeping}"))
+        .collect()
 }
 
 fn options(plan: &Plan, place: &Place<'_>) -> String {

@@ -61,7 +61,12 @@ fn host(plan: &Plan) -> String {
 }
 
 fn services(plan: &Plan, site: &Site) -> Vec<String> {
-    let (domain, host) = (&plan.domain, host(plan));
+    let of = |domain: String| services_of(&domain, plan, site);
+    plan.hosts().flat_map(of).collect()
+}
+
+fn services_of(domain: &str, plan: &Plan, site: &Site) -> Vec<String> {
+    let host = host(plan);
     let service = |name: &str, priority: u16, port: u16| {
         format!("{name}._tcp.{domain}. 300 IN SRV {priority} 1 {port} {host}.")
     };
