@@ -198,7 +198,7 @@ pub const INDEX: &[Xep] = &[
         number: 203,
         name: "Delayed Delivery",
         version: "2.0",
-        file: "core/src/archive/write.rs",
+        file: "core/src/stanza/delay.rs",
         features: &[],
         bearer: Bearer::Host,
     },
