@@ -45,6 +45,11 @@ pub const S2S_STREAMS: usize = 10;
 /// Sign-ins of one stream that may fail. Which method a certificate is good for does not change by trying.
 pub const S2S_SIGN_IN_FAILURES: u8 = 3;
 
+/// A domain that could not be reached, and of which a server claims to be, is looked for again so long after the last time, whatever else it waits
+/// for: two servers that wait for each other's keys would each try while the other waits. A third of `S2S_VERIFY_PATIENCE`, so that the answer is in
+/// time; and who claims domains of others has each of them looked for six times a minute at most.
+pub const S2S_VERIFY_AGAIN: Duration = Duration::from_secs(10);
+
 /// How long the server of a domain has to say whether a key is its own.
 pub const S2S_VERIFY_PATIENCE: Duration = Duration::from_secs(30);
 

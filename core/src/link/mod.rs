@@ -32,7 +32,7 @@ pub(crate) use verification::{Answered, Verifications};
 use crate::arena::arena_key;
 use crate::federation::RoundKey;
 use crate::jid::Domain;
-use crate::limits::{S2S_BACKOFF, S2S_BACKOFF_MAX, S2S_REFUSED_FOR};
+use crate::limits::{S2S_BACKOFF, S2S_BACKOFF_MAX, S2S_REFUSED_FOR, S2S_VERIFY_AGAIN};
 use crate::port::{ConnId, LinkFailure};
 use crate::sm::Counts;
 use crate::time::Instant;
@@ -111,6 +111,8 @@ pub(crate) struct Pair {
     last_failure: Option<LinkFailure>,
     /// When the last stream was proven.
     up_since: Instant,
+    /// When the last round came to nothing.
+    failed_at: Instant,
 }
 
 /// The way from one to the other.
@@ -187,6 +189,7 @@ impl Pair {
             last_failure: None,
             failures: 0,
             up_since: Instant::default(),
+            failed_at: Instant::default(),
         }
     }
 
@@ -273,6 +276,23 @@ impl Pair {
         by_network
     }
 
+    /// A server claims to be of the remote domain, which is to be asked: it is looked for soon, unless it is a rule of ours that it is not.
+    pub(crate) fn is_claimed(&mut self, now: Instant) {
+        let soon = now.max(self.failed_at + S2S_VERIFY_AGAIN);
+        match &mut self.way {
+            Way::Waiting(_, until) => *until = soon.min(*until),
+            Way::Refused(failure, _) if failure.refusal().is_none() && soon <= now => {
+                self.way = Way::Waiting(failure.clone(), now);
+            }
+            Way::Cold
+            | Way::Turn
+            | Way::Opening(_)
+            | Way::Ready(_)
+            | Way::Up(_)
+            | Way::Refused(..) => {}
+        }
+    }
+
     /// All is well: the next failure is the first.
     pub(crate) const fn is_well(&mut self) {
         self.failures = 0;
@@ -281,6 +301,7 @@ impl Pair {
     /// A round came to nothing, or what it led to. For how long nothing is tried: `share` is what was drawn, of 1,000.
     pub(crate) fn failed(&mut self, now: Instant, failure: LinkFailure, share: u32) {
         self.last_failure = Some(failure.clone());
+        self.failed_at = now;
         let shift = self.failures.min(10);
         self.failures = self.failures.saturating_add(1);
         let doubled = |first: Duration| {

@@ -179,7 +179,7 @@ impl Shard {
         };
         if let Some(failure) = refused {
             self.bounce(&queued, &failure);
-            return self.look_at_remote(key);
+            return self.tend(now, key, &ours);
         }
         match pair.queue.push(queued, most) {
             Ok(()) => self.tend(now, key, &ours),
@@ -259,6 +259,10 @@ impl Shard {
 
     /// Writes as much as the socket and the peer may have ahead.
     fn write_link(&mut self, now: Now, key: RemoteKey, ours: &Domain, conn: ConnId) {
+        let beside = match is_planted(Fault::TwoWays) {
+            true => self.beside(key, ours),
+            false => None,
+        };
         let Some(pair) = self
             .links
             .remotes
@@ -278,7 +282,8 @@ impl Shard {
                 too_long.extend(pair.queue.take_back());
                 continue;
             }
-            self.fx.out(conn, |out| queued.send(now, out));
+            let way = beside.filter(|_| wrote % 2 == 1).unwrap_or(conn);
+            self.fx.out(way, |out| queued.send(now, out));
             wrote = wrote.saturating_add(1);
         }
         for queued in too_long {

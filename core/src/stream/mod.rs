@@ -259,9 +259,11 @@ impl Stream {
             State::Outgoing(outgoing) if outgoing.is_proven() => return None,
             State::Component(component) if component.is_serving() => return None,
             State::Closing(_) | State::Closed => return None,
-            State::Client(_) | State::Outgoing(_) | State::Component(_) => {
-                limits.unauthenticated_stream_bytes
-            }
+            State::Client(_) | State::Component(_) => limits.unauthenticated_stream_bytes,
+            // Right behind the word that proves us stanzas may come, in the same read: what counts is what came before that.
+            State::Outgoing(_) => limits
+                .unauthenticated_stream_bytes
+                .saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
             State::Server(_) => S2S_UNPROVEN_BYTES,
         };
         if self.state.hearing() == Hearing::Tls && !bytes.iter().all(is_white_space) {

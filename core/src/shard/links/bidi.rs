@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use crate::jid::{BareJid, Domain};
 use crate::limits::S2S_BACKOFF;
 use crate::link::{RemoteKey, Way};
-use crate::planted::{Fault, is_planted};
 use crate::port::{Action, ConnId, LinkFailure, Note};
 use crate::shard::Shard;
 use crate::shard::connections::{Reading, Role};
@@ -114,6 +113,14 @@ impl Shard {
         }
     }
 
+    /// A stream of theirs beside the way of a pair, for a fault that tests plant: none should be written to.
+    pub(super) fn beside(&self, key: RemoteKey, ours: &Domain) -> Option<ConnId> {
+        let remote = self.links.remotes.get(key)?;
+        let mut streams = self.links.theirs.by_domain.get(&remote.domain)?.iter();
+        let found = streams.find(|(of, _)| of == ours);
+        found.map(|(_, conn)| *conn)
+    }
+
     /// Takes a stream of theirs, if there is one and the pair has no way, or none on which anything was begun. Whether it did.
     pub(super) fn takes_theirs(&mut self, now: Now, key: RemoteKey, ours: &Domain) -> bool {
         if self.links.theirs.by_domain.is_empty() || self.is_stopping() {
@@ -133,7 +140,7 @@ impl Shard {
             }
             Way::Waiting(..) => true,
             Way::Refused(failure, _) => failure.refusal().is_none(),
-            Way::Up(way) => is_planted(Fault::TwoWays) && !self.is_theirs(*way),
+            Way::Up(_) => false,
         };
         if !is_free {
             return false;

@@ -108,8 +108,14 @@ impl Shard {
 
     /// Reads what was kept for a pair, if that is to be done now.
     pub(super) fn read_kept(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
-        let is_time = |pair: &mut crate::link::Pair| pair.queue.is_to_be_read(now.mono);
-        if !self.is_stopping() && self.pair(key, ours).is_some_and(is_time) {
+        let is_stopping = self.is_stopping();
+        let Some(pair) = self.pair(key, ours) else {
+            return;
+        };
+        if is_stopping {
+            // The next start reads it.
+            pair.queue.has_read();
+        } else if pair.queue.is_to_be_read(now.mono) {
             self.read_page(key, ours, None);
         }
     }

@@ -59,13 +59,18 @@ impl Shard {
         let Some(remote) = self.links.remotes.get_mut(key) else {
             return;
         };
-        if let Some(Way::Refused(failure, _)) = remote.pair(&ours, tail).map(|pair| &pair.way) {
+        let Some(pair) = remote.pair(&ours, tail) else {
+            return;
+        };
+        pair.is_claimed(now.mono);
+        if let Way::Refused(failure, _) = &pair.way {
             let why = unverified(failure);
             return self.tell_asker(now, asker, claim, Verified::Unknown(why));
         }
         let until = now.mono + S2S_VERIFY_PATIENCE;
         match remote.verifications.push(claim, asker, until) {
-            Ok(()) => self.tend(now, key, &ours),
+            // It may be looked for again at once.
+            Ok(()) => self.remote_on(now, key),
             Err(claim) => {
                 self.tell_asker(now, asker, claim, Verified::Unknown(Unverified::Busy));
             }

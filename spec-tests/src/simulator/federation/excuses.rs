@@ -4,11 +4,13 @@
 use super::Simulation;
 use super::book::Sent;
 
-/// Why nobody need have heard of a message that was not acknowledged.
+/// Why nobody need have heard of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Excuse {
     /// The server of its sender fell before it was on disk there: it was not acknowledged.
     QueueForgotten,
+    /// It was acknowledged and then refused for good, while the server of its sender fell or stopped and nobody heard that.
+    ErrorForgotten,
     /// The session of its sender is over: it is refused, and nobody hears that.
     NobodyToTell,
 }
@@ -19,7 +21,8 @@ impl Simulation {
         let site = &self.sites[self.users[sent.from].site];
         let since = |moment: Option<u64>| moment.is_some_and(|at| at >= sent.at);
         if sent.acknowledged {
-            None
+            let is_refused = !self.plan.is_sociable() || self.counts.dns_faults > 0;
+            (since(site.ended) && is_refused).then_some(Excuse::ErrorForgotten)
         } else if since(site.fell) {
             Some(Excuse::QueueForgotten)
         } else if since(site.ended) || since(self.users[sent.from].left) {

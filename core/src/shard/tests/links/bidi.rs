@@ -326,6 +326,25 @@ fn what_comes_back_on_a_stream_of_ours_is_routed_and_counted() {
     }
 }
 
+/// Seed 61 of the simulator: it was ended for what it had said "before authentication", and again whenever it was opened.
+#[test]
+fn much_may_come_back_in_one_read_with_what_proves_who_we_are() {
+    let mut links = Links::easy();
+    links.stage.world.server = Some(certificate(Chain::SelfSigned));
+    links.send("1");
+    links.secure(0);
+    let asked = links.say(
+        0,
+        &DIALBACK.replace("<dialback", &format!("{FEATURE}<dialback")),
+    );
+    assert!(asked.contains("<db:result "), "{asked}");
+    let long = MESSAGE.replace("back", &"x".repeat(100_000));
+    let valid = "<db:result from='b.example' to='localhost' type='valid'/>";
+    links.say(0, &format!("{valid}{long}"));
+    assert!(links.stage.heard(links.client).contains("xxx"));
+    links.end();
+}
+
 #[test]
 fn who_was_not_asked_for_stanzas_or_sends_those_of_others_is_told_so() {
     let refused = [

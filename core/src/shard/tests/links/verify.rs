@@ -139,3 +139,22 @@ fn who_cannot_be_asked_is_not_believed_and_a_late_answer_is_no_fault() {
     links.stage.world.hang_up(peer);
     links.end();
 }
+
+/// Seed 63 of the simulator: each tried while the other waited behind its own failures, and so for ever.
+#[test]
+fn who_shows_a_key_is_looked_for_although_it_could_not_be_reached_a_while_ago() {
+    let mut links = Links::easy();
+    links.stage.world.server = Some(certificate(Chain::SelfSigned));
+    let at = AT.parse().unwrap();
+    links
+        .stage
+        .world
+        .set_door(at, Door::Refuses(ConnectError::Refused));
+    links.send("1");
+    links.stage.world.advance(Duration::from_secs(400));
+    links.stage.world.set_door(at, Door::Opens);
+    let so_far = links.connections();
+    let _asker = claim(&mut links, 0, "key");
+    assert_eq!(links.connections(), so_far + 1);
+    links.end();
+}
