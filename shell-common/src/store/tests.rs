@@ -1,6 +1,7 @@
-//! What both back ends must do, and what the threads in front of them must.
+//! What every back end must do, and what the threads in front of them must.
 
 mod backends;
+pub(super) mod cluster;
 mod erase;
 mod files;
 mod logs;
@@ -23,7 +24,7 @@ use spondee_core::store::{
     StoreError,
 };
 
-use super::{Backend, FILE_NAME, History, Memory, Sqlite};
+use super::{Backend, FILE_NAME, History, Memory, Postgresql, Sqlite};
 use crate::scratch::Scratch;
 
 /// One text under each key.
@@ -81,19 +82,22 @@ fn open_in(directory: &Path, history: History<'_>) -> Result<Sqlite, String> {
 
 type Outcomes = Vec<Result<Vec<Reply>, StoreError>>;
 
-/// Asks both back ends and returns their common answer.
-struct Both {
+/// Asks all back ends and returns their common answer.
+struct Backends {
     memory: Memory,
     sqlite: Sqlite,
+    /// Where it is tested.
+    postgresql: Option<Postgresql>,
     _directory: Scratch,
 }
 
-impl Both {
+impl Backends {
     fn new() -> Self {
         let directory = Scratch::new();
         Self {
             memory: Memory::default(),
             sqlite: open(&directory),
+            postgresql: cluster::postgresql(&TESTED),
             _directory: directory,
         }
     }
@@ -101,6 +105,13 @@ impl Both {
     fn apply(&mut self, batches: &[Batch]) -> Outcomes {
         let outcomes = self.memory.apply(batches);
         assert_eq!(self.sqlite.apply(batches), outcomes, "{batches:?}");
+        if let Some(postgresql) = &mut self.postgresql {
+            assert_eq!(
+                postgresql.apply(batches),
+                outcomes,
+                "PostgreSQL: {batches:?}"
+            );
+        }
         outcomes
     }
 

@@ -1,0 +1,246 @@
+//! What only PostgreSQL does.
+
+use spondee_core::archive::ARCHIVE;
+use spondee_core::catalog::CATALOG;
+use spondee_core::jid::BareJid;
+use spondee_core::store::{Batch, Class, Entry, Kept, Kind, Need, Op, Payload, Reply, StoreError};
+
+use super::connect::Ask;
+use super::*;
+use crate::store::tests::cluster;
+
+fn open() -> Option<Postgresql> {
+    cluster::postgresql(&CATALOG)
+}
+
+fn batch(ops: Vec<Op>) -> Batch {
+    Batch {
+        owner: BareJid::parse("juliet@x.example").unwrap(),
+        tenure: 0,
+        class: Class::Change,
+        ops,
+    }
+}
+
+fn append(key: i64) -> Batch {
+    batch(vec![Op::Append {
+        log: ARCHIVE,
+        entries: vec![Entry {
+            key,
+            peer: "romeo@y.example".into(),
+            resource: Some("balcony".into()),
+            kept: Kept::Both,
+            payload: Payload(vec!["<message/>".into()]),
+        }],
+    }])
+}
+
+#[test]
+fn every_table_has_the_columns_of_its_shape() {
+    let Some(mut store) = open() else { return };
+    for table in CATALOG.tables {
+        let columns = table.all().map(|column| {
+            let kind = match column.kind {
+                Kind::Bytes => "bytea",
+                Kind::Int | Kind::Time => "bigint",
+                Kind::Text | Kind::Xml => "text",
+            };
+            let need = match column.need {
+                Need::Always => "NO",
+                Need::Sometimes => "YES",
+            };
+            format!("{} {kind} {need}", column.name)
+        });
+        let expected: Vec<String> = ["owner bigint NO".to_owned()]
+            .into_iter()
+            .chain(columns)
+            .collect();
+        let found = store.texts(&format!(
+            "SELECT column_name || ' ' || data_type || ' ' || is_nullable FROM information_schema.columns
+             WHERE table_schema = current_schema() AND table_name = '{}' ORDER BY ordinal_position",
+            table.name
+        ));
+        assert_eq!(found, expected, "{table:?}");
+    }
+}
+
+/// Every statement finds its rows by an index, and in their order, however little there is.
+#[test]
+fn no_statement_reads_a_whole_table_or_sorts_one() {
+    let Some(mut store) = open() else { return };
+    let sql = store.sql.clone();
+    for words in sql.all() {
+        let count = (1..)
+            .take_while(|n| words.contains(&format!("${n}")))
+            .count();
+        let nothing = vec!["NULL"; count].join(", ");
+        let given = if count == 0 {
+            String::new()
+        } else {
+            format!("({nothing})")
+        };
+        store.say(&format!("PREPARE plan AS {words}"));
+        let plan = store.texts(&format!("EXPLAIN (COSTS OFF) EXECUTE plan{given}"));
+        store.say("DEALLOCATE plan");
+        // The keys of entries that are wanted one by one are few.
+        let may_sort = words.contains("key = ANY");
+        let bad = |line: &&String| {
+            let joins = ["Seq Scan", "Hash", "Merge"];
+            joins.iter().any(|join| line.contains(join)) || (line.contains("Sort") && !may_sort)
+        };
+        assert_eq!(plan.iter().find(bad), None, "{words}\n{}", plan.join("\n"));
+        // By contact in the index of contacts, and what is owed in that of what is owed.
+        let by = |sign: &str, index: &str| {
+            !words.contains(sign) || plan.iter().any(|line| line.contains(index))
+        };
+        assert!(by("kept >= 2", "archive_owed "), "{words}");
+        assert!(by("kept = 2", "archive_owed_only "), "{words}");
+        let owed = words.contains("kept >= 2");
+        assert!(by("peer = $4", "archive_by_peer ") || owed, "{words}");
+    }
+}
+
+#[test]
+fn people_can_read_what_is_there() {
+    let Some(mut store) = open() else { return };
+    for key in [1_700_000_000_000_000, i64::MAX - 1] {
+        assert_eq!(store.apply(&[append(key)]), [Ok(vec![Reply::Done])]);
+    }
+    let found = store.texts(
+        "SELECT address || ' ' || time || ' ' || peer || ' ' || kept FROM readable_archive ORDER BY time",
+    );
+    let who = "romeo@y.example archived and owed";
+    assert_eq!(
+        found,
+        [
+            format!("juliet@x.example 2023-11-14T22:13:20.000Z {who}"),
+            format!("juliet@x.example 9223372036854775806 {who}")
+        ]
+    );
+    for table in CATALOG.tables {
+        store.texts(&format!(
+            "SELECT address::text FROM readable_{}",
+            table.name
+        ));
+    }
+}
+
+#[test]
+fn what_was_kept_is_there_when_it_is_opened_again() {
+    let Some(mut store) = open() else { return };
+    assert_eq!(store.apply(&[append(1)]), [Ok(vec![Reply::Done])]);
+    let (config, schema) = (store.config.clone(), store.schema.clone());
+    drop(store);
+    let mut again = Postgresql::open_in(config, &schema, &CATALOG).unwrap();
+    assert_eq!(again.number("SELECT count(*) FROM archive"), 1);
+}
+
+#[test]
+fn refuses_a_newer_schema_and_tables_of_others() {
+    let Some(mut store) = open() else { return };
+    let (config, schema) = (store.config.clone(), store.schema.clone());
+    let refused = || Postgresql::open_in(config.clone(), &schema, &CATALOG).unwrap_err();
+    store.say("UPDATE meta SET value = '99' WHERE name = 'schema'");
+    assert!(
+        refused().contains("made by a newer version"),
+        "{}",
+        refused()
+    );
+    store.say("UPDATE meta SET value = '1' WHERE name = 'schema'; DROP TABLE roster CASCADE");
+    assert!(
+        refused().contains("the table roster is gone"),
+        "{}",
+        refused()
+    );
+    store.say("DROP TABLE meta");
+    assert!(
+        refused().contains("tables of another program"),
+        "{}",
+        refused()
+    );
+}
+
+#[test]
+fn says_what_to_do_where_there_is_no_database() {
+    let Some(store) = open() else { return };
+    let mut config = store.config;
+    config.dbname("elsewhere");
+    let refused = Postgresql::open(config.clone(), &CATALOG).unwrap_err();
+    assert!(refused.contains("createdb --owner=postgres"), "{refused}");
+    config.port(1);
+    let refused = Postgresql::open(config, &CATALOG).unwrap_err();
+    assert!(refused.contains("cannot reach"), "{refused}");
+}
+
+/// Ends the connection of a back end, as a server that is started anew does.
+fn cut(store: &mut Postgresql, other: &mut Postgresql) {
+    let process = store.number("SELECT pg_backend_pid()::bigint");
+    let ended =
+        format!("SELECT 1::bigint FROM pg_terminate_backend({process}, 5000) AS done WHERE done");
+    assert_eq!(other.number(&ended), 1);
+}
+
+#[test]
+fn a_connection_that_was_lost_is_made_anew() {
+    let (Some(mut store), Some(mut other)) = (open(), open()) else {
+        return;
+    };
+    assert_eq!(store.apply(&[append(1)]), [Ok(vec![Reply::Done])]);
+    cut(&mut store, &mut other);
+    // It may be seen before anything is asked, or by what is asked, which came to nothing then or to nobody knows what.
+    let outcome = store.apply(&[append(2)]).remove(0);
+    let lost = matches!(outcome, Err(StoreError::Unknown | StoreError::Busy));
+    assert!(lost || outcome == Ok(vec![Reply::Done]), "{outcome:?}");
+    assert_eq!(store.apply(&[append(3)]), [Ok(vec![Reply::Done])]);
+    let kept = store.number("SELECT count(*) FROM archive");
+    assert_eq!(kept, if outcome.is_ok() { 3 } else { 2 });
+}
+
+#[test]
+fn a_batch_that_the_database_refuses_leaves_the_others_of_its_group_alone() {
+    let Some(mut store) = open() else { return };
+    let outcomes = store.apply(&[append(1), append(1), append(2)]);
+    let done = Ok(vec![Reply::Done]);
+    assert_eq!(outcomes, [done.clone(), Err(StoreError::Failed), done]);
+    assert_eq!(store.number("SELECT count(*) FROM archive"), 2);
+}
+
+#[test]
+fn who_waits_for_another_program_may_try_again() {
+    let (Some(mut store), Some(other)) = (open(), open()) else {
+        return;
+    };
+    let table = format!("{}.archive", store.schema);
+    let mut other = other;
+    other.say(&format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE"));
+    store.say("SET lock_timeout = 10");
+    let busy = vec![Err(StoreError::Busy); 2];
+    assert_eq!(store.apply(&[append(1), append(2)]), busy);
+    other.say("COMMIT");
+    assert_eq!(store.apply(&[append(1)]), [Ok(vec![Reply::Done])]);
+}
+
+impl Postgresql {
+    /// The first number that a query finds.
+    pub(in crate::store) fn number(&mut self, sql: &str) -> i64 {
+        let found = self.with(|runtime, link, _, _| {
+            let found = link.ask(runtime, &[Ask::new(sql, Vec::new())]);
+            found.map_err(Stop::failed)
+        });
+        found.unwrap()[0][0].get(0)
+    }
+
+    fn say(&mut self, words: &str) {
+        let said = self.with(|runtime, link, _, _| link.say(runtime, words).map_err(Stop::failed));
+        said.unwrap();
+    }
+
+    fn texts(&mut self, sql: &str) -> Vec<String> {
+        let found = self.with(|runtime, link, _, _| {
+            let found = link.ask(runtime, &[Ask::new(sql, Vec::new())]);
+            found.map_err(Stop::failed)
+        });
+        let found = found.unwrap().remove(0);
+        found.iter().map(|row| row.get(0)).collect()
+    }
+}
