@@ -259,6 +259,13 @@ pub const POSTGRESQL_CONNECT: Duration = Duration::from_secs(5);
 /// After a connection could not be made, none is tried for so long: meanwhile all is refused at once, so that nothing queues up behind it.
 pub const POSTGRESQL_AWAY: Duration = Duration::from_secs(1);
 
+/// How long it is asked what became of a group whose answer was lost. A server that is started anew is there in a few seconds; who waits
+/// longer has been told so by now, and nothing else can be written meanwhile.
+pub const POSTGRESQL_RESOLVE: Duration = Duration::from_secs(30);
+
+/// How long after each such question comes the next.
+pub const POSTGRESQL_ASK_AGAIN: Duration = Duration::from_millis(200);
+
 /// Milliseconds that PostgreSQL may work on one statement. The longest is a measure of a long log, or a commit on a slow disk.
 pub const POSTGRESQL_STATEMENT_MS: u64 = 10_000;
 

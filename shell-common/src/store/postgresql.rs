@@ -10,6 +10,7 @@ mod fields;
 mod group;
 mod log_sql;
 mod look;
+mod mark;
 mod owners;
 mod reads;
 mod schema;
@@ -28,8 +29,9 @@ use tokio_postgres::Config;
 use tracing::Level;
 
 use self::connect::{Link, NoLink, shown};
-use self::faults::Stop;
+use self::faults::{Commit, Stop};
 use self::group::Group;
+use self::mark::{Fate, Mark, without_answer};
 use self::owners::Owners;
 use self::sql::Sql;
 use self::trims::Left;
@@ -48,6 +50,8 @@ pub struct Postgresql {
     schema: String,
     sql: Arc<Sql>,
     role: Role,
+    /// Of the writer.
+    mark: Mark,
     /// Of the writer: a reader could not know what others have done since.
     owners: Owners,
     left: Left,
@@ -90,6 +94,8 @@ impl Postgresql {
         let runtime = runtime()?;
         let mut link = Link::open(&runtime, &config, schema).map_err(NoLink::into_words)?;
         schema::open(&runtime, &mut link, &config, catalog)?;
+        let mark = mark::take(&runtime, &mut link);
+        let mark = mark.map_err(|why| format!("cannot write to {}: {why}", shown(&config)))?;
         Ok(Self {
             line: Line::Up(link),
             runtime,
@@ -97,6 +103,7 @@ impl Postgresql {
             schema: schema.to_owned(),
             sql: Arc::new(Sql::new(catalog)),
             role: Role::Writer,
+            mark,
             owners: Owners::default(),
             // Of before the start.
             left: Left::Something,
@@ -164,6 +171,7 @@ impl Backend for Postgresql {
                 schema: self.schema.clone(),
                 sql: self.sql.clone(),
                 role: Role::Reader,
+                mark: Mark::default(),
                 owners: Owners::default(),
                 left: Left::Nothing,
                 groups: 0,
@@ -206,7 +214,7 @@ impl Postgresql {
     ) -> Result<T, Stop> {
         self.roll_back();
         let link = match std::mem::replace(&mut self.line, Line::Lost) {
-            Line::Open(link) | Line::Up(link) if !link.is_lost() => link,
+            Line::Open(link) | Line::Up(link) if !link.is_lost(&self.runtime) => link,
             Line::Away(since) if since.elapsed() < POSTGRESQL_AWAY => {
                 self.line = Line::Away(since);
                 let why = format!("{} was away a moment ago", shown(&self.config));
@@ -252,8 +260,10 @@ impl Postgresql {
             let outcome = |batch| refuse(batch, "a reader does not write");
             return Ok(batches.iter().map(outcome).collect());
         }
+        self.mark.number = self.mark.number.wrapping_add(1);
+        let mark = self.mark;
         let committed = self.with(|runtime, link, sql, owners| {
-            Group::new(runtime, link, sql, owners).run(batches)
+            Group::new(runtime, link, sql, owners, mark).run(batches)
         })?;
         self.owners.learn(committed.learnt);
         let purges = |batch: &Batch| batch.ops.contains(&Op::Purge);
@@ -264,8 +274,11 @@ impl Postgresql {
     }
 
     fn forget_step(&mut self) -> Result<Left, Stop> {
-        let left =
-            self.with(|runtime, link, sql, owners| Group::new(runtime, link, sql, owners).tend())?;
+        self.mark.number = self.mark.number.wrapping_add(1);
+        let mark = self.mark;
+        let left = self.with(|runtime, link, sql, owners| {
+            Group::new(runtime, link, sql, owners, mark).tend()
+        })?;
         self.left = left;
         Ok(left)
     }
@@ -289,8 +302,8 @@ impl Postgresql {
 
     /// What becomes of batches whose transaction came to no good end.
     fn stopped(&mut self, batches: &[Batch], stop: Stop) -> Vec<Outcome> {
-        let meaning = stop.meaning();
         self.roll_back();
+        let mut meaning = stop.meaning();
         if stop.spoils_one() && batches.len() > 1 {
             // Finds the batch that spoils its group: the others take effect.
             return each_until_unknown(batches, |batch| {
@@ -298,22 +311,50 @@ impl Postgresql {
                 outcome.unwrap_or(Err(StoreError::Failed))
             });
         }
+        let fate = match meaning {
+            StoreError::Unknown => self.resolve(),
+            StoreError::Busy
+            | StoreError::Conflict
+            | StoreError::Failed
+            | StoreError::Fenced
+            | StoreError::Full => Fate::Nothing,
+        };
+        let (what, now) = match fate {
+            Fate::Committed => ("but all of this was kept", meaning),
+            Fate::Fenced => ("and another server writes now", StoreError::Fenced),
+            Fate::Nothing if meaning == StoreError::Unknown => {
+                ("nothing of this was kept", StoreError::Busy)
+            }
+            Fate::Nothing => ("nothing of this was kept", meaning),
+            Fate::Unknown => ("and nobody can know what of this was kept", meaning),
+        };
+        meaning = now;
         // Whoever signs in makes it be read, and may do so as often as they like.
         if may_write(Level::ERROR, Cause::Server, Subject::Warning) {
-            let what = match meaning {
-                StoreError::Unknown => "and nobody can know what of this was kept",
-                StoreError::Busy
-                | StoreError::Conflict
-                | StoreError::Failed
-                | StoreError::Fenced
-                | StoreError::Full => "nothing of this was kept",
-            };
             let database = shown(&self.config);
             tracing::error!(
                 batches = batches.len(),
                 "storage in {database} failed, {what}: {stop}"
             );
         }
-        batches.iter().map(|_| Err(meaning)).collect()
+        match (fate, stop.commit) {
+            (Fate::Committed, Commit::Sent(decided)) => self.committed(batches, decided),
+            (Fate::Committed | Fate::Fenced | Fate::Nothing | Fate::Unknown, _) => {
+                batches.iter().map(|_| Err(meaning)).collect()
+            }
+        }
+    }
+
+    /// What is answered to batches that took effect though the answer of the database was lost.
+    fn committed(&mut self, batches: &[Batch], decided: Vec<Outcome>) -> Vec<Outcome> {
+        // Somebody may have been purged.
+        self.owners = Owners::default();
+        self.left = Left::Something;
+        let outcome = |(batch, decided): (&Batch, Outcome)| match decided {
+            Err(refused) => Err(refused),
+            Ok(_) if batch.is_read_only() => Err(StoreError::Busy),
+            Ok(_) => Ok(batch.ops.iter().map(without_answer).collect()),
+        };
+        batches.iter().zip(decided).map(outcome).collect()
     }
 }

@@ -18,6 +18,10 @@ use crate::limits::{
     POSTGRESQL_STATEMENT_MS,
 };
 
+/// How long an answer is waited for.
+const PATIENCE: Duration =
+    Duration::from_millis(POSTGRESQL_STATEMENT_MS).saturating_add(POSTGRESQL_GRACE);
+
 /// One connection, and what was prepared on it.
 pub(super) struct Link {
     client: Client,
@@ -126,19 +130,39 @@ impl Link {
         })
     }
 
-    pub(super) fn is_lost(&self) -> bool {
+    /// Whether it has ended, as far as the system knows: while nothing was asked nobody has looked.
+    pub(super) fn is_lost(&self, runtime: &Runtime) -> bool {
+        runtime.block_on(async {
+            // The socket's news, then the connection, which reads them.
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+            }
+        });
         self.client.is_closed()
     }
 
     /// Words without parameters, one after another until one fails.
     pub(super) fn say(&self, runtime: &Runtime, words: &str) -> Result<(), Failure> {
-        let patience = POSTGRESQL_GRACE + Duration::from_millis(POSTGRESQL_STATEMENT_MS);
         let said =
-            runtime.block_on(async { timeout(patience, self.client.batch_execute(words)).await });
+            runtime.block_on(async { timeout(PATIENCE, self.client.batch_execute(words)).await });
         match said {
             Ok(said) => Ok(said?),
             Err(_) => Err(Failure::Lost("the server does not answer".to_owned())),
         }
+    }
+
+    /// Prepares what is new among them, so that nothing but the words themselves is sent by `ask`.
+    pub(super) fn make_ready(
+        &mut self,
+        runtime: &Runtime,
+        asks: &[Ask<'_>],
+    ) -> Result<(), Failure> {
+        runtime.block_on(async {
+            match timeout(PATIENCE, self.prepare(asks)).await {
+                Ok(prepared) => prepared,
+                Err(_) => Err(Failure::Lost("the server does not answer".to_owned())),
+            }
+        })
     }
 
     /// Sends everything at once and waits for all answers: the first failure, or one list of rows for each.
@@ -147,9 +171,8 @@ impl Link {
         runtime: &Runtime,
         asks: &[Ask<'_>],
     ) -> Result<Vec<Vec<Row>>, Failure> {
-        let patience = POSTGRESQL_GRACE + Duration::from_millis(POSTGRESQL_STATEMENT_MS);
         runtime.block_on(async {
-            match timeout(patience, self.ask_all(asks)).await {
+            match timeout(PATIENCE, self.ask_all(asks)).await {
                 Ok(answers) => answers,
                 Err(_) => Err(Failure::Lost("the server does not answer".to_owned())),
             }

@@ -5,7 +5,9 @@ use tokio_postgres::error::SqlState;
 use tracing::Level;
 
 use super::connect::{Failure, in_words};
+use super::mark::is_fenced;
 use crate::log::{Cause, Subject, may_write};
+use crate::store::refuse::Outcome;
 
 pub(super) type Answer = Result<Reply, Fault>;
 
@@ -43,9 +45,10 @@ impl std::fmt::Display for Fault {
 }
 
 /// Whether the server may have been told to commit.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Commit {
-    Sent,
+    /// With what was decided before: batches that were refused took no effect in any case.
+    Sent(Vec<Outcome>),
     Unsent,
 }
 
@@ -76,14 +79,22 @@ impl Stop {
         }
     }
 
+    /// The same, of this program.
+    pub(super) const fn fault(fault: Fault) -> Self {
+        Self {
+            why: Why::Fault(fault),
+            commit: Commit::Unsent,
+        }
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.why, Why::Failure(Failure::Lost(_)))
     }
 
     /// What it means to who asked.
     pub(super) fn meaning(&self) -> StoreError {
-        match (&self.why, self.commit) {
-            (Why::Failure(Failure::Lost(_)), Commit::Sent) => StoreError::Unknown,
+        match (&self.why, &self.commit) {
+            (Why::Failure(Failure::Lost(_)), Commit::Sent(_)) => StoreError::Unknown,
             (Why::Failure(Failure::Lost(_)), Commit::Unsent) => StoreError::Busy,
             (Why::Failure(Failure::Refused(error)), _) => meaning(error),
             (Why::Fault(_), _) => StoreError::Failed,
@@ -114,6 +125,9 @@ fn meaning(error: &tokio_postgres::Error) -> StoreError {
     let Some(code) = error.code() else {
         return StoreError::Failed;
     };
+    if is_fenced(code) {
+        return StoreError::Fenced;
+    }
     if *code == SqlState::DISK_FULL {
         return StoreError::Full;
     }

@@ -9,8 +9,9 @@ use spondee_core::store::{Batch, Entry, Erased, Expect, Log, Op, Reply, Row, Sto
 use tokio::runtime::Runtime;
 
 use super::connect::{Ask, Link};
-use super::faults::{Commit, Fault, Stop, Why, cannot_read};
+use super::faults::{Commit, Fault, Stop, cannot_read};
 use super::fields::{Param, address, amount, is_so};
+use super::mark::{self, Mark};
 use super::owners::Owners;
 use super::reads::{self, Answers, Found, log_sql, next, table_sql};
 use super::sql::{self, Sql};
@@ -26,10 +27,11 @@ pub(super) struct Group<'a> {
     remembered: &'a Owners,
     /// What this transaction has learnt: `None` has no number.
     owners: HashMap<&'a BareJid, Option<i64>>,
+    batches: &'a [Batch],
     asks: Vec<Ask<'a>>,
     pending: Vec<Pending<'a>>,
     outcomes: Vec<Outcome>,
-    commit: Commit,
+    mark: Mark,
 }
 
 /// An operation whose statements are among those that are to be asked.
@@ -73,6 +75,7 @@ impl<'a> Group<'a> {
         link: &'a mut Link,
         sql: &'a Sql,
         remembered: &'a Owners,
+        mark: Mark,
     ) -> Self {
         Self {
             runtime,
@@ -80,10 +83,11 @@ impl<'a> Group<'a> {
             sql,
             remembered,
             owners: HashMap::new(),
+            batches: &[],
             asks: Vec::new(),
             pending: Vec::new(),
             outcomes: Vec::new(),
-            commit: Commit::Unsent,
+            mark,
         }
     }
 
@@ -93,8 +97,9 @@ impl<'a> Group<'a> {
             Ok(()) => Ok(Vec::with_capacity(batch.ops.len())),
             Err(flaw) => refuse(batch, &format!("{flaw:?}")),
         };
+        self.batches = batches;
         self.outcomes = batches.iter().map(check).collect();
-        self.unanswered(Ask::new(BEGIN, Vec::new()));
+        self.begin();
         self.find_owners(batches)?;
         for (number, batch) in batches.iter().enumerate() {
             if self.outcomes.get(number).is_none_or(Result::is_err) {
@@ -103,7 +108,7 @@ impl<'a> Group<'a> {
             if batch.is_read_only() {
                 for op in &batch.ops {
                     let asks = reads::ask(self.sql, &batch.owner, op);
-                    let asks = asks.map_err(|fault| self.stop(fault))?;
+                    let asks = asks.map_err(Stop::fault)?;
                     self.await_all(number, Awaited::Read(op), asks);
                 }
             } else if self.expects(batch)? {
@@ -114,9 +119,7 @@ impl<'a> Group<'a> {
                 *outcome = Err(StoreError::Conflict);
             }
         }
-        self.unanswered(Ask::new(COMMIT, Vec::new()));
-        self.commit = Commit::Sent;
-        self.flush(batches)?;
+        self.end()?;
         let learnt = self.owners.into_iter();
         Ok(Committed {
             outcomes: self.outcomes,
@@ -126,23 +129,30 @@ impl<'a> Group<'a> {
 
     /// One step of upkeep, and nothing else.
     pub(super) fn tend(mut self) -> Step<Left> {
-        self.unanswered(Ask::new(BEGIN, Vec::new()));
+        self.begin();
         let left = self.forget_some()?;
-        self.unanswered(Ask::new(COMMIT, Vec::new()));
-        self.commit = Commit::Sent;
-        self.flush(&[])?;
+        self.end()?;
         Ok(left)
+    }
+
+    fn begin(&mut self) {
+        self.unanswered(Ask::new(BEGIN, Vec::new()));
+        let numbers = [self.mark.number, self.mark.session];
+        self.unanswered(Ask::new(mark::PUT, numbers.map(Param::Number).into()));
+    }
+
+    fn end(&mut self) -> Step<()> {
+        self.unanswered(Ask::new(COMMIT, Vec::new()));
+        let ready = self.link.make_ready(self.runtime, &self.asks);
+        ready.map_err(Stop::failed)?;
+        self.flush().map_err(|stop| Stop {
+            commit: Commit::Sent(std::mem::take(&mut self.outcomes)),
+            ..stop
+        })
     }
 
     pub(super) const fn sql(&self) -> &'a Sql {
         self.sql
-    }
-
-    pub(super) const fn stop(&self, fault: Fault) -> Stop {
-        Stop {
-            why: Why::Fault(fault),
-            commit: self.commit,
-        }
     }
 
     fn unanswered(&mut self, ask: Ask<'a>) {
@@ -160,13 +170,10 @@ impl<'a> Group<'a> {
     }
 
     /// Asks what is to be asked, and gives each operation its answer.
-    fn flush(&mut self, batches: &[Batch]) -> Step<()> {
+    fn flush(&mut self) -> Step<()> {
         let asks = std::mem::take(&mut self.asks);
         let answers = self.link.ask(self.runtime, &asks);
-        let mut answers = answers.map_err(|failure| Stop {
-            why: Why::Failure(failure),
-            commit: self.commit,
-        })?;
+        let mut answers = answers.map_err(Stop::failed)?;
         for pending in std::mem::take(&mut self.pending) {
             let rest = answers.split_off(pending.asks.min(answers.len()));
             let answer = self.answer(pending.what, answers.into_iter());
@@ -178,7 +185,7 @@ impl<'a> Group<'a> {
                 (Ok(Some(reply)), Ok(replies)) => replies.push(reply),
                 (Ok(_), _) => {}
                 (Err(fault), Ok(_)) => {
-                    let batch = batches.get(pending.batch);
+                    let batch = self.batches.get(pending.batch);
                     *outcome =
                         Err(batch.map_or(StoreError::Failed, |batch| cannot_read(batch, fault)));
                 }
@@ -213,12 +220,9 @@ impl<'a> Group<'a> {
 
     /// Asks one thing behind all that is to be asked, and waits for it.
     pub(super) fn ask_now(&mut self, asks: Vec<Ask<'a>>) -> Step<Vec<Found>> {
-        self.flush(&[])?;
+        self.flush()?;
         let answers = self.link.ask(self.runtime, &asks);
-        answers.map_err(|failure| Stop {
-            why: Why::Failure(failure),
-            commit: self.commit,
-        })
+        answers.map_err(Stop::failed)
     }
 
     /// The numbers of those who write, and new ones for who adds something and insists on nothing.
@@ -257,7 +261,7 @@ impl<'a> Group<'a> {
         let found = self.ask_now(vec![Ask::new(sql::FIND_OWNERS, params)])?;
         for row in found.iter().flatten() {
             let read = || Ok::<_, Fault>((row.try_get(0)?, address(row, 1)?));
-            let (id, jid): (i64, _) = read().map_err(|fault| self.stop(fault))?;
+            let (id, jid): (i64, _) = read().map_err(Stop::fault)?;
             if let Some(known) = self.owners.get_mut(&jid) {
                 *known = Some(id);
             }
@@ -275,7 +279,7 @@ impl<'a> Group<'a> {
             self.look_for(&[owner], &[owner])?;
         }
         let made = self.owner(owner);
-        made.ok_or_else(|| self.stop(Fault::Bug("an owner without a number")))
+        made.ok_or_else(|| Stop::fault(Fault::Bug("an owner without a number")))
     }
 
     /// Whether everything is as the batch insists on.
@@ -291,7 +295,7 @@ impl<'a> Group<'a> {
         }
         let mut asks = Vec::with_capacity(insists.len());
         for (table, row, _) in &insists {
-            let sql = table_sql(self.sql, table).map_err(|fault| self.stop(fault))?;
+            let sql = table_sql(self.sql, table).map_err(Stop::fault)?;
             let key = row.0.iter().take(table.key.len()).map(Param::field);
             let params = [Param::Number(owner)].into_iter().chain(key);
             asks.push(Ask::new(&sql.exists, params.collect()));
@@ -337,7 +341,7 @@ impl<'a> Group<'a> {
         if let Op::Append { log, entries } = op {
             return self.append(batch, id, *log, entries);
         }
-        let (what, asks) = change(self.sql, id, op).map_err(|fault| self.stop(fault))?;
+        let (what, asks) = change(self.sql, id, op).map_err(Stop::fault)?;
         self.await_all(batch, what, asks);
         if let Op::Purge = op {
             self.owners.insert(owner, None);
@@ -347,7 +351,7 @@ impl<'a> Group<'a> {
 
     /// Appends that come one after another are one statement: most of a busy server's writes are.
     fn append(&mut self, batch: usize, owner: i64, log: Log, entries: &[Entry]) -> Step<()> {
-        let sql = log_sql(self.sql, log).map_err(|fault| self.stop(fault))?;
+        let sql = log_sql(self.sql, log).map_err(Stop::fault)?;
         let is_open = self
             .asks
             .last()
@@ -373,7 +377,7 @@ impl<'a> Group<'a> {
             ],
         ) = columns
         else {
-            return Err(self.stop(Fault::Bug("an append without columns")));
+            return Err(Stop::fault(Fault::Bug("an append without columns")));
         };
         for entry in entries {
             owners.push(owner);

@@ -4,7 +4,7 @@ use spondee_core::store::{Batch, Measured, Op, Reply};
 
 use super::Postgresql;
 use super::connect::Ask;
-use super::faults::{Commit, Fault, Stop, Why, cannot_read};
+use super::faults::{Fault, Stop, cannot_read};
 use super::fields::Param;
 use super::reads;
 use super::sql;
@@ -79,10 +79,6 @@ impl Postgresql {
             return Ok(None);
         };
         let limit = POSTGRESQL_MEASURE_ENTRIES;
-        let stop = |fault| Stop {
-            why: Why::Fault(fault),
-            commit: Commit::Unsent,
-        };
         self.with(|runtime, link, sql, _| {
             // An owner that is not there has no number, and nothing that could be measured.
             let new = || Measuring::new(0, *upto);
@@ -91,7 +87,7 @@ impl Postgresql {
             let mut asks = vec![Ask::new(sql::OWNER, jid)];
             let before = measuring.before;
             let sizes = reads::measure(sql, &batch.owner, *log, *kept, before, Some(limit));
-            asks.extend(sizes.map_err(stop)?);
+            asks.extend(sizes.map_err(Stop::fault)?);
             let answers = link.ask(runtime, &asks).map_err(Stop::failed)?;
             let mut answers = answers.into_iter();
             let mut read = || {
@@ -104,7 +100,7 @@ impl Postgresql {
                 let owed = reads::read_owed(&reads::next(&mut answers)?)?;
                 Ok((owner, sizes, owed))
             };
-            let (owner, sizes, owed) = read().map_err(stop)?;
+            let (owner, sizes, owed) = read().map_err(Stop::fault)?;
             if measuring.owner == 0 {
                 measuring.owner = owner;
             }

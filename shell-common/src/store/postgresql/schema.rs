@@ -10,10 +10,10 @@ use tokio_postgres::error::SqlState;
 
 use super::connect::{Ask, Failure, Link, shown};
 use super::fields::Param;
-use super::shapes;
+use super::{mark, shapes};
 
 /// What brings the database from version n to n + 1, beginning with nothing.
-const MIGRATIONS: [&str; 1] = [FIRST];
+const MIGRATIONS: [&[&str]; 1] = [&[FIRST, mark::TABLE]];
 
 /// Numbers of owners are never given again, so that what a deleted account left belongs to nobody who comes after. A purged owner has no
 /// address any more and is emptied in steps. No table names it by REFERENCES: that would be a look-up and a lock for each row.
@@ -70,7 +70,8 @@ fn bring_up(
     }
     let steps = MIGRATIONS.iter().zip(1_usize..).skip(version);
     for (step, number) in steps {
-        let mut words = format!("BEGIN; {step}");
+        let mut words = format!("BEGIN; {}", step.concat());
+
         if number == newest {
             words += &shapes::make(catalog);
         }

@@ -5,7 +5,7 @@ use spondee_core::limits::STORE_SWEEP_OWNERS;
 use spondee_core::store::{Kept, Op, Reply};
 
 use super::connect::Ask;
-use super::faults::Fault;
+use super::faults::{Fault, Stop};
 use super::fields::{Param, address, amount, is_so};
 use super::group::{Group, Step};
 use super::reads::{Found, log_sql};
@@ -46,9 +46,9 @@ impl<'a> Group<'a> {
             limit,
         } = op
         else {
-            return Err(self.stop(Fault::Bug("what is no sweep")));
+            return Err(Stop::fault(Fault::Bug("what is no sweep")));
         };
-        let sql = log_sql(self.sql(), *log).map_err(|fault| self.stop(fault))?;
+        let sql = log_sql(self.sql(), *log).map_err(Stop::fault)?;
         // No address is empty.
         let from = from.as_ref().map_or("", BareJid::as_str);
         let params = vec![
@@ -58,7 +58,7 @@ impl<'a> Group<'a> {
             Param::Number(i64::from(STORE_SWEEP_OWNERS) + 1),
         ];
         let found = self.ask_now(vec![Ask::new(&sql.sweep, params)])?;
-        let mut looked = look(&found, *kept).map_err(|fault| self.stop(fault))?;
+        let mut looked = look(&found, *kept).map_err(Stop::fault)?;
         let most = usize::try_from(STORE_SWEEP_OWNERS).unwrap_or(usize::MAX);
         let behind = looked.drain(most.min(looked.len())..).next();
         let mut entries = 0;
@@ -87,7 +87,7 @@ impl<'a> Group<'a> {
         let params = numbers.into_iter().map(Param::Number).collect();
         let found = self.ask_now(vec![Ask::new(words, params)])?;
         let count = found.iter().flatten().next().map(|row| amount(row, 0));
-        let count = count.transpose().map_err(|fault| self.stop(fault))?;
+        let count = count.transpose().map_err(Stop::fault)?;
         Ok(u32::try_from(count.unwrap_or(0)).unwrap_or(u32::MAX))
     }
 
@@ -97,7 +97,7 @@ impl<'a> Group<'a> {
         let owner = found.iter().flatten().next().map(|row| row.try_get(0));
         let owner: Option<i64> = owner
             .transpose()
-            .map_err(|error| self.stop(Fault::from(error)))?;
+            .map_err(|error| Stop::fault(Fault::from(error)))?;
         let Some(owner) = owner else {
             return Ok(Left::Nothing);
         };
