@@ -14,6 +14,7 @@ mod schema;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod unseen;
 mod whole;
 mod worker;
 

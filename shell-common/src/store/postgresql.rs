@@ -19,6 +19,7 @@ mod sql;
 #[cfg(test)]
 mod tests;
 mod trims;
+mod unseen;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,7 +53,6 @@ pub struct Postgresql {
     role: Role,
     /// Of the writer.
     mark: Mark,
-    /// Of the writer: a reader could not know what others have done since.
     owners: Owners,
     left: Left,
     /// How often it was tended.

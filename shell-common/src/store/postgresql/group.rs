@@ -50,7 +50,7 @@ enum Awaited<'a> {
     Deleted,
     /// That it was done.
     Done,
-    Read(&'a Op),
+    Read(&'a BareJid, &'a Op),
     Trimmed,
     /// Not an operation: what the transaction itself is about.
     Unanswered,
@@ -107,9 +107,9 @@ impl<'a> Group<'a> {
             }
             if batch.is_read_only() {
                 for op in &batch.ops {
-                    let asks = reads::ask(self.sql, &batch.owner, op);
+                    let asks = reads::ask(self.sql, self.remembered, &batch.owner, op);
                     let asks = asks.map_err(Stop::fault)?;
-                    self.await_all(number, Awaited::Read(op), asks);
+                    self.await_all(number, Awaited::Read(&batch.owner, op), asks);
                 }
             } else if self.expects(batch)? {
                 for op in &batch.ops {
@@ -209,7 +209,9 @@ impl<'a> Group<'a> {
                 Reply::Deleted { rows, more }
             }
             Awaited::Done => Reply::Done,
-            Awaited::Read(op) => reads::answer(self.sql, op, &mut answers)?,
+            Awaited::Read(owner, op) => {
+                reads::answer(self.sql, self.remembered, owner, op, &mut answers)?
+            }
             Awaited::Trimmed => {
                 let (entries, more) = counted(&mut answers)?;
                 Reply::Trimmed { entries, more }

@@ -17,7 +17,7 @@ const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 impl Postgresql {
     /// Batches that read, as of one moment.
     pub(super) fn look(&mut self, batches: &[Batch]) -> Result<Vec<Outcome>, Stop> {
-        self.with(|runtime, link, sql, _| {
+        self.with(|runtime, link, sql, owners| {
             let mut asks = vec![Ask::new(BEGIN_READING, Vec::new())];
             let mut counts = Vec::new();
             for batch in batches {
@@ -25,7 +25,7 @@ impl Postgresql {
                     .check()
                     .map_err(|flaw| refuse(batch, &format!("{flaw:?}")))
                     .and_then(|()| {
-                        let ask = |op| reads::ask(sql, &batch.owner, op);
+                        let ask = |op| reads::ask(sql, owners, &batch.owner, op);
                         let asked: Result<Vec<_>, Fault> = batch.ops.iter().map(ask).collect();
                         asked.map_err(|fault| Err(cannot_read(batch, fault)))
                     });
@@ -53,7 +53,7 @@ impl Postgresql {
                 };
                 let own: Vec<_> = answers.by_ref().take(count).collect();
                 let mut own = own.into_iter();
-                let read = |op| reads::answer(sql, op, &mut own);
+                let read = |op| reads::answer(sql, owners, &batch.owner, op, &mut own);
                 let replies: Result<_, Fault> = batch.ops.iter().map(read).collect();
                 replies.map_err(|fault| cannot_read(batch, fault))
             };

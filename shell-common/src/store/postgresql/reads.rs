@@ -11,7 +11,9 @@ use super::connect::Ask;
 use super::faults::{Answer, Fault};
 use super::fields::{Param, address, amount, read_row, text};
 use super::log_sql::LogSql;
+use super::owners::Owners;
 use super::sql::Sql;
+use super::unseen;
 
 /// Rows as they come.
 pub(super) type Found = Vec<tokio_postgres::Row>;
@@ -22,7 +24,7 @@ pub(super) type Answers = std::vec::IntoIter<Found>;
 type Asks<'a> = Result<Vec<Ask<'a>>, Fault>;
 
 /// The statements of an operation that reads.
-pub(super) fn ask<'a>(sql: &'a Sql, owner: &'a BareJid, op: &'a Op) -> Asks<'a> {
+pub(super) fn ask<'a>(sql: &'a Sql, owners: &Owners, owner: &'a BareJid, op: &'a Op) -> Asks<'a> {
     let jid = || Param::text(owner.as_str());
     match op {
         Op::Count { log, .. } => Ok(vec![count(log_sql(sql, *log)?, owner, op)?]),
@@ -31,6 +33,10 @@ pub(super) fn ask<'a>(sql: &'a Sql, owner: &'a BareJid, op: &'a Op) -> Asks<'a> 
             let count = count.ok_or(Fault::Bug("there is no such subset"))?;
             let params = vec![Param::text(owner.domain()), Param::Number((*limit).into())];
             Ok(vec![Ask::new(count, params)])
+        }
+        Op::Get { table, .. } if table.loading == Loading::Unseen => {
+            let get = table_sql(sql, table)?;
+            Ok(vec![unseen::ask(get, &owners.stand_ins, owner)])
         }
         Op::Get { table, key } => {
             let get = &table_sql(sql, table)?.get;
@@ -74,12 +80,21 @@ pub(super) fn ask<'a>(sql: &'a Sql, owner: &'a BareJid, op: &'a Op) -> Asks<'a> 
 }
 
 /// What the answers mean.
-pub(super) fn answer(sql: &Sql, op: &Op, answers: &mut Answers) -> Answer {
+pub(super) fn answer(
+    sql: &Sql,
+    owners: &Owners,
+    owner: &BareJid,
+    op: &Op,
+    answers: &mut Answers,
+) -> Answer {
     match op {
         Op::Count { .. } | Op::CountIn { .. } => {
             let found = next(answers)?;
             let row = found.first().ok_or(Fault::Bug("no count"))?;
             Ok(Reply::Count(amount(row, 0)?))
+        }
+        Op::Get { table, .. } if table.loading == Loading::Unseen => {
+            unseen::read(table, &next(answers)?, &owners.stand_ins, owner)
         }
         Op::Get { table, .. } => {
             let found = next(answers)?;

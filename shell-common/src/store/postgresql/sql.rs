@@ -23,6 +23,9 @@ pub(super) struct Sql {
 pub(super) struct TableSql {
     /// One row.
     pub(super) get: String,
+    /// The same without a key, with another beside it: address, who stands in if there is no such owner, who is beside it if there is little in
+    /// it, and if there is much. First comes which it is: 1 is the own, 2 that of who stands in, 3 the one beside; then whose.
+    pub(super) get_unseen: String,
     /// Of the owner's number: whether there is a row of this key.
     pub(super) exists: String,
     pub(super) put: String,
@@ -105,7 +108,8 @@ impl Sql {
         let mut all = vec![OWNER, FIND_OWNERS, LEAVE, LEFT, FORGET_OWNER];
         all.extend(self.subsets.iter().map(|(_, sql)| sql.as_str()));
         for (_, sql) in self.tables() {
-            all.extend([&sql.get, &sql.exists, &sql.put, &sql.delete].map(String::as_str));
+            all.extend([&sql.get, &sql.get_unseen, &sql.exists].map(String::as_str));
+            all.extend([&sql.put, &sql.delete].map(String::as_str));
             all.extend([&sql.load, &sql.owners, &sql.purge].map(String::as_str));
             for sql in &sql.by_prefix {
                 all.extend([&sql.list, &sql.delete].map(String::as_str));
@@ -140,6 +144,17 @@ impl TableSql {
         let qualified: Vec<String> = all.iter().map(|name| format!("kept.{name}")).collect();
         Self {
             get: format!("SELECT {fields} FROM {name} WHERE {OF}{is_key}"),
+            get_unseen: format!(
+                "WITH own AS (
+                    SELECT owner, {fields} FROM {name} WHERE owner = coalesce(({OWNER}), $2)
+                ), beside AS (
+                    SELECT owner, {fields} FROM {name} WHERE owner = (
+                        SELECT CASE WHEN num_nulls({fields}) * 2 > {} THEN $3::bigint ELSE $4::bigint END FROM own
+                    )
+                ) SELECT CASE WHEN owner = ({OWNER}) THEN 1 ELSE 2 END::bigint, own.* FROM own
+                UNION ALL SELECT 3::bigint, beside.* FROM beside",
+                all.len()
+            ),
             exists: format!("SELECT 1 FROM {name} WHERE owner = $1{is_key}"),
             put: format!(
                 "INSERT INTO {name} ({columns}) VALUES ({}) ON CONFLICT ({key}) DO {conflict}",

@@ -4,12 +4,19 @@ mod lost;
 
 use spondee_core::archive::ARCHIVE;
 use spondee_core::catalog::CATALOG;
+use spondee_core::entropy::Entropy;
 use spondee_core::jid::BareJid;
-use spondee_core::store::{Batch, Class, Entry, Kept, Kind, Need, Op, Payload, Reply, StoreError};
+use spondee_core::sasl::{CREDENTIALS, Credentials, Dates, DeriveParams, Status, Verifier};
+use spondee_core::secret::Secret;
+use spondee_core::store::{
+    Batch, Class, Entry, Expect, Kept, Kind, Need, Op, Payload, Reply, Row, StoreError,
+};
 
 use super::connect::Ask;
+use super::fields::read_row;
 use super::*;
 use crate::store::tests::cluster;
+use crate::store::unseen::Fill;
 
 fn open() -> Option<Postgresql> {
     cluster::postgresql(&CATALOG)
@@ -172,6 +179,74 @@ fn says_what_to_do_where_there_is_no_database() {
     config.port(1);
     let refused = Postgresql::open(config, &CATALOG).unwrap_err();
     assert!(refused.contains("cannot reach"), "{refused}");
+}
+
+/// As many rows are read for a name that nobody has as for an account with keys, and for one with its password.
+#[test]
+fn nobody_is_read_as_accounts_of_either_kind_are() {
+    let Some(mut store) = open() else { return };
+    let put = |jid: &str, row| Batch {
+        owner: BareJid::parse(jid).unwrap(),
+        ..batch(vec![Op::Put {
+            table: &CREDENTIALS,
+            row,
+            expect: Expect::Anything,
+        }])
+    };
+    let credentials = |verifier| {
+        let status = Status::Enabled;
+        Credentials { status, verifier }.to_row(Dates::default())
+    };
+    let jobs = DeriveParams::for_new_password(1, &mut Entropy::new([3; 32]));
+    let keys = jobs.iter().map(|job| job.derive(&Secret::default()));
+    let keys = credentials(Verifier::Keys(keys.collect()));
+    let plain = credentials(Verifier::Password(Secret::new(b"rosemary".to_vec())));
+    let names = [
+        "keys@x.example",
+        "keys2@x.example",
+        "plain@x.example",
+        "plain2@x.example",
+    ];
+    for (name, row) in names.iter().zip([&keys, &keys, &plain, &plain]) {
+        assert!(store.apply(&[put(name, row.clone())])[0].is_ok());
+    }
+    let mut read = |name: &str| {
+        let get = Op::Get {
+            table: &CREDENTIALS,
+            key: Row(Vec::new()),
+        };
+        let get = Batch {
+            owner: BareJid::parse(name).unwrap(),
+            class: Class::SignIn,
+            ..batch(vec![get])
+        };
+        // Several at once, in which who stands in is learnt and forgotten.
+        let outcomes = store.apply(&[get.clone(), get.clone()]);
+        assert_eq!(outcomes[0], outcomes[1]);
+        let owner = get.owner.clone();
+        let rows = store.with(|runtime, link, sql, owners| {
+            let ask = reads::ask(sql, owners, &owner, &get.ops[0]).map_err(Stop::fault)?;
+            link.ask(runtime, &ask).map_err(Stop::failed)
+        });
+        let fills = |row: &tokio_postgres::Row| Fill::of(&read_row(&CREDENTIALS, row, 2).unwrap());
+        let mut fills: Vec<Fill> = rows.unwrap()[0].iter().map(fills).collect();
+        fills.sort_by_key(|fill| *fill == Fill::Sparse);
+        (outcomes[0].clone(), fills)
+    };
+    for name in ["keys@x.example", "plain@x.example"] {
+        assert!(read(name).0.is_ok());
+    }
+    for (name, row) in [
+        ("keys2@x.example", Some(keys.clone())),
+        ("plain2@x.example", Some(plain.clone())),
+        ("keys@x.example", Some(keys)),
+        ("plain@x.example", Some(plain)),
+        ("nobody@x.example", None),
+    ] {
+        let (outcome, fills) = read(name);
+        assert_eq!(outcome, Ok(vec![Reply::Row(row)]), "{name}");
+        assert_eq!(fills, [Fill::Full, Fill::Sparse], "{name}");
+    }
 }
 
 /// Ends the connection of a back end, as a server that is started anew does.
