@@ -283,7 +283,8 @@ impl Postgresql {
         Ok(left)
     }
 
-    /// One step of what purged owners have left. What is in the write-ahead log of PostgreSQL, on replicas and in backups is beyond reach.
+    /// One step of what purged owners have left. It is in nobody's reach by statements then, but rows that are dead lie in their pages until a
+    /// vacuum has come by; and what is in the write-ahead log of PostgreSQL, on replicas and in backups is beyond reach in any case.
     fn erase(&mut self, batch: &Batch) -> Outcome {
         if self.role == Role::Reader {
             return refuse(batch, "a reader does not write");

@@ -279,6 +279,81 @@ fn a_batch_that_the_database_refuses_leaves_the_others_of_its_group_alone() {
     assert_eq!(store.number("SELECT count(*) FROM archive"), 2);
 }
 
+/// Has the database fail with this code when an entry of this key is appended.
+fn fail(store: &mut Postgresql, key: i64, code: &str) {
+    store.say(&format!(
+        "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.key = {key} THEN RAISE EXCEPTION 'as asked' USING ERRCODE = '{code}'; END IF;
+            RETURN NEW;
+        END $$;
+        CREATE OR REPLACE TRIGGER fail BEFORE INSERT ON archive FOR EACH ROW EXECUTE FUNCTION fail()"
+    ));
+}
+
+#[test]
+fn an_error_means_the_same_as_with_sqlite() {
+    let Some(mut store) = open() else { return };
+    for (code, meaning) in [
+        ("53100", StoreError::Full),
+        ("40P01", StoreError::Busy),
+        ("53200", StoreError::Busy),
+        ("57014", StoreError::Busy),
+    ] {
+        fail(&mut store, 1, code);
+        // None of the group is tried again: it would end as the first did.
+        let all = vec![Err(meaning); 2];
+        assert_eq!(store.apply(&[append(1), append(2)]), all, "{code}");
+        assert_eq!(store.number("SELECT count(*) FROM archive"), 0);
+    }
+    fail(&mut store, 1, "XX001");
+    let done = Ok(vec![Reply::Done]);
+    let outcomes = store.apply(&[append(1), append(2)]);
+    assert_eq!(outcomes, [Err(StoreError::Failed), done.clone()]);
+    // Nothing is remembered of what was rolled back: not even who was new in it.
+    store.say("DELETE FROM archive; DELETE FROM owner");
+    let (config, schema) = (store.config.clone(), store.schema.clone());
+    let mut store = Postgresql::open_in(config, &schema, &CATALOG).unwrap();
+    assert_eq!(store.apply(&[append(1)]), [Err(StoreError::Failed)]);
+    assert_eq!(store.number("SELECT count(*) FROM owner"), 0);
+    assert_eq!(store.apply(&[append(2)]), [done]);
+    assert_eq!(
+        store.number("SELECT count(*) FROM archive JOIN owner ON owner.id = owner"),
+        1
+    );
+}
+
+#[test]
+fn what_purged_owners_have_left_goes_in_steps() {
+    let Some(mut store) = open() else { return };
+    let entries = |from: i64| {
+        let entries = (from..from + 400).map(|key| Entry {
+            key,
+            peer: "romeo@y.example".into(),
+            resource: None,
+            kept: Kept::Archived,
+            payload: Payload(vec!["<message/>".into()]),
+        });
+        batch(vec![Op::Append {
+            log: ARCHIVE,
+            entries: entries.collect(),
+        }])
+    };
+    for batch in [entries(0), entries(400), batch(vec![Op::Purge]), append(9)] {
+        assert!(store.apply(&[batch])[0].is_ok());
+    }
+    let erase = || Batch {
+        class: Class::Upkeep,
+        ..batch(vec![Op::Erase])
+    };
+    let erased = |erased| [Ok(vec![Reply::Erased(erased)])];
+    for left in [301, 1, 1] {
+        assert_eq!(store.apply(&[erase()]), erased(Erased::Some));
+        assert_eq!(store.number("SELECT count(*) FROM archive"), left);
+    }
+    assert_eq!(store.apply(&[erase()]), erased(Erased::All));
+    assert_eq!(store.number("SELECT count(*) FROM owner"), 1);
+}
+
 #[test]
 fn who_waits_for_another_program_may_try_again() {
     let (Some(mut store), Some(other)) = (open(), open()) else {
