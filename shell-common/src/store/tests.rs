@@ -80,6 +80,16 @@ fn open_in(directory: &Path, history: History<'_>) -> Result<Sqlite, String> {
     Sqlite::open(&directory.join(FILE_NAME), &TESTED, history)
 }
 
+/// Those that outlive a process.
+fn databases(directory: &Scratch) -> Vec<Box<dyn Backend>> {
+    let postgresql = cluster::postgresql(&TESTED);
+    let postgresql = postgresql.map(|store| Box::new(store) as _);
+    [Box::new(open(directory)) as _]
+        .into_iter()
+        .chain(postgresql)
+        .collect()
+}
+
 type Outcomes = Vec<Result<Vec<Reply>, StoreError>>;
 
 /// Asks all back ends and returns their common answer.

@@ -171,28 +171,35 @@ impl<'a> Group<'a> {
 
     /// Asks what is to be asked, and gives each operation its answer.
     fn flush(&mut self) -> Step<()> {
-        let asks = std::mem::take(&mut self.asks);
+        self.ask_now(Vec::new()).map(drop)
+    }
+
+    /// The same with something behind it that is needed now.
+    pub(super) fn ask_now(&mut self, needed: Vec<Ask<'a>>) -> Step<Vec<Found>> {
+        let mut asks = std::mem::take(&mut self.asks);
+        let count = asks.len();
+        asks.extend(needed);
         let answers = self.link.ask(self.runtime, &asks);
         let mut answers = answers.map_err(Stop::failed)?;
+        let found = answers.split_off(count.min(answers.len()));
+        let mut answers = answers.into_iter();
         for pending in std::mem::take(&mut self.pending) {
-            let rest = answers.split_off(pending.asks.min(answers.len()));
-            let answer = self.answer(pending.what, answers.into_iter());
-            answers = rest;
+            let own: Vec<Found> = answers.by_ref().take(pending.asks).collect();
+            let answer = self.answer(pending.what, own.into_iter());
             let Some(outcome) = self.outcomes.get_mut(pending.batch) else {
                 continue;
             };
             match (answer, &mut *outcome) {
                 (Ok(Some(reply)), Ok(replies)) => replies.push(reply),
-                (Ok(_), _) => {}
+                (Ok(_), _) | (Err(_), Err(_)) => {}
                 (Err(fault), Ok(_)) => {
                     let batch = self.batches.get(pending.batch);
                     *outcome =
                         Err(batch.map_or(StoreError::Failed, |batch| cannot_read(batch, fault)));
                 }
-                (Err(_), Err(_)) => {}
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     fn answer(&self, what: Awaited<'_>, mut answers: Answers) -> Result<Option<Reply>, Fault> {
@@ -218,13 +225,6 @@ impl<'a> Group<'a> {
             }
             Awaited::Unanswered => return Ok(None),
         }))
-    }
-
-    /// Asks one thing behind all that is to be asked, and waits for it.
-    pub(super) fn ask_now(&mut self, asks: Vec<Ask<'a>>) -> Step<Vec<Found>> {
-        self.flush()?;
-        let answers = self.link.ask(self.runtime, &asks);
-        answers.map_err(Stop::failed)
     }
 
     /// The numbers of those who write, and new ones for who adds something and insists on nothing.

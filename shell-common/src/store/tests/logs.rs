@@ -632,9 +632,7 @@ fn a_sweep_trims_every_owner_of_a_domain_in_steps() {
 #[test]
 fn a_sweep_looks_at_so_many_owners_and_says_where_to_go_on() {
     let directory = Scratch::new();
-    let mut stores: Vec<Box<dyn Backend>> = vec![Box::new(open(&directory))];
-    stores.extend(cluster::postgresql(&TESTED).map(|store| Box::new(store) as _));
-    for store in stores {
+    for store in databases(&directory) {
         sweeps_in_steps(store);
     }
 }
