@@ -253,6 +253,43 @@ pub const SQLITE_RESTART_MS: u64 = 50;
 /// Bytes of a log at which it is said that another program holds it: our own readers never let it come to that.
 pub const SQLITE_WAL_HELD_BYTES: i64 = 256 * 1024 * 1024;
 
+/// How long a connection to PostgreSQL may take to be made: behind it who signs in waits.
+pub const POSTGRESQL_CONNECT: Duration = Duration::from_secs(5);
+
+/// After a connection could not be made, none is tried for so long: meanwhile all is refused at once, so that nothing queues up behind it.
+pub const POSTGRESQL_AWAY: Duration = Duration::from_secs(1);
+
+/// How long it is asked what became of a group whose answer was lost. A server that is started anew is there in a few seconds; who waits
+/// longer has been told so by now, and nothing else can be written meanwhile.
+pub const POSTGRESQL_RESOLVE: Duration = Duration::from_secs(30);
+
+/// How long after each such question comes the next.
+pub const POSTGRESQL_ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Milliseconds that PostgreSQL may work on one statement. The longest is a measure of a long log, or a commit on a slow disk.
+pub const POSTGRESQL_STATEMENT_MS: u64 = 10_000;
+
+/// How much longer an answer is waited for: what is on the way then has been refused, and the connection is given up.
+pub const POSTGRESQL_GRACE: Duration = Duration::from_secs(1);
+
+/// Milliseconds that a statement waits for a lock held by another program, such as an administrator's `psql`: as `SQLITE_BUSY_MS`.
+pub const POSTGRESQL_LOCK_MS: u64 = 5_000;
+
+/// Milliseconds after which PostgreSQL ends a transaction in which nothing is said any more: that of a server whose machine is gone.
+pub const POSTGRESQL_IDLE_MS: u64 = 15_000;
+
+/// Numbers of owners that the writer remembers: as `SQLITE_OWNERS`.
+pub const POSTGRESQL_OWNERS: usize = 65_536;
+
+/// Entries that a measure of a log looks at before others have their turn: as `SQLITE_MEASURE_ENTRIES`.
+pub const POSTGRESQL_MEASURE_ENTRIES: u32 = 1000;
+
+/// Entries of purged owners that one step of upkeep forgets: as `SQLITE_UPKEEP_ENTRIES`.
+pub const POSTGRESQL_UPKEEP_ENTRIES: u32 = 500;
+
+/// Of so many groups, one is followed by a step of upkeep when the store is never quiet: as `SQLITE_UPKEEP_GROUPS`.
+pub const POSTGRESQL_UPKEEP_GROUPS: u32 = 16;
+
 /// Without work for this long, the writer brings the log into the database and does its upkeep.
 pub const STORE_QUIET: Duration = Duration::from_secs(1);
 

@@ -1,16 +1,20 @@
 //! Storage behind one trait, driven by threads of its own.
 //!
-//! `Sqlite` is the back end of a server, the store in memory of the core's tests (`spondee_core::testing`) another; both pass one
-//! test suite. `Store` puts either behind a bounded queue and answers into mailboxes. Nothing here knows what the values mean.
+//! `Sqlite` is the back end of a server, `Postgresql` another, the store in memory of the core's tests (`spondee_core::testing`) a third; all
+//! pass one test suite. `Store` puts one of them behind a bounded queue and answers into mailboxes. Nothing here knows what the values mean.
 
 mod lanes;
 #[cfg(test)]
 mod memory;
 mod page;
+#[cfg(any(test, feature = "postgresql"))]
+mod postgresql;
+mod refuse;
 mod schema;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod unseen;
 mod whole;
 mod worker;
 
@@ -27,6 +31,8 @@ use crate::mailbox::Mailbox;
 #[cfg(test)]
 pub(crate) use memory::Memory;
 pub use page::Begun;
+#[cfg(any(test, feature = "postgresql"))]
+pub use postgresql::Postgresql;
 pub use sqlite::Sqlite;
 
 /// The name of the database file in a data directory.

@@ -28,7 +28,8 @@ use self::owners::Remembered;
 use self::sql::Sql;
 pub(super) use self::sql::is_in;
 use self::tables::key_of;
-use self::unseen::StandIns;
+use super::refuse::{Outcome, each_until_unknown, refuse};
+use super::unseen::StandIns;
 use super::{Backend, Begun, History, Quiet, Tended, schema};
 use crate::limits::{SQLITE_MEASURE_ENTRIES, SQLITE_PAGE_STEPS};
 use crate::log::{Cause, Subject, may_write};
@@ -230,7 +231,6 @@ fn between(after: Option<i64>, before: Option<i64>, upto: i64) -> (i64, i64) {
     (after.unwrap_or(i64::MIN), before)
 }
 
-type Outcome = Result<Vec<Reply>, StoreError>;
 type Answer = Result<Reply, Fault>;
 
 /// Why a batch stopped half-way.
@@ -593,30 +593,6 @@ impl Sqlite {
     fn execute(&self, sql: &str) -> rusqlite::Result<usize> {
         self.connection.prepare_cached(sql)?.execute([])
     }
-}
-
-/// One after another. Behind one of which nobody can know whether it took effect none is begun: it would be built on what is
-/// perhaps not on the disk.
-fn each_until_unknown(batches: &[Batch], mut apply: impl FnMut(&Batch) -> Outcome) -> Vec<Outcome> {
-    let mut lost = false;
-    let outcomes = batches.iter().map(|batch| match lost {
-        true => Err(StoreError::Failed),
-        false => {
-            let outcome = apply(batch);
-            lost = outcome == Err(StoreError::Unknown);
-            outcome
-        }
-    });
-    outcomes.collect()
-}
-
-/// The core made a batch that no back end takes.
-fn refuse(batch: &Batch, why: &str) -> Outcome {
-    tracing::error!(
-        owner = %batch.owner,
-        "an error of this program, please report it: a batch that cannot be applied: {why}"
-    );
-    Err(StoreError::Failed)
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {

@@ -1,6 +1,7 @@
-//! What both back ends must do, and what the threads in front of them must.
+//! What every back end must do, and what the threads in front of them must.
 
 mod backends;
+pub(super) mod cluster;
 mod erase;
 mod files;
 mod logs;
@@ -23,7 +24,7 @@ use spondee_core::store::{
     StoreError,
 };
 
-use super::{Backend, FILE_NAME, History, Memory, Sqlite};
+use super::{Backend, FILE_NAME, History, Memory, Postgresql, Sqlite};
 use crate::scratch::Scratch;
 
 /// One text under each key.
@@ -79,21 +80,34 @@ fn open_in(directory: &Path, history: History<'_>) -> Result<Sqlite, String> {
     Sqlite::open(&directory.join(FILE_NAME), &TESTED, history)
 }
 
+/// Those that outlive a process.
+fn databases(directory: &Scratch) -> Vec<Box<dyn Backend>> {
+    let postgresql = cluster::postgresql(&TESTED);
+    let postgresql = postgresql.map(|store| Box::new(store) as _);
+    [Box::new(open(directory)) as _]
+        .into_iter()
+        .chain(postgresql)
+        .collect()
+}
+
 type Outcomes = Vec<Result<Vec<Reply>, StoreError>>;
 
-/// Asks both back ends and returns their common answer.
-struct Both {
+/// Asks all back ends and returns their common answer.
+struct Backends {
     memory: Memory,
     sqlite: Sqlite,
+    /// Where it is tested.
+    postgresql: Option<Postgresql>,
     _directory: Scratch,
 }
 
-impl Both {
+impl Backends {
     fn new() -> Self {
         let directory = Scratch::new();
         Self {
             memory: Memory::default(),
             sqlite: open(&directory),
+            postgresql: cluster::postgresql(&TESTED),
             _directory: directory,
         }
     }
@@ -101,6 +115,13 @@ impl Both {
     fn apply(&mut self, batches: &[Batch]) -> Outcomes {
         let outcomes = self.memory.apply(batches);
         assert_eq!(self.sqlite.apply(batches), outcomes, "{batches:?}");
+        if let Some(postgresql) = &mut self.postgresql {
+            assert_eq!(
+                postgresql.apply(batches),
+                outcomes,
+                "PostgreSQL: {batches:?}"
+            );
+        }
         outcomes
     }
 

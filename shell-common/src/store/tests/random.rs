@@ -1,4 +1,4 @@
-//! Random batches: both back ends give the same answers.
+//! Random batches: all back ends give the same answers.
 
 use proptest::prelude::*;
 use spondee_core::store::{Amount, Entry, Kept, Order, Payload, Peer, Pick};
@@ -225,31 +225,55 @@ fn check_whole(sqlite: &Sqlite) {
     );
 }
 
+/// Nothing belongs to nobody.
+fn check_owners(postgresql: &mut Postgresql) {
+    let tables = TESTED.tables.iter().map(|table| table.name);
+    for table in tables.chain(["archive"]) {
+        let strays =
+            format!("SELECT count(*) FROM {table} WHERE owner NOT IN (SELECT id FROM owner)");
+        assert_eq!(postgresql.number(&strays), 0, "{table}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn both_back_ends_give_the_same_answers(mut groups in any_groups()) {
+    fn all_back_ends_give_the_same_answers(mut groups in any_groups()) {
         number(&mut groups);
-        let mut both = Both::new();
+        let mut stores = Backends::new();
         // A page by contact takes many steps.
-        both.sqlite.set_page_steps(1);
-        let mut readers = (both.memory.reader().unwrap(), both.sqlite.reader().unwrap());
+        stores.sqlite.set_page_steps(1);
+        let mut memory = stores.memory.reader().unwrap();
+        let mut readers = vec![stores.sqlite.reader().unwrap()];
+        readers.extend(stores.postgresql.as_ref().map(|store| store.reader().unwrap()));
         for batches in groups {
-            both.apply(&batches);
-            check_whole(&both.sqlite);
-            both.sqlite.tend(Quiet::Yes);
+            stores.apply(&batches);
+            check_whole(&stores.sqlite);
+            stores.sqlite.tend(Quiet::Yes);
+            if let Some(postgresql) = &mut stores.postgresql {
+                postgresql.tend(Quiet::Yes);
+                check_owners(postgresql);
+            }
             let reads: Vec<_> = batches.into_iter().filter(Batch::is_read_only).collect();
-            prop_assert_eq!(readers.0.apply(&reads), readers.1.apply(&reads));
-            for op in reads.iter().flat_map(|batch| &batch.ops) {
-                let page = batch(A, vec![op.clone()]);
-                prop_assert_eq!(in_steps(&mut *readers.1, &page), readers.0.apply(&[page]).pop());
+            for reader in &mut readers {
+                prop_assert_eq!(memory.apply(&reads), reader.apply(&reads));
+                for op in reads.iter().flat_map(|batch| &batch.ops) {
+                    let page = batch(A, vec![op.clone()]);
+                    prop_assert_eq!(in_steps(&mut **reader, &page), memory.apply(&[page]).pop());
+                }
             }
         }
-        while both.sqlite.tend(Quiet::Yes) == Tended::More {}
-        check_whole(&both.sqlite);
+        while stores.sqlite.tend(Quiet::Yes) == Tended::More {}
+        check_whole(&stores.sqlite);
         let left = "SELECT count(*) FROM owner WHERE jid IS NULL";
-        let left: i64 = both.sqlite.connection().query_row(left, [], |row| row.get(0)).unwrap();
-        prop_assert_eq!(left, 0);
+        let connection = stores.sqlite.connection();
+        let found: i64 = connection.query_row(left, [], |row| row.get(0)).unwrap();
+        prop_assert_eq!(found, 0);
+        if let Some(postgresql) = &mut stores.postgresql {
+            while postgresql.tend(Quiet::Yes) == Tended::More {}
+            check_owners(postgresql);
+            prop_assert_eq!(postgresql.number(left), 0);
+        }
     }
 }

@@ -498,18 +498,20 @@ fn a_write_waits_for_its_owners_earlier_reads_and_what_follows_waits_for_it() {
 #[test]
 fn a_list_of_owners_sees_every_write_answered_before() {
     let directory = Scratch::new();
-    let store = Store::start(Box::new(open(&directory)), 1);
-    let mut shard = Shard::new();
-    for owner in ["a@x.example", "b@x.example"] {
-        shard.submit(&store, owner, vec![state("on")]).unwrap();
-        shard.post();
+    for database in databases(&directory) {
+        let store = Store::start(database, 1);
+        let mut shard = Shard::new();
+        for owner in ["a@x.example", "b@x.example"] {
+            shard.submit(&store, owner, vec![state("on")]).unwrap();
+            shard.post();
+        }
+        shard
+            .submit(&store, "x.example", vec![owners(None, 9)])
+            .unwrap();
+        let entry = |owner| (jid(owner), Row(vec![Field::text("on")]));
+        let listed = Reply::Owners(vec![entry("a@x.example"), entry("b@x.example")]);
+        assert_eq!(shard.post(), [(2, Ok(vec![listed]))]);
     }
-    shard
-        .submit(&store, "x.example", vec![owners(None, 9)])
-        .unwrap();
-    let entry = |owner| (jid(owner), Row(vec![Field::text("on")]));
-    let listed = Reply::Owners(vec![entry("a@x.example"), entry("b@x.example")]);
-    assert_eq!(shard.post(), [(2, Ok(vec![listed]))]);
 }
 
 #[test]
@@ -644,21 +646,23 @@ fn appends_are_gathered_until_somebody_waits_or_there_are_enough() {
 #[test]
 fn gathered_appends_are_answered_though_nothing_follows() {
     let directory = Scratch::new();
-    let store = Store::start(Box::new(open(&directory)), 1);
-    let mut shard = Shard::new();
-    for number in 0..20 {
-        let entries = vec![entry(number)];
-        let ops = vec![Op::Append { log: LOG, entries }];
-        let ticket = shard.tickets.insert(());
-        let batch = Batch {
-            class: Class::Append,
-            ..batch("a@x.example", ops)
-        };
-        store.submit(&shard.mailbox, ticket, batch).unwrap();
-        assert_eq!(shard.post(), [(usize::try_from(number).unwrap(), done())]);
+    for database in databases(&directory) {
+        let store = Store::start(database, 1);
+        let mut shard = Shard::new();
+        for number in 0..20 {
+            let entries = vec![entry(number)];
+            let ops = vec![Op::Append { log: LOG, entries }];
+            let ticket = shard.tickets.insert(());
+            let batch = Batch {
+                class: Class::Append,
+                ..batch("a@x.example", ops)
+            };
+            store.submit(&shard.mailbox, ticket, batch).unwrap();
+            assert_eq!(shard.post(), [(usize::try_from(number).unwrap(), done())]);
+        }
+        store.stop();
+        assert_eq!(store.counters().commits, 20);
     }
-    store.stop();
-    assert_eq!(store.counters().commits, 20);
 }
 
 #[test]
@@ -707,26 +711,28 @@ fn a_back_end_that_panics_fails_its_group_and_is_asked_again() {
 #[test]
 fn batches_of_one_owner_are_answered_in_the_order_submitted() {
     let directory = Scratch::new();
-    let store = Store::start(Box::new(open(&directory)), 1);
-    let mut shard = Shard::new();
-    let rounds = 300;
-    for n in 0..rounds {
-        let ops = if n % 3 == 0 { write() } else { vec![get("k")] };
-        shard.submit(&store, "a@x.example", ops).unwrap();
-        let ops = if n % 5 == 0 { write() } else { vec![get("k")] };
-        shard.submit(&store, "b@x.example", ops).unwrap();
+    for database in databases(&directory) {
+        let store = Store::start(database, 1);
+        let mut shard = Shard::new();
+        let rounds = 300;
+        for n in 0..rounds {
+            let ops = if n % 3 == 0 { write() } else { vec![get("k")] };
+            shard.submit(&store, "a@x.example", ops).unwrap();
+            let ops = if n % 5 == 0 { write() } else { vec![get("k")] };
+            shard.submit(&store, "b@x.example", ops).unwrap();
+        }
+        store.stop();
+        let answers: Vec<_> = shard.posts.try_iter().flatten().map(read).collect();
+        assert_eq!(answers.len(), 2 * rounds);
+        for owner in 0..2 {
+            let numbers = answers.iter().map(|(number, _)| *number);
+            let numbers: Vec<_> = numbers.filter(|number| number % 2 == owner).collect();
+            assert!(numbers.is_sorted(), "{numbers:?}");
+        }
+        // After the first write every read finds it.
+        let nothing = Ok(vec![Reply::Row(None)]);
+        assert!(answers.iter().all(|(_, outcome)| *outcome != nothing));
     }
-    store.stop();
-    let answers: Vec<_> = shard.posts.try_iter().flatten().map(read).collect();
-    assert_eq!(answers.len(), 2 * rounds);
-    for owner in 0..2 {
-        let numbers = answers.iter().map(|(number, _)| *number);
-        let numbers: Vec<_> = numbers.filter(|number| number % 2 == owner).collect();
-        assert!(numbers.is_sorted(), "{numbers:?}");
-    }
-    // After the first write every read finds it.
-    let nothing = Ok(vec![Reply::Row(None)]);
-    assert!(answers.iter().all(|(_, outcome)| *outcome != nothing));
 }
 
 #[test]

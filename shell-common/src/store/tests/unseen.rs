@@ -38,36 +38,36 @@ fn password(reply: &Reply) -> Option<String> {
 
 #[test]
 fn everybody_is_answered_with_his_own_credentials_whoever_stands_in() {
-    let mut both = Both::new();
+    let mut stores = Backends::new();
     let names = ["a@x.example", "b@x.example", "c@y.example"];
     for name in names {
-        assert_eq!(both.one(name, credentials(name)), Reply::Done);
+        assert_eq!(stores.one(name, credentials(name)), Reply::Done);
     }
-    let nobody = |both: &mut Both| {
+    let nobody = |stores: &mut Backends| {
         for name in ["d@x.example", "d@y.example", "d@z.example"] {
-            assert_eq!(password(&both.one(name, read())), None);
+            assert_eq!(password(&stores.one(name, read())), None);
         }
     };
     for _ in 0..3 {
         for name in names {
-            assert_eq!(password(&both.one(name, read())).as_deref(), Some(name));
-            nobody(&mut both);
+            assert_eq!(password(&stores.one(name, read())).as_deref(), Some(name));
+            nobody(&mut stores);
         }
     }
     // The first that was read stands in for its host.
-    both.one("a@x.example", Op::Purge);
-    nobody(&mut both);
-    assert_eq!(password(&both.one("a@x.example", read())), None);
+    stores.one("a@x.example", Op::Purge);
+    nobody(&mut stores);
+    assert_eq!(password(&stores.one("a@x.example", read())), None);
     assert_eq!(
-        password(&both.one("b@x.example", read())).as_deref(),
+        password(&stores.one("b@x.example", read())).as_deref(),
         Some("b@x.example")
     );
-    nobody(&mut both);
-    both.one("a@x.example", credentials("again"));
+    nobody(&mut stores);
+    stores.one("a@x.example", credentials("again"));
     for _ in 0..2 {
-        nobody(&mut both);
+        nobody(&mut stores);
         assert_eq!(
-            password(&both.one("a@x.example", read())).as_deref(),
+            password(&stores.one("a@x.example", read())).as_deref(),
             Some("again")
         );
     }
