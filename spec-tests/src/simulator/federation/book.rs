@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use spondee_core::time::Instant;
+
 use super::Moment;
 
 /// All of it.
@@ -24,6 +26,8 @@ pub(super) struct Sent {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) at: Moment,
+    /// By the clock of all.
+    pub(super) when: Instant,
     /// To whom, as it was written.
     pub(super) address: String,
     pub(super) acknowledged: bool,

@@ -1,6 +1,8 @@
 //! What may be lost, may come twice, or be refused although it arrived: all of it, in one place, so that it can be taken away where servers promise
 //! more.
 
+use std::time::Duration;
+
 use super::Simulation;
 use super::book::Sent;
 
@@ -9,11 +11,15 @@ use super::book::Sent;
 pub(super) enum Excuse {
     /// The server of its sender fell before it was on disk there: it was not acknowledged.
     QueueForgotten,
-    /// It was acknowledged and then refused for good, while the server of its sender fell or stopped and nobody heard that.
+    /// It was acknowledged and came back, because it was refused for good or nobody was there for long: while the server of its sender fell or
+    /// stopped, or its sender was away. Nobody heard that.
     ErrorForgotten,
     /// The session of its sender is over: it is refused, and nobody hears that.
     NobodyToTell,
 }
+
+/// A little less than messages wait (`s2s_retry_for`).
+const PATIENCE: Duration = Duration::from_secs(500);
 
 impl Simulation {
     /// Why neither its receiver nor its sender need have heard of a message.
@@ -22,7 +28,11 @@ impl Simulation {
         let since = |moment: Option<u64>| moment.is_some_and(|at| at >= sent.at);
         if sent.acknowledged {
             let is_refused = !self.plan.is_sociable() || self.counts.dns_faults > 0;
-            (since(site.ended) && is_refused).then_some(Excuse::ErrorForgotten)
+            let there = self.sites[self.users[sent.to].site].started;
+            let is_late = there.since(sent.when) > PATIENCE;
+            let is_away = since(self.users[sent.from].left);
+            (since(site.ended) && is_refused || is_away && is_late)
+                .then_some(Excuse::ErrorForgotten)
         } else if since(site.fell) {
             Some(Excuse::QueueForgotten)
         } else if since(site.ended) || since(self.users[sent.from].left) {

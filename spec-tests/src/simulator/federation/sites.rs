@@ -14,6 +14,7 @@ use spondee_core::port::{
     Resolved, ServerCertificate, Service, Source, Verdict,
 };
 use spondee_core::testing::{Federation, Resolver};
+use spondee_core::time::Instant;
 use spondee_core::time::UnixTime;
 
 use super::super::random::Random;
@@ -90,6 +91,8 @@ pub(super) struct Site {
     pub(super) ended: Option<Moment>,
     /// When it last fell.
     pub(super) fell: Option<Moment>,
+    /// When it was started last, by the clock of all.
+    pub(super) started: Instant,
 }
 
 impl fmt::Display for Site {
@@ -261,6 +264,7 @@ pub(super) fn build(
             dns: Dns::Fine,
             ended: None,
             fell: None,
+            started: Instant::default(),
         };
         worlds.push(world(random, &site, seed));
         sites.push(site);

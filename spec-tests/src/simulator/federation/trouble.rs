@@ -157,6 +157,7 @@ impl Simulation {
     pub(super) fn start(&mut self, site: usize) {
         self.note(format_args!("site {site} starts"));
         self.sites[site].state = State::Up;
+        self.sites[site].started = self.net.worlds[0].now().mono;
         self.net.start(site);
     }
 }

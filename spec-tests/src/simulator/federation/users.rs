@@ -127,6 +127,7 @@ impl Simulation {
                 from,
                 to,
                 at: self.now,
+                when: self.net.worlds[0].now().mono,
                 address,
                 acknowledged: false,
                 delivered: 0,
