@@ -26,6 +26,9 @@ pub use links::Links;
 pub use outcome::{Outcome, Unit};
 pub use table::Table;
 
+/// Of ours: no stream that carries both ways.
+const ONE_WAY_EACH: &str = "s2s_bidi = false";
+
 /// As the other measurements of it have it: its default, the incremental one, does half as much.
 const GENERATIONAL: &str = "gc = { mode = \"generational\" }";
 
@@ -146,9 +149,14 @@ impl Measurement {
 
     fn one(&self, make: Make, names: &[&str]) -> Result<Outcome, String> {
         let [first, second] = ["a.example", "b.example"].map(|domain| self.plan(make, domain));
-        let second = match self.subject.hosts() {
-            0 => second,
-            below => second.hosting(below),
+        let [first, second] = match (self.subject.hosts(), make) {
+            (0, _) => [first, second],
+            // The others open a stream for each way: ours would go back by the first.
+            (below, Make::Spondee) => [
+                first.with(ONE_WAY_EACH),
+                second.with(ONE_WAY_EACH).hosting(below),
+            ],
+            (below, Make::Prosody | Make::Ejabberd) => [first, second.hosting(below)],
         };
         let world = World::begin_with([first, second], names)?;
         self.subject.measure(&world, names)

@@ -66,7 +66,7 @@ impl Shard {
             return self.look_for_kept_in(now, S2S_KEPT_AGAIN);
         }
         let op = next_remote(self.links.restart.behind.as_ref());
-        self.store_link(&host, Class::Load, vec![op], Wait::LinkScan);
+        self.store_link(&host, Class::Upkeep, vec![op], Wait::LinkScan);
     }
 
     fn look_for_kept_in(&mut self, now: Now, pause: Duration) {
