@@ -24,6 +24,7 @@ use spondee_core::port::{
 };
 use spondee_core::sasl::ChannelBindings;
 use spondee_core::shard::Shard;
+use spondee_core::store::{Op, Reply};
 use spondee_core::time::{Instant, Now, UnixTime};
 
 /// Domains.
@@ -130,12 +131,15 @@ impl Shell {
             mono: Instant(1_000_000),
             wall: UnixTime(1_800_000_000_000),
         };
-        Self {
+        let mut shell = Self {
             shard: Shard::new(Arc::new(federating()), Place { node: 0, shard: 0 }, [1; 32]),
             now,
             wanted: None,
             said: Vec::new(),
-        }
+        };
+        // It looks for what was kept, and finds nothing.
+        shell.tell(Input::Tick);
+        shell
     }
 
     fn tell(&mut self, input: Input<'_>) {
@@ -150,6 +154,13 @@ impl Shell {
                 let outcome = resolve(&lookup);
                 self.shard
                     .handle(self.now, Input::Resolved { ticket, outcome });
+            } else if let Action::Store { ticket, batch } = action
+                && let [Op::List { .. }] = &batch.ops[..]
+            {
+                let (rows, more) = (Vec::new(), false);
+                let outcome = Ok(vec![Reply::Rows { rows, more }]);
+                self.shard
+                    .handle(self.now, Input::Stored { ticket, outcome });
             } else if let Action::Connect { conn, .. } = action {
                 self.wanted = Some(conn);
                 self.shard.handle(self.now, Input::Connected { conn });
