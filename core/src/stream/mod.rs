@@ -259,11 +259,13 @@ impl Stream {
             State::Outgoing(outgoing) if outgoing.is_proven() => return None,
             State::Component(component) if component.is_serving() => return None,
             State::Closing(_) | State::Closed => return None,
-            State::Client(_) | State::Component(_) => limits.unauthenticated_stream_bytes,
             // Right behind the word that proves us stanzas may come, in the same read: what counts is what came before that.
-            State::Outgoing(_) => limits
+            State::Outgoing(outgoing) if outgoing.has_asked_for_stanzas() => limits
                 .unauthenticated_stream_bytes
                 .saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
+            State::Client(_) | State::Outgoing(_) | State::Component(_) => {
+                limits.unauthenticated_stream_bytes
+            }
             State::Server(_) => S2S_UNPROVEN_BYTES,
         };
         if self.state.hearing() == Hearing::Tls && !bytes.iter().all(is_white_space) {

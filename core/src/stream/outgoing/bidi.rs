@@ -37,6 +37,20 @@ pub(super) fn offered(cx: &Cx<'_>, features: &Element) -> BothWays {
     }
 }
 
+impl Outgoing {
+    /// Whether stanzas may come back on it once it is proven who we are.
+    pub(in crate::stream) const fn has_asked_for_stanzas(&self) -> bool {
+        match &self.phase {
+            Phase::Linked(linked) => matches!(linked.both_ways, BothWays::Asked),
+            Phase::Connecting
+            | Phase::Handshake(_)
+            | Phase::Header(_)
+            | Phase::Features(..)
+            | Phase::Starttls(_) => false,
+        }
+    }
+}
+
 impl Linked {
     /// It is about to be proven who we are: XEP-0288 §2.2 has us ask for it before that.
     ///
