@@ -154,7 +154,7 @@ impl Shell {
                 let outcome = resolve(&lookup);
                 self.shard
                     .handle(self.now, Input::Resolved { ticket, outcome });
-            } else if let Action::Store { ticket, batch } = action
+            } else if let Action::Store { ticket, ref batch } = action
                 && let [Op::List { .. }] = &batch.ops[..]
             {
                 let (rows, more) = (Vec::new(), false);
