@@ -39,9 +39,8 @@ const HOSTS: usize = 100;
 /// Between one domain and the next: a shard lets all together name 600 new ones in a minute.
 const APART: Duration = Duration::from_millis(110);
 
-/// What a proven stream to us may take that says nothing more. A quarter of it is that the streams of a pair of domains are known by it, which
-/// may have ten (`S2S_STREAMS`).
-const PER_INBOUND: i64 = 1600;
+/// What a proven stream to us may take that says nothing more.
+const PER_INBOUND: i64 = 1300;
 
 /// The same of one of ours, with what is known of its domain.
 const PER_OUTBOUND: i64 = 2400;

@@ -30,8 +30,11 @@ impl Proven {
     fn add(&mut self, conn: ConnId, pair: Pair, proof: LinkProof) -> &[ConnId] {
         let conns = self.by_pair.entry(pair.clone()).or_default();
         if !conns.contains(&conn) {
+            // Mostly there is one of each.
+            conns.reserve_exact(1);
             conns.push(conn);
             let pairs = self.by_conn.entry(conn).or_default();
+            pairs.reserve_exact(1);
             pairs.push((pair, proof));
         }
         conns
