@@ -5,15 +5,16 @@
 //! (XEP-0220 §2.1.3), and where a certificate is needed of it the stream got no further without one (`federation::decide`, row O5).
 
 use alloc::boxed::Box;
+use core::iter;
 
 use super::linked::{Linked, Management};
 use super::{Outgoing, Phase};
 use crate::federation::Bidi;
 use crate::jid::Jid;
 use crate::limits::{S2S_IDLE, S2S_STANZA_BYTES};
-use crate::planted::{Fault, is_planted};
 use crate::sm::Inbound;
 use crate::stream::client::write_limits;
+use crate::stream::server::sender;
 use crate::stream::{Cx, Event, State, Stream, Violation};
 use crate::xml::{Element, Ns, ScanLimits, Writer};
 
@@ -82,23 +83,7 @@ impl Linked {
         if !self.hears_stanzas() {
             return Err(Violation::StanzaUnasked);
         }
-        let address = |name| {
-            let value = element.attribute(name);
-            let jid = value.and_then(|value| Jid::parse(&value).ok());
-            jid.ok_or(Violation::StanzaUnaddressed)
-        };
-        let (from, to) = (address("from")?, address("to")?);
-        if is_planted(Fault::FromUnchecked) {
-            return Ok(from);
-        }
-        if from.domain() != self.theirs.as_str() {
-            return Err(Violation::FromUnproven);
-        }
-        // A reload may have taken it away.
-        match to.domain() == self.ours.as_str() && cx.config.hosts.contains_key(to.domain()) {
-            true => Ok(from),
-            false => Err(Violation::ToUnproven),
-        }
+        sender(cx, element, iter::once((&self.ours, &self.theirs)))
     }
 }
 

@@ -17,6 +17,7 @@ use core::time::Duration;
 
 pub(super) use header::write_server_header;
 pub(crate) use shown::PairShown;
+pub(super) use stanzas::sender;
 
 use self::bidi::{Arriving, BothWays};
 use super::client::misplaced;

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use super::{Talk, open};
-use crate::jid::Jid;
+use crate::jid::{Domain, Jid};
 use crate::planted::{Fault, is_planted};
 use crate::stanza::{ParseError, Stanza};
 use crate::stream::{Cx, Event, Stream, Violation};
@@ -57,28 +57,36 @@ impl Talk {
         if self.pairs.is_empty() {
             return Err(Violation::StanzaBeforeProof);
         }
-        let address = |name| {
-            let value = element.attribute(name);
-            let jid = value.and_then(|value| Jid::parse(&value).ok());
-            jid.ok_or(Violation::StanzaUnaddressed)
-        };
-        let (from, to) = (address("from")?, address("to")?);
-        if is_planted(Fault::FromUnchecked) {
-            return Ok(from);
-        }
-        let mut proven = self
-            .pairs
-            .iter()
-            .filter(|pair| pair.theirs.as_str() == from.domain())
-            .peekable();
-        if proven.peek().is_none() {
-            return Err(Violation::FromUnproven);
-        }
-        // A reload may have taken it away.
-        let is_to = proven.any(|pair| pair.ours.as_str() == to.domain());
-        match is_to && cx.config.hosts.contains_key(to.domain()) {
-            true => Ok(from),
-            false => Err(Violation::ToUnproven),
-        }
+        let pairs = self.pairs.iter().map(|pair| (&pair.ours, &pair.theirs));
+        sender(cx, element, pairs)
+    }
+}
+
+/// Who sent a stanza, if one of these pairs of domains, ours first, lets it (RFC 6120 §8.1.1.2, §8.1.2.2).
+pub(in crate::stream) fn sender<'a>(
+    cx: &Cx<'_>,
+    element: &Element,
+    pairs: impl Iterator<Item = (&'a Domain, &'a Domain)>,
+) -> Result<Jid, Violation> {
+    let address = |name| {
+        let value = element.attribute(name);
+        let jid = value.and_then(|value| Jid::parse(&value).ok());
+        jid.ok_or(Violation::StanzaUnaddressed)
+    };
+    let (from, to) = (address("from")?, address("to")?);
+    if is_planted(Fault::FromUnchecked) {
+        return Ok(from);
+    }
+    let mut proven = pairs
+        .filter(|(_, theirs)| theirs.as_str() == from.domain())
+        .peekable();
+    if proven.peek().is_none() {
+        return Err(Violation::FromUnproven);
+    }
+    // A reload may have taken it away.
+    let is_to = proven.any(|(ours, _)| ours.as_str() == to.domain());
+    match is_to && cx.config.hosts.contains_key(to.domain()) {
+        true => Ok(from),
+        false => Err(Violation::ToUnproven),
     }
 }
