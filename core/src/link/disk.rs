@@ -28,7 +28,7 @@ pub(crate) enum Tail {
 pub(crate) enum Pace {
     /// Its way is up: when somebody has waited for a confirmation for long enough.
     InTime,
-    /// There is none, or the server stops.
+    /// There is none, as when the server stops.
     AtOnce,
 }
 
@@ -143,16 +143,13 @@ impl Queue {
         is_last_new(&self.waiting) || is_last_new(&self.sent)
     }
 
-    /// What is to be written now, for this domain. It is to be told of the answer, `written`.
+    /// What is to be written, `next_write` having come, for this domain. It is to be told of the answer, `written`.
     pub(crate) fn take_writes(
         &mut self,
         now: Now,
         pace: Pace,
         remote: &Domain,
     ) -> Option<(Vec<Op>, Written)> {
-        if self.next_write(pace)? > now.mono {
-            return None;
-        }
         let most = self.disk.gone.len().min(STORE_BATCH_OPS / 2);
         let deletes: Vec<i64> = self.disk.gone.drain(..most).collect();
         let mut ops = forget(remote, &deletes);

@@ -55,10 +55,6 @@ impl Newcomers {
 
     /// One more, if it may be.
     pub(crate) fn admit(&mut self, now: Instant, by: NamedBy<'_>) -> Admitted {
-        let all = S2S_NEW_DOMAINS;
-        if self.all.is_spent(EVERYBODY, now, all, each(all)) && !matches!(by, NamedBy::Kept) {
-            return Admitted::No;
-        }
         let (counts, key, max) = match by {
             NamedBy::Kept => return Admitted::Yes,
             NamedBy::Host => (&mut self.addresses, None, S2S_NEW_DOMAINS_OF_ADDRESS),
@@ -71,6 +67,10 @@ impl Newcomers {
                 (&mut self.addresses, key, S2S_NEW_DOMAINS_OF_ADDRESS)
             }
         };
+        let all = S2S_NEW_DOMAINS;
+        if self.all.is_spent(EVERYBODY, now, all, each(all)) {
+            return Admitted::No;
+        }
         if let Some(key) = key {
             if counts.is_spent(key, now, max, each(max)) {
                 return Admitted::No;

@@ -87,34 +87,26 @@ impl Shard {
             to,
             receipt,
         } = delivery;
+        let patience = self.patience_of(&stanza, receipt);
+        let mut queue = |stanza, to, receipt, urgency, patience| {
+            let queued = Queued {
+                stanza,
+                to,
+                receipt,
+                urgency,
+                at: now.wall.0.saturating_mul(1000),
+                since: now.mono,
+                gives_up: now.mono + patience,
+                kept: Kept::No,
+            };
+            self.queue(now, queued);
+        };
         match to {
-            To::Named => {
-                let patience = self.patience_of(&stanza, receipt);
-                let queued = Queued {
-                    stanza,
-                    to: None,
-                    receipt,
-                    urgency: Urgency::Directed,
-                    at: now.wall.0.saturating_mul(1000),
-                    since: now.mono,
-                    gives_up: now.mono + patience,
-                    kept: Kept::No,
-                };
-                self.queue(now, queued);
-            }
+            To::Named => queue(stanza, None, receipt, Urgency::Directed, patience),
             To::Each(each) => {
                 for to in each {
-                    let queued = Queued {
-                        stanza: stanza.clone(),
-                        to: Some(to),
-                        receipt: None,
-                        urgency: Urgency::FanOut,
-                        at: now.wall.0.saturating_mul(1000),
-                        since: now.mono,
-                        gives_up: now.mono + S2S_REQUEST_PATIENCE,
-                        kept: Kept::No,
-                    };
-                    self.queue(now, queued);
+                    let (to, urgency) = (Some(to), Urgency::FanOut);
+                    queue(stanza.clone(), to, None, urgency, S2S_REQUEST_PATIENCE);
                 }
             }
         }
@@ -154,28 +146,24 @@ impl Shard {
             return self.refuse_queued(&queued, Condition::ResourceConstraint, None);
         };
         let most = self.config.federation.send_queue_size;
-        let (tail, course) = (self.links.restart.tail_of(&ours), self.is_stopping());
+        let (tail, is_stopping) = (self.links.restart.tail_of(&ours), self.is_stopping());
         let Some(remote) = self.links.remotes.get_mut(key) else {
             return;
         };
         let Some(pair) = remote.pair(&ours, tail) else {
             return;
         };
-        let refused = match (&pair.way, course, survives(&queued.stanza)) {
-            // The next start finds it.
-            (_, true, true) => None,
-            (_, true, false) => Some(LinkFailure::Unreached(Unreached::Stopped, None)),
-            (Way::Refused(failure, _), false, _) => Some(failure.clone()),
-            (
-                Way::Cold
-                | Way::Turn
-                | Way::Opening(_)
-                | Way::Ready(_)
-                | Way::Up(_)
-                | Way::Waiting(..),
-                false,
-                _,
-            ) => None,
+        let refused = match &pair.way {
+            // What outlives the server is found by the next start.
+            _ if is_stopping => (!survives(&queued.stanza))
+                .then_some(LinkFailure::Unreached(Unreached::Stopped, None)),
+            Way::Refused(failure, _) => Some(failure.clone()),
+            Way::Cold
+            | Way::Turn
+            | Way::Opening(_)
+            | Way::Ready(_)
+            | Way::Up(_)
+            | Way::Waiting(..) => None,
         };
         if let Some(failure) = refused {
             self.bounce(&queued, &failure);

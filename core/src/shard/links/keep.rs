@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 
 use crate::jid::{BareJid, Domain};
-use crate::link::{Pace, RemoteKey};
+use crate::link::RemoteKey;
 use crate::port::{LinkFailure, Note, QueueTrouble, Unreached};
 use crate::shard::Shard;
 use crate::store::{Batch, Class, Op, StoreError};
@@ -13,18 +13,14 @@ use crate::wait::{LinkKept, Wait};
 impl Shard {
     /// Writes what is to be written of a pair's queue by now.
     pub(super) fn keep_queue(&mut self, now: Now, key: RemoteKey, ours: &Domain) {
-        let is_stopping = self.is_stopping();
-        let is_spent = self.credit.is_spent() && !is_stopping;
+        let is_spent = self.credit.is_spent() && !self.is_stopping();
         let Some(remote) = self.links.remotes.get_mut(key) else {
             return;
         };
         let Some(pair) = remote.pairs.get_mut(ours) else {
             return;
         };
-        let pace = match is_stopping {
-            true => Pace::AtOnce,
-            false => pair.pace(),
-        };
+        let pace = pair.pace();
         let next = pair.queue.next_write(pace);
         if next.is_none_or(|next| next > now.mono) {
             return;
