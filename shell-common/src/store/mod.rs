@@ -12,9 +12,11 @@ mod postgresql;
 mod refuse;
 mod schema;
 mod sqlite;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod unseen;
+mod views;
 mod whole;
 mod worker;
 

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use spondee_core::store::{Catalog, Column, Kind, Log, Need, Table};
 
 use super::sql::is_in;
+use crate::store::views::{self, Words};
 
 /// Makes what is not there yet.
 pub(super) fn make(catalog: &Catalog) -> String {
     let mut words = String::new();
     for table in catalog.tables {
         words += &create(table);
-        words += &view(table);
+        words += &replace(&views::of_table(table, &WORDS));
     }
     for subset in catalog.subsets {
         let (name, table) = (subset.index(), subset.table.name);
@@ -24,7 +25,7 @@ pub(super) fn make(catalog: &Catalog) -> String {
     }
     for log in catalog.logs {
         words += &create_log(*log);
-        words += &log_view(*log);
+        words += &replace(&views::of_log(*log, &WORDS));
     }
     words
 }
@@ -96,58 +97,14 @@ fn create_log(log: Log) -> String {
     )
 }
 
-/// What a person reads: addresses instead of numbers, times, keys in hexadecimal.
-fn view(table: Table) -> String {
-    let name = table.name;
-    let columns: String = table
-        .all()
-        .map(|column| {
-            let value = format!("{name}.{}", column.name);
-            let shown = match column.kind {
-                Kind::Bytes => format!("encode({value}, 'hex')"),
-                Kind::Time => time(&value),
-                Kind::Int | Kind::Text | Kind::Xml => value,
-            };
-            format!(",\n        {shown} AS {}", column.name)
-        })
-        .collect();
-    format!(
-        "CREATE OR REPLACE VIEW readable_{name} AS SELECT
-        owner.jid AS address{columns}
-    FROM {name} JOIN owner ON owner.id = {name}.owner;\n"
-    )
+fn replace(view: &str) -> String {
+    format!("CREATE OR REPLACE {view};\n")
 }
 
-fn log_view(log: Log) -> String {
-    let name = log.name;
-    let time = time(&format!("{name}.key"));
-    // What lies before the mark is owed no more, whatever it was kept for.
-    let (delivered, mark) = log.done.map_or_else(Default::default, |mark| {
-        let (table, column) = (mark.table.name, mark.column);
-        let passed = format!("kept >= 2 AND {name}.key <= {table}.{column}");
-        (
-            format!(
-                "
-            WHEN {passed} AND kept = 2 THEN 'delivered'
-            WHEN {passed} THEN 'archived and delivered'"
-            ),
-            format!(" LEFT JOIN {table} ON {table}.owner = {name}.owner"),
-        )
-    });
-    format!(
-        "CREATE OR REPLACE VIEW readable_{name} AS SELECT
-        owner.jid AS address,
-        {time} AS time,
-        peer, resource,
-        CASE{delivered}
-            WHEN kept = 1 THEN 'archived'
-            WHEN kept = 2 THEN 'owed'
-            ELSE 'archived and owed'
-        END AS kept,
-        xml
-    FROM {name} JOIN owner ON owner.id = {name}.owner{mark};\n"
-    )
-}
+const WORDS: Words = Words {
+    hex: |value| format!("encode({value}, 'hex')"),
+    time,
+};
 
 /// What is beyond the year 9999 is shown as the number that it is: PostgreSQL would refuse the whole view.
 fn time(value: &str) -> String {

@@ -4,19 +4,13 @@
 //! number that the writer knows.
 
 use spondee_core::limits::{STORE_LIST_BYTES, STORE_LIST_ROWS, STORE_LOAD_ROWS};
-use spondee_core::store::{Catalog, Log, Subset, Table};
+use spondee_core::store::{Catalog, Subset, Table};
 
 use super::fields::is_number;
 use super::log_sql::LogSql;
+use crate::store::statements::Statements;
 
-/// Everything that is ever said to the database about an owner's data.
-#[derive(Debug)]
-pub(super) struct Sql {
-    tables: Vec<(Table, TableSql)>,
-    logs: Vec<(Log, LogSql)>,
-    /// Domain and limit.
-    subsets: Vec<(Subset, String)>,
-}
+pub(super) type Sql = Statements<TableSql, LogSql>;
 
 /// About one table. Parameters: the owner first, by address in what reads, then fields in their order, then what else is named.
 #[derive(Debug)]
@@ -67,46 +61,14 @@ pub(super) const FORGET_OWNER: &str = "DELETE FROM owner WHERE id = $1";
 
 impl Sql {
     pub(super) fn new(catalog: &Catalog) -> Self {
-        let table = |table: &Table| (*table, TableSql::new(table));
-        let log = |log: &Log| (*log, LogSql::new(*log));
-        let subset = |one: &Subset| (*one, count_in(one));
-        Self {
-            tables: catalog.tables.iter().map(table).collect(),
-            logs: catalog.logs.iter().map(log).collect(),
-            subsets: catalog.subsets.iter().map(subset).collect(),
-        }
-    }
-
-    pub(super) fn table(&self, table: Table) -> Option<&TableSql> {
-        let mut tables = self.tables.iter();
-        let found = tables.find(|(other, _)| *other == table);
-        found.map(|(_, sql)| sql)
-    }
-
-    pub(super) fn log(&self, log: Log) -> Option<&LogSql> {
-        let mut logs = self.logs.iter();
-        logs.find(|(other, _)| *other == log).map(|(_, sql)| sql)
-    }
-
-    pub(super) fn subset(&self, subset: &Subset) -> Option<&str> {
-        let mut subsets = self.subsets.iter();
-        let found = subsets.find(|(other, _)| other == subset);
-        found.map(|(_, sql)| sql.as_str())
-    }
-
-    pub(super) fn tables(&self) -> impl Iterator<Item = (Table, &TableSql)> {
-        self.tables.iter().map(|(table, sql)| (*table, sql))
-    }
-
-    pub(super) fn logs(&self) -> impl Iterator<Item = (Log, &LogSql)> {
-        self.logs.iter().map(|(log, sql)| (*log, sql))
+        Self::of(catalog, TableSql::new, LogSql::new, count_in)
     }
 
     /// All of them.
     #[cfg(test)]
     pub(super) fn all(&self) -> Vec<&str> {
         let mut all = vec![OWNER, FIND_OWNERS, LEAVE, LEFT, FORGET_OWNER];
-        all.extend(self.subsets.iter().map(|(_, sql)| sql.as_str()));
+        all.extend(self.subsets());
         for (_, sql) in self.tables() {
             all.extend([&sql.get, &sql.get_unseen, &sql.exists].map(String::as_str));
             all.extend([&sql.put, &sql.delete].map(String::as_str));

@@ -1,9 +1,10 @@
 //! Tables and views made from the shapes of a catalog.
 
 use rusqlite::{Connection, OptionalExtension as _};
-use spondee_core::store::{Catalog, Column, Kind, Log, Need, Table};
+use spondee_core::store::{Catalog, Column, Kind, Need, Table};
 
 use crate::store::sqlite::is_in;
+use crate::store::views::{self, Words};
 
 /// Makes what is not there yet.
 pub(super) fn make(connection: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
@@ -11,7 +12,7 @@ pub(super) fn make(connection: &Connection, catalog: &Catalog) -> rusqlite::Resu
         if !is_there(connection, table.name)? {
             connection.execute_batch(&create(table))?;
         }
-        connection.execute_batch(&view(table))?;
+        connection.execute_batch(&format!("CREATE {}", views::of_table(table, &WORDS)))?;
     }
     for subset in catalog.subsets {
         let (name, table) = (subset.index(), subset.table.name);
@@ -21,7 +22,7 @@ pub(super) fn make(connection: &Connection, catalog: &Catalog) -> rusqlite::Resu
         ))?;
     }
     for log in catalog.logs {
-        connection.execute_batch(&log_view(*log))?;
+        connection.execute_batch(&format!("CREATE {}", views::of_log(*log, &WORDS)))?;
     }
     Ok(())
 }
@@ -94,59 +95,7 @@ fn column(column: &Column) -> String {
     format!("\n        {} {kind}{need},", column.name)
 }
 
-/// What a person reads: addresses instead of numbers, times, keys in hexadecimal.
-fn view(table: Table) -> String {
-    let name = table.name;
-    let columns: String = table
-        .all()
-        .map(|column| {
-            let value = format!("{name}.{}", column.name);
-            let shown = match column.kind {
-                Kind::Bytes => format!("hex({value})"),
-                Kind::Time => time(&value),
-                Kind::Int | Kind::Text | Kind::Xml => value,
-            };
-            format!(",\n        {shown} AS {}", column.name)
-        })
-        .collect();
-    format!(
-        "CREATE VIEW readable_{name} AS SELECT
-        owner.jid AS address{columns}
-    FROM {name} JOIN owner ON owner.id = {name}.owner"
-    )
-}
-
-fn log_view(log: Log) -> String {
-    let name = log.name;
-    let time = time(&format!("{name}.key"));
-    // What lies before the mark is owed no more, whatever it was kept for.
-    let (delivered, mark) = log.done.map_or_else(Default::default, |mark| {
-        let (table, column) = (mark.table.name, mark.column);
-        let passed = format!("kept >= 2 AND {name}.key <= {table}.{column}");
-        (
-            format!(
-                "
-            WHEN {passed} AND kept = 2 THEN 'delivered'
-            WHEN {passed} THEN 'archived and delivered'"
-            ),
-            format!(" LEFT JOIN {table} ON {table}.owner = {name}.owner"),
-        )
-    });
-    format!(
-        "CREATE VIEW readable_{name} AS SELECT
-        owner.jid AS address,
-        {time} AS time,
-        peer, resource,
-        CASE{delivered}
-            WHEN kept = 1 THEN 'archived'
-            WHEN kept = 2 THEN 'owed'
-            ELSE 'archived and owed'
-        END AS kept,
-        xml
-    FROM {name} JOIN owner ON owner.id = {name}.owner{mark}"
-    )
-}
-
-fn time(value: &str) -> String {
-    format!("strftime('%Y-%m-%dT%H:%M:%fZ', {value} / 1e6, 'unixepoch')")
-}
+const WORDS: Words = Words {
+    hex: |value| format!("hex({value})"),
+    time: |value| format!("strftime('%Y-%m-%dT%H:%M:%fZ', {value} / 1e6, 'unixepoch')"),
+};

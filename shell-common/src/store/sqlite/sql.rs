@@ -2,14 +2,9 @@
 
 use spondee_core::store::{Catalog, Kept, Log, Mark, Subset, Table};
 
-/// Everything that is ever said to the database about an owner's data.
-#[derive(Debug)]
-pub(super) struct Sql {
-    tables: Vec<(Table, TableSql)>,
-    logs: Vec<(Log, LogSql)>,
-    /// Domain and limit.
-    subsets: Vec<(Subset, String)>,
-}
+use crate::store::statements::Statements;
+
+pub(super) type Sql = Statements<TableSql, LogSql>;
 
 /// About one table. Parameters: the owner first, then fields in their order, then what else is named.
 #[derive(Debug)]
@@ -102,51 +97,14 @@ pub(super) const OWNERS: &str =
 
 impl Sql {
     pub(super) fn new(catalog: &Catalog) -> Self {
-        let table = |table: &Table| (*table, TableSql::new(table));
-        let log = |log: &Log| (*log, LogSql::new(*log));
-        Self {
-            tables: catalog.tables.iter().map(table).collect(),
-            logs: catalog.logs.iter().map(log).collect(),
-            subsets: catalog
-                .subsets
-                .iter()
-                .map(|one| (*one, count_in(one)))
-                .collect(),
-        }
-    }
-
-    pub(super) fn table(&self, table: Table) -> Option<&TableSql> {
-        let mut tables = self.tables.iter();
-        tables
-            .find(|(other, _)| *other == table)
-            .map(|(_, sql)| sql)
-    }
-
-    pub(super) fn log(&self, log: Log) -> Option<&LogSql> {
-        let mut logs = self.logs.iter();
-        logs.find(|(other, _)| *other == log).map(|(_, sql)| sql)
-    }
-
-    pub(super) fn subset(&self, subset: &Subset) -> Option<&str> {
-        let mut subsets = self.subsets.iter();
-        subsets
-            .find(|(other, _)| other == subset)
-            .map(|(_, sql)| sql.as_str())
-    }
-
-    pub(super) fn tables(&self) -> impl Iterator<Item = (Table, &TableSql)> {
-        self.tables.iter().map(|(table, sql)| (*table, sql))
-    }
-
-    pub(super) fn logs(&self) -> impl Iterator<Item = (Log, &LogSql)> {
-        self.logs.iter().map(|(log, sql)| (*log, sql))
+        Self::of(catalog, TableSql::new, LogSql::new, count_in)
     }
 
     /// All of them.
     #[cfg(test)]
     pub(super) fn all(&self) -> Vec<&str> {
         let mut all = vec![OWNER, NEW_OWNER, LEAVE, LEFT, FORGET_OWNER, OWNERS];
-        all.extend(self.subsets.iter().map(|(_, sql)| sql.as_str()));
+        all.extend(self.subsets());
         for (_, sql) in self.tables() {
             all.extend([&sql.get, &sql.get_unseen, &sql.exists].map(String::as_str));
             all.extend([&sql.put, &sql.delete].map(String::as_str));
